@@ -1,0 +1,28 @@
+# Two commands are enough: `make run` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: run test lint unit clean
+
+run: $(STAMP)
+	$(BIN)/checkpointd demo
+
+test: $(STAMP)
+	bash .ci/check
+
+lint: $(STAMP)
+	bash .ci/check lint
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest tests/unit
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "checkpointd needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[legacy]" --group dev
+	@touch $(STAMP)
+
+clean:
+	rm -rf .venv build dist *.egg-info

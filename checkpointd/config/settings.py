@@ -1,0 +1,219 @@
+"""The schema of config.toml: frozen, validated settings with a safe default for everything."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from checkpointd.checkpoint import CHECKS, SHOWS, VerifySettings
+from checkpointd.config.units import parse_duration, parse_size
+
+_MAX_PORT = 65535
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"{value!r} is no {what}; there are {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _dotted(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value) is None:
+        raise ValueError(f'{value!r} is not of the form "package.module:name"')
+    return value
+
+
+CheckName = Annotated[Text, _one_of(CHECKS, "check")]
+ShownName = Annotated[Text, _one_of(tuple(SHOWS.values()), "thing that a report shows")]
+Dotted = Annotated[Text, AfterValidator(_dotted)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+
+class DaemonSettings(_Section):
+    """`[daemon]`: where the state lives and how the log looks."""
+
+    state_dir: Path | None = None
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class WebSettings(_Section):
+    """`[web]`: the address of `/metrics` and the status page."""
+
+    listen: Text = "127.0.0.1:9746"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _is_an_address(self) -> WebSettings:
+        host, _, port = self.listen.rpartition(":")
+        if not port.isdecimal() or int(port) > _MAX_PORT or not host:
+            raise ValueError('listen: expected "host:port", such as "127.0.0.1:9746"')
+        if host.startswith("["):
+            ipaddress.IPv6Address(host.strip("[]"))
+        return self
+
+
+def _memory(value: object) -> object:
+    return value if value == "auto" else parse_size(value)
+
+
+class WorkerSettings(_Section):
+    """`[worker]`: the limits of the processes that read and load checkpoints."""
+
+    concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    timeout: Duration = 1800.0
+    memory: Annotated[Literal["auto"] | int, BeforeValidator(_memory)] = "auto"
+    idle_exit: Duration = 600.0
+
+
+class VerifyConfig(_Section):
+    """`[watch.verify]`: how strictly, and with what help, a checkpoint is verified."""
+
+    atol: Annotated[float, Field(ge=0)] = 1e-6
+    rtol: Annotated[float, Field(ge=0)] = 1e-5
+    cross_atol: Annotated[float, Field(ge=0)] = 1e-3
+    cross_rtol: Annotated[float, Field(ge=0)] = 1e-2
+    custom_objects: dict[str, Dotted] = Field(default_factory=dict)
+    python_path: tuple[Path, ...] = ()
+    python: Path | None = None
+    builder: Dotted | None = None
+    allow_code: Flag = False
+    required_signatures: tuple[Text, ...] = ()
+    fail_on: tuple[CheckName, ...] = ()
+    skip: tuple[CheckName, ...] = ()
+    ignore_tensors: tuple[Text, ...] = ()
+
+    def to_settings(self) -> VerifySettings:
+        """The plain words that travel to the worker."""
+        return VerifySettings(
+            atol=self.atol,
+            rtol=self.rtol,
+            cross_atol=self.cross_atol,
+            cross_rtol=self.cross_rtol,
+            custom_objects=dict(self.custom_objects),
+            python_path=tuple(str(p) for p in self.python_path),
+            python=str(self.python) if self.python else "",
+            builder=self.builder or "",
+            allow_code=self.allow_code,
+            required_signatures=self.required_signatures,
+            fail_on=self.fail_on,
+            skip=self.skip,
+            ignore_tensors=self.ignore_tensors,
+        )
+
+
+class KeepBest(_Section):
+    """`keep_best`: the `n` best by a metric; NaN and missing are never best."""
+
+    n: Count
+    metric: Text
+    mode: Literal["min", "max"]
+
+
+class RetentionSettings(_Section):
+    """`[watch.retention]`: what is kept; rules are combined by OR."""
+
+    mode: Literal["off", "dry-run", "enforce"] = "dry-run"
+    require: tuple[ShownName, ...] = ("intact",)
+    keep_last: Count | None = None
+    keep_hourly: Count | None = None
+    keep_daily: Count | None = None
+    keep_within: Duration | None = None
+    keep_every_n_steps: Count | None = None
+    keep_best: KeepBest | None = None
+    keep_min_valid: Count = 2
+    trash_ttl: Duration = 72 * 3600.0
+    quarantine_ttl: Duration | None = None
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether any rule keeps anything; without one nothing is ever pruned."""
+        return any(
+            rule is not None
+            for rule in (
+                self.keep_last,
+                self.keep_hourly,
+                self.keep_daily,
+                self.keep_within,
+                self.keep_every_n_steps,
+                self.keep_best,
+            )
+        )
+
+    @model_validator(mode="after")
+    def _enforces_something(self) -> RetentionSettings:
+        if self.mode == "enforce" and not self.has_rules:
+            raise ValueError('mode = "enforce" needs at least one keep_ rule')
+        return self
+
+
+class HookSettings(_Section):
+    """`[watch.hooks]`: commands that are told about verdicts."""
+
+    on_verdict: tuple[Text, ...] = ()
+
+
+class WatchSettings(_Section):
+    """`[[watch]]`: one root directory and how it is treated."""
+
+    name: Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
+    path: Path
+    method: Literal["auto", "inotify", "poll"] = "auto"
+    poll_interval: Duration = 10.0
+    settle: Duration = 5.0
+    torn_after: Duration = 900.0
+    include: tuple[Text, ...] = ("**",)
+    exclude: tuple[Text, ...] = ()
+    version: Text | None = None
+    verify: VerifyConfig = Field(default_factory=VerifyConfig)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    hooks: HookSettings = Field(default_factory=HookSettings)
+
+
+class Config(_Section):
+    """The whole config.toml, resolved: every path is absolute."""
+
+    daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    watch: tuple[WatchSettings, ...] = ()
+
+    @property
+    def state_dir(self) -> Path:
+        """Where ledger, scratch and the control socket are; set by `load`."""
+        if self.daemon.state_dir is None:
+            raise AssertionError("load() resolves state_dir")
+        return self.daemon.state_dir
+
+    def to_public(self) -> dict[str, Any]:
+        """What `config show` prints."""
+        return self.model_dump(mode="json", exclude_none=True)

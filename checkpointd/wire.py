@@ -1,0 +1,179 @@
+"""Facts from JSON: schema-checked, because a child process or an old ledger may say anything.
+
+The inverse of `checkpointd.checkpoint.to_json`. Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from checkpointd.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Outcome,
+    Previous,
+    Report,
+    Request,
+    Verdict,
+    VerifySettings,
+)
+
+T = TypeVar("T")
+
+
+class WireError(ValueError):
+    """What came is not what was agreed on; the sentence says where."""
+
+
+def _get(data: Any, key: str, kind: type[T] | tuple[type, ...]) -> T:
+    if not isinstance(data, dict):
+        raise WireError(f"expected an object with {key!r}, got {type(data).__name__}")
+    value = data.get(key)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise WireError(f"{key!r} is {type(value).__name__}")
+    return value  # type: ignore[return-value]  # kind is T or a union that the caller narrows
+
+
+def _number(data: Any, key: str) -> float:
+    return float(_get(data, key, (int, float)))
+
+
+def _optional_number(data: Any, key: str) -> float | None:
+    return None if data.get(key) is None else _number(data, key)
+
+
+def _optional_int(data: Any, key: str) -> int | None:
+    return None if data.get(key) is None else _get(data, key, int)
+
+
+def _strings(data: Any, key: str) -> tuple[str, ...]:
+    values = _get(data, key, list)
+    if not all(isinstance(v, str) for v in values):
+        raise WireError(f"{key!r} holds something that is no text")
+    return tuple(values)
+
+
+def _numbers(data: Any, key: str) -> dict[str, float]:
+    values = _get(data, key, dict)
+    return {str(k): _number(values, k) for k in values}
+
+
+def _texts(data: Any, key: str) -> dict[str, str]:
+    values = _get(data, key, dict)
+    return {str(k): _get(values, k, str) for k in values}
+
+
+def _enum(kind: type[T], data: Any, key: str) -> T:
+    try:
+        return kind(_get(data, key, str))  # type: ignore[call-arg]  # an Enum is called with its value
+    except ValueError as error:
+        raise WireError(str(error)) from None
+
+
+def member(data: Any) -> Member:
+    """Read a `Member`."""
+    return Member(
+        _get(data, "name", str),
+        *(_get(data, key, int) for key in ("device", "inode", "size", "mtime_ns", "ctime_ns")),
+    )
+
+
+def generation(data: Any) -> Generation:
+    """Read a `Generation`."""
+    return Generation(tuple(member(m) for m in _get(data, "members", list)))
+
+
+def checkpoint(data: Any) -> Checkpoint:
+    """Read a `Checkpoint`."""
+    return Checkpoint(
+        path=_get(data, "path", str),
+        format=_enum(Format, data, "format"),
+        watch=_get(data, "watch", str),
+        series=_get(data, "series", str),
+        version=_get(data, "version", str),
+        step=_optional_int(data, "step"),
+        metrics=_numbers(data, "metrics"),
+    )
+
+
+def settings(data: Any) -> VerifySettings:
+    """Read `VerifySettings`."""
+    return VerifySettings(
+        **{key: _number(data, key) for key in ("atol", "rtol", "cross_atol", "cross_rtol")},
+        custom_objects=_texts(data, "custom_objects"),
+        python_path=_strings(data, "python_path"),
+        python=_get(data, "python", str),
+        builder=_get(data, "builder", str),
+        allow_code=_get(data, "allow_code", bool),
+        required_signatures=_strings(data, "required_signatures"),
+        fail_on=_strings(data, "fail_on"),
+        skip=_strings(data, "skip"),
+        ignore_tensors=_strings(data, "ignore_tensors"),
+    )
+
+
+def facts(data: Any) -> Facts:
+    """Read `Facts`."""
+    return Facts(
+        format=_enum(Format, data, "format"),
+        writer=_get(data, "writer", str),
+        step=_optional_int(data, "step"),
+        metrics=_numbers(data, "metrics"),
+        digest=_get(data, "digest", str),
+        tensors_digest=_get(data, "tensors_digest", str),
+        tensor_count=_get(data, "tensor_count", int),
+        parameter_count=_get(data, "parameter_count", int),
+        non_finite_values=_get(data, "non_finite_values", int),
+        weight_norm=_optional_number(data, "weight_norm"),
+        has_golden=_get(data, "has_golden", bool),
+        signatures=_get(data, "signatures", dict),
+        predictions_max_abs_difference=_optional_number(data, "predictions_max_abs_difference"),
+        environment=_texts(data, "environment"),
+    )
+
+
+def check_result(data: Any) -> CheckResult:
+    """Read a `CheckResult`."""
+    return CheckResult(
+        name=_get(data, "name", str),
+        outcome=_enum(Outcome, data, "outcome"),
+        reason=_get(data, "reason", str),
+        message=_get(data, "message", str),
+        duration_seconds=_number(data, "duration_seconds"),
+        details=_get(data, "details", dict),
+    )
+
+
+def request(data: Any) -> Request:
+    """Read a `Request`."""
+    previous = data.get("previous") if isinstance(data, dict) else None
+    return Request(
+        checkpoint(_get(data, "checkpoint", dict)),
+        generation(_get(data, "generation", dict)),
+        settings(_get(data, "settings", dict)),
+        Previous(_get(previous, "path", str), facts(_get(previous, "facts", dict)))
+        if previous
+        else None,
+    )
+
+
+def report(data: Any) -> Report:
+    """Read a `Report`."""
+    return Report(
+        checkpoint=checkpoint(_get(data, "checkpoint", dict)),
+        generation=generation(_get(data, "generation", dict)),
+        verdict=_enum(Verdict, data, "verdict"),
+        reason=_get(data, "reason", str),
+        message=_get(data, "message", str),
+        shown=_strings(data, "shown"),
+        checks=tuple(check_result(c) for c in _get(data, "checks", list)),
+        facts=facts(_get(data, "facts", dict)),
+        duration_seconds=_number(data, "duration_seconds"),
+        settings_digest=_get(data, "settings_digest", str),
+        finished_at=_number(data, "finished_at"),
+        stderr=_get(data, "stderr", str),
+    )
