@@ -1,0 +1,156 @@
+"""The suite that orders the checks: runs them, times them, and blocks what rests on a failed one.
+
+Both sides of the suite (`scan` and `loading`) are run by `run`. A check is a function of a
+context that returns a `CheckResult`; what it learns besides goes into `Context.facts`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from checkpointd.checkpoint import (
+    CheckResult,
+    End,
+    Facts,
+    Outcome,
+    Request,
+    failed,
+    skipped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DEPENDS: Mapping[str, tuple[str, ...]] = {
+    "structure": (),
+    "integrity": ("structure",),
+    "safety": ("structure",),
+    "finite": ("integrity", "safety"),
+    "drift": ("integrity", "safety"),
+    "load": ("integrity", "safety"),
+    "signatures": ("load",),
+    "inference": ("load",),
+    "predictions": ("load",),
+    "resume": ("load",),
+    "evaluate": ("load",),
+}
+"""What a check rests on. `finite` blocks nothing: a model full of NaN is still loaded."""
+
+_BLOCKING = frozenset({Outcome.FAIL, Outcome.ERROR})
+_MAX_TEXT = 2000
+
+
+class Stop(Exception):  # noqa: N818 - it ends a verification without a verdict, it is no error
+    """Raised inside a check when the verification is to end without a verdict."""
+
+    def __init__(self, end: End, message: str) -> None:
+        super().__init__(message)
+        self.end = end
+        self.message = message
+
+
+@dataclass
+class Context:
+    """What the checks of one run share; each side of the suite adds its own fields."""
+
+    request: Request
+    facts: Facts = field(default_factory=Facts)
+
+    def learn(self, **facts: Any) -> None:
+        """Add to the facts, by the field names of `Facts`."""
+        self.facts = dataclasses.replace(self.facts, **facts)
+
+
+C = TypeVar("C", bound=Context)
+Emit = Callable[[CheckResult], None]
+
+
+def run(
+    context: C,
+    checks: Iterable[tuple[str, Callable[[C], CheckResult]]],
+    emit: Emit,
+    done: Mapping[str, Outcome] | None = None,
+) -> dict[str, CheckResult]:
+    """Run checks in the order given and emit each result as soon as it is known.
+
+    A check is not run when `settings.skip` names it, or when one that it rests on failed, ended
+    in an error, or was itself blocked; a dependency that nobody ran, or that the user skipped,
+    blocks nothing.
+
+    Args:
+        context: handed to every check.
+        checks: pairs of a check's name and its function.
+        emit: called with every result, the skipped ones too.
+        done: outcomes of checks that ran elsewhere before.
+
+    Returns:
+        Every result by the check's name.
+
+    Raises:
+        Stop: a check found that there is nothing to be judged.
+    """
+    blocked = {name for name, outcome in (done or {}).items() if outcome in _BLOCKING}
+    results: dict[str, CheckResult] = {}
+    for name, check in checks:
+        broken = next((d for d in DEPENDS.get(name, ()) if d in blocked), None)
+        if name in context.request.settings.skip:
+            result = skipped(name, "Switched off by skip in [watch.verify].")
+        elif broken is not None:
+            blocked.add(name)
+            result = skipped(name, f"Not run, because {_root(broken, results)} failed.")
+        else:
+            result = _timed(name, check, context)
+            if result.outcome in _BLOCKING and name != "finite":
+                blocked.add(name)
+        results[name] = result
+        emit(result)
+    return results
+
+
+def _root(name: str, results: Mapping[str, CheckResult]) -> str:
+    """The check that failed first on the way to `name`: what a reader has to look at."""
+    result = results.get(name)
+    if result is None or result.outcome is not Outcome.SKIP:
+        return name
+    return next((_root(d, results) for d in DEPENDS.get(name, ()) if d in results), name)
+
+
+def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckResult:
+    started = time.perf_counter()
+    try:
+        result = check(context)
+    except Stop:
+        raise
+    except Exception as error:  # noqa: BLE001 - every failure is somebody's answer
+        result = from_exception(name, error)
+    return dataclasses.replace(result, duration_seconds=time.perf_counter() - started)
+
+
+def from_exception(check: str, error: Exception) -> CheckResult:
+    """Make the result of a check that could not finish: an error, never the checkpoint's fault."""
+    if isinstance(error, MemoryError):
+        return failed(check, "out_of_memory", "There was not enough memory to check it.")
+    if isinstance(error, OSError):
+        return failed(check, "unreadable", f"It could not be read: {describe(error)}.")
+    text = f"{type(error).__name__}: {error}"
+    return failed(check, "environment", f"The check itself failed with {printable(text)}")
+
+
+def describe(error: OSError) -> str:
+    """Say an operating system's error in words, with the file it is about."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    named = f" ({printable(os.fsdecode(error.filename))})" if error.filename else ""
+    return f"{printable(reason)}{named}"
+
+
+def printable(text: str, limit: int = _MAX_TEXT) -> str:
+    """Make text from a file or a library safe to print: one line, escaped, not endless."""
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text[:limit]
+    )
+    return shown + ("…" if len(text) > limit else "")
