@@ -1,0 +1,34 @@
+"""Who runs a verification, and with what limits: behind one protocol, whoever it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.checkpoint import Answer, CheckResult, Format, Request, VerifySettings
+
+
+class Dispatcher(Protocol):
+    """Turns requests into answers; safe to call from one event loop, many at a time."""
+
+    async def verify(
+        self, request: Request, on_check: Callable[[CheckResult], None] | None = None
+    ) -> Answer:
+        """Verify one generation; never raises for what a checkpoint or a child can do."""
+
+    async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
+        """Say what is in a checkpoint, without TensorFlow; `{"error": sentence}` if it cannot."""
+
+    async def warm(self, settings: VerifySettings) -> None:
+        """Start the interpreter that these settings need, so that its import is over in time."""
+
+    async def close(self) -> None:
+        """End every process that was started."""
+
+    def status(self) -> list[dict[str, Any]]:
+        """The processes behind it: `kind`, `up`, `pid`, `busy`, `python`, `message`."""
+
+
+__all__ = ["Dispatcher"]

@@ -1,0 +1,105 @@
+"""From how a child ended to what that says about the checkpoint: pure decisions."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import CheckResult, Outcome, failed, skipped
+from checkpointd.worker import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkpointd.dispatch.zygote import Run
+
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
+"""Signals that are the checkpoint's fault when a fresh interpreter dies of them again."""
+
+_FOREIGN = frozenset({signal.SIGILL, signal.SIGSYS})
+
+
+def pending(stage: str, run: Run, skip: Sequence[str]) -> str:
+    """Name the check that was running when a child ended early."""
+    done = {check.name for check in run.checks}
+    order = protocol.STAGE_CHECKS[stage]
+    last = max((order.index(name) for name in done), default=-1)
+    rest = [name for name in order[last + 1 :] if name not in skip]
+    return rest[0] if rest else order[-1]
+
+
+def crashed(run: Run) -> bool:
+    """Whether a fresh interpreter should have a second look before anybody is blamed."""
+    return not run.timed_out and not run.refused and run.signal in CRASHES
+
+
+def death(stage: str, run: Run, skip: Sequence[str], timeout: float) -> CheckResult | None:
+    """Say what an unfinished run means; None if it finished.
+
+    Args:
+        stage: the stage that ran.
+        run: what the child did.
+        skip: the checks that were not to run.
+        timeout: the seconds it had.
+    """
+    if run.finished is not None and not run.refused and not run.timed_out:
+        return None
+    word, message = _meaning(run, timeout)
+    last = run.stderr.splitlines()[-1] if run.stderr else ""
+    said = f" It said last: {last}" if last and word in ("crashed", "environment") else ""
+    return failed(pending(stage, run, skip), word, message + said)
+
+
+def _meaning(run: Run, timeout: float) -> tuple[str, str]:
+    """The word of the closed list for an early end, and a sentence."""
+    name = signal.Signals(run.signal).name if run.signal else ""
+    table = (
+        (
+            run.timed_out or run.signal == signal.SIGXCPU,
+            ("timeout", f"No result within {timeout:g} s."),
+        ),
+        (
+            run.refused,
+            ("environment", f"The worker broke the protocol and was ended: {run.refused}."),
+        ),
+        (run.lost, ("environment", "The worker was lost together with its zygote.")),
+        (
+            run.signal in CRASHES,
+            ("crashed", f"It ended two fresh interpreters, one after the other, by {name}."),
+        ),
+        (
+            run.signal == signal.SIGKILL,
+            (
+                "out_of_memory",
+                "The worker was killed from outside, as the kernel does when memory is short.",
+            ),
+        ),
+        (
+            run.signal in _FOREIGN,
+            ("environment", f"This machine refused an instruction or a system call ({name})."),
+        ),
+        (run.signal, ("environment", f"The worker was ended by {name}.")),
+    )
+    for applies, meaning in table:
+        if applies:
+            return meaning
+    return "environment", f"The worker ended without a result (exit {run.exit_code})."
+
+
+def blocking(checks: Sequence[CheckResult]) -> str:
+    """Name the check whose outcome forbids loading; empty if none does."""
+    stops = {"structure", "integrity", "safety"}
+    return next(
+        (c.name for c in checks if c.name in stops and c.outcome in (Outcome.FAIL, Outcome.ERROR)),
+        "",
+    )
+
+
+def not_run(stage: str, after: str, done: Sequence[CheckResult]) -> list[CheckResult]:
+    """The checks of a stage that did not run because `after` did not pass."""
+    names = {c.name for c in done}
+    return [
+        skipped(name, f"Not run, because {after} did not pass.")
+        for name in protocol.STAGE_CHECKS[stage]
+        if name not in names
+    ]

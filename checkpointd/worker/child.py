@@ -1,0 +1,95 @@
+"""The child: reads one job, runs one stage, answers line by line.
+
+Python 3.9; what a stage imports is imported by the zygote beforehand.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from checkpointd import wire
+from checkpointd.checkpoint import CheckResult, End, Facts, Request, to_json
+from checkpointd.formats import generation_of
+from checkpointd.worker import limits as confinement
+from checkpointd.worker import protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from checkpointd.worker.protocol import Job, Limits
+
+
+def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> NoReturn:
+    """Do one job and end this process; never returns.
+
+    Args:
+        connection: the stream on which the job comes and the answers go.
+        stderr: descriptor of the file that keeps what native code prints.
+        limits: bounds of this process.
+        parent: pid of the process that must be alive for this one to be.
+    """
+    code = 70
+    try:
+        confinement.die_with_parent(parent)
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.dup2(stderr, 1)
+        os.dup2(stderr, 2)
+        confinement.yield_to_others(idle=True)
+        confinement.confine(limits)
+        with connection, connection.makefile("rb") as lines:
+            job = protocol.decode_job(lines.readline())
+            os.chdir(job.scratch)
+            _work(job, lambda message: connection.sendall(protocol.encode(message)))
+        code = 0
+    except BaseException:  # noqa: BLE001 - the daemon tells the user; this is its raw material
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _work(job: Job, send: Callable[[object], None]) -> None:
+    request = wire.request(job.request)
+
+    def emit(result: CheckResult) -> None:
+        send({"check": to_json(result)})
+
+    if job.stage == protocol.SCAN:
+        from checkpointd.verify.scan import scan
+
+        end, facts, message = scan(request, emit)
+    elif job.stage == protocol.LOAD:
+        end, facts, message = _load(request, wire.facts(job.facts), emit)
+    else:
+        from checkpointd.verify.inspect import inspect
+
+        send({"inspection": inspect(request.checkpoint.path, request.checkpoint.format)})
+        return
+    send({"end": str(end), "message": message, "facts": to_json(facts)})
+
+
+def _load(
+    request: Request, facts: Facts, emit: Callable[[CheckResult], None]
+) -> tuple[End, Facts, str]:
+    from checkpointd.verify.loading import load_suite
+
+    if not _unchanged(request, facts):
+        return End.SUPERSEDED, facts, "It changed before it was loaded."
+    facts = load_suite(request, facts, emit)
+    if not _unchanged(request, facts):
+        return End.SUPERSEDED, facts, "It changed while it was loaded."
+    return End.DONE, facts, ""
+
+
+def _unchanged(request: Request, facts: Facts) -> bool:
+    try:
+        return generation_of(request.checkpoint.path, facts.format) == request.generation
+    except FileNotFoundError:
+        return False

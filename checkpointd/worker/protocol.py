@@ -1,0 +1,150 @@
+"""What daemon, zygote and child say to each other.
+
+Daemon and zygote: JSON datagrams over a SOCK_SEQPACKET pair, file descriptors beside them.
+Daemon and child: one request line, then answer lines, JSON over a stream socket pair.
+Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import wire
+from checkpointd.checkpoint import CheckResult, End, Facts, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCAN, LOAD, INSPECT = "scan", "load", "inspect"
+
+STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
+    SCAN: ("structure", "integrity", "finite"),
+    LOAD: ("load", "signatures", "inference", "predictions"),
+    INSPECT: (),
+}
+"""The checks that a stage answers for, in order; an answer for any other is a forgery."""
+
+MAX_DATAGRAM = 16 * 1024
+MAX_LINE = 8 * 1024 * 1024
+MAX_TOTAL = 64 * 1024 * 1024
+MAX_STDERR = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may use: address-space data and file size in bytes, CPU time in seconds."""
+
+    data_bytes: int
+    file_bytes: int
+    cpu_seconds: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """Daemon to zygote: fork a child, or (`become`) turn into it.
+
+    With it travel two descriptors: the child's stream socket and the file for its stderr.
+    """
+
+    number: int
+    limits: Limits
+    become: bool = False
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Zygote to daemon: `ready` (with its environment), `forked` (with a pidfd), `exited`."""
+
+    kind: str
+    number: int = 0
+    pid: int = 0
+    status: int = 0
+    can_fork: bool = True
+    environment: Mapping[str, str] | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Daemon to child: what to do. `request` and `facts` are `to_json` of the words."""
+
+    stage: str
+    scratch: str
+    request: Mapping[str, Any]
+    facts: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Child to daemon: the stage came to its end."""
+
+    end: End
+    message: str
+    facts: Facts
+
+
+def encode(message: object) -> bytes:
+    """Write a message as one line."""
+    return json.dumps(to_json(message), separators=(",", ":")).encode() + b"\n"
+
+
+def decode_order(data: bytes) -> Order:
+    """Read an `Order`; the daemon is trusted."""
+    raw = json.loads(data)
+    return Order(raw["number"], Limits(**raw["limits"]), raw["become"])
+
+
+def decode_job(data: bytes) -> Job:
+    """Read a `Job`; the daemon is trusted."""
+    return Job(**json.loads(data))
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise wire.WireError(f"not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise wire.WireError("not an object")
+    return raw
+
+
+def decode_notice(data: bytes) -> Notice:
+    """Read a `Notice`.
+
+    Raises:
+        checkpointd.wire.WireError: it is none.
+    """
+    raw = _object(data)
+    try:
+        notice = Notice(**raw)
+    except TypeError as error:
+        raise wire.WireError(str(error)) from None
+    numbers = (notice.number, notice.pid, notice.status)
+    if notice.kind not in ("ready", "forked", "exited") or not all(
+        type(number) is int for number in numbers
+    ):
+        raise wire.WireError(f"no notice: {raw!r:.200}")
+    return notice
+
+
+def decode_answer(data: bytes) -> CheckResult | Finished | dict[str, Any]:
+    """Read one line of a child: a check's result, the end of a stage, or an inspection.
+
+    Raises:
+        checkpointd.wire.WireError: it is none of these.
+    """
+    raw = _object(data)
+    if "check" in raw:
+        return wire.check_result(raw["check"])
+    if "end" in raw:
+        try:
+            end = End(raw["end"])
+        except ValueError as error:
+            raise wire.WireError(str(error)) from None
+        return Finished(end, str(raw.get("message", "")), wire.facts(raw.get("facts")))
+    if isinstance(raw.get("inspection"), dict):
+        return dict(raw["inspection"])
+    raise wire.WireError(f"no answer: {raw!r:.200}")

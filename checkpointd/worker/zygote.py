@@ -1,0 +1,117 @@
+"""The zygote: imports once, then forks a child for each order, and tells how each one ended.
+
+It runs one thread of its own and no TensorFlow op ever, so that forking stays safe.
+Python 3.9.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING
+
+from checkpointd.worker import child, limits, protocol
+from checkpointd.worker.protocol import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CANARY_SECONDS = 20.0
+
+
+def main(stage: str, control: socket.socket) -> int:
+    """Serve orders until the daemon closes its end; returns the exit code.
+
+    Args:
+        stage: `scan` or `load`: what to import.
+        control: the zygote's end of a SOCK_SEQPACKET pair.
+    """
+    parent = os.getppid()
+    limits.die_with_parent(parent)
+    limits.yield_to_others(idle=False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    try:
+        environment = _preload(stage)
+    except Exception as error:  # noqa: BLE001 - whatever an import raises, the daemon is told
+        message = f"{type(error).__name__}: {error}"
+        control.send(protocol.encode(Notice("ready", can_fork=False, message=message[:4000])))
+        return 1
+    gc.collect()
+    gc.freeze()
+    can_fork = _canary()
+    control.send(protocol.encode(Notice("ready", can_fork=can_fork, environment=environment)))
+    _serve(control)
+    return 0
+
+
+def _preload(stage: str) -> Mapping[str, str]:
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    if stage == protocol.LOAD:
+        from checkpointd.verify import loading
+
+        return {**loading.preload(), "python": python}
+    from checkpointd.verify import inspect, scan
+
+    del inspect, scan
+    return {"python": python}
+
+
+def _canary() -> bool:
+    """Whether a forked child comes back: with threads about, that is not self-evident."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    deadline = time.monotonic() + _CANARY_SECONDS
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status == 0
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return False
+
+
+def _serve(control: socket.socket) -> None:
+    children: dict[int, tuple[int, int]] = {}
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    while True:
+        for descriptor, _ in poll.poll():
+            if descriptor in children:
+                number, pid = children.pop(descriptor)
+                poll.unregister(descriptor)
+                _, status = os.waitpid(pid, 0)
+                os.close(descriptor)
+                control.send(protocol.encode(Notice("exited", number, pid, status)))
+                continue
+            data, fds, _, _ = socket.recv_fds(control, protocol.MAX_DATAGRAM, 2)
+            if not data:
+                return
+            order = protocol.decode_order(data)
+            connection = socket.socket(fileno=fds[0])
+            parent = os.getpid()
+            if order.become:
+                control.close()
+                child.run(connection, fds[1], order.limits, os.getppid())
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                for other in children:
+                    os.close(other)
+                child.run(connection, fds[1], order.limits, parent)
+            connection.close()
+            os.close(fds[1])
+            pidfd = os.pidfd_open(pid)
+            children[pidfd] = (order.number, pid)
+            poll.register(pidfd, select.POLLIN)
+            notice = protocol.encode(Notice("forked", order.number, pid))
+            socket.send_fds(control, [notice], [pidfd])
