@@ -1,0 +1,130 @@
+"""The gauges, drawn anew from a snapshot at every scrape.
+
+So a series whose checkpoints are gone, or a watch that was taken out of the config, vanishes
+from the exposition without any bookkeeping.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from checkpointd.observe.text import utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot
+
+_Rows = list[tuple[tuple[str, ...], float | None]]
+
+_WATCH_HELP = {
+    "watch_up": "Whether the watch sees its directory.",
+    "retained_bytes": "Bytes of the checkpoints in the watch.",
+    "trash_bytes": "Bytes in the trash of the watch, which can still be restored.",
+    "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
+    "series_dropped": "Series of the watch that are left out of these metrics, being too many.",
+}
+_SERIES_HELP = {
+    "last_seen_timestamp_seconds": "When a checkpoint of the series was last seen to be saved.",
+    "last_valid_timestamp_seconds": "When the newest valid checkpoint was saved; 0 if never.",
+    "last_valid_step": "Training step of the newest valid checkpoint.",
+    "predictions_max_abs_difference": "Largest difference from the golden outputs, newest report.",
+    "weight_norm": "Euclidean norm of all model weights, newest report.",
+    "non_finite_values": "NaN and Inf among the model's weights, newest report.",
+}
+
+
+class GaugeCollector(Collector):
+    """Renders a snapshot.
+
+    Args:
+        snapshot: gives the daemon's state at once, from memory; called in the event loop.
+        max_series: series exposed a watch; the ones seen last are chosen.
+        constant: labels of `checkpointd_build_info`.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], max_series: int, constant: dict[str, str]
+    ) -> None:
+        self._snapshot = snapshot
+        self._max_series = max_series
+        self._constant = constant
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Nothing, so that registering does not take a snapshot."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield every gauge, in an order that does not change from scrape to scrape."""
+        now = self._snapshot()
+        yield _family(
+            "build_info",
+            "Versions that this daemon runs on.",
+            tuple(self._constant),
+            [(tuple(self._constant.values()), 1.0)],
+        )
+        yield _family("queue_length", "Checkpoints that wait.", (), [((), now.queue_length)])
+        yield _family(
+            "queue_oldest_timestamp_seconds",
+            "When the checkpoint that has waited longest was queued; absent when none waits.",
+            (),
+            [((), now.queue_oldest_at)],
+        )
+        yield _family(
+            "worker_up",
+            "Whether workers of this kind can work; an idle one that has ended counts as up.",
+            ("kind",),
+            [((kind,), float(up)) for kind, up in now.workers.items()],
+        )
+        yield from self._watches(now.watches)
+
+    def _watches(self, watches: Iterable[WatchSnapshot]) -> Iterator[GaugeMetricFamily]:
+        exposed = [(w, _newest(w.series, self._max_series)) for w in watches]
+        rows: dict[str, _Rows] = {name: [] for name in (*_WATCH_HELP, *_SERIES_HELP)}
+        counts: _Rows = []
+        holds: _Rows = []
+        for watch, series in exposed:
+            name = (watch.name,)
+            rows["watch_up"].append((name, float(watch.up)))
+            rows["retained_bytes"].append((name, watch.retained_bytes))
+            rows["trash_bytes"].append((name, watch.trash_bytes))
+            rows["filesystem_avail_bytes"].append((name, watch.filesystem_avail_bytes))
+            rows["series_dropped"].append((name, len(watch.series) - len(series)))
+            counts += [((watch.name, str(state)), n) for state, n in watch.counts.items()]
+            holds += [((watch.name, reason), n) for reason, n in watch.holds.items()]
+            for one in series:
+                labels = (watch.name, one.series)
+                rows["last_seen_timestamp_seconds"].append((labels, one.last_seen))
+                rows["last_valid_timestamp_seconds"].append((labels, one.last_valid))
+                for field in tuple(_SERIES_HELP)[2:]:
+                    rows[field].append((labels, getattr(one, field)))
+        yield _family(
+            "checkpoints", "Checkpoints of the watch, by state.", ("watch", "state"), counts
+        )
+        yield _family(
+            "prune_held",
+            "Series in which pruning is on hold, by reason; the status page names the cure.",
+            ("watch", "reason"),
+            holds,
+        )
+        for metric, help_ in _WATCH_HELP.items():
+            yield _family(metric, help_, ("watch",), rows[metric])
+        for metric, help_ in _SERIES_HELP.items():
+            yield _family(metric, help_, ("watch", "series"), rows[metric])
+
+
+def _newest(series: tuple[SeriesSnapshot, ...], limit: int) -> list[SeriesSnapshot]:
+    chosen = heapq.nlargest(limit, series, key=lambda s: (s.last_seen, s.series))
+    return sorted(chosen, key=lambda s: s.series)
+
+
+def _family(name: str, help_: str, labels: tuple[str, ...], rows: _Rows) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"checkpointd_{name}", help_, labels=labels)
+    for values, number in rows:
+        if number is not None:
+            family.add_metric([utf8(v) for v in values], number)
+    return family

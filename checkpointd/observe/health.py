@@ -1,0 +1,112 @@
+"""Whether the daemon makes progress: a pure judgement on when each part last did.
+
+A hung disk is a problem that is told, not a reason to restart: its thread stands still and
+everything else goes on. Only a stuck loop or supervisor makes the daemon unhealthy, and only
+then the word to systemd's watchdog stays out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from checkpointd.observe.text import shown, span
+
+LOOP_SECONDS = 10.0
+"""A loop that did not run for so long is stuck."""
+
+SUPERVISOR_SECONDS = 30.0
+"""A supervisor that did not look after its parts for so long is stuck."""
+
+WATCH_SECONDS = 120.0
+"""A watch without progress for so long waits for a disk that does not answer."""
+
+
+@dataclass(frozen=True)
+class WatchProgress:
+    """One watch: when its thread last did something, and whether it can see its directory.
+
+    `at` is monotonic seconds; `message` says why the watch is down.
+    """
+
+    name: str
+    at: float
+    up: bool = True
+    reconciled: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """When each part last did something, in monotonic seconds; None: it has not started."""
+
+    loop_at: float | None
+    supervisor_at: float | None
+    watches: tuple[WatchProgress, ...] = ()
+
+
+@dataclass(frozen=True)
+class Health:
+    """`healthy`: loop and supervisor go on. `ready`: every reachable watch was scanned once.
+
+    `problems` are sentences, the gravest first; there may be some although it is healthy.
+    """
+
+    healthy: bool
+    ready: bool
+    problems: tuple[str, ...]
+
+
+def judge(
+    progress: Progress,
+    now: float,
+    *,
+    loop_seconds: float = LOOP_SECONDS,
+    supervisor_seconds: float = SUPERVISOR_SECONDS,
+    watch_seconds: float = WATCH_SECONDS,
+) -> Health:
+    """Judge the daemon by its parts.
+
+    Args:
+        progress: when each part last did something.
+        now: monotonic seconds.
+        loop_seconds: how long the event loop may stand still.
+        supervisor_seconds: how long the supervisor may.
+        watch_seconds: how long a watch may, before it is told.
+    """
+    stuck = [
+        problem
+        for name, at, limit in (
+            ("event loop", progress.loop_at, loop_seconds),
+            ("supervisor", progress.supervisor_at, supervisor_seconds),
+        )
+        if (problem := _stuck(name, at, now, limit))
+    ]
+    silent = {w.name for w in progress.watches if w.up and now - w.at > watch_seconds}
+    told = [_told(w, now) for w in progress.watches if not w.up or w.name in silent]
+    scanning = [
+        shown(w.name)
+        for w in progress.watches
+        if w.up and w.name not in silent and not w.reconciled
+    ]
+    if scanning:
+        told.append(f"The first scan is not done yet: {', '.join(scanning)}.")
+    return Health(healthy=not stuck, ready=not stuck and not scanning, problems=tuple(stuck + told))
+
+
+def _stuck(name: str, at: float | None, now: float, limit: float) -> str:
+    if at is None:
+        return f"The {name} has not started."
+    if now - at > limit:
+        return f"The {name} has stood still for {span(now - at)}: restart checkpointd."
+    return ""
+
+
+def _told(watch: WatchProgress, now: float) -> str:
+    name = shown(watch.name)
+    if not watch.up:
+        why = shown(watch.message).rstrip(".") or "its directory cannot be read"
+        return f"Watch {name} is down: {why}."
+    return (
+        f"Watch {name} has waited {span(now - watch.at)} for its disk: look at the mount; "
+        "the other watches go on."
+    )

@@ -1,0 +1,261 @@
+"""What Prometheus scrapes: counters and histograms told as things happen, gauges from a snapshot.
+
+No label ever holds a path, a step or an error text, so the number of series stays bounded; the
+name of a slow checkpoint travels in an exemplar instead. A metric name appears here or in
+`gauges` exactly as in the documentation, without the prefix.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from checkpointd import __version__
+from checkpointd.checkpoint import Format, Outcome, Verdict
+from checkpointd.observe.gauges import GaugeCollector
+from checkpointd.observe.text import shown, utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from checkpointd.checkpoint import Report
+    from checkpointd.observe.snapshot import Snapshot
+
+MAX_SERIES = 200
+"""Series exposed a watch."""
+
+WORKER_EXITS = ("ok", "error", "signal", "timeout", "protocol", "lost", "other")
+"""Every value of `worker_exits_total`'s label."""
+
+_VALIDATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+_CHECK_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_RECONCILE_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60)
+_FORMATS = tuple(str(f) for f in Format if f is not Format.UNKNOWN)
+_LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+_EXEMPLAR_CHARACTERS = 100
+_OUTCOMES = {Outcome.FAIL: "failures", Outcome.WARN: "warnings", Outcome.ERROR: "errors"}
+
+
+class Metrics:
+    """Everything that `/metrics` shows.
+
+    Args:
+        snapshot: gives the daemon's state at once, from memory; called at every scrape.
+        max_series: series exposed a watch; `checkpointd_series_dropped` counts the others.
+    """
+
+    def __init__(self, snapshot: Callable[[], Snapshot], max_series: int = MAX_SERIES) -> None:
+        disable_created_metrics()
+        self.registry = CollectorRegistry()
+        self._watches: set[str] = set()
+        self._discovered = self._counter(
+            "artifacts_discovered", "Checkpoints seen for the first time.", "watch", "format"
+        )
+        self._validations = self._counter(
+            "validations", "Verifications that ended in a verdict.", "watch", "format", "verdict"
+        )
+        self._superseded = self._counter(
+            "superseded", "Verifications thrown away: it changed while it was read.", "watch"
+        )
+        self._coalesced = self._counter(
+            "coalesced", "Saves that another save replaced before their turn came.", "watch"
+        )
+        self._checks = {
+            word: self._counter(f"check_{word}", help_, "watch", "check", "reason")
+            for word, help_ in (
+                ("failures", "Checks that failed."),
+                ("warnings", "Checks that warned."),
+                ("errors", "Checks that could not tell."),
+            )
+        }
+        self._pruned = self._counter("pruned", "Checkpoints pruned.", "watch", "rule")
+        self._pruned_bytes = self._counter(
+            "pruned_bytes", "Bytes of the checkpoints pruned.", "watch"
+        )
+        self._prune_failures = self._counter(
+            "prune_failures", "Checkpoints that could not be pruned.", "watch"
+        )
+        self._overflows = self._counter(
+            "watch_overflows", "Times the kernel lost events; a scan followed each.", "watch"
+        )
+        self._exits = self._counter("worker_exits", "Ends of worker processes.", "cause")
+        self._validation_seconds = self._histogram(
+            "validation_duration_seconds",
+            "Time a verification took.",
+            _VALIDATION_SECONDS,
+            "format",
+        )
+        self._check_seconds = self._histogram(
+            "check_duration_seconds", "Time a check took.", _CHECK_SECONDS, "check"
+        )
+        self._reconcile_seconds = self._histogram(
+            "reconcile_duration_seconds",
+            "Time a scan of a watch took.",
+            _RECONCILE_SECONDS,
+            "watch",
+        )
+        self._reconciled_at = self._gauge(
+            "last_reconcile_timestamp_seconds", "When a scan of the watch last ended.", "watch"
+        )
+        self._reload_ok = self._gauge(
+            "config_last_reload_successful", "Whether the last reload of the config succeeded."
+        )
+        self._reload_at = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When the config was last loaded."
+        )
+        for cause in WORKER_EXITS:
+            self._exits.labels(cause)
+        for fmt in _FORMATS:
+            self._validation_seconds.labels(fmt)
+        self.registry.register(GaugeCollector(snapshot, max_series, _build_info()))
+        ProcessCollector(registry=self.registry)
+
+    def _counter(self, name: str, help_: str, *labels: str) -> Counter:
+        return Counter(f"checkpointd_{name}", help_, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
+        return Gauge(f"checkpointd_{name}", help_, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, help_: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"checkpointd_{name}", help_, labels, registry=self.registry, buckets=buckets
+        )
+
+    def watches(self, names: Iterable[str]) -> None:
+        """Set which watches the config has: counters of new ones start at 0, of others vanish."""
+        wanted = set(names)
+        for gone in self._watches - wanted:
+            for family in self._of_watches():
+                family.remove_by_labels({"watch": gone})
+        for watch in wanted - self._watches:
+            for fmt in _FORMATS:
+                for verdict in Verdict:
+                    self._validations.labels(watch, fmt, str(verdict))
+            for family in (
+                self._superseded,
+                self._coalesced,
+                self._pruned_bytes,
+                self._prune_failures,
+                self._overflows,
+            ):
+                family.labels(watch)
+        self._watches = wanted
+
+    def _of_watches(self) -> tuple[Counter | Gauge | Histogram, ...]:
+        return (
+            self._discovered,
+            self._validations,
+            self._superseded,
+            self._coalesced,
+            *self._checks.values(),
+            self._pruned,
+            self._pruned_bytes,
+            self._prune_failures,
+            self._overflows,
+            self._reconcile_seconds,
+            self._reconciled_at,
+        )
+
+    def discovered(self, watch: str, format: str) -> None:  # noqa: A002 - the label's name
+        """A checkpoint was seen for the first time."""
+        self._discovered.labels(watch, _bounded(str(format))).inc()
+
+    def reported(self, report: Report) -> None:
+        """A verification ended in a verdict."""
+        watch = report.checkpoint.watch
+        fmt = str(report.facts.format)
+        if report.facts.format is Format.UNKNOWN:
+            fmt = str(report.checkpoint.format)
+        self._validations.labels(watch, fmt, str(report.verdict)).inc()
+        tail = shown(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
+        self._validation_seconds.labels(fmt).observe(report.duration_seconds, {"checkpoint": tail})
+        for check in report.checks:
+            if check.outcome is Outcome.SKIP:
+                continue
+            name = _bounded(check.name)
+            self._check_seconds.labels(name).observe(check.duration_seconds)
+            word = _OUTCOMES.get(check.outcome)
+            if word is not None:
+                self._checks[word].labels(watch, name, _bounded(check.reason)).inc()
+
+    def superseded(self, watch: str) -> None:
+        """A verification was thrown away, because what it read changed."""
+        self._superseded.labels(watch).inc()
+
+    def coalesced(self, watch: str) -> None:
+        """A save was replaced by a newer one before its turn came."""
+        self._coalesced.labels(watch).inc()
+
+    def pruned(self, watch: str, rule: str, bytes: int) -> None:  # noqa: A002 - the unit
+        """A checkpoint was moved to the trash."""
+        self._pruned.labels(watch, _bounded(rule)).inc()
+        self._pruned_bytes.labels(watch).inc(bytes)
+
+    def prune_failed(self, watch: str) -> None:
+        """A checkpoint was to be pruned and could not be."""
+        self._prune_failures.labels(watch).inc()
+
+    def worker_exit(self, cause: str) -> None:
+        """A worker process ended; a cause that is not in `WORKER_EXITS` counts as other."""
+        self._exits.labels(cause if cause in WORKER_EXITS else "other").inc()
+
+    def overflow(self, watch: str) -> None:
+        """The kernel lost events of a watch."""
+        self._overflows.labels(watch).inc()
+
+    def reconciled(self, watch: str, seconds: float, at: float) -> None:
+        """A scan of a watch ended at `at`, in seconds since the epoch."""
+        self._reconcile_seconds.labels(watch).observe(seconds)
+        self._reconciled_at.labels(watch).set(at)
+
+    def reload(self, ok: bool, at: float) -> None:
+        """The config was loaded, or could not be, at `at`, in seconds since the epoch."""
+        self._reload_ok.set(float(ok))
+        if ok:
+            self._reload_at.set(at)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Write the exposition in the format that an `Accept` header asks for.
+
+        Returns:
+            The body and its content type: Prometheus text, or OpenMetrics with exemplars.
+        """
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # a header whose version is none
+            encode, content_type = choose_encoder("")
+        return encode(self.registry), content_type
+
+
+def _bounded(label: str) -> str:
+    """A label that a check of the user's own could have made long or wild."""
+    return label if _LABEL.fullmatch(label) else "other"
+
+
+def _build_info() -> dict[str, str]:
+    tensorflow = ""
+    for name in ("tensorflow", "tensorflow-cpu"):
+        try:
+            tensorflow = importlib.metadata.version(name)
+            break
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "version": utf8(__version__),
+        "python": platform.python_version(),
+        "tensorflow": tensorflow,
+    }

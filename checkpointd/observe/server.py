@@ -1,0 +1,168 @@
+"""Where the application listens: a TCP address, and a unix socket for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOCKET_MODE = 0o660
+"""The group may connect; what it may do there is decided for each request."""
+
+_IDLE_SECONDS = 30.0
+_SHUTDOWN_SECONDS = 2.0
+_BACKLOG = 64
+_MAX_HEADER = 4096
+_MAX_SOCKET_PATH = 107
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says what to do."""
+
+
+class _Server:
+    """A running application: `start`, then `url`, then `close`."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=_IDLE_SECONDS,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it can be reached."""
+        raise NotImplementedError
+
+    def _bind(self) -> socket.socket:
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ListenError: the address is taken, or may not be used.
+        """
+        sock = self._bind()
+        try:
+            await self._runner.setup()
+            await web.SockSite(self._runner, sock, backlog=_BACKLOG).start()
+        except BaseException:
+            sock.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop listening, give running answers a moment, and drop the rest."""
+        await self._runner.cleanup()
+
+
+class TcpServer(_Server):
+    """Serves over TCP; port 0 takes any free one."""
+
+    def __init__(self, app: web.Application, host: str, port: int) -> None:
+        super().__init__(app)
+        self._host = host
+        self._port = port
+
+    @property
+    def url(self) -> str:
+        """The address, with the port that was really taken."""
+        addresses = self._runner.addresses
+        port = addresses[0][1] if addresses else self._port
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{port}"
+
+    def _bind(self) -> socket.socket:
+        where = f"{self._host}:{self._port}"
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(
+                self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            sock = socket.socket(family, kind, proto)
+        except OSError as error:
+            raise ListenError(_sentence(where, error)) from error
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+        except OSError as error:
+            sock.close()
+            raise ListenError(_sentence(where, error)) from error
+        return sock
+
+
+class UnixServer(_Server):
+    """Serves on a unix socket of mode 0660; a socket that nobody listens on is replaced."""
+
+    def __init__(self, app: web.Application, path: Path) -> None:
+        super().__init__(app)
+        self._path = path
+        self._inode: int | None = None
+
+    @property
+    def url(self) -> str:
+        """The socket's path, as `unix:PATH`."""
+        return f"unix:{self._path}"
+
+    def _bind(self) -> socket.socket:
+        if len(os.fsencode(self._path)) > _MAX_SOCKET_PATH:
+            raise ListenError(
+                f"The path of the control socket is longer than {_MAX_SOCKET_PATH} bytes: "
+                f"choose a shorter state_dir than {self._path.parent}."
+            )
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            _remove_stale(self._path)
+            sock.bind(os.fspath(self._path))
+            # Nobody can connect before listen(), so the mode is never wider than this.
+            self._path.chmod(SOCKET_MODE)
+            self._inode = self._path.stat().st_ino
+        except OSError as error:
+            sock.close()
+            raise ListenError(f"Cannot listen on {self._path}: {error.strerror}.") from error
+        except ListenError:
+            sock.close()
+            raise
+        return sock
+
+    async def close(self) -> None:
+        """Stop listening and remove the socket, unless another daemon has put its own there."""
+        await super().close()
+        if self._inode is not None:
+            with contextlib.suppress(OSError):
+                if self._path.stat().st_ino == self._inode:
+                    await asyncio.to_thread(self._path.unlink)
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"{path} is in the way of the control socket: move it elsewhere.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(os.fspath(path)) in (0, errno.EAGAIN):
+            raise ListenError(f"Another checkpointd listens on {path}: stop it first.")
+    path.unlink()
+
+
+def _sentence(where: str, error: OSError) -> str:
+    return (
+        f"Cannot listen on {where}: {error.strerror or error}. "
+        "Choose another address in [web] listen."
+    )

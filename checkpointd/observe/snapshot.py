@@ -1,0 +1,50 @@
+"""What the daemon knows at the moment of a scrape: the facts that the gauges are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class SeriesSnapshot:
+    """The newest facts of one series; times are seconds since the epoch.
+
+    `last_valid` is when the newest valid checkpoint was saved, 0 if there never was one.
+    What is None has never been measured and is not exposed.
+    """
+
+    series: str
+    last_seen: float
+    last_valid: float = 0.0
+    last_valid_step: int | None = None
+    predictions_max_abs_difference: float | None = None
+    weight_norm: float | None = None
+    non_finite_values: int | None = None
+
+
+@dataclass(frozen=True)
+class WatchSnapshot:
+    """One watch: `counts` maps a state to checkpoints, `holds` a reason to the series it holds."""
+
+    name: str
+    up: bool
+    counts: Mapping[str, int] = field(default_factory=dict)
+    holds: Mapping[str, int] = field(default_factory=dict)
+    series: tuple[SeriesSnapshot, ...] = ()
+    retained_bytes: int | None = None
+    trash_bytes: int | None = None
+    filesystem_avail_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up)."""
+
+    watches: tuple[WatchSnapshot, ...] = ()
+    workers: Mapping[str, bool] = field(default_factory=dict)
+    queue_length: int = 0
+    queue_oldest_at: float | None = None

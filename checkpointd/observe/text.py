@@ -1,0 +1,72 @@
+"""Names as people and protocols can read them.
+
+A path may hold newlines, terminal escapes, and bytes that are no UTF-8 (which `os.fsdecode`
+keeps as lone surrogates). Each output needs another part of that taken out.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
+_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+
+
+def utf8(text: str) -> str:
+    r"""Write bytes that are no UTF-8 as `\xff`; everything else stays as it is."""
+    try:
+        raw = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "backslashreplace")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def shown(text: str) -> str:
+    """Also write newlines, terminal escapes and invisible characters as escapes, like `repr`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in utf8(text)
+    )
+
+
+def clean(value: Any) -> Any:
+    """Make every string inside a JSON-like value encodable as UTF-8."""
+    if isinstance(value, str):
+        return utf8(value)
+    if isinstance(value, dict):
+        return {clean(k): clean(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(v) for v in value]
+    return value
+
+
+def size(count: float) -> str:
+    """Bytes in a unit that a person reads: `1.5 GiB`."""
+    value = float(count)
+    for unit in _UNITS:
+        if abs(value) < _STEP or unit == _UNITS[-1]:
+            break
+        value /= _STEP
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest sensible unit: `12 s`, `3 min`, `5 h`, `2 d`."""
+    for length, unit in _SPANS:
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0.0):.0f} s"
+
+
+def ago(when: float, now: float) -> str:
+    """How long ago a moment was; both are seconds since the epoch."""
+    passed = now - when
+    return "just now" if passed < 1 else f"{span(passed)} ago"
+
+
+def iso(when: float) -> str:
+    """A moment, in seconds since the epoch, as ISO 8601 in UTC."""
+    return dt.datetime.fromtimestamp(when, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,144 @@
+"""A daemon's state made of plain facts, for the tests of what is shown of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkpointd.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Report,
+    Verdict,
+)
+from checkpointd.observe.sources import ControlError
+
+NOW = 1_800_000_000.0
+ODD = "/srv/runs/a\udcff\n<script>alert('x')</script>\x1b[2J\u202ename.h5"
+"""A path with a byte that is no UTF-8, a newline, markup, a terminal escape, a bidi override."""
+
+
+def watch(name: str = "resnet", **changes: Any) -> dict[str, Any]:
+    """One watch of a status."""
+    return {
+        "name": name,
+        "path": f"/srv/runs/{name}",
+        "method": "inotify",
+        "up": True,
+        "message": "",
+        "mode": "enforce",
+        "counts": {"valid": 12, "invalid": 1, "pending": 2},
+        "unknown": 3,
+        "last_reconcile_at": NOW - 20,
+        "reconcile_seconds": 0.01,
+        "filesystem_avail_bytes": 410 * 1024**3,
+        "retained_bytes": 18 * 1024**3,
+        "trash_bytes": 3 * 1024**2,
+        "holds": [],
+    } | changes
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    """The object of `/api/v1/status` of a daemon in good health."""
+    return {
+        "version": "0.1.0",
+        "pid": 4711,
+        "started_at": NOW - 7200,
+        "config_path": "/etc/checkpointd/config.toml",
+        "config_loaded_at": NOW - 7200,
+        "config_error": "",
+        "ready": True,
+        "healthy": True,
+        "problems": [],
+        "watches": [watch()],
+        "queue": {"length": 0, "oldest_at": None},
+        "workers": [{"kind": "scan", "up": True, "pid": 4712, "busy": 0, "python": ""}],
+        "last_verdicts": [],
+        "web": "http://127.0.0.1:9746",
+    } | changes
+
+
+def verdict(path: str = "/srv/runs/resnet/m.h5", **changes: Any) -> dict[str, Any]:
+    """One of the last verdicts of a status."""
+    return {"path": path, "verdict": "valid", "reason": "", "message": "", "at": NOW - 60} | changes
+
+
+def report(
+    *checks: CheckResult, path: str = "/srv/runs/resnet/m.h5", verdict: Verdict = Verdict.VALID
+) -> Report:
+    """A report with the given checks."""
+    return Report(
+        checkpoint=Checkpoint(path, Format.HDF5, "resnet", "m.h5"),
+        generation=Generation((Member("", 1, 2, 3, 4, 5),)),
+        verdict=verdict,
+        reason="",
+        message="",
+        shown=(),
+        checks=checks,
+        facts=Facts(Format.HDF5),
+        duration_seconds=0.3,
+        settings_digest="",
+        finished_at=NOW,
+    )
+
+
+class Source:
+    """A `StatusSource` that answers from memory and remembers what it was asked."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.state = status(**changes)
+        self.rows: list[dict[str, Any]] = [{"id": 1, "path": ODD, "weight_norm": float("nan")}]
+        self.asked: list[dict[str, Any]] = []
+
+    def status(self) -> dict[str, Any]:
+        """The state."""
+        return self.state
+
+    async def checkpoints(self, **asked: Any) -> list[dict[str, Any]]:
+        """The rows, whatever was asked."""
+        self.asked.append(asked)
+        return self.rows
+
+    async def checkpoint(self, identity: int) -> dict[str, Any] | None:
+        """The row with this id."""
+        return next((row for row in self.rows if row["id"] == identity), None)
+
+
+class RecordingControl:
+    """A `Control` that remembers what it was told; it refuses the path `/refused`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def _tell(self, *what: Any) -> dict[str, Any]:
+        if "/refused" in what:
+            raise ControlError("No checkpoint is known by this path.", 404)
+        self.told.append(what)
+        return {"done": what[0]}
+
+    async def reload(self) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("reload")
+
+    async def prune(self, *, apply: bool, watch: str | None) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("prune", apply, watch)
+
+    async def pin(self, path: str, note: str) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("pin", path, note)
+
+    async def unpin(self, path: str) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("unpin", path)
+
+    async def restore(self, path: str) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("restore", path)
+
+    async def verify(self, path: str) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("verify", path)
