@@ -57,7 +57,7 @@ class Metrics:
     """
 
     def __init__(self, snapshot: Callable[[], Snapshot], max_series: int = MAX_SERIES) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
         self._watches: set[str] = set()
         self._discovered = self._counter(

@@ -73,7 +73,7 @@ def todos(status: dict[str, Any], now: float) -> list[Todo]:
             Todo(
                 "warn",
                 f"The config could not be loaded; the old one goes on: {status['config_error']}",
-                "Mend it, see `checkpointd config check`, then `checkpointd reload`.",
+                "Find every error with: checkpointd config check. Then: checkpointd reload.",
             )
         )
     down = [w for w in status.get("watches", ()) if not w.get("up")]
