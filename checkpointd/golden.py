@@ -1,0 +1,290 @@
+"""The golden record: what a training job wrote down when it saved, to be held against later.
+
+Written by `checkpointd.training`, read by `checkpointd.verify`. A record is an uncompressed
+`.npz` file without pickle: a `meta` array (UTF-8 JSON as uint8) and one array for each input and
+output; strings of any length are two arrays, their bytes and the offsets between them.
+numpy and the standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from checkpointd.checkpoint import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT_VERSION = 1
+"""Raised when a reader of the version before could not understand a record."""
+
+SAVE_ID_ATTRIBUTE = "checkpointd_save_id"
+"""The root attribute that binds an HDF5 file to its record."""
+
+ZIP_COMMENT_PREFIX = b"checkpointd-save-id:"
+"""What the comment of a `.keras` archive begins with; the save id follows."""
+
+SINGLE, LIST, DICT = "single", "list", "dict"
+"""How inputs are fed and outputs come: one array, several in order, or several by name."""
+
+_BLOCK = 1 << 20
+_FOREIGN = 2  # numpy's `dtype.isbuiltin` of a type that another library registered
+
+
+class GoldenError(Exception):
+    """A golden record that cannot be used; the sentence says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Digest:
+    """One variable as it was in memory before the save.
+
+    `crc32` is `zlib.crc32` of its values' C-order little-endian bytes; `dtype` is numpy's name
+    for their type (`ml_dtypes`' for `bfloat16` and the like), as the format stores them.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    crc32: int
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs, the outputs that the model gave for them, and what was true at that moment.
+
+    `compiled` says how the outputs were computed: by `predict` with the inputs as one batch, or
+    by an eager call. `input_structure` and `output_structure` are SINGLE, LIST or DICT.
+    `binding` is what `binding_of` must give for the checkpoint that the record belongs to.
+    """
+
+    inputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    compiled: bool = False
+    digests: tuple[Digest, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    step: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    binding: str = ""
+    input_structure: str = SINGLE
+    output_structure: str = SINGLE
+
+
+def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
+    """Take the digest of one variable's values."""
+    values = np.asarray(values)
+    if values.dtype.byteorder == ">":
+        values = values.astype(values.dtype.newbyteorder("<"))
+    checksum = zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return Digest(name, str(values.dtype), tuple(int(n) for n in values.shape), checksum)
+
+
+def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+    """Say where the golden record of a checkpoint lies."""
+    if format is Format.SAVEDMODEL:
+        return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
+    return checkpoint_path + ".golden.npz"
+
+
+def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+    """Read what binds a checkpoint to its record; empty when nothing does.
+
+    It is the save id inside an HDF5 file or a zip, and otherwise `crc:` and the CRC-32 of
+    `PREFIX.index`, of a `.weights.json`, or of `saved_model.pb` and its variables' index together
+    (the graph alone is the same from epoch to epoch).
+
+    Raises:
+        OSError: the checkpoint cannot be read.
+    """
+    if format is Format.SAVEDMODEL:
+        graph = os.path.join(checkpoint_path, "saved_model.pb")
+        index = os.path.join(checkpoint_path, "variables", "variables.index")
+        return _crc_of(graph, *([index] if os.path.exists(index) else []))
+    if format is Format.TF_CHECKPOINT:
+        return _crc_of(checkpoint_path + ".index")
+    if format is Format.KERAS:
+        return _zip_save_id(checkpoint_path)
+    if checkpoint_path.endswith(".json"):
+        return _crc_of(checkpoint_path)
+    return _hdf5_save_id(checkpoint_path)
+
+
+def _crc_of(*paths: str) -> str:
+    checksum = 0
+    for path in paths:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                checksum = zlib.crc32(block, checksum)
+    return f"crc:{checksum:08x}"
+
+
+def _zip_save_id(path: str) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            comment = archive.comment
+    except zipfile.BadZipFile:
+        return ""
+    if not comment.startswith(ZIP_COMMENT_PREFIX):
+        return ""
+    return comment[len(ZIP_COMMENT_PREFIX) :].decode("ascii", "replace")
+
+
+def _hdf5_save_id(path: str) -> str:
+    os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"  # a reader's lock would break the next save
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        value = file.attrs.get(SAVE_ID_ATTRIBUTE, "")
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+
+
+def write(path: str, golden: Golden) -> None:
+    """Write a record under its final name in one step, and make it durable.
+
+    Raises:
+        GoldenError: an array holds Python objects that are no strings.
+        OSError: it cannot be written.
+    """
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    meta: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "inputs": [_pack(arrays, f"input{i}", *kv) for i, kv in enumerate(golden.inputs.items())],
+        "outputs": [
+            _pack(arrays, f"output{i}", *kv) for i, kv in enumerate(golden.outputs.items())
+        ],
+        "compiled": golden.compiled,
+        "digests": [asdict(digest) for digest in golden.digests],
+        "metrics": dict(golden.metrics),
+        "step": golden.step,
+        "environment": dict(golden.environment),
+        "binding": golden.binding,
+        "input_structure": golden.input_structure,
+        "output_structure": golden.output_structure,
+    }
+    text = json.dumps(meta).encode("ascii")
+    arrays["meta"] = np.frombuffer(text, np.uint8)
+    directory = os.path.dirname(os.path.abspath(path))
+    temporary = os.path.join(directory, f".checkpointd-tmp-{secrets.token_hex(8)}.npz")
+    try:
+        with open(temporary, "xb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's stub mixes up its flags
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _pack(
+    arrays: dict[str, np.ndarray[Any, Any]], key: str, name: str, values: np.ndarray[Any, Any]
+) -> dict[str, Any]:
+    """Put one array into `arrays`, in a form that needs no pickle, and say how it lies there."""
+    values = np.asarray(values)
+    if values.dtype == object:
+        items = values.reshape(-1).tolist()
+        kind = "text" if all(isinstance(item, str) for item in items) else "bytes"
+        try:
+            data = [item.encode() if isinstance(item, str) else memoryview(item) for item in items]
+        except TypeError:
+            raise GoldenError(
+                f"{name!r} holds Python objects that are no strings: give arrays of numbers, "
+                "bytes or text."
+            ) from None
+        sizes = [len(item) for item in data]
+        arrays[key + ".offsets"] = np.cumsum([0, *sizes], dtype=np.int64)
+        arrays[key] = np.frombuffer(b"".join(data), np.uint8)
+        return {"name": name, "key": key, "kind": kind, "shape": list(values.shape)}
+    if (
+        values.dtype.isbuiltin == _FOREIGN
+    ):  # ml_dtypes' narrow floats: float32 holds all their values
+        values = values.astype(np.float32)
+    arrays[key] = values
+    return {"name": name, "key": key, "kind": "array"}
+
+
+def read(path: str) -> Golden:
+    """Read a record.
+
+    Raises:
+        FileNotFoundError: there is none.
+        GoldenError: it is damaged, or of a version that this program does not know.
+        OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            compressed = any(i.compress_type != zipfile.ZIP_STORED for i in archive.infolist())
+        if compressed:  # nothing that we wrote, and it could unpack to any size
+            raise _damaged(path, "it is compressed")
+        with np.load(path, allow_pickle=False) as arrays:
+            meta = json.loads(arrays["meta"].tobytes())
+            if meta["format_version"] != FORMAT_VERSION:
+                raise _unknown_version(path, meta["format_version"])
+            return _from_meta(meta, arrays)
+    except (GoldenError, OSError):
+        raise
+    except Exception as error:
+        raise _damaged(path, f"{error}"[:200]) from error
+
+
+def _damaged(path: str, why: str) -> GoldenError:
+    return GoldenError(
+        f"The golden record {path!r} is damaged ({why}): save the checkpoint once more."
+    )
+
+
+def _unknown_version(path: str, version: object) -> GoldenError:
+    return GoldenError(
+        f"The golden record {path!r} has format version {version!r} and this program knows "
+        f"{FORMAT_VERSION}: use the same checkpointd in the training job."
+    )
+
+
+def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Golden:
+    return Golden(
+        inputs={str(entry["name"]): _unpack(arrays, entry) for entry in meta["inputs"]},
+        outputs={str(entry["name"]): _unpack(arrays, entry) for entry in meta["outputs"]},
+        compiled=bool(meta["compiled"]),
+        digests=tuple(
+            Digest(str(d["name"]), str(d["dtype"]), tuple(map(int, d["shape"])), int(d["crc32"]))
+            for d in meta["digests"]
+        ),
+        metrics={str(k): float(v) for k, v in meta["metrics"].items()},
+        step=None if meta["step"] is None else int(meta["step"]),
+        environment={str(k): str(v) for k, v in meta["environment"].items()},
+        binding=str(meta["binding"]),
+        input_structure=_structure(meta["input_structure"]),
+        output_structure=_structure(meta["output_structure"]),
+    )
+
+
+def _structure(value: Any) -> str:
+    if value not in (SINGLE, LIST, DICT):
+        raise ValueError(f"unknown structure {value!r}")
+    return str(value)
+
+
+def _unpack(
+    arrays: Mapping[str, np.ndarray[Any, Any]], entry: dict[str, Any]
+) -> np.ndarray[Any, Any]:
+    values = arrays[entry["key"]]
+    if entry["kind"] == "array":
+        return values
+    offsets = arrays[entry["key"] + ".offsets"].tolist()
+    data = values.tobytes()
+    items: list[Any] = [data[a:b] for a, b in zip(offsets, offsets[1:])]
+    if entry["kind"] == "text":
+        items = [item.decode() for item in items]
+    unpacked = np.empty(len(items), object)
+    unpacked[:] = items
+    return unpacked.reshape(entry["shape"])
