@@ -6,6 +6,7 @@ output; strings of any length are two arrays, their bytes and the offsets betwee
 numpy and the standard library only, Python 3.9.
 """
 
+# ruff: noqa: PTH - paths are text here, as everywhere in checkpointd
 from __future__ import annotations
 
 import contextlib
@@ -205,9 +206,7 @@ def _pack(
         arrays[key + ".offsets"] = np.cumsum([0, *sizes], dtype=np.int64)
         arrays[key] = np.frombuffer(b"".join(data), np.uint8)
         return {"name": name, "key": key, "kind": kind, "shape": list(values.shape)}
-    if (
-        values.dtype.isbuiltin == _FOREIGN
-    ):  # ml_dtypes' narrow floats: float32 holds all their values
+    if values.dtype.isbuiltin == _FOREIGN:  # float32 holds all values of ml_dtypes' floats
         values = values.astype(np.float32)
     arrays[key] = values
     return {"name": name, "key": key, "kind": "array"}
@@ -225,11 +224,11 @@ def read(path: str) -> Golden:
         with zipfile.ZipFile(path) as archive:
             compressed = any(i.compress_type != zipfile.ZIP_STORED for i in archive.infolist())
         if compressed:  # nothing that we wrote, and it could unpack to any size
-            raise _damaged(path, "it is compressed")
+            raise _damaged(path, "it is compressed")  # noqa: TRY301 - said like the others
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(arrays["meta"].tobytes())
             if meta["format_version"] != FORMAT_VERSION:
-                raise _unknown_version(path, meta["format_version"])
+                raise _unknown_version(path, meta["format_version"])  # noqa: TRY301 - the same
             return _from_meta(meta, arrays)
     except (GoldenError, OSError):
         raise
