@@ -6,7 +6,6 @@ output; strings of any length are two arrays, their bytes and the offsets betwee
 numpy and the standard library only, Python 3.9.
 """
 
-# ruff: noqa: PTH - paths are text here, as everywhere in checkpointd
 from __future__ import annotations
 
 import contextlib
