@@ -8,6 +8,8 @@ client that does not read its answer is dropped.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -144,9 +146,18 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
+        _drop(request)
     return response
+
+
+def _drop(request: web.Request) -> None:
+    """Reset the connection, so that the kernel forgets the unread answer too."""
+    transport = request.transport
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _short(request: web.Request, error: web.HTTPException) -> web.Response:

@@ -1,0 +1,399 @@
+"""The real server, over TCP and over its unix socket, asked by a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from checkpointd.observe import server as server_room
+from checkpointd.observe import web as web_room
+from checkpointd.observe.metrics import Metrics
+from checkpointd.observe.server import ListenError, TcpServer, UnixServer
+from checkpointd.observe.snapshot import Snapshot
+from checkpointd.observe.web import MAX_BODY, create_app
+from tests.helpers.observe import NOW, ODD, RecordingControl, Source, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+NOBODY = 65534
+
+
+def over_tcp(
+    use: Callable[[aiohttp.ClientSession, TcpServer], Awaitable[None]],
+    source: Source | None = None,
+    metrics: Metrics | None = None,
+) -> None:
+    """Serve on a free port, and use it."""
+
+    async def run() -> None:
+        app = create_app(source or Source(), metrics or Metrics(Snapshot))
+        server = TcpServer(app, "127.0.0.1", 0)
+        await server.start()
+        try:
+            async with aiohttp.ClientSession(server.url) as client:
+                await use(client, server)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+def over_unix(
+    path: Path,
+    use: Callable[[aiohttp.ClientSession, RecordingControl], Awaitable[None]],
+) -> None:
+    """Serve on a unix socket with a control, and use it."""
+
+    async def run() -> None:
+        control = RecordingControl()
+        server = UnixServer(create_app(Source(), Metrics(Snapshot), control), path)
+        await server.start()
+        try:
+            connector = aiohttp.UnixConnector(str(path))
+            async with aiohttp.ClientSession("http://localhost", connector=connector) as client:
+                await use(client, control)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A directory that anybody may enter, with a path short enough for a socket."""
+    path = Path(tempfile.mkdtemp(prefix="checkpointd-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_every_page_answers_with_headers_that_protect_it() -> None:
+    """Page, metrics, health and API: 200, and neither framed, cached nor sniffed."""
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        for path, kind in (
+            ("/", "text/html"),
+            ("/metrics", "text/plain"),
+            ("/healthz", "text/plain"),
+            ("/readyz", "text/plain"),
+            ("/api/v1/status", "application/json"),
+            ("/api/v1/checkpoints", "application/json"),
+            ("/api/v1/checkpoints/1", "application/json"),
+        ):
+            async with client.get(path) as answer:
+                await answer.read()
+                assert (answer.status, answer.content_type) == (200, kind)
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                assert answer.headers["Cache-Control"] == "no-store"
+                policy = answer.headers["Content-Security-Policy"]
+                assert policy.startswith("default-src 'none'")
+                assert "unsafe" not in policy
+            async with client.head(path) as answer:
+                assert answer.status == 200
+
+    over_tcp(use)
+
+
+def test_metrics_can_be_scraped_as_text_and_as_openmetrics() -> None:
+    """What Prometheus asks for is what it gets."""
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        async with client.get("/metrics") as answer:
+            names = {f.name for f in text_string_to_metric_families(await answer.text())}
+            assert "checkpointd_queue_length" in names
+        asked = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"}
+        async with client.get("/metrics", headers=asked) as answer:
+            assert answer.content_type == "application/openmetrics-text"
+            assert (await answer.text()).endswith("# EOF\n")
+
+    over_tcp(use)
+
+
+def test_bad_health_is_503_with_the_problems_in_plain_words() -> None:
+    """A probe sees the status, a person the sentence."""
+    source = Source(healthy=False, ready=False, problems=["The supervisor stands still: \udcff."])
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        for path, first in (("/healthz", "not healthy"), ("/readyz", "not ready")):
+            async with client.get(path) as answer:
+                assert answer.status == 503
+                assert (await answer.text()).splitlines() == [
+                    first,
+                    r"The supervisor stands still: \xff.",
+                ]
+
+    over_tcp(use, source)
+
+
+def test_odd_names_and_nan_survive_the_api() -> None:
+    """A path comes back byte for byte; NaN is null, as JSON has no word for it."""
+    source = Source(last_verdicts=[verdict(ODD, at=NOW)])
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        async with client.get("/api/v1/checkpoints/1") as answer:
+            found = json.loads(await answer.text(), parse_constant=pytest.fail)
+            assert (found["path"], found["weight_norm"]) == (ODD, None)
+        async with client.get("/") as answer:
+            assert r"a\xff\n&lt;script&gt;" in await answer.text()
+
+    over_tcp(use, source)
+
+
+def test_checkpoints_are_asked_for_by_watch_series_state_and_limit() -> None:
+    """What is asked reaches the ledger; what makes no sense is refused in a sentence."""
+    source = Source()
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        async with client.get("/api/v1/checkpoints?watch=w&state=valid&limit=7") as answer:
+            assert answer.status == 200
+        for wrong in ("limit=0", "limit=1001", "limit=x", "limit=" + "9" * 5000, "color=red"):
+            async with client.get(f"/api/v1/checkpoints?{wrong}") as answer:
+                assert answer.status == 400
+                if "9999" not in wrong:
+                    assert (await answer.json())["error"].endswith(".")
+        for identity in ("2", "-1", "x", "9" * 40):
+            async with client.get(f"/api/v1/checkpoints/{identity}") as answer:
+                assert answer.status == 404
+
+    over_tcp(use, source)
+    assert source.asked == [{"watch": "w", "series": None, "state": "valid", "limit": 7}]
+
+
+def test_nothing_can_be_changed_over_tcp() -> None:
+    """Unknown paths and methods are answered shortly; control does not exist there."""
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        async with client.post("/control/prune", json={"apply": True}) as answer:
+            assert answer.status == 404
+        async with client.get("/etc/passwd") as answer:
+            assert answer.status == 404
+            assert len(await answer.text()) < 100
+        for method in ("POST", "PUT", "DELETE"):
+            async with client.request(method, "/api/v1/checkpoints/1") as answer:
+                assert answer.status == 405
+                assert "GET" in answer.headers["Allow"]
+
+    over_tcp(use)
+
+
+def test_a_fault_of_ours_is_500_and_the_server_goes_on() -> None:
+    """One broken answer neither leaks a traceback nor stops the next."""
+    source = Source()
+    broken = [True]
+
+    def state() -> dict[str, Any]:
+        if broken:
+            raise RuntimeError("secret detail")
+        return source.state
+
+    source.status = state  # type: ignore[method-assign] # a fault put in
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        async with client.get("/") as answer:
+            assert answer.status == 500
+            assert "secret" not in await answer.text()
+        broken.clear()
+        async with client.get("/") as answer:
+            assert answer.status == 200
+
+    over_tcp(use, source)
+
+
+def test_silent_clients_do_not_stop_a_scrape_and_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fifty connections that say nothing cost nobody anything, and end."""
+    monkeypatch.setattr(server_room, "_IDLE_SECONDS", 0.2)
+
+    async def use(client: aiohttp.ClientSession, server: TcpServer) -> None:
+        port = int(server.url.rpartition(":")[2])
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        for index, (_, writer) in enumerate(silent):
+            if index % 2:
+                writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow")
+        async with client.get("/metrics") as answer:
+            assert answer.status == 200
+        for reader, writer in silent:
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+
+    over_tcp(use)
+
+
+def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer nobody reads must not be kept in memory for ever."""
+    monkeypatch.setattr(web_room, "SEND_SECONDS", 0.2)
+    source = Source()
+    source.rows = [{"id": n, "path": "x" * 10_000} for n in range(2000)]
+
+    async def use(_client: aiohttp.ClientSession, server: TcpServer) -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.setblocking(False)
+            await loop.sock_connect(sock, ("127.0.0.1", int(server.url.rpartition(":")[2])))
+            await loop.sock_sendall(sock, b"GET /api/v1/checkpoints HTTP/1.1\r\nHost: x\r\n\r\n")
+            dropped = loop.create_future()
+            poll = select.epoll()
+            poll.register(sock, 0)
+            loop.add_reader(poll.fileno(), lambda: dropped.done() or dropped.set_result(None))
+            await asyncio.wait_for(dropped, 10)
+            loop.remove_reader(poll.fileno())
+            poll.close()
+
+    over_tcp(use, source)
+
+
+def test_a_taken_address_is_told_in_a_sentence() -> None:
+    """The second daemon on a port says which setting to change."""
+
+    async def use(_client: aiohttp.ClientSession, server: TcpServer) -> None:
+        port = int(server.url.rpartition(":")[2])
+        second = TcpServer(create_app(Source(), Metrics(Snapshot)), "127.0.0.1", port)
+        with pytest.raises(ListenError, match=r"\[web\] listen"):
+            await second.start()
+
+    over_tcp(use)
+
+
+def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
+    """Each command arrives with what it was given, odd bytes included."""
+
+    async def use(client: aiohttp.ClientSession, control: RecordingControl) -> None:
+        for command, body in (
+            ("reload", None),
+            ("prune", {"apply": True, "watch": "resnet"}),
+            ("prune", {}),
+            ("pin", {"path": ODD, "note": "paper"}),
+            ("unpin", {"path": ODD}),
+            ("restore", {"path": ODD}),
+            ("verify", {"path": ODD}),
+        ):
+            async with client.post(f"/control/{command}", json=body) as answer:
+                assert (answer.status, await answer.json()) == (200, {"done": command})
+        assert control.told == [
+            ("reload",),
+            ("prune", True, "resnet"),
+            ("prune", False, None),
+            ("pin", ODD, "paper"),
+            ("unpin", ODD),
+            ("restore", ODD),
+            ("verify", ODD),
+        ]
+        async with client.get("/api/v1/status") as answer:
+            assert answer.status == 200
+
+    over_unix(short_dir / "control.sock", use)
+
+
+def test_a_refused_or_senseless_command_gets_a_sentence(short_dir: Path) -> None:
+    """Wrong JSON, wrong types, relative paths, large bodies, and the daemon's own no."""
+
+    async def use(client: aiohttp.ClientSession, control: RecordingControl) -> None:
+        for command, data, status in (
+            ("pin", '{"path": "/refused"}', 404),
+            ("pin", '{"path": "relative"}', 400),
+            ("pin", '{"path": "/a\\u0000"}', 400),
+            ("pin", "{}", 400),
+            ("pin", '{"path": 7}', 400),
+            ("prune", '{"apply": "yes"}', 400),
+            ("prune", "[]", 400),
+            ("prune", "{", 400),
+            ("prune", "[" * 60_000, 400),
+            ("prune", "\xff", 400),
+            ("prune", "x" * (MAX_BODY + 1), 413),
+            ("format", "{}", 404),
+        ):
+            async with client.post(f"/control/{command}", data=data.encode("latin-1")) as answer:
+                assert answer.status == status
+                assert (await answer.json())["error"].endswith(".")
+        assert control.told == []
+
+    over_unix(short_dir / "control.sock", use)
+
+
+def test_the_socket_is_for_owner_and_group_and_is_removed(short_dir: Path) -> None:
+    """Mode 0660 from the first moment; a socket left by a crash is replaced."""
+    path = short_dir / "control.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    async def use(_client: aiohttp.ClientSession, _control: RecordingControl) -> None:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        second = UnixServer(create_app(Source(), Metrics(Snapshot)), path)
+        with pytest.raises(ListenError, match="Another checkpointd"):
+            await second.start()
+
+    over_unix(path, use)
+    assert not path.exists()
+
+
+def test_a_file_in_the_way_or_a_long_path_is_told(tmp_path: Path) -> None:
+    """Somebody's file is never replaced, and the kernel's limit has a cure."""
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for path, match in ((tmp_path / "file", "in the way"), (tmp_path / ("x" * 120), "shorter")):
+        server = UnixServer(create_app(Source(), Metrics(Snapshot)), path)
+        with pytest.raises(ListenError, match=match):
+            asyncio.run(server.start())
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+STRANGER = """
+import json, socket, sys
+def ask(request):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(10)
+    sock.connect(sys.argv[1])
+    sock.sendall(request)
+    return sock.recv(65536).decode()
+head = "HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n"
+print(ask(f"GET /healthz {head}".encode()).split()[1])
+answer = ask(f"POST /control/reload {head}".encode())
+print(answer.split()[1], answer.rpartition("\\r\\n\\r\\n")[2])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: cannot become another user; NOT checked")
+def test_another_user_may_read_but_not_change(short_dir: Path) -> None:
+    """The kernel's word decides: a member of the group gets 403 and a sentence."""
+    path = short_dir / "control.sock"
+
+    async def use(_client: aiohttp.ClientSession, control: RecordingControl) -> None:
+        os.chown(path, -1, NOBODY)
+        done = await asyncio.to_thread(
+            subprocess.run,
+            ["/usr/bin/env", "python3", "-c", STRANGER, str(path)],
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        read, changed = done.stdout.split("\n", 1)
+        assert read == "200"
+        assert changed.startswith("403")
+        assert "Only the user that checkpointd runs as" in changed
+        assert control.told == []
+
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip(f"no python that another user can run ({sys.executable}): NOT checked")
+    over_unix(path, use)

@@ -1,0 +1,76 @@
+"""Healthy and ready, judged from when each part last made progress."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkpointd.observe.health import Progress, WatchProgress, judge
+
+WATCH = WatchProgress("resnet", at=100.0, reconciled=True)
+GOOD = Progress(loop_at=100.0, supervisor_at=100.0, watches=(WATCH,))
+
+
+def test_all_parts_going_on_is_healthy_and_ready() -> None:
+    """Nothing is told when there is nothing to tell."""
+    health = judge(GOOD, 101.0)
+    assert (health.healthy, health.ready, health.problems) == (True, True, ())
+
+
+def test_a_stuck_loop_or_supervisor_is_unhealthy() -> None:
+    """These two are what a restart mends."""
+    loop = judge(replace(GOOD, loop_at=50.0), 100.0)
+    supervisor = judge(replace(GOOD, supervisor_at=50.0), 100.0)
+    assert not loop.healthy
+    assert "event loop" in loop.problems[0]
+    assert not supervisor.healthy
+    assert "supervisor" in supervisor.problems[0]
+
+
+def test_a_part_that_has_not_started_is_unhealthy() -> None:
+    """Before the start is done, nobody may think that all is well."""
+    health = judge(Progress(None, None), 0.0)
+    assert (health.healthy, health.ready, len(health.problems)) == (False, False, 2)
+
+
+def test_a_hung_disk_is_told_and_leaves_the_daemon_healthy() -> None:
+    """A restart would not mend a mount, and would stop the other watches."""
+    hung = replace(WATCH, at=-500.0, reconciled=False)
+    health = judge(replace(GOOD, watches=(WATCH, hung)), 101.0)
+    assert (health.healthy, health.ready) == (True, True)
+    assert "look at the mount" in health.problems[0]
+
+
+def test_an_unreachable_watch_does_not_hold_up_readiness() -> None:
+    """Ready means that every reachable watch was scanned; the message says why one is not."""
+    down = WatchProgress("bert", 100.0, up=False, message="Stale file handle.")
+    health = judge(replace(GOOD, watches=(WATCH, down)), 101.0)
+    assert health.ready
+    assert health.problems == ("Watch bert is down: Stale file handle.",)
+
+
+def test_a_watch_still_scanning_is_not_ready() -> None:
+    """Readiness comes with the first scan of the last reachable watch."""
+    health = judge(replace(GOOD, watches=(replace(WATCH, reconciled=False),)), 101.0)
+    assert (health.healthy, health.ready) == (True, False)
+    assert "resnet" in health.problems[0]
+
+
+@given(
+    ages=st.tuples(*[st.none() | st.floats(0, 1000)] * 2),
+    watches=st.lists(st.tuples(st.floats(0, 1000), st.booleans(), st.booleans()), max_size=4),
+)
+def test_ready_implies_healthy_and_bad_news_always_has_words(
+    ages: tuple[float | None, float | None],
+    watches: list[tuple[float, bool, bool]],
+) -> None:
+    """Whatever the state: never ready and unhealthy, never bad without a sentence."""
+    now = 1000.0
+    loop, supervisor = (None if age is None else now - age for age in ages)
+    parts = tuple(WatchProgress(f"w{i}", now - a, u, r) for i, (a, u, r) in enumerate(watches))
+    health = judge(Progress(loop, supervisor, parts), now)
+    assert health.healthy or not health.ready
+    assert (health.healthy and health.ready) or health.problems
+    assert all(problem.endswith(".") for problem in health.problems)
