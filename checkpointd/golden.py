@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import secrets
+import sys
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -86,6 +88,86 @@ def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
         values = values.astype(values.dtype.newbyteorder("<"))
     checksum = zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return Digest(name, str(values.dtype), tuple(int(n) for n in values.shape), checksum)
+
+
+def feed(inputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+    """Name the arrays of what a model is given: one array, several in order, or by name.
+
+    Returns:
+        The arrays by name, and SINGLE, LIST or DICT.
+
+    Raises:
+        GoldenError: it is none of these.
+    """
+    return _named(inputs, "input")
+
+
+def named(outputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+    """Name the arrays of what a model gave; the same as `feed` for outputs.
+
+    Raises:
+        GoldenError: it is neither one array, nor several in order, nor by name.
+    """
+    return _named(outputs, "output")
+
+
+def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
+    """Put named arrays together as a model is given them: the inverse of `feed`."""
+    if structure == DICT:
+        return dict(arrays)
+    values = list(arrays.values())
+    return values if structure == LIST else values[0]
+
+
+def _named(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+    if hasattr(value, "items") and not hasattr(value, "shape"):
+        arrays = {str(name): _array(item, str(name)) for name, item in value.items()}
+        structure = DICT
+    elif isinstance(value, (list, tuple)) and value and all(hasattr(v, "shape") for v in value):
+        arrays = {f"{word}_{i}": _array(item, f"{word}_{i}") for i, item in enumerate(value)}
+        structure = LIST
+    else:
+        arrays, structure = {word: _array(value, word)}, SINGLE
+    if not arrays:
+        raise GoldenError(f"There is no {word} at all: give at least one array.")
+    return arrays, structure
+
+
+def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
+    if any(hasattr(value, mark) for mark in ("row_splits", "nested_row_splits", "dense_shape")):
+        raise GoldenError(f"{name!r} is ragged or sparse: a golden record holds dense arrays only.")
+    try:
+        return np.array(value)
+    except Exception as error:
+        raise GoldenError(f"{name!r} is no array: {error}") from error
+
+
+def environment(library: str, version: str, policy: str, device: str) -> dict[str, str]:
+    """Say what outputs depend on besides the model, for a record or for its replay.
+
+    Args:
+        library: `keras`, `tf_keras` or empty.
+        version: the library's version.
+        policy: the model's precision policy, such as `mixed_float16`; empty for float32.
+        device: `cpu` or `gpu`.
+    """
+    tensorflow = getattr(sys.modules.get("tensorflow"), "__version__", "")
+    return {
+        "tensorflow": str(tensorflow),
+        "keras": f"{library} {version}".strip(),
+        "python": platform.python_version(),
+        "device": device,
+        "cpu": _cpu(),
+        "policy": policy or "float32",
+    }
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word

@@ -1,0 +1,52 @@
+"""Which Keras a model comes from: Keras 3, tf-keras, or the Keras 2 of an older TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+
+def keras_of(model: Any) -> Any:
+    """Find the library whose classes a model is made of; None for a plain `tf.Module`."""
+    for kind in type(model).__mro__:
+        root = kind.__module__.partition(".")[0]
+        if root in ("keras", "tf_keras"):
+            return importlib.import_module(root)
+    return None
+
+
+def preferred_keras() -> Any:
+    """Find the library that a job uses before there is a model: what `tf.keras` would be."""
+    legacy = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
+    if legacy or ("tf_keras" in sys.modules and "keras" not in sys.modules):
+        return importlib.import_module("tf_keras")
+    return importlib.import_module("keras")
+
+
+def generation(keras: Any) -> int:
+    """The Keras generation of a library: 2 or 3."""
+    return int(str(keras.__version__).partition(".")[0])
+
+
+def submodule(keras: Any, name: str) -> Any:
+    """Import a private module of a Keras library, such as `saving.saving_lib`.
+
+    Raises:
+        ImportError: this version has none of that name.
+    """
+    try:
+        return importlib.import_module(f"{keras.__name__}.src.{name}")
+    except ImportError:  # before 2.13 there was no src
+        return importlib.import_module(f"{keras.__name__}.{name}")
+
+
+def policy_of(model: Any) -> str:
+    """The name of a model's precision policy; the global one is what models are made with."""
+    for layer in (model, *(getattr(model, "layers", None) or ())):
+        policy = getattr(layer, "dtype_policy", None)
+        name = str(getattr(policy, "name", policy) or "")
+        if name and name != "float32":
+            return name
+    return "float32"

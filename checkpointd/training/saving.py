@@ -1,0 +1,160 @@
+"""`save`: one atomic save with its golden record, in any format."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import golden as records
+from checkpointd.checkpoint import Format
+from checkpointd.training import placing, writers
+from checkpointd.training.digests import stored_digests
+from checkpointd.training.library import keras_of
+from checkpointd.training.record import take
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    format: str | Format | None = None,  # noqa: A002 - INTERFACE's word
+    golden: Any = None,
+    metrics: Mapping[str, Any] | None = None,
+    step: int | None = None,
+    optimizer: Any = None,
+    compiled: bool | None = None,
+    **arguments: Any,
+) -> str:
+    """Save a model in one atomic step and leave a golden record beside it.
+
+    The record holds the inputs given here, as they are. When it cannot be taken, the checkpoint
+    is saved all the same and a warning says why.
+
+    Args:
+        model: a Keras 3 or tf-keras model, or a `tf.Module`.
+        path: where; missing directories are made.
+        format: one of `savedmodel`, `keras`, `hdf5`, `hdf5_weights`, `tf_checkpoint`; inferred
+            from `.keras`, `.weights.h5`, `.h5` and `.hdf5`, anything else is a SavedModel's
+            directory.
+        golden: a small batch of inputs: one array, a list of arrays, or a dict of them.
+        metrics: scalars by name, for the record.
+        step: the training job's own counter, for the record.
+        optimizer: saved beside the model in a `tf_checkpoint`; the model's own when compiled.
+        compiled: record what `model.predict` gives (True) or what a call gives (False); by
+            default `predict` for a compiled model and for a SavedModel.
+        **arguments: further arguments of Keras's own `save` or `save_weights`.
+
+    Returns:
+        The absolute path of the checkpoint.
+
+    Raises:
+        ValueError: path and format do not go together.
+        FileExistsError: a SavedModel would replace a directory of other things.
+        OSError: it cannot be written; what was there before still is.
+    """
+    chosen = infer_format(os.fspath(path), format)
+    target = _absolute(os.fspath(path))
+    if chosen is Format.SAVEDMODEL:
+        placing.check_replaceable(target)
+    if optimizer is None and chosen is Format.TF_CHECKPOINT:
+        optimizer = getattr(model, "optimizer", None)
+    if compiled is None:
+        is_compiled = bool(getattr(model, "compiled", getattr(model, "_is_compiled", False)))
+        compiled = keras_of(model) is not None and (is_compiled or chosen is Format.SAVEDMODEL)
+    record = _record(model, target, chosen, golden, compiled, metrics, step, optimizer)
+    with placing.aside(target) as directory:
+        temporary = os.path.join(directory, os.path.basename(target))
+        writers.write(model, temporary, chosen, optimizer, arguments)
+        if record is not None:
+            binding = writers.bind(temporary, chosen, secrets.token_hex(16))
+            _leave_record(record, binding, temporary, target, chosen)
+        placing.flush(directory)
+        if chosen is Format.SAVEDMODEL:
+            placing.place_directory(temporary, target)
+        elif chosen is Format.TF_CHECKPOINT:
+            placing.place_prefix(temporary, target)
+            writers.tell_latest(target)
+        else:
+            placing.place_file(temporary, target)
+    return target
+
+
+def infer_format(path: str, format: str | Format | None = None) -> Format:  # noqa: A002
+    """Say what a path is to be saved as.
+
+    Raises:
+        ValueError: the format is unknown, or the path is not a local one.
+    """
+    if "://" in path:
+        raise ValueError(f"{path!r} is not on a local file system: save there, and copy it.")
+    if format is not None:
+        chosen = Format(str(format))
+        if chosen is Format.UNKNOWN:
+            raise ValueError("Say as what to save: savedmodel, keras, hdf5, hdf5_weights or …")
+        return chosen
+    lower = path.lower()
+    if lower.endswith(".keras"):
+        return Format.KERAS
+    if lower.endswith(".weights.h5"):
+        return Format.HDF5_WEIGHTS
+    if lower.endswith((".h5", ".hdf5")):
+        return Format.HDF5
+    return Format.SAVEDMODEL
+
+
+def _absolute(path: str) -> str:
+    """The absolute path, with a symbolic link at its end followed, as Keras follows it."""
+    path = os.path.abspath(path)
+    return os.path.realpath(path) if os.path.islink(path) else path
+
+
+def _record(
+    model: Any,
+    path: str,
+    format: Format,  # noqa: A002
+    inputs: Any,
+    compiled: bool,
+    metrics: Mapping[str, Any] | None,
+    step: int | None,
+    optimizer: Any,
+) -> records.Golden | None:
+    try:
+        digests = stored_digests(
+            model, format, optimizer, legacy_layout=not path.endswith(".weights.h5")
+        )
+    except Exception as error:  # noqa: BLE001 - whatever Keras raises, the checkpoint comes first
+        _warn(f"The weights' digests could not be taken: {error}")
+        digests = ()
+    try:
+        return take(model, inputs, compiled=compiled, digests=digests, metrics=metrics, step=step)
+    except Exception as error:  # noqa: BLE001 - the same
+        _warn(f"The model could not be run on the golden inputs: {type(error).__name__}: {error}")
+        return None
+
+
+def _leave_record(
+    record: records.Golden,
+    binding: str,
+    temporary: str,
+    target: str,
+    format: Format,  # noqa: A002
+) -> None:
+    import dataclasses
+
+    bound = dataclasses.replace(record, binding=binding)
+    inside = format is Format.SAVEDMODEL
+    path = records.path_for(temporary if inside else target, format)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        records.write(path, bound)
+    except (OSError, records.GoldenError) as error:
+        _warn(f"The golden record could not be written: {error}")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message + " The checkpoint is saved without.", RuntimeWarning, stacklevel=4)

@@ -1,0 +1,124 @@
+"""Writes a model in each format, under a temporary name, and binds it to its golden record."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import golden
+from checkpointd.checkpoint import Format
+from checkpointd.training.library import generation, keras_of
+from checkpointd.training.placing import TEMPORARY_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KERAS_2 = 2
+
+
+def write(
+    model: Any,
+    path: str,
+    format: Format,  # noqa: A002 - INTERFACE's word
+    optimizer: Any = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model with the writer of the library that it comes from.
+
+    Args:
+        model: a Keras model, or a `tf.Module` for a SavedModel or a TensorFlow checkpoint.
+        path: where; file, directory or prefix.
+        format: what to write.
+        optimizer: goes into a TensorFlow checkpoint beside the model.
+        arguments: further arguments of the library's own `save` or `save_weights`.
+
+    Raises:
+        ValueError: this library cannot write the format.
+        Exception: whatever the library raises.
+    """
+    keras = keras_of(model)
+    more = dict(arguments or {})
+    if format is Format.TF_CHECKPOINT:
+        _write_checkpoint(model, path, optimizer)
+    elif keras is None:
+        if format is not Format.SAVEDMODEL:
+            raise ValueError(
+                f"A {type(model).__name__} is no Keras model: save it as a SavedModel (a path "
+                "without extension) or with format='tf_checkpoint'."
+            )
+        import tensorflow as tf
+
+        tf.saved_model.save(model, path)
+    elif format is Format.HDF5_WEIGHTS:
+        model.save_weights(path, **more)
+    elif format is Format.SAVEDMODEL and generation(keras) > _KERAS_2:
+        model.export(path, **({"verbose": False} if _exports_quietly(keras) else {}))
+    else:
+        model.save(path, **more)
+
+
+def _exports_quietly(keras: Any) -> bool:
+    major, minor = (int(part) for part in str(keras.__version__).split(".")[:2])
+    return (major, minor) >= (3, 4)
+
+
+def _write_checkpoint(model: Any, path: str, optimizer: Any) -> None:
+    import tensorflow as tf
+
+    parts = {"model": model}
+    if optimizer is not None:
+        parts["optimizer"] = optimizer
+    tf.train.Checkpoint(**parts).write(path)
+
+
+def tell_latest(path: str) -> None:
+    """Name a TensorFlow checkpoint in its directory's `checkpoint` file, as TensorFlow does.
+
+    Those that the file names already stay in it while they are there. Names are relative, so
+    that the directory can be moved.
+    """
+    import tensorflow as tf
+
+    directory, name = os.path.split(path)
+    state = tf.train.get_checkpoint_state(directory)
+    earlier = [
+        os.path.relpath(known, directory)
+        for known in (state.all_model_checkpoint_paths if state else ())
+        if os.path.exists(known + ".index")
+    ]
+    names = [*(known for known in earlier if known != name), name]
+    lines = [f"model_checkpoint_path: {_quoted(name)}"]
+    lines += [f"all_model_checkpoint_paths: {_quoted(known)}" for known in names]
+    temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.checkpoint")
+    with open(temporary, "x", encoding="ascii") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, os.path.join(directory, "checkpoint"))
+
+
+def _quoted(name: str) -> str:
+    """A string as protobuf's text format writes it."""
+    plain = set(range(0x20, 0x7F)) - set(b'"\\')
+    return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in os.fsencode(name)) + '"'
+
+
+def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERFACE's word
+    """Write the save id into a checkpoint that can hold one, before it gets its final name.
+
+    Returns:
+        What `golden.binding_of` will read from it.
+    """
+    if format in (Format.HDF5, Format.HDF5_WEIGHTS):
+        import h5py
+
+        with h5py.File(path, "r+") as file:
+            file.attrs[golden.SAVE_ID_ATTRIBUTE] = save_id
+        return save_id
+    if format is Format.KERAS:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = golden.ZIP_COMMENT_PREFIX + save_id.encode("ascii")
+        return save_id
+    return golden.binding_of(path, format)
