@@ -80,13 +80,13 @@ def todos(status: dict[str, Any], now: float) -> list[Todo]:
     found += [
         Todo(
             "bad",
-            f"Watch {w['name']} cannot see {w['path']}: "
+            f"Watch {w.get('name')} cannot see {w.get('path')}: "
             f"{w.get('message') or 'its directory cannot be read.'}",
             "Look at the mount and the permissions; it comes back by itself.",
         )
         for w in down
     ]
-    starts = tuple(f"Watch {w['name']} is down" for w in down)
+    starts = tuple(f"Watch {w.get('name')} is down" for w in down)
     found += [
         Todo(grave, problem)
         for problem in status.get("problems", ())
@@ -96,15 +96,15 @@ def todos(status: dict[str, Any], now: float) -> list[Todo]:
         found += [
             Todo(
                 "warn",
-                f"Pruning is on hold in {watch['name']}"
+                f"Pruning is on hold in {watch.get('name')}"
                 + (f", series {hold['series']}" if hold.get("series") else "")
-                + f": {hold['reason']}",
+                + f": {hold.get('reason')}",
                 hold.get("cure", ""),
             )
             for hold in watch.get("holds", ())
         ]
     found += [
-        Todo("warn", f"Invalid: {v['path']}: {v.get('message') or v.get('reason')}", _cure(v))
+        Todo("warn", f"Invalid: {v.get('path')}: {v.get('message') or v.get('reason')}", _cure(v))
         for v in status.get("last_verdicts", ())
         if v.get("verdict") == "invalid" and now - v.get("at", 0.0) < RECENT_SECONDS
     ]
@@ -155,7 +155,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True,
         finalize=_finalize,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         loader=jinja2.BaseLoader(),
@@ -168,7 +168,7 @@ def render_page(status: dict[str, Any], now: float) -> str:
     """Lay the page out.
 
     Args:
-        status: the object of `/api/v1/status`.
+        status: the object of `/api/v1/status`; what is missing in it is left out of the page.
         now: seconds since the epoch.
 
     Returns:

@@ -97,6 +97,20 @@ def test_counts_queue_and_verdicts_are_on_the_page() -> None:
     assert "18.0 GiB kept" in text
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"watches": [{}], "last_verdicts": [{}], "workers": [{}]},
+        {"healthy": True, "ready": True, "watches": [{"up": True, "holds": [{}]}]},
+        {"last_verdicts": [{"verdict": "invalid", "at": NOW}], "queue": {"length": 1}},
+    ],
+)
+def test_a_state_with_gaps_still_gives_a_page(state: dict[str, Any]) -> None:
+    """At night half an answer is better than an error."""
+    assert "checkpointd" in Outline(render_page(state, NOW)).text
+
+
 def test_it_needs_no_script_and_renews_itself() -> None:
     """It works in any browser, with scripts off."""
     html = render_page(status(), NOW)
