@@ -1,0 +1,266 @@
+"""The demo's stage: starts the daemon and the training job, and shows each verdict as it falls."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from checkpointd.config.units import format_size
+from checkpointd.demo import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CONFIG = """\
+[daemon]
+state_dir = "state"
+
+[web]
+listen = "127.0.0.1:{port}"
+
+[[watch]]
+name = "demo"
+path = "runs"
+settle = "1s"
+torn_after = "6s"
+
+[watch.retention]
+mode = "enforce"
+keep_last = 3
+keep_min_valid = 2
+"""
+
+_START_SECONDS = 60.0
+_SETTLE_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+_COLOURS = {"valid": "green", "invalid": "red", "inconclusive": "yellow"}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the sentence says why and where to look."""
+
+
+@dataclass
+class Stage:
+    """The processes of a demo and what was seen of them."""
+
+    directory: Path
+    console: Console
+    daemon: subprocess.Popen[bytes] | None = None
+    url: str = ""
+    verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+    told: set[tuple[str, float]] = field(default_factory=set)
+    pruned: set[str] = field(default_factory=set)
+
+    def get(self, path: str) -> Any:
+        """Ask the daemon's JSON API."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def follow(self) -> None:
+        """Print what has happened since the last call."""
+        for entry in reversed(self.get("/api/v1/checkpoints?limit=1000")["checkpoints"]):
+            relative = os.path.relpath(entry["path"], self.directory / "runs")
+            if entry["state"] == "trashed" and relative not in self.pruned:
+                self.pruned.add(relative)
+                self.console.print(
+                    f"  [dim]pruned   {relative}  (in the trash, undo with restore)[/]"
+                )
+            when = entry["verified_at"]
+            if entry["verdict"] is None or when is None or (relative, when) in self.told:
+                continue
+            self.told.add((relative, when))
+            self.verdicts[relative] = entry
+            self._tell(relative, entry)
+
+    def _tell(self, relative: str, entry: dict[str, Any]) -> None:
+        verdict = entry["verdict"]
+        mistake = expect.wrong(relative, verdict, entry["reason"], entry["shown"])
+        if mistake:
+            self.mistakes.append(f"{relative}: {mistake}")
+        colour = _COLOURS[verdict]
+        shown = ", ".join(entry["shown"])
+        text = f"{entry['reason']}: {entry['message']}" if verdict != "valid" else shown
+        self.console.print(
+            f"[{colour}]{verdict:<12}[/] {relative}  [dim]{entry['duration_seconds']:.2f} s[/]"
+        )
+        self.console.print(f"             [dim]{text}[/]", markup=True)
+        if mistake:
+            self.console.print(f"             [bold red]wrong: {mistake}[/]")
+
+
+def main(exit_at_end: bool) -> int:
+    """Run the demo.
+
+    Args:
+        exit_at_end: end when the job has ended and all is verified, else go on until Ctrl-C.
+
+    Returns:
+        0 if every verdict was the right one.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    directory = Path(tempfile.mkdtemp(prefix="checkpointd-demo-"))
+    stage = Stage(directory, console)
+    try:
+        return _play(stage, exit_at_end=exit_at_end)
+    except DemoError as error:
+        console.print(f"[red]{error}[/]")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(stage.daemon)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _play(stage: Stage, *, exit_at_end: bool) -> int:
+    console = stage.console
+    runs = stage.directory / "runs"
+    runs.mkdir()
+    console.print(f"A training job and its daemon in [bold]{stage.directory}[/]")
+    _start_daemon(stage)
+    console.print(f"Daemon up: status page {stage.url}/  metrics {stage.url}/metrics")
+    console.print("Training some 30 s; every checkpoint it saves is verified beside it:\n")
+    for module, arguments in (
+        ("checkpointd.demo.train", [str(runs)]),
+        ("checkpointd.demo.spoil", [str(runs), str(runs / "spoiled")]),
+    ):
+        for _ in _running(stage, module, arguments):
+            stage.follow()
+    _settle(stage)
+    _summary(stage)
+    if not exit_at_end:
+        console.print("\nThe daemon goes on; look around, then Ctrl-C. Everything is removed then.")
+        with contextlib.suppress(KeyboardInterrupt):
+            while stage.daemon is not None and stage.daemon.poll() is None:
+                time.sleep(1)
+                stage.follow()
+    return 1 if stage.mistakes else 0
+
+
+def _start_daemon(stage: Stage) -> None:
+    config = stage.directory / "config.toml"
+    config.write_text(_CONFIG.format(port=_free_port()), encoding="utf-8")
+    log = stage.directory / "daemon.log"
+    with log.open("wb") as output:
+        stage.daemon = subprocess.Popen(
+            [sys.executable, "-m", "checkpointd", "--config", str(config), "run"],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+        )
+    port = config.read_text(encoding="utf-8").split("127.0.0.1:")[1].split('"')[0]
+    stage.url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if stage.daemon.poll() is not None:
+            raise DemoError(f"The daemon ended at once:\n{log.read_text(errors='replace')[-2000:]}")
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            stage.get("/api/v1/status")
+            return
+        time.sleep(_POLL_SECONDS)
+    raise DemoError(f"The daemon did not come up:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _running(stage: Stage, module: str, arguments: list[str]) -> Iterator[None]:
+    """Yield while a process of the training job runs."""
+    log = stage.directory / f"{module.rpartition('.')[2]}.log"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+    try:
+        while process.poll() is None:
+            yield
+            time.sleep(_POLL_SECONDS)
+    finally:
+        _stop(process)
+    if process.returncode:
+        raise DemoError(f"The training job failed:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _settle(stage: Stage) -> None:
+    """Wait until every story has its verdict and nothing is left in the queue."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        stage.follow()
+        status = stage.get("/api/v1/status")
+        idle = status["queue"]["length"] == 0 and not any(w["busy"] for w in status["workers"])
+        if idle and not expect.missing(set(stage.verdicts)) and stage.pruned:
+            break
+        time.sleep(_POLL_SECONDS)
+    stage.follow()
+    stage.mistakes += [f"no verdict: {story}" for story in expect.missing(set(stage.verdicts))]
+    if not stage.pruned:
+        stage.mistakes.append("nothing was pruned")
+
+
+def _summary(stage: Stage) -> None:
+    table = Table(title="What came of it", title_justify="left", expand=False)
+    for column in ("checkpoint", "format", "size", "verdict", "shown or reason"):
+        table.add_column(column, overflow="fold")
+    for relative in sorted(stage.verdicts):
+        entry = stage.verdicts[relative]
+        verdict = entry["verdict"]
+        table.add_row(
+            relative + (" (pruned)" if relative in stage.pruned else ""),
+            entry["format"],
+            format_size(entry["size_bytes"]),
+            f"[{_COLOURS[verdict]}]{verdict}[/]",
+            ", ".join(entry["shown"]) if verdict == "valid" else entry["reason"],
+        )
+    console = stage.console
+    console.print()
+    console.print(table)
+    console.print(f"metrics      {stage.url}/metrics")
+    console.print(f"status page  {stage.url}/")
+    if stage.mistakes:
+        console.print("\n[bold red]Not every verdict was the right one:[/]")
+        for mistake in stage.mistakes:
+            console.print(f"  {mistake}")
+    else:
+        console.print(
+            f"[green]All {len(stage.verdicts)} verdicts were the right ones, "
+            f"{len(stage.pruned)} old checkpoints were pruned.[/]"
+        )
+
+
+def _stop(process: subprocess.Popen[bytes] | None) -> None:
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

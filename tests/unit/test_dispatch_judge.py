@@ -1,0 +1,96 @@
+"""What the end of a child says about a checkpoint, and what does not."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from checkpointd.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
+from checkpointd.dispatch import judge
+from checkpointd.dispatch.local import limits_for
+from checkpointd.dispatch.zygote import Run
+from checkpointd.worker.protocol import LOAD, SCAN, Finished
+
+
+@pytest.mark.parametrize(
+    ("run", "reason", "outcome"),
+    [
+        (Run(timed_out=True, signal=9), "structure.timeout", Outcome.ERROR),
+        (Run(signal=signal.SIGXCPU), "structure.timeout", Outcome.ERROR),
+        (Run(signal=signal.SIGKILL), "structure.out_of_memory", Outcome.ERROR),
+        (Run(signal=signal.SIGSEGV), "structure.crashed", Outcome.FAIL),
+        (Run(signal=signal.SIGABRT), "structure.crashed", Outcome.FAIL),
+        (Run(signal=signal.SIGSYS), "structure.environment", Outcome.ERROR),
+        (Run(signal=signal.SIGTERM), "structure.environment", Outcome.ERROR),
+        (Run(refused="not JSON", signal=9), "structure.environment", Outcome.ERROR),
+        (Run(lost=True), "structure.environment", Outcome.ERROR),
+        (Run(exit_code=3), "structure.environment", Outcome.ERROR),
+        (Run(), "structure.environment", Outcome.ERROR),
+    ],
+)
+def test_each_way_to_die_has_its_own_reason(run: Run, reason: str, outcome: Outcome) -> None:
+    """A kill that was not ours is no bad model; a crash that comes again is."""
+    result = judge.death(SCAN, run, (), 30.0)
+    assert result is not None
+    assert (result.reason, result.outcome) == (reason, outcome)
+    assert result.message.endswith(".")
+
+
+def test_the_check_that_was_running_is_the_one_to_blame() -> None:
+    """The first check without a result, skipping what was switched off."""
+    run = Run(checks=[passed("structure")], signal=signal.SIGSEGV)
+    result = judge.death(SCAN, run, ("integrity",), 30.0)
+    assert result is not None
+    assert result.name == "finite"
+
+
+def test_the_last_words_of_a_crash_are_kept() -> None:
+    """What native code printed last is part of the sentence."""
+    run = Run(signal=signal.SIGABRT, stderr="noise\nCheck failed: size >= 0")
+    result = judge.death(LOAD, run, (), 30.0)
+    assert result is not None
+    assert "Check failed: size >= 0" in result.message
+
+
+def test_a_finished_run_is_no_death() -> None:
+    """Whatever happens after the last answer does not matter."""
+    assert judge.death(SCAN, Run(finished=Finished(End.DONE, "", Facts())), (), 30.0) is None
+
+
+def test_only_a_crash_earns_a_second_look() -> None:
+    """A time-out, a broken protocol or a kill from outside is not run twice."""
+    assert judge.crashed(Run(signal=signal.SIGSEGV))
+    assert not judge.crashed(Run(signal=signal.SIGKILL))
+    assert not judge.crashed(Run(signal=signal.SIGSEGV, timed_out=True))
+
+
+@pytest.mark.parametrize(
+    ("results", "name"),
+    [
+        ([passed("structure"), failed("integrity", "checksum_mismatch", "x.")], "integrity"),
+        ([passed("structure"), failed("finite", "nan", "x.")], ""),
+        ([failed("integrity", "golden_unbound", "x.")], ""),
+    ],
+)
+def test_what_is_broken_is_not_loaded_but_a_nan_model_is(
+    results: list[CheckResult], name: str
+) -> None:
+    """Structure, integrity and safety forbid loading; finite blocks nothing."""
+    assert judge.blocking(results) == name
+
+
+def test_checks_that_did_not_run_say_why() -> None:
+    """A report names each check of the suite, and what stood in its way."""
+    results = judge.not_run(LOAD, "integrity", [])
+    assert [r.name for r in results] == ["load", "signatures", "inference", "predictions"]
+    assert all("integrity" in r.message for r in results)
+
+
+def test_memory_grows_with_the_checkpoint_unless_it_is_configured() -> None:
+    """`auto` gives three times the checkpoint and a base; a number is a number."""
+    small = limits_for(LOAD, 10**6, "auto", 60).data_bytes
+    large = limits_for(LOAD, 10**10, "auto", 60).data_bytes
+    assert small < large
+    assert large > 3 * 10**10
+    assert limits_for(LOAD, 10**10, 2**30, 60).data_bytes == 2**30
