@@ -1,0 +1,83 @@
+"""What a watch tells the daemon: plain frozen facts, emitted from the watcher's thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import Checkpoint, Generation
+
+SightingState = Literal["writing", "settled", "torn"]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A generation of a checkpoint: being written, finished, or never finished.
+
+    `reason` (`structure.<word>`) and `message` say what is missing while `state` is `writing`
+    or `torn`; both are empty when it is `settled`.
+    """
+
+    watch: str
+    checkpoint: Checkpoint
+    generation: Generation
+    state: SightingState
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A checkpoint that was known is no longer in a directory that could be listed."""
+
+    watch: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """A full comparison with the directory is done: at `at` (epoch seconds), taking `seconds`.
+
+    `unknown` counts the files that are no checkpoints.
+    """
+
+    watch: str
+    at: float
+    seconds: float
+    unknown: int
+
+
+@dataclass(frozen=True)
+class WatchHealth:
+    """Whether a watch can see its root; sent whenever the answer or its message changes."""
+
+    watch: str
+    up: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Coalesced:
+    """A complete generation was written over before it could be passed on."""
+
+    watch: str
+    path: str
+
+
+WatchEvent = Sighting | Gone | Reconciled | WatchHealth | Coalesced
+
+
+@dataclass(frozen=True)
+class WatcherStatus:
+    """The state of one watcher, for the status page; `last_reconcile_at` is 0 before the first."""
+
+    up: bool
+    method: str
+    message: str
+    directories: int
+    unknown: int
+    last_reconcile_at: float
+    reconcile_seconds: float
+    overflows: int
+    ready: bool

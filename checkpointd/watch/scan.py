@@ -1,0 +1,158 @@
+"""What lies below a root now: an iterative walk that decides, whatever events said.
+
+A listing that fails is an error in the survey and never means that its checkpoints are gone.
+"""
+
+# ruff: noqa: PTH - paths are plain str in this room: thousands are made in every look
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Checkpoint, Format
+from checkpointd.formats import Found, ProbeState, locate, probe, recognise
+from checkpointd.formats.storage import LOCAL, Storage
+from checkpointd.watch.globs import Selection, is_reserved, select
+from checkpointd.watch.series import place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.checkpoint import Generation
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One directory: the wanted checkpoints in it and the directories to walk on in."""
+
+    directory: str
+    found: tuple[Found, ...]
+    descend: tuple[str, ...]
+    error: OSError | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A whole walk: what was found, how many directories were listed, which could not be."""
+
+    found: tuple[Found, ...]
+    directories: int
+    errors: tuple[str, ...]
+
+
+def below(root: str, path: str) -> str:
+    """The path of something below the root, relative to it; empty for the root itself."""
+    if path == root:
+        return ""
+    prefix = root if root.endswith("/") else root + "/"
+    return path.removeprefix(prefix)
+
+
+def look(directory: str, root: str, selection: Selection, storage: Storage = LOCAL) -> Listing:
+    """List one directory; an error is returned with the listing, not raised."""
+    try:
+        recognised = recognise(directory, storage)
+    except OSError as error:
+        return Listing(directory, (), (), error)
+    found = tuple(f for f in recognised.found if selection.takes(below(root, f.path)))
+    descend = tuple(
+        d
+        for d in recognised.descend
+        if not is_reserved(os.path.basename(d)) and selection.enters(below(root, d))
+    )
+    return Listing(directory, found, descend)
+
+
+def walk(top: str, root: str, selection: Selection, storage: Storage = LOCAL) -> Iterator[Listing]:
+    """List a directory and all below it, one at a time, holding no more than their names."""
+    todo = [top]
+    while todo:
+        listing = look(todo.pop(), root, selection, storage)
+        yield listing
+        todo.extend(reversed(listing.descend))
+
+
+def survey(
+    root: str,
+    include: tuple[str, ...] = ("**",),
+    exclude: tuple[str, ...] = (),
+    storage: Storage = LOCAL,
+) -> Survey:
+    """Find every checkpoint below a root, whether it is finished or not."""
+    found: list[Found] = []
+    errors: list[str] = []
+    directories = 0
+    for listing in walk(root, root, select(include, exclude), storage):
+        directories += 1
+        found.extend(listing.found)
+        if listing.error is not None:
+            errors.append(explain(listing.directory, listing.error))
+    return Survey(tuple(found), directories, tuple(errors))
+
+
+def explain(directory: str, error: OSError) -> str:
+    """One sentence for a directory that could not be listed."""
+    shown = directory.encode("utf-8", "backslashreplace").decode()
+    return f"{shown!r} cannot be read: {error.strerror or error}."
+
+
+def survey_path(
+    path: str, storage: Storage = LOCAL, *, root: str = "", template: str | None = None
+) -> tuple[tuple[Checkpoint, Generation], ...]:
+    """Find what a path typed by a user names: one checkpoint, or all those below a directory.
+
+    Files that are no checkpoint are left out of a directory's, and kept when named themselves,
+    so that the user is told. Series are placed below `root`, by default the directory given or
+    the one that the checkpoint lies in.
+
+    Raises:
+        FileNotFoundError: there is nothing there.
+        OSError: the directory cannot be listed.
+    """
+    path = os.path.abspath(path)
+    one = locate(path, storage)
+    if one is not None:
+        return (_describe(one, root or os.path.dirname(one.path), template, storage),)
+    storage.stat(path)
+    listings = list(walk(path, path, select(), storage))
+    if listings[0].error is not None:
+        raise listings[0].error
+    described = (
+        _describe(found, root or path, template, storage)
+        for listing in listings
+        for found in listing.found
+    )
+    return tuple(item for item in described if item[0].format is not Format.UNKNOWN)
+
+
+def _describe(
+    found: Found, root: str, template: str | None, storage: Storage
+) -> tuple[Checkpoint, Generation]:
+    probed = probe(found, storage)
+    known = found.hint if probed.format is Format.UNKNOWN else probed.format
+    if probed.state is ProbeState.UNKNOWN:
+        known = Format.UNKNOWN
+    return describe(found.path, known, root, template), found.generation
+
+
+def describe(
+    path: str,
+    format: Format,  # noqa: A002 - INTERFACE's word
+    root: str,
+    template: str | None = None,
+    watch: str = "",
+) -> Checkpoint:
+    """Name a checkpoint and place it among the others below its root."""
+    relative = below(root, path) or os.path.basename(path)
+    placed = place(relative, format, template)
+    return Checkpoint(
+        path=path,
+        format=format,
+        watch=watch,
+        series=placed.series,
+        version=placed.version,
+        step=placed.step,
+        metrics=dict(placed.metrics),
+    )

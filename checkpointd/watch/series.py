@@ -1,0 +1,229 @@
+"""Which names are versions of one model: the series, version, step and metrics that a name gives.
+
+Pure. Only names that say so make a series; every other name is a series of its own, because a
+wrong guess here would let retention remove one model for being an older version of another.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_MAX_STEP = 2**63 - 1
+"""The largest integer that the ledger holds."""
+
+_SUFFIX = re.compile(r"(\.weights)?\.(keras|h5|hdf5|hdf|json)\Z|\.ckpt\Z", re.IGNORECASE)
+_NOT_AFTER = r"(?<![0-9A-Za-z])"
+_NOT_BEFORE = r"(?![0-9A-Za-z]|\.[0-9])"
+
+_CKPT = re.compile(rf"{_NOT_AFTER}ckpt-(?P<number>[0-9]+)\Z")
+_DIGITS = re.compile(r"[0-9]+\Z")
+_BARE_VERSION = re.compile(r"[vV](?P<number>[0-9]+)\Z")
+_NUMBERED = re.compile(
+    rf"{_NOT_AFTER}(?P<word>epoch|step|version)[-_=.]?(?P<number>[0-9]+){_NOT_BEFORE}",
+    re.IGNORECASE,
+)
+_STAMP = re.compile(
+    rf"{_NOT_AFTER}(?P<year>[0-9]{{4}})(?P<dash>-?)(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})"
+    r"[-_T](?P<hour>[0-9]{2})[-:._]?(?P<minute>[0-9]{2})(?:[-:._]?(?P<second>[0-9]{2}))?"
+    rf"(?:\.[0-9]+)?(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?(?![0-9A-Za-z])"
+)
+_UNIX = re.compile(rf"{_NOT_AFTER}[12][0-9]{{9}}{_NOT_BEFORE}")
+
+_FLOAT = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?nan|[-+]?inf"
+_COUNTERS = ("step", "batch", "epoch")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint stands among others.
+
+    `series` is the path below the root with `{}` for the version (braces that are part of a name
+    are doubled); `version` is the text that stands there, empty for a series of its own.
+    """
+
+    series: str
+    version: str = ""
+    step: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A `version` template of the config, turned into an anchored pattern."""
+
+    pattern: re.Pattern[str]
+    fields: tuple[str, ...]
+    whole_path: bool
+
+
+@lru_cache(maxsize=64)
+def compile_template(template: str) -> Template:
+    """Read a file name template in Keras's own syntax, such as `m_{epoch:02d}-{val_loss:.2f}.h5`.
+
+    It is matched against the name, or against the path below the root if it holds a slash.
+
+    Raises:
+        ValueError: the template is no format string, or it names no field.
+    """
+    pattern = ""
+    fields: list[str] = []
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"version: {template!r} is no template: {error}") from None
+    for literal, name, spec, _ in parsed:
+        pattern += re.escape(literal)
+        if name is None:
+            continue
+        if not name:
+            raise ValueError(f"version: {template!r} has a field without a name")
+        inner = f"(?P=f{fields.index(name)})" if name in fields else _field_pattern(spec or "")
+        pattern += f"(?P<f{len(fields)}>{inner})"
+        fields.append(name)
+    if not fields:
+        raise ValueError(f"version: {template!r} names no field such as {{epoch}}")
+    return Template(re.compile(pattern + r"\Z"), tuple(fields), "/" in template)
+
+
+def _field_pattern(spec: str) -> str:
+    kind = spec[-1:]
+    if kind == "d":
+        return r" *[-+]?[0-9]+"
+    if kind and kind in "fFeEgG":
+        return f" *(?:{_FLOAT})"
+    return r"[^/]+?"
+
+
+def place(
+    relative: str,
+    format: Format,  # noqa: A002 - INTERFACE's word
+    template: str | None = None,
+) -> Place:
+    """Place a checkpoint by its name.
+
+    Args:
+        relative: its path below the root of the watch, a prefix without `.index`.
+        format: how it lies on disk; only a SavedModel's name may be nothing but a number.
+        template: the watch's `version` template, in Keras's own syntax.
+
+    Raises:
+        ValueError: the template is none.
+    """
+    if template is not None:
+        placed = _by_template(relative, compile_template(template))
+        if placed is not None:
+            return placed
+    start = relative.rfind("/") + 1
+    name = relative[start:]
+    is_directory = format is Format.SAVEDMODEL
+    spans, step = _version_in(name if is_directory else _SUFFIX.sub("", name), is_directory)
+    version = "-".join(name[a:b] for a, b in spans)
+    return Place(_literal(relative[:start]) + _fill(name, spans), version, step)
+
+
+def _version_in(stem: str, is_directory: bool) -> tuple[list[tuple[int, int]], int | None]:
+    """Where the version stands in a name, and the step that it says; nowhere if it has none."""
+    spans: list[tuple[int, int]] = []
+    step = None
+    numbered = list(_NUMBERED.finditer(stem))
+    if match := _CKPT.search(stem):
+        spans, step = [match.span("number")], _step(match["number"])
+    elif is_directory and _DIGITS.match(stem):
+        spans = [(0, len(stem))]
+    elif match := next((m for m in _STAMP.finditer(stem) if _is_a_time(m)), None):
+        spans = [match.span()]
+    elif numbered:
+        steps = {m["word"].lower(): _step(m["number"]) for m in numbered}
+        spans = [m.span("number") for m in numbered]
+        step = steps.get("step", steps.get("epoch"))
+    elif match := _BARE_VERSION.match(stem):
+        spans = [match.span("number")]
+    elif match := _UNIX.search(stem):
+        spans = [match.span()]
+    return spans, step
+
+
+def runs(steps: Iterable[int | None]) -> tuple[int, ...]:
+    """Number the run of each checkpoint of a series, given their steps in the order of saving.
+
+    A run ends where the step falls: a job was started again in the same directory. A checkpoint
+    without a step belongs to the run before it.
+    """
+    numbers: list[int] = []
+    run, last = 0, None
+    for step in steps:
+        if step is not None:
+            if last is not None and step < last:
+                run += 1
+            last = step
+        numbers.append(run)
+    return tuple(numbers)
+
+
+def _by_template(relative: str, template: Template) -> Place | None:
+    start = 0 if template.whole_path else relative.rfind("/") + 1
+    match = template.pattern.match(relative[start:])
+    if match is None:
+        return None
+    texts = {name: match[f"f{i}"].strip() for i, name in enumerate(template.fields)}
+    metrics = {
+        name: value
+        for name, text in texts.items()
+        if name not in _COUNTERS and (value := _number(text)) is not None
+    }
+    counted = [text for name, text in texts.items() if name not in metrics]
+    version = "-".join(counted or texts.values())
+    step = next((_step(texts[n]) for n in ("step", "epoch") if n in texts), None)
+    spans = [match.span(f"f{i}") for i in range(len(template.fields))]
+    label = _literal(relative[:start]) + _fill(match.string, spans)
+    return Place(label, version, step, metrics)
+
+
+def _fill(name: str, spans: list[tuple[int, int]]) -> str:
+    label, at = "", 0
+    for a, b in spans:
+        label += _literal(name[at:a]) + "{}"
+        at = b
+    return label + _literal(name[at:])
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _step(text: str) -> int | None:
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if 0 <= number <= _MAX_STEP else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _is_a_time(match: re.Match[str]) -> bool:
+    part = {k: int(v) for k, v in match.groupdict(default="0").items() if k != "dash"}
+    return (
+        1970 <= part["year"] <= 9999  # noqa: PLR2004 - what time() and a four-digit year can say
+        and 1 <= part["month"] <= 12  # noqa: PLR2004 - months of a year
+        and 1 <= part["day"] <= 31  # noqa: PLR2004 - days of a month
+        and part["hour"] < 24  # noqa: PLR2004 - hours of a day
+        and part["minute"] < 60  # noqa: PLR2004 - minutes of an hour
+        and part["second"] <= 60  # noqa: PLR2004 - seconds of a minute, with a leap second
+    )
