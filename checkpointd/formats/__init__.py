@@ -1,0 +1,36 @@
+"""The formats room: what on disk is a checkpoint, of which format, and whether it is whole.
+
+`recognise` looks at names, `probe` at no more than 4 KiB of each member: both are the daemon's.
+What reads whole indexes and directories (`table`, `tf_checkpoint`, `keras`, `savedmodel`) is for
+a child process. Standard library only, Python 3.9; nothing is ever written, locked or mapped.
+"""
+
+from __future__ import annotations
+
+from checkpointd.formats.facts import (
+    FormatError,
+    Found,
+    Probe,
+    ProbeState,
+    Recognised,
+)
+from checkpointd.formats.probing import probe
+from checkpointd.formats.recognise import generation_of, locate, member_path, recognise
+from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
+
+__all__ = [
+    "LOCAL",
+    "Entry",
+    "FormatError",
+    "Found",
+    "Probe",
+    "ProbeState",
+    "Recognised",
+    "Stat",
+    "Storage",
+    "generation_of",
+    "locate",
+    "member_path",
+    "probe",
+    "recognise",
+]

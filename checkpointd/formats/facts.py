@@ -1,0 +1,90 @@
+"""What this room says about files: found, recognised, probed; and how it says that one is broken."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import Format, Generation
+
+TRUNCATED = "truncated"
+MISSING_MEMBER = "missing_member"
+MALFORMED = "malformed"
+
+PROBE_BYTES = 4096
+"""The most that a probe reads of one member."""
+
+
+class FormatError(Exception):
+    """A container that breaks its format's rules.
+
+    `word` is TRUNCATED, MISSING_MEMBER or MALFORMED, `message` one plain sentence.
+    """
+
+    def __init__(self, word: str, message: str) -> None:
+        super().__init__(word, message)
+        self.word = word
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something that may be a checkpoint, and the identity of its members just now.
+
+    `hint` is the format that names suggest; UNKNOWN is a plain file whose content decides.
+    """
+
+    path: str
+    hint: Format
+    generation: Generation
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What one directory holds: candidates, and the paths of sub-directories to walk."""
+
+    found: tuple[Found, ...]
+    descend: tuple[str, ...]
+
+
+class ProbeState(enum.Enum):
+    """What a look at a candidate's edges says about it."""
+
+    UNKNOWN = "unknown"
+    INCOMPLETE = "incomplete"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a few reads of at most 4 KiB a member say about a candidate.
+
+    `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
+    that the writer has finished, so that no settle time is needed.
+    """
+
+    state: ProbeState
+    format: Format
+    reason: str = ""
+    message: str = ""
+    certain: bool = False
+
+
+def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - INTERFACE's word
+    """Make the probe of something that is not, or not yet, whole."""
+    return Probe(ProbeState.INCOMPLETE, format, f"structure.{error.word}", error.message)
+
+
+def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - INTERFACE's word
+    """Make the probe of something that looks whole."""
+    return Probe(ProbeState.COMPLETE, format, certain=certain)
+
+
+def unknown(format: Format, message: str = "") -> Probe:  # noqa: A002 - INTERFACE's word
+    """Make the probe of something that is no checkpoint."""
+    return Probe(ProbeState.UNKNOWN, format, message=message)

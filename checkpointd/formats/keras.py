@@ -1,0 +1,241 @@
+"""`.keras` archives: a zip with `metadata.json`, `config.json` and the weights.
+
+Source: keras/src/saving/saving_lib.py (Keras 3) and the same file of Keras 2.12 and later.
+A save that fails with an exception still leaves a well-formed zip: the members tell.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.checkpoint import Format
+from checkpointd.formats import zipfiles
+from checkpointd.formats.facts import (
+    MALFORMED,
+    MISSING_MEMBER,
+    TRUNCATED,
+    FormatError,
+    Probe,
+    complete,
+    incomplete,
+    unknown,
+)
+from checkpointd.formats.storage import LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from checkpointd.formats.storage import Storage
+    from checkpointd.formats.zipfiles import CentralEntry
+
+CONFIG, METADATA = "config.json", "metadata.json"
+WEIGHTS = ("model.weights.h5", "model.weights.npz", "model.weights.json")
+"""One of them holds the weights: Keras's default, the form without h5py, the map of shards."""
+
+STORED, DEFLATED = 0, 8
+
+_PROBE_TAIL = 1024
+_PROBE_DIRECTORY = 2944
+_PROBE_SMALL = 62
+_WINDOW = (1 << 16) + 22
+_MAX_DIRECTORY = 64 << 20
+_MAX_JSON = 64 << 20
+_ENCRYPTED = 0x1
+
+
+@dataclass(frozen=True)
+class ZipMember:
+    """One file in the archive.
+
+    `data_offset` is where its bytes begin in the archive; sizes in bytes; `method` is STORED or
+    DEFLATED, or a method that Keras does not use.
+    """
+
+    name: str
+    data_offset: int
+    size: int
+    compressed_size: int
+    crc32: int
+    method: int
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A `.keras` archive: its members in the order of its directory, and its two JSON files."""
+
+    members: tuple[ZipMember, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def member(self, name: str) -> ZipMember | None:
+        """Find a member; of two with one name the last counts, as for Python's zipfile."""
+        return next((member for member in reversed(self.members) if member.name == name), None)
+
+
+def probe_archive(
+    path: str,
+    hint: Format,
+    size: int,
+    head: bytes,
+    storage: Storage = LOCAL,
+) -> Probe:
+    """Say whether a zip is a Keras archive and whether it is whole.
+
+    Args:
+        path: the file.
+        hint: what its extension promises.
+        size: its size in bytes.
+        head: its first bytes, at least 43.
+        storage: where it lies.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    promised = hint is Format.KERAS or _first_name(head) in {METADATA, CONFIG}
+
+    def read(offset: int, length: int) -> bytes:
+        return storage.pread(path, offset, length)
+
+    try:
+        directory = zipfiles.find_directory(read, size, _PROBE_TAIL)
+        if directory is None:
+            raise zipfiles.truncated(size)
+        data = read(directory.offset, min(directory.size, _PROBE_DIRECTORY))
+        seen = {entry.name for entry in zipfiles.entries_of(data, directory.entries)}
+    except FormatError as error:
+        return incomplete(Format.KERAS, error) if promised else unknown(Format.UNKNOWN)
+    if len(data) < directory.size:  # an archive of many assets: a child reads all of it
+        return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
+    if CONFIG not in seen or METADATA not in seen:
+        return unknown(hint, "A zip archive without config.json and metadata.json.")
+    if not any(name in seen for name in WEIGHTS):
+        return incomplete(Format.KERAS, _no_weights())
+    return complete(Format.KERAS)
+
+
+def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
+    """Read the directory of an archive and its two JSON files.
+
+    Raises:
+        FormatError: it is cut short, lacks a member that every model has, or is malformed.
+        OSError: it cannot be read.
+    """
+    size = storage.stat(path).size
+
+    def read(offset: int, length: int) -> bytes:
+        return storage.pread(path, offset, length)
+
+    directory = zipfiles.find_directory(read, size, _WINDOW)
+    if directory is None:
+        raise zipfiles.truncated(size)
+    if directory.size > _MAX_DIRECTORY:
+        raise FormatError(
+            MALFORMED, f"The archive's directory has {directory.size} bytes, far too many."
+        )
+    data = read(directory.offset, directory.size)
+    central = tuple(zipfiles.entries_of(data, directory.entries))
+    if len(central) != directory.entries:
+        raise FormatError(
+            MALFORMED,
+            f"The archive's directory holds {len(central)} of {directory.entries} entries.",
+        )
+    members = tuple(
+        _member(path, entry, directory.shift, directory.offset, storage) for entry in central
+    )
+    archive = Archive(members)
+    _require(archive.members)
+    return Archive(
+        members, _json(path, archive, CONFIG, storage), _json(path, archive, METADATA, storage)
+    )
+
+
+def read_member(path: str, member: ZipMember, limit: int, storage: Storage = LOCAL) -> bytes:
+    """Read one small member whole; its checksum is not checked here.
+
+    Args:
+        path: the archive.
+        member: which one.
+        limit: the most bytes that it may have, unpacked.
+        storage: where the archive lies.
+
+    Raises:
+        FormatError: it is larger, is packed in a way that Keras does not use, or does not unpack.
+        OSError: it cannot be read.
+    """
+    if member.size > limit:
+        raise FormatError(
+            MALFORMED, f"{member.name} has {member.size} bytes, more than the {limit} allowed."
+        )
+    data = storage.pread(path, member.data_offset, member.compressed_size)
+    if member.method == STORED:
+        return data
+    if member.method != DEFLATED:
+        raise FormatError(
+            MALFORMED, f"{member.name} is packed by method {member.method}, not stored or deflated."
+        )
+    import zlib
+
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        unpacked = unpacker.decompress(data, limit)
+    except zlib.error as error:
+        raise FormatError(MALFORMED, f"{member.name} does not unpack: {error}.") from None
+    if unpacker.unconsumed_tail or len(unpacked) != member.size:
+        raise FormatError(MALFORMED, f"{member.name} unpacks to another size than it declares.")
+    return unpacked
+
+
+def _first_name(head: bytes) -> str:
+    """Read the name in the first local header."""
+    if len(head) < zipfiles.LOCAL_BYTES or not head.startswith(zipfiles.LOCAL_SIGNATURE):
+        return ""
+    length = int.from_bytes(head[26:28], "little")
+    return head[zipfiles.LOCAL_BYTES : zipfiles.LOCAL_BYTES + length].decode("ascii", "replace")
+
+
+def _no_weights() -> FormatError:
+    return FormatError(
+        MISSING_MEMBER,
+        "The archive has a configuration and no weights: the save failed after it had begun.",
+    )
+
+
+def _require(members: Iterable[ZipMember]) -> None:
+    names = {member.name for member in members}
+    for name in (METADATA, CONFIG):
+        if name not in names:
+            raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")
+    if not any(name in names for name in WEIGHTS):
+        raise _no_weights()
+
+
+def _member(path: str, entry: CentralEntry, shift: int, end: int, storage: Storage) -> ZipMember:
+    """Find an entry's bytes through its local header."""
+    if entry.flags & _ENCRYPTED:
+        raise FormatError(MALFORMED, f"{entry.name!r} in the archive is encrypted.")
+    at = entry.header_offset + shift
+    header = storage.pread(path, at, zipfiles.LOCAL_BYTES) if at < end else b""
+    if len(header) < zipfiles.LOCAL_BYTES or not header.startswith(zipfiles.LOCAL_SIGNATURE):
+        raise FormatError(MALFORMED, f"{entry.name!r} has no header where the directory says.")
+    lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    start = at + zipfiles.LOCAL_BYTES + lengths
+    if start + entry.compressed_size > end:
+        raise FormatError(TRUNCATED, f"{entry.name!r} reaches beyond the archive's contents.")
+    return ZipMember(
+        entry.name, start, entry.size, entry.compressed_size, entry.crc32, entry.method
+    )
+
+
+def _json(path: str, archive: Archive, name: str, storage: Storage) -> Mapping[str, Any]:
+    member = archive.member(name)
+    if member is None:
+        raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")
+    try:
+        content = json.loads(read_member(path, member, _MAX_JSON, storage))
+    except (ValueError, RecursionError):
+        raise FormatError(MALFORMED, f"{name} in the archive is no JSON.") from None
+    if not isinstance(content, dict):
+        raise FormatError(MALFORMED, f"{name} in the archive is no JSON object.")
+    return content

@@ -1,0 +1,88 @@
+"""What names say: temporary names of known writers, companions, and hints about the format.
+
+Only a writer's exact pattern is ignored. A user's own folder called `tmp` is a folder.
+"""
+
+from __future__ import annotations
+
+import re
+
+from checkpointd.checkpoint import Format
+
+TRASH = ".checkpointd-trash"
+"""Where pruned checkpoints wait; never walked."""
+
+GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+"""What makes a directory a SavedModel: TF 1 and 2, TF 1's text form, TF 2's image format."""
+
+BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.+)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
+"""One file of a tensor bundle (tensorflow/core/util/tensor_bundle/naming.cc)."""
+
+WEIGHTS_MAP = ".weights.json"
+"""The end of the name of Keras 3's map of sharded weights."""
+
+_TEMPORARY_FILES = re.compile(
+    r"""(?sx)
+      .+\.tempstate\d+                                # tensor bundle: a shard or an index
+    | saved_model\.(?:pb|pbtxt)\.tmp[0-9a-f]+         # tf.saved_model.save
+    | checkpoint\.tmp[0-9a-f]+                        # tf.train: the state file
+    | tmp[a-z0-9_]{8}                                 # Keras 3: low-memory save (tempfile)
+    | \.checkpointd-tmp-.+                            # checkpointd.training
+    | \.goutputstream-[A-Za-z0-9]{6}                  # GIO
+    | \..+\.[A-Za-z0-9]{6}                            # rsync
+    | .+\.[0-9a-z]{8}\.partial                        # rclone
+    | .+_\.gstmp                                      # gsutil
+    | \.nfs[0-9a-f]{16,}                              # NFS: removed while open
+    | \.fuse_hidden[0-9a-f]{16,}                      # FUSE: the same
+    """
+)
+_TEMPORARY_DIRECTORIES = re.compile(
+    r"""(?sx)
+      .+\.orbax-checkpoint-tmp(?:-\d+)?               # Orbax
+    | \.checkpointd-tmp-.+                            # checkpointd.training
+    | \.~tmp~                                         # rsync --delay-updates
+    | \.rsync-partial
+    """
+)
+_BUNDLE_TEMPORARY_DIRECTORY = re.compile(r"(?s).+_temp(?:_[0-9a-f]{32})?")
+_BUNDLE_TEMPORARY_PART = re.compile(r"part-\d{5}-of-\d{5}(?:\..+)?")
+_KERAS_TEMPORARY_DIRECTORY = re.compile(r"tmp[a-z0-9_]{8}")
+
+_EXTENSIONS = (
+    (".keras", Format.KERAS),
+    (".weights.h5", Format.HDF5_WEIGHTS),
+    (WEIGHTS_MAP, Format.HDF5_WEIGHTS),
+    (".h5", Format.HDF5),
+    (".hdf5", Format.HDF5),
+)
+
+
+def is_temporary_file(name: str, directory: str) -> bool:
+    """Say whether a known writer uses such a name for a file that it has not finished.
+
+    Args:
+        name: the file's own name.
+        directory: the own name of the directory that it lies in.
+    """
+    if _TEMPORARY_FILES.fullmatch(name):
+        return True
+    if _BUNDLE_TEMPORARY_PART.fullmatch(name):
+        return _BUNDLE_TEMPORARY_DIRECTORY.fullmatch(directory) is not None
+    # Keras 3 unpacks an archive's weights beside it, for a low-memory load.
+    return name == "model.weights.h5" and bool(_KERAS_TEMPORARY_DIRECTORY.fullmatch(directory))
+
+
+def is_temporary_directory(name: str) -> bool:
+    """Say whether a directory is the trash, or a known writer's that is not finished."""
+    return name == TRASH or _TEMPORARY_DIRECTORIES.fullmatch(name) is not None
+
+
+def is_companion(name: str) -> bool:
+    """Say whether a file belongs to checkpoints without being one: state files, golden records."""
+    return name == "checkpoint" or name.endswith(".golden.npz")
+
+
+def hint_of(name: str) -> Format:
+    """Say what the extension promises; UNKNOWN when it promises nothing."""
+    lowered = name.lower()
+    return next((hint for end, hint in _EXTENSIONS if lowered.endswith(end)), Format.UNKNOWN)

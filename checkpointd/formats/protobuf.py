@@ -1,0 +1,144 @@
+"""A minimal reader of protocol buffers' wire format: fields by number, no schema, no recursion.
+
+Source: https://protobuf.dev/programming-guides/encoding/. Small messages are read from memory;
+a large file is walked field by field without reading what is skipped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+from checkpointd.formats.facts import MALFORMED, TRUNCATED, FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+
+_MAX_VARINT_BYTES = 10
+_HEADER_BYTES = 16
+_MASK64 = (1 << 64) - 1
+_SIGN64 = 1 << 63
+
+Value = Union[int, bytes]
+
+
+class Span(NamedTuple):
+    """A field in a file: its number, wire type, and where its content lies, in bytes."""
+
+    number: int
+    kind: int
+    start: int
+    end: int
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read one unsigned base-128 number and say where it ends.
+
+    Raises:
+        FormatError: the data ends within it, or it is longer than 64 bits.
+    """
+    result = shift = 0
+    for index in range(at, at + _MAX_VARINT_BYTES):
+        if index >= len(data):
+            raise FormatError(TRUNCATED, "A number is cut short.")
+        byte = data[index]
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the bit that says "more follows"
+            return result & _MASK64, index + 1
+        shift += 7
+    raise FormatError(MALFORMED, "A number has more than 64 bits.")
+
+
+def signed(value: int) -> int:
+    """Read a varint as protobuf's int32 or int64."""
+    return value - (1 << 64) if value & _SIGN64 else value
+
+
+def fields(data: bytes) -> Iterator[tuple[int, Value]]:
+    """Give the fields of a message: numbers as unsigned integers, everything else as bytes.
+
+    Raises:
+        FormatError: it is no message, or is cut short.
+    """
+    at = 0
+    while at < len(data):
+        tag, at = read_varint(data, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == VARINT:
+            value, at = read_varint(data, at)
+            yield number, value
+            continue
+        length, at = _length(kind, data, at)
+        if at + length > len(data):
+            raise FormatError(TRUNCATED, "A message is cut short.")
+        piece = data[at : at + length]
+        at += length
+        yield number, piece if kind == LENGTH else int.from_bytes(piece, "little")
+
+
+def walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Span]:
+    """Walk over the fields of a message in a file, reading 16 bytes for each.
+
+    Args:
+        read: gives bytes from an offset, fewer at the end of the file.
+        start: where the message begins.
+        end: where it ends; a field that would reach beyond is cut short.
+
+    Raises:
+        FormatError: it is no message, or is cut short.
+    """
+    at = start
+    while at < end:
+        header = read(at, min(_HEADER_BYTES, end - at))
+        tag, used = read_varint(header, 0)
+        number, kind = tag >> 3, tag & 7
+        if kind == VARINT:
+            begin, length = at + used, read_varint(header, used)[1] - used
+        else:
+            length, used = _length(kind, header, used)
+            begin = at + used
+        if begin + length > end:
+            raise FormatError(
+                TRUNCATED, f"A message ends at byte {end}, and {begin + length} were to be written."
+            )
+        yield Span(number, kind, begin, begin + length)
+        at = begin + length
+
+
+def text(value: Value) -> str:
+    """Read a field as a string; what is not UTF-8 is kept by escapes."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def message(value: Value) -> bytes:
+    """Read a field as an embedded message.
+
+    Raises:
+        FormatError: it is a number.
+    """
+    if isinstance(value, int):
+        raise FormatError(MALFORMED, "A number stands where a message should.")
+    return value
+
+
+def number(value: Value) -> int:
+    """Read a field as an unsigned number.
+
+    Raises:
+        FormatError: it is a message or a string.
+    """
+    if isinstance(value, bytes):
+        raise FormatError(MALFORMED, "A message stands where a number should.")
+    return value
+
+
+def _length(kind: int, data: bytes, at: int) -> tuple[int, int]:
+    """Say how many bytes a field's content has that is no varint, and where it begins."""
+    if kind == LENGTH:
+        return read_varint(data, at)
+    if kind == FIXED64:
+        return 8, at
+    if kind == FIXED32:
+        return 4, at
+    raise FormatError(MALFORMED, f"A field has the unknown wire type {kind}.")

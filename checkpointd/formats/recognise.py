@@ -1,0 +1,254 @@
+"""Which checkpoints lie in a directory, by their names, and which files each consists of."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format, Generation, Member
+from checkpointd.formats import names
+from checkpointd.formats.facts import Found, Recognised
+from checkpointd.formats.storage import LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from checkpointd.formats.storage import Entry, Stat, Storage
+
+_SAVEDMODEL_PARTS = {
+    "variables",
+    "assets",
+    "assets.extra",
+    "debug",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+}
+
+
+def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
+    """List the candidates in one directory; sub-directories are left to the caller.
+
+    Symbolic links are neither candidates nor walked: what they name is found where it lies.
+    A SavedModel is found where its own directory is recognised, and nothing inside it is.
+
+    Raises:
+        OSError: the directory cannot be listed.
+    """
+    entries = storage.scandir(directory)
+    if _is_savedmodel(directory, entries, storage):
+        members = _tree(directory, storage)
+        return Recognised(_found(directory, Format.SAVEDMODEL, members), ())
+    own = os.path.basename(os.path.abspath(directory))
+    files = [
+        entry.name
+        for entry in entries
+        if entry.is_file
+        and not names.is_companion(entry.name)
+        and not names.is_temporary_file(entry.name, own)
+    ]
+    descend = sorted(
+        os.path.join(directory, entry.name)
+        for entry in entries
+        if entry.is_dir and not names.is_temporary_directory(entry.name)
+    )
+    found: list[Found] = []
+    for path, hint, parts in _group(files):
+        members = _members(os.path.join(directory, path), parts, storage)
+        found.extend(_found(os.path.join(directory, path), hint, members))
+    return Recognised(tuple(sorted(found, key=lambda f: f.path)), tuple(descend))
+
+
+def generation_of(
+    path: str,
+    format: Format,  # noqa: A002 - INTERFACE's word
+    storage: Storage = LOCAL,
+) -> Generation:
+    """Look at every member of a checkpoint anew.
+
+    Raises:
+        FileNotFoundError: nothing of it is there any more.
+        OSError: it cannot be looked at.
+    """
+    if format is Format.SAVEDMODEL:
+        members = _tree(path, storage)
+    elif format is Format.TF_CHECKPOINT or path.lower().endswith(names.WEIGHTS_MAP):
+        directory, name = os.path.split(path)
+        listed = [e.name for e in storage.scandir(directory or ".") if e.is_file or e.is_symlink]
+        parts = _bundle(name, listed) if format is Format.TF_CHECKPOINT else _sharded(name, listed)
+        members = _members(path, parts, storage)
+    else:
+        return Generation((_member("", storage.stat(path)),))
+    if not members:
+        raise FileNotFoundError(2, "No file of the checkpoint is there any more", path)
+    return Generation(members)
+
+
+def member_path(path: str, name: str) -> str:
+    """Say where a member of the checkpoint at `path` lies.
+
+    It is `path + name`, but for the shards of a `.weights.json`: they lie beside it, and are
+    named `/../<file>`, as if the map were a directory.
+    """
+    if name.startswith("/../"):
+        return os.path.join(os.path.dirname(path), name[4:])
+    return path + name
+
+
+def locate(path: str, storage: Storage = LOCAL) -> Found | None:
+    """Find out which checkpoint a path typed by a user means.
+
+    It may be a file, a SavedModel's directory or a file inside it, a prefix, `PREFIX.index` or a
+    shard. The checkpoint's path is built from the one given: relative stays relative.
+
+    Returns:
+        The checkpoint, or None if the path names none.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    path = path.rstrip("/") or path
+    try:
+        seen: Stat | None = storage.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        seen = None
+    if seen is not None and seen.is_dir:
+        entries = storage.scandir(path)
+        if _is_savedmodel(path, entries, storage):
+            return _first(_found(path, Format.SAVEDMODEL, _tree(path, storage)))
+        return None
+    if seen is not None and seen.is_file:
+        home = _savedmodel_around(path, storage)
+        if home is not None:
+            return _first(_found(home, Format.SAVEDMODEL, _tree(home, storage)))
+    part = names.BUNDLE_PART.fullmatch(os.path.basename(path)) if seen is not None else None
+    prefix = os.path.join(os.path.dirname(path), part["prefix"]) if part else path
+    if seen is None or part:
+        try:
+            generation = generation_of(prefix, Format.TF_CHECKPOINT, storage)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Found(prefix, Format.TF_CHECKPOINT, generation)
+    if not seen.is_file:
+        return None
+    hint = names.hint_of(os.path.basename(path))
+    return Found(path, hint, generation_of(path, hint, storage))
+
+
+def _first(found: tuple[Found, ...]) -> Found | None:
+    return found[0] if found else None
+
+
+def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Found, ...]:
+    """Make a candidate, or none when every member went away meanwhile."""
+    return (Found(path, hint, Generation(members)),) if members else ()
+
+
+def _group(files: list[str]) -> Iterator[tuple[str, Format, list[str]]]:
+    """Put files together that make one checkpoint: its name, hint and members' names."""
+    bundles: dict[str, list[str]] = {}
+    maps = [name[: -len(names.WEIGHTS_MAP)] for name in files if name.endswith(names.WEIGHTS_MAP)]
+    shards: dict[str, list[str]] = {stem: [""] for stem in maps}
+    for name in files:
+        part = names.BUNDLE_PART.fullmatch(name)
+        shard = _SHARD.fullmatch(name)
+        if part:
+            bundles.setdefault(part["prefix"], []).append(name[len(part["prefix"]) :])
+        elif shard and shard["stem"] in shards:
+            shards[shard["stem"]].append(f"/../{name}")
+        elif not name.endswith(names.WEIGHTS_MAP):
+            yield name, names.hint_of(name), [""]
+    for prefix, parts in bundles.items():
+        yield prefix, Format.TF_CHECKPOINT, parts
+    for stem, parts in shards.items():
+        yield stem + names.WEIGHTS_MAP, Format.HDF5_WEIGHTS, parts
+
+
+_SHARD = re.compile(r"(?s)(?P<stem>.+)_\d{5}\.weights\.h5")
+
+
+def _bundle(prefix: str, listed: list[str]) -> list[str]:
+    parts = (names.BUNDLE_PART.fullmatch(name) for name in listed if name.startswith(prefix + "."))
+    return [part[0][len(prefix) :] for part in parts if part and part["prefix"] == prefix]
+
+
+def _sharded(name: str, listed: list[str]) -> list[str]:
+    stem = name[: -len(names.WEIGHTS_MAP)]
+    shards = (_SHARD.fullmatch(other) for other in listed if other.startswith(stem + "_"))
+    own = [""] if name in listed else []
+    return own + [f"/../{shard[0]}" for shard in shards if shard and shard["stem"] == stem]
+
+
+def _member(name: str, seen: Stat) -> Member:
+    return Member(name, seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns)
+
+
+def _members(path: str, parts: Iterable[str], storage: Storage) -> tuple[Member, ...]:
+    members = []
+    for part in parts:
+        try:
+            seen = storage.stat(member_path(path, part))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if seen.is_file:
+            members.append(_member(part, seen))
+    return tuple(sorted(members, key=lambda member: member.name))
+
+
+def _tree(path: str, storage: Storage) -> tuple[Member, ...]:
+    """Every regular file below a directory; links to files count, links to directories do not.
+
+    A sub-directory that goes away meanwhile has no files; the directory itself must be there.
+    """
+    parts: list[str] = []
+    left = [""]
+    while left:
+        below = left.pop()
+        try:
+            entries = storage.scandir(path + below)
+        except (FileNotFoundError, NotADirectoryError):
+            if not below:
+                raise
+            continue
+        own = os.path.basename(below or os.path.abspath(path))
+        for entry in entries:
+            if entry.is_dir:
+                if not names.is_temporary_directory(entry.name):
+                    left.append(f"{below}/{entry.name}")
+            elif not names.is_temporary_file(entry.name, own):
+                parts.append(f"{below}/{entry.name}")
+    return _members(path, parts, storage)
+
+
+def _is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bool:
+    """Say whether a directory is a SavedModel, or one that is just being written.
+
+    Its writers put `variables/` there first (DESIGN, "Measured facts"). Such a directory counts
+    when that holds a bundle called `variables`, or when it is empty with nothing foreign beside.
+    """
+    listed = {entry.name for entry in entries if entry.is_dir or entry.is_file or entry.is_symlink}
+    if any(name in listed for name in names.GRAPH_FILES):
+        return True
+    if not any(entry.name == "variables" and entry.is_dir for entry in entries):
+        return False
+    try:
+        inside = [entry.name for entry in storage.scandir(os.path.join(directory, "variables"))]
+    except OSError:
+        return False
+    own = os.path.basename(os.path.abspath(directory))
+    return any(name == "variables_temp" or name.startswith("variables.") for name in inside) or (
+        not inside
+        and all(name in _SAVEDMODEL_PARTS or names.is_temporary_file(name, own) for name in listed)
+    )
+
+
+def _savedmodel_around(path: str, storage: Storage) -> str | None:
+    """Find the SavedModel that a file lies in: directly, or one directory down."""
+    for home in (os.path.dirname(path) or ".", os.path.dirname(os.path.dirname(path)) or "."):
+        for name in names.GRAPH_FILES:
+            try:
+                if storage.stat(os.path.join(home, name)).is_file:
+                    return home
+            except OSError:
+                continue
+    return None

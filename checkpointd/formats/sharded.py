@@ -1,0 +1,117 @@
+"""Keras 3's sharded weights: a `.weights.json` that names the HDF5 files beside it.
+
+Source: keras/src/saving/saving_lib.py, ShardedH5IOStore. The map is written last.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format
+from checkpointd.formats import hdf5
+from checkpointd.formats.facts import (
+    MALFORMED,
+    MISSING_MEMBER,
+    PROBE_BYTES,
+    TRUNCATED,
+    FormatError,
+    Probe,
+    complete,
+    incomplete,
+    unknown,
+)
+from checkpointd.formats.names import WEIGHTS_MAP
+from checkpointd.formats.recognise import member_path
+from checkpointd.formats.storage import LOCAL
+
+if TYPE_CHECKING:
+    from checkpointd.formats.facts import Found
+    from checkpointd.formats.storage import Storage
+
+EXTENSION = WEIGHTS_MAP
+
+_MAX_MAP_BYTES = 64 << 20
+
+
+def read_shards(path: str, storage: Storage = LOCAL) -> tuple[str, ...]:
+    """Read which files a `.weights.json` names, sorted: own names, all in its directory.
+
+    Raises:
+        FormatError: it is cut short, or is no such map.
+        OSError: it cannot be read.
+    """
+    size = storage.stat(path).size
+    if size > _MAX_MAP_BYTES:
+        raise FormatError(MALFORMED, f"The map of the weights has {size} bytes, far too many.")
+    return _parse(storage.pread(path, 0, size))
+
+
+def probe(found: Found, storage: Storage = LOCAL) -> Probe:
+    """Say whether sharded weights are whole: the map, and each shard that lies beside it.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    sizes = {member.name: member.size for member in found.generation.members}
+    kind = Format.HDF5_WEIGHTS
+    try:
+        if "" not in sizes:
+            raise FormatError(MISSING_MEMBER, "The map of the sharded weights is not there.")  # noqa: TRY301 - one place makes the probe
+        named = _named(found.path, sizes[""], storage)
+        if named is None:
+            return unknown(kind, "A JSON file that does not map weights to files.")
+        for name in named:
+            if f"/../{name}" not in sizes:
+                raise FormatError(MISSING_MEMBER, f"The shard {name!r} is not there.")  # noqa: TRY301 - the same
+        for name, size in sizes.items():
+            if name:
+                _check_shard(member_path(found.path, name), name[4:], size, storage)
+    except FormatError as error:
+        return incomplete(kind, error)
+    return complete(kind)
+
+
+def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
+    """Read the map as far as the probe may; None if it is another kind of JSON."""
+    if size <= PROBE_BYTES:
+        try:
+            return _parse(storage.pread(path, 0, size))
+        except FormatError as error:
+            if error.word == MALFORMED:
+                return None
+            raise
+    if not storage.pread(path, size - 16, 16).rstrip().endswith(b"}"):
+        raise FormatError(TRUNCATED, "The map of the sharded weights is cut short.")
+    return ()
+
+
+def _check_shard(path: str, name: str, size: int, storage: Storage) -> None:
+    head = storage.pread(path, 0, hdf5.SUPERBLOCK_BYTES)
+    if not head.startswith(hdf5.SIGNATURE):
+        raise FormatError(TRUNCATED, f"The shard {name!r} has no beginning.")
+    try:
+        hdf5.check_size(0, head, size)
+    except FormatError as error:
+        raise FormatError(error.word, f"Shard {name!r}: {error.message}") from None
+
+
+def _parse(data: bytes) -> tuple[str, ...]:
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        whole = data.rstrip().endswith(b"}")
+        raise FormatError(
+            MALFORMED if whole else TRUNCATED,
+            "The map of the sharded weights is no JSON." if whole else "It is cut short.",
+        ) from None
+    weights = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise FormatError(MALFORMED, "The map of the sharded weights has no weight_map.")
+    named: set[str] = set()
+    for value in weights.values():
+        for name in value if isinstance(value, list) else [value]:
+            if not isinstance(name, str) or "/" in name or name in {"", ".", ".."}:
+                raise FormatError(MALFORMED, f"The map names {name!r}, which is no file beside it.")
+            named.add(name)
+    return tuple(sorted(named))
