@@ -1,0 +1,360 @@
+"""HDF5 files of Keras: what lies where, and how its values are read.
+
+Datasets that lie in one piece, little-endian, are read at their offset in the file, many times
+quicker than through HDF5. The rest (chunked, compressed, compact, big-endian) goes through h5py
+in bounded slices; what HDF5's own checksums say on the way becomes a `Problem`.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
+
+from checkpointd.formats import FormatError
+from checkpointd.tensors import (
+    Found,
+    MemberDigest,
+    Problem,
+    TensorSpec,
+    TensorStats,
+    roles,
+    unique,
+)
+from checkpointd.tensors.statistics import item_size
+from checkpointd.tensors.stream import Checksum, Piece, Source, Tally, arranged, opened, stream
+
+import h5py  # isort: skip - after checkpointd.tensors, which forbids HDF5 to lock files
+import numpy as np  # isort: skip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+SLICE = 8 << 20
+"""Bytes of values asked of h5py at once."""
+
+_CHUNK_CACHE = 32 << 20
+_MAX_DATASETS = 1_000_000
+_TOO_SHORT = re.compile(r"truncated file|addr overflow|file has been truncated")
+_ERRNO = re.compile(r"errno = (\d+)")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A tensor in the file; `offset` is None where its values must be read through h5py."""
+
+    spec: TensorSpec
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an HDF5 file holds: `kind` is model, weights, or empty for what is no model's."""
+
+    kind: str
+    datasets: tuple[Dataset, ...]
+
+
+class Window(io.RawIOBase):
+    """A range of a file as a file of its own: the HDF5 file inside a zip."""
+
+    def __init__(self, source: Source, offset: int, size: int) -> None:
+        super().__init__()
+        self._source, self._offset, self._size, self._at = source, offset, size, 0
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """It can be sought in."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to another place in the window."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """The place in the window."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read from here on."""
+        view = np.frombuffer(buffer, np.uint8)
+        count = max(0, min(len(view), self._size - self._at))
+        self._source.read_into(view[:count], self._offset + self._at)
+        self._at += count
+        return count
+
+
+def open_hdf5(where: str | Window) -> Any:
+    """Open an HDF5 file for reading, without a lock.
+
+    Raises:
+        FormatError: it is truncated, or no HDF5 file.
+        OSError: it could not be read.
+    """
+    return guarded(
+        lambda: (
+            h5py.File(where, "r", locking=False, rdcc_nbytes=_CHUNK_CACHE)
+            if isinstance(where, str)
+            else h5py.File(where, "r", rdcc_nbytes=_CHUNK_CACHE)
+        )
+    )
+
+
+def guarded(action: Callable[[], T]) -> T:
+    """Run a call into h5py; turn what it says about the file into a `FormatError`."""
+    try:
+        return action()
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        number = _errno_of(error)
+        if number is not None:
+            raise OSError(*number) from error
+        text = str(error).strip("'\"")
+        if _TOO_SHORT.search(text):
+            raise FormatError("truncated", f"The HDF5 file was cut short: {text}") from error
+        raise FormatError("malformed", f"The HDF5 file's structure is broken: {text}") from error
+
+
+def _errno_of(error: Exception) -> tuple[int, str] | None:
+    """The operating system's error, where h5py reports one rather than the file's own faults."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno, error.strerror or str(error)
+    found = _ERRNO.search(str(error))
+    return (int(found.group(1)), str(error)) if found and int(found.group(1)) else None
+
+
+def layout(handle: Any, size: int) -> Layout:
+    """List the datasets of an open HDF5 file without reading their values.
+
+    Args:
+        handle: an `h5py.File`.
+        size: of the file in bytes; no dataset may reach beyond.
+
+    Raises:
+        FormatError: the structure is broken, or points outside of the file.
+    """
+    return guarded(lambda: _layout(handle, size))
+
+
+def _layout(handle: Any, size: int) -> Layout:
+    attributes = set(handle.attrs)
+    legacy_weights = "layer_names" in attributes
+    found = list(_walk(handle))
+    if "model_config" in attributes:
+        kind = "model"
+    elif legacy_weights or any("vars" in key.split("/")[:-1] for key, _ in found):
+        kind = "weights"
+    else:
+        return Layout("", ())
+    names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
+    datasets = []
+    for name, (key, dataset) in zip(names, found):
+        dtype = _dtype_of(dataset)
+        shape = tuple(int(n) for n in dataset.shape or ())
+        stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
+        spec = TensorSpec(
+            name, key, roles.of_hdf5(key, legacy_weights=legacy_weights), dtype, shape, stored
+        )
+        datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
+    return Layout(kind, tuple(datasets))
+
+
+def _walk(handle: Any) -> Iterator[tuple[str, Any]]:
+    """Every dataset once, by hard links alone: a soft or external one leads elsewhere."""
+    stack = [("", handle)]
+    seen = {_address(handle)}
+    count = 0
+    while stack:
+        path, group = stack.pop()
+        below = []
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            child = group[name]
+            key = f"{path}/{name}" if path else name
+            if _address(child) in seen:
+                continue
+            seen.add(_address(child))
+            if isinstance(child, h5py.Dataset):
+                count += 1
+                if count > _MAX_DATASETS:
+                    raise FormatError("malformed", "It holds more than a million datasets.")
+                yield key, child
+            elif isinstance(child, h5py.Group):
+                below.append((key, child))
+        stack.extend(reversed(below))
+
+
+def _address(item: Any) -> int:
+    return int(h5py.h5o.get_info(item.id).addr)
+
+
+def _wanted(handle: Any, key: str, *, legacy_weights: bool) -> str:
+    """The variable's own name, as near as the file knows it."""
+    parts = key.split("/")
+    parts[-1] = parts[-1].removesuffix(":0")
+    if legacy_weights and len(parts) > 1:
+        return "/".join(parts[1:])
+    if parts[0] == "model_weights" and len(parts) > 2:  # noqa: PLR2004 - model_weights/layer/name
+        return "/".join(parts[2:])
+    if parts[0] == "optimizer_weights":
+        return "/".join(parts[1:])
+    if len(parts) > 1 and parts[-2] == "vars":
+        layer = handle[key.rsplit("/", 1)[0]].attrs.get("name")
+        if isinstance(layer, str) and layer:
+            return f"{layer}/vars/{parts[-1]}"
+    return key
+
+
+def _dtype_of(dataset: Any) -> str:
+    declared = dataset.attrs.get("dtype")  # Keras stores bfloat16 as opaque bytes and says so
+    if isinstance(declared, str) and item_size(declared) == dataset.dtype.itemsize:
+        return declared
+    return str(dataset.dtype.newbyteorder("<").name)
+
+
+def _offset_of(dataset: Any, spec: TensorSpec, size: int) -> int | None:
+    """Where the values lie in one piece, as they are in memory; None if they do not."""
+    plist = dataset.id.get_create_plist()
+    if plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count():
+        raise FormatError("malformed", f"{spec.name}: its values lie in another file.")
+    if plist.get_layout() != h5py.h5d.CONTIGUOUS or dataset.dtype.byteorder == ">":
+        return None
+    offset = dataset.id.get_offset()
+    if offset is None or not spec.size_bytes:
+        return None
+    if offset + spec.size_bytes > size:
+        raise FormatError("malformed", f"{spec.name}: its values would lie beyond the file's end.")
+    return int(offset)
+
+
+def read_slices(handle: Any, dataset: Dataset, tally: Tally) -> Problem | None:
+    """Read one dataset through h5py in bounded slices.
+
+    Returns:
+        What HDF5's own checksum (Fletcher32, or that of the compression) found wrong.
+
+    Raises:
+        OSError: it could not be read.
+    """
+    spec = dataset.spec
+    source = handle[spec.key]
+    if source.dtype.kind == "O" or source.shape is None:
+        return None
+    plain = source.dtype.newbyteorder("<")
+    try:
+        for index in slabs(spec.shape, max(1, plain.itemsize)):
+            values = np.ascontiguousarray(source[index], dtype=plain)
+            tally.feed(values.reshape(-1).view(np.uint8))
+    except (OSError, RuntimeError) as error:
+        number = _errno_of(error)
+        if number is not None:
+            raise OSError(*number) from error
+        return Problem(
+            "checksum_mismatch",
+            f"{spec.name}: its bytes are not those that were written ({str(error).strip()}).",
+        )
+    return None
+
+
+def slabs(shape: tuple[int, ...], item_bytes: int, budget: int = SLICE) -> Iterator[Any]:
+    """Cut an array into indices of at most `budget` bytes each, in C order."""
+    if not shape:
+        yield ()
+        return
+    rest = math.prod(shape[1:]) * item_bytes
+    if rest > budget:
+        for i in range(shape[0]):
+            for inner in slabs(shape[1:], item_bytes, budget):
+                yield (i, *inner)
+        return
+    step = max(1, budget // max(1, rest))
+    for i in range(0, shape[0], step):
+        yield (slice(i, min(i + step, shape[0])),)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An HDF5 file ready to be read: what lies where."""
+
+    path: str
+    layout: Layout
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The tensors in it."""
+        return tuple(d.spec for d in self.layout.datasets)
+
+
+def plan(path: str) -> Plan:
+    """Look at where everything lies in an HDF5 file.
+
+    Raises:
+        FormatError: it is truncated, or its structure is broken.
+        OSError: it could not be read.
+    """
+    with open_hdf5(path) as handle:
+        found = layout(handle, Path(path).stat().st_size)
+    pieces_of(found, 0)
+    return Plan(path, found)
+
+
+def read(planned: Plan, member: str = "") -> tuple[tuple[TensorStats, ...], Found]:
+    """Read every byte of an HDF5 file once, and what is chunked a second time through h5py.
+
+    Args:
+        planned: what `plan` found.
+        member: the file's name among the checkpoint's members.
+
+    Raises:
+        OSError: it could not be read.
+    """
+    whole = Checksum()
+    tallies, pieces = pieces_of(planned.layout, 0)
+    with opened(planned.path) as source:
+        stream(source, [[Piece(0, source.size, whole)], pieces])
+    problems: list[Problem] = []
+    if any(d.offset is None for d in planned.layout.datasets):
+        with open_hdf5(planned.path) as handle:
+            problems = read_rest(handle, planned.layout, tallies)
+    digest = MemberDigest(member, whole.size, whole.crc32c)
+    return tuple(t.result() for t in tallies), Found((digest,), tuple(problems))
+
+
+def pieces_of(found: Layout, base: int) -> tuple[list[Tally], list[Piece]]:
+    """Make a tally for every dataset, and a piece for those that lie in one piece.
+
+    Args:
+        found: the layout.
+        base: where the HDF5 file begins in the file that is streamed.
+
+    Raises:
+        FormatError: two datasets claim the same bytes.
+    """
+    tallies = [Tally(d.spec) for d in found.datasets]
+    pieces = [
+        Piece(base + d.offset, d.spec.size_bytes, tally)
+        for d, tally in zip(found.datasets, tallies)
+        if d.offset is not None
+    ]
+    return tallies, arranged(pieces)
+
+
+def read_rest(handle: Any, found: Layout, tallies: list[Tally]) -> list[Problem]:
+    """Read what does not lie in one piece, through h5py."""
+    problems = [
+        read_slices(handle, dataset, tally)
+        for dataset, tally in zip(found.datasets, tallies)
+        if dataset.offset is None
+    ]
+    return [p for p in problems if p is not None]

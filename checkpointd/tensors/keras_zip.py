@@ -1,0 +1,147 @@
+"""`.keras` archives: every member's CRC32 and the tensors inside, in one pass over the file.
+
+Keras stores members uncompressed, so the HDF5 file inside is read where it lies. A compressed
+member is unpacked first, through a bounded buffer, into a temporary file that has no name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from checkpointd.formats import FormatError
+from checkpointd.formats.keras import Archive, ZipMember, read_archive
+from checkpointd.tensors import Found, MemberDigest, Problem, TensorSpec, TensorStats, hdf5
+from checkpointd.tensors.stream import BLOCK, Checksum, Piece, Source, opened, stream
+
+STORED, DEFLATED = 0, 8
+"""Compression methods (PKWARE APPNOTE.TXT, 4.4.5)."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """An HDF5 file in an archive: at `base` in it, or in a temporary file if it was compressed."""
+
+    member: ZipMember
+    layout: hdf5.Layout
+    unpacked: Source | None
+
+    @property
+    def base(self) -> int:
+        """Where it begins in the file that holds it."""
+        return 0 if self.unpacked is not None else self.member.data_offset
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An archive ready to be read; `problems` are those of its compressed members."""
+
+    path: str
+    archive: Archive
+    inside: tuple[Inside, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The tensors in it."""
+        return tuple(d.spec for i in self.inside for d in i.layout.datasets)
+
+
+def plan(path: str) -> Plan:
+    """Look at where everything lies in a `.keras` archive.
+
+    Raises:
+        FormatError: the archive, or the HDF5 file inside, is truncated or broken.
+        OSError: it could not be read.
+    """
+    archive = read_archive(path)
+    inside, problems = [], []
+    with opened(path) as source:
+        for member in archive.members:
+            unpacked = None
+            if member.method != STORED:
+                unpacked, problem = _unpack(source, member)
+                if problem is not None:
+                    problems.append(problem)
+                    continue
+            if member.name.endswith(".h5"):
+                inside.append(Inside(member, _layout(source, member, unpacked), unpacked))
+    return Plan(path, archive, tuple(inside), tuple(problems))
+
+
+def read(planned: Plan) -> tuple[tuple[TensorStats, ...], Found]:
+    """Read every byte of the archive once, and what was unpacked from it.
+
+    Raises:
+        OSError: it could not be read.
+    """
+    whole = Checksum()
+    stored = [(m, Checksum(with_crc32=True)) for m in planned.archive.members if m.method == STORED]
+    members = [Piece(m.data_offset, m.size, check) for m, check in stored]
+    counted = [(i, *hdf5.pieces_of(i.layout, i.base)) for i in planned.inside]
+    tensors = [p for i, _, pieces in counted if i.unpacked is None for p in pieces]
+    with opened(planned.path) as source:
+        layers = [sorted(layer, key=lambda p: p.offset) for layer in (members, tensors)]
+        stream(source, [[Piece(0, source.size, whole)], *layers])
+        problems = [*planned.problems]
+        problems += [_mismatch(m) for m, check in stored if check.crc32 != m.crc32]
+        for item, tallies, pieces in counted:
+            if item.unpacked is not None:
+                stream(item.unpacked, [pieces])
+            if not problems and any(d.offset is None for d in item.layout.datasets):
+                with hdf5.open_hdf5(_window(source, item.member, item.unpacked)) as handle:
+                    problems += hdf5.read_rest(handle, item.layout, tallies)
+    digest = MemberDigest("", whole.size, whole.crc32c)
+    results = tuple(t.result() for _, tallies, _ in counted for t in tallies)
+    return results, Found((digest,), tuple(problems))
+
+
+def _layout(source: Source, member: ZipMember, unpacked: Source | None) -> hdf5.Layout:
+    with hdf5.open_hdf5(_window(source, member, unpacked)) as handle:
+        layout = hdf5.layout(handle, member.size)
+    hdf5.pieces_of(layout, 0)
+    return layout
+
+
+def _window(source: Source, member: ZipMember, unpacked: Source | None) -> hdf5.Window:
+    if unpacked is not None:
+        return hdf5.Window(unpacked, 0, member.size)
+    return hdf5.Window(source, member.data_offset, member.size)
+
+
+def _mismatch(member: ZipMember) -> Problem:
+    return Problem(
+        "checksum_mismatch",
+        f"The archive's part {member.name!r} is not what was written: its CRC32 differs.",
+    )
+
+
+def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem | None]:
+    """Unpack a compressed member into a file without a name, and check its CRC32."""
+    if member.method != DEFLATED:
+        raise FormatError(
+            "malformed", f"{member.name!r} is compressed by the unknown method {member.method}."
+        )
+    target = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the plan
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    crc = size = 0
+    buffer = np.empty(BLOCK, np.uint8)
+    try:
+        for start in range(0, member.compressed_size, BLOCK):
+            block = buffer[: min(BLOCK, member.compressed_size - start)]
+            source.read_into(block, member.data_offset + start)
+            data = inflate.decompress(block.tobytes(), BLOCK)
+            while data:
+                crc, size = zlib.crc32(data, crc), size + len(data)
+                if size > member.size:
+                    return None, _mismatch(member)
+                target.write(data)
+                data = inflate.decompress(inflate.unconsumed_tail, BLOCK)
+    except zlib.error:
+        return None, _mismatch(member)
+    if crc != member.crc32 or size != member.size:
+        return None, _mismatch(member)
+    return Source.of(target, source.path), None
