@@ -176,12 +176,11 @@ def _by_template(relative: str, template: Template) -> Place | None:
     if match is None:
         return None
     texts = {name: match[f"f{i}"].strip() for i, name in enumerate(template.fields)}
-    metrics = {
-        name: value
-        for name, text in texts.items()
-        if name not in _COUNTERS and (value := _number(text)) is not None
+    values = {
+        n: v for n, t in texts.items() if n not in _COUNTERS and (v := _number(t)) is not None
     }
-    counted = [text for name, text in texts.items() if name not in metrics]
+    metrics = {name: value for name, value in values.items() if math.isfinite(value)}
+    counted = [text for name, text in texts.items() if name not in values]
     version = "-".join(counted or texts.values())
     step = next((_step(texts[n]) for n in ("step", "epoch") if n in texts), None)
     spans = [match.span(f"f{i}") for i in range(len(template.fields))]
@@ -211,10 +210,9 @@ def _step(text: str) -> int | None:
 
 def _number(text: str) -> float | None:
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
 
 
 def _is_a_time(match: re.Match[str]) -> bool:

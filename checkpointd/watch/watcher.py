@@ -1,6 +1,6 @@
 """One thread for each watch: it does all the disk work of that watch and tells what it saw."""
 
-# ruff: noqa: PTH - paths are plain str in this room: thousands are made in every look
+# ruff: noqa: PTH116 - paths are plain str in this room: there are thousands
 
 from __future__ import annotations
 

@@ -1,0 +1,130 @@
+"""What the tests of watch/ share: a watcher whose events are awaited, and small real files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from checkpointd.config.settings import WatchSettings
+from checkpointd.watch.events import Sighting, WatchEvent
+from checkpointd.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+PATIENCE_SECONDS = 15.0
+
+
+class Recorder:
+    """Takes a watcher's events and lets a test wait for what it expects."""
+
+    def __init__(self) -> None:
+        self.events: list[WatchEvent] = []
+        self.times: list[float] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, event: WatchEvent) -> None:
+        """Take one event."""
+        with self._changed:
+            self.events.append(event)
+            self.times.append(time.monotonic())
+            self._changed.notify_all()
+
+    def until(
+        self, expected: Callable[[list[WatchEvent]], object], seconds: float = PATIENCE_SECONDS
+    ) -> list[WatchEvent]:
+        """Wait until the events so far are as expected.
+
+        Raises:
+            AssertionError: they are not within that time.
+        """
+        with self._changed:
+            done = self._changed.wait_for(lambda: expected(self.events), seconds)
+            assert done, f"it did not come; there were: {self.events}"
+            return list(self.events)
+
+    def of(self, kind: type[Any], path: object = None) -> list[Any]:
+        """The events of one kind, of one path if given."""
+        with self._changed:
+            return [
+                e
+                for e in self.events
+                if isinstance(e, kind) and (path is None or _path(e) == str(path))
+            ]
+
+    def states(self, path: object) -> list[str]:
+        """The states in which a path was seen, in order."""
+        return [event.state for event in self.of(Sighting, path)]
+
+    def until_seen(self, path: object, state: str = "settled", times: int = 1) -> Sighting:
+        """Wait until a path was seen in a state so many times; returns the last sighting."""
+        self.until(lambda _: self.states(path).count(state) >= times)
+        found: Sighting = [e for e in self.of(Sighting, path) if e.state == state][-1]
+        return found
+
+    def until_event(self, kind: type[Any], path: object = None) -> Any:
+        """Wait for an event of one kind."""
+        self.until(lambda _: self.of(kind, path))
+        return self.of(kind, path)[-1]
+
+
+def _path(event: Any) -> str:
+    return event.checkpoint.path if isinstance(event, Sighting) else getattr(event, "path", "")
+
+
+def settings(root: Path, **rest: Any) -> WatchSettings:
+    """A watch of `root` with the defaults, but for what is given."""
+    return WatchSettings.model_validate({"name": "w", "path": root, **rest})
+
+
+@contextlib.contextmanager
+def watching(
+    root: Path, known: Mapping[str, str] | None = None, **rest: Any
+) -> Iterator[tuple[Watcher, Recorder]]:
+    """Run a real watcher."""
+    recorder = Recorder()
+    watcher = Watcher(settings(root, **rest), known or {}, recorder)
+    watcher.start()
+    try:
+        yield watcher, recorder
+    finally:
+        watcher.stop()
+
+
+def write_hdf5(path: Path, size: int = 16) -> None:
+    """A small whole model in HDF5, as its writer leaves it: `size` float32 weights."""
+    with h5py.File(path, "w") as file:
+        fill_hdf5(file, size)
+
+
+def fill_hdf5(file: h5py.File, size: int = 16) -> None:
+    """Put a model into an HDF5 file that stays open."""
+    file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {}})
+    file.attrs["keras_version"] = "3.15.1"
+    file.create_dataset("model_weights/dense/kernel", data=np.ones(size, np.float32))
+
+
+def write_keras(path: Path) -> None:
+    """A small `.keras` archive."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {}}))
+        archive.writestr("model.weights.h5", hdf5_bytes())
+
+
+def hdf5_bytes(size: int = 16) -> bytes:
+    """The bytes of a small model in HDF5."""
+    import io
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        fill_hdf5(file, size)
+    return buffer.getvalue()
