@@ -1,0 +1,191 @@
+"""The check `load`: the checkpoint comes back as a model, under the Keras that wrote it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.verify import keras_models, restore, runtime, saved_models, user_code
+from checkpointd.verify.load_errors import (
+    classify,
+    is_built_in,
+    needs_code,
+    unknown_name,
+    unknown_object,
+)
+from checkpointd.verify.origin import Origin, carries_code, read_origin
+from checkpointd.verify.suite import printable
+from checkpointd.verify.user_code import UserCodeError
+
+if TYPE_CHECKING:
+    from checkpointd.verify.runtime import LoadContext
+
+_NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.verify]."
+_LEGACY_PIP = "pip install 'checkpointd[legacy]'"
+
+
+def check(context: LoadContext) -> CheckResult:
+    """Load the checkpoint; a weights-only one into what the user's builder returns."""
+    request, settings = context.request, context.request.settings
+    path, form = request.checkpoint.path, context.facts.format
+    if form is Format.UNKNOWN:
+        form = request.checkpoint.format
+    weights_only = form in (Format.HDF5_WEIGHTS, Format.TF_CHECKPOINT)
+    if weights_only and not settings.builder:
+        context.nothing_loaded = _NO_BUILDER
+        return skipped("load", _NO_BUILDER)
+    user_code.use_python_path(settings)
+    try:
+        if form is Format.SAVEDMODEL:
+            return _saved_model(context, path)
+        origin = read_origin(path, form)
+        if weights_only:
+            return _weights(context, path, form, origin)
+        return _whole_model(context, path, form, origin)
+    except UserCodeError as error:
+        return failed("load", "environment", str(error))
+
+
+def _saved_model(context: LoadContext, path: str) -> CheckResult:
+    try:
+        context.loaded = saved_models.load(path)
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; classify tells
+        return classify(error)
+    version = str(getattr(context.loaded.model, "tensorflow_version", ""))
+    return passed(
+        "load",
+        "Loaded as a SavedModel.",
+        loader="tf.saved_model",
+        saved_with=version,
+        signatures=sorted(context.loaded.signatures),
+    )
+
+
+def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
+    settings = context.request.settings
+    library = runtime.library_for(origin.generation)
+    hindrance = _hindrance(form, origin, library, settings.allow_code)
+    if hindrance is not None:
+        return hindrance
+    custom = user_code.custom_objects(settings)
+    note = ""
+    try:
+        model = _load(path, form, library, custom, settings.allow_code, compiled=True)
+    except Exception as first:  # noqa: BLE001 - Keras raises anything; classify tells
+        name = unknown_name(first)
+        if name and not is_built_in(name, library):
+            return unknown_object(name, tuple(custom))
+        try:
+            model = _load(path, form, library, custom, settings.allow_code, compiled=False)
+        except Exception as error:  # noqa: BLE001 - the same
+            return _not_loaded(error, library, origin, tuple(custom))
+        note = printable(f"{type(first).__name__}: {first}", 400)
+    context.loaded = keras_models.wrap(model, library, context.record)
+    loader = f"{library.__name__} {library.__version__}"
+    if note:
+        return failed(
+            "load",
+            "compile_failed",
+            f"The model loads, its compile configuration does not: {note}",
+            loader=loader,
+            written_by=origin.version,
+        )
+    return passed("load", f"Loaded with {loader}.", loader=loader, written_by=origin.version)
+
+
+def _hindrance(form: Format, origin: Origin, library: Any, allow_code: bool) -> CheckResult | None:
+    """Say why a model need not even be tried; None when nothing speaks against it."""
+    layer = "" if allow_code else carries_code(origin.config)
+    if layer:
+        return needs_code(layer)
+    legacy_writer = origin.generation in (1, runtime.LEGACY)
+    if legacy_writer and runtime.generation(library) != runtime.LEGACY and form is Format.KERAS:
+        return _needs_legacy(origin)
+    if origin.generation > runtime.generation(library):
+        return failed(
+            "load",
+            "environment",
+            f"Keras {origin.version} wrote it and this interpreter has Keras "
+            f"{library.__version__}: set python in [watch.verify] to one that has Keras 3.",
+        )
+    return None
+
+
+def _load(
+    path: str,
+    form: Format,
+    library: Any,
+    custom: dict[str, Any],
+    allow_code: bool,
+    *,
+    compiled: bool,
+) -> Any:
+    with warnings.catch_warnings(), restore.alias(path, form) as name:
+        warnings.simplefilter("ignore")
+        return library.models.load_model(
+            name, custom_objects=custom, compile=compiled, safe_mode=not allow_code
+        )
+
+
+def _not_loaded(
+    error: Exception, library: Any, origin: Origin, known: tuple[str, ...]
+) -> CheckResult:
+    result = classify(error, library, known)
+    if result.reason != "load.load_error":
+        return result
+    if origin.generation in (1, runtime.LEGACY) and runtime.generation(library) != runtime.LEGACY:
+        return _needs_legacy(origin, result.message)
+    if _release(origin.version) > _release(str(library.__version__)):
+        return failed(
+            "load",
+            "environment",
+            f"Keras {origin.version} wrote it, and the older Keras {library.__version__} here "
+            f"does not read it: upgrade Keras, or set python in [watch.verify]. {result.message}",
+        )
+    return result
+
+
+def _needs_legacy(origin: Origin, message: str = "") -> CheckResult:
+    return failed(
+        "load",
+        "needs_legacy",
+        f"Keras {origin.version} wrote it and Keras 3 cannot read it: {_LEGACY_PIP}."
+        + (f" {message}" if message else ""),
+        written_by=origin.version,
+    )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
+    settings = context.request.settings
+    model = user_code.build(settings)
+    library = runtime.library_of(model)
+    if library is None and form is not Format.TF_CHECKPOINT:
+        raise UserCodeError(
+            f"The builder {settings.builder!r} returned a {type(model).__name__}: it has to return "
+            "a Keras model."
+        )
+    restore.build_variables(model, context.record, settings.builder)
+    try:
+        if form is Format.TF_CHECKPOINT:
+            how = restore.tf_checkpoint(model, path)
+        else:
+            how = restore.hdf5_weights(model, path, origin)
+    except Exception as error:  # noqa: BLE001 - Keras raises anything; classify tells
+        result = classify(error, library)
+        if result.reason != "load.load_error":
+            return result
+        return failed(
+            "load",
+            "environment",
+            f"Its weights do not fit the model that {settings.builder!r} makes: point builder at "
+            f"the code that the job runs. {printable(str(error), 400)}",
+        )
+    context.loaded = keras_models.wrap(model, library, context.record)
+    loader = f"{library.__name__} {library.__version__}" if library else "tf.train.Checkpoint"
+    return passed("load", f"Loaded into the builder's model {how}.", loader=loader)

@@ -1,0 +1,109 @@
+"""Who wrote a Keras file, and whether its configuration carries Python code.
+
+Read from the file itself, before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.checkpoint import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAX_JSON = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a Keras file says about itself.
+
+    `version` is the writer's Keras version or empty; `config` its model configuration or None;
+    `legacy_layout` tells the HDF5 weight layout of Keras 1 and 2 (by layer) from Keras 3's.
+    """
+
+    version: str = ""
+    config: Any = None
+    legacy_layout: bool = False
+
+    @property
+    def generation(self) -> int:
+        """The writer's Keras generation; 0 when the file does not say."""
+        major = self.version.partition(".")[0]
+        return int(major) if major.isdigit() else 0
+
+
+def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+    """Read what a `.keras` or HDF5 file says about its writer.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: its configuration is no JSON.
+    """
+    if format is Format.KERAS:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(_member(archive, "metadata.json"))
+            config = json.loads(_member(archive, "config.json"))
+        return Origin(str(metadata.get("keras_version", "")), config)
+    if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
+        return Origin()
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        config = file.attrs.get("model_config")
+        weights = file.get("model_weights", file)
+        version = file.attrs.get("keras_version", weights.attrs.get("keras_version", ""))
+        legacy = "layer_names" in weights.attrs or "layer_names0" in weights.attrs
+    if legacy and not version:
+        version = "1"  # Keras wrote no version before 2.0
+    return Origin(_text(version), json.loads(_text(config)) if config is not None else None, legacy)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > _MAX_JSON:
+        raise ValueError(f"its {name} is larger than {_MAX_JSON} bytes")
+    return archive.read(name)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def carries_code(config: Any) -> str:
+    """Find a Lambda layer whose function is stored as Python bytecode.
+
+    Returns:
+        The layer's name (`a Lambda layer` when it has none); empty when there is no such layer.
+    """
+    for node in _objects(config):
+        kind = node.get("class_name")
+        inner = node.get("config")
+        inner = inner if isinstance(inner, dict) else {}
+        if kind == "__lambda__":
+            return "a Lambda layer"
+        if kind == "Lambda" and not _is_named(inner):
+            return str(inner.get("name") or "a Lambda layer")
+    return ""
+
+
+def _is_named(config: dict[str, Any]) -> bool:
+    """Whether a Lambda layer names its function, so that the code is the user's own."""
+    function = config.get("function")
+    if isinstance(function, dict):
+        return function.get("class_name") == "function"
+    return isinstance(function, str) and config.get("function_type") == "function"
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    waiting = [config]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

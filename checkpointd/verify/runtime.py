@@ -1,0 +1,153 @@
+"""The libraries that load checkpoints: imported once, kept to one thread and off the GPU.
+
+No op is run here: the process that imports them is forked for every checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.verify.suite import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from checkpointd.golden import Golden
+
+LEGACY = 2
+"""The Keras generation of tf-keras, and of TensorFlow before 2.16."""
+
+_SILENCE = {
+    "HDF5_USE_FILE_LOCKING": "FALSE",  # a reader's lock would break the trainer's next save
+    "CUDA_VISIBLE_DEVICES": "-1",  # the GPU is the trainer's
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "KERAS_BACKEND": "tensorflow",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One input or output as the model declares it; None is a size that it leaves open."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+    def to_fact(self) -> list[Any]:
+        """The form that `Facts.signatures` holds."""
+        return [self.name, self.dtype, None if self.shape is None else list(self.shape)]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to run a model: `run` takes arrays by input name and gives arrays by output name."""
+
+    inputs: tuple[Spec, ...]
+    outputs: tuple[Spec, ...]
+    run: Callable[[Mapping[str, Any]], dict[str, Any]]
+
+    def to_fact(self) -> dict[str, list[list[Any]]]:
+        """The form that `Facts.signatures` holds."""
+        return {
+            "inputs": [spec.to_fact() for spec in self.inputs],
+            "outputs": [spec.to_fact() for spec in self.outputs],
+        }
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that was loaded: a Keras model, or what `tf.saved_model.load` gives."""
+
+    model: Any
+    library: Any
+    signatures: Mapping[str, Signature]
+
+
+@dataclass
+class LoadContext(Context):
+    """What the checks of the load side share."""
+
+    loaded: Loaded | None = None
+    record: Golden | None = None
+    nothing_loaded: str = "Nothing was loaded."
+    nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
+
+
+def preload() -> dict[str, str]:
+    """Import TensorFlow and every Keras there is, and run no op.
+
+    Returns:
+        The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, and
+        `device`.
+
+    Raises:
+        ImportError: there is no TensorFlow.
+    """
+    os.environ.update(_SILENCE)
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
+    with contextlib.suppress(RuntimeError):  # it has run already: a test's process
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    for name in ("keras", "tf_keras"):
+        if importlib.util.find_spec(name) is not None:
+            importlib.import_module(name)
+    return describe()
+
+
+def describe() -> dict[str, str]:
+    """Name the versions in this process; see `preload`."""
+    versions = {
+        name: str(getattr(sys.modules.get(name), "__version__", ""))
+        for name in ("tensorflow", "keras", "tf_keras")
+    }
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    return {**versions, "python": python, "device": "cpu"}
+
+
+def generation(keras: Any) -> int:
+    """The Keras generation of a library: 2 or 3."""
+    return int(str(keras.__version__).partition(".")[0])
+
+
+def library_for(writer_generation: int) -> Any:
+    """Choose the library that a checkpoint is loaded with: its writer's generation, else Keras 3.
+
+    Args:
+        writer_generation: 1, 2 or 3; 0 when nobody knows.
+
+    Raises:
+        ImportError: there is no Keras at all.
+    """
+    names = ("tf_keras", "keras") if writer_generation in (1, LEGACY) else ("keras", "tf_keras")
+    installed = [name for name in names if importlib.util.find_spec(name) is not None]
+    if not installed:
+        raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
+    return importlib.import_module(installed[0])
+
+
+def library_of(model: Any) -> Any:
+    """Find the library whose classes a model is made of; None when it is no Keras model."""
+    for kind in type(model).__mro__:
+        root = kind.__module__.partition(".")[0]
+        if root in ("keras", "tf_keras"):
+            return importlib.import_module(root)
+    return None
+
+
+def policy_of(model: Any) -> str:
+    """The name of the precision policy that a model computes with; `float32` when plain."""
+    for layer in (model, *(getattr(model, "layers", None) or ())):
+        policy = getattr(layer, "dtype_policy", None)
+        name = str(getattr(policy, "name", policy) or "")
+        if name and name != "float32":
+            return name
+    return "float32"

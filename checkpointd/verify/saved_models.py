@@ -1,0 +1,81 @@
+"""A SavedModel as the checks see it: its signatures, and the callables that Keras left in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.verify.runtime import Loaded, Signature, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_SERVE = "serve"
+
+
+def load(path: str) -> Loaded:
+    """Load a SavedModel with TensorFlow's own loader.
+
+    Raises:
+        Exception: whatever TensorFlow raises.
+    """
+    import tensorflow as tf
+
+    try:
+        model = tf.saved_model.load(path)
+    except (RuntimeError, ValueError) as error:
+        if "tags" not in str(error):
+            raise
+        model = tf.saved_model.load(path, tags=[_SERVE])  # TF 1: several graphs in one directory
+    signatures = {name: _signature(function) for name, function in model.signatures.items()}
+    return Loaded(model, None, signatures)
+
+
+def callables(model: Any) -> list[Callable[[Any], Any]]:
+    """The ways in which Keras runs a model that it exported, the structure of inputs kept."""
+    found: list[Callable[[Any], Any]] = []
+    serve = getattr(model, _SERVE, None)
+    if callable(serve):
+        found.append(serve)
+    if callable(model):
+        found += [lambda inputs: model(inputs, training=False), model]
+    return found
+
+
+def _signature(function: Any) -> Signature:
+    import tensorflow as tf
+
+    keywords = function.structured_input_signature[1]
+    order = list(getattr(function, "_arg_keywords", None) or sorted(keywords))
+    specs = {name: keywords[name] for name in order if name in keywords}
+    outputs = function.structured_outputs
+    named = outputs if isinstance(outputs, dict) else {}
+
+    def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        tensors = {
+            name: tf.cast(arrays[name], spec.dtype)
+            if spec.dtype.is_floating
+            else tf.constant(arrays[name], spec.dtype)
+            for name, spec in specs.items()
+        }
+        return {name: _numpy(value) for name, value in function(**tensors).items()}
+
+    return Signature(
+        tuple(_spec(name, spec) for name, spec in specs.items()),
+        tuple(_spec(name, spec) for name, spec in sorted(named.items())),
+        run,
+    )
+
+
+def _numpy(value: Any) -> Any:
+    import tensorflow as tf
+
+    return value.numpy() if isinstance(value, tf.Tensor) else value
+
+
+def _spec(name: str, spec: Any) -> Spec:
+    import tensorflow as tf
+
+    if not hasattr(spec, "dtype") or isinstance(spec, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
+        return Spec(name, type(spec).__name__, None)
+    shape = spec.shape
+    return Spec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))

@@ -1,0 +1,85 @@
+"""The user's own code: custom objects and builders, found by `module:name`.
+
+It is imported in the child alone, so whatever it does ends with the child.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.verify.suite import printable
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import VerifySettings
+
+
+class UserCodeError(Exception):
+    """The user's code could not be used; the sentence says which, and what to do."""
+
+
+def use_python_path(settings: VerifySettings) -> None:
+    """Let this process find the user's modules: `python_path`, in its order, before all else."""
+    for directory in reversed(settings.python_path):
+        if directory not in sys.path:
+            sys.path.insert(0, directory)
+
+
+def custom_objects(settings: VerifySettings) -> dict[str, Any]:
+    """Import every custom object that the settings name.
+
+    Raises:
+        UserCodeError: one of them cannot be imported.
+    """
+    return {
+        name: resolve(target, f"custom_objects names {target!r} for {name!r}")
+        for name, target in settings.custom_objects.items()
+    }
+
+
+def build(settings: VerifySettings) -> Any:
+    """Call the builder that the settings name.
+
+    Raises:
+        UserCodeError: it cannot be imported, or it fails.
+    """
+    builder = resolve(settings.builder, f"builder is {settings.builder!r}")
+    try:
+        return builder()
+    except Exception as error:
+        raise UserCodeError(
+            f"The builder {settings.builder!r} failed with {_tell(error)}: it is called without "
+            "arguments and has to return the model."
+        ) from error
+
+
+def resolve(target: str, where: str) -> Any:
+    """Import `module:name`; the name may have dots.
+
+    Raises:
+        UserCodeError: there is no such module, it fails, or it has no such name.
+    """
+    module_name, _, path = target.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UserCodeError(
+            f"In [watch.verify] {where}, but there is no module {error.name!r}: add its directory "
+            "to python_path, or set python to the training job's interpreter."
+        ) from error
+    except Exception as error:
+        raise UserCodeError(
+            f"In [watch.verify] {where}, but importing {module_name!r} failed with {_tell(error)}."
+        ) from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise UserCodeError(
+                f"In [watch.verify] {where}, but {module_name!r} has no {path!r}: mend the name."
+            )
+        found = getattr(found, part)
+    return found
+
+
+def _tell(error: Exception) -> str:
+    return printable(f"{type(error).__name__}: {error}", 500)
