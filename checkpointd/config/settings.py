@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import string
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,12 +28,13 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
+Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
     def check(value: str) -> str:
         if value not in names:
-            raise ValueError(f"{value!r} is no {what}; there are {', '.join(names)}")
+            raise ValueError(f"is no {what}; there are {', '.join(names)}")
         return value
 
     return AfterValidator(check)
@@ -40,10 +42,43 @@ def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
 
 def _dotted(value: str) -> str:
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value) is None:
-        raise ValueError(f'{value!r} is not of the form "package.module:name"')
+        raise ValueError('expected the form "package.module:name"')
     return value
 
 
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or int(port[:9]) > _MAX_PORT or not host:
+        raise ValueError('expected "host:port", such as "127.0.0.1:9746"')
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            raise ValueError('expected "host:port", IPv6 as "[::1]:9746"') from None
+    return value
+
+
+def _location(value: object) -> object:
+    if isinstance(value, str) and not value:
+        raise ValueError("must not be empty")
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("no path holds a NUL character")
+    return value
+
+
+def _template(value: str) -> str:
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"is no file name template: {error}") from None
+    if not fields or not all(fields):
+        raise ValueError("expected named fields, such as {epoch:02d}")
+    return value
+
+
+Location = Annotated[Path, BeforeValidator(_location)]
+Address = Annotated[Text, AfterValidator(_address)]
+Template = Annotated[Text, AfterValidator(_template)]
 CheckName = Annotated[Text, _one_of(CHECKS, "check")]
 ShownName = Annotated[Text, _one_of(tuple(SHOWS.values()), "thing that a report shows")]
 Dotted = Annotated[Text, AfterValidator(_dotted)]
@@ -56,7 +91,7 @@ class _Section(BaseModel):
 class DaemonSettings(_Section):
     """`[daemon]`: where the state lives and how the log looks."""
 
-    state_dir: Path | None = None
+    state_dir: Location | None = None
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -64,22 +99,13 @@ class DaemonSettings(_Section):
 class WebSettings(_Section):
     """`[web]`: the address of `/metrics` and the status page."""
 
-    listen: Text = "127.0.0.1:9746"
+    listen: Address = "127.0.0.1:9746"
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
-
-    @model_validator(mode="after")
-    def _is_an_address(self) -> WebSettings:
-        host, _, port = self.listen.rpartition(":")
-        if not port.isdecimal() or int(port) > _MAX_PORT or not host:
-            raise ValueError('listen: expected "host:port", such as "127.0.0.1:9746"')
-        if host.startswith("["):
-            ipaddress.IPv6Address(host.strip("[]"))
-        return self
 
 
 def _memory(value: object) -> object:
@@ -98,13 +124,13 @@ class WorkerSettings(_Section):
 class VerifyConfig(_Section):
     """`[watch.verify]`: how strictly, and with what help, a checkpoint is verified."""
 
-    atol: Annotated[float, Field(ge=0)] = 1e-6
-    rtol: Annotated[float, Field(ge=0)] = 1e-5
-    cross_atol: Annotated[float, Field(ge=0)] = 1e-3
-    cross_rtol: Annotated[float, Field(ge=0)] = 1e-2
+    atol: Tolerance = 1e-6
+    rtol: Tolerance = 1e-5
+    cross_atol: Tolerance = 1e-3
+    cross_rtol: Tolerance = 1e-2
     custom_objects: dict[str, Dotted] = Field(default_factory=dict)
-    python_path: tuple[Path, ...] = ()
-    python: Path | None = None
+    python_path: tuple[Location, ...] = ()
+    python: Location | None = None
     builder: Dotted | None = None
     allow_code: Flag = False
     required_signatures: tuple[Text, ...] = ()
@@ -186,14 +212,14 @@ class WatchSettings(_Section):
     """`[[watch]]`: one root directory and how it is treated."""
 
     name: Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
-    path: Path
+    path: Location
     method: Literal["auto", "inotify", "poll"] = "auto"
     poll_interval: Duration = 10.0
     settle: Duration = 5.0
     torn_after: Duration = 900.0
     include: tuple[Text, ...] = ("**",)
     exclude: tuple[Text, ...] = ()
-    version: Text | None = None
+    version: Template | None = None
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     hooks: HookSettings = Field(default_factory=HookSettings)

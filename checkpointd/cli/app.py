@@ -1,0 +1,67 @@
+"""Puts the commands together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from checkpointd.cli import (
+    config_commands,
+    daemon_commands,
+    latest_commands,
+    list_commands,
+    retention_commands,
+    verify_commands,
+)
+from checkpointd.cli.place import Place
+
+app = typer.Typer(
+    name="checkpointd",
+    help="Verifies every TensorFlow checkpoint as it is saved, prunes old ones by policy.",
+    epilog="Exit codes: 0 well, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
+    "found, 69 no daemon, 70 our own fault, 78 wrong config.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from checkpointd import __version__
+
+        print(f"checkpointd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="config.toml; default: $CHECKPOINTD_CONFIG, else /etc/checkpointd/config.toml.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback prints it
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    context.obj = Place(config)
+
+
+for group in (
+    daemon_commands,
+    verify_commands,
+    list_commands,
+    latest_commands,
+    retention_commands,
+    config_commands,
+):
+    group.add_to(app)

@@ -1,0 +1,108 @@
+"""Talks to the running daemon over its control socket: HTTP, with the standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.errors import INVALID, NOTHING, OWN_FAULT, UNREACHABLE, CliError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CONNECT_SECONDS = 10.0
+_CODES = {400: INVALID, 403: UNREACHABLE, 404: NOTHING, 503: UNREACHABLE}
+
+
+class NoDaemonError(CliError):
+    """No daemon listens on the control socket."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNREACHABLE)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_CONNECT_SECONDS)
+        self.sock.connect(self._path)
+        self.sock.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
+
+
+class Client:
+    """The daemon of one state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = os.fspath(state_dir / "control.sock")
+
+    def is_up(self) -> bool:
+        """Whether anybody listens on the control socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_CONNECT_SECONDS)
+            try:
+                probe.connect(self._path)
+            except PermissionError:
+                return True
+            except OSError:
+                return False
+        return True
+
+    def get(self, target: str) -> Any:
+        """Ask for a fact.
+
+        Raises:
+            NoDaemonError: no daemon runs.
+            CliError: the daemon refused; the sentence is its own.
+        """
+        return self._ask("GET", target, None)
+
+    def post(self, action: str, **body: Any) -> Any:
+        """Ask for a change, and wait for its outcome.
+
+        Raises:
+            NoDaemonError: no daemon runs.
+            CliError: the daemon refused; the sentence is its own.
+        """
+        return self._ask("POST", f"/control/{action}", json.dumps(body))
+
+    def _ask(self, method: str, target: str, body: str | None) -> Any:
+        connection = _Connection(self._path)
+        try:
+            connection.connect()
+        except PermissionError:
+            raise NoDaemonError(
+                f"You may not talk to the daemon at {self._path}: be its user or in its group."
+            ) from None
+        except OSError:
+            connection.close()
+            raise NoDaemonError(
+                f"No daemon listens on {self._path}: start one with `checkpointd run`, or name "
+                "its config with --config."
+            ) from None
+        try:
+            connection.request(method, target, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            status, raw = response.status, response.read()
+        except (OSError, http.client.HTTPException):
+            raise CliError("The daemon ended before it had answered.", UNREACHABLE) from None
+        finally:
+            connection.close()
+        return _answer(status, raw)
+
+
+def _answer(status: int, raw: bytes) -> Any:
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        raise CliError("The daemon's answer is not JSON: is it another version?", OWN_FAULT) from None
+    if status == http.client.OK:
+        return value
+    message = value.get("error") if isinstance(value, dict) else None
+    raise CliError(str(message or f"The daemon refused ({status})."), _CODES.get(status, OWN_FAULT))

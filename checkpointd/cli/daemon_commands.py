@@ -1,0 +1,81 @@
+"""`run` and `demo` start a daemon; `status` and `reload` talk to one."""
+
+from typing import Annotated, Any
+
+import typer
+
+from checkpointd.cli.errors import CONFIG, INVALID, OK
+from checkpointd.cli.options import Json
+from checkpointd.cli.place import place_of
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(status)
+    app.command()(reload)
+    app.command()(demo)
+
+
+def run(context: typer.Context) -> int:
+    """Run the daemon in the foreground. SIGTERM stops it, SIGHUP reloads its config."""
+    from checkpointd.daemon import run as run_daemon
+
+    return run_daemon(place_of(context).config_path)
+
+
+def demo(
+    exit_at_end: Annotated[
+        bool, typer.Option("--exit", help="End when the training job has ended.")
+    ] = False,
+) -> int:
+    """Show it: a training job beside a daemon, good and spoiled checkpoints, their verdicts."""
+    from checkpointd.demo.show import main
+
+    return main(exit_at_end)
+
+
+def status(context: typer.Context, json: Json = False) -> int:
+    """Tell the daemon's state: watches, queue, workers, last verdicts, holds, disk."""
+    from checkpointd.cli.client import Client
+    from checkpointd.cli.output import json_line
+    from checkpointd.cli.status_view import show_status
+
+    facts: dict[str, Any] = Client(place_of(context).places().state_dir).get("/api/v1/status")
+    if json:
+        json_line(facts)
+    else:
+        show_status(facts)
+    return OK if facts.get("healthy", True) else INVALID
+
+
+def reload(context: typer.Context, json: Json = False) -> int:
+    """Have the daemon read its config again, and wait for the outcome."""
+    import sys
+
+    from checkpointd.cli.client import Client
+    from checkpointd.cli.output import json_line, shown
+
+    answer = Client(_state_dir(context)).post("reload")
+    good = bool(answer.get("ok"))
+    if json:
+        json_line(answer)
+    else:
+        for line in str(answer.get("message", "")).splitlines():
+            print(shown(line), file=sys.stdout if good else sys.stderr)
+        if not good:
+            print("The daemon goes on with the config that it had.", file=sys.stderr)
+    return OK if good else CONFIG
+
+
+def _state_dir(context: typer.Context) -> Any:
+    """Where the daemon's socket is, although the config may be broken by now."""
+    from checkpointd.config import ConfigError, default_state_dir
+
+    try:
+        return place_of(context).places().state_dir
+    except ConfigError:
+        fallback = default_state_dir()
+        if (fallback / "control.sock").exists():
+            return fallback
+        raise

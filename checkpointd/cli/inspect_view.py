@@ -1,0 +1,81 @@
+"""How `inspect` looks on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.output import console, grid, shown, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_TABLES = frozenset({"tensors", "signatures", "path", "size_bytes"})
+
+
+def show_inspection(facts: dict[str, Any]) -> None:
+    """Print what is in a checkpoint."""
+    out = console()
+    out.print(shown(str(facts.get("path", ""))), soft_wrap=True)
+    table = grid("", "")
+    table.columns[0].style = "dim"
+    table.add_row("size", size(facts.get("size_bytes", 0)))
+    for key, value in facts.items():
+        if key not in _TABLES and value not in (None, "", [], {}):
+            table.add_row(key.replace("_", " "), shown(_plain(value)))
+    out.print(table)
+    _signatures(out, facts.get("signatures") or {})
+    _tensors(out, facts.get("tensors") or [])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {_plain(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(_plain(one) for one in value)
+    return str(value)
+
+
+def _signatures(out: Console, signatures: dict[str, Any]) -> None:
+    if not signatures:
+        return
+    table = grid("signature", "", "name", "dtype", "shape")
+    for name, ends in signatures.items():
+        label = shown(str(name))
+        for end, word in (("inputs", "takes"), ("outputs", "gives")):
+            for tensor in ends.get(end, ()):
+                table.add_row(label, word, *_tensor(tensor))
+                label = ""
+    out.print()
+    out.print(table)
+
+
+def _tensor(tensor: Any) -> tuple[str, str, str]:
+    name, dtype, shape = (*tensor, None, None, None)[:3]
+    return shown(str(name)), str(dtype), _shape(shape)
+
+
+def _shape(shape: Any) -> str:
+    if not isinstance(shape, list):
+        return "any" if shape is None else str(shape)
+    return " x ".join("?" if n in (None, -1) else str(n) for n in shape) or "scalar"
+
+
+def _tensors(out: Console, tensors: list[dict[str, Any]]) -> None:
+    if not tensors:
+        return
+    table = grid("tensor", "dtype", "shape", "bytes", "role")
+    table.columns[3].justify = "right"
+    for tensor in tensors:
+        table.add_row(
+            shown(str(tensor.get("name", ""))),
+            str(tensor.get("dtype", "")),
+            _shape(tensor.get("shape")),
+            size(tensor.get("bytes", tensor.get("size_bytes", 0))),
+            str(tensor.get("role", "")),
+        )
+    out.print()
+    out.print(table)

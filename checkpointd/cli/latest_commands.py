@@ -1,0 +1,196 @@
+"""`latest` and `wait`: what a shell script asks for."""
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from checkpointd.cli.errors import INCONCLUSIVE, INVALID, NOTHING, OK, USAGE, CliError
+from checkpointd.cli.options import Json, PathArgument, timeout
+from checkpointd.cli.place import Place, aliases, below, must_exist, place_of
+
+if TYPE_CHECKING:
+    from checkpointd.ledger import Entry
+
+_POLL_SECONDS = 0.1
+_DAEMON_SECONDS = 5.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(latest)
+    app.command()(wait)
+
+
+def latest(
+    context: typer.Context,
+    where: Annotated[
+        str, typer.Argument(metavar="WATCH_OR_DIR", help="A watch's name, or a directory.")
+    ],
+    series: Annotated[
+        str | None, typer.Option("--series", help="Its label, such as 'ckpt-{}'.")
+    ] = None,
+    requires: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--requires",
+            metavar="SHOWN",
+            help="What it must have shown: intact, loads, runs, predicts, resumes. Repeatable.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Print the path of the newest valid checkpoint, and nothing else.
+
+    Its content on disk still is the one that was verified. Exits with 4 if there is none, with 2
+    if several series match. A name without a slash is a watch's if there is such a watch.
+    """
+    from checkpointd.cli.newest import newest_valid, series_of
+
+    required = _required(requires or [])
+    groups = series_of(_present(place_of(context), where))
+    if series is not None:
+        groups = {key: group for key, group in groups.items() if key[1] == series}
+    if not groups:
+        of = f" of series {series!r}" if series is not None else ""
+        raise CliError(f"No checkpoint{of} is known in {where}.", NOTHING)
+    if len(groups) > 1:
+        raise CliError(_several(where, list(groups)), USAGE)
+    entry = newest_valid(next(iter(groups.values())), required)
+    if entry is None:
+        shown = f" that has shown {', '.join(sorted(required))}" if required else ""
+        raise CliError(f"There is no valid checkpoint{shown} in {where}.", NOTHING)
+    if json:
+        from checkpointd.cli.facts import public_entry
+        from checkpointd.cli.output import json_line
+
+        json_line(public_entry(entry))
+    else:
+        # As bytes: a name that is no UTF-8 must reach the shell as it is on disk.
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(entry.checkpoint.path) + b"\n")
+    return OK
+
+
+def _required(names: list[str]) -> frozenset[str]:
+    from checkpointd.checkpoint import SHOWS
+
+    wanted = frozenset(word for name in names for word in name.split(",") if word)
+    unknown = sorted(wanted - set(SHOWS.values()))
+    if unknown:
+        raise CliError(
+            f"--requires: {unknown[0]!r} is nothing that a report shows; there are "
+            f"{', '.join(SHOWS.values())}.",
+            USAGE,
+        )
+    return wanted
+
+
+def _present(place: Place, where: str) -> "list[Entry]":
+    """What is known, and not gone, in a watch or below a directory."""
+    from checkpointd.ledger import State
+
+    places = place.places()
+    watch = where if where in places.roots and "/" not in where else None
+    if watch is None and not os.path.isdir(where):  # noqa: PTH112 - bytes that are no UTF-8
+        names = f"; the watches are {', '.join(places.roots)}" if places.roots else ""
+        raise CliError(f"{where} is no watch and no directory{names}.", USAGE)
+    away = (State.GONE, State.TRASHED, State.UNKNOWN)
+    ledger = place.ledger()
+    try:
+        entries = ledger.entries(watch=watch, states=[s for s in State if s not in away])
+    finally:
+        ledger.close()
+    if watch is not None:
+        return entries
+    directories = aliases(where, places)
+    return [entry for entry in entries if below(entry.checkpoint.path, directories)]
+
+
+def _several(where: str, keys: list[tuple[str, str]]) -> str:
+    lines = [f"Several series match in {where}; name one with --series:"]
+    watches = {watch for watch, _ in keys}
+    for watch, label in sorted(keys):
+        lines.append(f"  {label}" + (f"   (watch {watch})" if len(watches) > 1 else ""))
+    return "\n".join(lines)
+
+
+def wait(
+    context: typer.Context,
+    path: PathArgument,
+    limit: Annotated[
+        float,
+        typer.Option(
+            "--timeout", parser=timeout, metavar="DURATION", help="How long, such as 90s or 5m."
+        ),
+    ] = 300.0,
+    json: Json = False,
+) -> int:
+    """Block until the present content of a checkpoint has a verdict, and exit with it.
+
+    0 valid, 1 invalid, 3 inconclusive, 4 if there is none in time, 69 if no daemon is there to
+    give one.
+    """
+    from checkpointd.cli.client import Client, NoDaemonError
+
+    place = place_of(context)
+    must_exist(path)
+    places = place.places()
+    if places.roots and not any(
+        below(name, tuple(map(str, places.roots.values()))) for name in aliases(path, places)
+    ):
+        raise CliError(f"{path} lies in no watch, so it will never get a verdict.", USAGE)
+    started = time.monotonic()
+    client = Client(places.state_dir)
+    while True:
+        entry = _verdict_of(place, path)
+        if entry is not None:
+            return _tell(entry, json=json)
+        passed = time.monotonic() - started
+        if passed >= limit:
+            raise CliError(f"{path} has no verdict after {limit:g} s.", NOTHING)
+        if passed >= min(_DAEMON_SECONDS, limit / 2) and not client.is_up():
+            raise NoDaemonError(f"{path} has no verdict, and no daemon runs that could give one.")
+        time.sleep(_POLL_SECONDS)
+
+
+def _verdict_of(place: Place, path: str) -> "Entry | None":
+    """The entry of a path if its verdict is about what is on disk now."""
+    from checkpointd.cli.list_commands import _located
+    from checkpointd.formats import generation_of
+    from checkpointd.ledger import LedgerError, State
+
+    final = (State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKNOWN)
+    try:
+        ledger = place.ledger()
+    except CliError:
+        return None
+    try:
+        names = [name for p in _located(path) for name in aliases(p, place.places())]
+        entry = next((e for e in map(ledger.entry, names) if e is not None), None)
+        if entry is None or entry.state not in final:
+            return None
+        now = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+    except (LedgerError, OSError):
+        return None
+    finally:
+        ledger.close()
+    return entry if now.key == entry.generation.key else None
+
+
+def _tell(entry: Any, *, json: bool) -> int:
+    from checkpointd.cli.facts import public_detail
+    from checkpointd.cli.output import console, json_line
+    from checkpointd.cli.verdicts import print_verdict
+
+    public = public_detail(entry)
+    state = str(entry.state)
+    if state == "unknown":
+        raise CliError(f"{public['path']} is no checkpoint.", INVALID)
+    if json:
+        json_line(public)
+    else:
+        print_verdict(console(), public)
+    return {"valid": OK, "invalid": INVALID}.get(state, INCONCLUSIVE)

@@ -1,0 +1,172 @@
+"""`list` and `show`: what the ledger knows."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
+from checkpointd.cli.options import Json, PathArgument
+from checkpointd.cli.place import aliases, must_exist, place_of
+
+_LIMIT = 50
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("list")(list_)
+    app.command()(show)
+
+
+def list_(
+    context: typer.Context,
+    watch: Annotated[
+        str | None, typer.Argument(metavar="[WATCH]", help="Only those of one watch.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help=f"All of them, not only the newest {_LIMIT}.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """List the checkpoints known, newest first, with verdict, step, size and age."""
+    from checkpointd.cli.facts import public_entry
+    from checkpointd.cli.output import json_line
+    from checkpointd.ledger import State
+
+    place = place_of(context)
+    roots = place.places().roots
+    if watch is not None and roots and watch not in roots:
+        raise CliError(f"There is no watch {watch!r}; there are {', '.join(roots)}.", USAGE)
+    states = [s for s in State if s not in (State.GONE, State.UNKNOWN, State.TRASHED)]
+    ledger = place.ledger()
+    try:
+        limit = None if everything else _LIMIT + 1
+        entries = ledger.entries(watch=watch, states=states, limit=limit)
+    finally:
+        ledger.close()
+    more = not everything and len(entries) > _LIMIT
+    rows = [public_entry(entry) for entry in (entries[:_LIMIT] if more else entries)]
+    if json:
+        for row in rows:
+            json_line(row)
+        return OK
+    if not rows:
+        print("No checkpoint is known yet.")
+        return OK
+    _print_rows(rows)
+    if more:
+        print(f"Only the newest {_LIMIT} are shown; --all shows the rest.")
+    return OK
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    from rich.text import Text
+
+    from checkpointd.cli.output import COLOURS, console, grid, shown, size, span
+
+    now = time.time()
+    table = grid("verdict", "step", "size", "age", "path")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+        column.no_wrap = True
+    for row in rows:
+        state = row["state"]
+        word = Text(state, COLOURS.get(state, ""))
+        word.append(" pinned" if row["pinned"] else "", "dim")
+        path = Text(shown(row["path"]))
+        if row["reason"]:
+            path.append(f"\n{row['reason']}", "dim")
+        table.add_row(
+            word,
+            "" if row["step"] is None else str(row["step"]),
+            size(row["size_bytes"]),
+            span(now - row["saved_at"]),
+            path,
+        )
+    console().print(table)
+
+
+def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
+    """Show the full report of one checkpoint, check by check, with what to do."""
+    from checkpointd.cli.facts import public_detail
+    from checkpointd.cli.output import json_line
+
+    place = place_of(context)
+    ledger = place.ledger()
+    try:
+        names = [*_located(path), *aliases(path, place.places())]
+        entry = next((e for e in map(ledger.entry, names) if e is not None), None)
+    finally:
+        ledger.close()
+    if entry is None:
+        must_exist(path)
+        raise CliError(
+            f"{names[0]} is not known: it lies in no watch, or the daemon has not seen it yet; "
+            "`checkpointd verify` has a look at once.",
+            NOTHING,
+        )
+    if json:
+        json_line(public_detail(entry))
+        return OK
+    _print_detail(entry)
+    return OK
+
+
+def _located(path: str) -> list[str]:
+    """The checkpoint that a path names, if it lies on disk: a prefix for one of its shards."""
+    import os
+
+    from checkpointd.formats import locate
+
+    try:
+        found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
+    except OSError:
+        return []
+    return [found.path] if found else []
+
+
+def _print_detail(entry: Any) -> None:
+    from checkpointd.cli.facts import public_detail
+    from checkpointd.cli.output import console, duration, shown, size, when
+    from checkpointd.cli.verdicts import print_report
+
+    public = public_detail(entry)
+    out = console()
+    step = f", step {public['step']}" if public["step"] is not None else ""
+    rows = [
+        ("format", f"{public['format']}, {size(public['size_bytes'])}"),
+        ("series", f"{public['series'] or 'its own'}{step}, in watch {public['watch']}"),
+        ("saved", when(public["saved_at"])),
+    ]
+    if public["metrics"]:
+        told = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
+        rows.append(("metrics", told))
+    report = entry.report
+    if report is None:
+        out.print(f"{public['state'].upper()}  {shown(public['path'])}", soft_wrap=True)
+        if public["message"]:
+            out.print(shown(public["message"]), soft_wrap=True)
+        for name, value in rows:
+            out.print(f"{name:<10}{shown(value)}", soft_wrap=True)
+        return
+    if report.facts.writer:
+        rows.insert(1, ("writer", report.facts.writer))
+    rows.append(("verified", f"{when(report.finished_at)}, in {duration(report.duration_seconds)}"))
+    rows.append(("shown", ", ".join(report.shown) or "nothing"))
+    if entry.pinned:
+        rows.append(("pinned", "yes: it is never pruned"))
+    if public["state"] != public["verdict"]:
+        rows.append(("now", public["state"]))
+    elif _changed(entry):
+        rows.append(("now", "the content on disk is another one than the one verified"))
+    print_report(out, public, rows)
+
+
+def _changed(entry: Any) -> bool:
+    from checkpointd.formats import generation_of
+
+    try:
+        now = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+    except OSError:
+        return True
+    return bool(now.key != entry.generation.key)

@@ -1,0 +1,97 @@
+"""Runs a command and turns every way in which it can end into an exit code and one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import __version__
+from checkpointd.cli import errors
+from checkpointd.observe.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+_REPORT = (
+    "This is our own fault, not yours: please report it, with the lines above and what "
+    "`checkpointd --version` prints."
+)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; `sys.argv`'s by default.
+
+    Returns:
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_on_names(stream)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain when it flushes at exit.
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(devnull, sys.stdout.fileno())
+        return errors.BROKEN_PIPE
+    except OSError as error:
+        return _say(f"The output cannot be written: {error.strerror}.", errors.OWN_FAULT)
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    import typer
+
+    from checkpointd.cli.app import app
+    from checkpointd.config.errors import ConfigError
+
+    # The base of every usage error; where it lives differs between versions of typer.
+    usage: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    try:
+        code = app(args=arguments, prog_name="checkpointd", standalone_mode=False)
+    except usage as error:
+        error.show()
+        return int(error.exit_code)
+    except errors.CliError as error:
+        return _say(str(error), error.code)
+    except ConfigError as error:
+        return _say(str(error), errors.CONFIG)
+    except (KeyboardInterrupt, typer.Abort):
+        return errors.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception:
+        return _own_fault()
+    return code if isinstance(code, int) else errors.OK
+
+
+def _never_fail_on_names(stream: TextIO | Any) -> None:
+    """Print names that the terminal's encoding cannot show as escapes instead of failing."""
+    with contextlib.suppress(AttributeError, ValueError):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _say(message: str, code: int) -> int:
+    for line in message.splitlines():
+        print(shown(line), file=sys.stderr)
+    return code
+
+
+def _own_fault() -> int:
+    """Tell what broke and where, in a form that can be reported, without a traceback."""
+    import traceback
+
+    kind, value, trace = sys.exc_info()
+    frames = traceback.extract_tb(trace)[-3:]
+    where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))  # noqa: PTH119 - a name, not a path
+    name = kind.__name__ if kind else "error"
+    print(f"checkpointd {__version__}: {name}: {shown(str(value))}", file=sys.stderr)
+    print(f"at {where}", file=sys.stderr)
+    return _say(_REPORT, errors.OWN_FAULT)

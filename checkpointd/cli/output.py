@@ -1,0 +1,100 @@
+"""How facts look: JSON lines for programs, words, tables and colours for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.observe.text import ago, shown, size, span
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["ago", "console", "duration", "grid", "json_line", "shown", "size", "span", "when"]
+
+COLOURS = {
+    "valid": "green",
+    "invalid": "bold red",
+    "inconclusive": "yellow",
+    "writing": "cyan",
+    "pending": "cyan",
+    "pass": "green",
+    "fail": "bold red",
+    "error": "yellow",
+    "warn": "yellow",
+    "skip": "bright_black",
+}
+"""The colour of a verdict, a state, or an outcome; none for any other."""
+
+_WIDE = 100_000
+_MINUTE = 60.0
+
+
+def json_line(value: Any) -> None:
+    """Print one object on one line: strict JSON, in ASCII; NaN and Inf become null."""
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), allow_nan=False)
+    print(text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console on a stream, by default standard output.
+
+    Coloured on a terminal alone and never with `NO_COLOR`; where there is no terminal, lines
+    are as long as they need to be.
+    """
+    from rich.console import Console
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    target = stream or sys.stdout
+    return _Console(
+        file=target,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=None if target.isatty() else _WIDE,
+        force_terminal=target.isatty(),
+    )
+
+
+def grid(*headers: str) -> Table:
+    """A table without lines, whose columns fold what does not fit."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(headers))
+    for header in headers:
+        table.add_column(header, overflow="fold", header_style="dim")
+    return table
+
+
+def duration(seconds: float) -> str:
+    """A short time for people: `0.4 s`, `3 min`."""
+    return span(seconds) if seconds >= _MINUTE else f"{seconds:.2g} s" if seconds else "0 s"
+
+
+def when(moment: float) -> str:
+    """A moment, in seconds since the epoch, in the reader's own time zone, and how long ago."""
+    local = dt.datetime.fromtimestamp(moment, dt.UTC).astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S %z}, {ago(moment, time.time())}"

@@ -1,0 +1,124 @@
+"""What a command knows of the machine: its config, its state, and what a typed path stands for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from checkpointd import config as configuration
+from checkpointd.cli.errors import CONFIG, NOTHING, USAGE, CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import typer
+
+    from checkpointd.config import Config, Places
+    from checkpointd.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Place:
+    """The config that was asked for; everything else is looked up when a command needs it."""
+
+    option: Path | None
+
+    @property
+    def config_path(self) -> Path:
+        """Where the config is, or would be."""
+        return configuration.find(self.option)
+
+    @property
+    def has_config(self) -> bool:
+        """Whether there is a config, or one was named and must be there."""
+        named = self.option is not None or bool(os.environ.get("CHECKPOINTD_CONFIG"))
+        return named or self.config_path.exists()
+
+    def config(self) -> Config:
+        """The whole config.
+
+        Raises:
+            ConfigError: it is wrong, or not there.
+        """
+        return configuration.load(self.config_path)
+
+    def places(self) -> Places:
+        """Where state and roots are; the default state directory if there is no config.
+
+        Raises:
+            ConfigError: the config is wrong.
+        """
+        if not self.has_config:
+            return configuration.Places(configuration.default_state_dir(), {})
+        found = configuration.places(self.config_path)
+        if found is not None:
+            return found
+        config = self.config()
+        return configuration.Places(config.state_dir, {w.name: w.path for w in config.watch})
+
+    def ledger(self) -> Ledger:
+        """The ledger, for reading.
+
+        Raises:
+            CliError: there is none yet, or it cannot be read.
+        """
+        from checkpointd.ledger import Ledger, LedgerError
+
+        state_dir = self.places().state_dir
+        try:
+            return Ledger.open(state_dir, readonly=True)
+        except (LedgerError, OSError) as error:
+            if state_dir.is_dir() and os.access(state_dir, os.R_OK | os.X_OK):
+                raise CliError(f"The ledger in {state_dir} cannot be read: {error}", NOTHING) from None
+            hint = "" if self.has_config else "; name the daemon's config with --config"
+            raise CliError(
+                f"Nothing is known: there is no readable state in {state_dir}{hint}.", NOTHING
+            ) from None
+
+
+def place_of(context: typer.Context) -> Place:
+    """The `Place` that the global options made."""
+    place = context.obj
+    if not isinstance(place, Place):
+        raise CliError("The command line was put together wrongly.", CONFIG)
+    return place
+
+
+def aliases(path: str, places: Places) -> tuple[str, ...]:
+    """The names under which the ledger may know a path: as typed, and through each root.
+
+    A root in the config may be a symlink, or the path that was typed may go through one.
+    """
+    typed = os.path.abspath(path)  # noqa: PTH100 - Path would lose a trailing name's bytes
+    real = os.path.realpath(path)
+    return tuple(dict.fromkeys([typed, *_through(real, places), real]))
+
+
+def _through(real: str, places: Places) -> Iterator[str]:
+    for root in places.roots.values():
+        base = os.path.realpath(root)
+        if real == base or real.startswith(base.rstrip("/") + "/"):
+            yield os.path.normpath(f"{root}/{os.path.relpath(real, base)}")
+
+
+def below(path: str, directories: tuple[str, ...]) -> bool:
+    """Whether a path is one of some directories, or lies in one."""
+    return any(path == d or path.startswith(d.rstrip("/") + "/") for d in directories)
+
+
+def must_exist(path: str) -> None:
+    """Refuse a path that is not there and is no prefix of anything that is.
+
+    Raises:
+        CliError: with exit code 2.
+    """
+    from checkpointd.formats import locate
+
+    try:
+        if os.path.lexists(path) or locate(os.path.abspath(path)) is not None:  # noqa: PTH100 - bytes
+            return
+    except OSError:
+        pass
+    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)  # noqa: PTH100 - bytes

@@ -1,0 +1,118 @@
+"""How `status` looks on a terminal."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.output import COLOURS, ago, console, grid, shown, size, when
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "trashed")
+
+
+def show_status(facts: dict[str, Any]) -> None:
+    """Print the daemon's status; a key that an other version does not send is left out."""
+    from rich.text import Text
+
+    out = console()
+    healthy, ready = facts.get("healthy"), facts.get("ready")
+    word = "healthy" if healthy else "not healthy"
+    table = _facts_table()
+    state = Text(word, style="green" if healthy else "bold red")
+    state.append("" if ready else ", still looking through its watches for the first time")
+    table.add_row("daemon", state)
+    table.add_row("version", f"{facts.get('version', '?')}, pid {facts.get('pid', '?')}")
+    if facts.get("started_at"):
+        table.add_row("started", when(facts["started_at"]))
+    table.add_row("config", shown(str(facts.get("config_path", ""))))
+    if facts.get("config_error"):
+        error = shown(str(facts["config_error"]))
+        table.add_row("", Text(f"the last reload failed, the old one holds: {error}", "yellow"))
+    if facts.get("web"):
+        table.add_row("web", str(facts["web"]))
+    queue = facts.get("queue", {})
+    waiting = f"{queue.get('length', 0)} waiting"
+    if queue.get("oldest_at"):
+        waiting += f", the oldest since {ago(queue['oldest_at'], time.time())}"
+    table.add_row("queue", waiting)
+    for path in facts.get("verifying", ()):
+        table.add_row("", f"verifying {shown(str(path))}")
+    for worker in facts.get("workers", ()):
+        table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
+    for problem in facts.get("problems", ()):
+        table.add_row("problem", Text(shown(str(problem)), "yellow"))
+    out.print(table)
+    for watch in facts.get("watches", ()):
+        _watch(out, watch)
+    _verdicts(out, facts.get("last_verdicts", ()))
+
+
+def _facts_table() -> Table:
+    table = grid("", "")
+    table.columns[0].style = "dim"
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    if worker.get("message"):
+        return shown(str(worker["message"]))
+    if not worker.get("up"):
+        return "not started"
+    versions = worker.get("environment") or {}
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    busy = f"{worker['busy']} busy" if worker.get("busy") else "idle"
+    return shown(f"pid {worker.get('pid')}, {busy}{', ' + told if told else ''}")
+
+
+def _watch(out: Console, watch: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    up = watch.get("up")
+    head = Text("\nwatch ")
+    head.append(shown(str(watch.get("name", "?"))), "bold")
+    head.append(f"  {shown(str(watch.get('path', '')))}")
+    out.print(head)
+    table = _facts_table()
+    message = f": {shown(str(watch['message']))}" if watch.get("message") else ""
+    table.add_row(
+        "  state",
+        Text(f"{'up' if up else 'down'}, {watch.get('method', '?')}{message}", "" if up else "red"),
+    )
+    counts = watch.get("counts", {})
+    told = [f"{counts[state]} {state}" for state in _STATES if counts.get(state)]
+    if watch.get("unknown"):
+        told.append(f"{watch['unknown']} that are no checkpoints")
+    table.add_row("  holds", ", ".join(told) or "nothing yet")
+    sizes = (("retained_bytes", "kept"), ("trash_bytes", "in the trash"))
+    disk = [f"{size(watch[key])} {what}" for key, what in sizes if watch.get(key) is not None]
+    if watch.get("filesystem_avail_bytes") is not None:
+        disk.append(f"{size(watch['filesystem_avail_bytes'])} free")
+    table.add_row("  disk", ", ".join(disk) or "not measured yet")
+    table.add_row("  pruning", str(watch.get("mode", "?")))
+    for hold in watch.get("holds", ()):
+        text = f"{hold.get('series', '')}: {hold.get('reason', '')}. {hold.get('cure', '')}"
+        table.add_row("  on hold", Text(shown(text), "yellow"))
+    out.print(table)
+
+
+def _verdicts(out: Console, verdicts: Any) -> None:
+    from rich.text import Text
+
+    if not verdicts:
+        return
+    out.print("\nlast verdicts")
+    table = grid("", "", "", "")
+    for one in verdicts:
+        verdict = str(one.get("verdict", ""))
+        table.add_row(
+            Text(f"  {verdict}", COLOURS.get(verdict, "")),
+            ago(float(one.get("at") or 0), time.time()),
+            shown(str(one.get("path", ""))),
+            shown(str(one.get("reason", ""))),
+        )
+    out.print(table)

@@ -1,0 +1,110 @@
+"""How a verdict looks: one line that is understood without the manual, or the whole report.
+
+Everything is drawn from the public object of a report (`verify --json`), so that it looks the
+same whether it comes from this process, from the daemon, or from the ledger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.output import COLOURS, duration, grid, shown
+from checkpointd.reasons import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+_WORD = 12
+"""The width of the longest verdict."""
+
+
+def cure(reason: str) -> str:
+    """What to do about a reason; empty for one that is not in the closed list."""
+    known = REASONS.get(reason)
+    return known.cure if known else ""
+
+
+def verdict_lines(public: dict[str, Any]) -> list[Text]:
+    """The lines that tell one verdict: what, where, why, and what to do."""
+    from rich.text import Text
+
+    verdict = str(public.get("verdict") or "no verdict")
+    reason, message = str(public.get("reason", "")), str(public.get("message", ""))
+    head = Text(verdict.upper().ljust(_WORD), COLOURS.get(verdict, ""))
+    head.append(f"  {shown(str(public['path']))}", "default")
+    seconds = public.get("duration_seconds")
+    took = f"  {duration(seconds)}" if seconds else ""
+    if verdict == "valid":
+        told = ", ".join(public.get("shown", ())) or "nothing shown"
+        head.append(f"  {told}{took}", "default")
+        lines = [head]
+        for check in public.get("checks", ()):
+            if check.get("outcome") == "warn":
+                note = f"Note: {check['reason']}: {check['message']} {cure(check['reason'])}"
+                lines.append(_indented(note))
+        return lines
+    told = "  ".join(shown(part) for part in (reason, message) if part)
+    head.append(f"  {told}{took if reason else ''}", "default")
+    return [head, *([_indented(f"What to do: {cure(reason)}")] if cure(reason) else [])]
+
+
+def _indented(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(" " * (_WORD + 2) + shown(text).strip(), "dim")
+
+
+def print_verdict(out: Console, public: dict[str, Any]) -> None:
+    """Print one verdict; long lines are left to the terminal, so that they can be copied."""
+    for line in verdict_lines(public):
+        out.print(line, soft_wrap=True)
+
+
+def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str, str]]) -> None:
+    """Print a whole report, check by check.
+
+    Args:
+        out: where to.
+        public: the report's public object; `stderr` may be added to it.
+        facts: rows of what else is known, such as `("saved", "...")`.
+    """
+    print_verdict(out, public)
+    table = grid("", "")
+    table.columns[0].style = "dim"
+    for name, value in facts:
+        table.add_row(name, shown(value))
+    environment = public.get("environment") or {}
+    if environment:
+        table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items())))
+    out.print()
+    out.print(table)
+    out.print()
+    checks = grid("", "", "", "")
+    for check in public.get("checks", ()):
+        checks.add_row(*_check_row(check))
+    out.print(checks)
+    if public.get("stderr"):
+        out.print("\nwhat the loader said last:")
+        for line in str(public["stderr"]).splitlines():
+            out.print(f"  {shown(line)}", soft_wrap=True)
+
+
+def _check_row(check: dict[str, Any]) -> tuple[RenderableType, ...]:
+    from rich.text import Text
+
+    outcome = str(check.get("outcome", ""))
+    seconds = float(check.get("duration_seconds") or 0.0)
+    text = Text()
+    reason = str(check.get("reason", ""))
+    text.append(shown("  ".join(p for p in (reason, str(check.get("message", ""))) if p)))
+    if cure(reason):
+        text.append(f"\nWhat to do: {cure(reason)}", "dim")
+    return (
+        Text(outcome, COLOURS.get(outcome, "")),
+        str(check.get("name", "")),
+        "" if outcome == "skip" else duration(seconds),
+        text,
+    )

@@ -1,0 +1,170 @@
+"""`verify` and `inspect`: what a checkpoint is worth, and what is in it."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from checkpointd.cli import errors
+from checkpointd.cli.options import Json, PathArgument
+from checkpointd.cli.place import Place, must_exist, place_of
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(verify)
+    app.command()(inspect)
+
+
+def verify(
+    context: typer.Context,
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Checkpoints, or directories of them.")
+    ],
+    record: Annotated[
+        bool, typer.Option("--record", help="Through the daemon, which keeps the report.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Verify checkpoints now: each path, or each checkpoint found under a directory.
+
+    Needs no daemon and no config; with a config, the settings of the watch hold that a path
+    lies in. Exits with 0 if all are valid, 1 if one is invalid or no checkpoint, 3 if one is
+    inconclusive.
+    """
+    from checkpointd.cli.verify_view import View
+    from checkpointd.cli.verifying import find
+
+    place = place_of(context)
+    config = place.config() if place.has_config else None
+    found = find(paths, config)
+    for path in found.missing:
+        _complain(path, "there is no such path")
+    for path in found.empty:
+        _complain(path, "there is no checkpoint in this directory")
+    view = View(json=json)
+    with view.progress(len(found.targets)):
+        if record:
+            _record(place, found.targets, view)
+        elif found.targets:
+            with _scratch() as scratch:
+                _run(_verify(found.targets, config, scratch, view))
+    return _exit_code(view.verdicts, missing=bool(found.missing))
+
+
+def _exit_code(verdicts: list[str | None], *, missing: bool) -> int:
+    if None in verdicts or "invalid" in verdicts:
+        return errors.INVALID
+    if missing:
+        return errors.USAGE
+    if "inconclusive" in verdicts:
+        return errors.INCONCLUSIVE
+    return errors.OK if verdicts else errors.NOTHING
+
+
+def _complain(path: str, what: str) -> None:
+    from checkpointd.cli.output import shown
+
+    print(f"{shown(path)}: {what}.", file=sys.stderr)
+
+
+def _record(place: Place, targets: Any, view: Any) -> None:
+    from checkpointd.cli.client import Client
+
+    client = Client(place.places().state_dir)
+    for target in targets:
+        view.begin(target)
+        view.tell(target.problem or client.post("verify", path=target.path))
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="checkpointd-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
+    from checkpointd.cli.verifying import verify_here
+    from checkpointd.config import WorkerSettings
+    from checkpointd.dispatch.local import LocalDispatcher
+
+    dispatcher = LocalDispatcher(config.worker if config else WorkerSettings(), scratch)
+    try:
+        view.begin(targets[0])
+        async for public in verify_here(targets, dispatcher, view.check):
+            view.tell(public)
+    finally:
+        await dispatcher.close()
+
+
+def _run(work: Any) -> Any:
+    """Run a coroutine; SIGTERM cancels it as Ctrl-C does, so that nothing is left behind."""
+
+    async def guarded() -> Any:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> int:
+    """Tell what is in a checkpoint: format, writer, tensors, signatures. Loads nothing."""
+    from checkpointd.cli.output import json_line
+    from checkpointd.formats import locate
+
+    place_of(context)
+    must_exist(path)
+    try:
+        found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
+    except OSError as error:
+        raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
+    if found is None:
+        raise errors.CliError(_no_checkpoint(path), errors.INVALID)
+    with _scratch() as scratch:
+        facts = _run(_inspect(found, scratch))
+    if facts.get("error"):
+        raise errors.CliError(f"{found.path}: {facts['error']}", errors.INVALID)
+    if facts.get("format") == "unknown":
+        raise errors.CliError(_no_checkpoint(path), errors.INVALID)
+    facts = {"path": found.path, "size_bytes": found.generation.size_bytes, **facts}
+    if json:
+        json_line(facts)
+    else:
+        from checkpointd.cli.inspect_view import show_inspection
+
+        show_inspection(facts)
+    return errors.OK
+
+
+def _no_checkpoint(path: str) -> str:
+    from checkpointd.cli.verifying import no_checkpoint
+
+    absolute = os.path.abspath(path)  # noqa: PTH100 - bytes that are no UTF-8
+    return f"{absolute} {no_checkpoint(absolute)['message']}"
+
+
+async def _inspect(found: Any, scratch: Path) -> dict[str, Any]:
+    from checkpointd.config import WorkerSettings
+    from checkpointd.dispatch.local import LocalDispatcher
+    from checkpointd.formats import probe
+
+    dispatcher = LocalDispatcher(WorkerSettings(), scratch)
+    try:
+        return await dispatcher.inspect(found.path, probe(found).format)
+    finally:
+        await dispatcher.close()

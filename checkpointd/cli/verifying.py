@@ -1,0 +1,189 @@
+"""The one-shot verification: finds what paths name, verifies it here or through the daemon.
+
+Every result is a public object (`Report.to_public()`); what has no report, because it is no
+checkpoint or was never finished, gets one in the same shape.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.checkpoint import (
+    CHECKS,
+    Checkpoint,
+    End,
+    Format,
+    Generation,
+    Request,
+    VerifySettings,
+    Verdict,
+    failed,
+    skipped,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from checkpointd.checkpoint import Answer, CheckResult
+    from checkpointd.config import Config, WatchSettings
+    from checkpointd.dispatch import Dispatcher
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to verify; `problem` is set (a public object) when there is nothing to run."""
+
+    path: str
+    checkpoint: Checkpoint | None = None
+    generation: Generation = Generation(())  # noqa: RUF009 - frozen
+    settings: VerifySettings = VerifySettings()  # noqa: RUF009 - frozen
+    problem: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the paths of a command line came to; `missing` are those that are not there."""
+
+    targets: tuple[Target, ...]
+    missing: tuple[str, ...]
+    empty: tuple[str, ...]
+
+
+def find(paths: Sequence[str], config: Config | None) -> Found:
+    """Find the checkpoints that paths name, with the settings of the watches that they lie in."""
+    targets: dict[str, Target] = {}
+    missing: list[str] = []
+    empty: list[str] = []
+    for typed in paths:
+        path = os.path.abspath(typed)  # noqa: PTH100 - bytes that are no UTF-8 must survive
+        try:
+            found = _find(path, _watch_of(path, config))
+        except FileNotFoundError:
+            missing.append(path)
+            continue
+        except NotADirectoryError:
+            found = [Target(path, problem=no_checkpoint(path))]
+        except OSError as error:
+            found = [Target(path, problem=_unreadable(path, error))]
+        if not found:
+            empty.append(path)
+        targets.update((target.path, target) for target in found)
+    return Found(tuple(targets.values()), tuple(missing), tuple(empty))
+
+
+def _find(path: str, watch: WatchSettings | None) -> list[Target]:
+    from checkpointd.watch.scan import survey_path
+
+    root, template = (str(watch.path), watch.version) if watch else ("", None)
+    settings = watch.verify.to_settings() if watch else VerifySettings()
+    targets = []
+    for checkpoint, generation in survey_path(path, root=root, template=template):
+        if checkpoint.format is Format.UNKNOWN:
+            problem = no_checkpoint(checkpoint.path)
+            targets.append(Target(checkpoint.path, problem=problem))
+        else:
+            targets.append(Target(checkpoint.path, checkpoint, generation, settings))
+    return targets
+
+
+def _watch_of(path: str, config: Config | None) -> WatchSettings | None:
+    for watch in config.watch if config else ():
+        if path == str(watch.path) or path.startswith(f"{watch.path}/"):
+            return watch
+    return None
+
+
+async def verify_here(
+    targets: Sequence[Target],
+    dispatcher: Dispatcher,
+    on_check: Callable[[Target, CheckResult], None],
+) -> AsyncIterator[dict[str, Any]]:
+    """Verify in children of this process, one after the other.
+
+    Args:
+        targets: what to verify.
+        dispatcher: who does it.
+        on_check: told about each check as it finishes.
+
+    Yields:
+        The public object of each target, in order.
+    """
+    for target in targets:
+        if target.checkpoint is None:
+            yield target.problem or no_checkpoint(target.path)
+            continue
+        yield await _verify(target, target.checkpoint, dispatcher, on_check)
+
+
+async def _verify(
+    target: Target,
+    checkpoint: Checkpoint,
+    dispatcher: Dispatcher,
+    on_check: Callable[[Target, CheckResult], None],
+) -> dict[str, Any]:
+    from checkpointd.formats import generation_of
+
+    generation = target.generation
+    for _ in range(_ATTEMPTS):
+        request = Request(checkpoint, generation, target.settings)
+        answer = await dispatcher.verify(request, lambda check: on_check(target, check))
+        if answer.end is not End.SUPERSEDED:
+            break
+        with contextlib.suppress(OSError):
+            generation = generation_of(checkpoint.path, checkpoint.format)
+    return public_answer(checkpoint, generation, answer)
+
+
+def public_answer(
+    checkpoint: Checkpoint, generation: Generation, answer: Answer
+) -> dict[str, Any]:
+    """The public object of an answer, also where it has no report."""
+    if answer.report is not None:
+        return answer.report.to_public()
+    if answer.end is End.UNKNOWN:
+        return no_checkpoint(checkpoint.path, answer.message)
+    if answer.end is End.INCOMPLETE:
+        message = answer.message or "The save was never finished."
+        return _judged(checkpoint, generation, failed("structure", "truncated", message))
+    message = answer.message or "It was written over while it was read; verify it again."
+    public = _judged(checkpoint, generation, skipped("structure", message))
+    return {**public, "verdict": str(Verdict.INCONCLUSIVE), "reason": "", "message": message}
+
+
+def no_checkpoint(path: str, message: str = "") -> dict[str, Any]:
+    """The public object of something that is no checkpoint: it has no verdict."""
+    told = "is no checkpoint: it is neither a SavedModel, .keras, HDF5 nor a TensorFlow checkpoint"
+    public = _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), skipped("structure", ""))
+    detail = f" ({message.rstrip('.')})" if message else ""
+    return {**public, "verdict": None, "message": f"{told}{detail}.", "checks": []}
+
+
+def _unreadable(path: str, error: OSError) -> dict[str, Any]:
+    result = failed("structure", "unreadable", f"{error.strerror or error}.")
+    return _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), result)
+
+
+def _judged(checkpoint: Checkpoint, generation: Generation, first: CheckResult) -> dict[str, Any]:
+    """A public object that rests on the first check alone."""
+    rest = (skipped(name, "Not run, because structure did not pass.") for name in CHECKS[1:])
+    verdict = Verdict.INVALID if first.outcome.value == "fail" else Verdict.INCONCLUSIVE
+    return {
+        "path": checkpoint.path,
+        "format": str(checkpoint.format),
+        "series": checkpoint.series,
+        "step": checkpoint.step,
+        "size_bytes": generation.size_bytes,
+        "verdict": str(verdict),
+        "reason": first.reason,
+        "message": first.message,
+        "shown": [],
+        "checks": [to_json(check) for check in (first, *rest)],
+        "duration_seconds": 0.0,
+        "environment": {},
+    }

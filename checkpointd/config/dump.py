@@ -1,0 +1,69 @@
+"""From a resolved `Config` back to TOML: what `config show` prints, and `load` reads again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.config.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.config.settings import Config
+
+DURATIONS = frozenset(
+    {
+        "timeout",
+        "idle_exit",
+        "poll_interval",
+        "settle",
+        "torn_after",
+        "keep_within",
+        "trash_ttl",
+        "quarantine_ttl",
+    }
+)
+"""The keys that hold seconds and are written as `"30m"`."""
+
+_INLINE = frozenset({"keep_best", "custom_objects"})
+
+
+def dump(config: Config) -> str:
+    """Write a config as TOML, with every default spelled out; what is unset is left out."""
+    return "\n".join(_table(config.to_public(), ())).lstrip("\n") + "\n"
+
+
+def _table(table: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    below: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        nested = isinstance(value, dict) and key not in _INLINE
+        if nested or (isinstance(value, list) and value and isinstance(value[0], dict)):
+            below.append((key, value))
+        else:
+            yield f"{key} = {_value(key, value)}"
+    for key, value in below:
+        name = ".".join((*path, key))
+        for element in value if isinstance(value, list) else [value]:
+            yield ""
+            yield f"[[{name}]]" if isinstance(value, list) else f"[{name}]"
+            yield from _table(element, (*path, key))
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return _text(format_duration(value)) if key in DURATIONS else repr(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_value("", item) for item in value) + "]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_text(k)} = {_value('', v)}" for k, v in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    return _text(str(value))
+
+
+def _text(value: str) -> str:
+    """A basic string: JSON's escapes are TOML's, save DEL and bytes that are no UTF-8."""
+    whole = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")

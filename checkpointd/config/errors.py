@@ -1,0 +1,35 @@
+"""What is wrong with a config, each with its place in the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a config.
+
+    `place` is the key (`watch[0].retention.keep_last`), `line` its line in the file, 0 if it
+    has none; `message` says what to do.
+    """
+
+    place: str
+    message: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return ": ".join(
+            part
+            for part in (f"line {self.line}" if self.line else "", self.place, self.message)
+            if part
+        )
+
+
+class ConfigError(Exception):
+    """A config that cannot be used; `problems` lists all that is wrong with it."""
+
+    def __init__(self, path: Path, problems: list[Problem]) -> None:
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        self.path = path
+        self.problems = problems

@@ -1,0 +1,97 @@
+"""Where things are: the config, the state, the roots; without the schema, because it is slow.
+
+What a shell script asks for (`latest`) needs no more of the config than this.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpointd.config.errors import ConfigError, Problem
+
+DEFAULT_PATH = Path("/etc/checkpointd/config.toml")
+"""Where the config is when nobody says otherwise."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The state directory, and the root of each watch by its name; all absolute."""
+
+    state_dir: Path
+    roots: dict[str, Path]
+
+
+def find(option: Path | None) -> Path:
+    """The config's path: `--config`, else `$CHECKPOINTD_CONFIG`, else the system's."""
+    if option is not None:
+        return option
+    named = os.environ.get("CHECKPOINTD_CONFIG")
+    return Path(named) if named else DEFAULT_PATH
+
+
+def default_state_dir() -> Path:
+    """`$STATE_DIRECTORY` as systemd sets it, else the user's own state directory."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("checkpointd"))
+
+
+def absolute(path: str | Path, base: Path) -> Path:
+    """Resolve `~`, then what is relative against `base`, without following symlinks."""
+    return Path(os.path.normpath(base / os.path.expanduser(path)))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+
+
+def read(path: Path) -> tuple[dict[str, Any], str]:
+    """Read a TOML file.
+
+    Returns:
+        What it holds, and its text.
+
+    Raises:
+        ConfigError: it is not there, cannot be read, or is not TOML.
+    """
+    try:
+        text = path.read_bytes().decode()
+        return tomllib.loads(text), text
+    except FileNotFoundError:
+        message = "there is no such file; `checkpointd config example` prints one"
+    except IsADirectoryError:
+        message = "this is a directory, not a config"
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 at byte {error.start}"
+    except tomllib.TOMLDecodeError as error:
+        message = f"is not TOML: {error}"
+    except RecursionError:
+        message = "is nested too deeply to be a config"
+    raise ConfigError(path, [Problem("", message)])
+
+
+def places(path: Path) -> Places | None:
+    """Take the places out of a config that is right where it matters; None if it is not.
+
+    Raises:
+        ConfigError: it is not there, cannot be read, or is not TOML.
+    """
+    data, _ = read(path)
+    base = path.absolute().parent
+    daemon, watches = data.get("daemon", {}), data.get("watch", [])
+    state = daemon.get("state_dir") if isinstance(daemon, dict) else 0
+    if not isinstance(state, str | None) or not isinstance(watches, list):
+        return None
+    roots: dict[str, Path] = {}
+    for watch in watches:
+        name = watch.get("name") if isinstance(watch, dict) else None
+        root = watch.get("path") if isinstance(watch, dict) else None
+        if not (isinstance(name, str) and isinstance(root, str) and name and root):
+            return None
+        roots[name] = absolute(root, base)
+    return Places(absolute(state, base) if state else default_state_dir(), roots)

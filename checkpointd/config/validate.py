@@ -1,0 +1,184 @@
+"""From config.toml to `Config`: every error at once, each with its place in the file."""
+
+from __future__ import annotations
+
+import difflib
+from itertools import combinations
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from checkpointd.config.errors import ConfigError, Problem
+from checkpointd.config.lines import line_of, lines
+from checkpointd.config.locate import absolute, default_state_dir, read
+from checkpointd.config.settings import Config, WatchSettings
+
+_SENTENCES = {
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_type": "expected text in quotes",
+    "string_too_short": "must not be empty",
+    "path_type": "expected a path in quotes",
+    "tuple_type": "expected a list, such as [\"…\"]",
+    "dict_type": "expected a table, such as { name = \"…\" }",
+    "model_type": "expected a table",
+    "model_attributes_type": "expected a table",
+}
+
+_BOUNDS = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+    "string_too_long": "must be at most {max_length} characters long",
+    "string_pattern_mismatch": "may hold only letters, digits and _ . -",
+}
+
+
+def load(path: Path) -> Config:
+    """Read, validate and resolve a config.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    data, text = read(path)
+    return parse(data, path, text)
+
+
+def parse(data: dict[str, Any], path: Path, text: str = "") -> Config:
+    """Validate what a TOML file held; relative paths are relative to `path`'s directory.
+
+    Raises:
+        ConfigError: with every problem that was found.
+    """
+    base = path.absolute().parent
+    known = lines(text)
+    problems = _contradictions(data, base, known)
+    config: Config | None = None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        problems += [_problem(e, known) for e in error.errors(include_url=False)]
+    if problems or config is None:
+        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.place)))
+    return _resolve(config, base)
+
+
+def _problem(error: Any, known: dict[tuple[str | int, ...], int]) -> Problem:
+    loc = tuple(error["loc"])
+    kind, given = error["type"], error.get("input")
+    message = _SENTENCES.get(kind, error["msg"].removeprefix("Value error, "))
+    limits = error.get("ctx", {})
+    if kind in _BOUNDS:
+        message = _BOUNDS[kind].format_map(limits)
+    if kind == "extra_forbidden":
+        message = "there is no such key" + _did_you_mean(loc)
+    elif kind == "missing":
+        message = "is missing"
+    elif kind != "string_too_short" and not isinstance(given, dict | list):
+        message = f"{message[0].lower()}{message[1:]}, got {_as_written(given)}"
+    return Problem(_place(loc), message, line_of(loc, known))
+
+
+def _as_written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _place(loc: tuple[str | int, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return text.lstrip(".")
+
+
+def _did_you_mean(loc: tuple[str | int, ...]) -> str:
+    model: Any = Config
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            continue
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return ""
+        inner = [a for a in (field.annotation, *get_args(field.annotation)) if _is_section(a)]
+        if not inner:
+            return ""
+        model = inner[0]
+    known = list(getattr(model, "model_fields", {}))
+    close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _resolve(config: Config, base: Path) -> Config:
+    def watch(settings: WatchSettings) -> WatchSettings:
+        verify = settings.verify.model_copy(
+            update={
+                "python_path": tuple(absolute(p, base) for p in settings.verify.python_path),
+                "python": absolute(settings.verify.python, base)
+                if settings.verify.python
+                else None,
+            }
+        )
+        return settings.model_copy(
+            update={"path": absolute(settings.path, base), "verify": verify}
+        )
+
+    state = config.daemon.state_dir
+    daemon = config.daemon.model_copy(
+        update={"state_dir": absolute(state, base) if state else default_state_dir()}
+    )
+    return config.model_copy(
+        update={"daemon": daemon, "watch": tuple(watch(w) for w in config.watch)}
+    )
+
+
+def _contradictions(
+    data: dict[str, Any], base: Path, known: dict[tuple[str | int, ...], int]
+) -> list[Problem]:
+    """What is wrong between keys that are right by themselves; reads the raw data.
+
+    So that these are told together with what the schema finds, not after it is mended.
+    """
+    problems: list[Problem] = []
+
+    def tell(loc: tuple[str | int, ...], message: str) -> None:
+        problems.append(Problem(_place(loc), message, line_of(loc, known)))
+
+    watches = data.get("watch")
+    tables = watches if isinstance(watches, list) else []
+    texts = [
+        (i, _text(watch, "name"), _text(watch, "path"))
+        for i, watch in enumerate(tables)
+        if isinstance(watch, dict)
+    ]
+    roots = [(i, name, absolute(path, base) if path else None) for i, name, path in texts]
+    given = _text(data.get("daemon"), "state_dir")
+    state = absolute(given, base) if given else default_state_dir()
+    for i, name, root in roots:
+        if root == Path("/"):
+            tell(("watch", i, "path"), "/ cannot be watched; name a directory")
+        elif root is not None and state.is_relative_to(root):
+            place: tuple[str | int, ...] = ("daemon", "state_dir") if given else ("watch", i, "path")
+            tell(place, f"the state directory {state} lies inside watch {name!r}; put it elsewhere")
+    for (i, name, root), (j, other_name, other) in combinations(roots, 2):
+        if name and name == other_name:
+            tell(("watch", j, "name"), f"{name!r} is also the name of watch[{i}]")
+        if root is None or other is None or Path("/") in (root, other):
+            continue
+        if root.is_relative_to(other) or other.is_relative_to(root):
+            tell(("watch", j, "path"), f"{other} overlaps with {root} of watch[{i}]")
+    return problems
+
+
+def _text(table: Any, key: str) -> str:
+    value = table.get(key) if isinstance(table, dict) else None
+    return value if isinstance(value, str) else ""
