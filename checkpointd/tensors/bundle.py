@@ -138,7 +138,7 @@ def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
     entries = [e for e in index.entries if not e.slices]
     named = _own_names(prefix, index)
     optimizers = roles.optimizers(e.name for e in entries)
-    names = unique((_wanted(e.name, named), _plain(e.name)) for e in entries)
+    names = unique(_names_of(e.name, named) for e in entries)
     stored = tuple(
         Stored(_spec(name, entry, index, optimizers), entry) for name, entry in zip(names, entries)
     )
@@ -241,8 +241,11 @@ def _plain(key: str) -> str:
     return f"{name} (part {where.encode('utf-8', 'surrogateescape').hex()})"
 
 
-def _wanted(key: str, named: Mapping[str, str]) -> str:
-    return named.get(key) or _plain(key).split(roles.ATTRIBUTES, 1)[0]
+def _names_of(key: str, named: Mapping[str, str]) -> tuple[str, str]:
+    """The name to show, and the one to show where two variables share that."""
+    path = _plain(key).split(roles.ATTRIBUTES, 1)[0]
+    own = named.get(key)
+    return (own, f"{own} ({path})") if own else (path, _plain(key))
 
 
 def _own_names(prefix: str, index: BundleIndex) -> dict[str, str]:

@@ -1,0 +1,138 @@
+"""One checkpoint of any format: chooses the container, and reads every member once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format
+from checkpointd.formats import FormatError, member_path
+from checkpointd.tensors import Contents, Found, MemberDigest, TensorSpec, bundle, combine
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import Generation
+    from checkpointd.tensors import TensorStats, hdf5, keras_zip
+
+VARIABLES = "/variables/variables"
+"""Where a SavedModel's bundle lies in its directory."""
+
+_SHARD = re.compile(r"\.data-(\d{5})-of-\d{5}$")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checkpoint ready to be read.
+
+    `format` is what its content is: HDF5 or HDF5_WEIGHTS, and UNKNOWN for what is no model's.
+    `others` are the members that hold no tensors; their bytes count for the digest.
+    """
+
+    path: str
+    format: Format
+    bundles: tuple[tuple[str, bundle.Plan], ...] = ()
+    files: tuple[tuple[str, hdf5.Plan], ...] = ()
+    archive: keras_zip.Plan | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The tensors in it."""
+        found = [s for _, p in self.bundles for s in p.specs]
+        found += [s for _, p in self.files for s in p.specs]
+        return (*found, *(self.archive.specs if self.archive else ()))
+
+
+def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A002 - INTERFACE's word
+    """Look at where every tensor of a checkpoint lies.
+
+    Args:
+        path: of the checkpoint.
+        format: as far as names and probe tell.
+        generation: its members.
+
+    Raises:
+        FormatError: a part is missing, cut short or malformed.
+        OSError: it could not be read.
+    """
+    names = tuple(m.name for m in generation.members)
+    if format is Format.SAVEDMODEL:
+        return _with_bundle(path, format, VARIABLES, generation)
+    if format is Format.TF_CHECKPOINT:
+        return _with_bundle(path, format, "", generation)
+    if format is Format.KERAS:
+        from checkpointd.tensors import keras_zip
+
+        return Plan(path, format, archive=keras_zip.plan(path))
+    from checkpointd.tensors import hdf5
+
+    files = tuple(
+        (name, hdf5.plan(member_path(path, name)))
+        for name in names
+        if not member_path(path, name).endswith(".json")
+    )
+    kinds = {p.layout.kind for _, p in files}
+    kind = Format.HDF5_WEIGHTS if kinds else Format.UNKNOWN
+    if kinds == {"model"}:
+        kind = Format.HDF5
+    elif "" in kinds:
+        kind = Format.UNKNOWN
+    taken = {name for name, _ in files}
+    return Plan(path, kind, files=files, others=tuple(n for n in names if n not in taken))
+
+
+def read(planned: Plan) -> Contents:
+    """Read every member of a checkpoint, once.
+
+    Raises:
+        OSError: it could not be read.
+    """
+    tensors: list[TensorStats] = []
+    founds: list[Found] = []
+    for prefix, part in planned.bundles:
+        stats, found = bundle.read(part, prefix)
+        tensors.extend(stats)
+        founds.append(found)
+    if planned.files:
+        from checkpointd.tensors import hdf5
+
+        for name, file in planned.files:
+            stats, found = hdf5.read(file, name)
+            tensors.extend(stats)
+            founds.append(found)
+    if planned.archive is not None:
+        from checkpointd.tensors import keras_zip
+
+        stats, found = keras_zip.read(planned.archive)
+        tensors.extend(stats)
+        founds.append(found)
+    members: list[MemberDigest] = [m for f in founds for m in f.members]
+    members += [
+        bundle.checksum_of(member_path(planned.path, name), name) for name in planned.others
+    ]
+    problems = tuple(p for f in founds for p in f.problems)
+    return Contents(tuple(tensors), combine(members), problems)
+
+
+def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> Plan:  # noqa: A002
+    sizes: dict[int, int] = {}
+    read_by_bundle = set()
+    for member in generation.members:
+        rest = member.name[len(prefix) :] if member.name.startswith(prefix) else ""
+        shard = _SHARD.fullmatch(rest)
+        if shard is not None:
+            sizes[int(shard.group(1))] = member.size
+            read_by_bundle.add(member.name)
+        elif rest == ".index":
+            read_by_bundle.add(member.name)
+    if not read_by_bundle:
+        if format is Format.TF_CHECKPOINT:
+            raise FormatError("missing_member", "The checkpoint's .index file is not there.")
+        return Plan(path, format, others=tuple(m.name for m in generation.members))
+    planned = bundle.plan(path + prefix, sizes)
+    named = {f"{prefix}.index"} | {
+        f"{prefix}.data-{i:05d}-of-{planned.index.num_shards:05d}"
+        for i in range(planned.index.num_shards)
+    }
+    others = tuple(m.name for m in generation.members if m.name not in named)
+    return Plan(path, format, bundles=((prefix, planned),), others=others)

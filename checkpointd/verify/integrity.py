@@ -1,0 +1,162 @@
+"""`integrity`: every stored checksum holds, and every byte was read.
+
+Checksums that the format stores (CRC32C of a bundle's tensors, CRC32 of a zip's members,
+Fletcher32 in HDF5), `fingerprint.pb` against graph and variables, and the golden record's
+digests against the stored tensors, whatever their names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from checkpointd import golden
+from checkpointd.checkpoint import CheckResult, Format, failed, passed
+from checkpointd.tensors import MODEL
+from checkpointd.verify import fingerprint
+
+if TYPE_CHECKING:
+    from checkpointd.golden import Digest, Golden
+    from checkpointd.tensors import Contents, TensorStats
+    from checkpointd.verify.structure import ScanContext
+
+NAME = "integrity"
+_SHOWN = 3
+_WITHOUT_CHECKSUMS = frozenset({Format.HDF5, Format.HDF5_WEIGHTS})
+
+
+def check(context: ScanContext) -> CheckResult:
+    """Read the whole checkpoint once and hold it against every checksum there is.
+
+    Raises:
+        OSError: it could not be read.
+    """
+    contents = context.read()
+    context.learn(digest=contents.digest, **_totals(contents))
+    if contents.problems:
+        return failed(NAME, contents.problems[0].word, _several(contents))
+    prints = _fingerprint(context)
+    if isinstance(prints, CheckResult):
+        return prints
+    record, warning = _golden(context)
+    if record is not None:
+        context.golden = record
+        missing = unmatched(record.digests, contents.tensors)
+        if missing:
+            return _digest_mismatch(missing, len(record.digests))
+        context.learn(has_golden=True, metrics=dict(record.metrics), step=record.step)
+    details = {
+        "bytes_read": context.request.generation.size_bytes,
+        "fingerprints": list(prints),
+        "golden_digests": len(record.digests) if record else 0,
+    }
+    if warning:
+        return failed(NAME, "golden_unbound", warning, **details)
+    return passed(NAME, _said(context.facts.format, prints, record), **details)
+
+
+def unmatched(digests: tuple[Digest, ...], tensors: tuple[TensorStats, ...]) -> tuple[Digest, ...]:
+    """Find recorded variables that are not stored as often as they were recorded."""
+    stored = Counter((t.dtype, t.shape, t.crc32) for t in tensors)
+    missing = []
+    for digest in digests:
+        key = (digest.dtype, tuple(digest.shape), digest.crc32)
+        if stored[key]:
+            stored[key] -= 1
+        else:
+            missing.append(digest)
+    return tuple(missing)
+
+
+def _totals(contents: Contents) -> dict[str, object]:
+    weights = [t for t in contents.tensors if t.role == MODEL]
+    # An exported model keeps a variable under several paths: "dense/kernel (variables/0)".
+    once = {(t.name.split(" (")[0], t.dtype, t.shape, t.crc32): t for t in weights}.values()
+    squares = [t.sum_of_squares for t in once if t.sum_of_squares is not None]
+    return {
+        "parameter_count": sum(t.count for t in once),
+        "non_finite_values": sum(t.nan + t.inf for t in weights),
+        "weight_norm": sum(squares) ** 0.5 if squares else None,
+    }
+
+
+def _several(contents: Contents) -> str:
+    shown = " ".join(p.message for p in contents.problems[:_SHOWN])
+    rest = len(contents.problems) - _SHOWN
+    return f"{shown} And {rest} more." if rest > 0 else shown
+
+
+def _fingerprint(context: ScanContext) -> CheckResult | tuple[str, ...]:
+    names = {m.name for m in context.request.generation.members}
+    if context.facts.format is not Format.SAVEDMODEL or "/fingerprint.pb" not in names:
+        return ()
+    try:
+        compared = fingerprint.compare(context.request.checkpoint.path)
+    except fingerprint.BrokenProtoError as error:
+        return failed(
+            NAME, "checksum_mismatch", f"fingerprint.pb or saved_model.pb cannot be read: {error}."
+        )
+    if "checkpoint_hash" in compared.differing:
+        return failed(
+            NAME,
+            "mixed_versions",
+            "The variables are not those that the model was saved with: variables/variables.index "
+            "is not the one that fingerprint.pb was made for.",
+            differing=list(compared.differing),
+        )
+    if compared.differing:
+        return failed(
+            NAME,
+            "checksum_mismatch",
+            "saved_model.pb is not the one that fingerprint.pb was made for: its bytes changed "
+            "after the save, or it comes from another one.",
+            differing=list(compared.differing),
+        )
+    return compared.matching
+
+
+def _golden(context: ScanContext) -> tuple[Golden | None, str]:
+    """The record if it is of this save, else a sentence that says why it does not count."""
+    checkpoint = context.request.checkpoint
+    where = golden.path_for(checkpoint.path, context.facts.format)
+    if not Path(where).exists():
+        return None, ""
+    try:
+        record = golden.read(where)
+    except FileNotFoundError:
+        return None, ""
+    except golden.GoldenError as error:
+        return None, f"The golden record cannot be used: {error}"
+    bound = golden.binding_of(checkpoint.path, context.facts.format)
+    if not record.binding or record.binding != bound:
+        return None, (
+            "The golden record beside it belongs to another save and is not used: "
+            "save through GoldenCheckpoint, or remove the record."
+        )
+    return record, ""
+
+
+def _digest_mismatch(missing: tuple[Digest, ...], recorded: int) -> CheckResult:
+    names = ", ".join(d.name for d in missing[:_SHOWN])
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    return failed(
+        NAME,
+        "digest_mismatch",
+        f"{names}{more}: not stored as the training job held it "
+        f"({len(missing)} of {recorded} recorded variables).",
+        missing=[d.name for d in missing],
+    )
+
+
+def _said(format: Format, prints: tuple[str, ...], record: Golden | None) -> str:  # noqa: A002
+    said = ["Every byte was read."]
+    if format not in _WITHOUT_CHECKSUMS:
+        said = ["Every stored checksum holds."]
+    elif record is None or not record.digests:
+        said.append("HDF5 stores no checksums: a golden record would show a flipped bit.")
+    if prints:
+        said.append("The fingerprint matches.")
+    if record is not None and record.digests:
+        said.append(f"All {len(record.digests)} digests of the golden record match.")
+    return " ".join(said)

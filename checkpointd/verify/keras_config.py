@@ -1,0 +1,137 @@
+"""The configuration that Keras stores: who wrote it, which classes it names, how it was compiled.
+
+Sources: keras/src/saving/saving_lib.py and serialization_lib.py (Keras 3), and
+keras/src/legacy/saving/legacy_h5_format.py (HDF5). Read without Keras; nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.checkpoint import Format
+from checkpointd.formats import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from checkpointd.tensors import TensorSpec
+
+_MAX_ATTRIBUTE = 256 << 20
+_OWN_MODULES = ("keras", "tf_keras", "builtins", "tensorflow")
+
+
+@dataclass(frozen=True)
+class KerasConfig:
+    """What a Keras file says of its model; everything is empty in a file of weights alone."""
+
+    keras_version: str = ""
+    backend: str = ""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    compile: Mapping[str, Any] | None = None
+
+    @property
+    def custom_objects(self) -> tuple[str, ...]:
+        """Names of classes and functions that are not Keras's own, sorted."""
+        return tuple(sorted(set(_custom((self.model, self.compile)))))
+
+
+def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - INTERFACE's word
+    """Read the configuration of a `.keras` or HDF5 file.
+
+    Raises:
+        FormatError: the file is broken.
+        OSError: it could not be read.
+    """
+    if format is Format.KERAS:
+        return _of_archive(path)
+    if format in (Format.HDF5, Format.HDF5_WEIGHTS) and not path.endswith(".json"):
+        return _of_hdf5(path)
+    return KerasConfig()
+
+
+def writer_of(path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+    """Say which Keras wrote a file, such as `keras 3.15.1`; empty if it does not say."""
+    version = read(path, format).keras_version
+    return f"keras {version}" if version else ""
+
+
+def digest_of_tensors(specs: Iterable[TensorSpec]) -> str:
+    """One text digest of the names, types and shapes of tensors, whatever their order."""
+    lines = sorted(f"{s.name}\0{s.dtype}\0{list(s.shape)}" for s in specs)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _of_archive(path: str) -> KerasConfig:
+    from checkpointd.formats.keras import read_archive
+
+    archive = read_archive(path)
+    metadata, config = archive.metadata, archive.config
+    compiled = config.get("compile_config")
+    return KerasConfig(
+        keras_version=str(metadata.get("keras_version", "")),
+        model=config,
+        compile=compiled if isinstance(compiled, dict) else None,
+    )
+
+
+def _of_hdf5(path: str) -> KerasConfig:
+    from checkpointd.tensors import hdf5
+
+    with hdf5.open_hdf5(path) as handle:
+        texts = {
+            key: hdf5.guarded(lambda key=key: _text(handle, key))  # type: ignore[misc]
+            for key in ("keras_version", "backend", "model_config", "training_config")
+        }
+    return KerasConfig(
+        keras_version=texts["keras_version"],
+        backend=texts["backend"],
+        model=_parsed(texts["model_config"], "model_config"),
+        compile=_parsed(texts["training_config"], "training_config") or None,
+    )
+
+
+def _text(handle: Any, key: str) -> str:
+    if key not in handle.attrs:
+        return ""
+    if handle.attrs.get_id(key).get_storage_size() > _MAX_ATTRIBUTE:
+        raise FormatError("malformed", f"The attribute {key} is larger than any configuration.")
+    value = handle.attrs[key]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _parsed(text: str, what: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("malformed", f"{what} is no JSON: {error}.") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _custom(root: Any) -> Iterator[str]:
+    """Walk without recursion: a hostile configuration may be nested very deep."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            name = node.get("registered_name") or node.get("class_name")
+            if isinstance(name, str) and _is_custom(node, name):
+                yield name.rpartition(">")[2]
+            stack.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            stack.extend(node)
+
+
+def _is_custom(node: dict[str, Any], name: str) -> bool:
+    if ">" in name:
+        return True
+    if "class_name" not in node or "module" not in node:
+        return False
+    module = node["module"]
+    if node["class_name"] == "function":
+        return False
+    return not isinstance(module, str) or module.split(".")[0] not in _OWN_MODULES

@@ -1,0 +1,114 @@
+"""`structure`: every part is there and well-formed.
+
+The probe has seen the edges of the members; here the whole index, directory or tree is read, and
+every tensor must have a place of its own that lies within its file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
+from checkpointd.formats import FormatError, Found, ProbeState, probe
+from checkpointd.formats import tf_checkpoint as bundles
+from checkpointd.formats.savedmodel import read_graph
+from checkpointd.tensors import MODEL, reading
+from checkpointd.verify import keras_config
+from checkpointd.verify.suite import Context, Stop
+
+if TYPE_CHECKING:
+    from checkpointd.golden import Golden
+    from checkpointd.tensors import Contents
+
+NAME = "structure"
+
+
+@dataclass
+class ScanContext(Context):
+    """What the checks of the scan side share."""
+
+    planned: reading.Plan | None = None
+    contents: Contents | None = None
+    golden: Golden | None = None
+    incomplete: str = ""
+
+    def read(self) -> Contents:
+        """What the one pass over the bytes gives; it is made when it is first asked for.
+
+        Raises:
+            Stop: `structure` is switched off, and there is nothing whole to be read.
+            OSError: it could not be read.
+        """
+        if self.planned is None:
+            result = check(self)
+            if self.planned is None:
+                raise Stop(End.INCOMPLETE, result.message)
+        if self.contents is None:
+            self.contents = reading.read(self.planned)
+        return self.contents
+
+
+def check(context: ScanContext) -> CheckResult:
+    """Read what the container says of itself, and nothing of the weights yet.
+
+    Raises:
+        Stop: it is no model; it is counted and left alone.
+        OSError: it could not be read.
+    """
+    checkpoint, generation = context.request.checkpoint, context.request.generation
+    seen = probe(Found(checkpoint.path, checkpoint.format, generation))
+    if seen.state is ProbeState.UNKNOWN:
+        raise Stop(End.UNKNOWN, seen.message or "It is no model that checkpointd knows.")
+    context.learn(format=seen.format)
+    if seen.state is ProbeState.INCOMPLETE:
+        context.incomplete = seen.message
+        return failed(NAME, seen.reason.partition(".")[2], seen.message)
+    try:
+        planned = reading.plan(checkpoint.path, seen.format, generation)
+        if planned.format is Format.UNKNOWN:
+            raise Stop(End.UNKNOWN, "An HDF5 file that holds no Keras model and no weights.")
+        if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
+            raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
+        context.planned = planned
+        context.learn(**_facts(planned, context.facts))
+        _check_savedmodel(context, planned)
+    except FormatError as error:
+        return failed(NAME, error.word, error.message)
+    specs = planned.specs
+    size = sum(s.size_bytes for s in specs)
+    return passed(
+        NAME, f"{len(specs)} tensors, {size:,} bytes.", tensors=len(specs), tensor_bytes=size
+    )
+
+
+def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
+    weights = [s for s in planned.specs if s.role == MODEL]
+    return {
+        "format": planned.format,
+        "writer": keras_config.writer_of(planned.path, planned.format) or facts.writer,
+        "tensor_count": len(planned.specs),
+        "tensors_digest": keras_config.digest_of_tensors(weights),
+    }
+
+
+def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
+    """Read what the graph says, and look for the assets that it names.
+
+    Raises:
+        FormatError: `saved_model.pb` is malformed, or an asset is missing.
+    """
+    if planned.format is not Format.SAVEDMODEL:
+        return
+    names = {m.name for m in context.request.generation.members}
+    if "/saved_model.pb" not in names:
+        return
+    info = read_graph(planned.path)
+    if info.tensorflow_version and not context.facts.writer:
+        context.learn(writer=f"tensorflow {info.tensorflow_version}")
+    context.learn(signatures=dict(info.signatures))
+    for asset in info.assets:
+        if f"/assets/{asset}" not in names:
+            raise FormatError(
+                "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
+            )
