@@ -94,8 +94,7 @@ def survey(
 
 def explain(directory: str, error: OSError) -> str:
     """One sentence for a directory that could not be listed."""
-    shown = directory.encode("utf-8", "backslashreplace").decode()
-    return f"{shown!r} cannot be read: {error.strerror or error}."
+    return f"{directory!r} cannot be read: {error.strerror or error}."
 
 
 def survey_path(

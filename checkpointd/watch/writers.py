@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """The inode of the first PID namespace (PROC_PID_INIT_INO in the kernel's proc_ns.h)."""
 
+_INIT = "1"
+"""The machine's first process: it writes no checkpoints, and may hide its descriptors from root."""
+
 _MAX_DESCRIPTORS = 20_000
 _DELETED = " (deleted)"
 
@@ -67,7 +70,7 @@ def _written_to(names: set[str]) -> set[tuple[int, int]]:
     opened: set[tuple[int, int]] = set()
     seen = 0
     for pid in os.listdir("/proc"):
-        if not pid.isdecimal():
+        if not pid.isdecimal() or pid == _INIT:
             continue
         directory = f"/proc/{pid}/fd"
         try:

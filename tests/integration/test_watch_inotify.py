@@ -231,12 +231,11 @@ def test_strange_names_are_watched_like_any_other(tmp_path: Path, name: bytes) -
     """Newlines, bytes that are no UTF-8, 255 bytes and leading dashes never break anything."""
     with watching(tmp_path) as (_, recorder):
         ready(recorder)
-        path = os.path.join(os.fsencode(tmp_path), name)
-        with open(path, "wb") as file:
-            file.write(hdf5_bytes())
-        recorder.until_seen(os.fsdecode(path))
-        os.unlink(path)
-        recorder.until_event(Gone, os.fsdecode(path))
+        path = tmp_path / os.fsdecode(name)
+        path.write_bytes(hdf5_bytes())
+        recorder.until_seen(path)
+        path.unlink()
+        recorder.until_event(Gone, path)
 
 
 def test_include_and_exclude_choose_by_the_path_below_the_root(tmp_path: Path) -> None:
@@ -264,7 +263,7 @@ def test_a_root_that_is_missing_is_waited_for_and_may_go_and_come_again(tmp_path
             ready(recorder)
             write_hdf5(root / "m.h5", turn)
             recorder.until_seen(root / "m.h5", times=turn)
-            assert watcher.status().up
+            recorder.until(lambda _: watcher.status().up)
             shutil.rmtree(root)
             recorder.until(lambda _: not recorder.of(WatchHealth)[-1].up)
 
@@ -300,7 +299,7 @@ def test_a_dead_observer_is_replaced(tmp_path: Path) -> None:
 
 
 def test_an_overflow_is_noticed_and_everything_is_compared(tmp_path: Path) -> None:
-    """watchdog only logs that events were lost; that log wakes a full look."""
+    """It is only logged by watchdog that events were lost; that wakes a full look."""
     from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
     with watching(tmp_path) as (watcher, recorder):
