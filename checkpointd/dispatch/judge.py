@@ -46,7 +46,8 @@ def death(stage: str, run: Run, skip: Sequence[str], timeout: float) -> CheckRes
         return None
     word, message = _meaning(run, timeout)
     last = run.stderr.splitlines()[-1] if run.stderr else ""
-    said = f" It said last: {last}" if last and word in ("crashed", "environment") else ""
+    tells = word in ("crashed", "environment") and not run.lost
+    said = f" It said last: {last}" if last and tells else ""
     return failed(pending(stage, run, skip), word, message + said)
 
 
@@ -62,7 +63,10 @@ def _meaning(run: Run, timeout: float) -> tuple[str, str]:
             run.refused,
             ("environment", f"The worker broke the protocol and was ended: {run.refused}."),
         ),
-        (run.lost, ("environment", "The worker was lost together with its zygote.")),
+        (
+            run.lost,
+            ("environment", f"The worker was lost: {run.stderr or 'its zygote ended'}."),
+        ),
         (
             run.signal in CRASHES,
             ("crashed", f"It ended two fresh interpreters, one after the other, by {name}."),
