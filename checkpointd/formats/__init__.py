@@ -14,8 +14,9 @@ from checkpointd.formats.facts import (
     ProbeState,
     Recognised,
 )
+from checkpointd.formats.locating import locate
 from checkpointd.formats.probing import probe
-from checkpointd.formats.recognise import generation_of, locate, member_path, recognise
+from checkpointd.formats.recognise import generation_of, member_path, recognise
 from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What this room says about files: found, recognised, probed; and how it says that one is broken."""
+"""What this room says about files: found, recognised, probed, or broken."""
 
 from __future__ import annotations
 

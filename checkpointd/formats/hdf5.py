@@ -27,6 +27,9 @@ SUPERBLOCK_BYTES = 64
 
 _FIRST_USER_BLOCK = 512
 _LATEST_VERSION = 3
+_LAYOUT = ((13, 24), (13, 28), (9, 12), (9, 12))
+"""By version: where the width of addresses stands, and where the base address does."""
+
 _WIDTHS = (2, 4, 8)
 _WRITE_ACCESS = 0x01
 
@@ -66,13 +69,11 @@ def end_of_file(offset: int, block: bytes) -> int:
     version = block[8] if len(block) > 8 else 0  # noqa: PLR2004 - after the signature
     if version > _LATEST_VERSION:
         raise FormatError(MALFORMED, f"The HDF5 superblock has the unknown version {version}.")
-    width_at, base_at, eof_after = (
-        (13, 24 if version == 0 else 28, 2) if version < 2 else (9, 12, 2)
-    )  # noqa: PLR2004 - version 2 is where the layout changed
+    width_at, base_at = _LAYOUT[version]
     width = block[width_at] if len(block) > width_at else 0
     if len(block) > width_at and width not in _WIDTHS:
         raise FormatError(MALFORMED, f"The HDF5 superblock has addresses of {width} bytes.")
-    eof_at = base_at + eof_after * width
+    eof_at = base_at + 2 * width
     if not width or len(block) < eof_at + width:
         raise FormatError(TRUNCATED, "The HDF5 file ends within its superblock.")
     if version == _LATEST_VERSION and block[11] & _WRITE_ACCESS:
@@ -98,9 +99,9 @@ def check_size(offset: int, block: bytes, size: int) -> None:
         )
     if size > expected:
         raise FormatError(
-            MALFORMED,
-            f"The HDF5 file has {size} bytes, its superblock accounts for {expected}: it was not "
-            "closed, or something was appended.",
+            TRUNCATED,
+            f"The HDF5 file has {size} bytes, its superblock accounts for {expected}: its writer "
+            "has not closed it, or something was appended.",
         )
 
 

@@ -37,8 +37,7 @@ WEIGHTS = ("model.weights.h5", "model.weights.npz", "model.weights.json")
 STORED, DEFLATED = 0, 8
 
 _PROBE_TAIL = 1024
-_PROBE_DIRECTORY = 2944
-_PROBE_SMALL = 62
+_PROBE_LONG_TAIL = _PROBE_DIRECTORY = 2800
 _WINDOW = (1 << 16) + 22
 _MAX_DIRECTORY = 64 << 20
 _MAX_JSON = 64 << 20
@@ -100,8 +99,10 @@ def probe_archive(
 
     try:
         directory = zipfiles.find_directory(read, size, _PROBE_TAIL)
-        if directory is None:
-            raise zipfiles.truncated(size)
+        if directory is None:  # a long comment
+            if zipfiles.find_directory(read, size, _PROBE_LONG_TAIL) is None:
+                raise zipfiles.truncated(size)
+            return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
         data = read(directory.offset, min(directory.size, _PROBE_DIRECTORY))
         seen = {entry.name for entry in zipfiles.entries_of(data, directory.entries)}
     except FormatError as error:

@@ -18,6 +18,9 @@ GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.+)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
 """One file of a tensor bundle (tensorflow/core/util/tensor_bundle/naming.cc)."""
 
+META_GRAPH = ".meta"
+"""What TF 1's Saver adds to a prefix after its index: the graph; part of the checkpoint."""
+
 WEIGHTS_MAP = ".weights.json"
 """The end of the name of Keras 3's map of sharded weights."""
 
@@ -26,7 +29,6 @@ _TEMPORARY_FILES = re.compile(
       .+\.tempstate\d+                                # tensor bundle: a shard or an index
     | saved_model\.(?:pb|pbtxt)\.tmp[0-9a-f]+         # tf.saved_model.save
     | checkpoint\.tmp[0-9a-f]+                        # tf.train: the state file
-    | tmp[a-z0-9_]{8}                                 # Keras 3: low-memory save (tempfile)
     | \.checkpointd-tmp-.+                            # checkpointd.training
     | \.goutputstream-[A-Za-z0-9]{6}                  # GIO
     | \..+\.[A-Za-z0-9]{6}                            # rsync
@@ -46,7 +48,7 @@ _TEMPORARY_DIRECTORIES = re.compile(
 )
 _BUNDLE_TEMPORARY_DIRECTORY = re.compile(r"(?s).+_temp(?:_[0-9a-f]{32})?")
 _BUNDLE_TEMPORARY_PART = re.compile(r"part-\d{5}-of-\d{5}(?:\..+)?")
-_KERAS_TEMPORARY_DIRECTORY = re.compile(r"tmp[a-z0-9_]{8}")
+_KERAS_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}")
 
 _EXTENSIONS = (
     (".keras", Format.KERAS),
@@ -57,8 +59,8 @@ _EXTENSIONS = (
 )
 
 
-def is_temporary_file(name: str, directory: str) -> bool:
-    """Say whether a known writer uses such a name for a file that it has not finished.
+def is_temporary_member(name: str, directory: str) -> bool:
+    """Say whether a known writer uses such a name inside a checkpoint that it has not finished.
 
     Args:
         name: the file's own name.
@@ -68,8 +70,18 @@ def is_temporary_file(name: str, directory: str) -> bool:
         return True
     if _BUNDLE_TEMPORARY_PART.fullmatch(name):
         return _BUNDLE_TEMPORARY_DIRECTORY.fullmatch(directory) is not None
-    # Keras 3 unpacks an archive's weights beside it, for a low-memory load.
-    return name == "model.weights.h5" and bool(_KERAS_TEMPORARY_DIRECTORY.fullmatch(directory))
+    return False
+
+
+def is_temporary_file(name: str, directory: str) -> bool:
+    """Say the same of a file among checkpoints, where Keras 3 leaves its own while it works.
+
+    A low-memory save makes a file called as Python's `tempfile` does, a low-memory load unpacks
+    the weights into a directory called so. Inside a SavedModel such a name is a user's asset.
+    """
+    if is_temporary_member(name, directory) or _KERAS_TEMPORARY.fullmatch(name):
+        return True
+    return name == "model.weights.h5" and _KERAS_TEMPORARY.fullmatch(directory) is not None
 
 
 def is_temporary_directory(name: str) -> bool:

@@ -34,7 +34,7 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
         return savedmodel.probe(found, storage)
     if found.hint is Format.TF_CHECKPOINT:
         return tf_checkpoint.probe(found, storage)
-    if found.path.lower().endswith(sharded.EXTENSION):
+    if found.path.endswith(sharded.EXTENSION):
         return sharded.probe(found, storage)
     return _probe_file(found.path, found.hint, found.generation.size_bytes, storage)
 
@@ -51,7 +51,8 @@ def _probe_file(path: str, hint: Format, size: int, storage: Storage) -> Probe:
         superblock = hdf5.find_superblock(path, size, head, storage)
         if superblock is not None:
             return hdf5.probe_superblock(hint, *superblock, size)
-    if head.strip(b"\0"):
+    begun = any(magic.startswith(head) for magic in (hdf5.SIGNATURE, LOCAL_SIGNATURE))
+    if head.strip(b"\0") and not begun:
         return unknown(hint, "Its name promises a checkpoint, its content is something else.")
     return incomplete(hint, FormatError(TRUNCATED, _not_begun(size)))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 _MAX_VARINT_BYTES = 10
-_HEADER_BYTES = 16
+_SHORT_HEADER, _LONG_HEADER = 8, 20
 _MASK64 = (1 << 64) - 1
 _SIGN64 = 1 << 63
 
@@ -78,7 +78,7 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
 
 
 def walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Span]:
-    """Walk over the fields of a message in a file, reading 16 bytes for each.
+    """Walk over the fields of a message in a file, reading 8 bytes for most.
 
     Args:
         read: gives bytes from an offset, fewer at the end of the file.
@@ -90,20 +90,18 @@ def walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Sp
     """
     at = start
     while at < end:
-        header = read(at, min(_HEADER_BYTES, end - at))
-        tag, used = read_varint(header, 0)
-        number, kind = tag >> 3, tag & 7
-        if kind == VARINT:
-            begin, length = at + used, read_varint(header, used)[1] - used
-        else:
-            length, used = _length(kind, header, used)
-            begin = at + used
-        if begin + length > end:
+        try:
+            span = _span(at, read(at, min(_SHORT_HEADER, end - at)))
+        except FormatError as error:
+            if error.word != TRUNCATED:
+                raise
+            span = _span(at, read(at, min(_LONG_HEADER, end - at)))
+        if span.end > end:
             raise FormatError(
-                TRUNCATED, f"A message ends at byte {end}, and {begin + length} were to be written."
+                TRUNCATED, f"It ends at byte {end} within a part that goes on to {span.end}."
             )
-        yield Span(number, kind, begin, begin + length)
-        at = begin + length
+        yield span
+        at = span.end
 
 
 def text(value: Value) -> str:
@@ -131,6 +129,16 @@ def number(value: Value) -> int:
     if isinstance(value, bytes):
         raise FormatError(MALFORMED, "A message stands where a number should.")
     return value
+
+
+def _span(at: int, header: bytes) -> Span:
+    """Read a field's header at `at`; a varint's value lies in its header."""
+    tag, used = read_varint(header, 0)
+    kind = tag & 7
+    if kind == VARINT:
+        return Span(tag >> 3, kind, at + used, at + read_varint(header, used)[1])
+    length, used = _length(kind, header, used)
+    return Span(tag >> 3, kind, at + used, at + used + length)
 
 
 def _length(kind: int, data: bytes, at: int) -> tuple[int, int]:

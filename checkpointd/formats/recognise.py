@@ -1,5 +1,7 @@
 """Which checkpoints lie in a directory, by their names, and which files each consists of."""
 
+# ruff: noqa: PTH100, PTH118, PTH119, PTH120, PTH122 - paths are plain str in this room
+
 from __future__ import annotations
 
 import os
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from checkpointd.formats.storage import Entry, Stat, Storage
+
+SHARD = re.compile(r"(?s)(?P<stem>.+)_\d{5}\.weights\.h5")
+"""One file of Keras 3's sharded weights, if a map of that stem lies beside it."""
 
 _SAVEDMODEL_PARTS = {
     "variables",
@@ -36,8 +41,8 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
         OSError: the directory cannot be listed.
     """
     entries = storage.scandir(directory)
-    if _is_savedmodel(directory, entries, storage):
-        members = _tree(directory, storage)
+    if is_savedmodel(directory, entries, storage):
+        members = tree(directory, storage)
         return Recognised(_found(directory, Format.SAVEDMODEL, members), ())
     own = os.path.basename(os.path.abspath(directory))
     files = [
@@ -71,8 +76,8 @@ def generation_of(
         OSError: it cannot be looked at.
     """
     if format is Format.SAVEDMODEL:
-        members = _tree(path, storage)
-    elif format is Format.TF_CHECKPOINT or path.lower().endswith(names.WEIGHTS_MAP):
+        members = tree(path, storage)
+    elif format is Format.TF_CHECKPOINT or path.endswith(names.WEIGHTS_MAP):
         directory, name = os.path.split(path)
         listed = [e.name for e in storage.scandir(directory or ".") if e.is_file or e.is_symlink]
         parts = _bundle(name, listed) if format is Format.TF_CHECKPOINT else _sharded(name, listed)
@@ -95,50 +100,6 @@ def member_path(path: str, name: str) -> str:
     return path + name
 
 
-def locate(path: str, storage: Storage = LOCAL) -> Found | None:
-    """Find out which checkpoint a path typed by a user means.
-
-    It may be a file, a SavedModel's directory or a file inside it, a prefix, `PREFIX.index` or a
-    shard. The checkpoint's path is built from the one given: relative stays relative.
-
-    Returns:
-        The checkpoint, or None if the path names none.
-
-    Raises:
-        OSError: it cannot be looked at.
-    """
-    path = path.rstrip("/") or path
-    try:
-        seen: Stat | None = storage.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        seen = None
-    if seen is not None and seen.is_dir:
-        entries = storage.scandir(path)
-        if _is_savedmodel(path, entries, storage):
-            return _first(_found(path, Format.SAVEDMODEL, _tree(path, storage)))
-        return None
-    if seen is not None and seen.is_file:
-        home = _savedmodel_around(path, storage)
-        if home is not None:
-            return _first(_found(home, Format.SAVEDMODEL, _tree(home, storage)))
-    part = names.BUNDLE_PART.fullmatch(os.path.basename(path)) if seen is not None else None
-    prefix = os.path.join(os.path.dirname(path), part["prefix"]) if part else path
-    if seen is None or part:
-        try:
-            generation = generation_of(prefix, Format.TF_CHECKPOINT, storage)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return Found(prefix, Format.TF_CHECKPOINT, generation)
-    if not seen.is_file:
-        return None
-    hint = names.hint_of(os.path.basename(path))
-    return Found(path, hint, generation_of(path, hint, storage))
-
-
-def _first(found: tuple[Found, ...]) -> Found | None:
-    return found[0] if found else None
-
-
 def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Found, ...]:
     """Make a candidate, or none when every member went away meanwhile."""
     return (Found(path, hint, Generation(members)),) if members else ()
@@ -149,11 +110,15 @@ def _group(files: list[str]) -> Iterator[tuple[str, Format, list[str]]]:
     bundles: dict[str, list[str]] = {}
     maps = [name[: -len(names.WEIGHTS_MAP)] for name in files if name.endswith(names.WEIGHTS_MAP)]
     shards: dict[str, list[str]] = {stem: [""] for stem in maps}
+    prefixes = {part["prefix"] for name in files if (part := names.BUNDLE_PART.fullmatch(name))}
     for name in files:
+        stem, extension = os.path.splitext(name)
         part = names.BUNDLE_PART.fullmatch(name)
-        shard = _SHARD.fullmatch(name)
+        shard = SHARD.fullmatch(name)
         if part:
             bundles.setdefault(part["prefix"], []).append(name[len(part["prefix"]) :])
+        elif extension == names.META_GRAPH and stem in prefixes:
+            bundles.setdefault(stem, []).append(extension)
         elif shard and shard["stem"] in shards:
             shards[shard["stem"]].append(f"/../{name}")
         elif not name.endswith(names.WEIGHTS_MAP):
@@ -164,17 +129,15 @@ def _group(files: list[str]) -> Iterator[tuple[str, Format, list[str]]]:
         yield stem + names.WEIGHTS_MAP, Format.HDF5_WEIGHTS, parts
 
 
-_SHARD = re.compile(r"(?s)(?P<stem>.+)_\d{5}\.weights\.h5")
-
-
 def _bundle(prefix: str, listed: list[str]) -> list[str]:
-    parts = (names.BUNDLE_PART.fullmatch(name) for name in listed if name.startswith(prefix + "."))
-    return [part[0][len(prefix) :] for part in parts if part and part["prefix"] == prefix]
+    matches = (names.BUNDLE_PART.fullmatch(n) for n in listed if n.startswith(prefix + "."))
+    parts = [part[0][len(prefix) :] for part in matches if part and part["prefix"] == prefix]
+    return [*parts, names.META_GRAPH] if parts else []
 
 
 def _sharded(name: str, listed: list[str]) -> list[str]:
     stem = name[: -len(names.WEIGHTS_MAP)]
-    shards = (_SHARD.fullmatch(other) for other in listed if other.startswith(stem + "_"))
+    shards = (SHARD.fullmatch(other) for other in listed if other.startswith(stem + "_"))
     own = [""] if name in listed else []
     return own + [f"/../{shard[0]}" for shard in shards if shard and shard["stem"] == stem]
 
@@ -195,7 +158,7 @@ def _members(path: str, parts: Iterable[str], storage: Storage) -> tuple[Member,
     return tuple(sorted(members, key=lambda member: member.name))
 
 
-def _tree(path: str, storage: Storage) -> tuple[Member, ...]:
+def tree(path: str, storage: Storage) -> tuple[Member, ...]:
     """Every regular file below a directory; links to files count, links to directories do not.
 
     A sub-directory that goes away meanwhile has no files; the directory itself must be there.
@@ -215,12 +178,12 @@ def _tree(path: str, storage: Storage) -> tuple[Member, ...]:
             if entry.is_dir:
                 if not names.is_temporary_directory(entry.name):
                     left.append(f"{below}/{entry.name}")
-            elif not names.is_temporary_file(entry.name, own):
+            elif not names.is_temporary_member(entry.name, own):
                 parts.append(f"{below}/{entry.name}")
     return _members(path, parts, storage)
 
 
-def _is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bool:
+def is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bool:
     """Say whether a directory is a SavedModel, or one that is just being written.
 
     Its writers put `variables/` there first (DESIGN, "Measured facts"). Such a directory counts
@@ -240,15 +203,3 @@ def _is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bo
         not inside
         and all(name in _SAVEDMODEL_PARTS or names.is_temporary_file(name, own) for name in listed)
     )
-
-
-def _savedmodel_around(path: str, storage: Storage) -> str | None:
-    """Find the SavedModel that a file lies in: directly, or one directory down."""
-    for home in (os.path.dirname(path) or ".", os.path.dirname(os.path.dirname(path)) or "."):
-        for name in names.GRAPH_FILES:
-            try:
-                if storage.stat(os.path.join(home, name)).is_file:
-                    return home
-            except OSError:
-                continue
-    return None

@@ -65,7 +65,7 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
             if f"/../{name}" not in sizes:
                 raise FormatError(MISSING_MEMBER, f"The shard {name!r} is not there.")  # noqa: TRY301 - the same
         for name, size in sizes.items():
-            if name:
+            if name and (not named or name[4:] in named):
                 _check_shard(member_path(found.path, name), name[4:], size, storage)
     except FormatError as error:
         return incomplete(kind, error)

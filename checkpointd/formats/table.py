@@ -26,6 +26,7 @@ _RESTART_BYTES = 4
 _MASK_DELTA = 0xA282EAD8
 _MASK32 = 0xFFFFFFFF
 _PLAIN, _SNAPPY = 0, 1
+_MAX_KEY = 1 << 16
 
 
 class Handle(NamedTuple):
@@ -82,16 +83,42 @@ def read_table(
         FormatError: the table is cut short or malformed, or a block's checksum does not hold.
         OSError: it cannot be read.
     """
-    size = storage.stat(path).size
+
+    def read(offset: int, length: int) -> bytes:
+        return storage.pread(path, offset, length)
+
+    return read_entries(read, storage.stat(path).size, crc32c)
+
+
+def read_entries(
+    read: Callable[[int, int], bytes],
+    size: int,
+    crc32c: Callable[[bytes], int] | None = None,
+) -> Iterator[tuple[bytes, bytes]]:
+    """Give the keys and values of a table of `size` bytes that `read(offset, size)` reads.
+
+    Raises:
+        FormatError: as `read_table` does. Blocks that overlap and keys that are not in order are
+            malformed: a small table must not unfold into a large one.
+    """
 
     def block(handle: Handle) -> bytes:
         _check(handle, size)
-        data = storage.pread(path, handle.offset, handle.size + _TRAILER_BYTES)
-        return _content(data, handle, crc32c)
+        return _content(read(handle.offset, handle.size + _TRAILER_BYTES), handle, crc32c)
 
-    tail = storage.pread(path, max(0, size - FOOTER_BYTES), FOOTER_BYTES)
-    for _, encoded in entries(block(parse_footer(tail, size))):
-        yield from entries(block(parse_handle(encoded)))
+    end = 0
+    last: bytes | None = None
+    footer = parse_footer(read(max(0, size - FOOTER_BYTES), FOOTER_BYTES), size)
+    for _, encoded in entries(block(footer)):
+        handle = parse_handle(encoded)
+        if handle.offset < end:
+            raise FormatError(MALFORMED, "Two blocks of the index overlap.")
+        end = handle.offset + handle.size
+        for key, value in entries(block(handle)):
+            if last is not None and key <= last:
+                raise FormatError(MALFORMED, "The keys of the index are not in order.")
+            last = key
+            yield key, value
 
 
 def parse_handle(encoded: bytes) -> Handle:
@@ -124,6 +151,8 @@ def entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         if shared > len(key) or at + fresh + length > end:
             raise FormatError(MALFORMED, "An entry of the index reaches beyond its block.")
         key = key[:shared] + block[at : at + fresh]
+        if len(key) > _MAX_KEY:
+            raise FormatError(MALFORMED, f"A name in the index has {len(key)} bytes.")
         at += fresh
         yield key, block[at : at + length]
         at += length

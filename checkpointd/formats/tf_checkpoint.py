@@ -1,145 +1,58 @@
 """TensorFlow's checkpoints: a tensor bundle, `PREFIX.index` and `PREFIX.data-NNNNN-of-NNNNN`.
 
-Sources: tensorflow/core/protobuf/tensor_bundle.proto, core/util/tensor_bundle/tensor_bundle.h.
 A bundle's writer finishes the shards first and writes the index's footer last.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
 from checkpointd.formats import table
-from checkpointd.formats.dtypes import dtype_name
+from checkpointd.formats.bundle import (
+    OBJECT_GRAPH,
+    BundleIndex,
+    TensorEntry,
+    index_of,
+    is_model,
+    missing_bytes,
+    read_index,
+    shard_path,
+    shard_suffix,
+)
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
     PROBE_BYTES,
-    TRUNCATED,
     FormatError,
     Probe,
     complete,
     incomplete,
     unknown,
 )
-from checkpointd.formats.protobuf import Value, fields, message, number, signed
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
     from checkpointd.checkpoint import Member
     from checkpointd.formats.facts import Found
     from checkpointd.formats.storage import Storage
 
-OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-"""The key under which object-based checkpoints keep how their variables hang together."""
+__all__ = [
+    "OBJECT_GRAPH",
+    "BundleIndex",
+    "TensorEntry",
+    "is_model",
+    "missing_bytes",
+    "probe",
+    "probe_bundle",
+    "read_index",
+    "shard_path",
+    "shard_suffix",
+]
 
-_CACHE_KEY = re.compile(r"\s*\d+_\s*\d+")
 _HEAD_BYTES = 64
-_MAX_SHARDS = 99999
-
-
-@dataclass(frozen=True)
-class TensorEntry:
-    """One tensor of a bundle.
-
-    `offset` and `size` are bytes in shard number `shard`; `crc32c` is unmasked and covers the
-    tensor's bytes. A tensor saved in pieces has `slices`, each one (start, length) per dimension
-    (length -1 is all), and no bytes of its own: they are in entries whose names begin with NUL.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    shard: int
-    offset: int
-    size: int
-    crc32c: int
-    slices: tuple[tuple[tuple[int, int], ...], ...] = ()
-
-
-@dataclass(frozen=True)
-class BundleIndex:
-    """What a bundle's index says."""
-
-    num_shards: int
-    entries: tuple[TensorEntry, ...]
-    big_endian: bool = False
-
-
-def shard_suffix(shard: int, num_shards: int) -> str:
-    """Name a shard as a member: what is appended to the prefix."""
-    return f".data-{shard:05d}-of-{num_shards:05d}"
-
-
-def shard_path(prefix: str, shard: int, num_shards: int) -> str:
-    """Say where a shard lies."""
-    return prefix + shard_suffix(shard, num_shards)
-
-
-def read_index(
-    prefix: str,
-    crc32c: Callable[[bytes], int] | None = None,
-    storage: Storage = LOCAL,
-) -> BundleIndex:
-    """Read the whole index of a bundle.
-
-    Args:
-        prefix: the bundle, without `.index`.
-        crc32c: computes an unmasked CRC-32C; the index's own blocks are checked when it is given.
-        storage: where the bundle lies.
-
-    Raises:
-        FormatError: the index is not there, is cut short, or is malformed.
-        OSError: it cannot be read.
-    """
-    try:
-        return _index(table.read_table(prefix + ".index", crc32c, storage))
-    except FileNotFoundError:
-        raise FormatError(MISSING_MEMBER, "The checkpoint's .index file is not there.") from None
-
-
-def is_model(index: BundleIndex) -> bool:
-    """Say whether a bundle holds variables; the cache files of tf.data are bundles as well."""
-    return any(not _CACHE_KEY.fullmatch(entry.name) for entry in index.entries)
-
-
-def missing_bytes(index: BundleIndex, sizes: Mapping[int, int]) -> FormatError | None:
-    """Compare the shards with what the index names.
-
-    Args:
-        index: the bundle's index.
-        sizes: the size in bytes of each shard that is there, by number.
-
-    Returns:
-        What is wrong, or None. A shard may be longer: what the index does not name is not read.
-    """
-    for shard in range(index.num_shards):
-        if shard not in sizes:
-            return FormatError(
-                MISSING_MEMBER,
-                f"Shard {shard_suffix(shard, index.num_shards)} is not there, the index names "
-                f"{index.num_shards}.",
-            )
-    needed: dict[int, int] = {}
-    for entry in index.entries:
-        if not entry.slices:
-            needed[entry.shard] = max(needed.get(entry.shard, 0), entry.offset + entry.size)
-    for shard, size in sorted(needed.items()):
-        if shard not in sizes:
-            return FormatError(
-                MALFORMED, f"The index names shard {shard} of {index.num_shards} shards."
-            )
-        if sizes[shard] < size:
-            return FormatError(
-                TRUNCATED,
-                f"Shard {shard_suffix(shard, index.num_shards)} has {sizes[shard]} bytes, the "
-                f"index names {size}.",
-            )
-    return None
 
 
 def probe(found: Found, storage: Storage = LOCAL) -> Probe:
@@ -185,15 +98,18 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
     path = prefix + ".index"
     if small:
         data = storage.pread(path, 0, index.size)
-        table.parse_footer(data[-table.FOOTER_BYTES :], index.size)
-        bundle = _index(table.read_table(path, None, _InMemory(data, storage)))
+
+        def read(offset: int, size: int) -> bytes:
+            return data[offset : offset + size]
+
+        bundle = index_of(table.read_entries(read, len(data)))
     else:
         tail = storage.pread(path, index.size - table.FOOTER_BYTES, table.FOOTER_BYTES)
         table.parse_footer(tail, index.size)
         first = table.first_entry(storage.pread(path, 0, _HEAD_BYTES))
         if first is None or first[0]:
             raise FormatError(MALFORMED, "The index does not begin with a bundle's header.")
-        bundle = _index([first])
+        bundle = index_of([first])
     sizes = {
         shard: members[shard_suffix(shard, bundle.num_shards)].size
         for shard in range(bundle.num_shards)
@@ -206,82 +122,3 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
         (members[shard_suffix(shard, bundle.num_shards)].mtime_ns for shard in sizes), default=0
     )
     return newest <= index.mtime_ns, not small or is_model(bundle)
-
-
-class _InMemory:
-    """A storage whose reads come from bytes that were read already."""
-
-    def __init__(self, data: bytes, storage: Storage) -> None:
-        self._data = data
-        self.scandir = storage.scandir
-        self.stat = storage.stat
-
-    def pread(self, path: str, offset: int, size: int) -> bytes:  # noqa: ARG002 - the protocol's
-        return self._data[offset : offset + size]
-
-
-def _index(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
-    header: tuple[int, bool] | None = None
-    entries = []
-    for key, value in pairs:
-        if key:
-            entries.append(_entry(key.decode("utf-8", "surrogateescape"), value))
-        else:
-            header = _header(value)
-    if header is None:
-        raise FormatError(MALFORMED, "The index holds no bundle's header.")
-    return BundleIndex(header[0], tuple(entries), header[1])
-
-
-def _header(value: bytes) -> tuple[int, bool]:
-    num_shards, big_endian = 0, False
-    for field, content in fields(value):
-        if field == 1:
-            num_shards = number(content)
-        elif field == 2:  # noqa: PLR2004 - BundleHeaderProto.endianness
-            big_endian = number(content) == 1
-    if num_shards > _MAX_SHARDS:
-        raise FormatError(MALFORMED, f"The index names {num_shards} shards.")
-    return num_shards, big_endian
-
-
-def _entry(name: str, value: bytes) -> TensorEntry:
-    """Read a BundleEntryProto."""
-    numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
-    shape: tuple[int, ...] = ()
-    slices = []
-    for field, content in fields(value):
-        if field in numbers:
-            numbers[field] = number(content)
-        elif field == 2:  # noqa: PLR2004 - BundleEntryProto.shape
-            shape = _shape(message(content))
-        elif field == 7:  # noqa: PLR2004 - BundleEntryProto.slices
-            slices.append(tuple(_extent(part) for f, part in fields(message(content)) if f == 1))
-    return TensorEntry(
-        name,
-        dtype_name(numbers[1]),
-        shape,
-        numbers[3],
-        numbers[4],
-        numbers[5],
-        table.unmask(numbers[6]),
-        tuple(slices),
-    )
-
-
-def _shape(data: bytes) -> tuple[int, ...]:
-    return tuple(
-        next((signed(number(size)) for f, size in fields(message(dim)) if f == 1), 0)
-        for field, dim in fields(data)
-        if field == 2  # noqa: PLR2004 - TensorShapeProto.dim
-    )
-
-
-def _extent(value: Value) -> tuple[int, int]:
-    start, length = 0, -1
-    for field, content in fields(message(value)):
-        if field == 1:
-            start = signed(number(content))
-        elif field == 2:  # noqa: PLR2004 - TensorSliceProto.Extent.length
-            length = signed(number(content))
-    return start, length

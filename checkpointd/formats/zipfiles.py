@@ -95,9 +95,7 @@ def find_directory(read: Callable[[int, int], bytes], size: int, window: int) ->
                 entries, length, offset, end = fields[7], fields[8], fields[9], candidate
                 break
         else:
-            raise FormatError(
-                MALFORMED, "The archive's Zip64 end record is not where it should be."
-            )
+            raise FormatError(MALFORMED, "The archive's Zip64 end record is not where it belongs.")
     elif _ALL_32 in (length, offset) or entries == _ALL_16:
         raise FormatError(MALFORMED, "The archive's Zip64 end record is missing.")
     actual = end - length

@@ -1,0 +1,85 @@
+"""Which checkpoint a path typed by a user means."""
+
+# ruff: noqa: PTH118, PTH120 - paths are plain str in this room
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format, Generation
+from checkpointd.formats import names
+from checkpointd.formats.facts import Found
+from checkpointd.formats.recognise import SHARD, generation_of, is_savedmodel, tree
+from checkpointd.formats.storage import LOCAL
+
+if TYPE_CHECKING:
+    from checkpointd.formats.storage import Stat, Storage
+
+
+def locate(path: str, storage: Storage = LOCAL) -> Found | None:
+    """Find out which checkpoint a path typed by a user means.
+
+    It may be a file, a SavedModel's directory or a file inside it, a prefix, `PREFIX.index` or a
+    shard. The checkpoint's path is built from the one given: relative stays relative.
+
+    Returns:
+        The checkpoint, or None if the path names none.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    path = path.rstrip("/") or path
+    seen = _look(path, storage)
+    if seen is not None and seen.is_dir and is_savedmodel(path, storage.scandir(path), storage):
+        return _savedmodel(path, storage)
+    home = _home(path, storage)
+    if home is not None and (seen is None or seen.is_file):
+        return _savedmodel(home, storage)
+    if seen is None or seen.is_dir:
+        return _of(path, Format.TF_CHECKPOINT, storage)
+    return _file(path, storage) if seen.is_file else None
+
+
+def _look(path: str, storage: Storage) -> Stat | None:
+    try:
+        return storage.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _of(path: str, hint: Format, storage: Storage) -> Found | None:
+    try:
+        return Found(path, hint, generation_of(path, hint, storage))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _savedmodel(path: str, storage: Storage) -> Found | None:
+    members = tree(path, storage)
+    return Found(path, Format.SAVEDMODEL, Generation(members)) if members else None
+
+
+def _file(path: str, storage: Storage) -> Found | None:
+    """Take a file for itself, or for the checkpoint that it is a part of."""
+    directory, name = os.path.split(path)
+    part = names.BUNDLE_PART.fullmatch(name)
+    if part:
+        return _of(os.path.join(directory, part["prefix"]), Format.TF_CHECKPOINT, storage)
+    shard = SHARD.fullmatch(name)
+    if shard:
+        whole = os.path.join(directory, shard["stem"] + names.WEIGHTS_MAP)
+        if _look(whole, storage) is not None:
+            return _of(whole, Format.HDF5_WEIGHTS, storage)
+    return _of(path, names.hint_of(name), storage)
+
+
+def _home(path: str, storage: Storage) -> str | None:
+    """Find the SavedModel that a path lies in: directly, or one directory down."""
+    parent = os.path.dirname(path)
+    for home in (parent or ".", os.path.dirname(parent) or "."):
+        for name in names.GRAPH_FILES:
+            graph = _look(os.path.join(home, name), storage)
+            if graph is not None and graph.is_file:
+                return home
+    return None
