@@ -101,7 +101,9 @@ def _answer(status: int, raw: bytes) -> Any:
     try:
         value = json.loads(raw)
     except ValueError:
-        raise CliError("The daemon's answer is not JSON: is it another version?", OWN_FAULT) from None
+        raise CliError(
+            "The daemon's answer is not JSON: is it another version?", OWN_FAULT
+        ) from None
     if status == http.client.OK:
         return value
     message = value.get("error") if isinstance(value, dict) else None

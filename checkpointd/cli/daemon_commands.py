@@ -29,14 +29,21 @@ def demo(
         bool, typer.Option("--exit", help="End when the training job has ended.")
     ] = False,
 ) -> int:
-    """Show it: a training job beside a daemon, good and spoiled checkpoints, their verdicts."""
+    """Show it: a training job beside a daemon.
+
+    It saves good checkpoints, some are spoiled, and the verdicts come as they fall. Everything
+    happens in a temporary directory.
+    """
     from checkpointd.demo.show import main
 
     return main(exit_at_end)
 
 
 def status(context: typer.Context, json: Json = False) -> int:
-    """Tell the daemon's state: watches, queue, workers, last verdicts, holds, disk."""
+    """Tell the daemon's state.
+
+    Its watches, queue, workers, last verdicts, disk, and what is on hold, with the cure.
+    """
     from checkpointd.cli.client import Client
     from checkpointd.cli.output import json_line
     from checkpointd.cli.status_view import show_status
@@ -50,7 +57,7 @@ def status(context: typer.Context, json: Json = False) -> int:
 
 
 def reload(context: typer.Context, json: Json = False) -> int:
-    """Have the daemon read its config again, and wait for the outcome."""
+    """Have the daemon read its config again, and tell the outcome."""
     import sys
 
     from checkpointd.cli.client import Client

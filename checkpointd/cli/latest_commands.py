@@ -128,9 +128,9 @@ def wait(
     ] = 300.0,
     json: Json = False,
 ) -> int:
-    """Block until the present content of a checkpoint has a verdict, and exit with it.
+    """Block until a checkpoint's present content has a verdict.
 
-    0 valid, 1 invalid, 3 inconclusive, 4 if there is none in time, 69 if no daemon is there to
+    Exits with it: 0 valid, 1 invalid, 3 inconclusive, 4 if there is none in time, 69 if no daemon is there to
     give one.
     """
     from checkpointd.cli.client import Client, NoDaemonError

@@ -28,7 +28,7 @@ def list_(
     ] = False,
     json: Json = False,
 ) -> int:
-    """List the checkpoints known, newest first, with verdict, step, size and age."""
+    """List the checkpoints known, newest first."""
     from checkpointd.cli.facts import public_entry
     from checkpointd.cli.output import json_line
     from checkpointd.ledger import State
@@ -87,7 +87,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Show the full report of one checkpoint, check by check, with what to do."""
+    """Show the full report of one checkpoint, check by check."""
     from checkpointd.cli.facts import public_detail
     from checkpointd.cli.output import json_line
 

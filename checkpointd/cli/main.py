@@ -13,7 +13,6 @@ from checkpointd.observe.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
 
 _REPORT = (
     "This is our own fault, not yours: please report it, with the lines above and what "
@@ -67,12 +66,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return errors.INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - the one place that answers for every fault of ours
         return _own_fault()
     return code if isinstance(code, int) else errors.OK
 
 
-def _never_fail_on_names(stream: TextIO | Any) -> None:
+def _never_fail_on_names(stream: Any) -> None:
     """Print names that the terminal's encoding cannot show as escapes instead of failing."""
     with contextlib.suppress(AttributeError, ValueError):
         stream.reconfigure(errors="backslashreplace")

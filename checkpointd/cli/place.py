@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import config as configuration
@@ -12,6 +11,7 @@ from checkpointd.cli.errors import CONFIG, NOTHING, USAGE, CliError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import typer
 
@@ -71,7 +71,9 @@ class Place:
             return Ledger.open(state_dir, readonly=True)
         except (LedgerError, OSError) as error:
             if state_dir.is_dir() and os.access(state_dir, os.R_OK | os.X_OK):
-                raise CliError(f"The ledger in {state_dir} cannot be read: {error}", NOTHING) from None
+                raise CliError(
+                    f"The ledger in {state_dir} cannot be read: {error}", NOTHING
+                ) from None
             hint = "" if self.has_config else "; name the daemon's config with --config"
             raise CliError(
                 f"Nothing is known: there is no readable state in {state_dir}{hint}.", NOTHING

@@ -1,2 +1,5 @@
-"""placeholder"""
-def add_to(app): pass
+"""placeholder."""
+
+
+def add_to(app) -> None:
+    pass

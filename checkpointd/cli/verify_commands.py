@@ -34,8 +34,9 @@ def verify(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Verify checkpoints now: each path, or each checkpoint found under a directory.
+    """Verify checkpoints now.
 
+    Each path, or each checkpoint found under a directory.
     Needs no daemon and no config; with a config, the settings of the watch hold that a path
     lies in. Exits with 0 if all are valid, 1 if one is invalid or no checkpoint, 3 if one is
     inconclusive.
@@ -123,9 +124,12 @@ def _run(work: Any) -> Any:
 
 
 def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Tell what is in a checkpoint: format, writer, tensors, signatures. Loads nothing."""
+    """Tell what is in a checkpoint.
+
+    Format, writer, tensors, dtypes, shapes, bytes, signatures, custom objects. Loads nothing.
+    """
     from checkpointd.cli.output import json_line
-    from checkpointd.formats import locate
+    from checkpointd.formats import ProbeState, locate, probe
 
     place_of(context)
     must_exist(path)
@@ -133,10 +137,11 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
         found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
-    if found is None:
+    probed = probe(found) if found else None
+    if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
         raise errors.CliError(_no_checkpoint(path), errors.INVALID)
     with _scratch() as scratch:
-        facts = _run(_inspect(found, scratch))
+        facts = _run(_inspect(found.path, probed.format, scratch))
     if facts.get("error"):
         raise errors.CliError(f"{found.path}: {facts['error']}", errors.INVALID)
     if facts.get("format") == "unknown":
@@ -158,13 +163,12 @@ def _no_checkpoint(path: str) -> str:
     return f"{absolute} {no_checkpoint(absolute)['message']}"
 
 
-async def _inspect(found: Any, scratch: Path) -> dict[str, Any]:
+async def _inspect(path: str, fmt: Any, scratch: Path) -> dict[str, Any]:
     from checkpointd.config import WorkerSettings
     from checkpointd.dispatch.local import LocalDispatcher
-    from checkpointd.formats import probe
 
     dispatcher = LocalDispatcher(WorkerSettings(), scratch)
     try:
-        return await dispatcher.inspect(found.path, probe(found).format)
+        return await dispatcher.inspect(path, fmt)
     finally:
         await dispatcher.close()

@@ -18,8 +18,8 @@ from checkpointd.checkpoint import (
     Format,
     Generation,
     Request,
-    VerifySettings,
     Verdict,
+    VerifySettings,
     failed,
     skipped,
     to_json,
@@ -140,9 +140,7 @@ async def _verify(
     return public_answer(checkpoint, generation, answer)
 
 
-def public_answer(
-    checkpoint: Checkpoint, generation: Generation, answer: Answer
-) -> dict[str, Any]:
+def public_answer(checkpoint: Checkpoint, generation: Generation, answer: Answer) -> dict[str, Any]:
     """The public object of an answer, also where it has no report."""
     if answer.report is not None:
         return answer.report.to_public()

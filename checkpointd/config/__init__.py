@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from checkpointd.config.errors import ConfigError, Problem
-    from checkpointd.config.validate import load, parse
     from checkpointd.config.locate import Places, default_state_dir, find, places
     from checkpointd.config.settings import (
         Config,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         WebSettings,
         WorkerSettings,
     )
+    from checkpointd.config.validate import load, parse
 
 _HOME = {
     **dict.fromkeys(("ConfigError", "Problem"), "errors"),

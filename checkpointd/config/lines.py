@@ -7,6 +7,7 @@ is used on text that `tomllib` has accepted.
 from __future__ import annotations
 
 import re
+import tomllib
 
 Path = tuple[str | int, ...]
 
@@ -57,12 +58,19 @@ def _key(text: str) -> tuple[tuple[str, ...], int]:
     names: list[str] = []
     at = 0
     while match := _PART.match(text, at):
-        names.append(next(group for group in match.groups() if group is not None))
+        basic, literal, bare = match.groups()
+        escaped = basic is not None and "\\" in basic
+        names.append(_unescaped(basic) if escaped else basic or literal or bare or "")
         at = match.end()
         if text[at : at + 1] != ".":
             break
         at += 1
     return tuple(names), at
+
+
+def _unescaped(text: str) -> str:
+    name = tomllib.loads(f'name = "{text}"')["name"]
+    return str(name)
 
 
 def _resolve(names: tuple[str, ...], counts: dict[Path, int], *, array: bool) -> Path:
@@ -81,11 +89,11 @@ def _after_value(text: str, at: int) -> int:
     """Where the next statement begins: behind the newline at which no bracket is open."""
     depth = 0
     for match in _VALUE.finditer(text, at):
-        token = match[0]
-        if token in ("[", "{"):
+        found = match[0]
+        if found in ("[", "{"):
             depth += 1
-        elif token in ("]", "}"):
+        elif found in ("]", "}"):
             depth -= 1
-        elif token == "\n" and depth <= 0:
+        elif found == "\n" and depth <= 0:
             return match.end()
     return len(text)

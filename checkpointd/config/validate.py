@@ -26,8 +26,8 @@ _SENTENCES = {
     "string_type": "expected text in quotes",
     "string_too_short": "must not be empty",
     "path_type": "expected a path in quotes",
-    "tuple_type": "expected a list, such as [\"…\"]",
-    "dict_type": "expected a table, such as { name = \"…\" }",
+    "tuple_type": 'expected a list, such as ["…"]',
+    "dict_type": 'expected a table, such as { name = "…" }',
     "model_type": "expected a table",
     "model_attributes_type": "expected a table",
 }
@@ -128,9 +128,7 @@ def _resolve(config: Config, base: Path) -> Config:
                 else None,
             }
         )
-        return settings.model_copy(
-            update={"path": absolute(settings.path, base), "verify": verify}
-        )
+        return settings.model_copy(update={"path": absolute(settings.path, base), "verify": verify})
 
     state = config.daemon.state_dir
     daemon = config.daemon.model_copy(
@@ -167,7 +165,9 @@ def _contradictions(
         if root == Path("/"):
             tell(("watch", i, "path"), "/ cannot be watched; name a directory")
         elif root is not None and state.is_relative_to(root):
-            place: tuple[str | int, ...] = ("daemon", "state_dir") if given else ("watch", i, "path")
+            place: tuple[str | int, ...] = (
+                ("daemon", "state_dir") if given else ("watch", i, "path")
+            )
             tell(place, f"the state directory {state} lies inside watch {name!r}; put it elsewhere")
     for (i, name, root), (j, other_name, other) in combinations(roots, 2):
         if name and name == other_name:
