@@ -6,9 +6,11 @@ member is unpacked first, through a bounded buffer, into a temporary file that h
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import zlib
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
@@ -49,6 +51,12 @@ class Plan:
         """The tensors in it."""
         return tuple(d.spec for i in self.inside for d in i.layout.datasets)
 
+    def close(self) -> None:
+        """Give up the temporary files of compressed members."""
+        for item in self.inside:
+            if item.unpacked is not None:
+                item.unpacked.close()
+
 
 def plan(path: str) -> Plan:
     """Look at where everything lies in a `.keras` archive.
@@ -58,17 +66,22 @@ def plan(path: str) -> Plan:
         OSError: it could not be read.
     """
     archive = read_archive(path)
-    inside, problems = [], []
-    with opened(path) as source:
+    inside: list[Inside] = []
+    problems: list[Problem] = []
+    with contextlib.ExitStack() as on_failure, opened(path) as source:
         for member in archive.members:
             unpacked = None
             if member.method != STORED:
                 unpacked, problem = _unpack(source, member)
-                if problem is not None:
-                    problems.append(problem)
+                if unpacked is None or problem is not None:
+                    problems += [problem] if problem is not None else []
                     continue
+                on_failure.callback(unpacked.close)
             if member.name.endswith(".h5"):
                 inside.append(Inside(member, _layout(source, member, unpacked), unpacked))
+            elif unpacked is not None:
+                unpacked.close()
+        on_failure.pop_all()
     return Plan(path, archive, tuple(inside), tuple(problems))
 
 
@@ -126,6 +139,14 @@ def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem |
             "malformed", f"{member.name!r} is compressed by the unknown method {member.method}."
         )
     target = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the plan
+    if not _inflate(source, member, target):
+        target.close()
+        return None, _mismatch(member)
+    return Source.of(target, source.path), None
+
+
+def _inflate(source: Source, member: ZipMember, target: IO[bytes]) -> bool:
+    """Unpack a member into a file; whether it is what its size and CRC32 say."""
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     crc = size = 0
     buffer = np.empty(BLOCK, np.uint8)
@@ -137,11 +158,9 @@ def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem |
             while data:
                 crc, size = zlib.crc32(data, crc), size + len(data)
                 if size > member.size:
-                    return None, _mismatch(member)
+                    return False
                 target.write(data)
                 data = inflate.decompress(inflate.unconsumed_tail, BLOCK)
     except zlib.error:
-        return None, _mismatch(member)
-    if crc != member.crc32 or size != member.size:
-        return None, _mismatch(member)
-    return Source.of(target, source.path), None
+        return False
+    return crc == member.crc32 and size == member.size

@@ -42,6 +42,11 @@ class Plan:
         found += [s for _, p in self.files for s in p.specs]
         return (*found, *(self.archive.specs if self.archive else ()))
 
+    def close(self) -> None:
+        """Give up temporary files; the plan cannot be read any more."""
+        if self.archive is not None:
+            self.archive.close()
+
 
 def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A002 - INTERFACE's word
     """Look at where every tensor of a checkpoint lies.

@@ -56,6 +56,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - INTERF
 
 def _look_inside(facts: dict[str, Any], path: str, format: Format) -> None:  # noqa: A002
     planned = plan(path, format, generation_of(path, format))
+    planned.close()
     facts["format"] = str(planned.format)
     facts["tensors"] = [
         {

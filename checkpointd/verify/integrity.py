@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "integrity"
 _SHOWN = 3
+_FLOATING = ("float", "bfloat", "complex")
 _WITHOUT_CHECKSUMS = frozenset({Format.HDF5, Format.HDF5_WEIGHTS})
 
 
@@ -73,7 +74,11 @@ def _totals(contents: Contents) -> dict[str, object]:
     weights = [t for t in contents.tensors if t.role == MODEL]
     # An exported model keeps a variable under several paths: "dense/kernel (variables/0)".
     once = {(t.name.split(" (")[0], t.dtype, t.shape, t.crc32): t for t in weights}.values()
-    squares = [t.sum_of_squares for t in once if t.sum_of_squares is not None]
+    squares = [
+        t.sum_of_squares
+        for t in once
+        if t.sum_of_squares is not None and t.dtype.startswith(_FLOATING)
+    ]
     return {
         "parameter_count": sum(t.count for t in once),
         "non_finite_values": sum(t.nan + t.inf for t in weights),

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _MAX_ATTRIBUTE = 256 << 20
 _OWN_MODULES = ("keras", "tf_keras", "builtins", "tensorflow")
+_OWN_PACKAGE = "Custom>"
+_OPTIMIZERS = frozenset(
+    "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lion Nadam RMSprop SGD LossScaleOptimizer".split()
+)
+"""Keras 2.11 and later write its own optimizers as `Custom>Adam`, as if a user had made them."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +132,12 @@ def _custom(root: Any) -> Iterator[str]:
 
 
 def _is_custom(node: dict[str, Any], name: str) -> bool:
+    module = node.get("module")
+    own = isinstance(module, str) and module.split(".")[0] in _OWN_MODULES
     if ">" in name:
-        return True
+        return not (own or name.replace(_OWN_PACKAGE, "") in _OPTIMIZERS)
     if "class_name" not in node or "module" not in node:
         return False
-    module = node["module"]
     if node["class_name"] == "function":
         return False
-    return not isinstance(module, str) or module.split(".")[0] not in _OWN_MODULES
+    return not own

@@ -47,6 +47,9 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
         if not _is_current(request):
             return End.SUPERSEDED, context.facts, "It changed while it was read."
         return stop.end, context.facts, stop.message
+    finally:
+        if context.planned is not None:
+            context.planned.close()
     if not _is_current(request):
         return End.SUPERSEDED, context.facts, "It changed while it was read."
     if context.incomplete:

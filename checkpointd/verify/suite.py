@@ -127,7 +127,11 @@ def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckRes
         raise
     except Exception as error:  # noqa: BLE001 - every failure is somebody's answer
         result = from_exception(name, error)
-    return dataclasses.replace(result, duration_seconds=time.perf_counter() - started)
+    return dataclasses.replace(
+        result,
+        message=printable(result.message),
+        duration_seconds=time.perf_counter() - started,
+    )
 
 
 def from_exception(check: str, error: Exception) -> CheckResult:
