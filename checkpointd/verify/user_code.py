@@ -47,6 +47,8 @@ def build(settings: VerifySettings) -> Any:
     builder = resolve(settings.builder, f"builder is {settings.builder!r}")
     try:
         return builder()
+    except MemoryError:
+        raise
     except Exception as error:
         raise UserCodeError(
             f"The builder {settings.builder!r} failed with {_tell(error)}: it is called without "

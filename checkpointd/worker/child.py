@@ -5,6 +5,7 @@ Python 3.9; what a stage imports is imported by the zygote beforehand.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -34,12 +35,13 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
     """
     code = 70
     try:
-        confinement.die_with_parent(parent)
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
+        confinement.die_with_parent(parent)
+        with contextlib.suppress(PermissionError):  # a zygote that became its child leads one
+            os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         confinement.yield_to_others(idle=True)
         confinement.confine(limits)
         with connection, connection.makefile("rb") as lines:
