@@ -50,7 +50,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - INTERF
     try:
         _look_inside(facts, path, seen.format)
     except FormatError as error:
-        facts["problem"] = error.message
+        facts["problem"] = facts["problem"] or error.message
     return facts
 
 

@@ -23,7 +23,10 @@ _MAX_ATTRIBUTE = 256 << 20
 _OWN_MODULES = ("keras", "tf_keras", "builtins", "tensorflow")
 _OWN_PACKAGE = "Custom>"
 _OPTIMIZERS = frozenset(
-    "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lion Nadam RMSprop SGD LossScaleOptimizer".split()
+    {
+        *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion"),
+        *("LossScaleOptimizer", "Nadam", "RMSprop", "SGD"),
+    }
 )
 """Keras 2.11 and later write its own optimizers as `Custom>Adam`, as if a user had made them."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -13,7 +14,6 @@ from checkpointd.checkpoint import Format
 from checkpointd.formats import FormatError, generation_of
 from checkpointd.tensors import Contents, hdf5, reading, roles, unique
 from tests.helpers.scan import VALUE, flip, write_bundle, write_weights
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
 import google_crc32c
 import hypothesis.extra.numpy as arrays
@@ -23,7 +24,6 @@ from checkpointd.tensors.stream import (
     opened,
     stream,
 )
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
