@@ -6,31 +6,21 @@ callback holds a stand-in for the model, whose `save` and `save_weights` are our
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.training.library import generation, preferred_keras
+from checkpointd.training.library import generation, keras_of, preferred_keras
 from checkpointd.training.saving import infer_format, save
 
-_KERAS = preferred_keras()
 _KERAS_3 = 3
 
 
-class GoldenCheckpoint(_KERAS.callbacks.ModelCheckpoint):  # type: ignore[misc, name-defined]  # Keras is untyped
-    """A `keras.callbacks.ModelCheckpoint` that saves atomically and leaves golden records.
+class _Golden:
+    """What `GoldenCheckpoint` adds to the `ModelCheckpoint` of either Keras."""
 
-    Every argument of `ModelCheckpoint` works as Keras documents it. A `filepath` that is no
-    `.keras` or `.h5` file is a SavedModel's directory, or, with `save_weights_only`, the prefix
-    of a TensorFlow checkpoint. The record holds the golden inputs as they are.
-
-    Args:
-        filepath: where to save; Keras fills in `{epoch:02d}`, `{val_loss:.2f}` and the like.
-        golden: a small batch of inputs, such as `x_val[:8]`: one array, a list, or a dict.
-        format: as for `save`, where the name does not say it.
-        compiled: as for `save`.
-        **arguments: `monitor`, `save_best_only`, `mode`, … of `ModelCheckpoint`.
-    """
+    keras: Any
 
     def __init__(
         self,
@@ -43,26 +33,39 @@ class GoldenCheckpoint(_KERAS.callbacks.ModelCheckpoint):  # type: ignore[misc, 
     ) -> None:
         path = os.fspath(filepath)
         weights_only = bool(arguments.get("save_weights_only"))
+        stand_in = path
+        if generation(self.keras) == _KERAS_3:  # which takes only the endings that it writes itself
+            stand_in = path + (".weights.h5" if weights_only else ".keras")
+        super().__init__(stand_in, **arguments)  # type: ignore[call-arg]  # it is ModelCheckpoint's
+        self.filepath = path
         self.golden = golden
         self.golden_format = _format(path, format, weights_only)
         self.golden_compiled = compiled
+        self._given = {"format": format, "compiled": compiled, **arguments}
         self._logs: dict[str, Any] = {}
         self._epoch = 0
-        stand_in = path
-        if generation(_KERAS) == _KERAS_3:  # which insists on the endings that it can write itself
-            stand_in = path + (".weights.h5" if weights_only else ".keras")
-        super().__init__(stand_in, **arguments)
-        self.filepath = path
+        self.model: Any
+        self.save_freq: Any
+
+    def set_model(self, model: Any) -> None:
+        """Be given the model; one of the other Keras makes this a callback of that Keras."""
+        keras = keras_of(model)
+        if keras is not None and keras is not self.keras:
+            other = _class_for(keras)(self.filepath, self.golden, **self._given)
+            self.__class__ = type(other)  # made of the other Keras
+            self.__dict__ = other.__dict__
+        super().set_model(model)  # type: ignore[misc]  # it is Callback's
 
     def _save_model(self, epoch: int, batch: int | None, logs: Any) -> None:
         model = self.model
         self._logs = dict(logs or {})
         self._epoch = epoch
-        self.set_model(_StandIn(model, self))
+        keras_set_model = super().set_model  # type: ignore[misc]  # it is Callback's
+        keras_set_model(_StandIn(model, self))
         try:
-            super()._save_model(epoch, batch, logs)
+            super()._save_model(epoch, batch, logs)  # type: ignore[misc]  # the same
         finally:
-            self.set_model(model)
+            keras_set_model(model)
 
     def save_golden(self, model: Any, path: str, arguments: dict[str, Any]) -> None:
         """Save the model at `path`; what Keras's `model.save` would have done."""
@@ -85,10 +88,31 @@ class GoldenCheckpoint(_KERAS.callbacks.ModelCheckpoint):  # type: ignore[misc, 
         return int(self._epoch) + 1 if iterations is None else int(iterations)
 
 
+@functools.cache
+def _class_for(keras: Any) -> Any:
+    namespace = {"keras": keras, "__module__": __name__, "__doc__": _DOCUMENTATION}
+    return type("GoldenCheckpoint", (_Golden, keras.callbacks.ModelCheckpoint), namespace)
+
+
+_DOCUMENTATION = """A `keras.callbacks.ModelCheckpoint` that saves atomically and leaves golden records.
+
+Every argument of `ModelCheckpoint` works as Keras documents it. A `filepath` that is no `.keras`
+or `.h5` file is a SavedModel's directory, or, with `save_weights_only`, the prefix of a TensorFlow
+checkpoint. The record holds the golden inputs as they are.
+
+Args:
+    filepath: where to save; Keras fills in `{epoch:02d}`, `{val_loss:.2f}` and the like.
+    golden: a small batch of inputs, such as `x_val[:8]`: one array, a list, or a dict.
+    format: as for `save`, where the name does not say it.
+    compiled: as for `save`.
+    **arguments: `monitor`, `save_best_only`, `mode` and so on, of `ModelCheckpoint`.
+"""
+
+
 class _StandIn:
     """Stands in for a model while Keras saves it: everything is the model's but the saving."""
 
-    def __init__(self, model: Any, callback: GoldenCheckpoint) -> None:
+    def __init__(self, model: Any, callback: _Golden) -> None:
         self._model = model
         self._callback = callback
 
@@ -115,3 +139,6 @@ def _format(path: str, format: str | None, weights_only: bool) -> Format:  # noq
     if format is None and weights_only and chosen is not Format.HDF5_WEIGHTS:
         return Format.TF_CHECKPOINT if chosen is Format.SAVEDMODEL else Format.HDF5_WEIGHTS
     return chosen
+
+
+GoldenCheckpoint: Any = _class_for(preferred_keras())

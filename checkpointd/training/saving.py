@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import warnings
@@ -59,6 +60,11 @@ def save(
     """
     chosen = infer_format(os.fspath(path), format)
     target = _absolute(os.fspath(path))
+    if keras_of(model) is None and chosen not in (Format.SAVEDMODEL, Format.TF_CHECKPOINT):
+        raise ValueError(
+            f"A {type(model).__name__} is no Keras model: save it as a SavedModel (a path without "
+            "extension) or with format='tf_checkpoint'."
+        )
     if chosen is Format.SAVEDMODEL:
         placing.check_replaceable(target)
     if optimizer is None and chosen is Format.TF_CHECKPOINT:
@@ -144,8 +150,6 @@ def _leave_record(
     target: str,
     format: Format,  # noqa: A002
 ) -> None:
-    import dataclasses
-
     bound = dataclasses.replace(record, binding=binding)
     inside = format is Format.SAVEDMODEL
     path = records.path_for(temporary if inside else target, format)

@@ -35,7 +35,6 @@ def write(
         arguments: further arguments of the library's own `save` or `save_weights`.
 
     Raises:
-        ValueError: this library cannot write the format.
         Exception: whatever the library raises.
     """
     keras = keras_of(model)
@@ -43,11 +42,6 @@ def write(
     if format is Format.TF_CHECKPOINT:
         _write_checkpoint(model, path, optimizer)
     elif keras is None:
-        if format is not Format.SAVEDMODEL:
-            raise ValueError(
-                f"A {type(model).__name__} is no Keras model: save it as a SavedModel (a path "
-                "without extension) or with format='tf_checkpoint'."
-            )
         import tensorflow as tf
 
         tf.saved_model.save(model, path)

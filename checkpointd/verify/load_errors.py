@@ -25,7 +25,7 @@ def unknown_name(error: BaseException) -> str:
     for pattern in _NAMES:
         match = pattern.search(text)
         if match:
-            return match.group(1)
+            return match.group(1).rstrip(".")
     return ""
 
 
