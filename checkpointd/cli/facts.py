@@ -17,7 +17,7 @@ def public_entry(entry: Entry) -> dict[str, Any]:
         "path": entry.checkpoint.path,
         "format": str(entry.checkpoint.format),
         "series": entry.checkpoint.series,
-        "step": entry.checkpoint.step,
+        "step": entry.step,
         "metrics": dict(entry.checkpoint.metrics),
         "size_bytes": entry.generation.size_bytes,
         "saved_at": entry.saved_at,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import console, grid, shown, size
+from checkpointd.cli.output import console, grid, print_table, shown, size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_TABLES = frozenset({"tensors", "signatures", "path", "size_bytes"})
+_TABLES = frozenset({"tensors", "signatures", "path", "size_bytes", "members", "totals", "problem"})
 
 
 def show_inspection(facts: dict[str, Any]) -> None:
@@ -22,9 +22,25 @@ def show_inspection(facts: dict[str, Any]) -> None:
     for key, value in facts.items():
         if key not in _TABLES and value not in (None, "", [], {}):
             table.add_row(key.replace("_", " "), shown(_plain(value)))
-    out.print(table)
+    files = facts.get("members") or []
+    if len(files) > 1:
+        table.add_row("files", str(len(files)))
+    totals = facts.get("totals") or {}
+    if totals:
+        table.add_row("tensors", _totals(totals))
+    if facts.get("problem"):
+        table.add_row("problem", shown(str(facts["problem"])))
+    print_table(out, table)
     _signatures(out, facts.get("signatures") or {})
     _tensors(out, facts.get("tensors") or [])
+
+
+def _totals(totals: dict[str, Any]) -> str:
+    parts = ("model", "optimizer")
+    told = [
+        f"{part} {size(totals[f'{part}_bytes'])}" for part in parts if totals.get(f"{part}_bytes")
+    ]
+    return f"{totals.get('tensors', 0):,}" + (f" ({', '.join(told)})" if told else "")
 
 
 def _plain(value: Any) -> str:
@@ -50,7 +66,7 @@ def _signatures(out: Console, signatures: dict[str, Any]) -> None:
                 table.add_row(label, word, *_tensor(tensor))
                 label = ""
     out.print()
-    out.print(table)
+    print_table(out, table)
 
 
 def _tensor(tensor: Any) -> tuple[str, str, str]:
@@ -78,4 +94,4 @@ def _tensors(out: Console, tensors: list[dict[str, Any]]) -> None:
             str(tensor.get("role", "")),
         )
     out.print()
-    out.print(table)
+    print_table(out, table)

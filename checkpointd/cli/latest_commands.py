@@ -130,8 +130,8 @@ def wait(
 ) -> int:
     """Block until a checkpoint's present content has a verdict.
 
-    Exits with it: 0 valid, 1 invalid, 3 inconclusive, 4 if there is none in time, 69 if no daemon is there to
-    give one.
+    Exits with it: 0 valid, 1 invalid, 3 inconclusive, 4 if there is none in time, 69 if no
+    daemon is there to give one.
     """
     from checkpointd.cli.client import Client, NoDaemonError
 

@@ -62,7 +62,7 @@ def list_(
 def _print_rows(rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
-    from checkpointd.cli.output import COLOURS, console, grid, shown, size, span
+    from checkpointd.cli.output import COLOURS, console, grid, print_table, shown, size, span
 
     now = time.time()
     table = grid("verdict", "step", "size", "age", "path")
@@ -83,7 +83,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
             span(now - row["saved_at"]),
             path,
         )
-    console().print(table)
+    print_table(console(), table)
 
 
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:

@@ -25,9 +25,9 @@ def series_of(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
     return groups
 
 
-def _age(entry: Entry) -> tuple[float, int]:
-    step = entry.checkpoint.step
-    return -entry.saved_at, -(step if step is not None else -1)
+def _age(entry: Entry) -> tuple[float, int, int]:
+    step = entry.step
+    return -entry.saved_at, -(step if step is not None else -1), -entry.sequence
 
 
 def newest_valid(entries: Sequence[Entry], requires: frozenset[str]) -> Entry | None:

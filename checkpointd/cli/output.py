@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["ago", "console", "duration", "grid", "json_line", "shown", "size", "span", "when"]
+__all__ = [
+    "ago",
+    "console",
+    "duration",
+    "grid",
+    "json_line",
+    "print_table",
+    "shown",
+    "size",
+    "span",
+    "when",
+]
 
 COLOURS = {
     "valid": "green",
@@ -87,6 +98,14 @@ def grid(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, overflow="fold", header_style="dim")
     return table
+
+
+def print_table(out: Console, table: Table) -> None:
+    """Print a table without the blanks that pad its last column."""
+    with out.capture() as captured:
+        out.print(table)
+    for line in captured.get().splitlines():
+        out.file.write(line.rstrip() + "\n")
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import COLOURS, ago, console, grid, shown, size, when
+from checkpointd.cli.output import COLOURS, ago, console, grid, print_table, shown, size, when
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ def show_status(facts: dict[str, Any]) -> None:
         table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
     for problem in facts.get("problems", ()):
         table.add_row("problem", Text(shown(str(problem)), "yellow"))
-    out.print(table)
+    print_table(out, table)
     for watch in facts.get("watches", ()):
         _watch(out, watch)
     _verdicts(out, facts.get("last_verdicts", ()))
@@ -97,7 +97,7 @@ def _watch(out: Console, watch: dict[str, Any]) -> None:
     for hold in watch.get("holds", ()):
         text = f"{hold.get('series', '')}: {hold.get('reason', '')}. {hold.get('cure', '')}"
         table.add_row("  on hold", Text(shown(text), "yellow"))
-    out.print(table)
+    print_table(out, table)
 
 
 def _verdicts(out: Console, verdicts: Any) -> None:
@@ -115,4 +115,4 @@ def _verdicts(out: Console, verdicts: Any) -> None:
             shown(str(one.get("path", ""))),
             shown(str(one.get("reason", ""))),
         )
-    out.print(table)
+    print_table(out, table)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import COLOURS, duration, grid, shown
+from checkpointd.cli.output import COLOURS, duration, grid, print_table, shown
 from checkpointd.reasons import REASONS
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
     if environment:
         table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items())))
     out.print()
-    out.print(table)
+    print_table(out, table)
     out.print()
     checks = grid("", "", "", "")
     for check in public.get("checks", ()):
         checks.add_row(*_check_row(check))
-    out.print(checks)
+    print_table(out, checks)
     if public.get("stderr"):
         out.print("\nwhat the loader said last:")
         for line in str(public["stderr"]).splitlines():

@@ -1,12 +1,8 @@
 """`verify` and `inspect`: what a checkpoint is worth, and what is in it."""
 
-import asyncio
 import contextlib
 import os
-import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,6 +84,9 @@ def _record(place: Place, targets: Any, view: Any) -> None:
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
+    import shutil
+    import tempfile
+
     directory = Path(tempfile.mkdtemp(prefix="checkpointd-"))
     try:
         yield directory
@@ -111,6 +110,8 @@ async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
 
 def _run(work: Any) -> Any:
     """Run a coroutine; SIGTERM cancels it as Ctrl-C does, so that nothing is left behind."""
+    import asyncio
+    import signal
 
     async def guarded() -> Any:
         task = asyncio.ensure_future(work)
@@ -127,6 +128,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     """Tell what is in a checkpoint.
 
     Format, writer, tensors, dtypes, shapes, bytes, signatures, custom objects. Loads nothing.
+    Exits with 1 if it is not whole.
     """
     from checkpointd.cli.output import json_line
     from checkpointd.formats import ProbeState, locate, probe
@@ -153,7 +155,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
         from checkpointd.cli.inspect_view import show_inspection
 
         show_inspection(facts)
-    return errors.OK
+    return errors.INVALID if facts.get("problem") else errors.OK
 
 
 def _no_checkpoint(path: str) -> str:

@@ -108,8 +108,8 @@ def test_the_state_may_not_lie_in_a_watched_directory(tmp_path: Path) -> None:
     """Else the daemon would watch its own ledger."""
     told = problems(tmp_path, '[daemon]\nstate_dir = "runs/state"\n' + watch())
     assert told == [
-        f"line 2: daemon.state_dir: the state directory {tmp_path}/runs/state lies inside "
-        "watch 'a'; put it elsewhere"
+        f"line 2: daemon.state_dir: the state directory {tmp_path}/runs/state "
+        + "lies inside watch 'a'; put it elsewhere"
     ]
 
 
