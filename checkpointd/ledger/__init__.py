@@ -1,0 +1,16 @@
+"""The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
+
+from checkpointd.ledger.facts import Entry, LedgerError, Pin, Pruned, SeriesSummary, State
+from checkpointd.ledger.lock import StateLock
+from checkpointd.ledger.store import Ledger
+
+__all__ = [
+    "Entry",
+    "Ledger",
+    "LedgerError",
+    "Pin",
+    "Pruned",
+    "SeriesSummary",
+    "State",
+    "StateLock",
+]

@@ -1,0 +1,113 @@
+"""What the ledger knows about one checkpoint, as plain frozen facts."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
+
+
+class LedgerError(Exception):
+    """The ledger cannot be opened, read or written; the sentence says what to do."""
+
+
+class State(enum.StrEnum):
+    """Where a checkpoint stands; the three verdicts are states too."""
+
+    WRITING = "writing"
+    PENDING = "pending"
+    VALID = "valid"
+    INVALID = "invalid"
+    INCONCLUSIVE = "inconclusive"
+    UNKNOWN = "unknown"
+    SUPERSEDED = "superseded"
+    GONE = "gone"
+    TRASHED = "trashed"
+
+
+ABSENT = frozenset({State.GONE, State.TRASHED})
+"""States of what is no longer at its path."""
+
+FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKNOWN})
+"""States that stand until the content changes."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One path and the generation that was last seen there; times are seconds since the epoch.
+
+    `report` is the newest one about this very generation. `seen` is when this generation was
+    first seen, `sequence` counts generations in the order in which they were seen, whatever the
+    clock said.
+    """
+
+    id: int
+    checkpoint: Checkpoint
+    generation: Generation
+    state: State
+    report: Report | None
+    first_seen: float
+    saved_at: float
+    pinned: bool
+    message: str = ""
+    seen: float = 0.0
+    sequence: int = 0
+
+    @property
+    def path(self) -> str:
+        """The checkpoint's path."""
+        return self.checkpoint.path
+
+    @property
+    def step(self) -> int | None:
+        """The training step: the name's, else what the golden record says."""
+        if self.checkpoint.step is not None:
+            return self.checkpoint.step
+        return self.report.facts.step if self.report else None
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """A series at a glance.
+
+    `last_seen` is when its newest generation was seen, `last_valid` when its newest valid one was
+    saved (0 if there never was one), `facts` are its newest report's, `retained_bytes` what its
+    checkpoints occupy now.
+    """
+
+    watch: str
+    series: str
+    last_seen: float
+    last_valid: float = 0.0
+    last_valid_step: int | None = None
+    retained_bytes: int = 0
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A path that is never pruned, since `at` (seconds since the epoch), and why."""
+
+    path: str
+    note: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """One pruning: what, when, by which rule and why, where it lies in the trash.
+
+    `restored_at` is None as long as it has not been restored.
+    """
+
+    path: str
+    watch: str
+    at: float
+    rule: str
+    reason: str
+    size_bytes: int
+    item: str
+    restored_at: float | None = None

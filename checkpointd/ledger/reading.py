@@ -1,0 +1,278 @@
+"""The ledger's questions: what a reader may ask, also while a daemon writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.ledger import rows
+from checkpointd.ledger.facts import (
+    ABSENT,
+    FINISHED,
+    Entry,
+    LedgerError,
+    Pin,
+    Pruned,
+    SeriesSummary,
+    State,
+)
+from checkpointd.ledger.schema import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from checkpointd.checkpoint import Facts, Report
+
+_CACHED_REPORTS = 4096
+_COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
+_ENTRY = (
+    f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
+    "LEFT JOIN pins p ON p.path = c.path"
+)
+_ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
+_FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
+
+
+class Reader:
+    """Everything that can be asked; `checkpointd.ledger.Ledger` adds what can be written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._reports: OrderedDict[int, Report | None] = OrderedDict()
+
+    def close(self) -> None:
+        """Let go of the file; the ledger is not usable afterwards."""
+        self._connection.close()
+
+    def entry(self, path: str) -> Entry | None:
+        """The entry of a path; None if it was never seen."""
+        return self._one("WHERE c.path = ?", (rows.path_bytes(path),))
+
+    def by_id(self, identity: int) -> Entry | None:
+        """The entry with an id; None if there is none."""
+        return self._one("WHERE c.id = ?", (identity,))
+
+    def entries(
+        self,
+        watch: str | None = None,
+        series: str | None = None,
+        states: Collection[State] | None = None,
+        limit: int | None = None,
+    ) -> list[Entry]:
+        """Entries, newest saved first; without `states` those that are at their path now."""
+        where, values = ["1"], list[Any]()
+        if watch is not None:
+            where.append("c.watch = ?")
+            values.append(watch)
+        if series is not None:
+            where.append("c.series = ?")
+            values.append(rows.encode(series))
+        if states is None:
+            where.append(f"c.state NOT IN ({_ABSENT})")
+        else:
+            where.append(f"c.state IN ({', '.join('?' * len(states))})")
+            values.extend(str(state) for state in states)
+        values.append(-1 if limit is None else limit)
+        order = "ORDER BY c.saved_at DESC, c.id DESC LIMIT ?"
+        return self._entries(f"WHERE {' AND '.join(where)} {order}", values)
+
+    def last_valid(self, watch: str, series: str, before_path: str | None = None) -> Entry | None:
+        """The newest valid checkpoint of a series.
+
+        With `before_path`, the newest one saved before the checkpoint at that path; if there is
+        none, what was valid at that same path before it was overwritten, from the reports.
+        """
+        where, values = "", list[Any]()
+        current = self.entry(before_path) if before_path is not None else None
+        if current is not None:
+            where = "AND (c.saved_at, c.id) < (?, ?)"
+            values = [current.saved_at, current.id]
+        found = self._one(
+            f"WHERE c.watch = ? AND c.series = ? AND c.state = 'valid' AND c.path IS NOT ? {where} "
+            "ORDER BY c.saved_at DESC, c.id DESC LIMIT 1",
+            (
+                watch,
+                rows.encode(series),
+                None if before_path is None else rows.path_bytes(before_path),
+                *values,
+            ),
+        )
+        return found or (self._overwritten(current) if current is not None else None)
+
+    def known(self, watch: str) -> dict[str, str]:
+        """The generation key of every path of a watch that is thought to be there.
+
+        The key is empty where the content still needs a verdict, so that it is told again.
+        """
+        found = self._rows(
+            f"SELECT path, CASE WHEN state IN ({_FINISHED}) THEN key ELSE '' END "  # noqa: S608 - ours
+            f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
+            (watch,),
+        )
+        return {rows.path_text(path): key for path, key in found}
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        """How many checkpoints each watch has in each state but `gone`."""
+        counts: dict[str, dict[State, int]] = {}
+        for watch, state, count in self._rows(
+            "SELECT watch, state, count(*) FROM checkpoints WHERE state != 'gone' GROUP BY 1, 2"
+        ):
+            counts.setdefault(watch, {})[State(state)] = count
+        return counts
+
+    def history(self, path: str) -> list[Report]:
+        """The reports about a path, newest first, of all its generations."""
+        found = self._rows(
+            "SELECT id FROM reports WHERE path = ? ORDER BY id DESC", (rows.path_bytes(path),)
+        )
+        return [report for (i,) in found if (report := self._report(i)) is not None]
+
+    def last_reported(self, limit: int) -> list[Entry]:
+        """The entries with the newest reports, newest first, across watches."""
+        return self._entries("WHERE c.report IS NOT NULL ORDER BY c.report DESC LIMIT ?", [limit])
+
+    def series(self) -> list[SeriesSummary]:
+        """Every series of every watch at a glance."""
+        valid = {
+            (watch, series): (saved_at, step)
+            for watch, series, step, saved_at in self._rows(
+                "SELECT watch, series, step, MAX(saved_at) FROM reports "
+                "WHERE verdict = 'valid' GROUP BY 1, 2"
+            )
+        }
+        newest = {
+            (watch, series): number
+            for watch, series, number in self._rows(
+                "SELECT watch, series, MAX(id) FROM reports GROUP BY 1, 2"
+            )
+        }
+        found = self._rows(
+            "SELECT watch, series, MAX(seen), "  # noqa: S608 - our own states
+            f"SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END) "
+            "FROM checkpoints WHERE state != 'unknown' GROUP BY 1, 2"
+        )
+        summaries = []
+        for watch, series, seen, size in found:
+            last_valid, step = valid.get((watch, series), (0.0, None))
+            number = newest.get((watch, series))
+            summaries.append(
+                SeriesSummary(
+                    watch, rows.decode(series), seen, last_valid, step, size, self._facts(number)
+                )
+            )
+        return summaries
+
+    def pins(self) -> list[Pin]:
+        """Everything that is pinned, oldest pin first."""
+        found = self._rows("SELECT path, note, at FROM pins ORDER BY at, path")
+        return [Pin(rows.path_text(path), rows.decode(note), at) for path, note, at in found]
+
+    def prunes(self, watch: str | None = None, limit: int = 100) -> list[Pruned]:
+        """What was pruned, newest first."""
+        found = self._rows(
+            "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes "
+            "WHERE ? IS NULL OR watch = ? ORDER BY id DESC LIMIT ?",
+            (watch, watch, limit),
+        )
+        return [
+            Pruned(
+                path=rows.path_text(path),
+                watch=name,
+                at=at,
+                rule=rule,
+                reason=rows.decode(reason),
+                size_bytes=size,
+                item=item,
+                restored_at=restored_at,
+            )
+            for path, name, at, rule, reason, size, item, restored_at in found
+        ]
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether the ledger was lost once; see `unconfirmed` for what that still holds up."""
+        return self._meta("rebuilt_at") is not None
+
+    def unconfirmed(self, watch: str) -> bool:
+        """Whether retention must hold for a watch, because the ledger was lost.
+
+        It holds until `Ledger.confirm` found a new verdict for everything that was there.
+        """
+        return self.rebuilt and self._meta(f"confirmed:{watch}") is None
+
+    def _meta(self, key: str) -> str | None:
+        found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(found[0][0]) if found else None
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
+
+    def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
+        found = self._entries(clauses, values)
+        return found[0] if found else None
+
+    def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
+        return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
+
+    def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
+        for *row, pinned in found:
+            data = dict(zip(rows.COLUMNS, row, strict=True))
+            try:
+                checkpoint = rows.load_checkpoint(data["checkpoint"])
+                generation = rows.load_generation(data["generation"])
+                state = State(data["state"])
+            except (ValueError, RecursionError):
+                raise LedgerError(
+                    f"The ledger's row {data['id']} is damaged; restart the daemon, it sets a "
+                    "broken ledger aside."
+                ) from None
+            report = self._report(data["report"]) if data["report"] is not None else None
+            if report is None and state in (State.VALID, State.INVALID, State.INCONCLUSIVE):
+                state = State.PENDING
+            yield Entry(
+                id=data["id"],
+                checkpoint=checkpoint,
+                generation=generation,
+                state=state,
+                report=report,
+                first_seen=data["first_seen"],
+                saved_at=data["saved_at"],
+                pinned=bool(pinned),
+                message=rows.decode(data["message"]),
+                seen=data["seen"],
+                sequence=data["sequence"],
+            )
+
+    def _report(self, number: int) -> Report | None:
+        if number in self._reports:
+            self._reports.move_to_end(number)
+            return self._reports[number]
+        found = self._rows("SELECT body FROM reports WHERE id = ?", (number,))
+        report = rows.load_report(found[0][0]) if found else None
+        self._reports[number] = report
+        if len(self._reports) > _CACHED_REPORTS:
+            self._reports.popitem(last=False)
+        return report
+
+    def _facts(self, number: int | None) -> Facts | None:
+        report = self._report(number) if number is not None else None
+        return report.facts if report is not None else None
+
+    def _overwritten(self, current: Entry) -> Entry | None:
+        for report in self.history(current.path):
+            if report.verdict == "valid" and report.generation.key != current.generation.key:
+                return Entry(
+                    id=current.id,
+                    checkpoint=report.checkpoint,
+                    generation=report.generation,
+                    state=State.SUPERSEDED,
+                    report=report,
+                    first_seen=current.first_seen,
+                    saved_at=report.generation.saved_at,
+                    pinned=current.pinned,
+                )
+        return None

@@ -1,0 +1,94 @@
+"""Between the ledger's rows and the words: JSON, checksums, and text that is no clean Unicode."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import wire
+from checkpointd.checkpoint import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkpointd.checkpoint import Checkpoint, Generation, Report
+
+COLUMNS = (
+    "id",
+    "path",
+    "watch",
+    "series",
+    "state",
+    "key",
+    "size",
+    "saved_at",
+    "first_seen",
+    "seen",
+    "sequence",
+    "checkpoint",
+    "generation",
+    "message",
+    "report",
+    "seal",
+)
+"""The columns of `checkpoints`, in order."""
+
+
+def seal(values: Sequence[Any]) -> int:
+    """The checksum of a row of `checkpoints`: all its columns but `id` and `seal`."""
+    return zlib.crc32(repr(tuple(values)).encode("utf-8", "surrogatepass"))
+
+
+def sealed(row: Sequence[Any]) -> bool:
+    """Whether a row is what was written."""
+    return bool(seal(row[1:-1]) == row[-1])
+
+
+def encode(text: str) -> bytes:
+    """Text that may hold pieces of a path that is no Unicode."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode(data: bytes) -> str:
+    """The inverse of `encode`."""
+    return data.decode("utf-8", "surrogatepass")
+
+
+def dump(value: Checkpoint | Generation) -> str:
+    """A fact as JSON in ASCII."""
+    return json.dumps(to_json(value), separators=(",", ":"))
+
+
+def load_checkpoint(text: str) -> Checkpoint:
+    """Read a checkpoint; ValueError if it is none."""
+    return wire.checkpoint(json.loads(text))
+
+
+def load_generation(text: str) -> Generation:
+    """Read a generation; ValueError if it is none."""
+    return wire.generation(json.loads(text))
+
+
+def dump_report(report: Report) -> bytes:
+    """A report as compressed JSON."""
+    return zlib.compress(json.dumps(to_json(report), separators=(",", ":")).encode(), 1)
+
+
+def load_report(body: bytes) -> Report | None:
+    """Read a report; None if it is damaged."""
+    try:
+        return wire.report(json.loads(zlib.decompress(body)))
+    except (ValueError, zlib.error, RecursionError):
+        return None
+
+
+def path_bytes(path: str) -> bytes:
+    """A path as the file system has it."""
+    return os.fsencode(path)
+
+
+def path_text(path: bytes) -> str:
+    """The inverse of `path_bytes`."""
+    return os.fsdecode(path)
