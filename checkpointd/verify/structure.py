@@ -14,7 +14,8 @@ from checkpointd.formats import FormatError, Found, ProbeState, probe
 from checkpointd.formats import tf_checkpoint as bundles
 from checkpointd.formats.savedmodel import read_graph
 from checkpointd.tensors import MODEL, reading
-from checkpointd.verify import keras_config
+from checkpointd.tensors.stream import opened
+from checkpointd.verify import fingerprint, keras_config
 from checkpointd.verify.suite import Context, Stop
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def check(context: ScanContext) -> CheckResult:
         context.planned = planned
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
+        _check_meta_graph(context, planned)
     except FormatError as error:
         return failed(NAME, error.word, error.message)
     specs = planned.specs
@@ -112,3 +114,23 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )
+
+
+def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:
+    """Walk over the graph that TensorFlow 1's Saver leaves beside a checkpoint.
+
+    Raises:
+        FormatError: it ends within a field.
+    """
+    graph = next((m for m in context.request.generation.members if m.name == ".meta"), None)
+    if graph is None or planned.format is not Format.TF_CHECKPOINT:
+        return
+    try:
+        with opened(planned.path + graph.name) as source:
+            whole = [f.number for f in fingerprint.fields(source, 0, source.size)]
+    except fingerprint.BrokenProtoError as error:
+        raise FormatError(
+            "truncated", f"The graph in the .meta file is broken: {error}."
+        ) from error
+    if not whole:
+        raise FormatError("truncated", "The .meta file is empty: the save was cut short.")
