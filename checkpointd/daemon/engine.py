@@ -1,0 +1,336 @@
+"""The daemon's heart: what the watches saw goes into the ledger, to the workers, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from checkpointd.checkpoint import (
+    CheckResult,
+    End,
+    Facts,
+    Outcome,
+    Previous,
+    Report,
+    Request,
+    Verdict,
+    VerifySettings,
+)
+from checkpointd.daemon.queue import Item, Queue
+from checkpointd.dispatch.judge import not_run
+from checkpointd.ledger import Entry, Ledger, LedgerError, State
+from checkpointd.watch.events import (
+    Coalesced,
+    Gone,
+    Reconciled,
+    Sighting,
+    WatchEvent,
+    WatchHealth,
+)
+from checkpointd.worker.protocol import LOAD, SCAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.config import WatchSettings
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.dispatch import Dispatcher
+    from checkpointd.observe.metrics import Metrics
+    from checkpointd.watch.watcher import Watcher
+
+_FINISHED = {State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKNOWN}
+_TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
+_RETRY_SECONDS = 60.0
+_RETRY_LIMIT = 5
+_HOOK_SECONDS = 30.0
+_WRITE_AGAIN_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Engine:
+    """Turns sightings into verdicts; everything runs in one event loop.
+
+    Args:
+        ledger: where everything is kept.
+        dispatcher: who verifies.
+        metrics: who is told for Prometheus.
+        on_verdict: called with the watch's name after each verdict, for retention.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerThread,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        on_verdict: Callable[[str], None],
+    ) -> None:
+        self.queue = Queue()
+        self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
+        self.dispatcher = dispatcher
+        self.progress = time.monotonic()
+        self.verifying: dict[str, Item] = {}
+        self.dirty = asyncio.Event()
+        self._ledger = ledger
+        self._metrics = metrics
+        self._on_verdict = on_verdict
+        self._wake = asyncio.Event()
+        self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def post(self, event: WatchEvent) -> None:
+        """Take an event from a watch; must be called in the loop's thread."""
+        self._events.put_nowait(event)
+
+    def settings(self, watch: str) -> VerifySettings:
+        """How checkpoints of a watch are verified now."""
+        known = self.watches.get(watch)
+        return known[0].verify.to_settings() if known else VerifySettings()
+
+    async def handle_events(self) -> None:
+        """Take events until cancelled; a ledger that cannot be written is told and tried again."""
+        while True:
+            event = await self._events.get()
+            self.progress = time.monotonic()
+            while True:
+                try:
+                    await self._handle(event)
+                    break
+                except LedgerError as error:
+                    log.error("ledger cannot be written", error=str(error))
+                    await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+
+    async def _handle(self, event: WatchEvent) -> None:
+        if event.watch not in self.watches:
+            return
+        if isinstance(event, Sighting):
+            await self._sighted(event)
+        elif isinstance(event, Gone):
+            self.queue.drop(event.watch, event.path)
+            entry = await self._ledger(Ledger.entry, event.path)
+            if entry is not None and entry.state is not State.TRASHED:
+                await self._ledger(Ledger.gone, event.path)
+                log.info("gone", watch=event.watch, path=event.path)
+        elif isinstance(event, Coalesced):
+            self._metrics.coalesced(event.watch)
+        elif isinstance(event, Reconciled):
+            self._metrics.reconciled(event.watch, event.seconds, event.at)
+        elif isinstance(event, WatchHealth):
+            tell = log.info if event.up else log.warning
+            tell(
+                "watch is up" if event.up else "watch is down",
+                watch=event.watch,
+                message=event.message,
+            )
+        self.dirty.set()
+
+    async def _sighted(self, event: Sighting) -> None:
+        path = event.checkpoint.path
+        known = await self._ledger(Ledger.entry, path)
+        if known is None or known.state is State.GONE:
+            self._metrics.discovered(event.watch, str(event.checkpoint.format))
+        if event.state == "writing":
+            self._spawn(self.dispatcher.warm(self.settings(event.watch)))
+            await self._ledger(
+                Ledger.sighted, event.checkpoint, event.generation, State.WRITING, event.message
+            )
+            log.info("writing", watch=event.watch, path=path, message=event.message)
+        elif event.state == "torn":
+            await self._finish(_torn(event, self.settings(event.watch)))
+        else:
+            await self._ledger(
+                Ledger.sighted, event.checkpoint, event.generation, State.PENDING, ""
+            )
+            self.enqueue(Item(event.checkpoint, event.generation, time.time()))
+
+    def enqueue(self, item: Item) -> None:
+        """Have a generation verified."""
+        if self.queue.push(item):
+            self._metrics.coalesced(item.checkpoint.watch)
+        self._wake.set()
+        self.dirty.set()
+
+    async def verify_again(self, entries: list[Entry]) -> None:
+        """Queue entries whose verdict is to be renewed."""
+        for entry in entries:
+            self.enqueue(Item(entry.checkpoint, entry.generation, time.time()))
+
+    async def outdated(self, watch: str) -> list[Entry]:
+        """What was invalid or inconclusive under other settings, and deserves another look."""
+        digest = self.settings(watch).digest
+        entries = await self._ledger(
+            Ledger.entries, watch, states=[State.INVALID, State.INCONCLUSIVE]
+        )
+        return [e for e in entries if e.report and e.report.settings_digest != digest]
+
+    async def verify_forever(self) -> None:
+        """Verify what waits, one at a time, until cancelled; run as many as are wanted."""
+        while True:
+            item = self.queue.pop()
+            if item is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            self.progress = time.monotonic()
+            path = item.checkpoint.path
+            self.verifying[path] = item
+            self.dirty.set()
+            try:
+                await self._verify(item)
+            except LedgerError as error:
+                log.error("ledger cannot be written", error=str(error))
+                self._later(item, _RETRY_SECONDS)
+            finally:
+                self.verifying.pop(path, None)
+                self.progress = time.monotonic()
+                self.dirty.set()
+
+    async def _verify(self, item: Item) -> None:
+        checkpoint = item.checkpoint
+        watch = self.watches.get(checkpoint.watch)
+        if watch is None:
+            return
+        last = await self._ledger(
+            Ledger.last_valid, checkpoint.watch, checkpoint.series, checkpoint.path
+        )
+        previous = (
+            Previous(last.checkpoint.path, last.report.facts) if last and last.report else None
+        )
+        request = Request(checkpoint, item.generation, self.settings(checkpoint.watch), previous)
+        answer = await self.dispatcher.verify(request)
+        if answer.report is not None:
+            await self._finish(answer.report, item)
+        elif answer.end is End.INCOMPLETE:
+            await self._ledger(
+                Ledger.sighted, checkpoint, item.generation, State.WRITING, answer.message
+            )
+            watch[1].incomplete(checkpoint.path, item.generation.key)
+            log.info(
+                "incomplete", watch=checkpoint.watch, path=checkpoint.path, message=answer.message
+            )
+        elif answer.end is End.UNKNOWN:
+            await self._ledger(
+                Ledger.sighted, checkpoint, item.generation, State.UNKNOWN, answer.message
+            )
+            log.info(
+                "unknown", watch=checkpoint.watch, path=checkpoint.path, message=answer.message
+            )
+        else:
+            self._metrics.superseded(checkpoint.watch)
+            await self._ledger(
+                Ledger.sighted, checkpoint, item.generation, State.SUPERSEDED, answer.message
+            )
+            watch[1].again(checkpoint.path)
+            log.info(
+                "superseded", watch=checkpoint.watch, path=checkpoint.path, message=answer.message
+            )
+
+    async def _finish(self, report: Report, item: Item | None = None) -> None:
+        """Keep a report, unless what it speaks of has been written over meanwhile."""
+        checkpoint = report.checkpoint
+        current = await self._ledger(Ledger.entry, checkpoint.path)
+        if current is not None and current.generation.key != report.generation.key and item:
+            self._metrics.superseded(checkpoint.watch)
+            log.info("superseded", watch=checkpoint.watch, path=checkpoint.path)
+            return
+        entry = await self._ledger(Ledger.reported, report)
+        self._metrics.reported(report)
+        tell = log.info if report.verdict is Verdict.VALID else log.warning
+        tell(
+            str(report.verdict),
+            watch=checkpoint.watch,
+            path=checkpoint.path,
+            format=str(report.facts.format),
+            step=checkpoint.step,
+            shown=",".join(report.shown),
+            seconds=round(report.duration_seconds, 3),
+            **({"reason": report.reason, "message": report.message} if report.reason else {}),
+        )
+        if item is not None and report.reason.endswith(_TRANSIENT) and item.attempt < _RETRY_LIMIT:
+            self._later(item, _RETRY_SECONDS * 2 ** (item.attempt - 1))
+        self._on_verdict(checkpoint.watch)
+        known = self.watches.get(checkpoint.watch)
+        if known and known[0].hooks.on_verdict:
+            self._spawn(_hook(known[0].hooks.on_verdict, entry))
+
+    def _later(self, item: Item, seconds: float) -> None:
+        again = Item(item.checkpoint, item.generation, item.since, item.attempt + 1)
+
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            entry = await self._ledger(Ledger.entry, item.checkpoint.path)
+            if entry is not None and entry.generation.key == item.generation.key:
+                self.enqueue(again)
+
+        self._spawn(wait())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cancel what was started beside the loops."""
+        for task in list(self._tasks):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def _torn(event: Sighting, settings: VerifySettings) -> Report:
+    """The report of a save that was never finished: nothing of it was read by a child."""
+    reason = event.reason or "structure.truncated"
+    first = CheckResult("structure", Outcome.FAIL, reason, event.message)
+    scan = not_run(SCAN, "structure", [first])
+    checks = (first, *scan, *not_run(LOAD, "structure", ()))
+    return Report(
+        checkpoint=event.checkpoint,
+        generation=event.generation,
+        verdict=Verdict.INVALID,
+        reason=reason,
+        message=event.message,
+        shown=(),
+        checks=checks,
+        facts=Facts(format=event.checkpoint.format),
+        duration_seconds=0.0,
+        settings_digest=settings.digest,
+        finished_at=time.time(),
+    )
+
+
+async def _hook(command: tuple[str, ...], entry: Entry) -> None:
+    """Tell the user's command about a verdict; whatever it does, the daemon goes on."""
+    if entry.report is None:
+        return
+    text = json.dumps(entry.report.to_public()).encode()
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_PID")
+    }
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+    except OSError as error:
+        log.warning("hook cannot be started", command=command[0], error=error.strerror)
+        return
+    try:
+        async with asyncio.timeout(_HOOK_SECONDS):
+            _, stderr = await process.communicate(text)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        log.warning("hook took too long and was ended", command=command[0], seconds=_HOOK_SECONDS)
+        return
+    if process.returncode:
+        last = stderr.decode(errors="replace").strip().splitlines()[-1:]
+        log.warning("hook failed", command=command[0], code=process.returncode, said="".join(last))

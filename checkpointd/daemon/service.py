@@ -1,0 +1,327 @@
+"""The daemon's life: start, reload, stop, and the signals between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from checkpointd import __version__
+from checkpointd import config as configuration
+from checkpointd.config import Config, ConfigError, WatchSettings
+from checkpointd.daemon.board import Board
+from checkpointd.daemon.controls import Controls
+from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.retaining import Retaining
+from checkpointd.daemon.threads import LedgerThread
+from checkpointd.dispatch.local import LocalDispatcher
+from checkpointd.ledger import Ledger, LedgerError, StateLock
+from checkpointd.observe import logs
+from checkpointd.observe.metrics import Metrics
+from checkpointd.observe.notify import Notifier
+from checkpointd.observe.server import ListenError, TcpServer, UnixServer
+from checkpointd.observe.web import create_app
+from checkpointd.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from checkpointd.watch.events import WatchEvent
+
+_STOP_SECONDS = 5.0
+_PULSE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The daemon cannot start; the sentence says why and what to do."""
+
+
+class Service:
+    """One running daemon.
+
+    Args:
+        path: the config's path, read again on every reload.
+        config: what it held at the start.
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path = path
+        self.config = config
+        self.config_error = ""
+        self.config_loaded_at = time.time()
+        self.started_at = time.time()
+        self.ledger = LedgerThread()
+        self.notifier = Notifier()
+        self.board = Board(self)
+        self.metrics = Metrics(self.board.snapshot)
+        self.dispatcher = self._make_dispatcher(config)
+        self.retaining = Retaining(self)
+        self.engine = Engine(self.ledger, self.dispatcher, self.metrics, self.retaining.wanted)
+        self.controls = Controls(self)
+        self.pulse_at = time.monotonic()
+        self._servers: list[TcpServer | UnixServer] = []
+        self.stopping = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._overflows: dict[str, int] = {}
+        self._lock = StateLock(config.state_dir)
+        self._locked = False
+
+    @property
+    def scratch(self) -> Path:
+        """Where the workers may write."""
+        return self.config.state_dir / "scratch"
+
+    @property
+    def socket_path(self) -> Path:
+        """The control socket of the command line."""
+        return self.config.state_dir / "control.sock"
+
+    def _make_dispatcher(self, config: Config) -> LocalDispatcher:
+        return LocalDispatcher(
+            config.worker, config.state_dir / "scratch", self.metrics.worker_exit
+        )
+
+    async def start(self) -> None:
+        """Bring everything up.
+
+        Raises:
+            StartError: another daemon runs, the state or the address cannot be had.
+        """
+        state = self.config.state_dir
+        try:
+            state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock.acquire()
+            self._locked = True
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir(mode=0o700)
+            await self.ledger.open(state)
+        except OSError as error:
+            raise StartError(f"{state} cannot be used: {error.strerror}") from None
+        except LedgerError as error:
+            raise StartError(str(error)) from None
+        await self._listen()
+        await self.retaining.recover()
+        for settings in self.config.watch:
+            await self._start_watch(settings)
+        self._tasks = [
+            asyncio.create_task(self.engine.handle_events()),
+            asyncio.create_task(self.retaining.run()),
+            asyncio.create_task(self.board.keep_fresh()),
+            asyncio.create_task(self._pulse()),
+            *(
+                asyncio.create_task(self.engine.verify_forever())
+                for _ in range(self.config.worker.concurrency)
+            ),
+        ]
+        self._watches_changed()
+        self.notifier.ready(self.board.sentence())
+        log.info(
+            "started",
+            version=__version__,
+            config=str(self.path),
+            state=str(state),
+            watches=len(self.config.watch),
+            web=self.url,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the status page is."""
+        return self._servers[0].url if self._servers else ""
+
+    async def _listen(self) -> None:
+        host, port = self.config.web.address
+        self._servers = [
+            TcpServer(create_app(self.board, self.metrics), host, port),
+            UnixServer(create_app(self.board, self.metrics, self.controls), self.socket_path),
+        ]
+        for server in self._servers:
+            try:
+                await server.start()
+            except ListenError as error:
+                raise StartError(str(error)) from None
+
+    async def _start_watch(self, settings: WatchSettings) -> None:
+        known = await self.ledger(Ledger.known, settings.name)
+        loop = asyncio.get_running_loop()
+
+        def emit(event: WatchEvent) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self.engine.post, event)
+
+        try:
+            watcher = Watcher(settings, known, emit)
+        except ValueError as error:
+            raise StartError(f"watch {settings.name!r}: {error}") from None
+        self.engine.watches[settings.name] = (settings, watcher)
+        await self.engine.verify_again(await self.engine.outdated(settings.name))
+        watcher.start()
+
+    async def _stop_watch(self, name: str) -> None:
+        _, watcher = self.engine.watches.pop(name)
+        self.engine.queue.drop_watch(name)
+        self.retaining.forget(name)
+        await asyncio.to_thread(watcher.stop, _STOP_SECONDS)
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the config again and take it over, whole or not at all.
+
+        Returns:
+            `{"ok": bool, "message": sentence}`.
+        """
+        async with self._reloading:
+            self.notifier.reloading()
+            try:
+                result = await self._reload()
+            finally:
+                self.notifier.ready(self.board.sentence())
+            self.engine.dirty.set()
+            return result
+
+    async def _reload(self) -> dict[str, Any]:
+        try:
+            new = await asyncio.to_thread(configuration.load, self.path)
+        except ConfigError as error:
+            self.config_error = str(error)
+            self.metrics.reload(ok=False, at=time.time())
+            log.error("reload failed, the old config stays", problems=str(error))
+            return {"ok": False, "message": str(error)}
+        old, self.config_error, self.config_loaded_at = self.config, "", time.time()
+        restart = [
+            name
+            for name, before, after in (
+                ("daemon.state_dir", old.daemon.state_dir, new.daemon.state_dir),
+                ("web.listen", old.web.listen, new.web.listen),
+                ("worker", old.worker, new.worker),
+            )
+            if before != after
+        ]
+        self.config = new.model_copy(
+            update={"daemon": old.daemon, "web": old.web, "worker": old.worker}
+        )
+        logs.configure(new.daemon.log_format, new.daemon.log_level)
+        before = {w.name: w for w in old.watch}
+        after = {w.name: w for w in new.watch}
+        for name in [n for n in before if after.get(n) != before[n]]:
+            await self._stop_watch(name)
+        for name in [n for n in after if after[n] != before.get(n)]:
+            await self._start_watch(after[name])
+        self._watches_changed()
+        message = f"reloaded; {len(new.watch)} watches"
+        if restart:
+            message += f"; needs a restart: {', '.join(restart)}"
+        log.info("reloaded", watches=len(new.watch), needs_restart=",".join(restart))
+        return {"ok": True, "message": message}
+
+    def _watches_changed(self) -> None:
+        self.metrics.watches(w.name for w in self.config.watch)
+        self.metrics.reload(ok=True, at=self.config_loaded_at)
+        self._overflows = {}
+
+    def _count_overflows(self) -> None:
+        for name, (_, watcher) in self.engine.watches.items():
+            total = watcher.status().overflows
+            for _ in range(total - self._overflows.get(name, 0)):
+                self.metrics.overflow(name)
+            self._overflows[name] = total
+
+    async def _pulse(self) -> None:
+        """Look after the parts; speak to systemd's watchdog only while all make progress."""
+        due = 0.0
+        told = ""
+        while True:
+            await asyncio.sleep(_PULSE_SECONDS)
+            self.board.loop_at = now = time.monotonic()
+            if any(task.done() for task in self._tasks):
+                self.stopping.set()
+                return
+            self.pulse_at = now
+            self._count_overflows()
+            sentence = self.board.sentence()
+            if sentence != told:
+                self.notifier.status(sentence)
+                told = sentence
+            interval = self.notifier.watchdog_interval
+            if interval is not None and now >= due and self.board.health().healthy:
+                self.notifier.watchdog()
+                due = now + interval
+
+    def fault(self) -> BaseException | None:
+        """What ended a part of the daemon that should never end; None if nothing did."""
+        ended = (t for t in self._tasks if t.done() and not t.cancelled())
+        return next((e for e in (t.exception() for t in ended) if e is not None), None)
+
+    async def stop(self) -> None:
+        """Bring everything down; what was being verified is verified again next time."""
+        if not self._locked:
+            return
+        self.notifier.stopping()
+        log.info("stopping")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(
+            *(asyncio.to_thread(w.stop, _STOP_SECONDS) for _, w in self.engine.watches.values())
+        )
+        await self.engine.close()
+        await self.dispatcher.close()
+        self.retaining.close()
+        for server in self._servers:
+            await server.close()
+        await self.ledger.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.release()
+        log.info("stopped")
+
+
+async def serve(path: Path, config: Config) -> int:
+    """Run a daemon until it is told to stop; returns the exit code."""
+    service = Service(path, config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stopping.set)
+    reloads: set[asyncio.Task[dict[str, Any]]] = set()
+
+    def hang_up() -> None:
+        task = asyncio.create_task(service.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    try:
+        await service.start()
+    except StartError as error:
+        log.error("cannot start", error=str(error))
+        await service.stop()
+        return 1
+    await service.stopping.wait()
+    fault = service.fault()
+    if fault is not None:
+        log.critical("a part of the daemon has ended; this is our own fault", exc_info=fault)
+    await service.stop()
+    return 70 if fault is not None else 0
+
+
+def run(path: Path) -> int:
+    """`checkpointd run`: blocks until the daemon is told to stop.
+
+    Args:
+        path: the config.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: the config is wrong.
+    """
+    path = path.absolute()
+    config = configuration.load(path)
+    logs.configure(config.daemon.log_format, config.daemon.log_level)
+    return asyncio.run(serve(path, config))

@@ -1,0 +1,54 @@
+"""How the daemon's facts look from outside: the JSON of the API, the snapshot of the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from checkpointd.ledger import Entry
+
+
+def public_entry(entry: Entry) -> dict[str, Any]:
+    """One known checkpoint as the API lists it."""
+    report = entry.report
+    return {
+        "id": entry.id,
+        "watch": entry.checkpoint.watch,
+        "path": entry.checkpoint.path,
+        "format": str(entry.checkpoint.format),
+        "series": entry.checkpoint.series,
+        "step": entry.checkpoint.step,
+        "metrics": dict(entry.checkpoint.metrics),
+        "size_bytes": entry.generation.size_bytes,
+        "saved_at": entry.saved_at,
+        "state": str(entry.state),
+        "verdict": str(report.verdict) if report else None,
+        "reason": report.reason if report else "",
+        "message": report.message if report else entry.message,
+        "shown": list(report.shown) if report else [],
+        "verified_at": report.finished_at if report else None,
+        "duration_seconds": report.duration_seconds if report else None,
+        "pinned": entry.pinned,
+    }
+
+
+def public_detail(entry: Entry) -> dict[str, Any]:
+    """One known checkpoint with its whole report."""
+    detail = public_entry(entry)
+    if entry.report is not None:
+        detail["report"] = {**entry.report.to_public(), "stderr": entry.report.stderr}
+    return detail
+
+
+def public_verdict(entry: Entry) -> dict[str, Any]:
+    """A verdict as the status page and `status` show it."""
+    report = entry.report
+    return {
+        "id": entry.id,
+        "path": entry.checkpoint.path,
+        "watch": entry.checkpoint.watch,
+        "verdict": str(report.verdict) if report else "",
+        "reason": report.reason if report else "",
+        "message": report.message if report else "",
+        "at": report.finished_at if report else 0.0,
+    }
