@@ -63,7 +63,7 @@ class _Golden:
         keras_set_model = super().set_model  # type: ignore[misc]  # it is Callback's
         keras_set_model(_StandIn(model, self))
         try:
-            super()._save_model(epoch, batch, logs)  # type: ignore[misc]  # the same
+            super()._save_model(epoch, batch, logs)  # type: ignore[misc]  # so is this
         finally:
             keras_set_model(model)
 
@@ -94,7 +94,7 @@ def _class_for(keras: Any) -> Any:
     return type("GoldenCheckpoint", (_Golden, keras.callbacks.ModelCheckpoint), namespace)
 
 
-_DOCUMENTATION = """A `keras.callbacks.ModelCheckpoint` that saves atomically and leaves golden records.
+_DOCUMENTATION = """A `keras.callbacks.ModelCheckpoint`, atomic and with golden records.
 
 Every argument of `ModelCheckpoint` works as Keras documents it. A `filepath` that is no `.keras`
 or `.h5` file is a SavedModel's directory, or, with `save_weights_only`, the prefix of a TensorFlow

@@ -9,6 +9,7 @@ from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
 from checkpointd.verify import keras_models, restore, runtime, saved_models, user_code
 from checkpointd.verify.load_errors import (
     classify,
+    forgotten,
     is_built_in,
     needs_code,
     unknown_name,
@@ -73,9 +74,12 @@ def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) 
     try:
         model = _load(path, form, library, custom, settings.allow_code, compiled=True)
     except Exception as first:  # noqa: BLE001 - Keras raises anything; classify tells
-        name = unknown_name(first)
-        if name and not is_built_in(name, library):
-            return unknown_object(name, tuple(custom))
+        missing = forgotten(origin.config, library, custom)
+        if not missing:
+            name = unknown_name(first)
+            missing = (name,) if name and not is_built_in(name, library) else ()
+        if missing:
+            return unknown_object(missing, tuple(custom))
         try:
             model = _load(path, form, library, custom, settings.allow_code, compiled=False)
         except Exception as error:  # noqa: BLE001 - the same

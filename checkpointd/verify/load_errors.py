@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import CheckResult, failed
+from checkpointd.verify.origin import custom_names
 from checkpointd.verify.suite import describe, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _NAMES = (
     re.compile(r"Could not locate (?:class|function|\w+) '([^']+)'"),
@@ -29,26 +34,90 @@ def unknown_name(error: BaseException) -> str:
     return ""
 
 
+_ROOMS = (
+    "layers",
+    "losses",
+    "metrics",
+    "activations",
+    "optimizers",
+    "optimizers.schedules",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "models",
+    "mixed_precision",
+    "",
+)
+_KERAS_2_INTERNALS = frozenset(
+    {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "TensorShape", "TypeSpec"}
+    | {"function", "Functional", "Policy", "InputSpec", "MeanMetricWrapper", "LossFunctionWrapper"}
+)
+
+
 def is_built_in(name: str, keras: Any) -> bool:
     """Whether a name is one of the library's own, so that naming it in the config mends nothing."""
-    if name.startswith(("keras.", "tf_keras.")):
+    name = name.rpartition("Custom>")[2]
+    if name.startswith(("keras.", "tf_keras.")) or name in _KERAS_2_INTERNALS:
         return True
-    rooms = ("layers", "losses", "metrics", "activations", "optimizers", "initializers")
-    return any(hasattr(getattr(keras, room, None), name) for room in rooms)
+    for room in _ROOMS:
+        place = keras
+        for part in filter(None, room.split(".")):
+            place = getattr(place, part, None)
+        if hasattr(place, name) or hasattr(place, name.lower()):
+            return True
+    return _is_abbreviation(keras, name)
 
 
-def unknown_object(name: str, known: tuple[str, ...]) -> CheckResult:
-    """Make the result for a forgotten custom object, with the line of config that mends it."""
-    short = name.rpartition(">")[2].rpartition(".")[2] or name
-    key = name if re.fullmatch(r"[\w-]+", name) else f'"{name}"'
-    line = f'custom_objects = {{ {key} = "your_module:{short}" }}'
-    already = f" (known so far: {', '.join(known)})" if known else ""
+def _is_abbreviation(keras: Any, name: str) -> bool:
+    """Whether a name is one such as `mse`, which Keras takes although it is no attribute."""
+    return any(_takes(getattr(keras, room, None), name) for room in ("losses", "metrics"))
+
+
+def _takes(room: Any, name: str) -> bool:
+    try:
+        return callable(room.get(name))
+    except Exception:  # noqa: BLE001 - Keras raises this or that for what it does not know
+        return False
+
+
+def forgotten(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Find the custom objects that a configuration names and that nothing here resolves.
+
+    Args:
+        config: of the model, as the file holds it.
+        keras: the library that it is loaded with.
+        given: the custom objects that the settings name.
+    """
+    registered = getattr(getattr(keras, "saving", None), "get_registered_object", None)
+    return tuple(
+        name
+        for name, module in custom_names(config).items()
+        if name not in given
+        and not is_built_in(name, keras)
+        and not hasattr(sys.modules.get(module), name.rpartition(">")[2])
+        and (registered is None or registered(name) is None)
+    )
+
+
+def unknown_object(names: Sequence[str], known: Sequence[str]) -> CheckResult:
+    """Make the result for forgotten custom objects, with the line of config that mends it."""
+    entries = [
+        f"{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else chr(34) + name + chr(34)} = "
+        f'"your_module:{name.rpartition(">")[2].rpartition(".")[2]}"'
+        for name in names
+    ]
+    line = f"custom_objects = {{ {', '.join(entries)} }}"
+    already = f" (named so far: {', '.join(known)})" if known else ""
     return failed(
         "load",
         "unknown_object",
-        f"It uses {printable(name)!r}, which is not Keras's own{already}: add to [watch.verify] "
-        f"the line {line}, with python_path naming the directory that your_module lies in.",
-        object=name,
+        printable(
+            f"It uses {', '.join(map(repr, names))}, which is not Keras's own{already}: add to "
+            f"[watch.verify] the line {line}, with python_path naming the directory that "
+            "your_module lies in."
+        ),
+        object=names[0],
+        objects=list(names),
         config=line,
     )
 
@@ -97,7 +166,7 @@ def _classify_python(
 ) -> CheckResult:
     name = unknown_name(error)
     if name and not is_built_in(name, keras):
-        return unknown_object(name, known)
+        return unknown_object((name,), known)
     if isinstance(error, ImportError):
         return failed("load", "environment", f"A module that it needs is not there: {text}")
     return failed("load", "load_error", f"It cannot be loaded: {text}")

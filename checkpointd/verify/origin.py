@@ -1,6 +1,7 @@
 """Who wrote a Keras file, and whether its configuration carries Python code.
 
-Read from the file itself, before anything is loaded.
+Read from the file itself, before anything is loaded, with what every Keras brings along: the
+scan side's reader needs libraries that a training job's interpreter may lack.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ _MAX_JSON = 256 * 1024 * 1024
 class Origin:
     """What a Keras file says about itself.
 
-    `version` is the writer's Keras version or empty; `config` its model configuration or None;
-    `legacy_layout` tells the HDF5 weight layout of Keras 1 and 2 (by layer) from Keras 3's.
+    `version` is the writer's Keras version or empty; `config` its model configuration or None,
+    with the compile configuration of an HDF5 file beside it; `legacy_layout` tells the HDF5 weight
+    layout of Keras 1 and 2 (by layer) from Keras 3's.
     """
 
     version: str = ""
@@ -55,12 +57,14 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
 
     with h5py.File(path, "r") as file:
         config = file.attrs.get("model_config")
+        training = file.attrs.get("training_config")
         weights = file.get("model_weights", file)
         version = file.attrs.get("keras_version", weights.attrs.get("keras_version", ""))
         legacy = "layer_names" in weights.attrs or "layer_names0" in weights.attrs
     if legacy and not version:
         version = "1"  # Keras wrote no version before 2.0
-    return Origin(_text(version), json.loads(_text(config)) if config is not None else None, legacy)
+    configs = [json.loads(_text(part)) for part in (config, training) if part is not None]
+    return Origin(_text(version), configs or None, legacy)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -88,6 +92,36 @@ def carries_code(config: Any) -> str:
         if kind == "Lambda" and not _is_named(inner):
             return str(inner.get("name") or "a Lambda layer")
     return ""
+
+
+def custom_names(config: Any) -> dict[str, str]:
+    """Find what a configuration names that is not marked as Keras's own.
+
+    Returns:
+        The module that each name was defined in, empty where the configuration does not say. In
+        the configurations of Keras 2 every class is such a name.
+    """
+    found: dict[str, str] = {}
+    for node in _objects(config):
+        kind, inner = node.get("class_name"), node.get("config")
+        module = str(node.get("module") or "")
+        if kind == "function" and isinstance(inner, str):
+            if not _is_kerass(module):
+                found.setdefault(inner, "" if module == "builtins" else module)
+        elif isinstance(kind, str) and _may_be_custom(kind, module):
+            found.setdefault(str(node.get("registered_name") or kind), module)
+        for key in ("activation", "recurrent_activation", "loss"):
+            if isinstance(node.get(key), str):
+                found.setdefault(node[key], "")
+    return found
+
+
+def _may_be_custom(kind: str, module: str) -> bool:
+    return not (_is_kerass(module) or module == "builtins" or kind.startswith("__"))
+
+
+def _is_kerass(module: str) -> bool:
+    return module.partition(".")[0] in ("keras", "tf_keras")
 
 
 def _is_named(config: dict[str, Any]) -> bool:

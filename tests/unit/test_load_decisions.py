@@ -124,10 +124,13 @@ def test_the_unknown_object_is_named(text: str, name: str) -> None:
 
 def test_a_forgotten_object_comes_with_the_line_that_mends_it() -> None:
     """The message holds a line that can be pasted into the config."""
-    result = load_errors.unknown_object("pkg>Mine", ())
+    result = load_errors.unknown_object(("pkg>Mine", "swoosh"), ())
     assert result.outcome is Outcome.ERROR
     assert result.reason == "load.unknown_object"
-    assert 'custom_objects = { "pkg>Mine" = "your_module:Mine" }' in result.message
+    assert (
+        'custom_objects = { "pkg>Mine" = "your_module:Mine", swoosh = "your_module:swoosh" }'
+        in result.message
+    )
     assert result.details["object"] == "pkg>Mine"
 
 
