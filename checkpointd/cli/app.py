@@ -10,6 +10,7 @@ from checkpointd.cli import (
     daemon_commands,
     latest_commands,
     list_commands,
+    pin_commands,
     retention_commands,
     verify_commands,
 )
@@ -62,6 +63,7 @@ for group in (
     list_commands,
     latest_commands,
     retention_commands,
+    pin_commands,
     config_commands,
 ):
     group.add_to(app)

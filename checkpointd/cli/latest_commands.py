@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from checkpointd.cli.errors import INCONCLUSIVE, INVALID, NOTHING, OK, USAGE, CliError
-from checkpointd.cli.options import Json, PathArgument, timeout
-from checkpointd.cli.place import Place, aliases, below, must_exist, place_of
+from checkpointd.cli.options import Json, PathArgument, seconds
+from checkpointd.cli.place import Place, aliases, below, known_path, must_exist, place_of
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -120,12 +120,9 @@ def _several(where: str, keys: list[tuple[str, str]]) -> str:
 def wait(
     context: typer.Context,
     path: PathArgument,
-    limit: Annotated[
-        float,
-        typer.Option(
-            "--timeout", parser=timeout, metavar="DURATION", help="How long, such as 90s or 5m."
-        ),
-    ] = 300.0,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="DURATION", help="How long, such as 90s.")
+    ] = "5m",
     json: Json = False,
 ) -> int:
     """Block until a checkpoint's present content has a verdict.
@@ -135,6 +132,7 @@ def wait(
     """
     from checkpointd.cli.client import Client, NoDaemonError
 
+    limit = seconds("--timeout", timeout)
     place = place_of(context)
     must_exist(path)
     places = place.places()
@@ -158,7 +156,6 @@ def wait(
 
 def _verdict_of(place: Place, path: str) -> "Entry | None":
     """The entry of a path if its verdict is about what is on disk now."""
-    from checkpointd.cli.list_commands import _located
     from checkpointd.formats import generation_of
     from checkpointd.ledger import LedgerError, State
 
@@ -168,8 +165,7 @@ def _verdict_of(place: Place, path: str) -> "Entry | None":
     except CliError:
         return None
     try:
-        names = [name for p in _located(path) for name in aliases(p, place.places())]
-        entry = next((e for e in map(ledger.entry, names) if e is not None), None)
+        entry = ledger.entry(known_path(place, path))
         if entry is None or entry.state not in final:
             return None
         now = generation_of(entry.checkpoint.path, entry.checkpoint.format)

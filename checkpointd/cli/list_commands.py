@@ -7,7 +7,7 @@ import typer
 
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import aliases, must_exist, place_of
+from checkpointd.cli.place import known_path, must_exist, place_of
 
 _LIMIT = 50
 
@@ -89,19 +89,19 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Show the full report of one checkpoint, check by check."""
     from checkpointd.cli.facts import public_detail
-    from checkpointd.cli.output import json_line
+    from checkpointd.cli.output import json_line, shown
 
     place = place_of(context)
+    known = known_path(place, path)
     ledger = place.ledger()
     try:
-        names = [*_located(path), *aliases(path, place.places())]
-        entry = next((e for e in map(ledger.entry, names) if e is not None), None)
+        entry = ledger.entry(known)
     finally:
         ledger.close()
     if entry is None:
         must_exist(path)
         raise CliError(
-            f"{names[0]} is not known: it lies in no watch, or the daemon has not seen it yet; "
+            f"{shown(known)} is not known: it lies in no watch, or the daemon has not seen it yet; "
             "`checkpointd verify` has a look at once.",
             NOTHING,
         )
@@ -110,19 +110,6 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
         return OK
     _print_detail(entry)
     return OK
-
-
-def _located(path: str) -> list[str]:
-    """The checkpoint that a path names, if it lies on disk: a prefix for one of its shards."""
-    import os
-
-    from checkpointd.formats import locate
-
-    try:
-        found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
-    except OSError:
-        return []
-    return [found.path] if found else []
 
 
 def _print_detail(entry: Any) -> None:

@@ -35,12 +35,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain when it flushes at exit.
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(devnull, sys.stdout.fileno())
+        _drop_output()
         return errors.BROKEN_PIPE
     except OSError as error:
+        _drop_output()
         return _say(f"The output cannot be written: {error.strerror}.", errors.OWN_FAULT)
     return code
 
@@ -69,6 +67,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception:  # noqa: BLE001 - the one place that answers for every fault of ours
         return _own_fault()
     return code if isinstance(code, int) else errors.OK
+
+
+def _drop_output() -> None:
+    """Nobody takes our output any more; Python would complain when it flushes at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _never_fail_on_names(stream: Any) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd import config as configuration
-from checkpointd.cli.errors import CONFIG, NOTHING, USAGE, CliError
+from checkpointd.cli.errors import CONFIG, NOTHING, UNREACHABLE, USAGE, CliError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +97,55 @@ def aliases(path: str, places: Places) -> tuple[str, ...]:
     typed = os.path.abspath(path)  # noqa: PTH100 - Path would lose a trailing name's bytes
     real = os.path.realpath(path)
     return tuple(dict.fromkeys([typed, *_through(real, places), real]))
+
+
+def known_path(place: Place, path: str) -> str:
+    """The path of the checkpoint that a path names: as the ledger has it, else as it is on disk.
+
+    A shard, an index or a file inside a SavedModel stands for the whole checkpoint.
+    """
+    from checkpointd.formats import locate
+
+    places = place.places()
+    try:
+        found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
+    except OSError:
+        found = None
+    names = [*(aliases(found.path, places) if found else ()), *aliases(path, places)]
+    try:
+        ledger = place.ledger()
+    except CliError:
+        return names[0]
+    try:
+        return next((name for name in names if ledger.entry(name) is not None), names[0])
+    finally:
+        ledger.close()
+
+
+@contextlib.contextmanager
+def writing(state_dir: Path, no_daemon: CliError) -> Iterator[Ledger]:
+    """The ledger, for writing, while no daemon runs.
+
+    Args:
+        state_dir: where it is.
+        no_daemon: why the daemon cannot be asked; raised where the ledger cannot be had either.
+
+    Raises:
+        CliError: a daemon holds the ledger, or it cannot be written.
+    """
+    from checkpointd.ledger import Ledger, LedgerError, StateLock
+
+    if not state_dir.is_dir():
+        raise no_daemon
+    try:
+        with StateLock(state_dir):
+            ledger = Ledger.open(state_dir)
+            try:
+                yield ledger
+            finally:
+                ledger.close()
+    except LedgerError as error:
+        raise CliError(str(error), UNREACHABLE) from None
 
 
 def _through(real: str, places: Places) -> Iterator[str]:

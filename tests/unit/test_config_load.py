@@ -106,11 +106,9 @@ def test_each_mistake_gets_a_sentence_that_says_what_to_do(
 
 def test_the_state_may_not_lie_in_a_watched_directory(tmp_path: Path) -> None:
     """Else the daemon would watch its own ledger."""
-    told = problems(tmp_path, '[daemon]\nstate_dir = "runs/state"\n' + watch())
-    assert told == [
-        f"line 2: daemon.state_dir: the state directory {tmp_path}/runs/state "
-        + "lies inside watch 'a'; put it elsewhere"
-    ]
+    (told,) = problems(tmp_path, '[daemon]\nstate_dir = "runs/state"\n' + watch())
+    assert told.startswith("line 2: daemon.state_dir: the state directory ")
+    assert told.endswith(f"{tmp_path}/runs/state lies inside watch 'a'; put it elsewhere")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""`pin` and `unpin`: protect one checkpoint from pruning, through the daemon or without one."""
+
+from typing import Annotated
+
+import typer
+
+from checkpointd.cli.errors import NOTHING, OK, CliError
+from checkpointd.cli.options import Json, PathArgument
+from checkpointd.cli.place import aliases, known_path, must_exist, place_of, writing
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(pin)
+    app.command()(unpin)
+
+
+def pin(
+    context: typer.Context,
+    path: PathArgument,
+    note: Annotated[str, typer.Option("--note", help="Why, for whoever asks later.")] = "",
+    json: Json = False,
+) -> int:
+    """Protect a checkpoint from pruning.
+
+    The pin stays with the path, whatever is saved there later, and survives a lost ledger.
+    """
+    from checkpointd.cli.client import Client, NoDaemonError
+
+    place = place_of(context)
+    must_exist(path)
+    state_dir = place.places().state_dir
+    known = known_path(place, path)
+    try:
+        Client(state_dir).post("pin", path=known, note=note)
+    except NoDaemonError as error:
+        with writing(state_dir, error) as ledger:
+            ledger.pin(known, note)
+    return _tell(known, pinned=True, json=json)
+
+
+def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int:
+    """Take the protection of `pin` away."""
+    from checkpointd.cli.client import Client, NoDaemonError
+
+    place = place_of(context)
+    ledger = place.ledger()
+    try:
+        pinned = {pin.path for pin in ledger.pins()}
+    finally:
+        ledger.close()
+    names = (known_path(place, path), *aliases(path, place.places()))
+    known = next((name for name in names if name in pinned), None)
+    if known is None:
+        raise CliError(f"{names[0]} is not pinned.", NOTHING)
+    state_dir = place.places().state_dir
+    try:
+        Client(state_dir).post("unpin", path=known)
+    except NoDaemonError as error:
+        with writing(state_dir, error) as writable:
+            writable.unpin(known)
+    return _tell(known, pinned=False, json=json)
+
+
+def _tell(path: str, *, pinned: bool, json: bool) -> int:
+    from checkpointd.cli.output import json_line, shown
+
+    if json:
+        json_line({"path": path, "pinned": pinned})
+    else:
+        print(f"{'pinned' if pinned else 'unpinned'}  {shown(path)}")
+    return OK

@@ -1,0 +1,240 @@
+"""What a script asks of the ledger: `latest`, `list`, `show`, `wait`, `pin`, without a daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checkpointd.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    Facts,
+    Format,
+    Outcome,
+    Report,
+    Verdict,
+    VerifySettings,
+)
+from checkpointd.formats import generation_of
+from checkpointd.ledger import Ledger, State
+from checkpointd.watch.series import place
+from tests.helpers.cli import checkpointd
+
+_SHOWN = {Verdict.VALID: ("intact", "loads"), Verdict.INVALID: ()}
+
+
+class World:
+    """A home with a config, one watch `a` on `runs`, and a ledger that knows what is put there."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.runs = home / "runs"
+        self.runs.mkdir()
+        self.config = home / "config.toml"
+        self.config.write_text(
+            "[daemon]\nstate_dir = 'state'\n[[watch]]\nname = 'a'\npath = 'runs'\n"
+        )
+        self.state = home / "state"
+        self.clock = 1_700_000_000
+
+    def put(
+        self, name: str, verdict: Verdict | None = Verdict.VALID, shown: tuple[str, ...] = ()
+    ) -> Path:
+        """Write a file, and the verdict on it into the ledger; None for one that still waits."""
+        path = os.fsencode(self.runs) + b"/" + os.fsencode(name)
+        Path(os.fsdecode(path)).write_bytes(b"content of " + os.fsencode(name))
+        self.clock += 60
+        os.utime(path, (self.clock, self.clock))
+        text = os.fsdecode(path)
+        generation = generation_of(text, Format.HDF5)
+        placed = place(name, Format.HDF5)
+        checkpoint = Checkpoint(text, Format.HDF5, "a", placed.series, placed.version, placed.step)
+        ledger = Ledger.open(self.state)
+        ledger.sighted(checkpoint, generation, State.PENDING)
+        if verdict is not None:
+            outcome = Outcome.PASS if verdict is Verdict.VALID else Outcome.FAIL
+            reason = "" if verdict is Verdict.VALID else "finite.nan"
+            ledger.reported(
+                Report(
+                    checkpoint=checkpoint,
+                    generation=generation,
+                    verdict=verdict,
+                    reason=reason,
+                    message=reason and "kernel: 3 of 32 values are NaN",
+                    shown=shown or _SHOWN[verdict],
+                    checks=(CheckResult("finite", outcome, reason, "kernel"),),
+                    facts=Facts(format=Format.HDF5, writer="keras 3.15.1"),
+                    duration_seconds=0.25,
+                    settings_digest=VerifySettings().digest,
+                    finished_at=float(self.clock + 1),
+                )
+            )
+        ledger.close()
+        return Path(text)
+
+    def run(self, *arguments: str | bytes, code: int = 0) -> str:
+        """Run a command, expect an exit code, give its output (or, if it failed, its errors)."""
+        done = checkpointd("--config", str(self.config), *arguments, home=self.home)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout or done.stderr
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """An empty world; the ledger comes with the first checkpoint."""
+    (tmp_path / "state").mkdir()
+    return World(tmp_path)
+
+
+def test_latest_prints_the_path_and_nothing_else(world: World) -> None:
+    """By the watch's name, its directory, a path relative or through a symlink: the same."""
+    world.put("ckpt_epoch_1.h5")
+    newest = world.put("ckpt_epoch_2.h5")
+    world.put("ckpt_epoch_3.h5", Verdict.INVALID)
+    world.put("ckpt_epoch_4.h5", None)
+    (world.home / "link").symlink_to(world.runs)
+    for where in ("a", "runs", str(world.runs), "./runs/", "link", "."):
+        assert world.run("latest", where) == f"{newest}\n"
+
+
+def test_latest_trusts_only_what_still_is_the_content_that_was_verified(world: World) -> None:
+    """What was written over or removed since is passed by."""
+    oldest = world.put("m_epoch_1.h5")
+    changed, removed = world.put("m_epoch_2.h5"), world.put("m_epoch_3.h5")
+    changed.write_bytes(b"something else")
+    removed.unlink()
+    assert world.run("latest", "a") == f"{oldest}\n"
+    oldest.unlink()
+    assert "There is no valid checkpoint" in world.run("latest", "a", code=4)
+
+
+def test_latest_takes_what_was_started_again_for_newer(world: World) -> None:
+    """A lower step that was saved later belongs to the current run."""
+    world.put("m_epoch_90.h5")
+    again = world.put("m_epoch_1.h5")
+    assert world.run("latest", "a") == f"{again}\n"
+
+
+def test_latest_refuses_to_choose_between_series(world: World) -> None:
+    """It lists them, and takes the label with --series."""
+    one, two = world.put("m_epoch_1.h5"), world.put("best.h5")
+    told = world.run("latest", "a", code=2)
+    assert told.splitlines()[1:] == ["  best.h5", "  m_epoch_{}.h5"]
+    assert world.run("latest", "a", "--series", "m_epoch_{}.h5") == f"{one}\n"
+    assert world.run("latest", "a", "--series", "best.h5") == f"{two}\n"
+    assert "No checkpoint of series" in world.run("latest", "a", "--series", "x", code=4)
+
+
+def test_latest_asks_for_what_was_shown(world: World) -> None:
+    """An older one that has shown more wins over a newer that has not."""
+    resumes = world.put("m_epoch_1.h5", shown=("intact", "loads", "resumes"))
+    world.put("m_epoch_2.h5")
+    assert world.run("latest", "a", "--requires", "resumes") == f"{resumes}\n"
+    assert world.run("latest", "a", "--requires", "intact,resumes") == f"{resumes}\n"
+    told = world.run("latest", "a", "--requires", "predicts", code=4)
+    assert told == "There is no valid checkpoint that has shown predicts in a.\n"
+
+
+def test_latest_gives_a_name_as_its_bytes(world: World) -> None:
+    """A shell gets what is on disk, be it UTF-8 or not."""
+    path = world.put("m\udcff.h5")
+    assert world.run("latest", "a") == f"{path}\n"
+
+
+def test_list_shows_the_newest_first(world: World) -> None:
+    """As a table, and as objects."""
+    world.put("m_epoch_1.h5")
+    world.put("m_epoch_2.h5", Verdict.INVALID)
+    world.put("m_epoch_3\n\udcff.h5", None)
+    lines = world.run("list").splitlines()
+    assert lines[0].split() == ["verdict", "step", "size", "age", "path"]
+    assert lines[1].split()[0] == "pending"
+    assert lines[1].endswith(r"m_epoch_3\n\xff.h5")
+    assert lines[2].split()[:2] == ["invalid", "2"]
+    rows = [json.loads(line) for line in world.run("list", "a", "--json").splitlines()]
+    assert [row["state"] for row in rows] == ["pending", "invalid", "valid"]
+    assert rows[1]["reason"] == "finite.nan"
+    assert "There is no watch 'b'; there are a." in world.run("list", "b", code=2)
+
+
+def test_list_is_short_unless_all_are_wanted(world: World) -> None:
+    """Fifty, and a word about the rest."""
+    for step in range(52):
+        world.put(f"m_epoch_{step}.h5")
+    lines = world.run("list").splitlines()
+    assert len(lines) == 1 + 50 + 1
+    assert "--all" in lines[-1]
+    assert len(world.run("list", "--all", "--json").splitlines()) == 52
+
+
+def test_show_tells_the_whole_report(world: World) -> None:
+    """With what to do; and says so if the content has changed since."""
+    path = world.put("m_epoch_2.h5", Verdict.INVALID)
+    shown = world.run("show", "runs/m_epoch_2.h5")
+    assert shown.startswith(f"INVALID       {path}  finite.nan  kernel: 3 of 32 values are NaN")
+    for text in ("hdf5", "keras 3.15.1", "step 2", "What to do: The weights are destroyed"):
+        assert text in shown
+    assert "another one" not in shown
+    path.write_bytes(b"something else")
+    assert "another one than the one verified" in world.run("show", str(path))
+    assert json.loads(world.run("show", "--json", str(path)))["checks"][0]["outcome"] == "fail"
+
+
+def test_show_of_what_is_not_known(world: World) -> None:
+    """4 for a file that nobody has seen, 2 for one that is not there."""
+    world.put("m_epoch_2.h5")
+    (world.runs / "new.h5").touch()
+    assert "is not known" in world.run("show", "runs/new.h5", code=4)
+    assert "there is no such path" in world.run("show", "runs/none.h5", code=2)
+
+
+def test_wait_gives_the_verdict_that_is_there(world: World) -> None:
+    """As its exit code."""
+    world.put("good.h5")
+    world.put("bad.h5", Verdict.INVALID)
+    assert world.run("wait", "runs/good.h5").startswith("VALID ")
+    assert "finite.nan" in world.run("wait", "runs/bad.h5", code=1)
+
+
+def test_wait_without_a_daemon_ends(world: World) -> None:
+    """Nobody would ever give a verdict; outside of every watch neither."""
+    world.put("waiting.h5", None)
+    told = world.run("wait", "runs/waiting.h5", "--timeout", "1s", code=69)
+    assert "no daemon runs" in told
+    (world.home / "other.h5").touch()
+    assert "lies in no watch" in world.run("wait", "other.h5", code=2)
+
+
+def test_a_pin_is_kept_without_a_daemon(world: World) -> None:
+    """And shown; taking away what is not pinned is told."""
+    path = world.put("m_epoch_1.h5")
+    assert world.run("pin", "runs/m_epoch_1.h5", "--note", "shipped") == f"pinned  {path}\n"
+    assert "pinned" in world.run("list")
+    assert "never pruned" in world.run("show", str(path))
+    assert json.loads(world.run("unpin", "--json", str(path))) == {
+        "path": str(path),
+        "pinned": False,
+    }
+    assert "is not pinned" in world.run("unpin", str(path), code=4)
+    assert "there is no such path" in world.run("pin", "runs/none.h5", code=2)
+
+
+def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
+    """`wait` speaks of the content that is on disk now."""
+    path = world.put("m.h5")
+    path.write_bytes(b"a newer save")
+    assert "no daemon runs" in world.run("wait", str(path), "--timeout", "1s", code=69)
+    ledger = Ledger.open(world.state)
+    entry = ledger.entry(str(path))
+    assert entry is not None
+    assert entry.report is not None
+    now = generation_of(str(path), Format.HDF5)
+    ledger.sighted(entry.checkpoint, now, State.PENDING)
+    ledger.reported(replace(entry.report, generation=now))
+    ledger.close()
+    assert world.run("wait", str(path)).startswith("VALID ")
