@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from checkpointd.formats.storage import Storage
-    from checkpointd.formats.zipfiles import CentralEntry
+    from checkpointd.formats.zipfiles import CentralEntry, Directory
 
 CONFIG, METADATA = "config.json", "metadata.json"
 WEIGHTS = ("model.weights.h5", "model.weights.npz", "model.weights.json")
@@ -100,9 +100,12 @@ def probe_archive(
     try:
         directory = zipfiles.find_directory(read, size, _PROBE_TAIL)
         if directory is None:  # a long comment
-            if zipfiles.find_directory(read, size, _PROBE_LONG_TAIL) is None:
+            directory = zipfiles.find_directory(read, size, _PROBE_LONG_TAIL)
+            if directory is None:
                 raise zipfiles.truncated(size)
+            _check_start(directory, size)
             return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
+        _check_start(directory, size)
         data = read(directory.offset, min(directory.size, _PROBE_DIRECTORY))
         seen = {entry.name for entry in zipfiles.entries_of(data, directory.entries)}
     except FormatError as error:
@@ -131,6 +134,7 @@ def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
     directory = zipfiles.find_directory(read, size, _WINDOW)
     if directory is None:
         raise zipfiles.truncated(size)
+    _check_start(directory, size)
     if directory.size > _MAX_DIRECTORY:
         raise FormatError(
             MALFORMED, f"The archive's directory has {directory.size} bytes, far too many."
@@ -142,9 +146,7 @@ def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
             MALFORMED,
             f"The archive's directory holds {len(central)} of {directory.entries} entries.",
         )
-    members = tuple(
-        _member(path, entry, directory.shift, directory.offset, storage) for entry in central
-    )
+    members = tuple(_member(path, entry, directory.offset, storage) for entry in central)
     archive = Archive(members)
     _require(archive.members)
     return Archive(
@@ -188,6 +190,17 @@ def read_member(path: str, member: ZipMember, limit: int, storage: Storage = LOC
     return unpacked
 
 
+def _check_start(directory: Directory, size: int) -> None:
+    """See that the directory is this archive's own, and not that of an archive stored in it.
+
+    Raises:
+        FormatError: it counts from elsewhere than the file's first byte: `model.weights.npz` is a
+            zip itself, and its end is what a cut may leave last.
+    """
+    if directory.shift:
+        raise zipfiles.truncated(size)
+
+
 def _first_name(head: bytes) -> str:
     """Read the name in the first local header."""
     if len(head) < zipfiles.LOCAL_BYTES or not head.startswith(zipfiles.LOCAL_SIGNATURE):
@@ -212,11 +225,11 @@ def _require(members: Iterable[ZipMember]) -> None:
         raise _no_weights()
 
 
-def _member(path: str, entry: CentralEntry, shift: int, end: int, storage: Storage) -> ZipMember:
+def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMember:
     """Find an entry's bytes through its local header."""
     if entry.flags & _ENCRYPTED:
         raise FormatError(MALFORMED, f"{entry.name!r} in the archive is encrypted.")
-    at = entry.header_offset + shift
+    at = entry.header_offset
     header = storage.pread(path, at, zipfiles.LOCAL_BYTES) if at < end else b""
     if len(header) < zipfiles.LOCAL_BYTES or not header.startswith(zipfiles.LOCAL_SIGNATURE):
         raise FormatError(MALFORMED, f"{entry.name!r} has no header where the directory says.")

@@ -132,9 +132,10 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
         FormatError: the graph is cut short.
     """
     reader = _Budget(path, storage)
-    root, saver = KERAS_ROOT, False
+    root, saver, begun = KERAS_ROOT, False, False
     try:
         for top in walk(reader, 0, size):
+            begun |= top.number == META_GRAPH
             for part in walk(reader, top.start, top.end) if top.number == META_GRAPH else ():
                 saver |= part.number == SAVER
                 if part.number == OBJECT_GRAPH:
@@ -143,6 +144,8 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
         pass
     except FormatError as error:
         raise FormatError(error.word, f"saved_model.pb: {error.message}") from None
+    if not begun:
+        raise FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
     return SavedModelInfo(has_saver=saver, root=root)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 EXTENSION = WEIGHTS_MAP
 
 _MAX_MAP_BYTES = 64 << 20
+_TAIL_BYTES = 16
 
 
 def read_shards(path: str, storage: Storage = LOCAL) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
 
 
 def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
-    """Read the map as far as the probe may; None if it is another kind of JSON."""
+    """Read which files the map names: none if it is too large, None if it is no such map."""
     if size <= PROBE_BYTES:
         try:
             return _parse(storage.pread(path, 0, size))
@@ -81,7 +82,10 @@ def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
             if error.word == MALFORMED:
                 return None
             raise
-    if not storage.pread(path, size - 16, 16).rstrip().endswith(b"}"):
+    head = storage.pread(path, 0, PROBE_BYTES - _TAIL_BYTES)
+    if b'"weight_map"' not in head and head.strip(b"\0"):
+        return None
+    if not storage.pread(path, size - _TAIL_BYTES, _TAIL_BYTES).rstrip().endswith(b"}"):
         raise FormatError(TRUNCATED, "The map of the sharded weights is cut short.")
     return ()
 
