@@ -75,19 +75,22 @@ class Stage:
 
     def follow(self) -> None:
         """Print what has happened since the last call."""
-        for entry in reversed(self.get("/api/v1/checkpoints?limit=1000")["checkpoints"]):
+        present = self.get("/api/v1/checkpoints?limit=1000")
+        pruned = self.get("/api/v1/checkpoints?limit=1000&state=trashed")
+        for entry in sorted(present + pruned, key=lambda e: e["verified_at"] or 0.0):
             relative = os.path.relpath(entry["path"], self.directory / "runs")
-            if entry["state"] == "trashed" and relative not in self.pruned:
-                self.pruned.add(relative)
-                self.console.print(
-                    f"  [dim]pruned   {relative}  (in the trash, undo with restore)[/]"
-                )
             when = entry["verified_at"]
             if entry["verdict"] is None or when is None or (relative, when) in self.told:
                 continue
             self.told.add((relative, when))
             self.verdicts[relative] = entry
             self._tell(relative, entry)
+        for relative in (os.path.relpath(e["path"], self.directory / "runs") for e in pruned):
+            if relative not in self.pruned:
+                self.pruned.add(relative)
+                self.console.print(
+                    f"[dim]pruned       {relative}: in the trash, can be restored[/]"
+                )
 
     def _tell(self, relative: str, entry: dict[str, Any]) -> None:
         verdict = entry["verdict"]

@@ -77,7 +77,7 @@ def main(directory: Path) -> None:
         max_to_keep=3,
     )
 
-    class EveryEpoch(keras.callbacks.Callback):
+    class EveryEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
         """What the two callbacks of Keras do not cover: SavedModel and tf.train checkpoints."""
 
         def __init__(self) -> None:

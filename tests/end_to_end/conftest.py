@@ -39,7 +39,7 @@ _MAKE = """
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of checkpoints: plain.keras, golden.h5, export/, only.weights.h5, ckpt-1, nan.keras."""
+    """One checkpoint of each format, and `nan.keras`."""
     home = tmp_path_factory.mktemp("made")
     script = home / "make.py"
     script.write_text(textwrap.dedent(_MAKE))

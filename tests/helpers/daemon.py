@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -98,7 +99,7 @@ class Daemon:
         eventually("the first reconcile", lambda: self.status()["ready"])
         return self
 
-    def signal(self, number: int) -> None:
+    def kill(self, number: int) -> None:
         """Send it a signal."""
         assert self.process is not None
         self.process.send_signal(number)
@@ -131,7 +132,7 @@ class Daemon:
 
     def entry(self, path: Path) -> dict[str, Any]:
         """What it knows of a checkpoint; empty if nothing."""
-        rows: list[dict[str, Any]] = self.get("/api/v1/checkpoints?limit=1000")["checkpoints"]
+        rows: list[dict[str, Any]] = self.get("/api/v1/checkpoints?limit=1000")
         return next((row for row in rows if row["path"] == str(path)), {})
 
     def verdict(self, path: Path, seconds: float = DEADLINE) -> dict[str, Any]:
