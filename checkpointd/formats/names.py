@@ -27,8 +27,7 @@ WEIGHTS_MAP = ".weights.json"
 _TEMPORARY_FILES = re.compile(
     r"""(?sx)
       .+\.tempstate\d+                                # tensor bundle: a shard or an index
-    | saved_model\.(?:pb|pbtxt)\.tmp[0-9a-f]+         # tf.saved_model.save
-    | checkpoint\.tmp[0-9a-f]+                        # tf.train: the state file
+    | .+\.tmp[0-9a-f]{32}                             # TensorFlow: graph, fingerprint, state file
     | \.checkpointd-tmp-.+                            # checkpointd.training
     | \.goutputstream-[A-Za-z0-9]{6}                  # GIO
     | \..+\.[A-Za-z0-9]{6}                            # rsync
