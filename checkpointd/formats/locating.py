@@ -1,7 +1,5 @@
 """Which checkpoint a path typed by a user means."""
 
-# ruff: noqa: PTH118, PTH120 - paths are plain str in this room
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Which checkpoints lie in a directory, by their names, and which files each consists of."""
 
-# ruff: noqa: PTH100, PTH118, PTH119, PTH120, PTH122 - paths are plain str in this room
-
 from __future__ import annotations
 
 import os

@@ -81,7 +81,7 @@ class LocalStorage:
 
     def stat(self, path: str) -> Stat:
         """Look at one name."""
-        found = os.stat(path)  # noqa: PTH116 - paths are plain str in this room
+        found = os.stat(path)
         return Stat(
             found.st_dev,
             found.st_ino,
