@@ -14,7 +14,8 @@ import google_crc32c
 import numpy as np
 
 from checkpointd.formats import FormatError
-from checkpointd.formats.protobuf import fields, message, text
+from checkpointd.formats.protobuf import fields, message, read_varint, text
+from checkpointd.formats.table import FOOTER_BYTES, unmask
 from checkpointd.formats.tf_checkpoint import (
     OBJECT_GRAPH,
     BundleIndex,
@@ -52,6 +53,7 @@ _VARINT_BYTES = 10
 _NUMBER_END = 0x80
 _UINT32 = 0xFFFFFFFF
 _UNCHECKED = frozenset({"variant", "resource"})
+_TRAILER = 5  # a block's type and its checksum
 _SLICE_MARK, _SLICE_END = "\0", "\0\x01"
 
 
@@ -159,7 +161,7 @@ def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...
     """
     shards = planned.index.num_shards
     members = [checksum_of(planned.prefix + ".index", member_prefix + ".index")]
-    problems: list[Problem] = []
+    problems = _metaindex_problem(planned.prefix + ".index")
     tallies: list[Tally] = []
     for shard, pieces in _by_shard(shards, planned.stored):
         whole = Checksum()
@@ -181,6 +183,20 @@ def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...
     order = {s.spec.name: i for i, s in enumerate(planned.stored)}
     results = sorted((t.result() for t in tallies), key=lambda t: order[t.name])
     return tuple(results), Found(tuple(members), tuple(problems))
+
+
+def _metaindex_problem(path: str) -> list[Problem]:
+    """Check the one block of the index that nobody reads, and that has a checksum all the same."""
+    with opened(path) as source:
+        footer = source.read(source.size - FOOTER_BYTES, FOOTER_BYTES)
+        offset, at = read_varint(footer, 0)
+        size, _ = read_varint(footer, at)
+        if offset + size + _TRAILER <= source.size:
+            block = source.read(offset, size + _TRAILER)
+            stored = unmask(int.from_bytes(block[-4:], "little"))
+            if google_crc32c.value(block[:-4]) == stored:
+                return []
+    return [Problem("checksum_mismatch", "The .index file is not what was written.")]
 
 
 def checksum_of(path: str, member: str) -> MemberDigest:

@@ -154,6 +154,10 @@ def _layout(handle: Any, size: int) -> Layout:
         kind = "model"
     elif legacy_weights or any("vars" in key.split("/")[:-1] for key, _ in found):
         kind = "weights"
+    elif "model_weights" in handle:
+        raise FormatError(
+            "malformed", "The HDF5 file holds a model's weights, and no model_config."
+        )
     else:
         return Layout("", ())
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)

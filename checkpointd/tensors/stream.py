@@ -113,7 +113,7 @@ class Source:
 
     def __init__(self, path: str, file: IO[bytes] | None = None) -> None:
         self.path = path
-        self._file = file or open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 - see close
+        self._file = file or open(path, "rb", buffering=0)  # noqa: SIM115 - until close()
         self._fd = self._file.fileno()
         self._flags = _RWF_DONTCACHE
         self.size = os.fstat(self._fd).st_size

@@ -1,8 +1,7 @@
 """FarmHash's Fingerprint64, with which TensorFlow makes `fingerprint.pb`; some 28 MB a second.
 
-Source: FarmHash's `farmhashna::Hash64` (github.com/google/farmhash, MIT), and FingerprintCat64
-in tensorflow/core/platform/fingerprint.h. Names and order follow the source, to be held against
-it line by line.
+Source: FarmHash's `farmhashna::Hash64` (github.com/google/farmhash, MIT). Names and order follow
+the source, to be held against it line by line.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import struct
 
 _MASK = (1 << 64) - 1
 _K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
-_CAT = 0xC6A4A7935BD1E995
 _SEED = 81
 _WORD, _HALF = struct.Struct("<Q"), struct.Struct("<I")
 _BLOCK = struct.Struct("<8Q")
@@ -26,15 +24,6 @@ def fingerprint64(data: bytes) -> int:
     if len(data) <= 64:  # noqa: PLR2004
         return _up_to_64(data)
     return _long(data)
-
-
-def cat64(one: int, other: int) -> int:
-    """Combine two fingerprints as `tensorflow::FingerprintCat64` does."""
-    result = one ^ _CAT
-    result ^= _shift_mix((other * _CAT) & _MASK) * _CAT & _MASK
-    result = (result * _CAT) & _MASK
-    result = (_shift_mix(result) * _CAT) & _MASK
-    return _shift_mix(result)
 
 
 def _rotate(value: int, shift: int) -> int:

@@ -1,37 +1,39 @@
 """`fingerprint.pb`: what a SavedModel's writer noted of its graph and its variables.
 
-Source: tensorflow/core/protobuf/fingerprint.proto and tensorflow/cc/saved_model/fingerprinting.cc
-(producers 1 to 4). Recomputed here, exactly and without TensorFlow:
+Source: tensorflow/core/protobuf/fingerprint.proto and tensorflow/cc/saved_model/fingerprinting.cc.
+Recomputed here, exactly and without TensorFlow:
 
 - `checkpoint_hash`: Fingerprint64 of `variables/variables.index`, which holds a CRC32C of every
   tensor. It differs when the variables come from another save, which TensorFlow does not notice.
-- `signature_def_hash` and `saved_object_graph_hash`: of the first graph's signatures and concrete
-  functions as they are serialised, in the order of their names and of their numbers.
+- `saved_model_checksum`: Fingerprint64 of the whole `saved_model.pb` (`canonical`).
 
-Not recomputed: `saved_model_checksum` and `graph_def_program_hash`, which depend on how one version
-of TensorFlow rewrites the graph before it hashes it.
+Not recomputed: the hashes of parts of the graph, which the checksum of the whole covers; and the
+checksum of a graph in chunks (`saved_model.cpb`) or of a version of TensorFlow that is newer than
+the one that this was held against, whose maps may lie elsewhere.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.tensors.stream import Source, opened
-from checkpointd.verify.farmhash import cat64, fingerprint64
+from checkpointd.verify.canonical import SAVED_MODEL, canonical
+from checkpointd.verify.farmhash import fingerprint64
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_HASHED = 64 << 20
-"""Bytes of one part beyond which it is not recomputed: the hash is slow in Python."""
+MAX_HASHED = 32 << 20
+"""Bytes of a file beyond which it is not hashed: that is slow in Python."""
+
+NEWEST = (2, 21)
+"""The TensorFlow that this was held against."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_META_GRAPHS, _SIGNATURE_DEF, _OBJECT_GRAPH, _CONCRETE_FUNCTIONS = 2, 5, 7, 2
-_SIGNATURE_HASH, _OBJECT_GRAPH_HASH, _CHECKPOINT_HASH = 3, 4, 5
+_CHECKSUM, _CHECKPOINT_HASH, _VERSION = 1, 5, 6
+_PRODUCER_OF_CHECKSUM = 1
 _MAX_VARINT = 10
-_UID = re.compile(rb"(\d+)$")
 
 
 class BrokenProtoError(ValueError):
@@ -56,30 +58,35 @@ class Comparison:
     differing: tuple[str, ...]
 
 
-def compare(directory: str) -> Comparison:
+def compare(directory: str, tensorflow_version: str) -> Comparison:
     """Recompute what can be, and hold it against `fingerprint.pb`.
 
     Args:
         directory: of a SavedModel that has a `fingerprint.pb`.
+        tensorflow_version: of its writer, as `saved_model.pb` says.
 
     Raises:
-        BrokenProtoError: `fingerprint.pb` or `saved_model.pb` is broken.
+        BrokenProtoError: `fingerprint.pb` is broken.
+        FormatError: `saved_model.pb` is.
         OSError: a file could not be read.
     """
     with opened(f"{directory}/fingerprint.pb") as source:
-        recorded = {f.number: f.value for f in fields(source, 0, source.size)}
-    found = {"checkpoint_hash": (_CHECKPOINT_HASH, _checkpoint_hash(directory))}
-    try:
-        with opened(f"{directory}/saved_model.pb") as source:
-            signatures, functions = _graph_hashes(source)
-    except FileNotFoundError:  # saved_model.cpb, TensorFlow's image format for large graphs
-        signatures = functions = None
-    found["signature_def_hash"] = (_SIGNATURE_HASH, signatures)
-    found["saved_object_graph_hash"] = (_OBJECT_GRAPH_HASH, functions)
+        recorded = {f.number: f for f in fields(source, 0, source.size)}
+        version = recorded.get(_VERSION)
+        producer = (
+            next((f.value for f in fields(source, version.start, version.end)), 0) if version else 0
+        )
+    found = {
+        "checkpoint_hash": (_CHECKPOINT_HASH, _whole(f"{directory}/variables/variables.index"))
+    }
+    if producer >= _PRODUCER_OF_CHECKSUM and _known(tensorflow_version):
+        graph = _whole(f"{directory}/saved_model.pb")
+        sorted_graph = None if graph is None else canonical(graph, SAVED_MODEL)
+        found["saved_model_checksum"] = (_CHECKSUM, sorted_graph)
     known = {
-        name: recorded[number] == value
-        for name, (number, value) in found.items()
-        if value is not None and recorded.get(number)
+        name: recorded[number].value == fingerprint64(data)
+        for name, (number, data) in found.items()
+        if data is not None and number in recorded
     }
     return Comparison(
         tuple(name for name, same in known.items() if same),
@@ -87,69 +94,18 @@ def compare(directory: str) -> Comparison:
     )
 
 
-def _checkpoint_hash(directory: str) -> int | None:
+def _known(version: str) -> bool:
+    parts = version.split(".")[:2]
+    return all(p.isdecimal() for p in parts) and tuple(int(p) for p in parts) <= NEWEST
+
+
+def _whole(path: str) -> bytes | None:
+    """A file's bytes; None if it is not there, or too large to be hashed."""
     try:
-        with opened(f"{directory}/variables/variables.index") as source:
-            whole = source.read(0, source.size) if source.size <= MAX_HASHED else None
+        with opened(path) as source:
+            return source.read(0, source.size) if source.size <= MAX_HASHED else None
     except FileNotFoundError:
         return None
-    return None if whole is None else fingerprint64(whole)
-
-
-def _graph_hashes(source: Source) -> tuple[int | None, int | None]:
-    """The hashes of the signatures and of the concrete functions of the first graph."""
-    graph = next((f for f in fields(source, 0, source.size) if f.number == _META_GRAPHS), None)
-    if graph is None:
-        return None, None
-    signatures: dict[bytes, bytes] = {}
-    functions: dict[int, tuple[bytes, bytes]] = {}
-    budget = MAX_HASHED
-    usable = True
-    for part in fields(source, graph.start, graph.end):
-        if part.number == _SIGNATURE_DEF:
-            key, value = _entry(source, part)
-            signatures[key] = value
-        elif part.number == _OBJECT_GRAPH:
-            for inner in fields(source, part.start, part.end):
-                if inner.number != _CONCRETE_FUNCTIONS:
-                    continue
-                budget -= inner.end - inner.start
-                if budget < 0:
-                    return _signature_hash(signatures), None
-                key, value = _entry(source, inner)
-                uid = _UID.search(key)
-                usable = usable and uid is not None and int(uid.group()) not in functions
-                if uid is not None:
-                    functions[int(uid.group())] = key, value
-    return _signature_hash(signatures), _function_hash(functions) if usable else None
-
-
-def _signature_hash(signatures: dict[bytes, bytes]) -> int:
-    result = 0
-    for name in sorted(signatures):
-        result = cat64(result, fingerprint64(name))
-        result = cat64(result, fingerprint64(signatures[name]))
-    return result
-
-
-def _function_hash(functions: dict[int, tuple[bytes, bytes]]) -> int:
-    result = 0
-    for uid in sorted(functions):
-        name, value = functions[uid]
-        result = cat64(result, fingerprint64(name.removesuffix(str(uid).encode())))
-        result = cat64(result, fingerprint64(value))
-    return result
-
-
-def _entry(source: Source, part: Field) -> tuple[bytes, bytes]:
-    """One entry of a map: its key and its value, as they are serialised."""
-    if part.end - part.start > MAX_HASHED:
-        raise BrokenProtoError(f"an entry of {part.end - part.start} bytes")
-    key = value = b""
-    for inner in fields(source, part.start, part.end):
-        data = source.read(inner.start, inner.end - inner.start)
-        key, value = (data, value) if inner.number == 1 else (key, data)
-    return key, value
 
 
 def fields(source: Source, start: int, end: int) -> Iterator[Field]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd import golden
 from checkpointd.checkpoint import CheckResult, Format, failed, passed
+from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL
 from checkpointd.verify import fingerprint
 
@@ -97,10 +98,12 @@ def _fingerprint(context: ScanContext) -> CheckResult | tuple[str, ...]:
     if context.facts.format is not Format.SAVEDMODEL or "/fingerprint.pb" not in names:
         return ()
     try:
-        compared = fingerprint.compare(context.request.checkpoint.path)
-    except fingerprint.BrokenProtoError as error:
+        compared = fingerprint.compare(
+            context.request.checkpoint.path, context.facts.writer.partition(" ")[2]
+        )
+    except (fingerprint.BrokenProtoError, FormatError) as error:
         return failed(
-            NAME, "checksum_mismatch", f"fingerprint.pb or saved_model.pb cannot be read: {error}."
+            NAME, "checksum_mismatch", f"fingerprint.pb or saved_model.pb is damaged: {error}."
         )
     if "checkpoint_hash" in compared.differing:
         return failed(

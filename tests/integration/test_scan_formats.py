@@ -19,7 +19,7 @@ from checkpointd.checkpoint import End, Format, Outcome
 from checkpointd.formats import member_path
 from checkpointd.verify.farmhash import fingerprint64
 from checkpointd.verify.inspect import inspect
-from tests.helpers.models import batch, sequential
+from tests.helpers.models import batch, functional, sequential
 from tests.helpers.scan import flip, request_for, scanned, seeded
 
 if TYPE_CHECKING:
@@ -214,6 +214,64 @@ def test_a_flipped_bit_in_an_index_is_found(copy: Path, name: str) -> None:
         flip(index, offset, bit)
         assert not scanned(copy / name).clean, (offset, bit)
         flip(index, offset, bit)
+
+
+@pytest.mark.parametrize("name", ["keras3/export", "keras3/tf_save", "keras2/saved"])
+def test_a_flipped_bit_in_a_graph_is_found(copy: Path, name: str) -> None:
+    """TensorFlow loads most of them without a word: the fingerprint tells."""
+    rng = seeded()
+    graph = copy / name / "saved_model.pb"
+    for _ in range(25):
+        offset, bit = rng.randrange(graph.stat().st_size), rng.randrange(8)
+        flip(graph, offset, bit)
+        assert not scanned(copy / name).clean, (offset, bit)
+        flip(graph, offset, bit)
+    assert scanned(copy / name).clean
+
+
+class Nested(tf.Module):
+    """Maps wherever a graph may have them: dictionaries, functions within functions, a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = {"q": tf.Variable(1.0), "b": [tf.Variable(2.0)]}
+        keys = tf.lookup.KeyValueTensorInitializer(["a", "b"], [1, 2])
+        self.table = tf.lookup.StaticHashTable(keys, -1)
+
+    @tf.function
+    def deep(self, x: Any, *, training: bool = False, **more: Any) -> Any:
+        """A loop and a branch over nested dictionaries."""
+        y = tf.while_loop(lambda y: tf.reduce_sum(y) < 3, lambda y: [y + 1], [x["in"]])[0]
+        y = tf.cond(tf.reduce_sum(y) > 0, lambda: y + self.weights["q"], lambda: -y)
+        return {"z": y, "a": {"k": x["other"]["deep"], "b": (y, y)}}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def serve(self, words: Any) -> Any:
+        """Two outputs by name."""
+        found = self.table.lookup(words)
+        return {"zz": found, "a": found + 1}
+
+
+def test_the_fingerprint_of_a_graph_with_maps_in_maps_is_recomputed(tmp_path: Path) -> None:
+    """Python writes such maps in no order, C++ hashes them sorted: both come to the same."""
+    module = Nested()
+    spec = tf.TensorSpec([None])
+    module.deep.get_concrete_function(
+        {"in": spec, "other": {"deep": spec, "c": tf.TensorSpec([])}}, training=True, extra=spec
+    )
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures={"serve": module.serve})
+    options = tf.saved_model.SaveOptions(
+        save_debug_info=True, function_aliases={"z": module.serve, "a": module.deep}
+    )
+    tf.saved_model.save(module, str(tmp_path / "2"), options=options)
+    tf.saved_model.save(tf.saved_model.load(str(tmp_path / "1")), str(tmp_path / "3"))
+    for library in (keras, tf_keras):
+        tf.saved_model.save(functional(library), str(tmp_path / library.__name__))
+    for name in ("1", "2", "3", "keras", "tf_keras"):
+        result = scanned(tmp_path / name)
+        assert result.clean, (name, result)
+        fingerprints = result.checks["integrity"].details["fingerprints"]
+        assert fingerprints == ["checkpoint_hash", "saved_model_checksum"], name
 
 
 @pytest.mark.parametrize("name", ["keras3/export", "keras3/tf_save", "keras2/saved"])

@@ -136,6 +136,14 @@ def test_an_hdf5_file_without_keras_in_it_is_no_models(tmp_path: Path) -> None:
     assert plan.format is Format.UNKNOWN
 
 
+def test_weights_of_a_model_without_its_configuration_are_malformed(tmp_path: Path) -> None:
+    """A damaged attribute must not turn a model into a mere data set."""
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["model_weights/dense/dense/kernel:0"] = np.ones(9)
+    with pytest.raises(FormatError, match="no model_config"):
+        contents(tmp_path / "m.h5", Format.HDF5)
+
+
 def test_links_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
     """Soft and external links lead nowhere, a dataset with two names is read once."""
     write_weights(tmp_path / "other.weights.h5", {"secret": np.ones(3)})
