@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import CONFIG, INVALID, OK
+from checkpointd.cli.errors import CONFIG, INVALID, OK, CliError
 from checkpointd.cli.options import Json
 from checkpointd.cli.place import place_of
 
@@ -63,7 +63,12 @@ def reload(context: typer.Context, json: Json = False) -> int:
     from checkpointd.cli.client import Client
     from checkpointd.cli.output import json_line, shown
 
-    answer = Client(_state_dir(context)).post("reload")
+    try:
+        answer = Client(_state_dir(context)).post("reload")
+    except CliError as error:
+        if error.code != CONFIG:
+            raise
+        answer = {"ok": False, "message": str(error)}
     good = bool(answer.get("ok"))
     if json:
         json_line(answer)

@@ -94,7 +94,7 @@ def _present(place: Place, where: str) -> "list[Entry]":
 
     places = place.places()
     watch = where if where in places.roots and "/" not in where else None
-    if watch is None and not os.path.isdir(where):  # noqa: PTH112 - bytes that are no UTF-8
+    if watch is None and not os.path.isdir(where):
         names = f"; the watches are {', '.join(places.roots)}" if places.roots else ""
         raise CliError(f"{where} is no watch and no directory{names}.", USAGE)
     away = (State.GONE, State.TRASHED, State.UNKNOWN)

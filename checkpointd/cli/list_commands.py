@@ -71,7 +71,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         column.no_wrap = True
     for row in rows:
         state = row["state"]
-        word = Text(state, COLOURS.get(state, ""))
+        word = Text()
+        word.append(state, COLOURS.get(state, ""))
         word.append(" pinned" if row["pinned"] else "", "dim")
         path = Text(shown(row["path"]))
         if row["reason"]:

@@ -93,7 +93,7 @@ def _own_fault() -> int:
 
     kind, value, trace = sys.exc_info()
     frames = traceback.extract_tb(trace)[-3:]
-    where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))  # noqa: PTH119 - a name, not a path
+    where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))
     name = kind.__name__ if kind else "error"
     print(f"checkpointd {__version__}: {name}: {shown(str(value))}", file=sys.stderr)
     print(f"at {where}", file=sys.stderr)

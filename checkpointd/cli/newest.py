@@ -27,7 +27,7 @@ def series_of(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
 
 def _age(entry: Entry) -> tuple[float, int, int]:
     step = entry.step
-    return -entry.saved_at, -(step if step is not None else -1), -entry.sequence
+    return -entry.saved_at, -(step if step is not None else -1), -entry.id
 
 
 def newest_valid(entries: Sequence[Entry], requires: frozenset[str]) -> Entry | None:

@@ -46,6 +46,7 @@ COLOURS = {
 
 _WIDE = 100_000
 _MINUTE = 60.0
+_SHORT = 0.01
 
 
 def json_line(value: Any) -> None:
@@ -110,7 +111,9 @@ def print_table(out: Console, table: Table) -> None:
 
 def duration(seconds: float) -> str:
     """A short time for people: `0.4 s`, `3 min`."""
-    return span(seconds) if seconds >= _MINUTE else f"{seconds:.2g} s" if seconds else "0 s"
+    if seconds >= _MINUTE:
+        return span(seconds)
+    return f"{seconds:.2g} s" if seconds >= _SHORT or not seconds else f"<{_SHORT:g} s"
 
 
 def when(moment: float) -> str:

@@ -94,7 +94,7 @@ def aliases(path: str, places: Places) -> tuple[str, ...]:
 
     A root in the config may be a symlink, or the path that was typed may go through one.
     """
-    typed = os.path.abspath(path)  # noqa: PTH100 - Path would lose a trailing name's bytes
+    typed = os.path.abspath(path)
     real = os.path.realpath(path)
     return tuple(dict.fromkeys([typed, *_through(real, places), real]))
 
@@ -108,7 +108,7 @@ def known_path(place: Place, path: str) -> str:
 
     places = place.places()
     try:
-        found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
+        found = locate(os.path.abspath(path))
     except OSError:
         found = None
     names = [*(aliases(found.path, places) if found else ()), *aliases(path, places)]
@@ -169,8 +169,8 @@ def must_exist(path: str) -> None:
     from checkpointd.formats import locate
 
     try:
-        if os.path.lexists(path) or locate(os.path.abspath(path)) is not None:  # noqa: PTH100 - bytes
+        if os.path.lexists(path) or locate(os.path.abspath(path)) is not None:
             return
     except OSError:
         pass
-    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)  # noqa: PTH100 - bytes
+    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)

@@ -1,5 +1,156 @@
-"""placeholder."""
+"""`prune`, `trash list`, `restore`: what is kept and why, and the way back."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from checkpointd.cli.errors import NOTHING, OK, CliError
+from checkpointd.cli.options import Json, PathArgument
+from checkpointd.cli.place import aliases, place_of, writing
+
+trash_app = typer.Typer(
+    help="Look at what was pruned.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
-def add_to(app) -> None:
-    pass
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(prune)
+    app.add_typer(trash_app, name="trash")
+    app.command()(restore)
+
+
+def prune(
+    context: typer.Context,
+    watch: Annotated[
+        str | None, typer.Argument(metavar="[WATCH]", help="Only those of one watch.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it: move what goes into the trash.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Say what is kept and what goes, with the reason for each.
+
+    Nothing is touched without --apply. With it the daemon does the work if one runs, also where
+    mode = "dry-run" makes the daemon itself only say what it would do; `restore` undoes it.
+    """
+    from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.prune_view import public_plan
+    from checkpointd.cli.retaining import apply_here, chosen, plans
+
+    place = place_of(context)
+    config = place.config()
+    watches = chosen(config, watch)
+    if apply:
+        try:
+            answer = Client(config.state_dir).post("prune", apply=True, watch=watch)
+            outcomes = list(answer.get("watches", ()))
+        except NoDaemonError as error:
+            with writing(config.state_dir, error) as ledger:
+                outcomes = apply_here(ledger, watches)
+    else:
+        ledger = place.ledger()
+        try:
+            outcomes = [public_plan(name, plan) for name, plan in plans(ledger, watches)]
+        finally:
+            ledger.close()
+    return _tell_outcomes(outcomes, applied=apply, json=json)
+
+
+def _tell_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:
+    from checkpointd.cli.output import json_line
+    from checkpointd.cli.prune_view import lines, show_plan, show_results
+
+    for number, outcome in enumerate(outcomes):
+        if json:
+            for line in lines(outcome):
+                json_line(line)
+            continue
+        print(end="\n" if number else "")
+        show_plan(outcome)
+        if applied:
+            show_results(outcome)
+    goes = [one for o in outcomes for one in o.get("decisions", ()) if not one.get("keep")]
+    if goes and not applied and not json:
+        print("Nothing was touched; --apply moves what is to be removed into the trash.")
+    return OK
+
+
+@trash_app.command("list")
+def trash_list(
+    context: typer.Context,
+    watch: Annotated[
+        str | None, typer.Argument(metavar="[WATCH]", help="Only that of one watch.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """List what was pruned and can be restored, newest first."""
+    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.prune_view import show_trash
+    from checkpointd.cli.retaining import chosen
+    from checkpointd.retention import Trash
+
+    rows: list[dict[str, Any]] = []
+    troubles = []
+    for settings in chosen(place_of(context).config(), watch):
+        try:
+            items = Trash(str(settings.path)).items()
+        except OSError as error:
+            troubles.append(f"The trash of {settings.path} cannot be read: {error.strerror}.")
+            continue
+        rows += [
+            {
+                "watch": settings.name,
+                "path": item.path,
+                "item": item.id,
+                "size_bytes": item.manifest.size_bytes,
+                "at": item.manifest.at,
+                "expires_at": item.manifest.at + settings.retention.trash_ttl,
+                "rule": item.manifest.rule,
+                "reason": item.manifest.reason,
+            }
+            for item in items
+        ]
+    for trouble in troubles:
+        print(shown(trouble), file=sys.stderr)
+    rows.sort(key=lambda row: -row["at"])
+    if json:
+        for row in rows:
+            json_line(row)
+    elif rows:
+        show_trash(rows)
+    elif not troubles:
+        print("The trash is empty.")
+    return NOTHING if troubles and not rows else OK
+
+
+def restore(context: typer.Context, path: PathArgument, json: Json = False) -> int:
+    """Undo a pruning while the trash still holds it.
+
+    What comes back is pinned, or the next pruning would take it again; `unpin` ends that.
+    """
+    from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.retaining import restore_here, trashed_path
+
+    place = place_of(context)
+    config = place.config()
+    names = aliases(path, place.places())
+    known = trashed_path(config, names) or names[0]
+    try:
+        answer = Client(config.state_dir).post("restore", path=known)
+        known = str(answer.get("path", known)) if isinstance(answer, dict) else known
+    except NoDaemonError as error:
+        if trashed_path(config, names) is None:
+            raise CliError(
+                f"{known} is not in the trash; `checkpointd trash list` shows what is.", NOTHING
+            ) from None
+        with writing(config.state_dir, error) as ledger:
+            restore_here(ledger, config, known)
+    if json:
+        json_line({"path": known, "restored": True, "pinned": True})
+    else:
+        print(f"restored and pinned  {shown(known)}")
+    return OK

@@ -22,7 +22,8 @@ def show_status(facts: dict[str, Any]) -> None:
     healthy, ready = facts.get("healthy"), facts.get("ready")
     word = "healthy" if healthy else "not healthy"
     table = _facts_table()
-    state = Text(word, style="green" if healthy else "bold red")
+    state = Text()
+    state.append(word, "green" if healthy else "bold red")
     state.append("" if ready else ", still looking through its watches for the first time")
     table.add_row("daemon", state)
     table.add_row("version", f"{facts.get('version', '?')}, pid {facts.get('pid', '?')}")

@@ -33,13 +33,14 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
 
     verdict = str(public.get("verdict") or "no verdict")
     reason, message = str(public.get("reason", "")), str(public.get("message", ""))
-    head = Text(verdict.upper().ljust(_WORD), COLOURS.get(verdict, ""))
-    head.append(f"  {shown(str(public['path']))}", "default")
+    head = Text()
+    head.append(verdict.upper().ljust(_WORD), COLOURS.get(verdict, ""))
+    head.append(f"  {shown(str(public['path']))}")
     seconds = public.get("duration_seconds")
     took = f"  {duration(seconds)}" if seconds else ""
     if verdict == "valid":
         told = ", ".join(public.get("shown", ())) or "nothing shown"
-        head.append(f"  {told}{took}", "default")
+        head.append(f"  {told}{took}")
         lines = [head]
         for check in public.get("checks", ()):
             if check.get("outcome") == "warn":
@@ -47,7 +48,7 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
                 lines.append(_indented(note))
         return lines
     told = "  ".join(shown(part) for part in (reason, message) if part)
-    head.append(f"  {told}{took if reason else ''}", "default")
+    head.append(f"  {told}{took if reason else ''}")
     return [head, *([_indented(f"What to do: {cure(reason)}")] if cure(reason) else [])]
 
 

@@ -136,7 +136,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     place_of(context)
     must_exist(path)
     try:
-        found = locate(os.path.abspath(path))  # noqa: PTH100 - bytes that are no UTF-8
+        found = locate(os.path.abspath(path))
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
     probed = probe(found) if found else None
@@ -161,7 +161,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
 def _no_checkpoint(path: str) -> str:
     from checkpointd.cli.verifying import no_checkpoint
 
-    absolute = os.path.abspath(path)  # noqa: PTH100 - bytes that are no UTF-8
+    absolute = os.path.abspath(path)
     return f"{absolute} {no_checkpoint(absolute)['message']}"
 
 

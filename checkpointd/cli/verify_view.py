@@ -40,7 +40,7 @@ class View:
 
         both = sys.stdout.isatty() and not self._json
         columns = (
-            BarColumn(20),
+            BarColumn(20, complete_style="cyan", finished_style="cyan"),
             MofNCompleteColumn(),
             TextColumn("{task.description}", markup=False),
         )
@@ -76,6 +76,6 @@ class View:
 
     def _describe(self, path: str, what: str) -> None:
         if self._progress is not None and self._task is not None:
-            name = shown(os.path.basename(path))  # noqa: PTH119 - bytes that are no UTF-8
+            name = shown(os.path.basename(path))
             text = name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 1]}…"
             self._progress.update(self._task, description=f"{text}  {what}")

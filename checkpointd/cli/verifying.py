@@ -61,7 +61,7 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
     missing: list[str] = []
     empty: list[str] = []
     for typed in paths:
-        path = os.path.abspath(typed)  # noqa: PTH100 - bytes that are no UTF-8 must survive
+        path = os.path.abspath(typed)
         try:
             found = _find(path, _watch_of(path, config))
         except FileNotFoundError:

@@ -1,0 +1,122 @@
+"""How `prune` and `trash list` look: keep or remove, and the reason for each."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.output import console, grid, print_table, shown, size, span
+
+if TYPE_CHECKING:
+    from checkpointd.retention import Plan
+
+
+def public_plan(watch: str, plan: Plan) -> dict[str, Any]:
+    """A plan as an object: what `prune` prints, and what the daemon answers."""
+    return {
+        "watch": watch,
+        "mode": plan.policy.mode,
+        "decisions": [
+            {
+                "path": decision.entry.path,
+                "series": decision.entry.checkpoint.series,
+                "step": decision.entry.step,
+                "size_bytes": decision.entry.generation.size_bytes,
+                "keep": decision.keep,
+                "rule": decision.rule,
+                "reasons": list(decision.reasons),
+            }
+            for decision in plan.decisions
+        ],
+        "holds": [
+            {
+                "series": hold.series,
+                "reason": hold.reason,
+                "message": hold.message,
+                "cure": hold.cure,
+            }
+            for hold in plan.holds
+        ],
+    }
+
+
+def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The objects of one watch, one for each decision, hold and result."""
+    watch = plan.get("watch")
+    decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
+    held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
+    done = [{"watch": watch, **one} for one in plan.get("results", ())]
+    return decided + held + done
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    """Print what is kept and what goes."""
+    from rich.text import Text
+
+    out = console()
+    decisions = plan.get("decisions", ())
+    mode = f", pruning is {plan['mode']}" if plan.get("mode") else ""
+    out.print(Text(f"watch {shown(str(plan.get('watch', '')))}{mode}", "bold"))
+    for hold in plan.get("holds", ()):
+        why = hold.get("message") or f"{hold.get('reason', '')}."
+        text = f"on hold  {hold.get('series', '')}: {why} {hold.get('cure', '')}"
+        out.print(Text(shown(text), "yellow"), soft_wrap=True)
+    if not decisions:
+        out.print("no checkpoint is known yet")
+        return
+    table = grid("", "step", "size", "path")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+        column.no_wrap = True
+    for one in decisions:
+        keep = bool(one.get("keep"))
+        path = Text(shown(str(one.get("path", ""))))
+        path.append(f"\n{shown('; '.join(one.get('reasons', ())))}", "dim")
+        table.add_row(
+            Text("keep" if keep else "remove", "green" if keep else "red"),
+            "" if one.get("step") is None else str(one["step"]),
+            size(one.get("size_bytes", 0)),
+            path,
+        )
+    print_table(out, table)
+    goes = [one for one in decisions if not one.get("keep")]
+    frees = size(sum(one.get("size_bytes", 0) for one in goes))
+    out.print(f"{len(decisions) - len(goes)} kept, {len(goes)} to remove ({frees})")
+
+
+def show_results(plan: dict[str, Any]) -> None:
+    """Print what became of a pruning that was carried out."""
+    from rich.text import Text
+
+    out = console()
+    if plan.get("message"):
+        out.print(shown(str(plan["message"])), soft_wrap=True)
+    results = plan.get("results", ())
+    for one in results:
+        if not one.get("done"):
+            text = f"kept after all  {one.get('path', '')}: {one.get('reason', '')}"
+            out.print(Text(shown(text), "yellow"), soft_wrap=True)
+    moved = [one for one in results if one.get("done")]
+    if moved:
+        out.print(
+            f"{len(moved)} moved into the trash ({size(sum(o['size_bytes'] for o in moved))}); "
+            "`checkpointd restore PATH` brings one back."
+        )
+
+
+def show_trash(rows: list[dict[str, Any]]) -> None:
+    """Print what lies in the trash, and until when."""
+    now = time.time()
+    table = grid("size", "since", "gone in", "path")
+    for column in table.columns[:3]:
+        column.justify = "right"
+        column.no_wrap = True
+    for row in rows:
+        left = row.get("expires_at")
+        table.add_row(
+            size(row["size_bytes"]),
+            span(now - row["at"]),
+            "" if left is None else span(max(0.0, left - now)),
+            shown(row["path"]),
+        )
+    print_table(console(), table)

@@ -1,0 +1,129 @@
+"""Retention without the daemon: what it would do, and doing it where no daemon runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.errors import INVALID, USAGE, CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.config import Config, WatchSettings
+    from checkpointd.ledger import Ledger
+    from checkpointd.retention import Plan
+
+
+def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
+    """The watches that are meant: one by its name, else all.
+
+    Raises:
+        CliError: there is no such watch.
+    """
+    if watch is None:
+        return config.watch
+    found = tuple(w for w in config.watch if w.name == watch)
+    if not found:
+        names = ", ".join(w.name for w in config.watch) or "none"
+        raise CliError(f"There is no watch {watch!r}; there are {names}.", USAGE)
+    return found
+
+
+def plans(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> Iterator[tuple[str, Plan]]:
+    """Plan the retention of each watch as the daemon would.
+
+    Yields:
+        The watch's name and its plan.
+    """
+    from checkpointd.retention import find_references, plan
+
+    for watch in watches:
+        references = find_references(str(watch.path))
+        yield (
+            watch.name,
+            plan(
+                ledger.entries(watch.name),
+                watch.retention,
+                time.time(),
+                references.paths,
+                listing=" ".join(references.troubles),
+                rebuilt=ledger.unconfirmed(watch.name),
+            ),
+        )
+
+
+def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[str, Any]]:
+    """Carry out the retention of each watch, under the ledger's lock; for when no daemon runs.
+
+    Returns:
+        For each watch its plan as an object, with `results`.
+    """
+    from checkpointd.cli.prune_view import public_plan
+    from checkpointd.retention import Pruner
+
+    outcomes = []
+    for watch in watches:
+        pruner = Pruner(str(watch.path), ledger)
+        try:
+            pruner.recover()
+        except OSError as error:
+            trouble = f"{watch.path} cannot be pruned: {error.strerror}."
+            outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": trouble})
+            continue
+        ((name, plan),) = plans(ledger, (watch,))
+        outcome = public_plan(name, plan)
+        if watch.retention.mode == "off":
+            outcome["message"] = 'Nothing was touched: [watch.retention] mode = "off".'
+        else:
+            outcome["results"] = [
+                {
+                    "path": removal.entry.path,
+                    "done": removal.done,
+                    "rule": removal.rule,
+                    "reason": removal.reason,
+                    "item": removal.item,
+                    "size_bytes": removal.size_bytes,
+                }
+                for removal in pruner.apply(plan)
+            ]
+        outcomes.append(outcome)
+    return outcomes
+
+
+def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
+    """The one of several names under which a checkpoint lies in a trash; None if none does."""
+    from checkpointd.retention import Trash
+
+    for watch in config.watch:
+        try:
+            paths = {item.path for item in Trash(str(watch.path)).items()}
+        except OSError:
+            continue
+        found = next((name for name in names if name in paths), None)
+        if found is not None:
+            return found
+    return None
+
+
+def restore_here(ledger: Ledger, config: Config, path: str) -> None:
+    """Take a checkpoint out of the trash, under the ledger's lock; for when no daemon runs.
+
+    Raises:
+        CliError: it cannot be restored; the sentence says why.
+    """
+    from checkpointd.retention import Pruner, TrashError
+
+    for watch in config.watch:
+        if not path.startswith(f"{watch.path}/"):
+            continue
+        pruner = Pruner(str(watch.path), ledger)
+        try:
+            pruner.recover()
+            pruner.restore(path)
+        except TrashError as error:
+            raise CliError(str(error), INVALID) from None
+        except OSError as error:
+            raise CliError(f"{path} cannot be restored: {error.strerror}.", INVALID) from None
+        return
+    raise CliError(f"{path} lies in no watch.", USAGE)

@@ -1,0 +1,101 @@
+"""`prune`, `trash list` and `restore` where no daemon runs: under the ledger's own lock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from checkpointd.checkpoint import Verdict
+from checkpointd.ledger import Ledger, StateLock
+from tests.end_to_end.test_cli_latest import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Five valid checkpoints of one series, of which two are to stay."""
+    (tmp_path / "state").mkdir()
+    world = World(tmp_path)
+    with world.config.open("a") as config:
+        config.write("[watch.retention]\nkeep_last = 2\n")
+    for step in range(1, 6):
+        world.put(f"m_epoch_{step}.h5")
+    return world
+
+
+def test_prune_says_what_it_would_do_and_touches_nothing(world: World) -> None:
+    """Keep or remove, with a reason for each."""
+    world.put("odd_\udcff.h5", Verdict.INVALID)
+    before = sorted(world.runs.iterdir())
+    told = world.run("prune")
+    assert told.count("\nremove ") == 3
+    assert told.count("\nkeep ") == 3
+    assert "3 kept, 3 to remove" in told
+    assert "Nothing was touched" in told
+    assert r"odd_\xff.h5" in told
+    assert sorted(world.runs.iterdir()) == before
+    rows = [json.loads(line) for line in world.run("prune", "a", "--json").splitlines()]
+    assert {row["path"][-4:]: row["keep"] for row in rows if "_epoch_" in row["path"]} == {
+        "1.h5": False,
+        "2.h5": False,
+        "3.h5": False,
+        "4.h5": True,
+        "5.h5": True,
+    }
+    assert all(row["reasons"] for row in rows)
+
+
+def test_what_is_pruned_can_be_listed_and_comes_back(world: World) -> None:
+    """Also by a relative path; then it is pinned."""
+    told = world.run("prune", "--apply")
+    assert "3 moved into the trash" in told
+    assert sorted(p.name for p in world.runs.glob("*.h5")) == ["m_epoch_4.h5", "m_epoch_5.h5"]
+    rows = [json.loads(line) for line in world.run("trash", "list", "--json").splitlines()]
+    assert {Path(row["path"]).name for row in rows} == {f"m_epoch_{n}.h5" for n in (1, 2, 3)}
+    assert all(row["expires_at"] - row["at"] == 72 * 3600 for row in rows)
+    assert "m_epoch_1.h5" in world.run("trash", "list", "a")
+    path = world.runs / "m_epoch_2.h5"
+    assert world.run("restore", "runs/m_epoch_2.h5") == f"restored and pinned  {path}\n"
+    assert path.exists()
+    assert "pinned" in world.run("list")
+    assert "is not in the trash" in world.run("restore", "runs/m_epoch_2.h5", code=4)
+    assert "0 to remove" in world.run("prune", "--apply")
+
+
+def test_what_changed_since_its_verdict_is_not_removed(world: World) -> None:
+    """It is told, and stays."""
+    (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
+    told = world.run("prune", "--apply")
+    assert "kept after all" in told
+    assert (world.runs / "m_epoch_1.h5").exists()
+    assert not (world.runs / "m_epoch_2.h5").exists()
+
+
+def test_nothing_is_pruned_where_pruning_is_off(world: World) -> None:
+    """Not even by hand."""
+    with world.config.open("a") as config:
+        config.write('mode = "off"\n')
+    assert 'mode = "off"' in world.run("prune", "--apply")
+    assert len(list(world.runs.glob("*.h5"))) == 5
+
+
+def test_only_one_at_a_time_may_change_anything(world: World) -> None:
+    """Whoever holds the lock is waited for by a person, not by us."""
+    with StateLock(world.state):
+        for command in (["prune", "--apply"], ["pin", "runs/m_epoch_1.h5"]):
+            assert len(world.run(*command, code=69).splitlines()) == 1
+    ledger = Ledger.open(world.state, readonly=True)
+    assert ledger.pins() == []
+    ledger.close()
+
+
+def test_a_watch_that_is_not_there_is_told(world: World) -> None:
+    """By its name in the command, and by its root on disk."""
+    assert "There is no watch 'b'; there are a." in world.run("prune", "b", code=2)
+    assert "There is no watch 'b'; there are a." in world.run("trash", "list", "b", code=2)
+    for path in world.runs.iterdir():
+        path.unlink()
+    world.runs.rmdir()
+    assert "on hold" in world.run("prune")
+    assert "0 to remove" in world.run("prune", "--apply")
