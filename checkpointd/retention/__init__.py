@@ -1,0 +1,24 @@
+"""Retention: what a policy keeps and why, and the careful removal of the rest."""
+
+from checkpointd.retention.holds import Hold
+from checkpointd.retention.plan import Decision, Plan, plan
+from checkpointd.retention.pruner import Pruner, Records, Removal
+from checkpointd.retention.references import References, find_references
+from checkpointd.retention.trash import Expired, Item, Recovered, Trash, TrashError
+
+__all__ = [
+    "Decision",
+    "Expired",
+    "Hold",
+    "Item",
+    "Plan",
+    "Pruner",
+    "Records",
+    "Recovered",
+    "References",
+    "Removal",
+    "Trash",
+    "TrashError",
+    "find_references",
+    "plan",
+]

@@ -1,0 +1,73 @@
+"""The plan for a watch as it is now: from the ledger's entries and what lies on the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from checkpointd.retention.plan import Plan, plan
+from checkpointd.retention.references import find_references
+
+if TYPE_CHECKING:
+    from checkpointd.config import WatchSettings
+    from checkpointd.ledger import Entry
+
+
+class Known(Protocol):
+    """What planning needs of the ledger; `checkpointd.ledger.Ledger` is one."""
+
+    def entries(self, watch: str | None = None) -> list[Entry]:
+        """Everything that is known of a watch."""
+        ...
+
+    def unconfirmed(self, watch: str) -> bool:
+        """Whether the ledger was lost, and not all has been verified again."""
+        ...
+
+
+def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = "") -> Plan:
+    """Plan the retention of one watch.
+
+    Args:
+        known: the ledger.
+        watch: the watch; its root is walked for what is named in it.
+        now: seconds since the epoch.
+        trouble: what is wrong with the watch, if anything is; then nothing is removed.
+    """
+    references = find_references(str(watch.path))
+    return plan(
+        known.entries(watch.name),
+        watch.retention,
+        now,
+        references.paths,
+        listing=" ".join([trouble, *references.troubles]).strip(),
+        rebuilt=known.unconfirmed(watch.name),
+    )
+
+
+def public_plan(watch: str, planned: Plan) -> dict[str, Any]:
+    """A plan as an object: what `prune --json` prints and the daemon answers."""
+    return {
+        "watch": watch,
+        "mode": planned.policy.mode,
+        "decisions": [
+            {
+                "path": decision.entry.path,
+                "series": decision.entry.checkpoint.series,
+                "step": decision.entry.step,
+                "size_bytes": decision.entry.generation.size_bytes,
+                "keep": decision.keep,
+                "rule": decision.rule,
+                "reasons": list(decision.reasons),
+            }
+            for decision in planned.decisions
+        ],
+        "holds": [
+            {
+                "series": hold.series,
+                "reason": hold.reason,
+                "message": hold.message,
+                "cure": hold.cure,
+            }
+            for hold in planned.holds
+        ],
+    }

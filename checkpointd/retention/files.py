@@ -1,0 +1,289 @@
+"""Names below a root, reached by directory descriptors: no symbolic link is ever followed.
+
+The identity of a checkpoint is looked at again here, right before and after it is moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.checkpoint import Checkpoint, Generation, Member
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_RENAME_NOREPLACE = 1
+_COMPANION = ".golden.npz"
+_BESIDE = "/../"
+
+
+class NotUnchangedError(Exception):
+    """What lies there is not what was verified; the sentence says in what."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One name that is moved as a whole: a file, or the directory of a SavedModel.
+
+    `companion` marks a golden record: it moves along, but the checkpoint is whole without it.
+    """
+
+    name: str
+    inode: int
+    directory: bool = False
+    companion: bool = False
+
+
+@contextlib.contextmanager
+def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
+    """A directory's descriptor; the last component may be no link.
+
+    Raises:
+        OSError: it is no directory, or cannot be opened.
+    """
+    file = os.open(path, _DIRECTORY, dir_fd=dir_fd)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def opened_root(path: str) -> Iterator[int]:
+    """A root's descriptor; the user may have configured a link to it."""
+    file = os.open(path, _DIRECTORY & ~os.O_NOFOLLOW)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def opened_below(root_fd: int, relative: str, *, create: bool = False) -> Iterator[int]:
+    """The descriptor of a directory below a root, reached step by step on one file system.
+
+    Raises:
+        OSError: a component is missing, a link, or on another file system (EXDEV).
+    """
+    device = os.fstat(root_fd).st_dev
+    file = os.dup(root_fd)
+    try:
+        for name in relative.split("/") if relative else ():
+            if name in ("", ".", ".."):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=file)
+            below = os.open(name, _DIRECTORY, dir_fd=file)
+            os.close(file)
+            file = below
+            if os.fstat(file).st_dev != device:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        yield file
+    finally:
+        os.close(file)
+
+
+def is_directory(checkpoint: Checkpoint, generation: Generation) -> bool:
+    """Whether a checkpoint is a directory of its own."""
+    return checkpoint.format is Format.SAVEDMODEL or any(
+        m.name.startswith("/") and not m.name.startswith(_BESIDE) for m in generation.members
+    )
+
+
+def parts_of(
+    parent_fd: int, name: str, checkpoint: Checkpoint, generation: Generation
+) -> list[Part]:
+    """Look at a checkpoint and say which names are to be moved, in that order.
+
+    A bundle's `.index` goes first: without it nobody takes what is left for a checkpoint.
+
+    Args:
+        parent_fd: the directory that it lies in.
+        name: its own name there.
+        checkpoint: what the ledger knows.
+        generation: the content that was verified.
+
+    Raises:
+        NotUnchangedError: it is not the generation that was verified.
+        FileNotFoundError: it is gone.
+        OSError: it cannot be looked at.
+    """
+    if is_directory(checkpoint, generation):
+        found = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotUnchangedError("it is no directory any more")
+        with opened(name, parent_fd) as file:
+            _compare_tree(file, generation)
+            inode = os.fstat(file).st_ino
+        return [Part(name, inode, directory=True)]
+    members = sorted(generation.members, key=lambda m: (m.name not in (".index", ""), m.name))
+    parts = []
+    for member in members:
+        part = _beside(name, member)
+        _compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False))
+        parts.append(Part(part, member.inode))
+    with contextlib.suppress(FileNotFoundError):
+        found = os.stat(name + _COMPANION, dir_fd=parent_fd, follow_symlinks=False)
+        if stat.S_ISREG(found.st_mode):
+            parts.append(Part(name + _COMPANION, found.st_ino, companion=True))
+    return parts
+
+
+def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Generation) -> None:
+    """Look once more, where nobody else can write: what was moved is what was looked at.
+
+    Raises:
+        NotUnchangedError: it changed in between.
+        OSError: it cannot be looked at.
+    """
+    if parts[0].directory:
+        name = parts[0].name
+        with opened(name, content_fd) as file:
+            if os.fstat(file).st_ino != parts[0].inode:
+                raise NotUnchangedError("it was replaced while it was moved")
+            _compare_tree(file, generation)
+        return
+    for member in generation.members:
+        found = os.stat(_beside(name, member), dir_fd=content_fd, follow_symlinks=False)
+        _compare(member, found, renamed=True)
+
+
+def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Generation) -> bool:
+    """Whether a checkpoint lies below a root as it was verified."""
+    parent, _, name = relative.rpartition("/")
+    try:
+        with opened_below(root_fd, parent) as file:
+            parts_of(file, name, checkpoint, gen)
+    except (OSError, NotUnchangedError):
+        return False
+    return True
+
+
+def exists(name: str, dir_fd: int) -> bool:
+    """Whether a name is taken, by anything."""
+    try:
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> bool:
+    """Whether a part of the checkpoint `name` lies in a directory as it was verified.
+
+    What a rename changes, the change time, is not looked at.
+    """
+    try:
+        found = os.stat(part.name, dir_fd=dir_fd, follow_symlinks=False)
+        if found.st_ino != part.inode:
+            return False
+        if part.directory:
+            with opened(part.name, dir_fd) as file:
+                _compare_tree(file, generation)
+        for member in () if part.directory else generation.members:
+            if _beside(name, member) == part.name:
+                _compare(member, found, renamed=True)
+    except (OSError, NotUnchangedError):
+        return False
+    return True
+
+
+def rename_new(name: str, from_fd: int, to_fd: int) -> None:
+    """Move a name from one directory to another, never over something.
+
+    Where the file system knows no RENAME_NOREPLACE, it is looked first, then renamed.
+
+    Raises:
+        FileExistsError: the name is taken there.
+        OSError: it cannot be moved.
+    """
+    encoded = os.fsencode(name)
+    if _renameat2 is not None:
+        if _renameat2(from_fd, encoded, to_fd, encoded, _RENAME_NOREPLACE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+            raise OSError(number, os.strerror(number), name)
+    if exists(name, to_fd):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+    os.rename(name, name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+
+
+def _find_renameat2() -> ctypes._NamedFuncPointer | None:
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = (
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_uint,
+    )
+    function.restype = ctypes.c_int
+    return function
+
+
+_renameat2 = _find_renameat2()
+
+
+def _beside(name: str, member: Member) -> str:
+    if member.name.startswith(_BESIDE):
+        return member.name[len(_BESIDE) :]
+    return name + member.name
+
+
+def _compare(member: Member, found: os.stat_result, *, renamed: bool = False) -> None:
+    shown = repr(member.name) if member.name else "it"
+    if not stat.S_ISREG(found.st_mode):
+        raise NotUnchangedError(f"{shown} is no regular file")
+    if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
+        raise NotUnchangedError(f"{shown} was written again since it was verified")
+    if found.st_ino != member.inode:
+        raise NotUnchangedError(f"{shown} was replaced since it was verified")
+    if not renamed and found.st_ctime_ns != member.ctime_ns:
+        raise NotUnchangedError(f"{shown} was touched since it was verified")
+
+
+def _compare_tree(top_fd: int, generation: Generation) -> None:
+    """Every file below a directory is a member as it was, and none is missing."""
+    expected = {m.name: m for m in generation.members}
+    device = os.fstat(top_fd).st_dev
+    left = [("", top_fd)]
+    try:
+        while left:
+            below, file = left.pop()
+            try:
+                with os.scandir(file) as listed:
+                    entries = list(listed)
+                for entry in entries:
+                    name = f"{below}/{entry.name}"
+                    found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
+                    if found.st_dev != device:
+                        raise NotUnchangedError(f"something is mounted on {name!r}")
+                    if stat.S_ISDIR(found.st_mode):
+                        left.append((name, os.open(entry.name, _DIRECTORY, dir_fd=file)))
+                    elif (member := expected.pop(name, None)) is not None:
+                        _compare(member, found)
+                    else:
+                        raise NotUnchangedError(f"{name!r} was not there when it was verified")
+            finally:
+                if file != top_fd:
+                    os.close(file)
+    finally:
+        for _, file in left:
+            if file != top_fd:
+                os.close(file)
+    if expected:
+        raise NotUnchangedError(f"{min(expected)!r} is missing")

@@ -1,0 +1,248 @@
+"""Carries a plan out: everything is looked at again right before, and each step can be undone."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from checkpointd.ledger import LedgerError, State
+from checkpointd.retention.files import NotUnchangedError, is_unchanged, opened_root
+from checkpointd.retention.plan import is_candidate, is_named
+from checkpointd.retention.references import find_references
+from checkpointd.retention.trash import Expired, Item, Recovered, Trash, TrashError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from checkpointd.ledger import Entry, Pin
+    from checkpointd.retention.plan import Decision, Plan
+
+RESTORED_NOTE = "restored from the trash"
+
+
+class Records(Protocol):
+    """What the pruner needs of the ledger; `checkpointd.ledger.Ledger` is one."""
+
+    def entry(self, path: str) -> Entry | None:
+        """The entry of a path."""
+        ...
+
+    def trashed(
+        self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
+    ) -> None:
+        """Note that a checkpoint was moved into the trash."""
+        ...
+
+    def restored(self, path: str, item: str) -> None:
+        """Note that a checkpoint came back."""
+        ...
+
+    def pin(self, path: str, note: str = "") -> Pin:
+        """Protect a path."""
+        ...
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What became of one removal.
+
+    `reason` says why it went, or why it did not; `item` is its id in the trash, `size_bytes`
+    what it occupied. `suspects` are checkpoints whose identity on disk is not the one verified:
+    they should be verified again.
+    """
+
+    entry: Entry
+    done: bool
+    rule: str
+    reason: str
+    item: str = ""
+    size_bytes: int = 0
+    suspects: tuple[str, ...] = ()
+
+
+class _RefusedError(Exception):
+    """A removal would not be safe now; the sentence says why."""
+
+    def __init__(self, reason: str, suspects: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.suspects = suspects
+
+
+class Pruner:
+    """Removes what a plan says from below one root, and brings it back.
+
+    To be used by one process at a time (`checkpointd.ledger.StateLock`).
+
+    Args:
+        root: the watched root, absolute.
+        records: the ledger, or what asks its thread.
+        on_step: told the name of each step before it is taken; for fault injection.
+    """
+
+    def __init__(
+        self, root: str, records: Records, *, on_step: Callable[[str], None] | None = None
+    ) -> None:
+        self.trash = Trash(root, on_step=on_step)
+        self._records = records
+        self._step = on_step or (lambda _: None)
+
+    def apply(self, plan: Plan) -> list[Removal]:
+        """Move everything that the plan removes into the trash, oldest first.
+
+        Never raises for what the file system or the ledger refuses: the result says it.
+        """
+        done: set[int] = set()
+        results = []
+        for decision in plan.removals:
+            result = self._remove(decision, plan, done)
+            if result.done:
+                done.add(decision.entry.id)
+            results.append(result)
+        return results
+
+    def restore(self, path_or_id: str) -> Item:
+        """Undo a pruning; what comes back is pinned, or the next pruning would take it again.
+
+        Raises:
+            TrashError: there is no such item, or its place is taken.
+            OSError: the file system refused.
+            LedgerError: the ledger could not be told.
+        """
+        item = self.trash.find(path_or_id)
+        self._records.pin(item.path, RESTORED_NOTE)
+        item = self.trash.restore(item.id)
+        self._records.restored(item.path, item.id)
+        return item
+
+    def recover(self) -> list[Recovered]:
+        """Finish or undo what a crash left, and tell the ledger; to be called at start.
+
+        Raises:
+            OSError: the root or its trash cannot be opened.
+            LedgerError: the ledger could not be told.
+        """
+        found = self.trash.recover()
+        for recovered in found:
+            item = recovered.item
+            entry = self._records.entry(item.path) if item is not None else None
+            if item is None or entry is None:
+                continue
+            is_same = entry.generation.key == item.manifest.generation.key
+            if recovered.outcome in ("undone", "restored") and is_same:
+                self._records.restored(item.path, item.id)
+            elif recovered.outcome == "moved" and is_same and entry.state is not State.TRASHED:
+                self._note_trashed(item, entry)
+        return found
+
+    def expire(self, now: float, ttl: float) -> Expired:
+        """Delete for good what is old enough, or what a nearly full disk asks for."""
+        return self.trash.expire(now, ttl)
+
+    def _note_trashed(self, item: Item, entry: Entry) -> None:
+        manifest = item.manifest
+        with opened_root(self.trash.root) as root_fd:
+            if is_unchanged(root_fd, manifest.path, entry.checkpoint, entry.generation):
+                return
+        self._records.trashed(
+            item.path, rule=manifest.rule, reason=manifest.reason, item=item.id, at=manifest.at
+        )
+
+    def _remove(self, decision: Decision, plan: Plan, done: set[int]) -> Removal:
+        entry, reason = decision.entry, "; ".join(decision.reasons)
+        refusal, suspects = "", tuple[str, ...]()
+        try:
+            self._is_still_meant(decision, plan)
+            item = self.trash.put(
+                entry,
+                rule=decision.rule,
+                reason=reason,
+                guard=lambda: self._guard(decision, plan, done),
+            )
+        except NotUnchangedError as error:
+            refusal, suspects = f"{error}; it is verified again first", (entry.path,)
+        except _RefusedError as error:
+            refusal, suspects = str(error), error.suspects
+        except (TrashError, LedgerError) as error:
+            refusal = str(error)
+        except OSError as error:
+            refusal = _explain(error, entry.path)
+        if refusal:
+            return Removal(entry, False, decision.rule, refusal, suspects=suspects)
+        self._step("record")
+        try:
+            self._records.trashed(entry.path, rule=decision.rule, reason=reason, item=item.id)
+        except LedgerError as error:
+            reason = f"{reason}; the ledger learns of it at the next start ({error})"
+        return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
+
+    def _is_still_meant(self, decision: Decision, plan: Plan) -> None:
+        """Compare with what the ledger says now: the plan may be old."""
+        planned = decision.entry
+        entry = self._records.entry(planned.path)
+        if entry is None or entry.generation != planned.generation or entry.state != planned.state:
+            raise _RefusedError("it has changed in the ledger since this was planned")
+        if entry.pinned:
+            raise _RefusedError("it has been pinned since this was planned")
+        if entry.state is State.VALID and not is_candidate(entry, plan.policy):
+            raise _RefusedError("it has been verified again since this was planned")
+
+    def _guard(self, decision: Decision, plan: Plan, done: set[int]) -> None:
+        """What must hold at the very moment: nobody names it, and enough others stay."""
+        entry = decision.entry
+        references = find_references(self.trash.root)
+        if references.troubles:
+            raise _RefusedError(f"the watch cannot be listed whole: {references.troubles[0]}")
+        if is_named(entry, references.paths):
+            raise _RefusedError("a `checkpoint` state file or a symbolic link names it now")
+        others = [
+            d.entry
+            for d in sorted(plan.decisions, key=lambda d: not d.keep)
+            if d.entry.id != entry.id
+            and d.entry.id not in done
+            and _series(d.entry) == _series(entry)
+            and is_candidate(d.entry, plan.policy)
+        ]
+        self._check_floor(others, plan.policy.keep_min_valid, entry)
+
+    def _check_floor(self, others: Sequence[Entry], floor: int, entry: Entry) -> None:
+        if entry.state is not State.VALID:
+            return
+        present, suspects = 0, []
+        with opened_root(self.trash.root) as root_fd:
+            for other in others:
+                if present >= floor:
+                    return
+                relative = self.trash.relative(other.path)
+                if is_unchanged(root_fd, relative, other.checkpoint, other.generation):
+                    present += 1
+                else:
+                    suspects.append(other.path)
+        if present < floor:
+            raise _RefusedError(
+                f"only {present} other valid ones of its series are on disk as they were "
+                f"verified, and keep_min_valid = {floor}",
+                tuple(suspects),
+            )
+
+
+def _series(entry: Entry) -> tuple[str, str]:
+    return entry.checkpoint.watch, entry.checkpoint.series
+
+
+def _explain(error: OSError, path: str) -> str:
+    directory = os.path.dirname(path)
+    sentences = {
+        errno.ENOENT: "it is gone, or its directory is",
+        errno.EACCES: f"permission denied: the daemon's user must be able to write {directory!r}",
+        errno.EPERM: f"not permitted: look at the owner and attributes of {directory!r}",
+        errno.EEXIST: "something new came to lie at its place; the next start puts it right",
+        errno.EROFS: "its file system is read-only",
+        errno.ENOSPC: "the disk is full and the trash could not be written: make some room",
+        errno.EDQUOT: "the quota is used up and the trash could not be written: make some room",
+        errno.EXDEV: "it lies on another file system than the watch's root: watch that on its own",
+        errno.ELOOP: "a symbolic link is in its way, and none is followed",
+        errno.ENOTDIR: "something that is no directory, or a symbolic link, is in its way",
+    }
+    return sentences.get(error.errno or 0, f"the file system refused: {error.strerror}")

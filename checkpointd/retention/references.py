@@ -1,0 +1,125 @@
+"""What `checkpoint` state files and symbolic links below a root name.
+
+The state file is TensorFlow's `CheckpointState` in text form (tensorflow/python/training/
+checkpoint_state.proto); only its `model_checkpoint_path` counts, the one that training would
+resume from: CheckpointManager carries on when an older one of its list is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRASH = ".checkpointd-trash"
+"""The directory below a root where pruned checkpoints wait."""
+
+_STATE_FILE = "checkpoint"
+_READ_LIMIT = 16 * 1024 * 1024
+_LATEST = re.compile(rb'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
+
+
+@dataclass(frozen=True)
+class References:
+    """Absolute paths that are named, and sentences about what could not be read."""
+
+    paths: frozenset[str]
+    troubles: tuple[str, ...]
+
+
+def find_references(root: str) -> References:
+    """Walk a root and collect what is named in it, in the root's own spelling where it can be.
+
+    An empty or unreadable root is trouble: it is more likely unmounted than done with.
+    """
+    troubles: list[str] = []
+    paths: set[str] = set()
+    real_root = os.path.realpath(root)
+    entries = list(_walk(root, troubles))
+    for entry in entries:
+        try:
+            for named in _named_by(entry):
+                paths.update(_spellings(named, root, real_root))
+        except OSError as error:
+            troubles.append(f"{entry.path!r} cannot be read ({error.strerror})")
+    if not entries and not troubles:
+        troubles.append(f"{root!r} is empty: is it mounted?")
+    return References(frozenset(paths), tuple(troubles))
+
+
+def _walk(root: str, troubles: list[str]) -> Iterator[os.DirEntry[str]]:
+    """Everything below a root but directories and the trash; links are not followed."""
+    left = [root]
+    while left:
+        directory = left.pop()
+        try:
+            with os.scandir(directory) as listed:
+                for entry in listed:
+                    if not entry.is_dir(follow_symlinks=False):
+                        yield entry
+                    elif directory != root or entry.name != TRASH:
+                        left.append(entry.path)
+        except FileNotFoundError:
+            if directory == root:
+                troubles.append(f"{root!r} is not there")
+        except OSError as error:
+            troubles.append(f"{directory!r} cannot be listed ({error.strerror})")
+
+
+def _named_by(entry: os.DirEntry[str]) -> Iterator[str]:
+    if entry.is_symlink():
+        yield entry.path
+    if entry.name.startswith(_STATE_FILE):
+        yield from _read_state(entry.path, exact=entry.name == _STATE_FILE)
+
+
+def _spellings(path: str, root: str, real_root: str) -> Iterator[str]:
+    """A path as it is, with all links followed, and as it reads below the root."""
+    for name in (os.path.normpath(path), os.path.realpath(path)):
+        yield name
+        for base in (real_root, root):
+            if name.startswith(base.rstrip("/") + "/"):
+                yield os.path.join(root, name[len(base.rstrip("/")) + 1 :])
+
+
+def _read_state(path: str, *, exact: bool) -> Iterator[str]:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        if exact:
+            raise
+        return
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _READ_LIMIT:
+            return
+        data = b""
+        while len(data) < found.st_size and (piece := os.pread(file, 1 << 20, len(data))):
+            data += piece
+    finally:
+        os.close(file)
+    match = _LATEST.search(data)
+    if match is None:
+        return
+    named = os.fsdecode(_ESCAPE.sub(_unescape, match[1]))
+    directory = os.path.dirname(path)
+    yield os.path.join(directory, named)
+    yield os.path.join(directory, os.path.basename(named))
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    text = match[1]
+    if text[:1] == b"x" and len(text) > 1:
+        return bytes([int(text[1:], 16)])
+    if text[:1].isdigit():
+        return bytes([int(text, 8) & 0xFF]) if text[:1] < b"8" else text
+    return _LETTERS.get(text, text)

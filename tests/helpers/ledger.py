@@ -1,0 +1,165 @@
+"""Ledger entries and checkpoints on disk, small and made in a moment, for tests."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import (
+    Checkpoint,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Report,
+    Verdict,
+)
+from checkpointd.ledger import Entry, Ledger, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+_VERDICTS = {
+    State.VALID: Verdict.VALID,
+    State.INVALID: Verdict.INVALID,
+    State.INCONCLUSIVE: Verdict.INCONCLUSIVE,
+}
+
+
+def generation(saved_at: float = 1000.0, size: int = 10, name: str = "") -> Generation:
+    """A generation with one member that exists nowhere."""
+    nanoseconds = int(saved_at * 1e9)
+    return Generation((Member(name, 1, 2, size, nanoseconds, nanoseconds),))
+
+
+def report(
+    checkpoint: Checkpoint,
+    of: Generation,
+    verdict: Verdict = Verdict.VALID,
+    *,
+    shown: tuple[str, ...] = ("intact", "loads"),
+    facts: Facts | None = None,
+    finished_at: float = 2000.0,
+) -> Report:
+    """A report about a generation."""
+    return Report(
+        checkpoint=checkpoint,
+        generation=of,
+        verdict=verdict,
+        reason="" if verdict is Verdict.VALID else "integrity.checksum_mismatch",
+        message="" if verdict is Verdict.VALID else "A byte is not what it was.",
+        shown=shown if verdict is Verdict.VALID else (),
+        checks=(),
+        facts=facts or Facts(),
+        duration_seconds=0.1,
+        settings_digest="d",
+        finished_at=finished_at,
+    )
+
+
+def entry(
+    identity: int,
+    *,
+    state: State = State.VALID,
+    saved_at: float = 1000.0,
+    step: int | None = None,
+    metrics: Mapping[str, float] | None = None,
+    shown: tuple[str, ...] = ("intact", "loads"),
+    tensors: str = "",
+    pinned: bool = False,
+    series: str = "ckpt-{}",
+    path: str | None = None,
+    seen: float = 0.0,
+    sequence: int = 0,
+) -> Entry:
+    """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` unless told otherwise."""
+    checkpoint = Checkpoint(
+        path or f"/w/ckpt-{identity}",
+        Format.HDF5,
+        "w",
+        series,
+        str(identity),
+        step,
+        dict(metrics or {}),
+    )
+    of = generation(saved_at)
+    made = None
+    if state in _VERDICTS:
+        facts = Facts(tensors_digest=tensors)
+        made = report(checkpoint, of, _VERDICTS[state], shown=shown, facts=facts)
+    return Entry(
+        id=identity,
+        checkpoint=checkpoint,
+        generation=of,
+        state=state,
+        report=made,
+        first_seen=seen,
+        saved_at=saved_at,
+        pinned=pinned,
+        seen=seen,
+        sequence=sequence,
+    )
+
+
+def look(path: str, members: Iterable[str]) -> Generation:
+    """The generation that lies on disk now, of the given members."""
+    found = []
+    for name in sorted(members):
+        seen = os.stat(path + name)
+        found.append(
+            Member(
+                name, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+            )
+        )
+    return Generation(tuple(found))
+
+
+def lay_file(path: Path, at: float, content: bytes = b"weights") -> tuple[Checkpoint, Generation]:
+    """A checkpoint that is one file, saved at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (at, at))
+    return Checkpoint(str(path), Format.HDF5, "w", "m-{}.h5"), look(str(path), [""])
+
+
+def lay_prefix(path: Path, at: float) -> tuple[Checkpoint, Generation]:
+    """A checkpoint of three files and a golden record beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = (".data-00000-of-00002", ".data-00001-of-00002", ".index")
+    for name in (*names, ".golden.npz"):
+        member = path.with_name(path.name + name)
+        member.write_bytes(f"{path.name}{name}".encode())
+        os.utime(member, (at, at))
+    return Checkpoint(str(path), Format.TF_CHECKPOINT, "w", "ckpt-{}"), look(str(path), names)
+
+
+def lay_directory(path: Path, at: float) -> tuple[Checkpoint, Generation]:
+    """A checkpoint that is a directory."""
+    names = ("/saved_model.pb", "/variables/variables.index", "/assets.extra/golden.npz")
+    for name in names:
+        member = path / name[1:]
+        member.parent.mkdir(parents=True, exist_ok=True)
+        member.write_bytes(f"{path.name}{name}".encode())
+        os.utime(member, (at, at))
+    return Checkpoint(str(path), Format.SAVEDMODEL, "w", "sm/{}"), look(str(path), names)
+
+
+LAYERS = {"file": lay_file, "prefix": lay_prefix, "directory": lay_directory}
+"""One of each shape that a checkpoint has on disk."""
+
+
+def know(
+    ledger: Ledger, laid: tuple[Checkpoint, Generation], verdict: Verdict = Verdict.VALID
+) -> Entry:
+    """Tell the ledger of a checkpoint and its verdict."""
+    return ledger.reported(report(*laid, verdict))
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file below a root with its content, without the trash."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".checkpointd-trash" not in path.parts
+    }
