@@ -53,13 +53,13 @@ class Controls:
     async def unpin(self, path: str) -> dict[str, Any]:
         """Take that protection away."""
         await self._written(self._service.ledger(Ledger.unpin, path))
-        self._service.retaining.wanted_everywhere()
+        for watch in self._service.engine.watches:
+            self._service.retaining.wanted(watch)
         return {"path": path, "pinned": False}
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash."""
-        restored: dict[str, Any] = await self._service.retaining.restore(path)
-        return restored
+        return await self._service.retaining.restore(path)
 
     async def verify(self, path: str) -> dict[str, Any]:
         """Verify a checkpoint now, record it, and give its report."""

@@ -61,7 +61,7 @@ class Engine:
         ledger: where everything is kept.
         dispatcher: who verifies.
         metrics: who is told for Prometheus.
-        on_verdict: called with the watch's name after each verdict, for retention.
+        on_change: called with a watch's name when retention should look at it again.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Engine:
         ledger: LedgerThread,
         dispatcher: Dispatcher,
         metrics: Metrics,
-        on_verdict: Callable[[str], None],
+        on_change: Callable[[str], None],
     ) -> None:
         self.queue = Queue()
         self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
@@ -79,7 +79,7 @@ class Engine:
         self.dirty = asyncio.Event()
         self._ledger = ledger
         self._metrics = metrics
-        self._on_verdict = on_verdict
+        self._on_change = on_change
         self._wake = asyncio.Event()
         self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,6 +121,7 @@ class Engine:
             self._metrics.coalesced(event.watch)
         elif isinstance(event, Reconciled):
             self._metrics.reconciled(event.watch, event.seconds, event.at)
+            self._on_change(event.watch)
         elif isinstance(event, WatchHealth):
             tell = log.info if event.up else log.warning
             tell(
@@ -128,6 +129,7 @@ class Engine:
                 watch=event.watch,
                 message=event.message,
             )
+            self._on_change(event.watch)
         self.dirty.set()
 
     async def _sighted(self, event: Sighting) -> None:
@@ -254,7 +256,7 @@ class Engine:
         )
         if item is not None and report.reason.endswith(_TRANSIENT) and item.attempt < _RETRY_LIMIT:
             self._later(item, _RETRY_SECONDS * 2 ** (item.attempt - 1))
-        self._on_verdict(checkpoint.watch)
+        self._on_change(checkpoint.watch)
         known = self.watches.get(checkpoint.watch)
         if known and known[0].hooks.on_verdict:
             self._spawn(_hook(known[0].hooks.on_verdict, entry))

@@ -7,7 +7,6 @@ import contextlib
 import shutil
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -30,6 +29,8 @@ from checkpointd.observe.web import create_app
 from checkpointd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from checkpointd.watch.events import WatchEvent
 
 _STOP_SECONDS = 5.0
@@ -107,12 +108,10 @@ class Service:
         except LedgerError as error:
             raise StartError(str(error)) from None
         await self._listen()
-        await self.retaining.recover()
         for settings in self.config.watch:
             await self._start_watch(settings)
         self._tasks = [
             asyncio.create_task(self.engine.handle_events()),
-            asyncio.create_task(self.retaining.run()),
             asyncio.create_task(self.board.keep_fresh()),
             asyncio.create_task(self._pulse()),
             *(
@@ -163,11 +162,12 @@ class Service:
         self.engine.watches[settings.name] = (settings, watcher)
         await self.engine.verify_again(await self.engine.outdated(settings.name))
         watcher.start()
+        self.retaining.begin(settings)
 
     async def _stop_watch(self, name: str) -> None:
         _, watcher = self.engine.watches.pop(name)
         self.engine.queue.drop_watch(name)
-        self.retaining.forget(name)
+        await self.retaining.forget(name)
         await asyncio.to_thread(watcher.stop, _STOP_SECONDS)
 
     async def reload(self) -> dict[str, Any]:
@@ -272,7 +272,7 @@ class Service:
         )
         await self.engine.close()
         await self.dispatcher.close()
-        self.retaining.close()
+        await self.retaining.close()
         for server in self._servers:
             await server.close()
         await self.ledger.close()

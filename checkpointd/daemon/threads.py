@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from checkpointd.ledger import Ledger
 
@@ -71,11 +71,12 @@ class DiskThread:
 
     def __init__(self, watch: str) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"disk-{watch}")
-        self.busy_with = ""
 
-    async def __call__(self, function: Callable[..., T], *args: Any) -> T:
+    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that touches the watch's file system."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, partial(function, *args, **kwargs)
+        )
 
     def close(self) -> None:
         """Let the thread go; one that hangs is not waited for."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -229,18 +230,20 @@ def _settle(stage: Stage) -> None:
 
 
 def _summary(stage: Stage) -> None:
-    table = Table(title="What came of it", title_justify="left", expand=False)
-    for column in ("checkpoint", "format", "size", "verdict", "shown or reason"):
-        table.add_column(column, overflow="fold")
+    table = Table(title="What came of it", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("checkpoint", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("shown, or the reason", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
     for relative in sorted(stage.verdicts):
         entry = stage.verdicts[relative]
         verdict = entry["verdict"]
+        pruned = relative in stage.pruned
         table.add_row(
-            relative + (" (pruned)" if relative in stage.pruned else ""),
-            entry["format"],
-            format_size(entry["size_bytes"]),
-            f"[{_COLOURS[verdict]}]{verdict}[/]",
+            f"[strike]{relative}[/]" if pruned else relative,
+            f"[{_COLOURS[verdict]}]{verdict}[/]" + (" pruned" if pruned else ""),
             ", ".join(entry["shown"]) if verdict == "valid" else entry["reason"],
+            format_size(entry["size_bytes"]),
         )
     console = stage.console
     console.print()
