@@ -58,9 +58,10 @@ def _preload(stage: str) -> Mapping[str, str]:
         from checkpointd.verify import loading
 
         return {**loading.preload(), "python": python}
+    from checkpointd.tensors import bundle, hdf5, keras_zip
     from checkpointd.verify import inspect, scan
 
-    del inspect, scan
+    del bundle, hdf5, inspect, keras_zip, scan
     return {"python": python}
 
 
