@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from checkpointd.cli.output import console, grid, print_table, shown, size, span
 
-if TYPE_CHECKING:
-    from checkpointd.retention import Plan
-
-
-def public_plan(watch: str, plan: Plan) -> dict[str, Any]:
-    """A plan as an object: what `prune` prints, and what the daemon answers."""
-    return {
-        "watch": watch,
-        "mode": plan.policy.mode,
-        "decisions": [
-            {
-                "path": decision.entry.path,
-                "series": decision.entry.checkpoint.series,
-                "step": decision.entry.step,
-                "size_bytes": decision.entry.generation.size_bytes,
-                "keep": decision.keep,
-                "rule": decision.rule,
-                "reasons": list(decision.reasons),
-            }
-            for decision in plan.decisions
-        ],
-        "holds": [
-            {
-                "series": hold.series,
-                "reason": hold.reason,
-                "message": hold.message,
-                "cure": hold.cure,
-            }
-            for hold in plan.holds
-        ],
-    }
-
 
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """The objects of one watch, one for each decision, hold and result."""
+    """The objects of one watch, one for each decision, hold and removal."""
     watch = plan.get("watch")
     decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
     held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
-    done = [{"watch": watch, **one} for one in plan.get("results", ())]
+    done = [{"watch": watch, **one} for one in plan.get("removals", ())]
     return decided + held + done
 
 
@@ -84,19 +52,19 @@ def show_plan(plan: dict[str, Any]) -> None:
     out.print(f"{len(decisions) - len(goes)} kept, {len(goes)} to remove ({frees})")
 
 
-def show_results(plan: dict[str, Any]) -> None:
+def show_removals(plan: dict[str, Any]) -> None:
     """Print what became of a pruning that was carried out."""
     from rich.text import Text
 
     out = console()
     if plan.get("message"):
         out.print(shown(str(plan["message"])), soft_wrap=True)
-    results = plan.get("results", ())
-    for one in results:
+    removals = plan.get("removals", ())
+    for one in removals:
         if not one.get("done"):
             text = f"kept after all  {one.get('path', '')}: {one.get('reason', '')}"
             out.print(Text(shown(text), "yellow"), soft_wrap=True)
-    moved = [one for one in results if one.get("done")]
+    moved = [one for one in removals if one.get("done")]
     if moved:
         out.print(
             f"{len(moved)} moved into the trash ({size(sum(o['size_bytes'] for o in moved))}); "

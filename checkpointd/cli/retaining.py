@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.cli.errors import INVALID, USAGE, CliError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from checkpointd.config import Config, WatchSettings
     from checkpointd.ledger import Ledger
-    from checkpointd.retention import Plan
 
 
 def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
@@ -30,37 +27,14 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
     return found
 
 
-def plans(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> Iterator[tuple[str, Plan]]:
-    """Plan the retention of each watch as the daemon would.
-
-    Yields:
-        The watch's name and its plan.
-    """
-    from checkpointd.retention import find_references, plan
-
-    for watch in watches:
-        references = find_references(str(watch.path))
-        yield (
-            watch.name,
-            plan(
-                ledger.entries(watch.name),
-                watch.retention,
-                time.time(),
-                references.paths,
-                listing=" ".join(references.troubles),
-                rebuilt=ledger.unconfirmed(watch.name),
-            ),
-        )
-
-
 def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[str, Any]]:
     """Carry out the retention of each watch, under the ledger's lock; for when no daemon runs.
 
     Returns:
-        For each watch its plan as an object, with `results`.
+        For each watch its plan as an object, with `removals`.
     """
-    from checkpointd.cli.prune_view import public_plan
     from checkpointd.retention import Pruner
+    from checkpointd.retention.current import plan_watch, public_plan
 
     outcomes = []
     for watch in watches:
@@ -71,22 +45,18 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             trouble = f"{watch.path} cannot be pruned: {error.strerror}."
             outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": trouble})
             continue
-        ((name, plan),) = plans(ledger, (watch,))
-        outcome = public_plan(name, plan)
-        if watch.retention.mode == "off":
-            outcome["message"] = 'Nothing was touched: [watch.retention] mode = "off".'
-        else:
-            outcome["results"] = [
-                {
-                    "path": removal.entry.path,
-                    "done": removal.done,
-                    "rule": removal.rule,
-                    "reason": removal.reason,
-                    "item": removal.item,
-                    "size_bytes": removal.size_bytes,
-                }
-                for removal in pruner.apply(plan)
-            ]
+        planned = plan_watch(ledger, watch, time.time())
+        outcome = public_plan(watch.name, planned)
+        outcome["removals"] = [
+            {
+                "path": removal.entry.path,
+                "done": removal.done,
+                "rule": removal.rule,
+                "reason": removal.reason,
+                "size_bytes": removal.size_bytes,
+            }
+            for removal in pruner.apply(planned)
+        ]
         outcomes.append(outcome)
     return outcomes
 

@@ -1,6 +1,7 @@
 """`prune`, `trash list`, `restore`: what is kept and why, and the way back."""
 
 import sys
+import time
 from typing import Annotated, Any
 
 import typer
@@ -33,12 +34,12 @@ def prune(
 ) -> int:
     """Say what is kept and what goes, with the reason for each.
 
-    Nothing is touched without --apply. With it the daemon does the work if one runs, also where
-    mode = "dry-run" makes the daemon itself only say what it would do; `restore` undoes it.
+    Nothing is touched without --apply. With it, it is done whatever mode says: by the daemon if
+    one runs, else here. `restore` undoes it.
     """
     from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.prune_view import public_plan
-    from checkpointd.cli.retaining import apply_here, chosen, plans
+    from checkpointd.cli.retaining import apply_here, chosen
+    from checkpointd.retention.current import plan_watch, public_plan
 
     place = place_of(context)
     config = place.config()
@@ -53,7 +54,8 @@ def prune(
     else:
         ledger = place.ledger()
         try:
-            outcomes = [public_plan(name, plan) for name, plan in plans(ledger, watches)]
+            now = time.time()
+            outcomes = [public_plan(w.name, plan_watch(ledger, w, now)) for w in watches]
         finally:
             ledger.close()
     return _tell_outcomes(outcomes, applied=apply, json=json)
@@ -61,7 +63,7 @@ def prune(
 
 def _tell_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:
     from checkpointd.cli.output import json_line
-    from checkpointd.cli.prune_view import lines, show_plan, show_results
+    from checkpointd.cli.prune_view import lines, show_plan, show_removals
 
     for number, outcome in enumerate(outcomes):
         if json:
@@ -71,7 +73,7 @@ def _tell_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool)
         print(end="\n" if number else "")
         show_plan(outcome)
         if applied:
-            show_results(outcome)
+            show_removals(outcome)
     goes = [one for o in outcomes for one in o.get("decisions", ()) if not one.get("keep")]
     if goes and not applied and not json:
         print("Nothing was touched; --apply moves what is to be removed into the trash.")

@@ -9,7 +9,7 @@ import pytest
 
 from checkpointd.checkpoint import Verdict
 from checkpointd.ledger import Ledger, StateLock
-from tests.end_to_end.test_cli_latest import World
+from tests.helpers.cli import World
 
 
 @pytest.fixture
@@ -70,14 +70,6 @@ def test_what_changed_since_its_verdict_is_not_removed(world: World) -> None:
     assert "kept after all" in told
     assert (world.runs / "m_epoch_1.h5").exists()
     assert not (world.runs / "m_epoch_2.h5").exists()
-
-
-def test_nothing_is_pruned_where_pruning_is_off(world: World) -> None:
-    """Not even by hand."""
-    with world.config.open("a") as config:
-        config.write('mode = "off"\n')
-    assert 'mode = "off"' in world.run("prune", "--apply")
-    assert len(list(world.runs.glob("*.h5"))) == 5
 
 
 def test_only_one_at_a_time_may_change_anything(world: World) -> None:

@@ -52,7 +52,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def objects(output: str) -> dict[str, dict[str, Any]]:
     """What --json printed, by the name of the checkpoint."""
     lines = [json.loads(line) for line in output.splitlines()]
-    return {os.path.basename(line["path"]): line for line in lines}  # noqa: PTH119 - a name
+    return {os.path.basename(line["path"]): line for line in lines}
 
 
 def test_a_directory_is_verified_one_verdict_a_line(runs: Path) -> None:

@@ -7,6 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from checkpointd.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    Facts,
+    Format,
+    Outcome,
+    Report,
+    Verdict,
+    VerifySettings,
+)
+from checkpointd.formats import generation_of
+from checkpointd.ledger import Ledger, State
+from checkpointd.watch.series import place
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,3 +51,63 @@ def checkpointd(
         timeout=110,
         check=False,
     )
+
+
+_SHOWN = {Verdict.VALID: ("intact", "loads"), Verdict.INVALID: ()}
+
+
+class World:
+    """A home with a config, one watch `a` on `runs`, and a ledger that knows what is put there."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.runs = home / "runs"
+        self.runs.mkdir()
+        self.config = home / "config.toml"
+        self.config.write_text(
+            "[daemon]\nstate_dir = 'state'\n[[watch]]\nname = 'a'\npath = 'runs'\n"
+        )
+        self.state = home / "state"
+        self.clock = 1_700_000_000
+
+    def put(
+        self, name: str, verdict: Verdict | None = Verdict.VALID, shown: tuple[str, ...] = ()
+    ) -> Path:
+        """Write a file, and the verdict on it into the ledger; None for one that still waits."""
+        path = os.fsencode(self.runs) + b"/" + os.fsencode(name)
+        Path(os.fsdecode(path)).write_bytes(b"content of " + os.fsencode(name))
+        self.clock += 60
+        os.utime(path, (self.clock, self.clock))
+        text = os.fsdecode(path)
+        generation = generation_of(text, Format.HDF5)
+        placed = place(name, Format.HDF5)
+        checkpoint = Checkpoint(text, Format.HDF5, "a", placed.series, placed.version, placed.step)
+        ledger = Ledger.open(self.state)
+        ledger.sighted(checkpoint, generation, State.PENDING)
+        if verdict is not None:
+            outcome = Outcome.PASS if verdict is Verdict.VALID else Outcome.FAIL
+            reason = "" if verdict is Verdict.VALID else "finite.nan"
+            ledger.reported(
+                Report(
+                    checkpoint=checkpoint,
+                    generation=generation,
+                    verdict=verdict,
+                    reason=reason,
+                    message=reason and "kernel: 3 of 32 values are NaN",
+                    shown=shown or _SHOWN[verdict],
+                    checks=(CheckResult("finite", outcome, reason, "kernel"),),
+                    facts=Facts(format=Format.HDF5, writer="keras 3.15.1"),
+                    duration_seconds=0.25,
+                    settings_digest=VerifySettings().digest,
+                    finished_at=float(self.clock + 1),
+                )
+            )
+        ledger.close()
+        return Path(text)
+
+    def run(self, *arguments: str | bytes, code: int = 0) -> str:
+        """Run a command, expect an exit code, give its output (or, if it failed, its errors)."""
+        done = checkpointd("--config", str(self.config), *arguments, home=self.home)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout or done.stderr

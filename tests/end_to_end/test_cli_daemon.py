@@ -1,0 +1,110 @@
+"""The commands that talk to a running daemon."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.helpers.daemon import Daemon
+
+
+@pytest.fixture
+def running(daemon: Daemon, made: Path) -> Daemon:
+    """A daemon with two valid checkpoints of one series and an invalid one of another."""
+    for step in (1, 2):
+        shutil.copy(made / "only.weights.h5", daemon.runs / f"m_epoch_{step}.weights.h5")
+    (daemon.runs / "torn.keras").write_bytes((made / "plain.keras").read_bytes()[:5000])
+    daemon.start()
+    for name in ("m_epoch_1.weights.h5", "m_epoch_2.weights.h5", "torn.keras"):
+        daemon.verdict(daemon.runs / name)
+    return daemon
+
+
+def test_status_tells_how_it_is(running: Daemon) -> None:
+    """For people, and the whole object for programs."""
+    shown = running.cli("status")
+    assert shown.returncode == 0, shown.stderr
+    for text in ("healthy", "watch runs", str(running.runs), "2 valid, 1 invalid", "last verdicts"):
+        assert text in shown.stdout
+    facts = json.loads(running.cli("status", "--json").stdout)
+    assert facts["watches"][0]["name"] == "runs"
+
+
+def test_reload_tells_the_outcome(running: Daemon) -> None:
+    """78 for a config that is wrong, and the old one goes on."""
+    done = running.cli("reload")
+    assert (done.returncode, done.stderr) == (0, "")
+    running.config.write_text(running.config.read_text() + "setle = 3\n")
+    done = running.cli("reload")
+    assert done.returncode == 78
+    assert "setle: there is no such key; did you mean 'settle'?" in done.stderr
+    assert "goes on" in done.stderr
+    assert "the last reload failed" in running.cli("status").stdout
+
+
+def test_what_the_ledger_knows_is_read_while_the_daemon_runs(running: Daemon) -> None:
+    """list, show, latest and wait ask the ledger itself."""
+    newest = running.runs / "m_epoch_2.weights.h5"
+    assert len(running.cli("list", "--json").stdout.splitlines()) == 3
+    series = ("--series", "m_epoch_{}.weights.h5")
+    assert running.cli("latest", "runs", *series).stdout == f"{newest}\n"
+    assert "intact" in running.cli("show", str(newest)).stdout
+    done = running.cli("wait", str(running.runs / "torn.keras"))
+    assert (done.returncode, done.stdout[:7]) == (1, "INVALID")
+
+
+def test_wait_blocks_until_a_new_save_has_its_verdict(running: Daemon, made: Path) -> None:
+    """The verdict is about the content that was there when it was asked for."""
+    path = running.runs / "new.keras"
+    shutil.copy(made / "nan.keras", path)
+    done = running.cli("wait", str(path), "--timeout", "50s")
+    assert done.returncode == 1
+    assert "finite.nan" in done.stdout
+
+
+def test_verify_record_goes_through_the_daemon(running: Daemon) -> None:
+    """And gives the same line as without."""
+    path = running.runs / "m_epoch_1.weights.h5"
+    before = running.entry(path)["verified_at"]
+    done = running.cli("verify", "--record", str(path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"VALID         {path}  intact")
+    assert running.entry(path)["verified_at"] > before
+
+
+def test_pins_go_through_the_daemon(running: Daemon) -> None:
+    """There and back."""
+    path = running.runs / "m_epoch_1.weights.h5"
+    assert running.cli("pin", str(path)).stdout == f"pinned  {path}\n"
+    assert running.entry(path)["pinned"]
+    assert running.cli("unpin", str(path)).returncode == 0
+    assert not running.entry(path)["pinned"]
+
+
+def test_pruning_goes_through_the_daemon_and_back(running: Daemon, made: Path) -> None:
+    """--apply is carried out although the mode is dry-run."""
+    config = running.config.read_text()
+    running.config.write_text(f"{config}[watch.retention]\nkeep_last = 2\n")
+    assert running.cli("reload").returncode == 0
+    newest = running.runs / "m_epoch_3.weights.h5"
+    shutil.copy(made / "only.weights.h5", newest)
+    running.verdict(newest)
+    oldest = running.runs / "m_epoch_1.weights.h5"
+    told = running.cli("prune")
+    assert "1 to remove" in told.stdout, told.stderr
+    assert oldest.exists()
+    done = running.cli("prune", "--apply")
+    assert "1 moved into the trash" in done.stdout, done.stderr
+    assert not oldest.exists()
+    assert str(oldest) in running.cli("trash", "list").stdout
+    back = running.cli("restore", str(oldest))
+    assert back.stdout == f"restored and pinned  {oldest}\n", back.stderr
+    assert oldest.exists()
+    again = running.cli("restore", str(oldest))
+    assert again.returncode == 4
