@@ -45,7 +45,7 @@ def default_state_dir() -> Path:
 
 def absolute(path: str | Path, base: Path) -> Path:
     """Resolve `~`, then what is relative against `base`, without following symlinks."""
-    return Path(os.path.normpath(base / os.path.expanduser(path)))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+    return Path(os.path.normpath(base / os.path.expanduser(path)))
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:
