@@ -99,8 +99,8 @@ _OWN = {
     "drift.shape_changed": (
         _W,
         (
-            "It has other tensors than the last valid one of its series: give the new model its own "
-            "directory."
+            "It has other tensors than the last valid one of its series: give the new model a "
+            "directory of its own."
         ),
     ),
     "drift.exploding": (_W, "The weights grew out of bounds since the last valid checkpoint."),

@@ -21,7 +21,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from checkpointd.config.units import format_size
 from checkpointd.demo import expect
 
 if TYPE_CHECKING:
@@ -234,16 +233,14 @@ def _summary(stage: Stage) -> None:
     table.add_column("checkpoint", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("shown, or the reason", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
     for relative in sorted(stage.verdicts):
         entry = stage.verdicts[relative]
         verdict = entry["verdict"]
         pruned = relative in stage.pruned
         table.add_row(
             f"[strike]{relative}[/]" if pruned else relative,
-            f"[{_COLOURS[verdict]}]{verdict}[/]" + (" pruned" if pruned else ""),
+            f"[{_COLOURS[verdict]}]{verdict}[/]" + (", pruned" if pruned else ""),
             ", ".join(entry["shown"]) if verdict == "valid" else entry["reason"],
-            format_size(entry["size_bytes"]),
         )
     console = stage.console
     console.print()
