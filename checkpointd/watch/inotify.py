@@ -7,8 +7,6 @@ a symbolic link as root is watched itself. Our own reads cause no events, becaus
 closing without writing are not asked for.
 """
 
-# ruff: noqa: PTH115, PTH116, PTH208 - paths are plain str in this room: there are thousands
-
 from __future__ import annotations
 
 import logging

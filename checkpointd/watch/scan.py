@@ -3,8 +3,6 @@
 A listing that fails is an error in the survey and never means that its checkpoints are gone.
 """
 
-# ruff: noqa: PTH100, PTH119, PTH120 - paths are plain str in this room: there are thousands
-
 from __future__ import annotations
 
 import os

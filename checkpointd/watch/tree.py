@@ -3,8 +3,6 @@
 With it an event costs the listing of one directory, not of all; a full walk renews it.
 """
 
-# ruff: noqa: PTH119, PTH120 - paths are plain str in this room: there are thousands
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """One thread for each watch: it does all the disk work of that watch and tells what it saw."""
 
-# ruff: noqa: PTH116 - paths are plain str in this room: there are thousands
-
 from __future__ import annotations
 
 import os

@@ -4,8 +4,6 @@ Only our own user's processes are asked: others' descriptors cannot be read, and
 namespace of our own the writer may not be visible at all. Whoever cannot know says so.
 """
 
-# ruff: noqa: PTH115, PTH116, PTH119, PTH123, PTH208 - paths are plain str in this room
-
 from __future__ import annotations
 
 import os
