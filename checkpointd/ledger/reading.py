@@ -251,7 +251,7 @@ class Reader:
         if number in self._reports:
             self._reports.move_to_end(number)
             return self._reports[number]
-        found = self._rows("SELECT body FROM reports WHERE id = ?", (number,))
+        found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
         report = rows.load_report(found[0][0]) if found else None
         self._reports[number] = report
         if len(self._reports) > _CACHED_REPORTS:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from checkpointd.ledger.facts import LedgerError
 from checkpointd.ledger.pins import sync_directory
-from checkpointd.ledger.rows import sealed
+from checkpointd.ledger.rows import COLUMNS, sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +78,19 @@ _MIGRATIONS = (
     """,
 )
 VERSION = len(_MIGRATIONS)
+
+_OTHER_ROWS = (
+    "SELECT key, CAST(value AS REAL) FROM meta",
+    "SELECT id, path, watch, series, key, verdict, saved_at, step, finished_at FROM reports",
+    "SELECT path, note, at FROM pins",
+    "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes",
+)
+_BROKEN = (
+    sqlite3.SQLITE_ERROR,  # the schema's own text is damaged
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CONSTRAINT,
+)
 
 
 class _BrokenError(Exception):
@@ -170,27 +183,34 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     connection.isolation_level = None
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        _check(connection)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            _check(connection)
+        except (sqlite3.Error, ValueError) as error:
+            raise _judged(error) from None
         _migrate(connection, path, version)
-        _check_seals(connection)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise _BrokenError(str(error)) from None
-        raise
-    except (_BrokenError, LedgerError):
+        try:
+            _check_rows(connection)
+        except (sqlite3.Error, ValueError) as error:
+            raise _judged(error) from None
+    except BaseException:
         connection.close()
         raise
     return connection
 
 
+def _judged(error: Exception) -> Exception:
+    """Tell a broken file from a disk that is full or a file that is locked."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    is_broken = code == sqlite3.SQLITE_IOERR_SHORT_READ or code & 0xFF in _BROKEN
+    return _BrokenError(str(error)) if is_broken else error
+
+
 def _check(connection: sqlite3.Connection) -> None:
-    row = connection.execute("PRAGMA quick_check(1)").fetchone()
+    row = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if row is None or row[0] != "ok":
-        raise _BrokenError(row[0] if row else "no answer to quick_check")
+        raise _BrokenError(row[0] if row else "no answer to integrity_check")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
@@ -208,11 +228,15 @@ def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
         raise _BrokenError("tables are missing")
 
 
-def _check_seals(connection: sqlite3.Connection) -> None:
-    """Find flipped bits inside a row: SQLite's own check looks at the structure alone."""
-    for row in connection.execute("SELECT * FROM checkpoints"):
+def _check_rows(connection: sqlite3.Connection) -> None:
+    """Find flipped bits inside rows: SQLite's own check looks at the structure alone."""
+    columns = ", ".join(COLUMNS)
+    for row in connection.execute(f"SELECT {columns} FROM checkpoints"):  # noqa: S608 - our own names
         if not sealed(row):
             raise _BrokenError(f"row {row[0]} does not match its checksum")
+    for names in _OTHER_ROWS:
+        for _ in connection.execute(names):
+            pass
 
 
 def _leftovers(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -180,13 +181,19 @@ class Ledger(Reader):
         waiting = self._rows(
             "SELECT 1 FROM checkpoints WHERE watch = ? AND saved_at <= ? "
             "AND state IN ('pending', 'writing', 'superseded') LIMIT 1",
-            (watch, float(self._meta("rebuilt_at") or 0)),
+            (watch, self._rebuilt_at()),
         )
         if waiting:
             return False
         with self._writing():
             self._set_meta(f"confirmed:{watch}", repr(time.time()))
         return True
+
+    def _rebuilt_at(self) -> float:
+        try:
+            return float(self._meta("rebuilt_at") or 0)
+        except ValueError:
+            return math.inf
 
     def _take_over(self, *, lost: bool) -> None:
         """Merge the pins' file, remember a loss, forget what is long gone."""

@@ -1,0 +1,53 @@
+"""What the ledger knows, as the objects that `--json` prints and the HTTP API answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from checkpointd.ledger.facts import Entry
+
+
+def public_entry(entry: Entry) -> dict[str, Any]:
+    """One known checkpoint."""
+    report = entry.report
+    return {
+        "id": entry.id,
+        "watch": entry.checkpoint.watch,
+        "path": entry.checkpoint.path,
+        "format": str(entry.checkpoint.format),
+        "series": entry.checkpoint.series,
+        "step": entry.step,
+        "metrics": dict(entry.checkpoint.metrics),
+        "size_bytes": entry.generation.size_bytes,
+        "saved_at": entry.saved_at,
+        "state": str(entry.state),
+        "verdict": str(report.verdict) if report else None,
+        "reason": report.reason if report else "",
+        "message": report.message if report else entry.message,
+        "shown": list(report.shown) if report else [],
+        "verified_at": report.finished_at if report else None,
+        "duration_seconds": report.duration_seconds if report else None,
+        "pinned": entry.pinned,
+    }
+
+
+def public_detail(entry: Entry) -> dict[str, Any]:
+    """One known checkpoint with its whole report."""
+    report = entry.report
+    told = {**report.to_public(), "stderr": report.stderr} if report else {}
+    return {**public_entry(entry), **told}
+
+
+def public_verdict(entry: Entry) -> dict[str, Any]:
+    """A verdict as the status page and `status` show it."""
+    report = entry.report
+    return {
+        "id": entry.id,
+        "path": entry.checkpoint.path,
+        "watch": entry.checkpoint.watch,
+        "verdict": str(report.verdict) if report else "",
+        "reason": report.reason if report else "",
+        "message": report.message if report else "",
+        "at": report.finished_at if report else 0.0,
+    }
