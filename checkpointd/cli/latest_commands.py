@@ -63,8 +63,8 @@ def latest(
         shown = f" that has shown {', '.join(sorted(required))}" if required else ""
         raise CliError(f"There is no valid checkpoint{shown} in {where}.", NOTHING)
     if json:
-        from checkpointd.cli.facts import public_entry
         from checkpointd.cli.output import json_line
+        from checkpointd.ledger.public import public_entry
 
         json_line(public_entry(entry))
     else:
@@ -177,9 +177,9 @@ def _verdict_of(place: Place, path: str) -> "Entry | None":
 
 
 def _tell(entry: Any, *, json: bool) -> int:
-    from checkpointd.cli.facts import public_detail
     from checkpointd.cli.output import console, json_line
     from checkpointd.cli.verdicts import print_verdict
+    from checkpointd.ledger.public import public_detail
 
     public = public_detail(entry)
     state = str(entry.state)

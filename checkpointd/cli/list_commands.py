@@ -29,9 +29,9 @@ def list_(
     json: Json = False,
 ) -> int:
     """List the checkpoints known, newest first."""
-    from checkpointd.cli.facts import public_entry
     from checkpointd.cli.output import json_line
     from checkpointd.ledger import State
+    from checkpointd.ledger.public import public_entry
 
     place = place_of(context)
     roots = place.places().roots
@@ -89,8 +89,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Show the full report of one checkpoint, check by check."""
-    from checkpointd.cli.facts import public_detail
     from checkpointd.cli.output import json_line, shown
+    from checkpointd.ledger.public import public_detail
 
     place = place_of(context)
     known = known_path(place, path)
@@ -114,9 +114,9 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
 
 
 def _print_detail(entry: Any) -> None:
-    from checkpointd.cli.facts import public_detail
     from checkpointd.cli.output import console, duration, shown, size, when
     from checkpointd.cli.verdicts import print_report
+    from checkpointd.ledger.public import public_detail
 
     public = public_detail(entry)
     out = console()

@@ -34,7 +34,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         For each watch its plan as an object, with `removals`.
     """
     from checkpointd.retention import Pruner
-    from checkpointd.retention.current import plan_watch, public_plan
+    from checkpointd.retention.current import plan_watch, public_plan, public_removal
 
     outcomes = []
     for watch in watches:
@@ -47,16 +47,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             continue
         planned = plan_watch(ledger, watch, time.time())
         outcome = public_plan(watch.name, planned)
-        outcome["removals"] = [
-            {
-                "path": removal.entry.path,
-                "done": removal.done,
-                "rule": removal.rule,
-                "reason": removal.reason,
-                "size_bytes": removal.size_bytes,
-            }
-            for removal in pruner.apply(planned)
-        ]
+        outcome["removals"] = [public_removal(r) for r in pruner.apply(planned)]
         outcomes.append(outcome)
     return outcomes
 

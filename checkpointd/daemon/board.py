@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd import __version__
-from checkpointd.daemon.views import public_detail, public_entry, public_verdict
 from checkpointd.ledger import Ledger, LedgerError, SeriesSummary, State
+from checkpointd.ledger.public import public_detail, public_entry, public_verdict
 from checkpointd.observe.health import Health, Progress, WatchProgress, judge
 from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.daemon.queue import Item
-from checkpointd.daemon.views import public_entry
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
+from checkpointd.ledger.public import public_entry
 from checkpointd.observe.sources import ControlError
 from checkpointd.watch.scan import survey_path
 

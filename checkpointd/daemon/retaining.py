@@ -13,7 +13,7 @@ from checkpointd.daemon.threads import DiskThread, LedgerThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, Pin
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import Hold, Pruner, Removal, TrashError
-from checkpointd.retention.current import plan_watch, public_plan
+from checkpointd.retention.current import plan_watch, public_plan, public_removal
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -204,16 +204,7 @@ class Retaining:
             raise ControlError(str(error), 503) from None
         answer = public_plan(watch, planned)
         answer["applied"] = apply
-        answer["removals"] = [
-            {
-                "path": removal.entry.path,
-                "done": removal.done,
-                "rule": removal.rule,
-                "reason": removal.reason,
-                "size_bytes": removal.size_bytes,
-            }
-            for removal in removals
-        ]
+        answer["removals"] = [public_removal(removal) for removal in removals]
         return answer
 
     async def restore(self, path: str) -> dict[str, Any]:

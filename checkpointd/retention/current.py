@@ -10,6 +10,7 @@ from checkpointd.retention.references import find_references
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.ledger import Entry
+    from checkpointd.retention.pruner import Removal
 
 
 class Known(Protocol):
@@ -42,6 +43,17 @@ def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = ""
         listing=" ".join([trouble, *references.troubles]).strip(),
         rebuilt=known.unconfirmed(watch.name),
     )
+
+
+def public_removal(removal: Removal) -> dict[str, Any]:
+    """What became of one removal, as an object."""
+    return {
+        "path": removal.entry.path,
+        "done": removal.done,
+        "rule": removal.rule,
+        "reason": removal.reason,
+        "size_bytes": removal.size_bytes,
+    }
 
 
 def public_plan(watch: str, planned: Plan) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _from_outside(*, listing: str, rebuilt: bool) -> Iterator[tuple[str, str, st
     if listing:
         yield (
             "listing_failed",
-            f"The watch could not be listed whole: {listing}",
+            f"The watch could not be listed whole: {listing.rstrip('.')}.",
             "Make the whole root readable and mounted; pruning goes on with the next listing.",
         )
     if rebuilt:

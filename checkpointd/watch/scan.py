@@ -127,7 +127,10 @@ def survey_path(
 def _describe(
     found: Found, root: str, template: str | None, storage: Storage
 ) -> tuple[Checkpoint, Generation]:
-    probed = probe(found, storage)
+    try:
+        probed = probe(found, storage)
+    except OSError:  # a child will say why it cannot be read
+        return describe(found.path, found.hint, root, template), found.generation
     known = found.hint if probed.format is Format.UNKNOWN else probed.format
     if probed.state is ProbeState.UNKNOWN:
         known = Format.UNKNOWN
