@@ -191,6 +191,7 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
             raise _judged(error) from None
         _migrate(connection, path, version)
         try:
+            _check_schema(connection, version)
             _check_rows(connection)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None
@@ -223,9 +224,24 @@ def _migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE; {_MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
         )
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if not {"meta", "checkpoints", "reports", "pins", "prunes"} <= tables:
-        raise _BrokenError("tables are missing")
+
+
+def _check_schema(connection: sqlite3.Connection, version: int) -> None:
+    """Compare tables and indexes with those of a ledger made this moment."""
+    fresh = sqlite3.connect(":memory:")
+    try:
+        for migration in _MIGRATIONS[:version]:
+            fresh.executescript(migration)
+        if _tables(connection) != _tables(fresh):
+            raise _BrokenError("its tables are not those of a ledger")
+    finally:
+        fresh.close()
+
+
+def _tables(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
+    # sqlite_ tables are SQLite's own; it makes them when it needs them
+    found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return {row for row in found if not row[1].startswith("sqlite_")}
 
 
 def _check_rows(connection: sqlite3.Connection) -> None:
