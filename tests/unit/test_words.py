@@ -1,0 +1,186 @@
+"""The words: verdicts from checks, identities from members, facts to JSON and back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkpointd import wire
+from checkpointd.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Outcome,
+    Previous,
+    Request,
+    Verdict,
+    VerifySettings,
+    decide,
+    failed,
+    passed,
+    skipped,
+    to_json,
+)
+from checkpointd.reasons import REASONS
+from checkpointd.worker import protocol
+
+names = st.text(max_size=20) | st.binary(max_size=20).map(
+    lambda raw: raw.decode("utf-8", "surrogateescape")
+)
+counts = st.integers(0, 2**62)
+members = st.builds(Member, names, counts, counts, counts, counts, counts)
+generations = st.builds(Generation, st.lists(members, max_size=4).map(tuple))
+checkpoints = st.builds(
+    Checkpoint,
+    path=names,
+    format=st.sampled_from(Format),
+    watch=names,
+    series=names,
+    version=names,
+    step=st.none() | counts,
+    metrics=st.dictionaries(names, st.floats(allow_nan=False), max_size=3),
+)
+facts = st.builds(
+    Facts,
+    format=st.sampled_from(Format),
+    writer=names,
+    step=st.none() | counts,
+    digest=names,
+    tensor_count=counts,
+    weight_norm=st.none() | st.floats(allow_nan=False),
+    has_golden=st.booleans(),
+    environment=st.dictionaries(names, names, max_size=2),
+)
+requests = st.builds(
+    Request,
+    checkpoints,
+    generations,
+    st.builds(VerifySettings, custom_objects=st.dictionaries(names, names, max_size=2)),
+    st.none() | st.builds(Previous, names, facts),
+)
+outcomes = st.lists(
+    st.sampled_from(
+        [
+            passed("integrity"),
+            passed("load"),
+            failed("finite", "nan", "x."),
+            failed("integrity", "golden_unbound", "x."),
+            failed("load", "unknown_object", "x."),
+            failed("integrity", "checksum_mismatch", "x."),
+            skipped("predictions", "x."),
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(requests)
+def test_a_request_survives_the_wire(request: Request) -> None:
+    """Names that are no UTF-8 too: what a child reads is what was sent."""
+    line = json.dumps(to_json(request)).encode()
+    assert wire.request(json.loads(line)) == request
+
+
+@given(outcomes)
+def test_a_verdict_is_valid_only_where_nothing_failed_and_the_content_is_intact(
+    checks: list[CheckResult],
+) -> None:
+    """Any fail is invalid, any error or nothing shown is inconclusive."""
+    verdict, reason, _, shown = decide(checks)
+    found = {check.outcome for check in checks}
+    if Outcome.FAIL in found:
+        assert verdict is Verdict.INVALID
+        assert reason
+    elif Outcome.ERROR in found or "intact" not in shown:
+        assert verdict is Verdict.INCONCLUSIVE
+    else:
+        assert verdict is Verdict.VALID
+
+
+def test_fail_on_turns_a_warning_into_a_failure() -> None:
+    """The user says which warnings count."""
+    checks = [passed("integrity"), failed("load", "compile_failed", "x.")]
+    assert decide(checks)[0] is Verdict.VALID
+    assert decide(checks, fail_on=["load"])[0] is Verdict.INVALID
+
+
+def test_a_check_cannot_give_a_reason_that_is_not_in_the_list() -> None:
+    """The list of reasons is closed."""
+    with pytest.raises(KeyError):
+        failed("load", "bad_mood", "x.")
+
+
+@pytest.mark.parametrize("name", sorted(REASONS))
+def test_each_reason_has_a_cure_in_one_plain_sentence(name: str) -> None:
+    """Someone on call knows what to do."""
+    cure = REASONS[name].cure
+    assert cure[0].isupper()
+    assert cure.endswith((".", "?"))
+
+
+@given(generations, counts)
+def test_a_generation_is_the_same_across_a_remount_a_chmod_and_a_hard_link(
+    generation: Generation, number: int
+) -> None:
+    """Device, inode and ctime are no part of the identity across time; the size is."""
+    other = Generation(
+        tuple(replace(m, device=number, inode=number, ctime_ns=number) for m in generation.members)
+    )
+    assert other.key == generation.key
+    if generation.members:
+        grown = tuple(replace(m, size=m.size + 1) for m in generation.members)
+        assert Generation(grown).key != generation.key
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"garbage",
+        b"[]",
+        b"{}",
+        b'{"check": 1}',
+        b'{"check": {"name": "load", "outcome": "splendid"}}',
+        b'{"end": "well"}',
+        b'{"end": "done", "facts": null}',
+        b'{"inspection": []}',
+        b'{"check": ' + b"[" * 100_000,
+    ],
+)
+def test_what_a_child_says_wrongly_is_refused_with_a_sentence(line: bytes) -> None:
+    """Whatever comes, it is a WireError and nothing else."""
+    with pytest.raises(wire.WireError):
+        protocol.decode_answer(line)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+def test_no_value_in_a_childs_answer_can_raise_anything_else(value: Any) -> None:
+    """Each field of a check's result is checked."""
+    good = to_json(passed("load"))
+    for key in good:
+        line = json.dumps({"check": {**good, key: value}}).encode()
+        try:
+            answer = protocol.decode_answer(line)
+        except wire.WireError:
+            continue
+        assert isinstance(answer, CheckResult)
+
+
+def test_the_command_line_and_the_daemon_bring_in_no_tensorflow_numpy_or_h5py() -> None:
+    """The daemon stays small because it never imports what its children need."""
+    code = (
+        "import sys, checkpointd.cli.main, checkpointd.daemon, checkpointd.dispatch.local; "
+        "print({'tensorflow', 'numpy', 'h5py', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
