@@ -121,7 +121,7 @@ def test_a_changed_setting_has_the_inconclusive_verified_again(
     assert (entry["verdict"], entry["reason"]) == ("inconclusive", "load.unknown_object")
     assert "Twice" in entry["message"]
     daemon.config.write_text(
-        CONFIG + X
+        CONFIG + '\n[watch.verify]\ncustom_objects = { Twice = "mylayers:Twice" }\n'
         f'python_path = ["{source}"]\n'
     )
     assert daemon.cli("reload").returncode == 0
