@@ -98,7 +98,8 @@ def finish(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[str
         try:
             compare_moved(content_fd, _name(manifest), list(manifest.parts), manifest.generation)
         except (NotUnchangedError, FileNotFoundError):
-            return finish_restoring(item_fd, parent_fd, manifest, step)
+            is_taken = any(exists(name, parent_fd) for name in inside)
+            return not is_taken and finish_restoring(item_fd, parent_fd, manifest, step)
     return False
 
 
