@@ -15,7 +15,15 @@ import pytest
 from checkpointd.checkpoint import Verdict
 from checkpointd.config.settings import RetentionSettings, WatchSettings
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
-from checkpointd.retention import Plan, Pruner, Removal, TrashError, find_references, plan
+from checkpointd.retention import (
+    Plan,
+    Pruner,
+    Removal,
+    TrashError,
+    files,
+    find_references,
+    plan,
+)
 from checkpointd.retention.current import plan_watch
 from tests.helpers.ledger import LAYERS, know, lay_directory, lay_file, lay_prefix, look, tree
 
@@ -237,11 +245,14 @@ def test_enough_others_must_really_be_there(field: Field) -> None:
     made = field.plan()
     (field.root / "ckpt-3").unlink()
     _rewrite(field.root / "ckpt-2")
-    results = field.pruner.apply(made)
+    steps: list[str] = []
+    results = Pruner(str(field.root), field.ledger, on_step=steps.append).apply(made)
     assert [r.done for r in results] == [False, False]
     assert "only 1 other valid ones" in results[0].reason
     assert set(results[0].suspects) == {str(field.root / "ckpt-3"), str(field.root / "ckpt-2")}
     assert {"ckpt-0", "ckpt-1"} <= tree(field.root).keys()
+    assert "guard" in steps
+    assert "move" not in steps
 
 
 def test_what_changed_in_the_ledger_since_the_plan_stays(field: Field) -> None:
@@ -366,23 +377,37 @@ def test_an_interrupted_move_is_undone_at_once(field: Field) -> None:
     assert field.pruner.recover() == []
 
 
-def test_recovery_leaves_a_new_save_under_the_old_name_alone(field: Field) -> None:
-    """Half of the old one is in the trash, a whole new one at its place: the new one stays."""
-    field.lay("prefix", 3)
+def _die_pruning(field: Field, number: int) -> None:
+    """Prune in a child that ends, as if killed, before its `number`-th move (from 0)."""
     child = os.fork()
     if child == 0:
         moves = iter(range(10))
 
         def die(step: str) -> None:
-            if step == "move" and next(moves) == 1:
+            if step == "move" and next(moves) == number:
                 os._exit(9)
 
         try:
             Pruner(str(field.root), field.ledger, on_step=die).apply(field.plan())
         finally:
             os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 9
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def test_what_was_not_begun_is_not_finished_by_recovery(field: Field) -> None:
+    """Only the intention was written down: it is dropped, and planned anew."""
+    field.lay("prefix", 3)
+    before = tree(field.root)
+    _die_pruning(field, 0)
+    assert [r.outcome for r in field.pruner.recover()] == ["undone"]
+    assert tree(field.root) == before
+    assert field.state("ckpt-0") is State.VALID
+
+
+def test_recovery_leaves_a_new_save_under_the_old_name_alone(field: Field) -> None:
+    """Half of the old one is in the trash, a whole new one at its place: the new one stays."""
+    field.lay("prefix", 3)
+    _die_pruning(field, 1)
     assert not (field.root / "ckpt-0.index").exists()
     for shard in ("ckpt-0.data-00000-of-00002", "ckpt-0.data-00001-of-00002"):
         (field.root / shard).write_text("saved again, in place")
@@ -552,6 +577,24 @@ def test_a_full_and_a_read_only_disk(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout == "all is well\n", done.stderr
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_rename_never_overwrites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: bool
+) -> None:
+    """With the kernel's help, and on file systems that give none."""
+    if not kernel:
+        monkeypatch.setattr(files, "_renameat2", None)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+    (tmp_path / "a" / "y").write_text("y")
+    with files.opened(str(tmp_path / "a")) as a, files.opened(str(tmp_path / "b")) as b:
+        with pytest.raises(FileExistsError):
+            files.rename_new("x", a, b)
+        files.rename_new("y", a, b)
+    assert tree(tmp_path) == {"a/x": b"a", "b/x": b"b", "b/y": b"y"}
 
 
 def test_the_helper_lays_what_it_says(tmp_path: Path) -> None:
