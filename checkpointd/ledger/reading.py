@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from checkpointd.checkpoint import Facts, Report
 
-_CACHED_REPORTS = 4096
+_CACHED_REPORTS = 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names

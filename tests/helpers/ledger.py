@@ -108,9 +108,7 @@ def look(path: str, members: Iterable[str]) -> Generation:
     for name in sorted(members):
         seen = os.stat(path + name)
         found.append(
-            Member(
-                name, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
-            )
+            Member(name, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
         )
     return Generation(tuple(found))
 
