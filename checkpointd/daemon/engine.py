@@ -38,13 +38,18 @@ from checkpointd.worker.protocol import LOAD, SCAN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.checkpoint import Answer
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.dispatch import Dispatcher
     from checkpointd.observe.metrics import Metrics
     from checkpointd.watch.watcher import Watcher
 
-_FINISHED = {State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKNOWN}
+_STATES = {
+    End.INCOMPLETE: State.WRITING,
+    End.SUPERSEDED: State.SUPERSEDED,
+    End.UNKNOWN: State.UNKNOWN,
+}
 _TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
 _RETRY_SECONDS = 60.0
 _RETRY_LIMIT = 5
@@ -208,30 +213,29 @@ class Engine:
         answer = await self.dispatcher.verify(request)
         if answer.report is not None:
             await self._finish(answer.report, item)
-        elif answer.end is End.INCOMPLETE:
-            await self._ledger(
-                Ledger.sighted, checkpoint, item.generation, State.WRITING, answer.message
-            )
-            watch[1].incomplete(checkpoint.path, item.generation.key)
-            log.info(
-                "incomplete", watch=checkpoint.watch, path=checkpoint.path, message=answer.message
-            )
-        elif answer.end is End.UNKNOWN:
-            await self._ledger(
-                Ledger.sighted, checkpoint, item.generation, State.UNKNOWN, answer.message
-            )
-            log.info(
-                "unknown", watch=checkpoint.watch, path=checkpoint.path, message=answer.message
-            )
         else:
+            await self._without_verdict(item, answer, watch[1])
+
+    async def _without_verdict(self, item: Item, answer: Answer, watcher: Watcher) -> None:
+        """Note why a generation got no verdict, unless a newer one lies at its path already."""
+        checkpoint, state = item.checkpoint, _STATES[answer.end]
+        if answer.end is End.SUPERSEDED:
             self._metrics.superseded(checkpoint.watch)
-            await self._ledger(
-                Ledger.sighted, checkpoint, item.generation, State.SUPERSEDED, answer.message
-            )
-            watch[1].again(checkpoint.path)
-            log.info(
-                "superseded", watch=checkpoint.watch, path=checkpoint.path, message=answer.message
-            )
+        current = await self._ledger(Ledger.entry, checkpoint.path)
+        if current is None or current.generation.key == item.generation.key:
+            await self._ledger(Ledger.sighted, checkpoint, item.generation, state, answer.message)
+        if answer.end is End.INCOMPLETE:
+            watcher.incomplete(checkpoint.path, item.generation.key)
+        elif answer.end is End.SUPERSEDED and not self.queue.holds(
+            checkpoint.watch, checkpoint.path
+        ):
+            watcher.again(checkpoint.path)
+        log.info(
+            str(answer.end),
+            watch=checkpoint.watch,
+            path=checkpoint.path,
+            message=answer.message,
+        )
 
     async def _finish(self, report: Report, item: Item | None = None) -> None:
         """Keep a report, unless what it speaks of has been written over meanwhile."""
@@ -275,7 +279,12 @@ class Engine:
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a side task failed", error=f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Cancel what was started beside the loops."""
