@@ -189,8 +189,11 @@ class Pruner:
             raise _RefusedError("it has been verified again since this was planned")
 
     def _guard(self, decision: Decision, plan: Plan, done: set[int]) -> None:
-        """What must hold at the very moment: nobody names it, and enough others stay."""
+        """What must hold at the very moment: nobody asks for it, and enough others stay."""
         entry = decision.entry
+        known = self._records.entry(entry.path)
+        if known is not None and known.pinned:
+            raise _RefusedError("it has been pinned since this was planned")
         references = find_references(self.trash.root)
         if references.troubles:
             raise _RefusedError(f"the watch cannot be listed whole: {references.troubles[0]}")

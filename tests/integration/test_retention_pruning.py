@@ -239,6 +239,24 @@ def test_a_reference_that_comes_while_it_is_moved_brings_it_back(field: Field) -
     assert field.pruner.recover() == []
 
 
+@pytest.mark.parametrize("late", ["guard", "write", "compare"])
+def test_a_pin_that_comes_while_it_is_moved_keeps_it(field: Field, late: str) -> None:
+    """A pin counts until the last moment, and brings back what has been moved."""
+    first, *_ = field.lay("prefix", 3)
+    before = tree(field.root)
+    made = field.plan()
+
+    def pin_late(step: str) -> None:
+        if step == late:
+            field.ledger.pin(first.path)
+
+    (result,) = Pruner(str(field.root), field.ledger, on_step=pin_late).apply(made)
+    assert (result.done, result.reason) == (False, "it has been pinned since this was planned")
+    assert tree(field.root) == before
+    assert field.state("ckpt-0") is State.VALID
+    assert field.pruner.recover() == []
+
+
 def test_enough_others_must_really_be_there(field: Field) -> None:
     """What the ledger calls valid counts only as long as it lies there unchanged."""
     field.lay("file", 4)
