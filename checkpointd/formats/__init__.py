@@ -15,6 +15,7 @@ from checkpointd.formats.facts import (
     Recognised,
 )
 from checkpointd.formats.locating import locate
+from checkpointd.formats.names import is_left_out
 from checkpointd.formats.probing import probe
 from checkpointd.formats.recognise import generation_of, member_path, recognise
 from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
@@ -30,6 +31,7 @@ __all__ = [
     "Stat",
     "Storage",
     "generation_of",
+    "is_left_out",
     "locate",
     "member_path",
     "probe",

@@ -88,6 +88,44 @@ def is_temporary_directory(name: str) -> bool:
     return name == TRASH or _TEMPORARY_DIRECTORIES.fullmatch(name) is not None
 
 
+def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
+    """Say whether something inside a SavedModel belongs to no generation of it.
+
+    Every other regular file, and every link to one, is a member; so whoever compares a directory
+    with a generation leaves out exactly what this names, and takes nothing else for an intruder.
+
+    A sub-directory is left out with all below it when its own name is, as a whole and with the
+    case that is written here (X+ is any text that is not empty, newlines included):
+
+    - `.checkpointd-trash`, `.checkpointd-tmp-X+`,
+    - `X+.orbax-checkpoint-tmp` or `X+.orbax-checkpoint-tmp-<digits>` (Orbax),
+    - `.~tmp~` or `.rsync-partial` (rsync).
+
+    Anything else (file, link, pipe) is left out when its own name is
+
+    - `X+.tempstate<digits>` or `X+.tmp<32 of 0-9a-f>` (TensorFlow),
+    - `.checkpointd-tmp-X+`,
+    - `.goutputstream-<6 of A-Za-z0-9>` (GIO),
+    - `.X+.<6 of A-Za-z0-9>` (rsync),
+    - `X+.<8 of 0-9a-z>.partial` (rclone),
+    - `X+_.gstmp` (gsutil),
+    - `.nfs<16 or more of 0-9a-f>` (NFS), `.fuse_hidden<16 or more of 0-9a-f>` (FUSE),
+    - `part-<5 digits>-of-<5 digits>`, with or without `.X+` after it, where the directory that it
+      lies in is called `X+_temp` or `X+_temp_<32 of 0-9a-f>` (TensorFlow).
+
+    Pipes, sockets, devices, links to directories and links that lead nowhere are no members
+    either, whatever they are called.
+
+    Args:
+        name: its own name.
+        directory: the own name of the directory that it lies in; at the top the SavedModel's.
+        is_directory: whether it is a directory itself, and no link to one.
+    """
+    if is_directory:
+        return is_temporary_directory(name)
+    return is_temporary_member(name, directory)
+
+
 def is_companion(name: str) -> bool:
     """Say whether a file belongs to checkpoints without being one: state files, golden records."""
     return name == "checkpoint" or name.endswith(".golden.npz")

@@ -32,7 +32,8 @@ _SAVEDMODEL_PARTS = {
 def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     """List the candidates in one directory; sub-directories are left to the caller.
 
-    Symbolic links are neither candidates nor walked: what they name is found where it lies.
+    Symbolic links are neither candidates nor walked: what they name is found where it lies. A
+    link beside regular files of the same checkpoint, such as a shard on another disk, is a member.
     A SavedModel is found where its own directory is recognised, and nothing inside it is.
 
     Raises:
@@ -42,23 +43,18 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     if is_savedmodel(directory, entries, storage):
         members = tree(directory, storage)
         return Recognised(_found(directory, Format.SAVEDMODEL, members), ())
-    own = os.path.basename(os.path.abspath(directory))
-    files = [
-        entry.name
-        for entry in entries
-        if entry.is_file
-        and not names.is_companion(entry.name)
-        and not names.is_temporary_file(entry.name, own)
-    ]
+    files = _files(directory, entries)
     descend = sorted(
         os.path.join(directory, entry.name)
         for entry in entries
         if entry.is_dir and not names.is_temporary_directory(entry.name)
     )
     found: list[Found] = []
-    for path, hint, parts in _group(files):
-        members = _members(os.path.join(directory, path), parts, storage)
-        found.extend(_found(os.path.join(directory, path), hint, members))
+    for name, hint, parts in _group(files):
+        if all(parts.values()):
+            continue
+        path = os.path.join(directory, name)
+        found.extend(_found(path, hint, _members(path, parts, storage)))
     return Recognised(tuple(sorted(found, key=lambda f: f.path)), tuple(descend))
 
 
@@ -67,7 +63,9 @@ def generation_of(
     format: Format,  # noqa: A002 - INTERFACE's word
     storage: Storage = LOCAL,
 ) -> Generation:
-    """Look at every member of a checkpoint anew.
+    """Look at every member of a checkpoint anew: of the same that `recognise` takes for members.
+
+    One that consists of links alone has a generation too: a user may have named it.
 
     Raises:
         FileNotFoundError: nothing of it is there any more.
@@ -77,8 +75,11 @@ def generation_of(
         members = tree(path, storage)
     elif format is Format.TF_CHECKPOINT or path.endswith(names.WEIGHTS_MAP):
         directory, name = os.path.split(path)
-        listed = [e.name for e in storage.scandir(directory or ".") if e.is_file or e.is_symlink]
-        parts = _bundle(name, listed) if format is Format.TF_CHECKPOINT else _sharded(name, listed)
+        kind = Format.TF_CHECKPOINT if format is Format.TF_CHECKPOINT else Format.HDF5_WEIGHTS
+        stem = name.removesuffix(names.WEIGHTS_MAP)
+        entries = [e for e in storage.scandir(directory or ".") if e.name.startswith(stem)]
+        grouped = _group(_files(directory, entries))
+        parts = next((p for n, hint, p in grouped if (n, hint) == (name, kind)), {})
         members = _members(path, parts, storage)
     else:
         return Generation((_member("", storage.stat(path)),))
@@ -103,54 +104,68 @@ def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Found,
     return (Found(path, hint, Generation(members)),) if members else ()
 
 
-def _group(files: list[str]) -> Iterator[tuple[str, Format, list[str]]]:
-    """Put files together that make one checkpoint: its name, hint and members' names."""
-    bundles: dict[str, list[str]] = {}
-    maps = [name[: -len(names.WEIGHTS_MAP)] for name in files if name.endswith(names.WEIGHTS_MAP)]
-    shards: dict[str, list[str]] = {stem: [""] for stem in maps}
+def _files(directory: str, entries: Iterable[Entry]) -> dict[str, bool]:
+    """The names in a directory that may be of checkpoints, and whether each is a link."""
+    own = os.path.basename(os.path.abspath(directory))
+    return {
+        entry.name: entry.is_symlink
+        for entry in entries
+        if (entry.is_file or entry.is_symlink)
+        and not names.is_companion(entry.name)
+        and not names.is_temporary_file(entry.name, own)
+    }
+
+
+def _group(files: dict[str, bool]) -> Iterator[tuple[str, Format, dict[str, bool]]]:
+    """Put files together that make one checkpoint: this alone decides what its members are.
+
+    Args:
+        files: names in one directory, and whether each is a link.
+
+    Yields:
+        Its name, hint, and its members' names with whether each is a link.
+    """
+    bundles: dict[str, dict[str, bool]] = {}
+    shards: dict[str, dict[str, bool]] = {
+        name[: -len(names.WEIGHTS_MAP)]: {"": link}
+        for name, link in files.items()
+        if name.endswith(names.WEIGHTS_MAP)
+    }
     prefixes = {part["prefix"] for name in files if (part := names.BUNDLE_PART.fullmatch(name))}
-    for name in files:
+    for name, link in files.items():
         stem, extension = os.path.splitext(name)
         part = names.BUNDLE_PART.fullmatch(name)
         shard = SHARD.fullmatch(name)
         if part:
-            bundles.setdefault(part["prefix"], []).append(name[len(part["prefix"]) :])
+            bundles.setdefault(part["prefix"], {})[name[len(part["prefix"]) :]] = link
         elif extension == names.META_GRAPH and stem in prefixes:
-            bundles.setdefault(stem, []).append(extension)
+            bundles.setdefault(stem, {})[extension] = link
         elif shard and shard["stem"] in shards:
-            shards[shard["stem"]].append(f"/../{name}")
+            shards[shard["stem"]][f"/../{name}"] = link
         elif not name.endswith(names.WEIGHTS_MAP):
-            yield name, names.hint_of(name), [""]
+            yield name, names.hint_of(name), {"": link}
     for prefix, parts in bundles.items():
         yield prefix, Format.TF_CHECKPOINT, parts
     for stem, parts in shards.items():
         yield stem + names.WEIGHTS_MAP, Format.HDF5_WEIGHTS, parts
 
 
-def _bundle(prefix: str, listed: list[str]) -> list[str]:
-    matches = (names.BUNDLE_PART.fullmatch(n) for n in listed if n.startswith(prefix + "."))
-    parts = [part[0][len(prefix) :] for part in matches if part and part["prefix"] == prefix]
-    return [*parts, names.META_GRAPH] if parts else []
-
-
-def _sharded(name: str, listed: list[str]) -> list[str]:
-    stem = name[: -len(names.WEIGHTS_MAP)]
-    shards = (SHARD.fullmatch(other) for other in listed if other.startswith(stem + "_"))
-    own = [""] if name in listed else []
-    return own + [f"/../{shard[0]}" for shard in shards if shard and shard["stem"] == stem]
-
-
 def _member(name: str, seen: Stat) -> Member:
     return Member(name, seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns)
 
 
-def _members(path: str, parts: Iterable[str], storage: Storage) -> tuple[Member, ...]:
+def _members(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Member, ...]:
+    """Look at members; a link that leads nowhere, or where we may not look, is none."""
     members = []
-    for part in parts:
+    for part, link in parts.items():
         try:
             seen = storage.stat(member_path(path, part))
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError:
+            if link:
+                continue
+            raise
         if seen.is_file:
             members.append(_member(part, seen))
     return tuple(sorted(members, key=lambda member: member.name))
@@ -159,9 +174,10 @@ def _members(path: str, parts: Iterable[str], storage: Storage) -> tuple[Member,
 def tree(path: str, storage: Storage) -> tuple[Member, ...]:
     """Every regular file below a directory; links to files count, links to directories do not.
 
-    A sub-directory that goes away meanwhile has no files; the directory itself must be there.
+    What `names.is_left_out` names is no member. A sub-directory that goes away meanwhile has no
+    files; the directory itself must be there.
     """
-    parts: list[str] = []
+    parts: dict[str, bool] = {}
     left = [""]
     while left:
         below = left.pop()
@@ -173,11 +189,12 @@ def tree(path: str, storage: Storage) -> tuple[Member, ...]:
             continue
         own = os.path.basename(below or os.path.abspath(path))
         for entry in entries:
+            if names.is_left_out(entry.name, own, is_directory=entry.is_dir):
+                continue
             if entry.is_dir:
-                if not names.is_temporary_directory(entry.name):
-                    left.append(f"{below}/{entry.name}")
-            elif not names.is_temporary_member(entry.name, own):
-                parts.append(f"{below}/{entry.name}")
+                left.append(f"{below}/{entry.name}")
+            else:
+                parts[f"{below}/{entry.name}"] = entry.is_symlink
     return _members(path, parts, storage)
 
 
