@@ -8,6 +8,7 @@ USAGE = 2
 INCONCLUSIVE = 3
 NOTHING = 4
 UNREACHABLE = 69
+"""The daemon cannot be asked, or what it keeps, the ledger, cannot be used."""
 OWN_FAULT = 70
 CONFIG = 78
 INTERRUPTED = 130

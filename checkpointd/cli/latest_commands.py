@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import INCONCLUSIVE, INVALID, NOTHING, OK, USAGE, CliError
+from checkpointd.cli.errors import (
+    INCONCLUSIVE,
+    INVALID,
+    NOTHING,
+    OK,
+    UNREACHABLE,
+    USAGE,
+    CliError,
+)
 from checkpointd.cli.options import Json, PathArgument, seconds
 from checkpointd.cli.place import Place, aliases, below, known_path, must_exist, place_of
 
@@ -90,19 +98,12 @@ def _required(names: list[str]) -> frozenset[str]:
 
 def _present(place: Place, where: str) -> "list[Entry]":
     """What is known, and not gone, in a watch or below a directory."""
-    from checkpointd.ledger import State
-
     places = place.places()
     watch = where if where in places.roots and "/" not in where else None
     if watch is None and not os.path.isdir(where):
         names = f"; the watches are {', '.join(places.roots)}" if places.roots else ""
         raise CliError(f"{where} is no watch and no directory{names}.", USAGE)
-    away = (State.GONE, State.TRASHED, State.UNKNOWN)
-    ledger = place.ledger()
-    try:
-        entries = ledger.entries(watch=watch, states=[s for s in State if s not in away])
-    finally:
-        ledger.close()
+    entries = place.present(watch)
     if watch is not None:
         return entries
     directories = aliases(where, places)
@@ -143,10 +144,12 @@ def wait(
     started = time.monotonic()
     client = Client(places.state_dir)
     while True:
-        entry = _verdict_of(place, path)
+        entry, trouble = _verdict_of(place, path)
         if entry is not None:
             return _tell(entry, json=json)
         passed = time.monotonic() - started
+        if passed >= limit and trouble:
+            raise CliError(f"{path} has no verdict after {limit:g} s. {trouble}", UNREACHABLE)
         if passed >= limit:
             raise CliError(f"{path} has no verdict after {limit:g} s.", NOTHING)
         if passed >= min(_DAEMON_SECONDS, limit / 2) and not client.is_up():
@@ -154,26 +157,28 @@ def wait(
         time.sleep(_POLL_SECONDS)
 
 
-def _verdict_of(place: Place, path: str) -> "Entry | None":
-    """The entry of a path if its verdict is about what is on disk now."""
+def _verdict_of(place: Place, path: str) -> "tuple[Entry | None, str]":
+    """The entry of a path if its verdict is about what is on disk now; why it cannot be read."""
     from checkpointd.formats import generation_of
-    from checkpointd.ledger import LedgerError, State
+    from checkpointd.ledger import LedgerError
+    from checkpointd.ledger.facts import FINISHED
 
-    final = (State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKNOWN)
     try:
         ledger = place.ledger()
-    except CliError:
-        return None
+    except CliError as error:
+        return None, str(error) if error.code == UNREACHABLE else ""
     try:
         entry = ledger.entry(known_path(place, path))
-        if entry is None or entry.state not in final:
-            return None
+        if entry is None or entry.state not in FINISHED:
+            return None, ""
         now = generation_of(entry.checkpoint.path, entry.checkpoint.format)
-    except (LedgerError, OSError):
-        return None
+    except LedgerError as error:
+        return None, str(error)
+    except OSError:
+        return None, ""
     finally:
         ledger.close()
-    return entry if now.key == entry.generation.key else None
+    return (entry if now.key == entry.generation.key else None), ""
 
 
 def _tell(entry: Any, *, json: bool) -> int:

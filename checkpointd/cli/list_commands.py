@@ -30,20 +30,13 @@ def list_(
 ) -> int:
     """List the checkpoints known, newest first."""
     from checkpointd.cli.output import json_line
-    from checkpointd.ledger import State
     from checkpointd.ledger.public import public_entry
 
     place = place_of(context)
     roots = place.places().roots
     if watch is not None and roots and watch not in roots:
         raise CliError(f"There is no watch {watch!r}; there are {', '.join(roots)}.", USAGE)
-    states = [s for s in State if s not in (State.GONE, State.UNKNOWN, State.TRASHED)]
-    ledger = place.ledger()
-    try:
-        limit = None if everything else _LIMIT + 1
-        entries = ledger.entries(watch=watch, states=states, limit=limit)
-    finally:
-        ledger.close()
+    entries = place.present(watch, None if everything else _LIMIT + 1)
     more = not everything and len(entries) > _LIMIT
     rows = [public_entry(entry) for entry in (entries[:_LIMIT] if more else entries)]
     if json:

@@ -64,8 +64,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return errors.INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception:  # noqa: BLE001 - the one place that answers for every fault of ours
-        return _own_fault()
+    except Exception as error:  # noqa: BLE001 - the one place that answers for every fault of ours
+        return _unforeseen(error)
     return code if isinstance(code, int) else errors.OK
 
 
@@ -85,6 +85,15 @@ def _say(message: str, code: int) -> int:
     for line in message.splitlines():
         print(shown(line), file=sys.stderr)
     return code
+
+
+def _unforeseen(error: Exception) -> int:
+    """Tell what no command has told: a ledger that cannot be used, or a fault of ours."""
+    from checkpointd.ledger import LedgerError
+
+    if isinstance(error, LedgerError):
+        return _say(str(error), errors.UNREACHABLE)
+    return _own_fault()
 
 
 def _own_fault() -> int:

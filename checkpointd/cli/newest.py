@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import generation_of
+from checkpointd.retention.words import newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,14 +21,9 @@ if TYPE_CHECKING:
 def series_of(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
     """Entries by watch and series, each newest first."""
     groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in sorted(entries, key=_age):
+    for entry in newest_first(entries):
         groups.setdefault((entry.checkpoint.watch, entry.checkpoint.series), []).append(entry)
     return groups
-
-
-def _age(entry: Entry) -> tuple[float, int, int]:
-    step = entry.step
-    return -entry.saved_at, -(step if step is not None else -1), -entry.id
 
 
 def newest_valid(entries: Sequence[Entry], requires: frozenset[str]) -> Entry | None:

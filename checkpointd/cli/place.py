@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import typer
 
     from checkpointd.config import Config, Places
-    from checkpointd.ledger import Ledger
+    from checkpointd.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,37 @@ class Place:
             CliError: there is none yet, or it cannot be read.
         """
         from checkpointd.ledger import Ledger, LedgerError
+        from checkpointd.ledger.schema import NAME as LEDGER
 
         state_dir = self.places().state_dir
         try:
             return Ledger.open(state_dir, readonly=True)
         except (LedgerError, OSError) as error:
+            if os.path.exists(state_dir / LEDGER):
+                raise CliError(str(error), UNREACHABLE) from None
             if state_dir.is_dir() and os.access(state_dir, os.R_OK | os.X_OK):
-                raise CliError(
-                    f"The ledger in {state_dir} cannot be read: {error}", NOTHING
-                ) from None
+                raise CliError(str(error), NOTHING) from None
             hint = "" if self.has_config else "; name the daemon's config with --config"
             raise CliError(
                 f"Nothing is known: there is no readable state in {state_dir}{hint}.", NOTHING
             ) from None
+
+    def present(self, watch: str | None, limit: int | None = None) -> list[Entry]:
+        """The checkpoints known that are at their places, newest first; of one watch, or all.
+
+        Raises:
+            CliError: there is no ledger yet, or it cannot be read.
+            checkpointd.ledger.LedgerError: what it says cannot be trusted.
+        """
+        from checkpointd.ledger import State
+        from checkpointd.ledger.facts import ABSENT
+
+        ledger = self.ledger()
+        try:
+            states = [s for s in State if s not in ABSENT and s is not State.UNKNOWN]
+            return ledger.entries(watch=watch, states=states, limit=limit)
+        finally:
+            ledger.close()
 
 
 def place_of(context: typer.Context) -> Place:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -174,3 +176,29 @@ def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
     ledger.reported(replace(entry.report, generation=now))
     ledger.close()
     assert world.run("wait", str(path)).startswith("VALID ")
+
+
+@pytest.mark.parametrize("spoil", ["row", "file"])
+def test_a_ledger_that_cannot_be_trusted_is_told_in_its_own_sentence(
+    world: World, spoil: str
+) -> None:
+    """It is the state directory's trouble: 69, and never `our own fault`."""
+    path = str(world.put("m.h5"))
+    if spoil == "row":
+        with contextlib.closing(sqlite3.connect(world.state / "ledger.sqlite")) as ledger:
+            ledger.execute("UPDATE checkpoints SET generation = '{'")
+            ledger.commit()
+    else:
+        (world.state / "ledger.sqlite").write_bytes(b"no database " * 1000)
+    for command in (
+        ("list",),
+        ("latest", "a"),
+        ("show", path),
+        ("prune",),
+        ("unpin", path),
+        ("wait", path, "--timeout", "0.2s"),
+    ):
+        told = world.run(*command, code=69)
+        assert "ledger" in told
+        assert "own fault" not in told
+        assert len(told.splitlines()) == 1
