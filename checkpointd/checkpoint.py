@@ -165,7 +165,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class VerifySettings:
-    """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config."""
+    """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
+
+    `runtime` names the interpreter and the libraries that will load it, as far as is known.
+    """
 
     atol: float = 1e-6
     rtol: float = 1e-5
@@ -180,6 +183,7 @@ class VerifySettings:
     fail_on: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     ignore_tensors: tuple[str, ...] = ()
+    runtime: str = ""
 
     @property
     def digest(self) -> str:

@@ -113,6 +113,7 @@ def settings(data: Any) -> VerifySettings:
         fail_on=_strings(data, "fail_on"),
         skip=_strings(data, "skip"),
         ignore_tensors=_strings(data, "ignore_tensors"),
+        runtime=_get(data, "runtime", str),
     )
 
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 5.0
 _CALM_SECONDS = 0.1
+_OVERDUE_SECONDS = 300.0
 _VERDICTS = 8
 _ANSWER_LIMIT = 10_000
 
@@ -77,21 +78,32 @@ class Board:
 
     def health(self) -> Health:
         """Judge the daemon's parts by when they last made progress."""
-        now = time.monotonic()
         watches = []
         for name, (_, watcher) in self.service.engine.watches.items():
             status = watcher.status()
             watches.append(
                 WatchProgress(
                     name,
-                    now if status.up else self.loop_at,
+                    self.loop_at,
                     up=status.up,
                     reconciled=status.ready,
                     message=status.message,
                 )
             )
-        progress = Progress(self.loop_at, self.service.pulse_at, tuple(watches))
-        return judge(progress, now)
+        overdue = [at for at in self._overdue() if at < self.service.pulse_at]
+        supervisor_at = min([self.service.pulse_at, *overdue])
+        health = judge(
+            Progress(self.loop_at, supervisor_at, tuple(watches)),
+            time.monotonic(),
+            supervisor_seconds=_OVERDUE_SECONDS,
+        )
+        trouble = self.service.engine.trouble
+        return replace(health, problems=(trouble, *health.problems)) if trouble else health
+
+    def _overdue(self) -> list[float]:
+        """When each verification should have ended that still goes on: nobody ends it any more."""
+        timeout = self.service.config.worker.timeout
+        return [began + timeout for _, began in self.service.engine.verifying.values()]
 
     def sentence(self) -> str:
         """One line for `systemctl status`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
+import itertools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,9 +22,12 @@ from checkpointd.checkpoint import (
     Verdict,
     VerifySettings,
 )
+from checkpointd.daemon import hook
 from checkpointd.daemon.queue import Item, Queue
+from checkpointd.dispatch.environment import runtime_of
 from checkpointd.dispatch.judge import not_run
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
+from checkpointd.ledger.facts import ABSENT
 from checkpointd.watch.events import (
     Coalesced,
     Gone,
@@ -53,8 +56,10 @@ _STATES = {
 _TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
 _RETRY_SECONDS = 60.0
 _RETRY_LIMIT = 5
-_HOOK_SECONDS = 30.0
 _WRITE_AGAIN_SECONDS = 5.0
+_EVENT_ATTEMPTS = 3
+_SUPERSEDED_AT_ONCE = 3
+_SUPERSEDED_SECONDS = 300.0
 
 log = structlog.get_logger()
 
@@ -79,8 +84,9 @@ class Engine:
         self.queue = Queue()
         self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
         self.dispatcher = dispatcher
-        self.progress = time.monotonic()
-        self.verifying: dict[str, Item] = {}
+        self.trouble = ""
+        self.verifying: dict[str, tuple[Item, float]] = {}
+        self._superseded: dict[str, int] = {}
         self.dirty = asyncio.Event()
         self._ledger = ledger
         self._metrics = metrics
@@ -96,20 +102,41 @@ class Engine:
     def settings(self, watch: str) -> VerifySettings:
         """How checkpoints of a watch are verified now."""
         known = self.watches.get(watch)
-        return known[0].verify.to_settings() if known else VerifySettings()
+        settings = known[0].verify.to_settings() if known else VerifySettings()
+        return replace(settings, runtime=runtime_of(settings.python))
 
     async def handle_events(self) -> None:
-        """Take events until cancelled; a ledger that cannot be written is told and tried again."""
+        """Take events until cancelled; nothing is lost while the ledger cannot be written."""
         while True:
             event = await self._events.get()
-            self.progress = time.monotonic()
-            while True:
+            for attempt in itertools.count(1):
                 try:
                     await self._handle(event)
+                    self.trouble = ""
                     break
                 except LedgerError as error:
+                    self.trouble = str(error)
                     log.error("ledger cannot be written", error=str(error))
+                    if attempt >= _EVENT_ATTEMPTS and await self._is_its_own_fault():
+                        self._leave(event)
+                        break
                     await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+
+    async def _is_its_own_fault(self) -> bool:
+        """Whether the ledger takes other things: then it is this event that it cannot take."""
+        try:
+            await self._ledger(Ledger.check_writable)
+        except LedgerError:
+            return False
+        return True
+
+    def _leave(self, event: WatchEvent) -> None:
+        """Go on without an event, and look at what it was about again later."""
+        path = event.checkpoint.path if isinstance(event, Sighting) else ""
+        log.error("left out, the ledger does not take it", watch=event.watch, path=path)
+        known = self.watches.get(event.watch)
+        if known is not None and path:
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, known[1].again, path)
 
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self.watches:
@@ -118,10 +145,9 @@ class Engine:
             await self._sighted(event)
         elif isinstance(event, Gone):
             self.queue.drop(event.watch, event.path)
-            entry = await self._ledger(Ledger.entry, event.path)
-            if entry is not None and entry.state is not State.TRASHED:
-                await self._ledger(Ledger.gone, event.path)
-                log.info("gone", watch=event.watch, path=event.path)
+            self._superseded.pop(event.path, None)
+            await self._ledger(Ledger.gone, event.path)
+            log.info("gone", watch=event.watch, path=event.path)
         elif isinstance(event, Coalesced):
             self._metrics.coalesced(event.watch)
         elif isinstance(event, Reconciled):
@@ -169,33 +195,38 @@ class Engine:
             self.enqueue(Item(entry.checkpoint, entry.generation, time.time()))
 
     async def outdated(self, watch: str) -> list[Entry]:
-        """What was invalid or inconclusive under other settings, and deserves another look."""
+        """What deserves another look under the settings of now.
+
+        That is what was invalid or inconclusive under others, what had no luck, and what was
+        valid although it could not be loaded: a builder may have been named since.
+        """
         digest = self.settings(watch).digest
-        entries = await self._ledger(
-            Ledger.entries, watch, states=[State.INVALID, State.INCONCLUSIVE]
-        )
-        return [e for e in entries if e.report and e.report.settings_digest != digest]
+        verdicts = [State.VALID, State.INVALID, State.INCONCLUSIVE]
+        entries = await self._ledger(Ledger.entries, watch, states=verdicts)
+        return [e for e in entries if e.report and _is_outdated(e.report, digest)]
 
     async def verify_forever(self) -> None:
         """Verify what waits, one at a time, until cancelled; run as many as are wanted."""
         while True:
-            item = self.queue.pop()
+            item = self.queue.pop(self.verifying)
             if item is None:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            self.progress = time.monotonic()
             path = item.checkpoint.path
-            self.verifying[path] = item
+            self.verifying[path] = (item, time.monotonic())
             self.dirty.set()
             try:
                 await self._verify(item)
             except LedgerError as error:
                 log.error("ledger cannot be written", error=str(error))
                 self._later(item, _RETRY_SECONDS)
+            except Exception:
+                log.exception("verification failed, this is our own fault", path=path)
+                self._later(item, _RETRY_SECONDS)
             finally:
                 self.verifying.pop(path, None)
-                self.progress = time.monotonic()
+                self._wake.set()
                 self.dirty.set()
 
     async def _verify(self, item: Item) -> None:
@@ -218,18 +249,19 @@ class Engine:
 
     async def _without_verdict(self, item: Item, answer: Answer, watcher: Watcher) -> None:
         """Note why a generation got no verdict, unless a newer one lies at its path already."""
-        checkpoint, state = item.checkpoint, _STATES[answer.end]
+        checkpoint = item.checkpoint
         if answer.end is End.SUPERSEDED:
             self._metrics.superseded(checkpoint.watch)
-        current = await self._ledger(Ledger.entry, checkpoint.path)
-        if current is None or current.generation.key == item.generation.key:
-            await self._ledger(Ledger.sighted, checkpoint, item.generation, state, answer.message)
+        noted = await self._ledger(
+            Ledger.amended, checkpoint, item.generation, _STATES[answer.end], answer.message
+        )
+        if noted is None:
+            self._look_again(item, watcher)
+            return
         if answer.end is End.INCOMPLETE:
             watcher.incomplete(checkpoint.path, item.generation.key)
-        elif answer.end is End.SUPERSEDED and not self.queue.holds(
-            checkpoint.watch, checkpoint.path
-        ):
-            watcher.again(checkpoint.path)
+        elif answer.end is End.SUPERSEDED:
+            self._again_in_a_while(checkpoint.path, watcher)
         log.info(
             str(answer.end),
             watch=checkpoint.watch,
@@ -237,15 +269,31 @@ class Engine:
             message=answer.message,
         )
 
+    def _again_in_a_while(self, path: str, watcher: Watcher) -> None:
+        """Have a path told again; one that never holds still for long is asked less and less."""
+        times = self._superseded[path] = self._superseded.get(path, 0) + 1
+        over = times - _SUPERSEDED_AT_ONCE
+        seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
+        asyncio.get_running_loop().call_later(seconds, watcher.again, path)
+
+    def _look_again(self, item: Item, watcher: Watcher) -> None:
+        """What was verified does not lie there any more: whatever does is waiting, or told anew."""
+        path, watch = item.checkpoint.path, item.checkpoint.watch
+        log.info("superseded", watch=watch, path=path)
+        if not self.queue.holds(watch, path):
+            watcher.again(path)
+
     async def _finish(self, report: Report, item: Item | None = None) -> None:
-        """Keep a report, unless what it speaks of has been written over meanwhile."""
+        """Keep a report, unless what it speaks of has been written over or deleted meanwhile."""
         checkpoint = report.checkpoint
-        current = await self._ledger(Ledger.entry, checkpoint.path)
-        if current is not None and current.generation.key != report.generation.key and item:
+        if item is None:
+            await self._ledger(Ledger.reported, report)
+        elif await self._ledger(Ledger.concluded, report) is None:
             self._metrics.superseded(checkpoint.watch)
-            log.info("superseded", watch=checkpoint.watch, path=checkpoint.path)
+            if (watched := self.watches.get(checkpoint.watch)) is not None:
+                self._look_again(item, watched[1])
             return
-        entry = await self._ledger(Ledger.reported, report)
+        self._superseded.pop(checkpoint.path, None)
         self._metrics.reported(report)
         tell = log.info if report.verdict is Verdict.VALID else log.warning
         tell(
@@ -263,7 +311,7 @@ class Engine:
         self._on_change(checkpoint.watch)
         known = self.watches.get(checkpoint.watch)
         if known and known[0].hooks.on_verdict:
-            self._spawn(_hook(known[0].hooks.on_verdict, entry))
+            self._spawn(hook.tell(known[0].hooks.on_verdict, report))
 
     def _later(self, item: Item, seconds: float) -> None:
         again = Item(item.checkpoint, item.generation, item.since, item.attempt + 1)
@@ -271,7 +319,8 @@ class Engine:
         async def wait() -> None:
             await asyncio.sleep(seconds)
             entry = await self._ledger(Ledger.entry, item.checkpoint.path)
-            if entry is not None and entry.generation.key == item.generation.key:
+            present = entry is not None and entry.state not in ABSENT
+            if entry is not None and present and entry.generation.key == item.generation.key:
                 self.enqueue(again)
 
         self._spawn(wait())
@@ -294,6 +343,14 @@ class Engine:
                 await task
 
 
+def _is_outdated(report: Report, digest: str) -> bool:
+    if report.reason.endswith(_TRANSIENT):
+        return True
+    if report.verdict is Verdict.VALID and "loads" in report.shown:
+        return False
+    return report.settings_digest != digest
+
+
 def _torn(event: Sighting, settings: VerifySettings) -> Report:
     """The report of a save that was never finished: nothing of it was read by a child."""
     reason = event.reason or "structure.truncated"
@@ -313,35 +370,3 @@ def _torn(event: Sighting, settings: VerifySettings) -> Report:
         settings_digest=settings.digest,
         finished_at=time.time(),
     )
-
-
-async def _hook(command: tuple[str, ...], entry: Entry) -> None:
-    """Tell the user's command about a verdict; whatever it does, the daemon goes on."""
-    if entry.report is None:
-        return
-    text = json.dumps(entry.report.to_public()).encode()
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "WATCHDOG_PID")
-    }
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-        )
-    except OSError as error:
-        log.warning("hook cannot be started", command=command[0], error=error.strerror)
-        return
-    try:
-        async with asyncio.timeout(_HOOK_SECONDS):
-            _, stderr = await process.communicate(text)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        log.warning("hook took too long and was ended", command=command[0], seconds=_HOOK_SECONDS)
-        return
-    if process.returncode:
-        last = stderr.decode(errors="replace").strip().splitlines()[-1:]
-        log.warning("hook failed", command=command[0], code=process.returncode, said="".join(last))

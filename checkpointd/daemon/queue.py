@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from checkpointd.checkpoint import Checkpoint, Generation
 
@@ -70,21 +70,27 @@ class Queue:
         """Whether something waits under a path."""
         return path in self._watches.get(watch, {})
 
-    def pop(self) -> Item | None:
+    def pop(self, busy: Container[str] = ()) -> Item | None:
         """Take the next item: the watches in turn, the newest of a watch first.
 
         Every few turns the oldest of the watch goes first.
+
+        Args:
+            busy: paths whose turn has to wait, because they are being verified now.
         """
         for watch in list(self._watches):
             items = self._watches[watch]
             if not items:
                 del self._watches[watch]
                 continue
+            free = [path for path in items if path not in busy]
+            if not free:
+                continue
             self._watches.move_to_end(watch)
             turn = next(self._turns.setdefault(watch, itertools.count(1)))
             if turn % _OLD_TURN == 0:
-                path = next(iter(items))
+                path = free[0]
             else:
-                path = max(items, key=lambda p: (items[p].generation.saved_at, items[p].since))
+                path = max(free, key=lambda p: (items[p].generation.saved_at, items[p].since))
             return items.pop(path)
         return None

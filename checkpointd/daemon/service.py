@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from checkpointd.watch.events import WatchEvent
 
 _STOP_SECONDS = 5.0
+_UNAVAILABLE = 69
 _PULSE_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -103,13 +104,13 @@ class Service:
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(mode=0o700)
             await self.ledger.open(state)
+            await self._listen()
+            for settings in self.config.watch:
+                await self._start_watch(settings)
         except OSError as error:
             raise StartError(f"{state} cannot be used: {error.strerror}") from None
         except LedgerError as error:
             raise StartError(str(error)) from None
-        await self._listen()
-        for settings in self.config.watch:
-            await self._start_watch(settings)
         self._tasks = [
             asyncio.create_task(self.engine.handle_events()),
             asyncio.create_task(self.board.keep_fresh()),
@@ -207,12 +208,13 @@ class Service:
             update={"daemon": old.daemon, "web": old.web, "worker": old.worker}
         )
         logs.configure(new.daemon.log_format, new.daemon.log_level)
-        before = {w.name: w for w in old.watch}
-        after = {w.name: w for w in new.watch}
-        for name in [n for n in before if after.get(n) != before[n]]:
-            await self._stop_watch(name)
-        for name in [n for n in after if after[n] != before.get(n)]:
-            await self._start_watch(after[name])
+        troubles = await self._change_watches({w.name: w for w in new.watch})
+        self.dispatcher.forget({w.verify.to_settings().python for w in new.watch})
+        if troubles:
+            self.config_error = " ".join(troubles)
+            self.metrics.reload(ok=False, at=time.time())
+            log.error("reload failed in part", problems=self.config_error)
+            return {"ok": False, "message": self.config_error}
         self._watches_changed()
         message = f"reloaded; {len(new.watch)} watches"
         if restart:
@@ -231,6 +233,22 @@ class Service:
             for _ in range(total - self._overflows.get(name, 0)):
                 self.metrics.overflow(name)
             self._overflows[name] = total
+
+    async def _change_watches(self, wanted: dict[str, WatchSettings]) -> list[str]:
+        """Make the watches that run those that are wanted; sentences about what did not work."""
+        troubles = []
+        running = {name: settings for name, (settings, _) in self.engine.watches.items()}
+        for name in [n for n in running if wanted.get(n) != running[n]]:
+            await self._stop_watch(name)
+        for name, settings in wanted.items():
+            if name in self.engine.watches:
+                continue
+            try:
+                await self._start_watch(settings)
+            except (LedgerError, StartError) as error:
+                self.engine.watches.pop(name, None)
+                troubles.append(f"Watch {name!r} could not be started: {error}")
+        return troubles
 
     async def _pulse(self) -> None:
         """Look after the parts; speak to systemd's watchdog only while all make progress."""
@@ -294,13 +312,14 @@ async def serve(path: Path, config: Config) -> int:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     try:
         await service.start()
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
     except StartError as error:
         log.error("cannot start", error=str(error))
         await service.stop()
-        return 1
+        return _UNAVAILABLE
     await service.stopping.wait()
     fault = service.fault()
     if fault is not None:

@@ -29,7 +29,7 @@ from checkpointd.worker import protocol
 from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, Job, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
@@ -39,6 +39,7 @@ _SCAN_BASE = 1024 * _MiB
 _LOAD_BASE = 2048 * _MiB
 _FILE_BYTES = 64 * _MiB
 _INSPECT_SECONDS = 120.0
+_START_AGAIN_SECONDS = 60.0
 
 
 def limits_for(stage: str, size: int, memory: int | str, timeout: float) -> Limits:
@@ -81,7 +82,8 @@ class LocalDispatcher:
         self._zygotes: dict[tuple[str, str], Zygote] = {}
         self._starting: dict[tuple[str, str], asyncio.Lock] = {}
         self._last_load = time.monotonic()
-        self._messages: dict[tuple[str, str], str] = {}
+        self._failures: dict[tuple[str, str], tuple[float, str]] = {}
+        self._retired: set[Zygote] = set()
         self._reaper: asyncio.Task[None] | None = None
 
     async def _zygote(self, kind: str, python: str) -> Zygote:
@@ -93,18 +95,28 @@ class LocalDispatcher:
             if zygote is not None and zygote.up:
                 return zygote
             if zygote is not None:
-                zygote.close()
+                self._retire(key, zygote)
             zygote = Zygote(kind, python, self._scratch)
             try:
                 await zygote.start()
             except ZygoteError as error:
-                self._messages[key] = str(error)
+                self._failures[key] = (time.monotonic(), str(error))
                 raise
-            self._messages.pop(key, None)
+            self._failures.pop(key, None)
             self._zygotes[key] = zygote
             if kind == LOAD and self._reaper is None:
                 self._reaper = asyncio.create_task(self._end_idle())
             return zygote
+
+    def _retire(self, key: tuple[str, str], zygote: Zygote) -> None:
+        """Take no more jobs to a zygote; one that works is ended when its work is done."""
+        if self._zygotes.get(key) is zygote:
+            del self._zygotes[key]
+        if zygote.busy:
+            self._retired.add(zygote)
+        else:
+            zygote.close()
+            self._retired.discard(zygote)
 
     async def _end_idle(self) -> None:
         """End load zygotes that nobody has needed for `idle_exit`."""
@@ -115,16 +127,20 @@ class LocalDispatcher:
                 continue
             for key, zygote in list(self._zygotes.items()):
                 if key[0] == LOAD and not zygote.busy:
-                    zygote.close()
-                    del self._zygotes[key]
+                    self._retire(key, zygote)
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start both interpreters that these settings need; a failure is told by `verify`."""
         skipped = set(protocol.STAGE_CHECKS[LOAD]) <= set(settings.skip)
-        with contextlib.suppress(ZygoteError):
-            await self._zygote(SCAN, "")
-            if not skipped:
-                await self._zygote(LOAD, settings.python)
+        kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
+        for key in kinds:
+            failed_at, _ = self._failures.get(key, (-_START_AGAIN_SECONDS, ""))
+            lock = self._starting.get(key)
+            starting = lock is not None and lock.locked()
+            if starting or time.monotonic() - failed_at < _START_AGAIN_SECONDS:
+                continue
+            with contextlib.suppress(ZygoteError):
+                await self._zygote(*key)
 
     async def verify(
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
@@ -182,8 +198,9 @@ class LocalDispatcher:
             remaining = max(0.1, deadline - time.monotonic())
             limits = limits_for(job.stage, size, self._worker.memory, self._worker.timeout)
             try:
-                zygote = await self._zygote(job.stage, python)
-                run = await zygote.run(job, limits, remaining, on_check if attempt == 1 else None)
+                run = await self._run(
+                    job, python, limits, remaining, on_check if attempt == 1 else None
+                )
             except ZygoteError as error:
                 run = Run(lost=True, stderr=str(error))
             if job.stage == LOAD:
@@ -194,11 +211,26 @@ class LocalDispatcher:
             self._discard(job.stage, python)
         return run
 
+    async def _run(
+        self,
+        job: Job,
+        python: str,
+        limits: Limits,
+        seconds: float,
+        on_check: Callable[[CheckResult], None] | None = None,
+    ) -> Run:
+        zygote = await self._zygote(SCAN if job.stage == INSPECT else job.stage, python)
+        try:
+            return await zygote.run(job, limits, seconds, on_check)
+        finally:
+            if zygote in self._retired and not zygote.busy:
+                zygote.close()
+                self._retired.discard(zygote)
+
     def _discard(self, kind: str, python: str) -> None:
         zygote = self._zygotes.get((kind, python))
-        if zygote is not None and not zygote.busy:
-            zygote.close()
-            del self._zygotes[kind, python]
+        if zygote is not None:
+            self._retire((kind, python), zygote)
 
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
         """Say what is in a checkpoint; see `Dispatcher`."""
@@ -206,8 +238,7 @@ class LocalDispatcher:
         job = Job(INSPECT, "", to_json(request))
         limits = limits_for(INSPECT, 0, self._worker.memory, _INSPECT_SECONDS)
         try:
-            zygote = await self._zygote(SCAN, "")
-            run = await zygote.run(job, limits, _INSPECT_SECONDS)
+            run = await self._run(job, "", limits, _INSPECT_SECONDS)
         except ZygoteError as error:
             return {"error": f"The scanner could not be started: {error}."}
         if run.inspection is not None:
@@ -215,15 +246,28 @@ class LocalDispatcher:
         last = run.stderr.splitlines()[-1] if run.stderr else f"exit {run.exit_code}"
         return {"error": f"It could not be read: {run.refused or last}."}
 
+    def forget(self, used: Collection[str]) -> None:
+        """Forget the interpreters that no settings name any more.
+
+        Args:
+            used: the interpreters that are still needed, as settings name them.
+        """
+        for key in [k for k in self._failures if k[0] == LOAD and k[1] not in used]:
+            del self._failures[key]
+        for key, zygote in list(self._zygotes.items()):
+            if key[0] == LOAD and key[1] not in used:
+                self._retire(key, zygote)
+
     async def close(self) -> None:
         """End every zygote, and with them their children."""
         if self._reaper is not None:
             self._reaper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reaper
-        for zygote in self._zygotes.values():
+        for zygote in (*self._zygotes.values(), *self._retired):
             zygote.close()
         self._zygotes.clear()
+        self._retired.clear()
 
     def status(self) -> list[dict[str, Any]]:
         """The processes behind it; see `Dispatcher`."""
@@ -242,7 +286,7 @@ class LocalDispatcher:
         ]
         return rows + [
             {"kind": kind, "python": python, "up": False, "pid": 0, "busy": 0, "message": message}
-            for (kind, python), message in self._messages.items()
+            for (kind, python), (_, message) in self._failures.items()
         ]
 
 

@@ -21,7 +21,7 @@ from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Finished, Job, Limits, Notice, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from checkpointd.checkpoint import CheckResult
 
@@ -93,45 +93,47 @@ class Zygote:
         Raises:
             ZygoteError: it cannot be started, or its imports fail.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        source = rooms_for(self.python, self._scratch)
-        log = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - closed below
         try:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - PDEATHSIG binds it to this thread
-                [self.python, "-m", "checkpointd.worker", self.kind, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._scratch,
-                env=zygote_environment(self._scratch, source),
-                start_new_session=True,
-            )
+            await self._start()
         except OSError as error:
-            ours.close()
-            raise ZygoteError(f"{self.python} cannot be started: {error.strerror}") from None
-        finally:
-            theirs.close()
-            if self._process is None:
-                log.close()
-        self.pid = self._process.pid
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        self._control = ours
-        self._ready = loop.create_future()
-        loop.add_reader(ours, self._on_notice)
-        try:
-            await asyncio.wait_for(self._ready, _START_SECONDS)
-        except (TimeoutError, ZygoteError) as error:
-            log.seek(0, os.SEEK_SET)
-            said = log.read()[-_STDERR_TAIL:].decode(errors="replace").strip()
             self.close()
-            reason = str(error) or f"no answer within {_START_SECONDS:.0f} s"
-            last = said.splitlines()[-1] if said else ""
-            raise ZygoteError(f"{self.python}: {reason}{': ' + last if last else ''}") from None
-        finally:
-            log.close()
+            raise ZygoteError(f"{self.python} cannot be started: {error.strerror}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    async def _start(self) -> None:
+        await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
+        source = await asyncio.to_thread(rooms_for, self.python, self._scratch)
+        with contextlib.ExitStack() as until_ready:
+            log = until_ready.enter_context(tempfile.TemporaryFile(dir=self._scratch))
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._control = ours
+            with theirs:
+                numbers = [str(theirs.fileno()), str(os.getpid())]
+                self._process = subprocess.Popen(  # noqa: ASYNC220 - PDEATHSIG binds it to a thread
+                    [self.python, "-m", "checkpointd.worker", self.kind, *numbers],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self._scratch,
+                    env=zygote_environment(self._scratch, source),
+                    start_new_session=True,
+                )
+            self.pid = self._process.pid
+            ours.setblocking(False)
+            loop = asyncio.get_running_loop()
+            self._ready = loop.create_future()
+            loop.add_reader(ours, self._on_notice)
+            try:
+                await asyncio.wait_for(self._ready, _START_SECONDS)
+            except (TimeoutError, ZygoteError) as error:
+                log.seek(0, os.SEEK_SET)
+                said = log.read()[-_STDERR_TAIL:].decode(errors="replace").strip()
+                reason = str(error) or f"no answer within {_START_SECONDS:.0f} s"
+                last = f": {said.splitlines()[-1]}" if said else ""
+                raise ZygoteError(f"{self.python}: {reason}{last}") from None
 
     def _on_notice(self) -> None:
         if self._control is None:
@@ -175,8 +177,8 @@ class Zygote:
         self.environment = {str(k): str(v) for k, v in notice.environment.items()}
         self._ready.set_result(None)
 
-    def _lost(self) -> None:
-        error = ZygoteError("it ended by itself")
+    def _lost(self, message: str = "it ended by itself") -> None:
+        error = ZygoteError(message)
         for future in (self._ready, *self._forks.values(), *self._exits.values()):
             if future is not None and not future.done():
                 future.set_exception(error)
@@ -197,8 +199,8 @@ class Zygote:
             self._control = None
 
     def close(self) -> None:
-        """End the interpreter and, with it, its children."""
-        self._disconnect()
+        """End the interpreter and, with it, its children; whoever waits for one is told."""
+        self._lost("it was closed")
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -231,16 +233,15 @@ class Zygote:
         number = self._number
         self.busy += 1
         self._used = True
-        scratch = Path(tempfile.mkdtemp(prefix=f"{self.kind}-", dir=self._scratch))
-        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
         result = Run()
         try:
-            await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
-            result.stderr = _tail(stderr)
+            with _of_its_own(self.kind, self._scratch) as (scratch, stderr):
+                await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
+                result.stderr = _tail(stderr)
+        except OSError as error:
+            raise ZygoteError(f"no worker can be made: {error.strerror}") from None
         finally:
-            os.close(stderr)
             self.busy -= 1
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
         return result
 
     async def _run(
@@ -364,6 +365,24 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     except ConnectionError:
         return b""
     return line if line.endswith(b"\n") else b""
+
+
+@contextlib.contextmanager
+def _of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
+    """A scratch directory and a file for stderr, for one child; both are gone afterwards.
+
+    Raises:
+        OSError: they cannot be made.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=parent))
+    try:
+        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
+        try:
+            yield scratch, stderr
+        finally:
+            os.close(stderr)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _tail(descriptor: int) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from checkpointd.checkpoint import Verdict
 from checkpointd.ledger import rows
-from checkpointd.ledger.facts import Entry, LedgerError, Pin, State
+from checkpointd.ledger.facts import ABSENT, Entry, LedgerError, Pin, State
 from checkpointd.ledger.pins import PinFile
 from checkpointd.ledger.reading import Reader
 from checkpointd.ledger.schema import explain, open_readonly, open_writable
@@ -99,6 +99,40 @@ class Ledger(Reader):
             self._store(report.checkpoint, report.generation, state, report.message, number)
         return self._present(report.checkpoint.path)
 
+    def concluded(self, report: Report) -> Entry | None:
+        """Keep a report of what still lies at its path; None, and nothing changes, otherwise.
+
+        Between asking and writing nobody else can write: this is one call in one thread.
+        """
+        if not self._lies_there(report.checkpoint.path, report.generation):
+            return None
+        return self.reported(report)
+
+    def amended(
+        self, checkpoint: Checkpoint, generation: Generation, state: State, message: str = ""
+    ) -> Entry | None:
+        """Note why what still lies at a path has no verdict; None, and nothing, otherwise."""
+        if not self._lies_there(checkpoint.path, generation):
+            return None
+        return self.sighted(checkpoint, generation, state, message)
+
+    def check_writable(self) -> None:
+        """Write something of no consequence.
+
+        Raises:
+            LedgerError: nothing at all can be written now.
+        """
+        with self._writing():
+            self._set_meta("written_at", repr(time.time()))
+
+    def _lies_there(self, path: str, generation: Generation) -> bool:
+        entry = self.entry(path)
+        return (
+            entry is not None
+            and entry.state not in ABSENT
+            and entry.generation.key == generation.key
+        )
+
     def carried_over(self, path: str, generation: Generation) -> Entry | None:
         """Let a verdict stand for the same content under another inode or ctime.
 
@@ -115,7 +149,10 @@ class Ledger(Reader):
         return self._present(path)
 
     def gone(self, path: str) -> None:
-        """Note that nothing lies at a path any more."""
+        """Note that nothing lies at a path any more; what is in the trash stays in the trash."""
+        entry = self.entry(path)
+        if entry is None or entry.state is State.TRASHED:
+            return
         with self._writing():
             self._set_state(path, State.GONE)
 
@@ -240,6 +277,8 @@ class Ledger(Reader):
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise LedgerError(f"The ledger cannot be written: {explain(error)}") from None
+        except OverflowError:
+            raise LedgerError("A number is too large for the ledger.") from None
         finally:
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
@@ -287,7 +326,7 @@ class Ledger(Reader):
                 "series": rows.encode(checkpoint.series),
                 "state": str(state),
                 "key": generation.key,
-                "size": generation.size_bytes,
+                "size": min(generation.size_bytes, _MAX_INTEGER),
                 "saved_at": generation.saved_at,
                 "first_seen": first_seen,
                 "seen": seen,

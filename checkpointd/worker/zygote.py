@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _CANARY_SECONDS = 20.0
 
 
-def main(stage: str, control: socket.socket) -> int:
+def main(stage: str, control: socket.socket, parent: int) -> int:
     """Serve orders until the daemon closes its end; returns the exit code.
 
     Args:
         stage: `scan` or `load`: what to import.
         control: the zygote's end of a SOCK_SEQPACKET pair.
+        parent: the daemon's pid; without it there is nothing to live for.
     """
-    parent = os.getppid()
     limits.die_with_parent(parent)
     limits.yield_to_others(idle=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

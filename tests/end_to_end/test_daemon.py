@@ -188,10 +188,10 @@ def test_unreadable_and_empty_files_get_an_answer(daemon: Daemon, made: Path) ->
 
 
 def test_a_second_daemon_on_the_same_state_is_refused(daemon: Daemon) -> None:
-    """One sentence, exit 1, and the first one goes on."""
+    """One sentence, exit 69, and the first one goes on."""
     daemon.start()
     second = daemon.cli("run")
-    assert second.returncode == 1
+    assert second.returncode == 69
     assert "Traceback" not in second.stderr
     assert daemon.status()["healthy"]
 

@@ -179,7 +179,8 @@ def test_whatever_a_child_does_ends_in_a_verdict_and_the_next_one_is_verified(
         report = report_of(await dispatcher.verify(make_request(weights, "good")))
         assert report.verdict is Verdict.VALID, report.message
         assert {"intact", "loads", "runs"} <= set(report.shown)
-        assert not psutil.Process().children(recursive=True)[8:]
+        zygotes = {row["pid"] for row in dispatcher.status()}
+        assert {p.pid for p in psutil.Process().children(recursive=True)} <= zygotes
 
     with_dispatcher(tmp_path, work, timeout=10.0)
 
@@ -230,6 +231,66 @@ def test_without_fork_each_checkpoint_gets_a_fresh_interpreter(
         assert not any(row["up"] and row["pid"] in pids for row in dispatcher.status())
 
     with_dispatcher(tmp_path, work)
+
+
+def test_without_fork_two_at_a_time_and_a_warm_up_disturb_nobody(
+    weights: Path, tmp_path: Path
+) -> None:
+    """An interpreter that works as a child is never ended because another one is wanted."""
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        async def no_fork() -> None:
+            while True:
+                for zygote in (*dispatcher._zygotes.values(), *dispatcher._retired):
+                    zygote.can_fork = False
+                await asyncio.sleep(0)
+
+        spoil = asyncio.create_task(no_fork())
+        answers = asyncio.gather(
+            *(dispatcher.verify(make_request(weights, "good")) for _ in range(3))
+        )
+        warm = asyncio.create_task(dispatcher.warm(VerifySettings()))
+        for answer in await answers:
+            report = report_of(answer)
+            assert report.verdict is Verdict.VALID, report.message
+        await warm
+        spoil.cancel()
+
+    with_dispatcher(tmp_path, work, concurrency=2)
+
+
+def test_a_scratch_that_cannot_be_written_is_an_answer(weights: Path, tmp_path: Path) -> None:
+    """A full or vanished state disk gives an inconclusive verdict, and the next one works."""
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        await dispatcher.warm(VerifySettings())
+        hidden = tmp_path.with_name("hidden")
+        await asyncio.to_thread(tmp_path.rename, hidden)
+        await asyncio.to_thread(tmp_path.write_bytes, b"in the way")
+        report = report_of(await dispatcher.verify(make_request(weights, "good")))
+        assert report.reason == "structure.environment"
+        await asyncio.to_thread(tmp_path.unlink)
+        await asyncio.to_thread(hidden.rename, tmp_path)
+        report = report_of(await dispatcher.verify(make_request(weights, "good")))
+        assert report.verdict is Verdict.VALID, report.message
+
+    with_dispatcher(tmp_path, work)
+
+
+def test_stopping_while_an_interpreter_starts_leaves_none_behind(tmp_path: Path) -> None:
+    """A start that is cancelled in the middle ends what it had started."""
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        start = asyncio.create_task(dispatcher.warm(VerifySettings()))
+        for _ in range(1000):
+            if psutil.Process().children():
+                break
+            await asyncio.sleep(0.01)
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+
+    with_dispatcher(tmp_path, work)
+    assert not psutil.Process().children(recursive=True)
 
 
 def test_an_idle_loader_leaves_memory_and_comes_back(weights: Path, tmp_path: Path) -> None:
