@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
+from checkpointd.ledger import State
 from checkpointd.observe.answers import error_response, json_response
 from checkpointd.observe.control import add_control
 from checkpointd.observe.page import CONTENT_SECURITY_POLICY, render_page
@@ -38,6 +39,7 @@ SEND_SECONDS = 30.0
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 
+_STATES = tuple(map(str, State))
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -109,10 +111,13 @@ class _Views:
         unknown = sorted(set(asked) - {"watch", "series", "state", "limit"})
         if unknown:
             return error_response("Only watch, series, state and limit can be asked for.", 400)
+        state = asked.get("state")
+        if state is not None and state not in _STATES:
+            return error_response(f"state must be one of {', '.join(_STATES)}.", 400)
         rows = await self._source.checkpoints(
             watch=asked.get("watch"),
             series=asked.get("series"),
-            state=asked.get("state"),
+            state=state,
             limit=int(limit),
         )
         return json_response(rows)

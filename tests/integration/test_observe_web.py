@@ -175,6 +175,21 @@ def test_checkpoints_are_asked_for_by_watch_series_state_and_limit() -> None:
     assert source.asked == [{"watch": "w", "series": None, "state": "valid", "limit": 7}]
 
 
+def test_a_state_that_there_is_not_is_refused_with_the_list_of_states() -> None:
+    """Never answered with every row, as if none had been asked for."""
+    source = Source()
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        for wrong in ("bogus", "", "VALID", "valid,invalid"):
+            async with client.get("/api/v1/checkpoints", params={"state": wrong}) as answer:
+                assert answer.status == 400
+                told = (await answer.json())["error"]
+                assert told.startswith("state must be one of writing, pending, valid, invalid, ")
+
+    over_tcp(use, source)
+    assert source.asked == []
+
+
 def test_nothing_can_be_changed_over_tcp() -> None:
     """Unknown paths and methods are answered shortly; control does not exist there."""
 
