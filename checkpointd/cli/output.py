@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.observe.text import ago, shown, size, span
+from checkpointd.observe.text import ago, json_text, shown, size, span
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -51,21 +49,7 @@ _SHORT = 0.01
 
 def json_line(value: Any) -> None:
     """Print one object on one line: strict JSON, in ASCII; NaN and Inf become null."""
-    try:
-        text = json.dumps(value, allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(value), allow_nan=False)
-    print(text)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value
+    print(json_text(value))
 
 
 def console(stream: TextIO | None = None) -> Console:

@@ -7,6 +7,8 @@ keeps as lone surrogates). Each output needs another part of that taken out.
 from __future__ import annotations
 
 import datetime as dt
+import json
+import math
 from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -40,6 +42,24 @@ def clean(value: Any) -> Any:
         return {clean(k): clean(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [clean(v) for v in value]
+    return value
+
+
+def json_text(value: Any) -> str:
+    """Write strict JSON in ASCII: NaN and Inf become null, odd bytes in names stay as escapes."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,13 @@ def test_sizes_have_a_sensible_unit(count: int, expected: str) -> None:
 def test_ages_have_a_sensible_unit(seconds: float, expected: str) -> None:
     """A clock that stands a little ahead is no reason for a negative age."""
     assert text.ago(1000.0 - seconds, 1000.0) == expected
+
+
+def test_json_has_no_word_for_nan() -> None:
+    """It becomes null, however deep it lies; a name's odd bytes come back as they were."""
+    value = {"a\udcff": [1.5, float("nan"), (float("-inf"), {"b": float("inf")})]}
+    written = text.json_text(value)
+    assert written.isascii()
+    assert json.loads(written, parse_constant=pytest.fail) == {
+        "a\udcff": [1.5, None, [None, {"b": None}]]
+    }
