@@ -51,6 +51,7 @@ class Board:
     counts: dict[str, dict[State, int]] = field(default_factory=dict)
     series: dict[str, list[SeriesSummary]] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
+    attention: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, WatchFacts] = field(default_factory=dict)
     loop_at: float = field(default_factory=time.monotonic)
 
@@ -75,6 +76,10 @@ class Board:
             self.series.setdefault(summary.watch, []).append(summary)
         newest = await ledger(Ledger.last_reported, _VERDICTS)
         self.verdicts = [public_verdict(entry) for entry in newest]
+        wanting = await ledger(
+            Ledger.entries, states=[State.INVALID, State.INCONCLUSIVE], limit=_VERDICTS
+        )
+        self.attention = [public_verdict(entry) for entry in wanting]
 
     def health(self) -> Health:
         """Judge the daemon's parts by when they last made progress."""
@@ -142,6 +147,7 @@ class Board:
             "verifying": sorted(engine.verifying),
             "workers": service.dispatcher.status(),
             "last_verdicts": self.verdicts,
+            "attention": self.attention,
             "web": service.url,
         }
 

@@ -36,6 +36,7 @@ STATES = (
 """The states that the page counts, in this order; whatever else there is follows."""
 
 _HIDDEN_STATES = {"gone"}
+_WANTING = ("invalid", "inconclusive")
 _FILES = importlib.resources.files("checkpointd.observe") / "templates"
 _CSS = (_FILES / "status.css").read_text(encoding="utf-8")
 _CSS_HASH = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
@@ -103,12 +104,40 @@ def todos(status: dict[str, Any], now: float) -> list[Todo]:
             )
             for hold in watch.get("holds", ())
         ]
-    found += [
-        Todo("warn", f"Invalid: {v.get('path')}: {v.get('message') or v.get('reason')}", _cure(v))
-        for v in status.get("last_verdicts", ())
-        if v.get("verdict") == "invalid" and now - v.get("at", 0.0) < RECENT_SECONDS
-    ]
+    found += _verdict_todos(status, now)
     return sorted(dict.fromkeys(found), key=lambda todo: todo.tone != "bad")
+
+
+def _verdict_todos(status: dict[str, Any], now: float) -> list[Todo]:
+    """What is not valid now, newest first; how many more there are is said in one line."""
+    wanting = status.get("attention", status.get("last_verdicts", ()))
+    recent = [
+        v
+        for v in wanting
+        if v.get("verdict") in _WANTING and now - v.get("at", 0.0) < RECENT_SECONDS
+    ]
+    found = [
+        Todo(
+            "warn",
+            f"{v['verdict'].capitalize()}: {v.get('path')}: {v.get('message') or v.get('reason')}",
+            _cure(v),
+        )
+        for v in recent
+    ]
+    counted = sum(
+        int(watch.get("counts", {}).get(verdict, 0))
+        for watch in status.get("watches", ())
+        for verdict in _WANTING
+    )
+    if recent and counted > len(recent):
+        found.append(
+            Todo(
+                "warn",
+                f"{counted - len(recent)} more are invalid or inconclusive.",
+                "checkpointd list --state invalid --state inconclusive",
+            )
+        )
+    return found
 
 
 def headline(status: dict[str, Any], found: list[Todo]) -> Headline:

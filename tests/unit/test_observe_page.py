@@ -148,3 +148,16 @@ def test_no_name_changes_the_structure_of_the_page(name: str) -> None:
 
     page(name).encode("utf-8")
     assert Outline(page(name)).tags == Outline(page("plain")).tags
+
+
+def test_eight_good_verdicts_do_not_hide_a_bad_checkpoint() -> None:
+    """What is invalid now is told, however many valid ones came after it."""
+    state = status(
+        last_verdicts=[verdict(f"/srv/ckpt-{n}") for n in range(8)],
+        attention=[verdict("/srv/bad", verdict="invalid", reason="finite.nan", message="12 NaN")],
+        watches=[{"name": "a", "up": True, "counts": {"invalid": 9}}],
+    )
+    told = [todo.what for todo in todos(state, NOW)]
+    assert any("/srv/bad" in what for what in told)
+    assert any("8 more" in what for what in told)
+    assert headline(state, todos(state, NOW)).tone == "warn"
