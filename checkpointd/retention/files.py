@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import enum
 import errno
 import os
 import stat
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
+from checkpointd.retention.temporary import is_temporary_directory, is_temporary_member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from checkpointd.checkpoint import Checkpoint, Generation, Member
 
@@ -24,6 +26,18 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
 _COMPANION = ".golden.npz"
 _BESIDE = "/../"
+
+
+class Sameness(enum.IntEnum):
+    """How much of a file's identity is compared; each compares what the ones before it do.
+
+    CONTENT: size and modification time, as what was saved is known by across remounts and chmods.
+    RENAMED: the inode, which a rename leaves alone. TOUCHED: the change time.
+    """
+
+    CONTENT = 0
+    RENAMED = 1
+    TOUCHED = 2
 
 
 class NotUnchangedError(Exception):
@@ -101,7 +115,11 @@ def is_directory(checkpoint: Checkpoint, generation: Generation) -> bool:
 
 
 def parts_of(
-    parent_fd: int, name: str, checkpoint: Checkpoint, generation: Generation
+    parent_fd: int,
+    name: str,
+    checkpoint: Checkpoint,
+    generation: Generation,
+    sameness: Sameness = Sameness.TOUCHED,
 ) -> list[Part]:
     """Look at a checkpoint and say which names are to be moved, in that order.
 
@@ -112,6 +130,7 @@ def parts_of(
         name: its own name there.
         checkpoint: what the ledger knows.
         generation: the content that was verified.
+        sameness: how much of it is compared.
 
     Raises:
         NotUnchangedError: it is not the generation that was verified.
@@ -123,14 +142,14 @@ def parts_of(
         if not stat.S_ISDIR(found.st_mode):
             raise NotUnchangedError("it is no directory any more")
         with opened(name, parent_fd) as file:
-            _compare_tree(file, generation)
+            _compare_tree(file, name, generation, sameness)
             inode = os.fstat(file).st_ino
         return [Part(name, inode, directory=True)]
     members = sorted(generation.members, key=lambda m: (m.name not in (".index", ""), m.name))
     parts = []
     for member in members:
         part = _beside(name, member)
-        _compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False))
+        _compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
         found = os.stat(name + _COMPANION, dir_fd=parent_fd, follow_symlinks=False)
@@ -151,11 +170,11 @@ def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Gen
         with opened(name, content_fd) as file:
             if os.fstat(file).st_ino != parts[0].inode:
                 raise NotUnchangedError("it was replaced while it was moved")
-            _compare_tree(file, generation)
+            _compare_tree(file, name, generation)
         return
     for member in generation.members:
         found = os.stat(_beside(name, member), dir_fd=content_fd, follow_symlinks=False)
-        _compare(member, found, renamed=True)
+        _compare(member, found, Sameness.RENAMED)
 
 
 def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Generation) -> bool:
@@ -164,6 +183,20 @@ def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Gener
     try:
         with opened_below(root_fd, parent) as file:
             parts_of(file, name, checkpoint, gen)
+    except (OSError, NotUnchangedError):
+        return False
+    return True
+
+
+def is_same_content(path: str, checkpoint: Checkpoint, generation: Generation) -> bool:
+    """Whether the content that was verified still lies at a path, by names, sizes and times.
+
+    Nothing is read of it; for planning, where `parts_of` looks more closely before a move.
+    """
+    parent, _, name = path.rpartition("/")
+    try:
+        with opened_root(parent or "/") as file:
+            parts_of(file, name, checkpoint, generation, Sameness.CONTENT)
     except (OSError, NotUnchangedError):
         return False
     return True
@@ -189,10 +222,10 @@ def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> boo
             return False
         if part.directory:
             with opened(part.name, dir_fd) as file:
-                _compare_tree(file, generation)
+                _compare_tree(file, part.name, generation)
         for member in () if part.directory else generation.members:
             if _beside(name, member) == part.name:
-                _compare(member, found, renamed=True)
+                _compare(member, found, Sameness.RENAMED)
     except (OSError, NotUnchangedError):
         return False
     return True
@@ -244,26 +277,44 @@ def _beside(name: str, member: Member) -> str:
     return name + member.name
 
 
-def _compare(member: Member, found: os.stat_result, *, renamed: bool = False) -> None:
+def _compare(member: Member, found: os.stat_result, sameness: Sameness) -> None:
     shown = repr(member.name) if member.name else "it"
     if not stat.S_ISREG(found.st_mode):
         raise NotUnchangedError(f"{shown} is no regular file")
     if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
         raise NotUnchangedError(f"{shown} was written again since it was verified")
-    if found.st_ino != member.inode:
+    if sameness >= Sameness.RENAMED and found.st_ino != member.inode:
         raise NotUnchangedError(f"{shown} was replaced since it was verified")
-    if not renamed and found.st_ctime_ns != member.ctime_ns:
+    if sameness >= Sameness.TOUCHED and found.st_ctime_ns != member.ctime_ns:
         raise NotUnchangedError(f"{shown} was touched since it was verified")
 
 
-def _compare_tree(top_fd: int, generation: Generation) -> None:
-    """Every file below a directory is a member as it was, and none is missing."""
+def _compare_tree(
+    top_fd: int, top: str, generation: Generation, sameness: Sameness = Sameness.TOUCHED
+) -> None:
+    """Every file below a directory is a member as it was, and none is missing.
+
+    What writers, rsync or NFS leave there and the watch leaves out is no member: it moves along.
+    """
     expected = {m.name: m for m in generation.members}
+    with contextlib.closing(_files_below(top_fd, top)) as files:
+        for name, found in files:
+            member = expected.pop(name, None)
+            if member is None:
+                raise NotUnchangedError(f"{name!r} was not there when it was verified")
+            _compare(member, found, sameness)
+    if expected:
+        raise NotUnchangedError(f"{min(expected)!r} is missing")
+
+
+def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result], None, None]:
+    """What is no directory and not temporary, by its path below a directory, `/` first."""
     device = os.fstat(top_fd).st_dev
-    left = [("", top_fd)]
+    left = [("", os.dup(top_fd))]
     try:
         while left:
             below, file = left.pop()
+            own = below.rpartition("/")[2] or top
             try:
                 with os.scandir(file) as listed:
                     entries = list(listed)
@@ -272,18 +323,13 @@ def _compare_tree(top_fd: int, generation: Generation) -> None:
                     found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
                     if found.st_dev != device:
                         raise NotUnchangedError(f"something is mounted on {name!r}")
-                    if stat.S_ISDIR(found.st_mode):
+                    if not stat.S_ISDIR(found.st_mode):
+                        if not is_temporary_member(entry.name, own):
+                            yield name, found
+                    elif not is_temporary_directory(entry.name):
                         left.append((name, os.open(entry.name, _DIRECTORY, dir_fd=file)))
-                    elif (member := expected.pop(name, None)) is not None:
-                        _compare(member, found)
-                    else:
-                        raise NotUnchangedError(f"{name!r} was not there when it was verified")
             finally:
-                if file != top_fd:
-                    os.close(file)
+                os.close(file)
     finally:
         for _, file in left:
-            if file != top_fd:
-                os.close(file)
-    if expected:
-        raise NotUnchangedError(f"{min(expected)!r} is missing")
+            os.close(file)

@@ -239,6 +239,21 @@ def test_a_reference_that_comes_while_it_is_moved_brings_it_back(field: Field) -
     assert field.pruner.recover() == []
 
 
+@pytest.mark.parametrize(
+    "left", [".nfs000000000000abcd00000001", ".variables.index.Xy12Zw", ".rsync-partial/x"]
+)
+def test_what_rsync_or_nfs_left_in_a_directory_is_no_obstacle(field: Field, left: str) -> None:
+    """The watch takes it for no member either; it goes along, and comes back."""
+    field.lay("directory", 3)
+    (field.root / "ckpt-0" / left).parent.mkdir(exist_ok=True)
+    (field.root / "ckpt-0" / left).write_text("x")
+    before = tree(field.root)
+    (result,) = field.prune()
+    assert result.done, result.reason
+    field.pruner.restore(result.entry.path)
+    assert tree(field.root) == before
+
+
 @pytest.mark.parametrize("late", ["guard", "write", "compare"])
 def test_a_pin_that_comes_while_it_is_moved_keeps_it(field: Field, late: str) -> None:
     """A pin counts until the last moment, and brings back what has been moved."""
