@@ -139,7 +139,10 @@ def _play(stage: Stage, *, exit_at_end: bool) -> int:
     console.print(f"A training job and its daemon in [bold]{stage.directory}[/]")
     _start_daemon(stage)
     console.print(f"Daemon up: status page {stage.url}/  metrics {stage.url}/metrics")
-    console.print("Training some 30 s; every checkpoint it saves is verified beside it:\n")
+    console.print(
+        "Training some 30 s, once the job has imported TensorFlow; every checkpoint that it saves "
+        "is verified beside it:\n"
+    )
     for module, arguments in (
         ("checkpointd.demo.train", [str(runs)]),
         ("checkpointd.demo.spoil", [str(runs), str(runs / "spoiled")]),

@@ -1,0 +1,246 @@
+"""The engine between watch, ledger and worker: every order in which the world can change.
+
+The ledger is real. The dispatcher and the watcher stand in for the real ones, because only so can
+a checkpoint be overwritten or deleted at the exact moment that matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from checkpointd.checkpoint import (
+    Answer,
+    Checkpoint,
+    End,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Report,
+    Request,
+    Verdict,
+    VerifySettings,
+)
+from checkpointd.config import WatchSettings
+from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.threads import LedgerThread
+from checkpointd.ledger import Ledger, State
+from checkpointd.observe.metrics import Metrics
+from checkpointd.observe.snapshot import Snapshot
+from checkpointd.watch.events import Gone, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+CHECKPOINT = Checkpoint("/w/a.keras", Format.KERAS, "w", "a.keras")
+
+
+def generation(saved: int) -> Generation:
+    """One file of 100 bytes, saved at `saved` seconds."""
+    return Generation((Member("", 1, 2, 100, saved * 10**9, saved * 10**9),))
+
+
+def report(request: Request, verdict: Verdict = Verdict.VALID, reason: str = "") -> Answer:
+    """The answer of a verification that ended."""
+    return Answer(
+        End.DONE,
+        "",
+        Report(
+            checkpoint=request.checkpoint,
+            generation=request.generation,
+            verdict=verdict,
+            reason=reason,
+            message="",
+            shown=("intact",),
+            checks=(),
+            facts=Facts(format=Format.KERAS),
+            duration_seconds=0.1,
+            settings_digest=request.settings.digest,
+            finished_at=time.time(),
+        ),
+    )
+
+
+@dataclass
+class Told:
+    """A watcher that only remembers what it was asked."""
+
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def again(self, path: str) -> None:
+        """Remember."""
+        self.asked.append(("again", path))
+
+    def incomplete(self, path: str, key: str) -> None:
+        """Remember."""
+        self.asked.append(("incomplete", path))
+
+
+@dataclass
+class Held:
+    """A dispatcher that answers when it is told to, and what it is told to."""
+
+    requests: asyncio.Queue[tuple[Request, asyncio.Future[Answer]]] = field(
+        default_factory=asyncio.Queue
+    )
+
+    async def warm(self, settings: VerifySettings) -> None:
+        """Nothing to warm."""
+
+    async def verify(self, request: Request, on_check: Any = None) -> Answer:
+        """Wait for the test's answer."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        await self.requests.put((request, answer))
+        return await answer
+
+
+@dataclass
+class World:
+    """An engine with its ledger, and the two that stand in."""
+
+    ledger: LedgerThread
+    dispatcher: Held
+    watcher: Told
+    engine: Engine
+
+    def see(self, saved: int, state: Any = "settled") -> None:
+        """The watch tells of a generation."""
+        self.engine.post(Sighting("w", CHECKPOINT, generation(saved), state))
+
+    async def until(self, condition: Callable[[Any], bool]) -> Any:
+        """Wait until the entry fulfils a condition."""
+        for _ in range(1000):
+            entry = await self.ledger(Ledger.entry, CHECKPOINT.path)
+            if entry is not None and condition(entry):
+                return entry
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"it never came: {entry}")
+
+
+def in_world(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
+    """Play a story with a running engine."""
+
+    async def play() -> None:
+        ledger = LedgerThread()
+        await ledger.open(tmp_path)
+        dispatcher, watcher = Held(), Told()
+        engine = Engine(ledger, dispatcher, Metrics(Snapshot), lambda _watch: None)  # type: ignore[arg-type]
+        settings = WatchSettings.model_validate({"name": "w", "path": "/w"})
+        engine.watches["w"] = (settings, watcher)  # type: ignore[assignment]
+        tasks = [
+            asyncio.create_task(engine.handle_events()),
+            asyncio.create_task(engine.verify_forever()),
+        ]
+        try:
+            async with asyncio.timeout(20):
+                await story(World(ledger, dispatcher, watcher, engine))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await engine.close()
+            await ledger.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("end", [End.DONE, End.INCOMPLETE, End.UNKNOWN, End.SUPERSEDED])
+def test_whatever_came_of_an_older_content_the_newer_one_gets_its_verdict(
+    tmp_path: Path, end: End
+) -> None:
+    """Overwritten while it is verified: the older one's end does not touch the newer one."""
+
+    async def story(world: World) -> None:
+        world.see(1)
+        request, answer = await world.dispatcher.requests.get()
+        world.see(2)
+        await world.until(lambda e: e.generation.key == generation(2).key)
+        answer.set_result(report(request) if end is End.DONE else Answer(end, "x"))
+        request, answer = await world.dispatcher.requests.get()
+        assert request.generation == generation(2)
+        entry = await world.ledger(Ledger.entry, CHECKPOINT.path)
+        assert entry is not None
+        assert (entry.state, entry.generation) == (State.PENDING, generation(2))
+        answer.set_result(report(request))
+        entry = await world.until(lambda e: e.state is State.VALID)
+        assert entry.generation == generation(2)
+
+    in_world(tmp_path, story)
+
+
+@pytest.mark.parametrize("end", [End.DONE, End.INCOMPLETE, End.UNKNOWN, End.SUPERSEDED])
+def test_what_is_deleted_while_it_is_verified_stays_deleted(tmp_path: Path, end: End) -> None:
+    """No ghost comes back into the ledger, whatever the verification came to."""
+
+    async def story(world: World) -> None:
+        world.see(1)
+        request, answer = await world.dispatcher.requests.get()
+        world.engine.post(Gone("w", CHECKPOINT.path))
+        await world.until(lambda e: e.state is State.GONE)
+        answer.set_result(report(request) if end is End.DONE else Answer(end, "x"))
+        for _ in range(1000):
+            if not world.engine.verifying:
+                break
+            await asyncio.sleep(0.005)
+        entry = await world.ledger(Ledger.entry, CHECKPOINT.path)
+        assert entry is not None
+        assert entry.state is State.GONE
+
+    in_world(tmp_path, story)
+
+
+def test_a_fault_of_ours_in_one_verification_does_not_end_the_next(tmp_path: Path) -> None:
+    """The daemon goes on, and the checkpoint is tried again later."""
+
+    async def story(world: World) -> None:
+        world.see(1)
+        _, answer = await world.dispatcher.requests.get()
+        answer.set_exception(RuntimeError("nobody expected this"))
+        world.see(2)
+        request, answer = await world.dispatcher.requests.get()
+        answer.set_result(report(request))
+        await world.until(lambda e: e.state is State.VALID)
+
+    in_world(tmp_path, story)
+
+
+def test_one_that_never_holds_still_is_asked_for_less_and_less(tmp_path: Path) -> None:
+    """Superseded again and again, the same content is not verified in a hot loop."""
+
+    async def story(world: World) -> None:
+        for _ in range(3):
+            world.see(1)
+            _, answer = await world.dispatcher.requests.get()
+            answer.set_result(Answer(End.SUPERSEDED, "x"))
+            await world.until(lambda e: e.state is State.SUPERSEDED)
+        await asyncio.sleep(0.05)
+        asked = len(world.watcher.asked)
+        assert asked == 3
+        world.see(1)
+        _, answer = await world.dispatcher.requests.get()
+        answer.set_result(Answer(End.SUPERSEDED, "x"))
+        await world.until(lambda e: e.state is State.SUPERSEDED)
+        await asyncio.sleep(0.2)
+        assert len(world.watcher.asked) == asked
+
+    in_world(tmp_path, story)
+
+
+def test_a_transient_error_is_tried_again_after_a_restart(tmp_path: Path) -> None:
+    """An out_of_memory verdict is nobody's last word; a NaN is."""
+
+    async def story(world: World) -> None:
+        for reason, again in (("load.out_of_memory", 1), ("load.unknown_object", 0)):
+            world.see(1)
+            request, answer = await world.dispatcher.requests.get()
+            answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))
+            await world.until(lambda e, r=reason: e.report is not None and e.report.reason == r)
+            assert len(await world.engine.outdated("w")) == again
+
+    in_world(tmp_path, story)
