@@ -73,7 +73,7 @@ class Sightings:
     def refuse(self, path: str, key: str) -> None:
         """Wait on with a generation that was told as settled, if it still is the last told."""
         if self._keys.get(path) == key:
-            del self._keys[path]
+            self._keys[path] = ""  # told and still there, so its going is news
             self._fence.refuse(path, key)
 
     def reconcile(
@@ -104,7 +104,7 @@ class Sightings:
         """Look where something happened and, if `pending`, at what is not yet decided."""
         started = time.monotonic()
         asked = self._take(batch)
-        wanted = self._tree.touched_by(batch.touched | asked, batch.directories)
+        wanted = self._tree.touched_by(batch.touched | asked, batch.directories, asked)
         before: set[str] = set()
         if wanted:
             before = self._paths_of(wanted)
@@ -140,14 +140,16 @@ class Sightings:
 
     def _see(self, found: Found, *, closed: bool = False, initial: bool = False) -> None:
         path, key = found.path, found.generation.key
-        if self._keys.get(path) == key:
+        if self._keys.get(path) == key or (path in self.again and self._unknown.get(path) == key):
             self._fence.forget(path)
-            if path in self.again and (probed := _probe(found)) is not None:
+            if path in self.again and (probed := _probe(found, told=True)) is not None:
                 self.again.discard(path)
+                self._unknown.pop(path, None)
                 self._tell(Decision(found, probed, "settled"))
             return
         if self._unknown.get(path) == key:
             return
+        told = path in self._keys or path in self._fence
         self.again.discard(path)
         before = self._fence.last(path)
         if before is not None and before.found.generation == found.generation:
@@ -155,9 +157,12 @@ class Sightings:
                 before, closed=closed and _is_one_file(found)
             )
             return
-        probed = _probe(found)
+        probed = _probe(found, told=told)
         if probed is None:
             return
+        if probed.state is ProbeState.UNKNOWN and told:
+            # What was told of this path holds no more: a child says what lies there now.
+            probed = Probe(ProbeState.COMPLETE, probed.format)
         if probed.state is ProbeState.UNKNOWN:
             self._fence.forget(path)
             self._unknown[path] = key
@@ -267,17 +272,17 @@ def _is_one_file(found: Found) -> bool:
     return len(members) == 1 and not members[0].name and found.hint is not Format.SAVEDMODEL
 
 
-def _probe(found: Found) -> Probe | None:
+def _probe(found: Found, *, told: bool) -> Probe | None:
     """Probe a candidate; None if it is away or cannot tell.
 
-    What by its name is a checkpoint and cannot be read counts as complete: the verification then
-    says why it cannot be read.
+    What by its name is a checkpoint, or was one when it was `told`, and cannot be read counts as
+    complete: the verification then says why it cannot be read.
     """
     try:
         return probe(found)
     except FileNotFoundError:
         return None
     except OSError:
-        if found.hint is Format.UNKNOWN:
+        if found.hint is Format.UNKNOWN and not told:
             return None
         return Probe(ProbeState.COMPLETE, found.hint)

@@ -57,8 +57,15 @@ class Tree:
                 (d, node) for d, node in before.items() if d not in self._nodes and self.hidden(d)
             )
 
-    def touched_by(self, files: Iterable[str], directories: Iterable[str]) -> dict[str, bool]:
+    def touched_by(
+        self, files: Iterable[str], directories: Iterable[str], asked: Iterable[str] = ()
+    ) -> dict[str, bool]:
         """Say which directories are to be listed because of events.
+
+        Args:
+            files: files that something happened to.
+            directories: directories that something happened to.
+            asked: checkpoints that are to be found; a SavedModel is found in its own directory.
 
         Returns:
             The directories, parents first; true for those to be walked with all below them.
@@ -70,6 +77,9 @@ class Tree:
             self._want(wanted, path)
             if path in self._nodes:
                 wanted[path] = True
+        for path in asked:
+            if path in self._nodes:
+                wanted.setdefault(path, False)
         return dict(sorted(wanted.items()))
 
     def _want(self, wanted: dict[str, bool], path: str) -> None:

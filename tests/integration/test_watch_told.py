@@ -1,0 +1,183 @@
+"""What was told once is never left standing: overwritten by anything, refused, asked for, gone."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.checkpoint import End, Format, Request, VerifySettings
+from checkpointd.verify.scan import scan
+from checkpointd.watch.events import Gone, Reconciled, Sighting
+from tests.helpers.formats import bundle, savedmodel
+from tests.helpers.watch import watching, write_hdf5, write_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NOT_A_CHECKPOINT = b"neither a zip nor HDF5 nor a table\n" * 50
+
+
+def end_of(sighting: Sighting) -> End:
+    """How a child ends that reads what was told."""
+    request = Request(sighting.checkpoint, sighting.generation, VerifySettings())
+    return scan(request, lambda _: None)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("m.h5", write_hdf5), ("m.keras", write_keras), ("without_extension", write_keras)],
+)
+def test_what_is_overwritten_by_something_else_is_told_and_a_child_says_unknown(
+    tmp_path: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    """A verdict about content that is no longer there must not stand."""
+    path = tmp_path / name
+    write(path)
+    with watching(tmp_path, settle=0.1) as (watcher, recorder):
+        first = recorder.until_seen(path)
+        path.write_bytes(NOT_A_CHECKPOINT)
+        second = recorder.until_seen(path, times=2)
+        assert second.generation.key != first.generation.key
+        assert second.generation.size_bytes == len(NOT_A_CHECKPOINT)
+        assert end_of(second) is End.UNKNOWN
+        watcher.wake()
+        recorder.until(lambda _: len(recorder.of(Reconciled)) > 1)
+        assert recorder.states(path).count("settled") == 2
+        watcher.again(str(path))
+        recorder.until_seen(path, times=3)
+        write(path)
+        assert end_of(recorder.until_seen(path, times=4)) is not End.UNKNOWN
+        path.unlink()
+        recorder.until_event(Gone, path)
+
+
+def test_an_overwritten_index_without_shards_is_told(tmp_path: Path) -> None:
+    """A prefix that is no bundle any more, because its index is no table, is news as well."""
+    prefix = tmp_path / "ckpt-7"
+    files = bundle(prefix)
+    with watching(tmp_path, settle=0.1) as (_, recorder):
+        recorder.until_seen(prefix)
+        for file in files:
+            if file.suffix != ".index":
+                file.unlink()
+        (tmp_path / "ckpt-7.index").write_bytes(NOT_A_CHECKPOINT)
+        assert end_of(recorder.until_seen(prefix, times=2)) is End.UNKNOWN
+
+
+@pytest.mark.parametrize("key", ["the key of what was valid", ""])
+def test_what_was_overwritten_while_nobody_watched_is_told_after_the_restart(
+    tmp_path: Path, key: str
+) -> None:
+    """The ledger's word of yesterday is compared with what lies there, whatever that is."""
+    path = tmp_path / "m.h5"
+    path.write_bytes(NOT_A_CHECKPOINT)
+    with watching(tmp_path, {str(path): key}, settle=0.1) as (_, recorder):
+        sighting = recorder.until_seen(path)
+        assert end_of(sighting) is End.UNKNOWN
+    known = {str(path): sighting.generation.key}
+    with watching(tmp_path, known, settle=0.1) as (_, recorder):
+        recorder.until_event(Reconciled)
+        assert recorder.states(path) == []
+
+
+def test_a_save_that_turns_out_to_be_no_checkpoint_does_not_stay_being_written(
+    tmp_path: Path,
+) -> None:
+    """What was told as being written is told in the end, also when it became something else."""
+    path = tmp_path / "m.h5"
+    with watching(tmp_path, settle=0.1) as (_, recorder):
+        recorder.until_event(Reconciled)
+        path.touch()
+        recorder.until_seen(path, "writing")
+        path.write_bytes(NOT_A_CHECKPOINT)
+        assert end_of(recorder.until_seen(path)) is End.UNKNOWN
+
+
+def test_what_never_was_a_checkpoint_is_told_only_when_asked_for(tmp_path: Path) -> None:
+    """Other files cost nothing, until the daemon wants to hear of one."""
+    path = tmp_path / "m.h5"
+    path.write_bytes(NOT_A_CHECKPOINT)
+    with watching(tmp_path, settle=0.1) as (watcher, recorder):
+        recorder.until_event(Reconciled)
+        assert recorder.of(Sighting) == []
+        assert watcher.status().unknown == 1
+        watcher.again(str(path))
+        assert end_of(recorder.until_seen(path)) is End.UNKNOWN
+        path.unlink()
+        recorder.until_event(Gone, path)
+
+
+def test_what_is_deleted_after_a_child_called_it_incomplete_is_gone(tmp_path: Path) -> None:
+    """Refused and deleted at once, or one after the other: it is told that it went."""
+    one, two = tmp_path / "1.h5", tmp_path / "2.h5"
+    write_hdf5(one)
+    write_hdf5(two)
+    (tmp_path / "stays").touch()
+    with watching(tmp_path, settle=0.1) as (watcher, recorder):
+        keys = {path: recorder.until_seen(path).generation.key for path in (one, two)}
+        recorder.until_event(Reconciled)
+        watcher.incomplete(str(one), keys[one])
+        one.unlink()
+        recorder.until_event(Gone, one)
+        watcher.incomplete(str(two), keys[two])
+        recorder.until_seen(two, "writing")
+        two.unlink()
+        recorder.until_event(Gone, two)
+        write_hdf5(one, 99)
+        recorder.until_seen(one, times=2)
+
+
+def test_a_file_that_went_before_it_was_refused_is_gone_once(tmp_path: Path) -> None:
+    """The child's word comes too late for a file whose going has been told."""
+    path = tmp_path / "m.h5"
+    write_hdf5(path)
+    with watching(tmp_path, settle=0.1) as (watcher, recorder):
+        key = recorder.until_seen(path).generation.key
+        recorder.until_event(Reconciled)
+        path.unlink()
+        recorder.until_event(Gone, path)
+        watcher.incomplete(str(path), key)
+        write_hdf5(path, 99)
+        recorder.until_seen(path, times=2)
+        assert len(recorder.of(Gone, path)) == 1
+
+
+@pytest.mark.parametrize("key", ["", "the key of what was valid"])
+def test_what_is_known_and_not_there_after_a_restart_is_gone(tmp_path: Path, key: str) -> None:
+    """It makes no difference whether the ledger still waited for a verdict."""
+    write_hdf5(tmp_path / "stays.h5")
+    away = tmp_path / "run" / "m.h5"
+    with watching(tmp_path, {str(away): key}) as (_, recorder):
+        recorder.until_event(Gone, away)
+
+
+def test_a_savedmodel_is_told_again_as_soon_as_it_is_asked_for(tmp_path: Path) -> None:
+    """It is found in its own directory, not in its parent's, and no minute passes before."""
+    model = tmp_path / "serve" / "1"
+    savedmodel(model)
+    with watching(tmp_path, settle=0.1) as (watcher, recorder):
+        recorder.until_seen(model)
+        recorder.until_event(Reconciled)
+        asked = time.monotonic()
+        watcher.again(str(model))
+        sighting = recorder.until_seen(model, times=2)
+        assert recorder.times[recorder.events.index(sighting)] - asked < 1.0
+        assert len(recorder.of(Reconciled)) == 1
+    assert sighting.checkpoint.format is Format.SAVEDMODEL
+
+
+def test_a_savedmodel_that_a_child_called_incomplete_is_waited_for(tmp_path: Path) -> None:
+    """It is being written again at once, torn in the end, and gone when it goes."""
+    model = tmp_path / "serve" / "1"
+    savedmodel(model)
+    with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
+        key = recorder.until_seen(model).generation.key
+        recorder.until_event(Reconciled)
+        watcher.incomplete(str(model), key)
+        recorder.until_seen(model, "torn")
+        assert len(recorder.of(Reconciled)) == 1
+        watcher.again(str(model))
+        recorder.until_seen(model, times=2)
