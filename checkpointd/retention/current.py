@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from checkpointd.ledger import State
+from checkpointd.retention.files import is_same_content
 from checkpointd.retention.plan import Plan, plan
 from checkpointd.retention.references import find_references
 
@@ -30,16 +32,23 @@ def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = ""
 
     Args:
         known: the ledger.
-        watch: the watch; its root is walked for what is named in it.
+        watch: the watch; its root is walked for what is named in it, and what is valid is looked
+            at: what is not as it was verified fills no slot (`Plan.suspects`).
         now: seconds since the epoch.
         trouble: what is wrong with the watch, if anything is; then nothing is removed.
     """
     references = find_references(str(watch.path))
+    entries = known.entries(watch.name)
     return plan(
-        known.entries(watch.name),
+        entries,
         watch.retention,
         now,
         references.paths,
+        changed=frozenset(
+            e.path
+            for e in entries
+            if e.state is State.VALID and not is_same_content(e.path, e.checkpoint, e.generation)
+        ),
         listing=" ".join([trouble, *references.troubles]).strip(),
         rebuilt=known.unconfirmed(watch.name),
     )

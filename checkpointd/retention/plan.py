@@ -51,12 +51,14 @@ class Decision:
 class Plan:
     """The decisions about every checkpoint on disk, newest first within a series, and the holds.
 
-    Whether anything is carried out is up to the caller: see `policy.mode`.
+    `suspects` are the paths of valid ones that are not on disk as they were verified: they should
+    be verified again. Whether anything is carried out is up to the caller: see `policy.mode`.
     """
 
     policy: RetentionSettings
     decisions: tuple[Decision, ...]
     holds: tuple[Hold, ...]
+    suspects: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
@@ -85,6 +87,7 @@ def plan(
     now: float,
     references: frozenset[str] = frozenset(),
     *,
+    changed: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
 ) -> Plan:
@@ -95,6 +98,8 @@ def plan(
         policy: `[watch.retention]`.
         now: seconds since the epoch.
         references: paths that `checkpoint` state files and symbolic links name.
+        changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
+            and stay.
         listing: what went wrong while the watch was listed; empty if nothing did.
         rebuilt: whether the ledger was lost, and not all has been verified again.
     """
@@ -111,9 +116,19 @@ def plan(
     for (watch, series), group in sorted(groups.items(), key=lambda item: item[0]):
         held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
         holds.extend(held)
-        judge = _Series(group, policy, now, references, inside, rules, held)
+        judge = _Series(group, policy, now, _Disk(references, changed, inside), rules, held)
         decisions.extend(judge.decide(entry) for entry in judge.ordered)
-    return Plan(policy, tuple(decisions), tuple(holds))
+    suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
+    return Plan(policy, tuple(decisions), tuple(holds), suspects)
+
+
+@dataclass(frozen=True)
+class _Disk:
+    """Paths by what the disk says of them: named, changed, or with checkpoints inside."""
+
+    references: frozenset[str]
+    changed: frozenset[str]
+    inside: frozenset[str]
 
 
 class _Series:
@@ -124,19 +139,19 @@ class _Series:
         group: Sequence[Entry],
         policy: RetentionSettings,
         now: float,
-        references: frozenset[str],
-        inside: frozenset[str],
+        disk: _Disk,
         rules: tuple[Rule, ...],
         holds: tuple[Hold, ...],
     ) -> None:
         self.ordered = newest_first(group)
         self._policy = policy
         self._now = now
-        self._references = references
-        self._inside = inside
+        self._disk = disk
         self._holds = holds
         self._newest = next((e.id for e in self.ordered if e.state is not State.UNKNOWN), None)
-        candidates = [e for e in self.ordered if is_candidate(e, policy)]
+        candidates = [
+            e for e in self.ordered if is_candidate(e, policy) and e.path not in disk.changed
+        ]
         self._claims: list[tuple[str, Mapping[int, str]]] = [
             (rule.name, rule.claim(candidates, now)) for rule in rules
         ]
@@ -164,11 +179,11 @@ class _Series:
     def _reasons_to_keep(self, entry: Entry) -> Iterable[tuple[str, str]]:
         if entry.pinned:
             yield "pinned", "it is pinned"
-        if is_named(entry, self._references):
+        if is_named(entry, self._disk.references):
             yield "referenced", "a `checkpoint` state file or a symbolic link names it"
         if entry.id == self._newest:
             yield "newest", "it is the newest of its series"
-        if entry.path in self._inside:
+        if entry.path in self._disk.inside:
             yield "contains", "other checkpoints lie inside it"
         for name, claimed in self._claims:
             if entry.id in claimed:
@@ -181,6 +196,8 @@ class _Series:
     def _doubts(self, entry: Entry) -> Iterable[tuple[str, str]]:
         if entry.state in _KEPT_STATES:
             yield str(entry.state), _KEPT_STATES[entry.state]
+        elif entry.path in self._disk.changed:
+            yield "changed", "it changed on disk since it was verified; it is verified again"
         elif entry.state is State.VALID and not is_candidate(entry, self._policy):
             shown = entry.report.shown if entry.report else ()
             missing = ", ".join(w for w in self._policy.require if w not in shown)

@@ -502,6 +502,35 @@ def test_a_watch_is_planned_from_the_ledger_and_the_disk(field: Field) -> None:
     assert {h.reason for h in held.holds} == {"listing_failed"}
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+def test_what_is_not_as_it_was_verified_fills_no_slot(field: Field, kind: str) -> None:
+    """Garbled or missing without a new verdict: the good ones stay, the suspects are named."""
+    laid = field.lay(kind, 5)
+    garbled = Path(laid[4].path + laid[4].generation.members[-1].name)
+    with garbled.open("r+b") as file:
+        file.write(b"\0\0\0")
+    Path(laid[3].path + laid[3].generation.members[0].name).unlink()
+    watch = WatchSettings(name="w", path=field.root, retention=POLICY)
+    planned = plan_watch(field.ledger, watch, time.time())
+    assert [d.entry.path for d in planned.removals] == [laid[0].path]
+    assert set(planned.suspects) == {laid[3].path, laid[4].path}
+    for entry in laid[1:3]:
+        assert "newest valid" in "".join(d.reasons[0] for d in planned.kept if d.entry == entry)
+
+
+def test_a_chmod_or_a_copy_with_its_times_fills_its_slot(field: Field) -> None:
+    """Its names, sizes and times are those that were verified."""
+    field.lay("directory", 4)
+    (field.root / "ckpt-3" / "saved_model.pb").chmod(0o600)
+    shutil.copytree(field.root / "ckpt-2", field.root / "copy")
+    shutil.rmtree(field.root / "ckpt-2")
+    (field.root / "copy").rename(field.root / "ckpt-2")
+    watch = WatchSettings(name="w", path=field.root, retention=POLICY)
+    planned = plan_watch(field.ledger, watch, time.time())
+    assert [Path(d.entry.path).name for d in planned.removals] == ["ckpt-0", "ckpt-1"]
+    assert planned.suspects == ()
+
+
 def _as_nobody(act: Callable[[], bool]) -> bool:
     """Whether `act` says yes in a child that is not root."""
     child = os.fork()

@@ -59,6 +59,17 @@ def test_keep_last_keeps_the_newest_and_says_why() -> None:
     assert made.holds == ()
 
 
+def test_what_changed_on_disk_fills_no_slot_and_stays() -> None:
+    """A verdict on other bytes than those that lie there is worth nothing."""
+    changed = frozenset({"/w/ckpt-4", "/w/ckpt-5"})
+    made = plan(_series(6), _policy(keep_last=2), NOW, changed=changed)
+    assert _kept(made) == {3, 4, 5, 6}
+    assert _why(made, 4) == "it changed on disk since it was verified; it is verified again"
+    assert set(made.suspects) == changed
+    floor = plan(_series(6), _policy(keep_last=1, keep_min_valid=3), NOW, changed=changed)
+    assert _kept(floor) == {2, 3, 4, 5, 6}
+
+
 def test_rules_are_combined_by_or() -> None:
     """A checkpoint stays if any rule wants it."""
     made = plan(_series(10), _policy(keep_last=1, keep_every_n_steps=4), NOW)
