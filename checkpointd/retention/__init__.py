@@ -4,10 +4,11 @@ from checkpointd.retention.holds import Hold
 from checkpointd.retention.plan import Decision, Plan, plan
 from checkpointd.retention.pruner import Pruner, Records, Removal
 from checkpointd.retention.references import References, find_references
-from checkpointd.retention.trash import Expired, Item, Recovered, Trash, TrashError
+from checkpointd.retention.trash import Deleted, Expired, Item, Recovered, Trash, TrashError
 
 __all__ = [
     "Decision",
+    "Deleted",
     "Expired",
     "Hold",
     "Item",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -87,15 +88,22 @@ class Pruner:
         self.trash = Trash(root, on_step=on_step)
         self._records = records
         self._step = on_step or (lambda _: None)
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Remove and delete nothing more; what is being moved is brought to its end."""
+        self._stopped.set()
 
     def apply(self, plan: Plan) -> list[Removal]:
-        """Move everything that the plan removes into the trash, oldest first.
+        """Move everything that the plan removes into the trash, oldest first, until stopped.
 
         Never raises for what the file system or the ledger refuses: the result says it.
         """
         done: set[int] = set()
         results = []
         for decision in plan.removals:
+            if self._stopped.is_set():
+                break
             result = self._remove(decision, plan, done)
             if result.done:
                 done.add(decision.entry.id)
@@ -138,7 +146,7 @@ class Pruner:
 
     def expire(self, now: float, ttl: float) -> Expired:
         """Delete for good what is old enough, or what a nearly full disk asks for."""
-        return self.trash.expire(now, ttl)
+        return self.trash.expire(now, ttl, stopped=self._stopped.is_set)
 
     def _note_trashed(self, item: Item, entry: Entry) -> None:
         manifest = item.manifest

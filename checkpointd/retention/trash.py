@@ -25,14 +25,28 @@ from checkpointd.retention.files import (
 )
 from checkpointd.retention.manifest import Manifest, Stage, read_manifest
 from checkpointd.retention.references import TRASH
+from checkpointd.retention.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from checkpointd.ledger import Entry
 
-MIN_FREE_BYTES = 1 << 30
-MIN_FREE_SHARE = 0.05
+_GIB = 1 << 30
+_MIN_FREE_SHARE, _MIN_FREE_MOST = 1 / 20, 10 * _GIB
+_MIN_FREE_BYTES, _MIN_FREE_SHARE_MOST = _GIB, 1 / 10
+
+
+def min_free_bytes(total: int) -> float:
+    """Below how many free bytes a disk of a size counts as nearly full.
+
+    A twentieth of it, 10 GiB at most: a large disk has room for many checkpoints long before. And
+    1 GiB at least, if that is no more than a tenth: a small one has none long after.
+    """
+    return max(
+        min(total * _MIN_FREE_SHARE, _MIN_FREE_MOST),
+        min(_MIN_FREE_BYTES, total * _MIN_FREE_SHARE_MOST),
+    )
 
 
 class TrashError(Exception):
@@ -50,10 +64,23 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """One item that was deleted for good, and why: it was old enough, or the disk nearly full."""
+
+    item: Item
+    reason: str
+
+    @property
+    def path(self) -> str:
+        """Where it lay before it was pruned."""
+        return self.item.path
+
+
+@dataclass(frozen=True)
 class Expired:
     """What was deleted for good, and sentences about what could not be."""
 
-    deleted: tuple[Item, ...]
+    deleted: tuple[Deleted, ...]
     troubles: tuple[str, ...]
 
 
@@ -208,25 +235,28 @@ class Trash:
         now: float,
         ttl: float,
         *,
-        min_free_bytes: int = MIN_FREE_BYTES,
-        min_free_share: float = MIN_FREE_SHARE,
+        min_free: Callable[[int], float] = min_free_bytes,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Expired:
         """Delete for good what is older than `ttl` seconds; oldest first while the disk is full.
 
-        The disk counts as nearly full below `min_free_share` of its size, or below
-        `min_free_bytes`, which is a tenth of the disk at most.
+        Args:
+            now: seconds since the epoch.
+            ttl: in seconds.
+            min_free: of a disk's size the bytes below which it is nearly full.
+            stopped: asked before each item; nothing more is deleted once it says yes.
         """
-        deleted: list[Item] = []
+        deleted: list[Deleted] = []
         troubles: list[str] = []
         try:
             for item in reversed(self.items()):
-                is_due = now - item.manifest.at > ttl
-                if not is_due and not self._is_nearly_full(min_free_bytes, min_free_share):
+                reason = self._reason_to_delete(item, now, ttl, min_free)
+                if not reason or stopped():
                     break
                 try:
                     with self._opened() as trash_fd:
                         items.delete(trash_fd, item.id, self._step)
-                    deleted.append(item)
+                    deleted.append(Deleted(item, reason))
                 except OSError as error:
                     troubles.append(f"{item.id} cannot be deleted: {error.strerror}.")
         except OSError as error:
@@ -338,7 +368,13 @@ class Trash:
         stage, manifest = found
         return Item(identity, f"{self.root.rstrip('/')}/{manifest.path}", stage, manifest)
 
-    def _is_nearly_full(self, min_free_bytes: int, min_free_share: float) -> bool:
+    def _reason_to_delete(
+        self, item: Item, now: float, ttl: float, min_free: Callable[[int], float]
+    ) -> str:
+        if now - item.manifest.at > ttl:
+            return f"it has been in the trash for longer than trash_ttl = {duration(ttl)}"
         usage = shutil.disk_usage(self.root)
-        floor = max(usage.total * min_free_share, min(min_free_bytes, usage.total / 10))
-        return usage.free < floor
+        if usage.free < min_free(usage.total):
+            share = 100 * usage.free / usage.total
+            return f"the disk is nearly full: {usage.free / _GIB:.1f} GiB are free ({share:.1f} %)"
+        return ""

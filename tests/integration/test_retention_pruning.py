@@ -25,6 +25,7 @@ from checkpointd.retention import (
     plan,
 )
 from checkpointd.retention.current import plan_watch
+from checkpointd.retention.trash import min_free_bytes
 from tests.helpers.ledger import LAYERS, know, lay_directory, lay_file, lay_prefix, look, tree
 
 if TYPE_CHECKING:
@@ -473,18 +474,66 @@ def test_rubbish_in_the_trash_is_left_alone(field: Field) -> None:
     assert (trash / "mine" / "content" / "file").read_text() == "?"
 
 
+def _never_full(total: int) -> float:
+    return 0 * total
+
+
+@pytest.mark.parametrize(
+    ("total", "least"),
+    [
+        (100 << 40, 10 << 30),
+        (1 << 40, 10 << 30),
+        (100 << 30, 5 << 30),
+        (15 << 30, 1 << 30),
+        (5 << 30, 0.5 * (1 << 30)),
+        (4 << 20, 0.4 * (1 << 20)),
+    ],
+)
+def test_a_large_disk_is_not_nearly_full_with_much_room(total: int, least: float) -> None:
+    """A twentieth of it, 10 GiB at most; 1 GiB at least, a tenth of it at most."""
+    assert min_free_bytes(total) == pytest.approx(least)
+
+
+def test_a_nearly_full_disk_empties_the_trash_and_says_so(field: Field) -> None:
+    """Who finds the trash empty before its time can read why."""
+    field.lay("file", 4)
+    field.prune()
+    expired = field.pruner.trash.expire(time.time(), 3600, min_free=lambda total: 2 * total)
+    assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
+    assert all("the disk is nearly full: " in i.reason for i in expired.deleted)
+
+
+def test_a_stopped_pruner_ends_what_it_moves_and_begins_nothing(field: Field) -> None:
+    """Neither another removal nor another deletion; what was moved is whole and known."""
+    field.lay("prefix", 6)
+    made = field.plan()
+
+    def stop(step: str) -> None:
+        if step == "compare":
+            pruner.stop()
+
+    pruner = Pruner(str(field.root), field.ledger, on_step=stop)
+    assert [(Path(r.entry.path).name, r.done) for r in pruner.apply(made)] == [("ckpt-0", True)]
+    assert field.state("ckpt-0") is State.TRASHED
+    assert field.state("ckpt-1") is State.VALID
+    assert pruner.expire(time.time() + 10, 1).deleted == ()
+    assert len(field.pruner.expire(time.time() + 10, 1).deleted) == 1
+
+
 def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     """Until then it can be undone; links inside are removed and never followed."""
     field.lay("directory", 4)
     field.prune()
     now = time.time()
-    kept = field.pruner.trash.expire(now, 3600, min_free_bytes=0, min_free_share=0)
+    kept = field.pruner.trash.expire(now, 3600, min_free=_never_full)
     assert kept.deleted == ()
     first = field.pruner.trash.items()[-1]
     content = field.root / ".checkpointd-trash" / first.id / "content" / "ckpt-0"
     (content / "link").symlink_to(field.root)
-    expired = field.pruner.trash.expire(now + 3700, 3600, min_free_bytes=0, min_free_share=0)
+    expired = field.pruner.trash.expire(now + 3700, 3600, min_free=_never_full)
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
+    said = "it has been in the trash for longer than trash_ttl = 1 h"
+    assert {i.reason for i in expired.deleted} == {said}
     assert expired.troubles == ()
     assert (field.root / "ckpt-3" / "saved_model.pb").exists()
     assert field.pruner.trash.bytes() == 0
@@ -597,6 +646,7 @@ with fill.open("wb", buffering=0) as file:
         pass
 deleted = trash.expire(now, 3600).deleted
 assert [Path(i.path).name for i in deleted] == ["m-0.h5"], deleted
+assert "nearly full" in deleted[0].reason, deleted
 
 field.lay("file", 0)
 know(field.ledger, lay_file(field.root / "m-5.h5", 1005.0, b"small"))
