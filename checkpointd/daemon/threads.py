@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from checkpointd.ledger import Ledger
 
@@ -67,17 +69,63 @@ class LedgerThread:
 
 
 class DiskThread:
-    """One thread for the file system of one watch; a hung disk stays in its room."""
+    """One thread for the file system of one watch; a hung disk stays in its room.
+
+    No executor: those wait for their threads when Python ends, and a hung disk would keep the
+    process alive.
+    """
 
     def __init__(self, watch: str) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"disk-{watch}")
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._closed = False
+        self._end: Future[None] = Future()
+        self._end.set_running_or_notify_cancel()
+        threading.Thread(target=self._work, name=f"disk-{watch}", daemon=True).start()
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function that touches the watch's file system."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor, partial(function, *args, **kwargs)
-        )
+        """Call a function that touches the watch's file system.
+
+        Whoever is cancelled while it waits takes back a call that has not begun; one that has
+        begun goes on.
+
+        Raises:
+            OSError: the thread is closed.
+        """
+        if self._closed:
+            raise _closed_error()
+        future: Future[T] = Future()
+        self._calls.put((future, partial(function, *args, **kwargs)))
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Let the thread go; one that hangs is not waited for."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Let the thread go: what has not begun fails, what hangs is not waited for."""
+        if not self._closed:
+            self._closed = True
+            self._calls.put(None)
+
+    async def ended(self) -> None:
+        """Wait until nothing is done any more, after `close`."""
+        await asyncio.wrap_future(self._end)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function = call
+            if not future.set_running_or_notify_cancel():
+                continue
+            if self._closed:
+                future.set_exception(_closed_error())
+                continue
+            try:
+                result = function()
+            except BaseException as error:  # noqa: BLE001 - it is for the caller, whatever it is
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del call, future, function
+        self._end.set_result(None)
+
+
+def _closed_error() -> OSError:
+    return OSError("The watch is being stopped; try again in a moment.")
