@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
+from checkpointd.ledger.facts import ABSENT
 from checkpointd.ledger.public import public_entry
 from checkpointd.observe.sources import ControlError
 from checkpointd.watch.scan import survey_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from checkpointd.daemon.service import Service
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _POLL_SECONDS = 0.1
+_DISK_SECONDS = 30.0
+_TORN_SECONDS = 5.0
 _NOT_FOUND = 404
+_CONFLICT = 409
+_NO_FORMAT = 415
 _UNPROCESSABLE = 422
 _UNAVAILABLE = 503
 
@@ -47,12 +58,12 @@ class Controls:
     async def pin(self, path: str, note: str) -> dict[str, Any]:
         """Protect a checkpoint from pruning."""
         entry = await self._known(path)
-        await self._written(self._service.ledger(Ledger.pin, entry.checkpoint.path, note))
+        await self._asked(Ledger.pin, entry.checkpoint.path, note)
         return {"path": entry.checkpoint.path, "pinned": True}
 
     async def unpin(self, path: str) -> dict[str, Any]:
         """Take that protection away."""
-        await self._written(self._service.ledger(Ledger.unpin, path))
+        await self._asked(Ledger.unpin, path)
         for watch in self._service.engine.watches:
             self._service.retaining.wanted(watch)
         return {"path": path, "pinned": False}
@@ -62,49 +73,93 @@ class Controls:
         return await self._service.retaining.restore(path)
 
     async def verify(self, path: str) -> dict[str, Any]:
-        """Verify a checkpoint now, record it, and give its report."""
+        """Verify a checkpoint now, record it, and give its report.
+
+        Raises:
+            ControlError: there is no report; the sentence says why.
+        """
         entry = await self._known(path)
-        watch = entry.checkpoint.watch
-        found = await asyncio.to_thread(survey_path, entry.checkpoint.path)
-        if len(found) != 1:
-            raise ControlError(f"{path} is no checkpoint any more.", _NOT_FOUND)
-        item = Item(
-            replace(entry.checkpoint, format=found[0][0].format),
-            found[0][1],
-            time.time(),
-        )
+        item = await self._found(entry)
         asked = time.time()
-        await self._written(
-            self._service.ledger(
-                Ledger.sighted, item.checkpoint, item.generation, State.PENDING, ""
-            )
-        )
+        await self._asked(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
         self._service.engine.enqueue(item)
         limit = asked + self._service.config.worker.timeout
+        writing_until = math.inf
         while time.time() < limit:
             await asyncio.sleep(_POLL_SECONDS)
-            engine = self._service.engine
-            if engine.queue.holds(watch, entry.checkpoint.path):
+            if self._is_busy(item):
                 continue
-            if entry.checkpoint.path in engine.verifying:
-                continue
-            current = await self._service.ledger(Ledger.entry, entry.checkpoint.path)
-            if current is None or current.report is None or current.report.finished_at < asked:
-                raise ControlError(f"{path} changed while it was verified; it comes again.")
-            return {**public_entry(current), **current.report.to_public()}
+            current = await self._asked(Ledger.entry, item.checkpoint.path)
+            if current is not None and current.state is State.WRITING:
+                # What is torn is written to by nobody: its watch is about to say so.
+                writing_until = min(writing_until, time.time() + _TORN_SECONDS)
+                if time.time() < writing_until:
+                    continue
+            return _report(path, current, asked)
         raise ControlError(f"{path} got no verdict in time.", _UNAVAILABLE)
 
+    def _is_busy(self, item: Item) -> bool:
+        engine, checkpoint = self._service.engine, item.checkpoint
+        waits = engine.queue.holds(checkpoint.watch, checkpoint.path)
+        return waits or checkpoint.path in engine.verifying
+
+    async def _found(self, entry: Entry) -> Item:
+        """What lies at a path now, as an item for the queue."""
+        path = entry.checkpoint.path
+        try:
+            found = await asyncio.wait_for(asyncio.to_thread(survey_path, path), _DISK_SECONDS)
+        except TimeoutError:
+            raise ControlError(
+                f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "
+                "look at its file system, then ask again.",
+                _UNAVAILABLE,
+            ) from None
+        except (FileNotFoundError, NotADirectoryError):
+            found = ()
+        except OSError as error:
+            raise ControlError(f"{path} cannot be read: {error.strerror}.", _UNAVAILABLE) from None
+        if len(found) != 1:
+            raise ControlError(f"{path} is no checkpoint any more.", _NOT_FOUND)
+        checkpoint, generation = found[0]
+        return Item(replace(entry.checkpoint, format=checkpoint.format), generation, time.time())
+
     async def _known(self, path: str) -> Entry:
-        entry = await self._service.ledger(Ledger.entry, path.rstrip("/"))
-        if entry is None or entry.state in (State.GONE, State.TRASHED):
+        entry = await self._asked(Ledger.entry, path.rstrip("/"))
+        if entry is None or entry.state in ABSENT:
             raise ControlError(
                 f"{path} is not known to the daemon: is it inside a watch?", _NOT_FOUND
             )
         return entry
 
-    @staticmethod
-    async def _written(work: Any) -> None:
+    async def _asked(
+        self, method: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read or write the ledger; its trouble is told to whoever asked."""
         try:
-            await work
+            return await self._service.ledger(method, *args, **kwargs)
         except LedgerError as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
+
+
+def _report(path: str, entry: Entry | None, asked: float) -> dict[str, Any]:
+    """The report of a verification that was asked for at a moment, or why there is none."""
+    if entry is None or entry.state in ABSENT:
+        raise ControlError(f"{path} was removed while it was verified.", _NOT_FOUND)
+    if entry.state is State.UNKNOWN:
+        detail = f" ({entry.message.rstrip('.')})" if entry.message else ""
+        raise ControlError(f"{path} is no checkpoint that checkpointd knows{detail}.", _NO_FORMAT)
+    if entry.state is State.WRITING:
+        raise ControlError(
+            f"{path} is still being written; `checkpointd wait` waits for its verdict.", _CONFLICT
+        )
+    if entry.report is not None and entry.report.finished_at >= asked:
+        return {**public_entry(entry), **entry.report.to_public()}
+    if entry.state is State.PENDING:
+        raise ControlError(
+            f"{path} has no verdict yet, it is verified again later; "
+            "`checkpointd wait` waits for it.",
+            _CONFLICT,
+        )
+    raise ControlError(
+        f"{path} changed while it was verified; the daemon verifies it again by itself.", _CONFLICT
+    )

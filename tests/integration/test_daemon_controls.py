@@ -1,0 +1,202 @@
+"""What the control socket's commands answer where all does not go well: a real ledger and disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from checkpointd.daemon import controls as controls_room
+from checkpointd.daemon.controls import Controls
+from checkpointd.daemon.queue import Item, Queue
+from checkpointd.daemon.threads import LedgerThread
+from checkpointd.ledger import Ledger, State
+from checkpointd.observe.sources import ControlError
+from checkpointd.watch.scan import survey_path
+from tests.helpers.cli import World
+from tests.helpers.observe import report
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from checkpointd.daemon.service import Service
+
+    Verified = Callable[[LedgerThread, Item], Awaitable[None]]
+
+
+class Engine:
+    """Takes an item and at once does to the ledger what the test says verifying it does."""
+
+    def __init__(self, ledger: LedgerThread, verified: Verified) -> None:
+        self.watches: dict[str, Any] = {}
+        self.queue = Queue()
+        self.verifying: dict[str, Any] = {}
+        self._ledger = ledger
+        self._verified = verified
+        self.task: asyncio.Task[None] | None = None
+
+    def enqueue(self, item: Item) -> None:
+        """Verify it, in the test's way."""
+        self.verifying[item.checkpoint.path] = item
+        self.task = asyncio.ensure_future(self._verify(item))
+
+    async def _verify(self, item: Item) -> None:
+        await self._verified(self._ledger, item)
+        del self.verifying[item.checkpoint.path]
+
+
+async def _nothing(_ledger: LedgerThread, _item: Item) -> None:
+    """Leave it as it is."""
+
+
+def ask(
+    world: World,
+    use: Callable[[Controls], Awaitable[dict[str, Any]]],
+    verified: Verified = _nothing,
+) -> dict[str, Any]:
+    """Open the world's ledger as a daemon does and ask its controls."""
+
+    async def run() -> dict[str, Any]:
+        ledger = LedgerThread()
+        await ledger.open(world.state)
+        config = SimpleNamespace(worker=SimpleNamespace(timeout=20.0))
+        engine = Engine(ledger, verified)
+        service = SimpleNamespace(ledger=ledger, engine=engine, config=config)
+        try:
+            return await use(Controls(cast("Service", service)))
+        finally:
+            await ledger.close()
+
+    return asyncio.run(run())
+
+
+def refused(
+    world: World,
+    use: Callable[[Controls], Awaitable[dict[str, Any]]],
+    verified: Verified = _nothing,
+) -> tuple[int, str]:
+    """The status and the sentence of a refusal."""
+    with pytest.raises(ControlError) as caught:
+        ask(world, use, verified)
+    return caught.value.status, str(caught.value)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A watch with a ledger that knows `m.h5`."""
+    (tmp_path / "state").mkdir()
+    made = World(tmp_path)
+    path = made.put("m.h5")
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(88))
+    return made
+
+
+def becomes(state: State, message: str = "") -> Verified:
+    """Verifying ends in a state without a report."""
+
+    async def verified(ledger: LedgerThread, item: Item) -> None:
+        await ledger(Ledger.sighted, item.checkpoint, item.generation, state, message)
+
+    return verified
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "status", "sentence"),
+    [
+        (State.UNKNOWN, "no layers.", 415, "knows (no layers)."),
+        (State.UNKNOWN, "", 415, "is no checkpoint that checkpointd knows."),
+        (State.WRITING, "", 409, "is still being written; `checkpointd wait`"),
+        (State.SUPERSEDED, "", 409, "changed while it was verified; the daemon"),
+        (State.PENDING, "", 409, "has no verdict yet, it is verified again later"),
+        (State.GONE, "", 404, "was removed while it was verified."),
+    ],
+)
+def test_what_gets_no_verdict_is_told_for_what_it_is(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    state: State,
+    message: str,
+    status: int,
+    sentence: str,
+) -> None:
+    """Each end of a verification has its own sentence and its own status."""
+    monkeypatch.setattr(controls_room, "_TORN_SECONDS", 0.2)
+    path = str(world.runs / "m.h5")
+    found, told = refused(world, lambda c: c.verify(path), becomes(state, message))
+    assert (found, told.startswith(path)) == (status, True)
+    assert sentence in told
+
+
+def test_what_is_torn_gets_the_verdict_that_its_watch_gives(world: World) -> None:
+    """A child takes it for being written; its watch knows that nobody writes, and says so."""
+    path = str(world.runs / "m.h5")
+
+    async def verified(ledger: LedgerThread, item: Item) -> None:
+        await ledger(Ledger.sighted, item.checkpoint, item.generation, State.WRITING)
+
+        async def torn() -> None:
+            await asyncio.sleep(0.5)
+            about = replace(
+                report(), checkpoint=item.checkpoint, generation=item.generation, settings_digest=""
+            )
+            await ledger(Ledger.reported, about)
+
+        tasks.append(asyncio.ensure_future(torn()))
+
+    tasks: list[asyncio.Task[None]] = []
+    answer = ask(world, lambda c: c.verify(path), verified)
+    assert (answer["path"], answer["verdict"]) == (path, "valid")
+
+
+def test_a_path_that_is_gone_or_cannot_be_read_is_told(world: World) -> None:
+    """Never a fault of ours: 404 where nothing is left."""
+    path = world.runs / "m.h5"
+    path.unlink()
+    status, told = refused(world, lambda c: c.verify(str(path)))
+    assert (status, told) == (404, f"{path} is no checkpoint any more.")
+
+
+def test_a_disk_that_hangs_is_told_after_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client gets a sentence instead of waiting for a disk that may never answer."""
+    answers = threading.Event()
+
+    def hung(path: str) -> Any:
+        answers.wait(20)
+        return survey_path(path)
+
+    async def use(controls: Controls) -> dict[str, Any]:
+        try:
+            return await controls.verify(str(world.runs / "m.h5"))
+        finally:
+            answers.set()
+
+    monkeypatch.setattr(controls_room, "_DISK_SECONDS", 0.1)
+    monkeypatch.setattr(controls_room, "survey_path", hung)
+    status, told = refused(world, use)
+    assert status == 503
+    assert "The disk has not answered about" in told
+
+
+@pytest.mark.parametrize("command", ["verify", "pin"])
+def test_a_ledger_that_cannot_be_read_is_told_to_whoever_asks(world: World, command: str) -> None:
+    """503 with the ledger's own sentence, not `its log says why`."""
+    path = str(world.runs / "m.h5")
+
+    async def use(controls: Controls) -> dict[str, Any]:
+        with contextlib.closing(sqlite3.connect(world.state / "ledger.sqlite")) as ledger:
+            ledger.execute("UPDATE checkpoints SET generation = '{'")
+            ledger.commit()
+        return await (controls.pin(path, "") if command == "pin" else controls.verify(path))
+
+    status, told = refused(world, use)
+    assert status == 503
+    assert told.startswith("The ledger's row")
