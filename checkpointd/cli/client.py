@@ -8,13 +8,28 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.errors import CONFIG, INVALID, NOTHING, OWN_FAULT, UNREACHABLE, CliError
+from checkpointd.cli.errors import (
+    CONFIG,
+    INCONCLUSIVE,
+    INVALID,
+    NOTHING,
+    OWN_FAULT,
+    UNREACHABLE,
+    CliError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _CONNECT_SECONDS = 10.0
-_CODES = {400: INVALID, 403: UNREACHABLE, 404: NOTHING, 422: CONFIG, 503: UNREACHABLE}
+_CODES = {
+    403: UNREACHABLE,
+    404: NOTHING,
+    409: INCONCLUSIVE,
+    415: INVALID,
+    422: CONFIG,
+    503: UNREACHABLE,
+}
 
 
 class NoDaemonError(CliError):

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 
 from checkpointd.cli import errors
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import Place, must_exist, place_of
+from checkpointd.cli.place import Place, known_path, must_exist, place_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def verify(
     Each path, or each checkpoint found under a directory.
     Needs no daemon and no config; with a config, the settings of the watch hold that a path
     lies in. Exits with 0 if all are valid, 1 if one is invalid or no checkpoint, 3 if one is
-    inconclusive.
+    inconclusive; with --record also with 4 if one is not known to the daemon.
     """
     from checkpointd.cli.verify_view import View
     from checkpointd.cli.verifying import find
@@ -48,23 +48,37 @@ def verify(
     for path in found.empty:
         _complain(path, "there is no checkpoint in this directory")
     view = View(json=json)
+    refused: list[int] = []
     with view.progress(len(found.targets)):
         if record:
-            _record(place, found.targets, view)
+            refused = _record(place, found.targets, view)
         elif found.targets:
             with _scratch() as scratch:
                 _run(_verify(found.targets, config, scratch, view))
-    return _exit_code(view.verdicts, missing=bool(found.missing))
+    return _exit_code(view.verdicts, missing=bool(found.missing), refused=refused)
 
 
-def _exit_code(verdicts: list[str | None], *, missing: bool) -> int:
-    if None in verdicts or "invalid" in verdicts:
-        return errors.INVALID
+_CODES = {"valid": errors.OK, "inconclusive": errors.INCONCLUSIVE}
+_WORST_FIRST = (
+    errors.INVALID,
+    errors.OWN_FAULT,
+    errors.UNREACHABLE,
+    errors.USAGE,
+    errors.NOTHING,
+    errors.INCONCLUSIVE,
+)
+
+
+def _exit_code(
+    verdicts: Sequence[str | None], *, missing: bool, refused: Sequence[int] = ()
+) -> int:
+    """The worst of what was found, of whether a path was missing, and of the daemon's refusals."""
+    codes = {_CODES.get(verdict or "", errors.INVALID) for verdict in verdicts} | set(refused)
     if missing:
-        return errors.USAGE
-    if "inconclusive" in verdicts:
-        return errors.INCONCLUSIVE
-    return errors.OK if verdicts else errors.NOTHING
+        codes.add(errors.USAGE)
+    if not codes:
+        return errors.NOTHING
+    return next((code for code in _WORST_FIRST if code in codes), max(codes))
 
 
 def _complain(path: str, what: str) -> None:
@@ -73,13 +87,32 @@ def _complain(path: str, what: str) -> None:
     print(f"{shown(path)}: {what}.", file=sys.stderr)
 
 
-def _record(place: Place, targets: Any, view: Any) -> None:
-    from checkpointd.cli.client import Client
+def _record(place: Place, targets: Any, view: Any) -> list[int]:
+    """Have the daemon verify each, whatever became of the one before.
+
+    Returns:
+        The exit codes of those that the daemon refused; each was told.
+
+    Raises:
+        NoDaemonError: no daemon runs.
+    """
+    from checkpointd.cli.client import Client, NoDaemonError
 
     client = Client(place.places().state_dir)
+    refused = []
     for target in targets:
         view.begin(target)
-        view.tell(target.problem or client.post("verify", path=target.path))
+        if target.problem:
+            view.tell(target.problem)
+            continue
+        try:
+            view.tell(client.post("verify", path=known_path(place, target.path)))
+        except NoDaemonError:
+            raise
+        except errors.CliError as error:
+            view.refuse(str(error))
+            refused.append(error.code)
+    return refused
 
 
 @contextlib.contextmanager

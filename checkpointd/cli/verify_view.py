@@ -71,6 +71,14 @@ class View:
         else:
             print_verdict(self._out, public)
             sys.stdout.flush()
+        self._advance()
+
+    def refuse(self, sentence: str) -> None:
+        """Tell why there is no result for one."""
+        print(shown(sentence), file=sys.stderr)
+        self._advance()
+
+    def _advance(self) -> None:
         if self._progress is not None and self._task is not None:
             self._progress.advance(self._task)
 

@@ -24,6 +24,8 @@ from checkpointd.checkpoint import (
     skipped,
     to_json,
 )
+from checkpointd.cli.place import aliases, below
+from checkpointd.config import Places
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -63,7 +65,7 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
     for typed in paths:
         path = os.path.abspath(typed)
         try:
-            found = _find(path, _watch_of(path, config))
+            found = _find(*_in_watch(path, config))
         except FileNotFoundError:
             missing.append(path)
             continue
@@ -92,11 +94,16 @@ def _find(path: str, watch: WatchSettings | None) -> list[Target]:
     return targets
 
 
-def _watch_of(path: str, config: Config | None) -> WatchSettings | None:
-    for watch in config.watch if config else ():
-        if path == str(watch.path) or path.startswith(f"{watch.path}/"):
-            return watch
-    return None
+def _in_watch(path: str, config: Config | None) -> tuple[str, WatchSettings | None]:
+    """The watch that a path lies in, also through a symlink, and the path as that watch has it."""
+    if config is None:
+        return path, None
+    places = Places(config.state_dir, {watch.name: watch.path for watch in config.watch})
+    for name in aliases(path, places):
+        for watch in config.watch:
+            if below(name, (str(watch.path),)):
+                return name, watch
+    return path, None
 
 
 async def verify_here(

@@ -78,6 +78,29 @@ def test_verify_record_goes_through_the_daemon(running: Daemon) -> None:
     assert running.entry(path)["verified_at"] > before
 
 
+def test_verify_record_goes_on_after_one_that_the_daemon_does_not_know(
+    running: Daemon, made: Path
+) -> None:
+    """Each path gets its answer; the exit code is the worst of all."""
+    inside, torn = running.runs / "m_epoch_1.weights.h5", running.runs / "torn.keras"
+    before = running.entry(inside)["verified_at"]
+    done = running.cli("verify", "--record", str(made / "plain.keras"), str(inside))
+    assert done.returncode == 4
+    assert f"{made / 'plain.keras'} is not known to the daemon" in done.stderr
+    assert done.stdout.startswith(f"VALID         {inside}  intact")
+    assert running.entry(inside)["verified_at"] > before
+    assert running.cli("verify", "--record", str(made / "plain.keras"), str(torn)).returncode == 1
+
+
+def test_verify_record_takes_a_path_through_a_symlink(running: Daemon) -> None:
+    """The daemon knows it by the name that it has below its watch's root."""
+    link = running.home / "link"
+    link.symlink_to(running.runs)
+    done = running.cli("verify", "--record", str(link / "m_epoch_1.weights.h5"))
+    assert done.returncode == 0, done.stderr
+    assert str(running.runs / "m_epoch_1.weights.h5") in done.stdout
+
+
 def test_pins_go_through_the_daemon(running: Daemon) -> None:
     """There and back."""
     path = running.runs / "m_epoch_1.weights.h5"

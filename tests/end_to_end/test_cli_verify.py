@@ -126,6 +126,24 @@ def test_the_settings_of_the_watch_hold(runs: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["shown"] == ["intact"]
 
 
+def test_the_settings_of_the_watch_hold_through_a_symlink_too(runs: Path, tmp_path: Path) -> None:
+    """Whichever of the two the config or the command line goes through."""
+    link = tmp_path / "link"
+    link.symlink_to(runs)
+    for root, typed in ((runs, link), (link, runs)):
+        path = tmp_path / "config.toml"
+        path.write_text(
+            f'[[watch]]\nname = "a"\npath = "{root}"\n'
+            '[watch.verify]\nskip = ["finite", "load", "inference"]\n'
+        )
+        done = checkpointd(
+            "-c", str(path), "verify", "--json", str(typed / "nan_epoch_07.keras"), home=tmp_path
+        )
+        assert done.returncode == 0
+        found = json.loads(done.stdout)
+        assert (found["path"], found["shown"]) == (f"{root}/nan_epoch_07.keras", ["intact"])
+
+
 def test_inspect_tells_what_is_in_it(runs: Path) -> None:
     """For people and for programs; what is not whole is told, and its exit code is 1."""
     done = checkpointd("inspect", "good.keras", home=runs)

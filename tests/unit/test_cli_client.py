@@ -23,6 +23,9 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
     "/control/reload": (403, b'{"error": "Only its user may."}'),
     "/control/prune": (500, b'{"error": "Its log says why."}'),
     "/control/verify": (200, b"rubbish"),
+    "/control/changed": (409, b'{"error": "It changed while it was verified."}'),
+    "/control/other": (415, b'{"error": "It is no checkpoint."}'),
+    "/control/wrong": (400, b'{"error": "The body must be an object."}'),
 }
 
 
@@ -83,6 +86,9 @@ def test_names_with_odd_bytes_arrive_as_they_are(client: Client) -> None:
         ("prune", 70, "Its log says why."),
         ("verify", 70, "is it another version"),
         ("unpin", 69, "ended before it had answered"),
+        ("changed", 3, "changed while it was verified"),
+        ("other", 1, "no checkpoint"),
+        ("wrong", 70, "must be an object"),
     ],
 )
 def test_a_refusal_is_the_daemons_own_sentence(

@@ -127,6 +127,25 @@ def test_the_worst_result_gives_the_exit_code(
     assert _exit_code(verdicts, missing=missing) == code
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "refused", "code"),
+    [
+        (["valid"], [4], 4),
+        (["valid"], [3], 3),
+        (["inconclusive"], [4], 4),
+        (["valid"], [4, 69, 3], 69),
+        (["invalid"], [69], 1),
+        ([], [1], 1),
+        (["valid"], [78], 78),
+    ],
+)
+def test_what_the_daemon_refused_counts_among_the_worst(
+    verdicts: list[str | None], refused: list[int], code: int
+) -> None:
+    """A refusal never hides an invalid one, and is never hidden by a valid one."""
+    assert _exit_code(verdicts, missing=False, refused=refused) == code
+
+
 def test_a_save_that_was_never_finished_is_invalid_in_a_single_look() -> None:
     """There is nobody who would wait for the rest."""
     one = Checkpoint("/runs/a.keras", Format.KERAS)
