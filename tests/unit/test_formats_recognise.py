@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import generation_of, is_left_out, member_path, probe, recognise
+from checkpointd.formats import (
+    ProbeState,
+    generation_of,
+    is_left_out,
+    member_path,
+    probe,
+    recognise,
+)
 from tests.helpers.formats import Metered, archive, bundle, savedmodel
 
 
@@ -289,7 +296,7 @@ def test_names_with_newlines_and_broken_bytes_are_names(tmp_path: Path) -> None:
     assert {Path(f.path).name for f in found} == {*strange, os.fsdecode(b"ck\xff\n-1")}
     for candidate in found:
         assert candidate.generation.key
-        assert probe(candidate)
+        assert probe(candidate).state in ProbeState
         assert generation_of(candidate.path, candidate.hint) == candidate.generation
 
 
