@@ -110,8 +110,8 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
     - `X+.<8 of 0-9a-z>.partial` (rclone),
     - `X+_.gstmp` (gsutil),
     - `.nfs<16 or more of 0-9a-f>` (NFS), `.fuse_hidden<16 or more of 0-9a-f>` (FUSE),
-    - `part-<5 digits>-of-<5 digits>`, with or without `.` and one line of text
-      after it, where the directory that it lies in is called `X+_temp` or `X+_temp_<32 of 0-9a-f>` (TensorFlow).
+    - `part-<5 digits>-of-<5 digits>`, with or without `.` and one line of text after it, where
+      the directory that it lies in is called `X+_temp` or `X+_temp_<32 of 0-9a-f>` (TensorFlow).
 
     Pipes, sockets, devices, links to directories and links that lead nowhere are no members
     either, whatever they are called.
