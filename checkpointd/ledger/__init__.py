@@ -1,6 +1,14 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
-from checkpointd.ledger.facts import Entry, LedgerError, Pin, Pruned, SeriesSummary, State
+from checkpointd.ledger.facts import (
+    Entry,
+    LedgerError,
+    NoLedgerError,
+    Pin,
+    Pruned,
+    SeriesSummary,
+    State,
+)
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.store import Ledger
 
@@ -8,6 +16,7 @@ __all__ = [
     "Entry",
     "Ledger",
     "LedgerError",
+    "NoLedgerError",
     "Pin",
     "Pruned",
     "SeriesSummary",

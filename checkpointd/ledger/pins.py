@@ -59,7 +59,6 @@ class PinFile:
         try:
             with self._path.open("xb") as file:
                 os.fsync(file.fileno())
-            self._path.chmod(0o600)
             sync_directory(self._path.parent)
         except FileExistsError:
             return False
@@ -77,7 +76,7 @@ class PinFile:
         line = json.dumps({"op": op, "path": pin.path, "note": pin.note, "at": pin.at})
         try:
             is_new = not self._path.exists()
-            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 size = os.fstat(file).st_size
                 torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"

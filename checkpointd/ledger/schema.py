@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from checkpointd.ledger.facts import LedgerError
+from checkpointd.ledger.facts import LedgerError, NoLedgerError
 from checkpointd.ledger.pins import sync_directory
 from checkpointd.ledger.rows import COLUMNS, sealed
 
@@ -128,14 +128,19 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
     """Open the ledger for reading, also while a daemon writes it.
 
     Raises:
-        LedgerError: there is none, or it cannot be read.
+        NoLedgerError: there is none, or one is being made right now.
+        LedgerError: it cannot be read.
     """
     path = state_dir / NAME
-    if not path.exists():
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _none_yet(state_dir) from None
+    except OSError as error:
         raise LedgerError(
-            f"There is no ledger in {state_dir} yet: has `checkpointd run` been started "
-            "with this config?"
-        )
+            f"The ledger {path} cannot be read: {error.strerror}; be the daemon's user or in its "
+            "group."
+        ) from None
     location = "file:" + quote(os.fsencode(path.absolute()))
     failure: sqlite3.Error | None = None
     # immutable: a directory that we may not write, of a daemon that has been stopped cleanly
@@ -145,6 +150,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
             connection = sqlite3.connect(location + options, uri=True, timeout=_BUSY_SECONDS)
             connection.isolation_level = None
             found = connection.execute("PRAGMA user_version").fetchone()[0]
+            is_empty = not found and not _tables(connection)
         except sqlite3.Error as error:
             failure = failure or error
             if connection is not None:
@@ -154,6 +160,8 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
             continue
         if found != VERSION:
             connection.close()
+            if is_empty:
+                raise _none_yet(state_dir)
             raise LedgerError(_other_version(path, found, VERSION))
         return connection
     raise LedgerError(
@@ -169,7 +177,8 @@ def explain(error: sqlite3.Error) -> str:
         sqlite3.SQLITE_IOERR: "the disk gives errors or is full, look at the state directory",
         sqlite3.SQLITE_BUSY: "another process has been writing it for long, try again",
         sqlite3.SQLITE_READONLY: "it may not be written, look at its owner and mode",
-        sqlite3.SQLITE_CANTOPEN: "look at the owner and mode of the state directory",
+        sqlite3.SQLITE_CANTOPEN: "be the daemon's user or in its group, "
+        "or look at the owner and mode of the state directory",
         sqlite3.SQLITE_CORRUPT: "restart the daemon, it sets the broken file aside",
         sqlite3.SQLITE_NOTADB: "restart the daemon, it sets the broken file aside",
     }.get(code, "look at the state directory")
@@ -178,7 +187,7 @@ def explain(error: sqlite3.Error) -> str:
 
 def _connect(path: Path, version: int) -> sqlite3.Connection:
     if not path.exists():
-        path.touch(mode=0o600)
+        path.touch()  # readable for whom the umask says; SQLite gives its journal the same mode
         sync_directory(path.parent)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     connection.isolation_level = None
@@ -281,6 +290,13 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _none_yet(state_dir: Path) -> NoLedgerError:
+    return NoLedgerError(
+        f"There is no ledger in {state_dir} yet: has `checkpointd run` been started "
+        "with this config?"
+    )
 
 
 def _other_version(path: Path, found: int, version: int) -> str:
