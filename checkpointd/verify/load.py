@@ -12,11 +12,11 @@ from checkpointd.verify.load_errors import (
     forgotten,
     is_built_in,
     needs_code,
+    told,
     unknown_name,
     unknown_object,
 )
 from checkpointd.verify.origin import Origin, carries_code, read_origin
-from checkpointd.verify.suite import printable
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) 
             model = _load(path, form, library, custom, settings.allow_code, compiled=False)
         except Exception as error:  # noqa: BLE001 - the same
             return _not_loaded(error, library, origin, tuple(custom))
-        note = printable(f"{type(first).__name__}: {first}", 400)
+        note = told(f"{type(first).__name__}: {first}", 400)
     context.loaded = keras_models.wrap(model, library, context.record)
     loader = f"{library.__name__} {library.__version__}"
     if note:
@@ -188,7 +188,7 @@ def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> C
             "load",
             "environment",
             f"Its weights do not fit the model that {settings.builder!r} makes: point builder at "
-            f"the code that the job runs. {printable(str(error), 400)}",
+            f"the code that the job runs. {told(str(error), 400)}",
         )
     context.loaded = keras_models.wrap(model, library, context.record)
     loader = f"{library.__name__} {library.__version__}" if library else "tf.train.Checkpoint"

@@ -21,7 +21,26 @@ _NAMES = (
 )
 _UNSAFE = re.compile(r"Lambda` layer|unsafe deserialization|enable_unsafe_deserialization")
 _UNREGISTERED_OP = re.compile(r"Op type not registered '([^']+)'")
+_VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
+_LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
 _TEXT = 600
+
+
+def told(text: str, limit: int) -> str:
+    """Put what a library said into one printable line that ends as a sentence does.
+
+    Lists of variables with all their numbers are left out; what is too long ends after a whole
+    sentence, where there is one.
+
+    Args:
+        text: of the library's exception.
+        limit: how many characters to keep.
+    """
+    line = " ".join(_LISTS.sub("", _VALUES.sub(">", text)).split())
+    if len(line) > limit:
+        end = line.rfind(". ", 0, limit) + 1
+        line = line[:end] if end else f"{line[:limit]}…"
+    return printable(line if line.endswith((".", "!", "?")) else f"{line}.")
 
 
 def unknown_name(error: BaseException) -> str:
@@ -142,7 +161,7 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
         keras: the library, to tell its own names from the user's.
         known: names of the custom objects that were given.
     """
-    text = printable(f"{type(error).__name__}: {error}", _TEXT)
+    text = told(f"{type(error).__name__}: {error}", _TEXT)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return failed("load", "out_of_memory", f"There was not enough memory to load it: {text}")
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:

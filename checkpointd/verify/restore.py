@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from checkpointd.verify.origin import Origin
 
 _ENDINGS = {Format.KERAS: ".keras", Format.HDF5: ".h5", Format.HDF5_WEIGHTS: ".weights.h5"}
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_OPTIMIZERS = {"_iterations", "iter"}
+"""What every optimizer of Keras counts its steps in."""
 
 
 @contextlib.contextmanager
@@ -85,17 +88,14 @@ def tf_checkpoint(model: Any, prefix: str) -> str:
     """
     import tensorflow as tf
 
-    names = {name.partition("/")[0] for name, _ in tf.train.list_variables(prefix)}
-    roots = sorted(names - {"save_counter", "optimizer", "step", "_CHECKPOINTABLE_OBJECT_GRAPH"})
-    roots.sort(key=lambda name: name != "model")
-    attempts = [(f"as {name!r}", {name: model}) for name in roots if name.isidentifier()]
+    attempts = [(f"as {name!r}", {name: model}) for name in _children(prefix)]
     attempts.append(("as the root", {"root": model}))
     problem: Exception | None = None
     for how, parts in attempts:
         try:
             status = tf.train.Checkpoint(**parts).read(prefix)
-            status.assert_existing_objects_matched()
             status.expect_partial()
+            status.assert_existing_objects_matched()
         except (AssertionError, ValueError) as error:  # noqa: PERF203 - a handful of names
             problem = problem or error
         else:
@@ -103,3 +103,29 @@ def tf_checkpoint(model: Any, prefix: str) -> str:
     if problem is None:
         raise AssertionError("it holds no variables")
     raise problem
+
+
+def _children(prefix: str) -> list[str]:
+    """Name what the root of a TensorFlow checkpoint holds and a model may be, `model` first.
+
+    The names of the stored tensors do not tell: one that a model and its optimizer share is
+    stored under the shorter path, which is the optimizer's in Keras 3. The graph of objects does
+    (tensorflow/core/protobuf/trackable_object_graph.proto; node 0 is the root).
+    """
+    import tensorflow as tf
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    reader = tf.train.load_checkpoint(prefix)
+    if not reader.has_tensor(_OBJECT_GRAPH):
+        return []
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+        reader.get_tensor(_OBJECT_GRAPH)
+    )
+    names = [
+        child.local_name
+        for child in graph.nodes[0].children
+        if not _OPTIMIZERS & {part.local_name for part in graph.nodes[child.node_id].children}
+        and not graph.nodes[child.node_id].attributes  # a variable, such as a step
+        and child.local_name.isidentifier()
+    ]
+    return sorted(names, key=lambda name: (name != "model", name))

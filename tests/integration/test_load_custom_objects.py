@@ -164,6 +164,8 @@ def test_a_compile_configuration_that_does_not_load_is_a_warning(tmp_path: Path)
     models.fitted(model).save(path)
     results, _ = load(path, "hdf5")
     assert results["load"].reason == "load.compile_failed"
+    assert results["load"].message.endswith(".")
+    assert "\\n" not in results["load"].message
     assert results["load"].outcome is Outcome.WARN
     assert results["inference"].outcome is Outcome.PASS
 

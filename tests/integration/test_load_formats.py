@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.helpers import models
 from tests.helpers.load import load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # What TensorFlow and Keras warn of among themselves is not ours to mend.
@@ -145,6 +147,8 @@ def test_weights_that_do_not_fit_the_builder_are_nobodys_verdict(form: str, tmp_
     results, _ = load(path, form, **builder(tmp_path, keras, "sequential"))
     assert results["load"].reason == "load.environment"
     assert "point builder at the code" in results["load"].message
+    assert results["load"].message.endswith(".")
+    assert "value=" not in results["load"].message
     assert results["inference"].outcome is Outcome.SKIP
 
 
@@ -159,6 +163,74 @@ def test_checkpoints_of_a_manager_are_loaded(keras: Any, tmp_path: Path) -> None
     assert results["load"].outcome is Outcome.PASS, results["load"].message
     assert "'net'" in results["load"].message
     assert results["inference"].outcome is Outcome.PASS
+
+
+def plain(keras: Any, *, trained: bool = True) -> Any:
+    """A compiled model of dense layers only: an optimizer shares each of its variables."""
+    keras.utils.set_random_seed(models.SEED + (1 if trained else 0))
+    layers = [keras.layers.Input((3,)), keras.layers.Dense(5), keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(0.01), loss=keras.losses.MeanSquaredError())
+    return models.fitted(model) if trained else model
+
+
+def by_manager(model: Any, directory: Path) -> str:
+    """Write with `tf.train.CheckpointManager`."""
+    import tensorflow as tf
+
+    tracked = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+    return str(tf.train.CheckpointManager(tracked, str(directory), max_to_keep=2).save())
+
+
+def by_write(model: Any, directory: Path) -> str:
+    """Write with `tf.train.Checkpoint.write`."""
+    import tensorflow as tf
+
+    tracked = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+    return str(tracked.write(str(directory / "ckpt")))
+
+
+def by_save(model: Any, directory: Path) -> str:
+    """Write with our own `save`."""
+    return save(model, directory / "ckpt", format="tf_checkpoint", optimizer=model.optimizer)
+
+
+@pytest.mark.parametrize("write", [by_manager, by_write, by_save])
+def test_a_trained_model_beside_its_optimizer_is_loaded(
+    keras: Any, write: Callable[[Any, Path], str], tmp_path: Path
+) -> None:
+    """The weights come back although they are stored under the optimizer's names."""
+    model, made = plain(keras), plain(keras, trained=False)
+    path = write(model, tmp_path)
+    apart = save(model, tmp_path / "apart" / "m.keras", golden=models.batch())
+    record = replace(
+        golden.read(golden.path_for(apart, Format.KERAS)),
+        binding=golden.binding_of(path, Format.TF_CHECKPOINT),
+    )
+    golden.write(golden.path_for(path, Format.TF_CHECKPOINT), record)
+    assert not np.allclose(made(models.batch()), model(models.batch()))
+    module = tmp_path / f"plain_{keras.__name__}.py"
+    module.write_text(
+        "from tests.helpers import models\nfrom tests.integration.test_load_formats import plain\n"
+        f"\n\ndef build():\n    return plain(models.library({keras.__name__!r}), trained=False)\n"
+    )
+    settings = {"builder": f"{module.stem}:build", "python_path": (str(tmp_path),)}
+    results, facts = load(path, "tf_checkpoint", **settings)
+    assert "as 'model'" in results["load"].message
+    assert [(r.name, r.outcome) for r in results.values()] == [(n, Outcome.PASS) for n in ALL]
+    assert facts.predictions_max_abs_difference == 0
+
+
+def test_a_trained_model_does_not_fit_another_architecture(keras: Any, tmp_path: Path) -> None:
+    """With the optimizer beside it too, a builder of other layers is told in one sentence."""
+    path = by_write(plain(keras), tmp_path)
+    results, _ = load(path, "tf_checkpoint", **builder(tmp_path, keras, "functional"))
+    assert results["load"].reason == "load.environment"
+    message = results["load"].message
+    assert message.endswith(".")
+    assert "value=" not in message
+    assert "numpy=" not in message
+    assert "Showing" not in message
 
 
 def test_weights_of_tf_keras_in_tensorflows_format_are_loaded(tmp_path: Path) -> None:

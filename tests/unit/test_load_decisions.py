@@ -122,6 +122,29 @@ def test_the_unknown_object_is_named(text: str, name: str) -> None:
     assert load_errors.unknown_name(ValueError(text)) == name
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("It broke", "It broke."),
+        ("It\n\n  broke.\n", "It broke."),
+        ("Found 2. Showing 2 of 2 unmatched objects: [<Variable path=a, value=0>]", "Found 2."),
+        (
+            "Not <V path=a/b, shape=(2,), value=[[1 2]\n [3 4]]> here",
+            "Not <V path=a/b, shape=(2,)> here.",
+        ),
+        (
+            "Bad: <V path=a, value=1>\nList of objects that could not be loaded:\n[]",
+            "Bad: <V path=a>.",
+        ),
+        ("One. " * 12, ("One. " * 8).strip()),
+        ("x" * 50, "x" * 40 + "…."),
+    ],
+)
+def test_what_a_library_says_is_told_as_a_sentence(text: str, line: str) -> None:
+    """No line break, no array of numbers, no list; a full stop at the end."""
+    assert load_errors.told(text, 40) == line
+
+
 def test_a_forgotten_object_comes_with_the_line_that_mends_it() -> None:
     """The message holds a line that can be pasted into the config."""
     result = load_errors.unknown_object(("pkg>Mine", "swoosh"), ())
