@@ -127,8 +127,9 @@ _OWN = {
     "load.compile_failed": (
         _W,
         (
-            "The model loads, its compile configuration does not: training cannot go on from it as "
-            "it is."
+            "The model is whole, its compile configuration does not load: load it with "
+            "compile=False and compile it again, or name its custom loss or metric in "
+            "[watch.verify] custom_objects."
         ),
     ),
     "signatures.missing_signature": (
@@ -174,7 +175,13 @@ _ANY = {
     "crashed": (_F, "Loading it crashes the interpreter, twice in a row: do not load it."),
     "out_of_memory": (_E, "The system ran out of memory: raise [worker] memory or free some."),
     "unreadable": (_E, "It could not be read: look at permissions and at the disk."),
-    "environment": (_E, "The verifier's own environment failed: see `checkpointd status`."),
+    "environment": (
+        _E,
+        (
+            "Read the message: it is about the verifier's settings, interpreter or machine, not "
+            "about the checkpoint."
+        ),
+    ),
 }
 
 _CHECK_NAMES = sorted({reason.split(".")[0] for reason in _OWN})
