@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from checkpointd.daemon.queue import Item
+from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.ledger.public import public_entry
@@ -106,8 +107,9 @@ class Controls:
     async def _found(self, entry: Entry) -> Item:
         """What lies at a path now, as an item for the queue."""
         path = entry.checkpoint.path
+        disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
-            found = await asyncio.wait_for(asyncio.to_thread(survey_path, path), _DISK_SECONDS)
+            found = await asyncio.wait_for(disk(survey_path, path), _DISK_SECONDS)
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "
@@ -118,6 +120,8 @@ class Controls:
             found = ()
         except OSError as error:
             raise ControlError(f"{path} cannot be read: {error.strerror}.", _UNAVAILABLE) from None
+        finally:
+            disk.close()
         if len(found) != 1:
             raise ControlError(f"{path} is no checkpoint any more.", _NOT_FOUND)
         checkpoint, generation = found[0]
