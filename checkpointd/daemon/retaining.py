@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import structlog
 
@@ -16,12 +16,20 @@ from checkpointd.retention import Hold, Pruner, Removal, TrashError
 from checkpointd.retention.current import plan_watch, public_plan, public_removal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from checkpointd.checkpoint import Generation
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.service import Service
-    from checkpointd.retention import Plan
+    from checkpointd.retention import Item, Plan
+    from checkpointd.watch.watcher import Watcher
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _CALM_SECONDS = 0.5
 _ROUND_SECONDS = 60.0
+_STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -60,16 +68,50 @@ class LedgerRecords:
 
 
 class _Room:
-    """What one watch has of its own."""
+    """What one watch has of its own.
 
-    def __init__(self, settings: WatchSettings, records: LedgerRecords) -> None:
+    `before` are the disk threads that still work on the same root for a watch that was stopped,
+    `asked` the generations that were to be verified again.
+    """
+
+    def __init__(
+        self, settings: WatchSettings, records: LedgerRecords, before: Iterable[DiskThread]
+    ) -> None:
         self.settings = settings
-        self.pruner = Pruner(str(settings.path), records)
-        self.disk = DiskThread(settings.name)
+        self.root = str(settings.path)
+        self.pruner = Pruner(self.root, records)
         self.wanted = asyncio.Event()
+        self.leaving = False
         self.recovered = False
         self.told = ""
+        self.asked: dict[str, Generation] = {}
         self.task: asyncio.Task[None] | None = None
+        self._before = tuple(before)
+        self._disk = DiskThread(settings.name)
+
+    async def on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the disk thread, once nobody else works on the same root."""
+        for disk in self._before:
+            await disk.ended()
+        self._before = ()
+        return await self._disk(function, *args, **kwargs)
+
+    async def leave(self) -> tuple[DiskThread, ...]:
+        """End what is being done, after the removal that has begun; a hung disk is left behind.
+
+        Returns:
+            The disk threads that have not ended.
+        """
+        self.leaving = True
+        self.pruner.stop()
+        self._disk.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
+        if self.task is not None:
+            self.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.task
+        return tuple(disk for disk in (*self._before, self._disk) if not disk.over)
 
 
 class Retaining:
@@ -79,27 +121,30 @@ class Retaining:
         self._service = service
         self._records = LedgerRecords(service.ledger)
         self._rooms: dict[str, _Room] = {}
+        self._left: list[tuple[str, DiskThread]] = []
         self.holds: dict[str, tuple[Hold, ...]] = {}
 
     def begin(self, settings: WatchSettings) -> None:
         """Look after a watch."""
-        room = self._rooms[settings.name] = _Room(settings, self._records)
+        before = [disk for root, disk in self._left if root == str(settings.path)]
+        room = self._rooms[settings.name] = _Room(settings, self._records, before)
         room.task = asyncio.create_task(self._keep(room))
 
     async def forget(self, watch: str) -> None:
-        """Look after a watch no longer."""
+        """Look after a watch no longer; nothing more is removed, unless its disk hangs."""
         room = self._rooms.pop(watch, None)
         self.holds.pop(watch, None)
-        if room is not None and room.task is not None:
-            room.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await room.task
-            room.disk.close()
+        if room is None:
+            return
+        left = await room.leave()
+        self._left = [(root, disk) for root, disk in self._left if not disk.over]
+        self._left.extend((room.root, disk) for disk in left)
+        if left:
+            log.warning("the disk does not answer, its thread is left behind", watch=watch)
 
     async def close(self) -> None:
         """Look after no watch any longer."""
-        for watch in list(self._rooms):
-            await self.forget(watch)
+        await asyncio.gather(*(self.forget(watch) for watch in list(self._rooms)))
 
     def wanted(self, watch: str) -> None:
         """Plan a watch again soon: something about it has changed."""
@@ -111,7 +156,13 @@ class Retaining:
             try:
                 await self._round(room)
             except (OSError, LedgerError, TrashError) as error:
-                log.warning("retention", watch=room.settings.name, error=str(error))
+                if not room.leaving:
+                    log.warning("retention", watch=room.settings.name, error=str(error))
+            except Exception:
+                log.exception(
+                    "retention failed, this is our own fault; it is tried again",
+                    watch=room.settings.name,
+                )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(room.wanted.wait(), _ROUND_SECONDS)
             await asyncio.sleep(_CALM_SECONDS)
@@ -124,16 +175,18 @@ class Retaining:
             return
         status = watch[1].status()
         if not (status.ready and status.up):
+            room.recovered = False  # what is mounted here next may hold what a crash left
             return
+        await room.on_disk(self._recover, room)
         if policy.mode != "off":
             planned, _ = await self._act(room, apply=policy.mode == "enforce")
             self._tell(room, planned)
-        expired = await room.disk(room.pruner.expire, time.time(), policy.trash_ttl)
+        expired = await room.on_disk(room.pruner.expire, time.time(), policy.trash_ttl)
         for item in expired.deleted:
-            log.info("deleted from the trash", watch=name, path=item.path)
+            log.info("deleted from the trash", watch=name, path=item.path, reason=item.reason)
         for trouble in expired.troubles:
             log.warning("trash", watch=name, message=trouble)
-        await room.disk(self._measure, room)
+        await room.on_disk(self._measure, room)
 
     def _measure(self, room: _Room) -> None:
         self._service.board.measure(
@@ -168,23 +221,32 @@ class Retaining:
         watcher = self._service.engine.watches[room.settings.name][1]
         status = watcher.status()
         trouble = "" if status.up and status.ready else status.message or "It is not listed yet."
-        planned, removals = await room.disk(self._plan, room, trouble, apply)
+        planned, removals = await room.on_disk(self._plan, room, trouble, apply)
         for removal in removals:
             self._note(room.settings.name, removal)
-            for suspect in removal.suspects:
-                watcher.again(suspect)
+        suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
+        _ask_again(room, watcher, planned, suspects)
         self._service.engine.dirty.set()
         return planned, removals
 
     def _plan(self, room: _Room, trouble: str, apply: bool) -> tuple[Plan, list[Removal]]:
-        if not room.recovered:
-            for found in room.pruner.recover():
-                if found.message:
-                    log.warning("trash", watch=room.settings.name, message=found.message)
-            room.recovered = True
+        self._recover(room)
         planned = plan_watch(self._records, room.settings, time.time(), trouble)
         removals = room.pruner.apply(planned) if apply and planned.removals else []
         return planned, removals
+
+    def _recover(self, room: _Room) -> None:
+        """Bring to an end what a crash left half done, whatever the mode is."""
+        if room.recovered:
+            return
+        for found in room.pruner.recover():
+            if found.message:
+                log.warning("trash", watch=room.settings.name, message=found.message)
+        room.recovered = True
+
+    def _restore(self, room: _Room, path: str) -> Item:
+        self._recover(room)
+        return room.pruner.restore(path)
 
     def _note(self, watch: str, removal: Removal) -> None:
         metrics, path = self._service.metrics, removal.entry.path
@@ -216,7 +278,7 @@ class Retaining:
         said = f"{path} is in no trash; `checkpointd trash list` names what is."
         for room in self._rooms.values():
             try:
-                item = await room.disk(room.pruner.restore, path)
+                item = await room.on_disk(self._restore, room, path)
             except TrashError as error:
                 if path.startswith(f"{room.settings.path}/"):
                     said = str(error)
@@ -227,3 +289,13 @@ class Retaining:
                 self._service.engine.dirty.set()
                 return {"path": item.path, "watch": room.settings.name, "pinned": True}
         raise ControlError(said, 404)
+
+
+def _ask_again(room: _Room, watcher: Watcher, planned: Plan, suspects: Iterable[str]) -> None:
+    """Have suspects verified again, each generation once: a second look would see the same."""
+    known = {d.entry.path: d.entry.generation for d in planned.decisions}
+    room.asked = {path: of for path, of in room.asked.items() if known.get(path) == of}
+    for path in suspects:
+        if path in known and path not in room.asked:
+            room.asked[path] = known[path]
+            watcher.again(path)

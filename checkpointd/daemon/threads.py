@@ -105,6 +105,11 @@ class DiskThread:
             self._closed = True
             self._calls.put(None)
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing is done any more."""
+        return self._end.done()
+
     async def ended(self) -> None:
         """Wait until nothing is done any more, after `close`."""
         await asyncio.wrap_future(self._end)

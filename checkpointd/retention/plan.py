@@ -109,7 +109,8 @@ def plan(
         groups.setdefault((entry.checkpoint.watch, entry.checkpoint.series), []).append(entry)
     rules = rules_of(policy)
     if not rules:
-        return Plan(policy, _keep_all(present), ())
+        suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
+        return Plan(policy, _keep_all(present), (), suspects)
     inside = _directories_above(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
