@@ -12,7 +12,6 @@ from checkpointd.cli.errors import (
     INVALID,
     NOTHING,
     OK,
-    UNREACHABLE,
     USAGE,
     CliError,
 )
@@ -101,6 +100,9 @@ def _present(place: Place, where: str) -> "list[Entry]":
     places = place.places()
     watch = where if where in places.roots and "/" not in where else None
     if watch is None and not os.path.isdir(where):
+        # Without a config, or with a broken one, the ledger may know the watch all the same.
+        if not places.roots and (known := _known_watch(place, where)):
+            return known
         names = f"; the watches are {', '.join(places.roots)}" if places.roots else ""
         raise CliError(f"{where} is no watch and no directory{names}.", USAGE)
     entries = place.present(watch)
@@ -110,11 +112,24 @@ def _present(place: Place, where: str) -> "list[Entry]":
     return [entry for entry in entries if below(entry.checkpoint.path, directories)]
 
 
+def _known_watch(place: Place, name: str) -> "list[Entry]":
+    try:
+        return place.present(name)
+    except CliError as error:
+        if error.code == NOTHING:
+            return []
+        raise
+
+
 def _several(where: str, keys: list[tuple[str, str]]) -> str:
-    lines = [f"Several series match in {where}; name one with --series:"]
-    watches = {watch for watch, _ in keys}
+    from shlex import quote
+
+    labels = [label for _, label in keys]
+    lines = [f"Several series match in {where}; choose one with:"]
     for watch, label in sorted(keys):
-        lines.append(f"  {label}" + (f"   (watch {watch})" if len(watches) > 1 else ""))
+        # A label that several watches have needs the watch's name too.
+        chosen = f"  --series {quote(label)}"
+        lines.append(f"  latest {quote(watch)}{chosen}" if labels.count(label) > 1 else chosen)
     return "\n".join(lines)
 
 
@@ -129,7 +144,7 @@ def wait(
     """Block until a checkpoint's present content has a verdict.
 
     Exits with it: 0 valid, 1 invalid, 3 inconclusive, 4 if there is none in time, 69 if no
-    daemon is there to give one.
+    daemon is there to give one or the ledger cannot be read.
     """
     from checkpointd.cli.client import Client, NoDaemonError
 
@@ -144,41 +159,79 @@ def wait(
     started = time.monotonic()
     client = Client(places.state_dir)
     while True:
-        entry, trouble = _verdict_of(place, path)
-        if entry is not None:
+        entry, is_verdict = _known(place, path)
+        if entry is not None and is_verdict:
             return _tell(entry, json=json)
+        if entry is None:
+            _must_be_checkpoint(path)
         passed = time.monotonic() - started
-        if passed >= limit and trouble:
-            raise CliError(f"{path} has no verdict after {limit:g} s. {trouble}", UNREACHABLE)
         if passed >= limit:
-            raise CliError(f"{path} has no verdict after {limit:g} s.", NOTHING)
+            raise CliError(f"{path} has no verdict after {limit:g} s{_why(entry)}", NOTHING)
         if passed >= min(_DAEMON_SECONDS, limit / 2) and not client.is_up():
             raise NoDaemonError(f"{path} has no verdict, and no daemon runs that could give one.")
         time.sleep(_POLL_SECONDS)
 
 
-def _verdict_of(place: Place, path: str) -> "tuple[Entry | None, str]":
-    """The entry of a path if its verdict is about what is on disk now; why it cannot be read."""
+def _known(place: Place, path: str) -> "tuple[Entry | None, bool]":
+    """The entry of a path, and whether it is a verdict on what is on disk now.
+
+    Raises:
+        CliError: the ledger is there and cannot be read.
+        checkpointd.ledger.LedgerError: what it says cannot be trusted.
+    """
     from checkpointd.formats import generation_of
-    from checkpointd.ledger import LedgerError
     from checkpointd.ledger.facts import FINISHED
 
     try:
         ledger = place.ledger()
     except CliError as error:
-        return None, str(error) if error.code == UNREACHABLE else ""
+        if error.code == NOTHING:
+            return None, False
+        raise
     try:
         entry = ledger.entry(known_path(place, path))
         if entry is None or entry.state not in FINISHED:
-            return None, ""
+            return entry, False
         now = generation_of(entry.checkpoint.path, entry.checkpoint.format)
-    except LedgerError as error:
-        return None, str(error)
     except OSError:
-        return None, ""
+        return entry, False
     finally:
         ledger.close()
-    return (entry if now.key == entry.generation.key else None), ""
+    return entry, now.key == entry.generation.key
+
+
+def _must_be_checkpoint(path: str) -> None:
+    """Refuse a directory that nobody will ever judge, because it is no checkpoint.
+
+    Raises:
+        CliError: with exit code 2.
+    """
+    from checkpointd.formats import locate
+
+    try:
+        if not os.path.isdir(path) or locate(os.path.abspath(path)) is not None:
+            return
+    except OSError:
+        return
+    raise CliError(
+        f"{path} is a directory and no checkpoint: name a checkpoint in it; `checkpointd latest` "
+        "prints its newest valid one.",
+        USAGE,
+    )
+
+
+def _why(entry: "Entry | None") -> str:
+    """What is known of why there is no verdict yet, as the end of a sentence."""
+    from checkpointd.ledger import State
+
+    if entry is None:
+        return ": the daemon has not seen it yet."
+    if entry.state is State.WRITING:
+        why = f": {entry.message.rstrip('.')}" if entry.message else ""
+        return f": it counts as still being written{why}."
+    if entry.state is State.PENDING:
+        return ": it waits for its turn, or is being verified."
+    return "."
 
 
 def _tell(entry: Any, *, json: bool) -> int:

@@ -1,5 +1,6 @@
 """`list` and `show`: what the ledger knows."""
 
+import contextlib
 import time
 from typing import Annotated, Any
 
@@ -7,9 +8,10 @@ import typer
 
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import known_path, must_exist, place_of
+from checkpointd.cli.place import Place, known_path, must_exist, place_of
 
 _LIMIT = 50
+_STATES = ("valid", "invalid", "inconclusive", "writing", "pending", "superseded")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,6 +28,14 @@ def list_(
     everything: Annotated[
         bool, typer.Option("--all", help=f"All of them, not only the newest {_LIMIT}.")
     ] = False,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help=f"Only those that are {', '.join(_STATES)}. Repeatable.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """List the checkpoints known, newest first."""
@@ -36,7 +46,10 @@ def list_(
     roots = place.places().roots
     if watch is not None and roots and watch not in roots:
         raise CliError(f"There is no watch {watch!r}; there are {', '.join(roots)}.", USAGE)
-    entries = place.present(watch, None if everything else _LIMIT + 1)
+    wrong = next((word for word in state or () if word not in _STATES), None)
+    if wrong is not None:
+        raise CliError(f"--state: {wrong!r} is none; there are {', '.join(_STATES)}.", USAGE)
+    entries = place.present(watch, None if everything else _LIMIT + 1, frozenset(state or _STATES))
     more = not everything and len(entries) > _LIMIT
     rows = [public_entry(entry) for entry in (entries[:_LIMIT] if more else entries)]
     if json:
@@ -44,7 +57,7 @@ def list_(
             json_line(row)
         return OK
     if not rows:
-        print("No checkpoint is known yet.")
+        print(f"None is {' or '.join(state)}." if state else "No checkpoint is known yet.")
         return OK
     _print_rows(rows)
     if more:
@@ -102,11 +115,11 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     if json:
         json_line(public_detail(entry))
         return OK
-    _print_detail(entry)
+    _print_detail(place, entry)
     return OK
 
 
-def _print_detail(entry: Any) -> None:
+def _print_detail(place: Place, entry: Any) -> None:
     from checkpointd.cli.output import console, duration, shown, size, when
     from checkpointd.cli.verdicts import print_report
     from checkpointd.ledger.public import public_detail
@@ -127,6 +140,8 @@ def _print_detail(entry: Any) -> None:
         out.print(f"{public['state'].upper()}  {shown(public['path'])}", soft_wrap=True)
         if public["message"]:
             out.print(shown(public["message"]), soft_wrap=True)
+        if public["state"] == "writing":
+            out.print(shown(_until_when(place, public)), soft_wrap=True)
         for name, value in rows:
             out.print(f"{name:<10}{shown(value)}", soft_wrap=True)
         return
@@ -141,6 +156,23 @@ def _print_detail(entry: Any) -> None:
     elif _changed(entry):
         rows.append(("now", "the content on disk is another one than the one verified"))
     print_report(out, public, rows)
+
+
+def _until_when(place: Place, public: dict[str, Any]) -> str:
+    """When one that is not finished gets its verdict, at the latest."""
+    from checkpointd.config import ConfigError
+    from checkpointd.config.units import format_duration
+
+    after = "torn_after"
+    with contextlib.suppress(ConfigError):
+        watches = place.config().watch if place.has_config else ()
+        waits = {watch.name: watch.torn_after for watch in watches}
+        if public["watch"] in waits:
+            after += f" = {format_duration(waits[public['watch']])}"
+    return (
+        "It counts as still being written. If it stays as it is, it is judged as it is "
+        f"{after} after its last change, at the latest."
+    )
 
 
 def _changed(entry: Any) -> bool:

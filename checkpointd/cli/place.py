@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import config as configuration
@@ -12,11 +15,10 @@ from checkpointd.cli.errors import CONFIG, NOTHING, UNREACHABLE, USAGE, CliError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import typer
 
-    from checkpointd.config import Config, Places
+    from checkpointd.config import Config, ConfigError, Places
     from checkpointd.ledger import Entry, Ledger
 
 
@@ -48,16 +50,40 @@ class Place:
     def places(self) -> Places:
         """Where state and roots are; the default state directory if there is no config.
 
+        A broken config is told in one line; the command goes on with what can still be known.
+
         Raises:
-            ConfigError: the config is wrong.
+            ConfigError: the config cannot be read at all.
         """
+        return self._places
+
+    @functools.cached_property
+    def _places(self) -> Places:
         if not self.has_config:
             return configuration.Places(configuration.default_state_dir(), {})
-        found = configuration.places(self.config_path)
-        if found is not None:
-            return found
-        config = self.config()
-        return configuration.Places(config.state_dir, {w.name: w.path for w in config.watch})
+        try:
+            found = configuration.places(self.config_path)
+            if found is not None:
+                return found
+            config = self.config()
+            return configuration.Places(config.state_dir, {w.name: w.path for w in config.watch})
+        except configuration.ConfigError as error:
+            return self._salvaged(error)
+
+    def _salvaged(self, error: ConfigError) -> Places:
+        from checkpointd.cli.client import Client
+        from checkpointd.observe.text import shown
+
+        left = configuration.salvage(self.config_path)
+        first = str(error).splitlines()[0].rstrip(".")
+        told = f"The config is broken, going on without it, with the state in {left.state_dir}"
+        print(shown(f"{told}; `checkpointd config check` says all: {first}."), file=sys.stderr)
+        try:
+            watches = Client(left.state_dir).get("/api/v1/status")["watches"]
+            roots = {str(watch["name"]): Path(str(watch["path"])) for watch in watches}
+        except (CliError, LookupError, TypeError):
+            roots = {}
+        return configuration.Places(left.state_dir, roots or left.roots)
 
     def ledger(self) -> Ledger:
         """The ledger, for reading.
@@ -65,24 +91,30 @@ class Place:
         Raises:
             CliError: there is none yet, or it cannot be read.
         """
-        from checkpointd.ledger import Ledger, LedgerError
-        from checkpointd.ledger.schema import NAME as LEDGER
+        from checkpointd.ledger import Ledger, LedgerError, NoLedgerError
 
         state_dir = self.places().state_dir
         try:
             return Ledger.open(state_dir, readonly=True)
-        except (LedgerError, OSError) as error:
-            if os.path.exists(state_dir / LEDGER):
-                raise CliError(str(error), UNREACHABLE) from None
-            if state_dir.is_dir() and os.access(state_dir, os.R_OK | os.X_OK):
+        except NoLedgerError as error:
+            if os.path.isdir(state_dir):
                 raise CliError(str(error), NOTHING) from None
             hint = "" if self.has_config else "; name the daemon's config with --config"
             raise CliError(
-                f"Nothing is known: there is no readable state in {state_dir}{hint}.", NOTHING
+                f"Nothing is known: there is no state in {state_dir}{hint}.", NOTHING
             ) from None
+        except LedgerError as error:
+            raise CliError(str(error), UNREACHABLE) from None
 
-    def present(self, watch: str | None, limit: int | None = None) -> list[Entry]:
+    def present(
+        self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
+    ) -> list[Entry]:
         """The checkpoints known that are at their places, newest first; of one watch, or all.
+
+        Args:
+            watch: the name of one, or None for all.
+            limit: how many at most.
+            only: the states that are wanted; all by default.
 
         Raises:
             CliError: there is no ledger yet, or it cannot be read.
@@ -93,7 +125,11 @@ class Place:
 
         ledger = self.ledger()
         try:
-            states = [s for s in State if s not in ABSENT and s is not State.UNKNOWN]
+            states = [
+                s
+                for s in State
+                if s not in ABSENT and s is not State.UNKNOWN and (only is None or s in only)
+            ]
             return ledger.entries(watch=watch, states=states, limit=limit)
         finally:
             ledger.close()

@@ -44,12 +44,26 @@ def show_status(facts: dict[str, Any]) -> None:
         table.add_row("", f"verifying {shown(str(path))}")
     for worker in facts.get("workers", ()):
         table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
+    bad = _bad(facts)
+    if bad:
+        table.add_row("not good", Text(bad, "bold red"))
     for problem in facts.get("problems", ()):
         table.add_row("problem", Text(shown(str(problem)), "yellow"))
     print_table(out, table)
     for watch in facts.get("watches", ()):
         _watch(out, watch)
     _verdicts(out, facts.get("last_verdicts", ()))
+
+
+def _bad(facts: dict[str, Any]) -> str:
+    """How many checkpoints are invalid or inconclusive now, and the command that lists them."""
+    told, options = [], ""
+    for state in ("invalid", "inconclusive"):
+        count = sum(watch.get("counts", {}).get(state, 0) for watch in facts.get("watches", ()))
+        if count:
+            told.append(f"{count} {state}")
+            options += f" --state {state}"
+    return f"{', '.join(told)}: `checkpointd list{options}` lists them" if told else ""
 
 
 def _facts_table() -> Table:

@@ -170,9 +170,9 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     must_exist(path)
     try:
         found = locate(os.path.abspath(path))
+        probed = probe(found) if found else None
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
-    probed = probe(found) if found else None
     if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
         raise errors.CliError(_no_checkpoint(path), errors.INVALID)
     with _scratch() as scratch:

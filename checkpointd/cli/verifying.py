@@ -84,8 +84,13 @@ def _find(path: str, watch: WatchSettings | None) -> list[Target]:
 
     root, template = (str(watch.path), watch.version) if watch else ("", None)
     settings = watch.verify.to_settings() if watch else VerifySettings()
-    targets = []
-    for checkpoint, generation in survey_path(path, root=root, template=template):
+    targets: list[Target] = []
+
+    def unreadable(directory: str, error: OSError) -> None:
+        targets.append(Target(directory, problem=_unreadable(directory, error)))
+
+    found = survey_path(path, root=root, template=template, unreadable=unreadable)
+    for checkpoint, generation in found:
         if checkpoint.format is Format.UNKNOWN:
             problem = no_checkpoint(checkpoint.path)
             targets.append(Target(checkpoint.path, problem=problem))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from checkpointd.config.errors import ConfigError, Problem
-    from checkpointd.config.locate import Places, default_state_dir, find, places
+    from checkpointd.config.locate import Places, default_state_dir, find, places, salvage
     from checkpointd.config.settings import (
         Config,
         KeepBest,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOME = {
     **dict.fromkeys(("ConfigError", "Problem"), "errors"),
     **dict.fromkeys(("load", "parse"), "validate"),
-    **dict.fromkeys(("Places", "default_state_dir", "find", "places"), "locate"),
+    **dict.fromkeys(("Places", "default_state_dir", "find", "places", "salvage"), "locate"),
     **dict.fromkeys(
         (
             "Config",
@@ -57,6 +57,7 @@ __all__ = [
     "load",
     "parse",
     "places",
+    "salvage",
 ]
 
 

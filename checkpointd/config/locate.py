@@ -6,12 +6,15 @@ What a shell script asks for (`latest`) needs no more of the config than this.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from checkpointd.config.errors import ConfigError, Problem
+
+_STATE_DIR = re.compile(r"[ \t]*(?:daemon[ \t]*\.[ \t]*)?state_dir[ \t]*=")
 
 DEFAULT_PATH = Path("/etc/checkpointd/config.toml")
 """Where the config is when nobody says otherwise."""
@@ -95,3 +98,46 @@ def places(path: Path) -> Places | None:
             return None
         roots[name] = absolute(root, base)
     return Places(absolute(state, base) if state else default_state_dir(), roots)
+
+
+def salvage(path: Path) -> Places:
+    """Take what can still be read out of a config that is broken.
+
+    A watch whose name or path cannot be told is left out.
+
+    Raises:
+        ConfigError: it cannot be read, or it names a state directory that cannot be told.
+    """
+    base = path.absolute().parent
+    try:
+        data, _ = read(path)
+        daemon = data.get("daemon", {})
+        state = daemon.get("state_dir", "") if isinstance(daemon, dict) else ""
+    except ConfigError:
+        data, state = {}, _state_dir_in(path)
+    if not isinstance(state, str):
+        raise ConfigError(path, [Problem("daemon.state_dir", "must be a path in quotes")])
+    watches = data.get("watch", [])
+    roots = {
+        watch["name"]: absolute(watch["path"], base)
+        for watch in (watches if isinstance(watches, list) else [])
+        if isinstance(watch, dict)
+        and all(isinstance(watch.get(key), str) and watch[key] for key in ("name", "path"))
+    }
+    return Places(absolute(state, base) if state else default_state_dir(), roots)
+
+
+def _state_dir_in(path: Path) -> Any:
+    """What a text that is not TOML says of `state_dir`: empty if nothing, None if rubbish."""
+    try:
+        text = path.read_bytes().decode(errors="surrogateescape")
+    except OSError:
+        _, text = read(path)  # says why, in a sentence
+    for line in text.splitlines():
+        if _STATE_DIR.match(line):
+            try:
+                found = tomllib.loads(line)
+            except (tomllib.TOMLDecodeError, RecursionError):
+                return None
+            return found.get("state_dir") or found.get("daemon", {}).get("state_dir")
+    return ""

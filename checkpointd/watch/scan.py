@@ -16,7 +16,7 @@ from checkpointd.watch.globs import Selection, is_reserved, select
 from checkpointd.watch.series import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from checkpointd.checkpoint import Generation
 
@@ -96,17 +96,23 @@ def explain(directory: str, error: OSError) -> str:
 
 
 def survey_path(
-    path: str, storage: Storage = LOCAL, *, root: str = "", template: str | None = None
+    path: str,
+    storage: Storage = LOCAL,
+    *,
+    root: str = "",
+    template: str | None = None,
+    unreadable: Callable[[str, OSError], None] = lambda _path, _error: None,
 ) -> tuple[tuple[Checkpoint, Generation], ...]:
     """Find what a path typed by a user names: one checkpoint, or all those below a directory.
 
     Files that are no checkpoint are left out of a directory's, and kept when named themselves,
     so that the user is told. Series are placed below `root`, by default the directory given or
-    the one that the checkpoint lies in.
+    the one that the checkpoint lies in. `unreadable` is told each directory below that could not
+    be listed; the others are looked through all the same.
 
     Raises:
         FileNotFoundError: there is nothing there.
-        OSError: the directory cannot be listed.
+        OSError: the directory itself cannot be listed.
     """
     path = os.path.abspath(path)
     one = locate(path, storage)
@@ -116,6 +122,9 @@ def survey_path(
     listings = list(walk(path, path, select(), storage))
     if listings[0].error is not None:
         raise listings[0].error
+    for listing in listings:
+        if listing.error is not None:
+            unreadable(listing.directory, listing.error)
     described = (
         _describe(found, root or path, template, storage)
         for listing in listings

@@ -62,7 +62,7 @@ def test_latest_refuses_to_choose_between_series(world: World) -> None:
     """It lists them, and takes the label with --series."""
     one, two = world.put("m_epoch_1.h5"), world.put("best.h5")
     told = world.run("latest", "a", code=2)
-    assert told.splitlines()[1:] == ["  best.h5", "  m_epoch_{}.h5"]
+    assert told.splitlines()[1:] == ["  --series best.h5", "  --series 'm_epoch_{}.h5'"]
     assert world.run("latest", "a", "--series", "m_epoch_{}.h5") == f"{one}\n"
     assert world.run("latest", "a", "--series", "best.h5") == f"{two}\n"
     assert "No checkpoint of series" in world.run("latest", "a", "--series", "x", code=4)

@@ -1,0 +1,27 @@
+"""What `status` says first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.cli.status_view import show_status
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_status_says_how_many_are_bad_and_how_to_list_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Over all watches; where all is good there is no such line."""
+    watches = [
+        {"name": "a", "counts": {"valid": 3, "invalid": 1}},
+        {"name": "b", "counts": {"invalid": 1, "inconclusive": 4}},
+    ]
+    show_status({"healthy": True, "ready": True, "watches": watches})
+    told = capsys.readouterr().out
+    command = "checkpointd list --state invalid --state inconclusive"
+    assert f"2 invalid, 4 inconclusive: `{command}` lists them" in told
+    assert told.index("2 invalid") < told.index("watch a")
+    show_status({"healthy": True, "ready": True, "watches": [{"counts": {"valid": 3}}]})
+    assert "list --state" not in capsys.readouterr().out
