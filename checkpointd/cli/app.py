@@ -46,6 +46,7 @@ def _options(
             "--config",
             "-c",
             metavar="FILE",
+            readable=False,  # what cannot be read is a wrong config (78), which typer cannot say
             help="config.toml; default: $CHECKPOINTD_CONFIG, else /etc/checkpointd/config.toml.",
         ),
     ] = None,

@@ -138,3 +138,15 @@ def test_list_gives_only_the_states_that_are_wanted(world: World) -> None:
     assert str(good) not in told
     assert world.run("list", "--state", "inconclusive") == "None is inconclusive.\n"
     assert "'bad' is none; there are valid, invalid" in world.run("list", "--state", "bad", code=2)
+
+
+@needs_root
+@pytest.mark.parametrize("command", ["run", "status", "list"])
+def test_a_config_that_may_not_be_read_is_a_wrong_config(command: str) -> None:
+    """With 78: nothing of it is known, so nothing is guessed."""
+    with public_directory() as home:
+        world = World(home)
+        world.config.chmod(0)
+        done = as_stranger("--config", str(world.config), command, home=home)
+        assert (done.returncode, done.stdout) == (78, "")
+        assert "cannot be read: Permission denied" in done.stderr
