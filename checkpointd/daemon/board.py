@@ -102,8 +102,9 @@ class Board:
             time.monotonic(),
             supervisor_seconds=_OVERDUE_SECONDS,
         )
-        trouble = self.service.engine.trouble
-        return replace(health, problems=(trouble, *health.problems)) if trouble else health
+        troubles = [self.service.engine.trouble, *self.service.retaining.refusals.values()]
+        problems = (*(t for t in troubles if t), *health.problems)
+        return replace(health, problems=problems)
 
     def _overdue(self) -> list[float]:
         """When each verification should have ended that still goes on: nobody ends it any more."""

@@ -123,6 +123,7 @@ class Retaining:
         self._rooms: dict[str, _Room] = {}
         self._left: list[tuple[str, DiskThread]] = []
         self.holds: dict[str, tuple[Hold, ...]] = {}
+        self.refusals: dict[str, str] = {}
 
     def begin(self, settings: WatchSettings) -> None:
         """Look after a watch."""
@@ -134,6 +135,7 @@ class Retaining:
         """Look after a watch no longer; nothing more is removed, unless its disk hangs."""
         room = self._rooms.pop(watch, None)
         self.holds.pop(watch, None)
+        self.refusals.pop(watch, None)
         if room is None:
             return
         left = await room.leave()
@@ -224,6 +226,8 @@ class Retaining:
         planned, removals = await room.on_disk(self._plan, room, trouble, apply)
         for removal in removals:
             self._note(room.settings.name, removal)
+        if apply:
+            self._remember_refusals(room.settings.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         _ask_again(room, watcher, planned, suspects)
         self._service.engine.dirty.set()
@@ -247,6 +251,16 @@ class Retaining:
     def _restore(self, room: _Room, path: str) -> Item:
         self._recover(room)
         return room.pruner.restore(path)
+
+    def _remember_refusals(self, watch: str, removals: list[Removal]) -> None:
+        """What could not be pruned stands among the daemon's problems until it could."""
+        refused = [r for r in removals if not r.done]
+        self.refusals.pop(watch, None)
+        if refused:
+            self.refusals[watch] = (
+                f"Watch {watch}: {len(refused)} of {len(removals)} could not be pruned; "
+                f"{refused[0].entry.path}: {refused[0].reason.rstrip('.')}."
+            )
 
     def _note(self, watch: str, removal: Removal) -> None:
         metrics, path = self._service.metrics, removal.entry.path
