@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import errno
@@ -29,7 +30,7 @@ class ListenError(Exception):
     """The address cannot be listened on; the text says what to do."""
 
 
-class _Server:
+class _Server(abc.ABC):
     """A running application: `start`, then `url`, then `close`."""
 
     def __init__(self, app: web.Application) -> None:
@@ -44,12 +45,12 @@ class _Server:
         )
 
     @property
+    @abc.abstractmethod
     def url(self) -> str:
         """Where it can be reached."""
-        raise NotImplementedError
 
-    def _bind(self) -> socket.socket:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _bind(self) -> socket.socket: ...
 
     async def start(self) -> None:
         """Listen.

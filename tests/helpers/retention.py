@@ -1,0 +1,55 @@
+"""A root with checkpoints, the ledger that knows them, and a pruner."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from checkpointd.config.settings import RetentionSettings
+from checkpointd.ledger import Entry, Ledger, State
+from checkpointd.retention import (
+    Plan,
+    Pruner,
+    Removal,
+    find_references,
+    plan,
+)
+from tests.helpers.ledger import LAYERS, know
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, mode="enforce")
+
+
+class Field:
+    """A root, the ledger that knows what is in it, and a pruner."""
+
+    def __init__(self, top: Path) -> None:
+        self.root = top / "root"
+        self.root.mkdir()
+        (top / "state").mkdir()
+        self.ledger = Ledger.open(top / "state")
+        self.pruner = Pruner(str(self.root), self.ledger)
+
+    def lay(self, kind: str, count: int) -> list[Entry]:
+        """Checkpoints `ckpt-0` and so on, each a second newer, all valid."""
+        return [
+            know(self.ledger, LAYERS[kind](self.root / f"ckpt-{n}", 1000.0 + n))
+            for n in range(count)
+        ]
+
+    def plan(self, policy: RetentionSettings = POLICY) -> Plan:
+        """What is to be done now."""
+        named = find_references(str(self.root)).paths
+        return plan(self.ledger.entries("w"), policy, time.time(), named)
+
+    def prune(self, policy: RetentionSettings = POLICY) -> list[Removal]:
+        """Plan and carry out."""
+        return self.pruner.apply(self.plan(policy))
+
+    def state(self, name: str) -> State:
+        """What the ledger says of a checkpoint."""
+        entry = self.ledger.entry(str(self.root / name))
+        assert entry is not None
+        return entry.state
