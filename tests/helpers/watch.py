@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from checkpointd.config.settings import WatchSettings
-from checkpointd.watch.events import Sighting, WatchEvent
+from checkpointd.watch.events import Reconciled, Sighting, WatchEvent
 from checkpointd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -128,3 +128,8 @@ def hdf5_bytes(size: int = 16) -> bytes:
     with h5py.File(buffer, "w") as file:
         fill_hdf5(file, size)
     return buffer.getvalue()
+
+
+def ready(recorder: Recorder) -> None:
+    """Wait for the first full comparison."""
+    recorder.until_event(Reconciled)

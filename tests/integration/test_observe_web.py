@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import select
-import shutil
 import socket
-import stat
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -22,15 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from checkpointd.observe import server as server_room
 from checkpointd.observe import web as web_room
 from checkpointd.observe.metrics import Metrics
-from checkpointd.observe.server import ListenError, TcpServer, UnixServer
+from checkpointd.observe.server import ListenError, TcpServer
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.observe.web import MAX_BODY, create_app
-from tests.helpers.observe import NOW, ODD, RecordingControl, Source, verdict
+from checkpointd.observe.web import create_app
+from tests.helpers.observe import NOW, ODD, Source, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-
-NOBODY = 65534
+    from collections.abc import Awaitable, Callable
 
 
 def over_tcp(
@@ -51,35 +42,6 @@ def over_tcp(
             await server.close()
 
     asyncio.run(run())
-
-
-def over_unix(
-    path: Path,
-    use: Callable[[aiohttp.ClientSession, RecordingControl], Awaitable[None]],
-) -> None:
-    """Serve on a unix socket with a control, and use it."""
-
-    async def run() -> None:
-        control = RecordingControl()
-        server = UnixServer(create_app(Source(), Metrics(Snapshot), control), path)
-        await server.start()
-        try:
-            connector = aiohttp.UnixConnector(str(path))
-            async with aiohttp.ClientSession("http://localhost", connector=connector) as client:
-                await use(client, control)
-        finally:
-            await server.close()
-
-    asyncio.run(run())
-
-
-@pytest.fixture
-def short_dir() -> Iterator[Path]:
-    """A directory that anybody may enter, with a path short enough for a socket."""
-    path = Path(tempfile.mkdtemp(prefix="checkpointd-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def test_every_page_answers_with_headers_that_protect_it() -> None:
@@ -285,130 +247,3 @@ def test_a_taken_address_is_told_in_a_sentence() -> None:
             await second.start()
 
     over_tcp(use)
-
-
-def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
-    """Each command arrives with what it was given, odd bytes included."""
-
-    async def use(client: aiohttp.ClientSession, control: RecordingControl) -> None:
-        for command, body in (
-            ("reload", None),
-            ("prune", {"apply": True, "watch": "resnet"}),
-            ("prune", {}),
-            ("pin", {"path": ODD, "note": "paper"}),
-            ("unpin", {"path": ODD}),
-            ("restore", {"path": ODD}),
-            ("verify", {"path": ODD}),
-        ):
-            async with client.post(f"/control/{command}", json=body) as answer:
-                assert (answer.status, await answer.json()) == (200, {"done": command})
-        assert control.told == [
-            ("reload",),
-            ("prune", True, "resnet"),
-            ("prune", False, None),
-            ("pin", ODD, "paper"),
-            ("unpin", ODD),
-            ("restore", ODD),
-            ("verify", ODD),
-        ]
-        async with client.get("/api/v1/status") as answer:
-            assert answer.status == 200
-
-    over_unix(short_dir / "control.sock", use)
-
-
-def test_a_refused_or_senseless_command_gets_a_sentence(short_dir: Path) -> None:
-    """Wrong JSON, wrong types, relative paths, large bodies, and the daemon's own no."""
-
-    async def use(client: aiohttp.ClientSession, control: RecordingControl) -> None:
-        for command, data, status in (
-            ("pin", '{"path": "/refused"}', 404),
-            ("pin", '{"path": "relative"}', 400),
-            ("pin", '{"path": "/a\\u0000"}', 400),
-            ("pin", "{}", 400),
-            ("pin", '{"path": 7}', 400),
-            ("prune", '{"apply": "yes"}', 400),
-            ("prune", "[]", 400),
-            ("prune", "{", 400),
-            ("prune", "[" * 60_000, 400),
-            ("prune", "\xff", 400),
-            ("prune", "x" * (MAX_BODY + 1), 413),
-            ("format", "{}", 404),
-        ):
-            async with client.post(f"/control/{command}", data=data.encode("latin-1")) as answer:
-                assert answer.status == status
-                assert (await answer.json())["error"].endswith(".")
-        assert control.told == []
-
-    over_unix(short_dir / "control.sock", use)
-
-
-def test_the_socket_is_for_owner_and_group_and_is_removed(short_dir: Path) -> None:
-    """Mode 0660 from the first moment; a socket left by a crash is replaced."""
-    path = short_dir / "control.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-
-    async def use(_client: aiohttp.ClientSession, _control: RecordingControl) -> None:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        second = UnixServer(create_app(Source(), Metrics(Snapshot)), path)
-        with pytest.raises(ListenError, match="Another checkpointd"):
-            await second.start()
-
-    over_unix(path, use)
-    assert not path.exists()
-
-
-def test_a_file_in_the_way_or_a_long_path_is_told(tmp_path: Path) -> None:
-    """Somebody's file is never replaced, and the kernel's limit has a cure."""
-    (tmp_path / "file").write_text("mine", encoding="utf-8")
-    for path, match in ((tmp_path / "file", "in the way"), (tmp_path / ("x" * 120), "shorter")):
-        server = UnixServer(create_app(Source(), Metrics(Snapshot)), path)
-        with pytest.raises(ListenError, match=match):
-            asyncio.run(server.start())
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
-
-
-STRANGER = """
-import json, socket, sys
-def ask(request):
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(10)
-    sock.connect(sys.argv[1])
-    sock.sendall(request)
-    return sock.recv(65536).decode()
-head = "HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n"
-print(ask(f"GET /healthz {head}".encode()).split()[1])
-answer = ask(f"POST /control/reload {head}".encode())
-print(answer.split()[1], answer.rpartition("\\r\\n\\r\\n")[2])
-"""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="not root: cannot become another user; NOT checked")
-def test_another_user_may_read_but_not_change(short_dir: Path) -> None:
-    """The kernel's word decides: a member of the group gets 403 and a sentence."""
-    path = short_dir / "control.sock"
-
-    async def use(_client: aiohttp.ClientSession, control: RecordingControl) -> None:
-        os.chown(path, -1, NOBODY)
-        done = await asyncio.to_thread(
-            subprocess.run,
-            ["/usr/bin/env", "python3", "-c", STRANGER, str(path)],
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
-            env={"PATH": "/usr/bin:/bin"},
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        read, changed = done.stdout.split("\n", 1)
-        assert read == "200"
-        assert changed.startswith("403")
-        assert "Only the user that checkpointd runs as" in changed
-        assert control.told == []
-
-    if not Path("/usr/bin/python3").exists():
-        pytest.skip(f"no python that another user can run ({sys.executable}): NOT checked")
-    over_unix(path, use)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,11 +11,11 @@ import h5py
 import pytest
 
 from checkpointd.checkpoint import Format
-from checkpointd.watch.events import Coalesced, Gone, Reconciled, Sighting, WatchHealth
+from checkpointd.watch.events import Gone, Reconciled, Sighting, WatchHealth
 from tests.helpers.watch import (
-    Recorder,
     fill_hdf5,
     hdf5_bytes,
+    ready,
     watching,
     write_hdf5,
     write_keras,
@@ -26,11 +23,6 @@ from tests.helpers.watch import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def ready(recorder: Recorder) -> None:
-    """Wait for the first full comparison."""
-    recorder.until_event(Reconciled)
 
 
 def test_a_saved_file_is_settled_within_half_a_second_of_its_last_byte(tmp_path: Path) -> None:
@@ -336,67 +328,3 @@ def test_our_own_reading_wakes_nobody(tmp_path: Path) -> None:
         (tmp_path / "mark").touch()
         assert watcher._inbox.wait(5)
         assert str(path) not in watcher._inbox._batch.touched
-
-
-def test_a_burst_is_told_completely_and_each_once(tmp_path: Path) -> None:
-    """Two thousand small checkpoints at once, from two processes: none lost, none twice."""
-    content = hdf5_bytes()
-    for n in range(20):
-        (tmp_path / f"run{n}").mkdir()
-    with watching(tmp_path, settle=0.5) as (_, recorder):
-        ready(recorder)
-
-        def burst(which: int) -> None:
-            for n in range(1000):
-                (tmp_path / f"run{n % 20}" / f"fold_{which}_{n}.h5").write_bytes(content)
-
-        threads = [threading.Thread(target=burst, args=(which,)) for which in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        recorder.until(
-            lambda events: (
-                sum(isinstance(e, Sighting) and e.state == "settled" for e in events) >= 2000
-            ),
-            30,
-        )
-    told = [e.checkpoint.path for e in recorder.of(Sighting) if e.state == "settled"]
-    assert len(told) == len(set(told)) == 2000
-    assert not recorder.of(Coalesced)
-
-
-@pytest.mark.parametrize("command", [["cp"], ["cp", "-p"], ["mv"], ["rsync", "-a"]])
-def test_what_other_tools_bring_is_told(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, command: list[str]
-) -> None:
-    """A file that a tool copies or moves in is settled like one that was saved there."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not on this machine")
-    source = tmp_path_factory.mktemp("source") / "m.h5"
-    write_hdf5(source)
-    with watching(tmp_path, settle=1.0) as (_, recorder):
-        ready(recorder)
-        subprocess.run([*command, str(source), str(tmp_path / "m.h5")], check=True)
-        recorder.until_seen(tmp_path / "m.h5")
-
-
-def test_a_writer_that_is_killed_leaves_a_stump_that_is_torn(tmp_path: Path) -> None:
-    """The kernel closes a killed writer's file: that alone makes nothing complete."""
-    path = tmp_path / "m.h5"
-    code = (
-        "import os, sys, time; f = open(sys.argv[1], 'wb', buffering=0);"
-        "f.write(bytes.fromhex(sys.argv[2])); print(flush=True); time.sleep(60)"
-    )
-    with watching(tmp_path, settle=0.1, torn_after=0.5) as (_, recorder):
-        ready(recorder)
-        writer = subprocess.Popen(
-            [sys.executable, "-c", code, str(path), hdf5_bytes()[:-9].hex()],
-            stdout=subprocess.PIPE,
-        )
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        writer.kill()
-        writer.communicate()
-        recorder.until_seen(path, "torn")
-    assert "settled" not in recorder.states(path)

@@ -1,0 +1,86 @@
+"""Bursts, other tools and killed writers, seen through inotify."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.watch.events import Coalesced, Sighting
+from tests.helpers.watch import (
+    hdf5_bytes,
+    ready,
+    watching,
+    write_hdf5,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_burst_is_told_completely_and_each_once(tmp_path: Path) -> None:
+    """Two thousand small checkpoints at once, from two processes: none lost, none twice."""
+    content = hdf5_bytes()
+    for n in range(20):
+        (tmp_path / f"run{n}").mkdir()
+    with watching(tmp_path, settle=0.5) as (_, recorder):
+        ready(recorder)
+
+        def burst(which: int) -> None:
+            for n in range(1000):
+                (tmp_path / f"run{n % 20}" / f"fold_{which}_{n}.h5").write_bytes(content)
+
+        threads = [threading.Thread(target=burst, args=(which,)) for which in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        recorder.until(
+            lambda events: (
+                sum(isinstance(e, Sighting) and e.state == "settled" for e in events) >= 2000
+            ),
+            30,
+        )
+    told = [e.checkpoint.path for e in recorder.of(Sighting) if e.state == "settled"]
+    assert len(told) == len(set(told)) == 2000
+    assert not recorder.of(Coalesced)
+
+
+@pytest.mark.parametrize("command", [["cp"], ["cp", "-p"], ["mv"], ["rsync", "-a"]])
+def test_what_other_tools_bring_is_told(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, command: list[str]
+) -> None:
+    """A file that a tool copies or moves in is settled like one that was saved there."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not on this machine")
+    source = tmp_path_factory.mktemp("source") / "m.h5"
+    write_hdf5(source)
+    with watching(tmp_path, settle=1.0) as (_, recorder):
+        ready(recorder)
+        subprocess.run([*command, str(source), str(tmp_path / "m.h5")], check=True)
+        recorder.until_seen(tmp_path / "m.h5")
+
+
+def test_a_writer_that_is_killed_leaves_a_stump_that_is_torn(tmp_path: Path) -> None:
+    """The kernel closes a killed writer's file: that alone makes nothing complete."""
+    path = tmp_path / "m.h5"
+    code = (
+        "import os, sys, time; f = open(sys.argv[1], 'wb', buffering=0);"
+        "f.write(bytes.fromhex(sys.argv[2])); print(flush=True); time.sleep(60)"
+    )
+    with watching(tmp_path, settle=0.1, torn_after=0.5) as (_, recorder):
+        ready(recorder)
+        writer = subprocess.Popen(
+            [sys.executable, "-c", code, str(path), hdf5_bytes()[:-9].hex()],
+            stdout=subprocess.PIPE,
+        )
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        writer.kill()
+        writer.communicate()
+        recorder.until_seen(path, "torn")
+    assert "settled" not in recorder.states(path)
