@@ -14,6 +14,8 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 _CANNOT = 77
+_SOURCE, _PACKAGES = "/opt/checkpointd-source", "/opt/checkpointd-packages"
+"""Where the checkout and its packages are inside: a checkout below /tmp or /root is hidden there."""
 _CONFIG = """
 [[watch]]
 name = "srv"
@@ -65,7 +67,7 @@ def test_the_unit_starts_verifies_reloads_and_is_watched_by_a_real_systemd(tmp_p
     unit = re.sub(r"/opt/checkpointd/bin/checkpointd", command, unit)
     # A minute of waiting for the watchdog is too long for a test.
     unit = unit.replace(
-        "WatchdogSec=60", f"WatchdogSec=4\nEnvironment=PYTHONPATH={ROOT}:{packages}"
+        "WatchdogSec=60", f"WatchdogSec=4\nEnvironment=PYTHONPATH={_SOURCE}:{_PACKAGES}"
     )
     (tmp_path / "unit").write_text(unit)
     (tmp_path / "config.toml").write_text(_CONFIG)
@@ -99,6 +101,10 @@ def test_the_unit_starts_verifies_reloads_and_is_watched_by_a_real_systemd(tmp_p
             f"{tmp_path}:/run/given",
             "-b",
             f"{HERE}:/run/tests",
+            "-b",
+            f"{ROOT}:{_SOURCE}",
+            "-b",
+            f"{packages}:{_PACKAGES}",
             "-s",
             str(setup),
             "--",
