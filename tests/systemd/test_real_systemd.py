@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 _CANNOT = 77
 _SOURCE, _PACKAGES = "/opt/checkpointd-source", "/opt/checkpointd-packages"
-"""Where the checkout and its packages are inside: a checkout below /tmp or /root is hidden there."""
+"""Where checkout and packages are inside: what lies below /tmp or /root is hidden there."""
 _CONFIG = """
 [[watch]]
 name = "srv"
