@@ -368,3 +368,13 @@ def _unpack(
     unpacked = np.empty(len(items), object)
     unpacked[:] = items
     return unpacked.reshape(entry["shape"])
+
+
+def policy_of(model: Any) -> str:
+    """The name of the precision policy that a model computes with; `float32` when plain."""
+    for layer in (model, *(getattr(model, "layers", None) or ())):
+        policy = getattr(layer, "dtype_policy", None)
+        name = str(getattr(policy, "name", policy) or "")
+        if name and name != "float32":
+            return name
+    return "float32"

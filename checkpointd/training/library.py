@@ -40,13 +40,3 @@ def submodule(keras: Any, name: str) -> Any:
         return importlib.import_module(f"{keras.__name__}.src.{name}")
     except ImportError:  # before 2.13 there was no src
         return importlib.import_module(f"{keras.__name__}.{name}")
-
-
-def policy_of(model: Any) -> str:
-    """The name of a model's precision policy; the global one is what models are made with."""
-    for layer in (model, *(getattr(model, "layers", None) or ())):
-        policy = getattr(layer, "dtype_policy", None)
-        name = str(getattr(policy, "name", policy) or "")
-        if name and name != "float32":
-            return name
-    return "float32"

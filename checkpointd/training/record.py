@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.training.library import keras_of, policy_of
+from checkpointd.training.library import keras_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def surroundings(model: Any) -> dict[str, str]:
     return golden.environment(
         keras.__name__ if keras else "",
         str(keras.__version__) if keras else "",
-        policy_of(model),
+        golden.policy_of(model),
         "gpu" if tf.config.list_physical_devices("GPU") else "cpu",
     )
 

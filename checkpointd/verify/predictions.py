@@ -14,7 +14,7 @@ import numpy as np
 
 from checkpointd import golden
 from checkpointd.checkpoint import CheckResult, failed, passed, skipped
-from checkpointd.verify import feeding, keras_models, runtime, saved_models
+from checkpointd.verify import feeding, keras_models, saved_models
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _judge(
 ) -> CheckResult:
     settings = context.request.settings
     others = other_environment(record, loaded)
-    policy = runtime.policy_of(loaded.model) + record.environment.get("policy", "")
+    policy = golden.policy_of(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
     cross = tolerances(settings.cross_atol, settings.cross_rtol, policy)
     found = [compare(name, a, b, *strict) for name, a, b in pairs]
@@ -181,7 +181,7 @@ def _replay_saved_model(loaded: Loaded, record: Golden, given: Any) -> dict[str,
 def other_environment(record: Golden, loaded: Loaded) -> list[str]:
     """Say in what the environment of a record differs from this one, as far as outputs go."""
     library = loaded.library
-    policy = runtime.policy_of(loaded.model) if library else record.environment.get("policy", "")
+    policy = golden.policy_of(loaded.model) if library else record.environment.get("policy", "")
     name, version = (library.__name__, library.__version__) if library else ("", "")
     here = golden.environment(name, version, policy, "cpu")
     there = record.environment

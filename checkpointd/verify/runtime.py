@@ -141,13 +141,3 @@ def library_of(model: Any) -> Any:
         if root in ("keras", "tf_keras"):
             return importlib.import_module(root)
     return None
-
-
-def policy_of(model: Any) -> str:
-    """The name of the precision policy that a model computes with; `float32` when plain."""
-    for layer in (model, *(getattr(model, "layers", None) or ())):
-        policy = getattr(layer, "dtype_policy", None)
-        name = str(getattr(policy, "name", policy) or "")
-        if name and name != "float32":
-            return name
-    return "float32"

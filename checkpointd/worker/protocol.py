@@ -29,7 +29,6 @@ STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
 MAX_DATAGRAM = 16 * 1024
 MAX_LINE = 8 * 1024 * 1024
 MAX_TOTAL = 64 * 1024 * 1024
-MAX_STDERR = 1024 * 1024
 
 
 @dataclass(frozen=True)
