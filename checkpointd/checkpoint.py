@@ -133,6 +133,11 @@ class Generation:
         text = "\n".join(f"{m.inode}\0{m.ctime_ns}" for m in self.members)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    @property
+    def identity(self) -> str:
+        """Both keys: the same as long as nobody has touched any member in any way."""
+        return self.key + self.inode_key
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -227,12 +232,19 @@ class Previous:
 
 @dataclass(frozen=True)
 class Request:
-    """One verification to be done: picklable, free of TensorFlow, whole on another host."""
+    """One verification to be done: picklable, free of TensorFlow, whole on another host.
+
+    `overdue`: nobody has changed it for so long that nobody will, so what is missing is missing;
+    otherwise that ends the verification as INCOMPLETE. `copied`: it never holds still for as long
+    as a verification takes, so a private copy of it is to be verified.
+    """
 
     checkpoint: Checkpoint
     generation: Generation
     settings: VerifySettings
     previous: Previous | None = None
+    overdue: bool = False
+    copied: bool = False
 
 
 class End(str, enum.Enum):

@@ -159,6 +159,8 @@ def request(data: Any) -> Request:
         Previous(_get(previous, "path", str), facts(_get(previous, "facts", dict)))
         if previous
         else None,
+        overdue=_get(data, "overdue", bool),
+        copied=_get(data, "copied", bool),
     )
 
 

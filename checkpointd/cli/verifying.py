@@ -143,7 +143,7 @@ async def _verify(
 
     generation = target.generation
     for _ in range(_ATTEMPTS):
-        request = Request(checkpoint, generation, target.settings)
+        request = Request(checkpoint, generation, target.settings, overdue=True)
         answer = await dispatcher.verify(request, lambda check: on_check(target, check))
         if answer.end is not End.SUPERSEDED:
             break

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 5.0
 _CALM_SECONDS = 0.1
+_CALM_SHARE = 10.0
 _OVERDUE_SECONDS = 300.0
 _VERDICTS = 8
 _ANSWER_LIMIT = 10_000
@@ -43,37 +44,55 @@ class WatchFacts:
     trash: int | None = None
 
 
+@dataclass(frozen=True)
+class _Series:
+    """One series as it is shown, and the bytes that its checkpoints occupy."""
+
+    shown: SeriesSnapshot
+    retained_bytes: int
+
+
 @dataclass
 class Board:
     """The daemon's memory of what it would tell."""
 
     service: Service
     counts: dict[str, dict[State, int]] = field(default_factory=dict)
-    series: dict[str, list[SeriesSummary]] = field(default_factory=dict)
+    series: dict[str, dict[str, _Series]] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     attention: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, WatchFacts] = field(default_factory=dict)
     loop_at: float = field(default_factory=time.monotonic)
 
     async def keep_fresh(self) -> None:
-        """Read the ledger again whenever something changed, until cancelled."""
+        """Read what changed in the ledger, until cancelled; at most a small part of the time."""
         dirty = self.service.engine.dirty
+        everything = True
         while True:
             dirty.clear()
-            with contextlib.suppress(LedgerError):
-                await self.refresh()
+            began = time.monotonic()
+            try:
+                await self.refresh(everything=everything)
+                everything = False
+            except LedgerError:
+                everything = True
+            seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(dirty.wait(), _REFRESH_SECONDS)
-            await asyncio.sleep(_CALM_SECONDS)
+            await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, everything: bool = True) -> None:
         """Read what the status and the metrics need from the ledger, once."""
         ledger = self.service.ledger
+        changed = await ledger(Ledger.take_changed)
+        if not everything and not changed:
+            return
         self.counts = await ledger(Ledger.counts)
-        summaries = await ledger(Ledger.series)
-        self.series = {}
-        for summary in summaries:
-            self.series.setdefault(summary.watch, []).append(summary)
+        if everything:
+            self.series = {}
+        for summary in await ledger(Ledger.series, None if everything else changed):
+            known = self.series.setdefault(summary.watch, {})
+            known[summary.series] = _Series(_shown(summary), summary.retained_bytes)
         newest = await ledger(Ledger.last_reported, _VERDICTS)
         self.verdicts = [public_verdict(entry) for entry in newest]
         wanting = await ledger(
@@ -89,9 +108,9 @@ class Board:
             watches.append(
                 WatchProgress(
                     name,
-                    self.loop_at,
                     up=status.up,
                     reconciled=status.ready,
+                    hung=status.hung,
                     message=status.message,
                 )
             )
@@ -179,7 +198,7 @@ class Board:
         }
 
     def _retained(self, name: str) -> int:
-        return sum(s.retained_bytes for s in self.series.get(name, ()))
+        return sum(s.retained_bytes for s in self.series.get(name, {}).values())
 
     def snapshot(self) -> Snapshot:
         """What the gauges are drawn from."""
@@ -196,7 +215,7 @@ class Board:
                     up=watcher.status().up,
                     counts={str(s): n for s, n in self.counts.get(name, {}).items()},
                     holds=holds,
-                    series=tuple(_series(s) for s in self.series.get(name, ())),
+                    series=tuple(s.shown for s in self.series.get(name, {}).values()),
                     retained_bytes=self._retained(name),
                     trash_bytes=facts.trash,
                     filesystem_avail_bytes=facts.available,
@@ -239,7 +258,7 @@ class Board:
         return public_detail(entry) if entry is not None else None
 
 
-def _series(summary: SeriesSummary) -> SeriesSnapshot:
+def _shown(summary: SeriesSummary) -> SeriesSnapshot:
     facts = summary.facts
     return SeriesSnapshot(
         series=summary.series,

@@ -71,7 +71,7 @@ class Service:
         self.stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._overflows: dict[str, int] = {}
+        self._counted: dict[Watcher, tuple[int, int]] = {}
         self._lock = StateLock(config.state_dir)
         self._locked = False
 
@@ -116,7 +116,7 @@ class Service:
             asyncio.create_task(self.board.keep_fresh()),
             asyncio.create_task(self._pulse()),
             *(
-                asyncio.create_task(self.engine.verify_forever())
+                asyncio.create_task(self.engine.verifications.run())
                 for _ in range(self.config.worker.concurrency)
             ),
         ]
@@ -157,7 +157,12 @@ class Service:
                 loop.call_soon_threadsafe(self.engine.post, event)
 
         try:
-            watcher = Watcher(settings, known, emit)
+            watcher = Watcher(
+                settings,
+                {path: told.identity for path, told in known.items()},
+                emit,
+                series={path: told.series for path, told in known.items()},
+            )
         except ValueError as error:
             raise StartError(f"watch {settings.name!r}: {error}") from None
         self.engine.watches[settings.name] = (settings, watcher)
@@ -225,14 +230,21 @@ class Service:
     def _watches_changed(self) -> None:
         self.metrics.watches(w.name for w in self.config.watch)
         self.metrics.reload(ok=True, at=self.config_loaded_at)
-        self._overflows = {}
+        running = {watcher for _, watcher in self.engine.watches.values()}
+        self._counted = {w: counted for w, counted in self._counted.items() if w in running}
 
-    def _count_overflows(self) -> None:
+    def _look_after_watches(self) -> None:
+        """Count what the watches count, and know those whose disk does not answer."""
+        hung = set()
         for name, (_, watcher) in self.engine.watches.items():
-            total = watcher.status().overflows
-            for _ in range(total - self._overflows.get(name, 0)):
-                self.metrics.overflow(name)
-            self._overflows[name] = total
+            status = watcher.status()
+            overflows, restarts = self._counted.get(watcher, (0, 0))
+            self.metrics.overflow(name, max(0, status.overflows - overflows))
+            self.metrics.restarted(name, max(0, status.restarts - restarts))
+            self._counted[watcher] = (status.overflows, status.restarts)
+            if status.hung:
+                hung.add(name)
+        self.engine.set_hung(hung)
 
     async def _change_watches(self, wanted: dict[str, WatchSettings]) -> list[str]:
         """Make the watches that run those that are wanted; sentences about what did not work."""
@@ -261,7 +273,7 @@ class Service:
                 self.stopping.set()
                 return
             self.pulse_at = now
-            self._count_overflows()
+            self._look_after_watches()
             sentence = self.board.sentence()
             if sentence != told:
                 self.notifier.status(sentence)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
+import tempfile
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,9 +27,10 @@ from checkpointd.checkpoint import (
     to_json,
 )
 from checkpointd.dispatch import judge
+from checkpointd.dispatch.private import for_copy, of_original
 from checkpointd.dispatch.zygote import Run, Zygote, ZygoteError
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, Job, Limits
+from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -146,8 +150,36 @@ class LocalDispatcher:
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
     ) -> Answer:
         """Verify one generation; see `Dispatcher`."""
+        tell = on_check or (lambda _result: None)
         async with self._slots:
-            return await self._verify(request, on_check or (lambda _result: None))
+            if request.copied:
+                return await self._verify_copy(request, tell)
+            return await self._verify(request, tell)
+
+    async def _verify_copy(
+        self, request: Request, on_check: Callable[[CheckResult], None]
+    ) -> Answer:
+        """Verify a private copy of a checkpoint that does not hold still."""
+        try:
+            home = tempfile.mkdtemp(prefix="copy-", dir=self._scratch)
+        except OSError as error:
+            return Answer(End.SUPERSEDED, f"It could not be copied: {error.strerror}.")
+        try:
+            job = Job(COPY, "", to_json(request), target=home)
+            limits = limits_for(
+                COPY, request.generation.size_bytes, self._worker.memory, self._worker.timeout
+            )
+            try:
+                run = await self._run(job, "", limits, self._worker.timeout)
+            except ZygoteError as error:
+                return Answer(End.SUPERSEDED, f"It could not be copied: {error}.")
+            path = os.path.join(home, os.path.basename(request.checkpoint.path))
+            private = for_copy(request, path, run.inspection)
+            if isinstance(private, Answer):
+                return private
+            return of_original(await self._verify(private, on_check), request, path)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
     async def _verify(self, request: Request, on_check: Callable[[CheckResult], None]) -> Answer:
         started = time.monotonic()
@@ -219,7 +251,7 @@ class LocalDispatcher:
         seconds: float,
         on_check: Callable[[CheckResult], None] | None = None,
     ) -> Run:
-        zygote = await self._zygote(SCAN if job.stage == INSPECT else job.stage, python)
+        zygote = await self._zygote(LOAD if job.stage == LOAD else SCAN, python)
         try:
             return await zygote.run(job, limits, seconds, on_check)
         finally:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,9 +275,7 @@ class Zygote:
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
                 async with asyncio.timeout(seconds):
-                    writer.write(
-                        protocol.encode(Job(job.stage, str(scratch), job.request, job.facts))
-                    )
+                    writer.write(protocol.encode(replace(job, scratch=str(scratch))))
                     await _listen(job.stage, reader, result, on_check)
                     status = await self._status(exited, pidfd, become=order.become)
             except TimeoutError:

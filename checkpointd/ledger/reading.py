@@ -11,6 +11,7 @@ from checkpointd.ledger.facts import (
     ABSENT,
     FINISHED,
     Entry,
+    Known,
     LedgerError,
     Pin,
     Pruned,
@@ -100,17 +101,21 @@ class Reader:
         )
         return found or (self._overwritten(current) if current is not None else None)
 
-    def known(self, watch: str) -> dict[str, str]:
-        """The generation key of every path of a watch that is thought to be there.
+    def known(self, watch: str) -> dict[str, Known]:
+        """What was told of every path of a watch that is thought to be there.
 
-        The key is empty where the content still needs a verdict, so that it is told again.
+        The identity is empty where the content still needs a verdict, so that it is told again.
         """
         found = self._rows(
-            f"SELECT path, CASE WHEN state IN ({_FINISHED}) THEN key ELSE '' END "  # noqa: S608 - ours
+            f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
+            "THEN generation ELSE '' END "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
-        return {rows.path_text(path): key for path, key in found}
+        return {
+            rows.path_text(path): Known(_identity(generation), rows.decode(series))
+            for path, series, generation in found
+        }
 
     def counts(self) -> dict[str, dict[State, int]]:
         """How many checkpoints each watch has in each state but `gone`."""
@@ -132,36 +137,33 @@ class Reader:
         """The entries with the newest reports, newest first, across watches."""
         return self._entries("WHERE c.report IS NOT NULL ORDER BY c.report DESC LIMIT ?", [limit])
 
-    def series(self) -> list[SeriesSummary]:
-        """Every series of every watch at a glance."""
-        valid = {
-            (watch, series): (saved_at, step)
-            for watch, series, step, saved_at in self._rows(
-                "SELECT watch, series, step, MAX(saved_at) FROM reports "
-                "WHERE verdict = 'valid' GROUP BY 1, 2"
-            )
-        }
-        newest = {
-            (watch, series): number
-            for watch, series, number in self._rows(
-                "SELECT watch, series, MAX(id) FROM reports GROUP BY 1, 2"
-            )
-        }
-        found = self._rows(
-            "SELECT watch, series, MAX(seen), "  # noqa: S608 - our own states
+    def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
+        """Every series of every watch at a glance, or those that `only` names and that exist."""
+        if only is None:
+            only = [
+                (watch, rows.decode(series))
+                for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
+            ]
+        return [summary for one in only if (summary := self._summary(*one)) is not None]
+
+    def _summary(self, watch: str, series: str) -> SeriesSummary | None:
+        key = (watch, rows.encode(series))
+        ((seen, size),) = self._rows(
+            "SELECT MAX(seen), "  # noqa: S608 - our own states
             f"SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END) "
-            "FROM checkpoints WHERE state != 'unknown' GROUP BY 1, 2"
+            "FROM checkpoints WHERE watch = ? AND series = ? AND state != 'unknown'",
+            key,
         )
-        summaries = []
-        for watch, series, seen, size in found:
-            last_valid, step = valid.get((watch, series), (0.0, None))
-            number = newest.get((watch, series))
-            summaries.append(
-                SeriesSummary(
-                    watch, rows.decode(series), seen, last_valid, step, size, self._facts(number)
-                )
-            )
-        return summaries
+        if seen is None:
+            return None
+        valid = self._rows(
+            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? "
+            "AND verdict = 'valid' ORDER BY saved_at DESC LIMIT 1",
+            key,
+        )
+        ((newest,),) = self._rows("SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key)
+        last_valid, step = valid[0] if valid else (0.0, None)
+        return SeriesSummary(watch, series, seen, last_valid, step, size, self._facts(newest))
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
@@ -276,3 +278,10 @@ class Reader:
                     pinned=current.pinned,
                 )
         return None
+
+
+def _identity(generation: str) -> str:
+    try:
+        return rows.load_generation(generation).identity if generation else ""
+    except (ValueError, RecursionError):
+        return ""

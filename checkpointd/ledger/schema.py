@@ -76,6 +76,7 @@ _MIGRATIONS = (
     );
     CREATE INDEX prunes_by_path ON prunes (path, id);
     """,
+    "CREATE INDEX checkpoints_by_state ON checkpoints (state, watch, saved_at)",
 )
 VERSION = len(_MIGRATIONS)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import End, Facts, Request
-from checkpointd.formats import generation_of
+from checkpointd.checkpoint import End, Facts, Outcome, Request
+from checkpointd.formats import generation_of, has_followed
 from checkpointd.verify import finite, integrity, structure
 from checkpointd.verify.suite import Emit, Stop, run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.checkpoint import CheckResult
 
 CHECKS = (
@@ -27,22 +29,16 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
         emit: called with the result of each check as soon as it is known.
 
     Returns:
-        DONE, with what was learned besides the checks; INCOMPLETE where the container itself says
-        that its writer is not done (the `structure` result has been emitted all the same);
+        DONE, with what was learned besides the checks; INCOMPLETE where its writer may not be done
+        (the results have been emitted all the same), unless the request says that it is overdue;
         SUPERSEDED where it is not, or no longer, the generation that was asked for; UNKNOWN where
         the content is no model. The text says why there is no verdict.
     """
     context = structure.ScanContext(request, Facts(format=request.checkpoint.format))
     if not _is_current(request):
         return End.SUPERSEDED, context.facts, "It changed before it was read."
-    held: list[CheckResult] = []
-
-    def forward(result: CheckResult) -> None:
-        held.append(result)
-        emit(result)
-
     try:
-        run(context, CHECKS, forward)
+        results = run(context, CHECKS, emit)
     except Stop as stop:
         if not _is_current(request):
             return End.SUPERSEDED, context.facts, "It changed while it was read."
@@ -52,9 +48,19 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
             context.planned.close()
     if not _is_current(request):
         return End.SUPERSEDED, context.facts, "It changed while it was read."
-    if context.incomplete:
-        return End.INCOMPLETE, context.facts, context.incomplete
+    owed = "" if request.overdue else _owed(context, results.values())
+    if owed:
+        return End.INCOMPLETE, context.facts, owed
     return End.DONE, context.facts, ""
+
+
+def _owed(context: structure.ScanContext, results: Iterable[CheckResult]) -> str:
+    """What its writer may still be about to write, as a sentence; empty if nothing is."""
+    if context.incomplete or has_followed(context.request.generation, context.facts.format):
+        return context.incomplete
+    parts = {structure.NAME, integrity.NAME}
+    failed = (r for r in results if r.name in parts and r.outcome is Outcome.FAIL)
+    return next((r.message for r in failed), "")
 
 
 def _is_current(request: Request) -> bool:

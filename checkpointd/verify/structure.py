@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
 from checkpointd.formats import FormatError, Found, ProbeState, probe
 from checkpointd.formats import tf_checkpoint as bundles
+from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
 from checkpointd.formats.savedmodel import read_graph
 from checkpointd.tensors import MODEL, reading
 from checkpointd.tensors.stream import opened
@@ -27,7 +28,7 @@ NAME = "structure"
 
 @dataclass
 class ScanContext(Context):
-    """What the checks of the scan side share."""
+    """What the checks of the scan side share; `incomplete` says what its writer still owes."""
 
     planned: reading.Plan | None = None
     contents: Contents | None = None
@@ -76,6 +77,8 @@ def check(context: ScanContext) -> CheckResult:
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
     except FormatError as error:
+        if error.word in (TRUNCATED, MISSING_MEMBER):
+            context.incomplete = error.message
         return failed(NAME, error.word, error.message)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)

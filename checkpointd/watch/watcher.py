@@ -29,7 +29,7 @@ _MISSING_SECONDS = 1.0
 _COALESCE_SECONDS = 0.02
 _MOST_COALESCE_SECONDS = 0.25
 _AFTER_OVERFLOW_SECONDS = 2.0
-_HUNG_SECONDS = 30.0
+_HUNG_SECONDS = 20.0
 _FAULT_SECONDS = 5.0
 
 
@@ -38,8 +38,10 @@ class Watcher:
 
     Args:
         settings: the `[[watch]]` of the config; its path is absolute.
-        known: the generation key of each path that needs no telling unless it changed.
+        known: the identity (or the key) of the generation of each path that needs no telling
+            unless it changed; empty for a path that is known and to be told again.
         emit: called with each event from this watcher's thread; must not block for long.
+        series: the series in which each known path was placed.
         clock: a monotonic clock in seconds.
 
     Raises:
@@ -52,6 +54,7 @@ class Watcher:
         known: Mapping[str, str],
         emit: Callable[[WatchEvent], None],
         *,
+        series: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if settings.version is not None:
@@ -63,7 +66,9 @@ class Watcher:
         self._clock = clock
         self._inbox = Inbox()
         self._tree = Tree(self._root, select(settings.include, settings.exclude))
-        self._sightings = Sightings(settings, known, emit, self._tree)
+        self._sightings = Sightings(
+            settings, known, emit, self._tree, series=series or {}, alive=self._is_alive
+        )
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"watch-{settings.name}", daemon=True
@@ -81,6 +86,7 @@ class Watcher:
         self._last_at = 0.0
         self._seconds = 0.0
         self._overflows = 0
+        self._restarts = 0
         self._ready = False
         self._trouble = ""
 
@@ -111,9 +117,13 @@ class Watcher:
         """Say how it is; from any thread."""
         up, message = self._health or (False, "It has not looked yet.")
         busy = self._busy_since
-        if busy is not None and self._clock() - busy > _HUNG_SECONDS:
+        hung = busy is not None and self._clock() - busy > _HUNG_SECONDS
+        if busy is not None and hung:
             up = False
-            message = f"The file system has not answered for {self._clock() - busy:.0f} s."
+            message = (
+                f"The file system has not answered for {self._clock() - busy:.0f} s: look at the "
+                "mount; the other watches go on."
+            )
         elif not self._thread.is_alive():
             up, message = False, "It is not running."
         return WatcherStatus(
@@ -126,7 +136,13 @@ class Watcher:
             reconcile_seconds=self._seconds,
             overflows=self._overflows,
             ready=self._ready,
+            hung=hung,
+            restarts=self._restarts,
         )
+
+    def _is_alive(self) -> None:
+        """The file system has answered: whatever comes next has its own time to do so."""
+        self._busy_since = self._clock()
 
     def _run(self) -> None:
         wait = 0.0
@@ -210,6 +226,7 @@ class Watcher:
             if self._inotify.alive:
                 return
             self._end_inotify()
+            self._restarts += 1
             self._say(False, "The observer of events ended; it is started again.")
             self._next_reconcile = 0.0
         elif not self._fresh and self._clock() < self._next_reconcile:

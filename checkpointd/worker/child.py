@@ -69,6 +69,11 @@ def _work(job: Job, send: Callable[[object], None]) -> None:
         end, facts, message = scan(request, emit)
     elif job.stage == protocol.LOAD:
         end, facts, message = _load(request, wire.facts(job.facts), emit)
+    elif job.stage == protocol.COPY:
+        from checkpointd.worker.copying import copy
+
+        send({"inspection": copy(request, job.target)})
+        return
     else:
         from checkpointd.verify.inspect import inspect
 

@@ -17,12 +17,13 @@ from checkpointd.checkpoint import CheckResult, End, Facts, to_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCAN, LOAD, INSPECT = "scan", "load", "inspect"
+SCAN, LOAD, INSPECT, COPY = "scan", "load", "inspect", "copy"
 
 STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
     SCAN: ("structure", "integrity", "finite"),
     LOAD: ("load", "signatures", "inference", "predictions"),
     INSPECT: (),
+    COPY: (),
 }
 """The checks that a stage answers for, in order; an answer for any other is a forgery."""
 
@@ -67,12 +68,16 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """Daemon to child: what to do. `request` and `facts` are `to_json` of the words."""
+    """Daemon to child: what to do. `request` and `facts` are `to_json` of the words.
+
+    `target` is where a COPY is to be made.
+    """
 
     stage: str
     scratch: str
     request: Mapping[str, Any]
     facts: Mapping[str, Any] | None = None
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def decode_notice(data: bytes) -> Notice:
 
 
 def decode_answer(data: bytes) -> CheckResult | Finished | dict[str, Any]:
-    """Read one line of a child: a check's result, the end of a stage, or an inspection.
+    """Read one line of a child: a check's result, the end of a stage, or the facts asked for.
 
     Raises:
         checkpointd.wire.WireError: it is none of these.

@@ -60,8 +60,9 @@ def _preload(stage: str) -> Mapping[str, str]:
         return {**loading.preload(), "python": python}
     from checkpointd.tensors import bundle, hdf5, keras_zip
     from checkpointd.verify import inspect, scan
+    from checkpointd.worker import copying
 
-    del bundle, hdf5, inspect, keras_zip, scan
+    del bundle, copying, hdf5, inspect, keras_zip, scan
     return {"python": python}
 
 
