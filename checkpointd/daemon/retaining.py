@@ -178,16 +178,18 @@ class Retaining:
 
     async def _round(self, room: _Room) -> None:
         name, policy = room.settings.name, room.settings.retention
+        asked = room.wanted.is_set() or time.monotonic() >= room.due
+        room.wanted.clear()
         watch = self._service.engine.watches.get(name)
         if watch is None:
             return
         status = watch[1].status()
         if not (status.ready and status.up):
             room.recovered = False  # what is mounted here next may hold what a crash left
+            room.due = 0.0
             return
         await room.on_disk(self._recover, room)
-        if policy.mode != "off" and (room.wanted.is_set() or time.monotonic() >= room.due):
-            room.wanted.clear()
+        if policy.mode != "off" and asked:
             room.due = 0.0
             began = time.monotonic()
             planned, removals = await self._act(room, apply=policy.mode == "enforce")

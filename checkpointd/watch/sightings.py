@@ -85,7 +85,7 @@ class Sightings:
             self._fence.refuse(path, key)
 
     def reconcile(
-        self, batch: Batch, now: float, *, initial: bool, judge_gone: bool
+        self, batch: Batch, now: float, *, initial: bool, judge_gone: Callable[[], bool]
     ) -> float | None:
         """Compare everything with the disk.
 
@@ -93,7 +93,8 @@ class Sightings:
             batch: what came in; it is served on the way.
             now: the monotonic clock.
             initial: the files' own times say how long they have been unchanged.
-            judge_gone: whether what is not there is gone.
+            judge_gone: asked after the walk, whether what was not there is gone: the root may have
+                been unmounted meanwhile.
 
         Returns:
             When to look again at what is pending, None if nothing is.
@@ -104,12 +105,14 @@ class Sightings:
             self._consider(listing, batch, initial=initial)
             present.update(found.path for found in listing.found)
         self._look_again(present)
-        if judge_gone:
+        if judge_gone():
             self._gone(self._all_paths() - present)
         self._series = {}
         return self._decide(now)
 
-    def look(self, batch: Batch, now: float, *, pending: bool) -> float | None:
+    def look(
+        self, batch: Batch, now: float, *, pending: bool, judge_gone: Callable[[], bool]
+    ) -> float | None:
         """Look where something happened and, if `pending`, at what is not yet decided."""
         started = time.monotonic()
         asked = self._take(batch)
@@ -122,7 +125,9 @@ class Sightings:
             self._consider(listing, batch, initial=False)
             present.update(found.path for found in listing.found)
         kept = self._paths_of(wanted) if before else set()
-        self._gone((before - kept) - present)
+        gone = (before - kept) - present
+        if gone and judge_gone():
+            self._gone(gone)
         if pending:
             self._look_again(present)
         wake_at = self._decide(now)

@@ -186,7 +186,9 @@ class Watcher:
         else:
             before = self._look_at
             pending = before is not None and now >= before
-            self._look_at = self._sightings.look(batch, now, pending=pending)
+            self._look_at = self._sightings.look(
+                batch, now, pending=pending, judge_gone=self._is_the_same_root
+            )
             if before is not None and self._look_at is not None and not pending:
                 self._look_at = min(before, self._look_at)
             if self._root in self._tree.errors:
@@ -254,7 +256,10 @@ class Watcher:
         started = self._clock()
         hold = self._is_suspiciously_empty()
         self._look_at = self._sightings.reconcile(
-            batch, started, initial=self._fresh, judge_gone=not hold
+            batch,
+            started,
+            initial=self._fresh,
+            judge_gone=lambda: not hold and self._is_the_same_root(),
         )
         error = self._tree.errors.get(self._root)
         if error is not None:
@@ -272,6 +277,14 @@ class Watcher:
         self._next_reconcile = now + (_AFTER_OVERFLOW_SECONDS if batch.lost else every)
         self._say(True, self._message(hold))
         self._emit(Reconciled(self._name, self._last_at, self._seconds, self._sightings.unknown))
+
+    def _is_the_same_root(self) -> bool:
+        """Whether what was just listed is the root that was found: it may have been unmounted."""
+        try:
+            seen = os.stat(self._root)
+        except OSError:
+            return False
+        return (seen.st_dev, seen.st_ino) == self._identity
 
     def _is_suspiciously_empty(self) -> bool:
         """Whether an empty root is more likely an unmounted one than one whose files went."""
