@@ -161,6 +161,7 @@ class LocalDispatcher:
     ) -> Answer:
         """Verify a private copy of a checkpoint that does not hold still."""
         try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
             home = tempfile.mkdtemp(prefix="copy-", dir=self._scratch)
         except OSError as error:
             return Answer(End.SUPERSEDED, f"It could not be copied: {error.strerror}.")

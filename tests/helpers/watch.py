@@ -87,11 +87,14 @@ def settings(root: Path, **rest: Any) -> WatchSettings:
 
 @contextlib.contextmanager
 def watching(
-    root: Path, known: Mapping[str, str] | None = None, **rest: Any
+    root: Path,
+    known: Mapping[str, str] | None = None,
+    series: Mapping[str, str] | None = None,
+    **rest: Any,
 ) -> Iterator[tuple[Watcher, Recorder]]:
     """Run a real watcher."""
     recorder = Recorder()
-    watcher = Watcher(settings(root, **rest), known or {}, recorder)
+    watcher = Watcher(settings(root, **rest), known or {}, recorder, series=series)
     watcher.start()
     try:
         yield watcher, recorder
