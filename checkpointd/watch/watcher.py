@@ -31,6 +31,7 @@ _MOST_COALESCE_SECONDS = 0.25
 _AFTER_OVERFLOW_SECONDS = 2.0
 _HUNG_SECONDS = 20.0
 _FAULT_SECONDS = 5.0
+_RESTART_SECONDS = 30.0
 
 
 class Watcher:
@@ -87,6 +88,7 @@ class Watcher:
         self._seconds = 0.0
         self._overflows = 0
         self._restarts = 0
+        self._restarted_at: float | None = None
         self._ready = False
         self._trouble = ""
 
@@ -124,6 +126,9 @@ class Watcher:
                 f"The file system has not answered for {self._clock() - busy:.0f} s: look at the "
                 "mount; the other watches go on."
             )
+        elif self._was_restarted() and up:
+            up = False
+            message = "The observer of events ended by itself; it was started again, with a scan."
         elif not self._thread.is_alive():
             up, message = False, "It is not running."
         return WatcherStatus(
@@ -139,6 +144,11 @@ class Watcher:
             hung=hung,
             restarts=self._restarts,
         )
+
+    def _was_restarted(self) -> bool:
+        """Whether the observer ended a moment ago: long enough for a scrape to see it."""
+        at = self._restarted_at
+        return at is not None and self._clock() - at < _RESTART_SECONDS
 
     def _is_alive(self) -> None:
         """The file system has answered: whatever comes next has its own time to do so."""
@@ -229,6 +239,7 @@ class Watcher:
                 return
             self._end_inotify()
             self._restarts += 1
+            self._restarted_at = self._clock()
             self._say(False, "The observer of events ended; it is started again.")
             self._next_reconcile = 0.0
         elif not self._fresh and self._clock() < self._next_reconcile:
