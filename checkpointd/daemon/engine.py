@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 _RETRY_SECONDS = 60.0
 _WRITE_AGAIN_SECONDS = 5.0
 _EVENT_ATTEMPTS = 3
+_MOST_EVENTS = 1000
+_ROOM_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -81,8 +84,21 @@ class Engine:
         self._ledger = ledger
         self._metrics = metrics
         self._on_change = on_change
+        self.closing = False
         self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._room = threading.Semaphore(_MOST_EVENTS)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, event: WatchEvent, loop: asyncio.AbstractEventLoop) -> None:
+        """Take an event in a watch's own thread, which waits while too many are not yet handled.
+
+        So a directory with a million files is listed no faster than the ledger can write.
+        """
+        while not self._room.acquire(timeout=_ROOM_SECONDS):
+            if self.closing or event.watch not in self.watches:
+                return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self.post, event)
 
     def post(self, event: WatchEvent) -> None:
         """Take an event from a watch; must be called in the loop's thread."""
@@ -128,6 +144,7 @@ class Engine:
                         self._leave(event)
                         break
                     await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+            self._room.release()
 
     async def _is_its_own_fault(self) -> bool:
         """Whether the ledger takes other things: then it is this event that it cannot take."""

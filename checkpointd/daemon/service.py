@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import signal
 import time
@@ -153,8 +152,7 @@ class Service:
         loop = asyncio.get_running_loop()
 
         def emit(event: WatchEvent) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self.engine.post, event)
+            self.engine.tell(event, loop)
 
         try:
             watcher = Watcher(
@@ -293,6 +291,7 @@ class Service:
         if not self._locked:
             return
         self.notifier.stopping()
+        self.engine.closing = True
         log.info("stopping")
         for task in self._tasks:
             task.cancel()

@@ -41,7 +41,7 @@ class Watcher:
         settings: the `[[watch]]` of the config; its path is absolute.
         known: the identity (or the key) of the generation of each path that needs no telling
             unless it changed; empty for a path that is known and to be told again.
-        emit: called with each event from this watcher's thread; must not block for long.
+        emit: called with each event from this watcher's thread, which waits for it.
         series: the series in which each known path was placed.
         clock: a monotonic clock in seconds.
 
@@ -63,12 +63,12 @@ class Watcher:
         self._settings = settings
         self._name = settings.name
         self._root = os.fspath(settings.path)
-        self._emit = emit
+        self._tell = emit
         self._clock = clock
         self._inbox = Inbox()
         self._tree = Tree(self._root, select(settings.include, settings.exclude))
         self._sightings = Sightings(
-            settings, known, emit, self._tree, series=series or {}, alive=self._is_alive
+            settings, known, self._emit, self._tree, series=series or {}, alive=self._is_alive
         )
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -149,6 +149,12 @@ class Watcher:
         """Whether the observer ended a moment ago: long enough for a scrape to see it."""
         at = self._restarted_at
         return at is not None and self._clock() - at < _RESTART_SECONDS
+
+    def _emit(self, event: WatchEvent) -> None:
+        """Tell of something; the time that this takes is not the file system's."""
+        busy, self._busy_since = self._busy_since, None
+        self._tell(event)
+        self._busy_since = None if busy is None else self._clock()
 
     def _is_alive(self) -> None:
         """The file system has answered: whatever comes next has its own time to do so."""

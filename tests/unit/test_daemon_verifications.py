@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Answer, End
 from checkpointd.ledger import Ledger, State
-from checkpointd.watch.events import Gone, Placed, Sighting, Touched
+from checkpointd.watch.events import Coalesced, Gone, Placed, Sighting, Touched
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
@@ -168,5 +169,32 @@ def test_a_checkpoint_that_stands_elsewhere_keeps_its_verdict(tmp_path: Path) ->
         assert names == ["weights-{}"]
         world.engine.post(Gone("w", CHECKPOINT.path))
         await world.until(lambda e: e.state is State.GONE)
+
+    in_world(tmp_path, story)
+
+
+def test_a_flood_of_events_waits_in_the_watchs_own_thread(tmp_path: Path) -> None:
+    """Memory is bounded by what the ledger keeps up with; a watch that is stopped is let go."""
+
+    async def story(world: World) -> None:
+        loop, stall = asyncio.get_running_loop(), threading.Event()
+        told = 0
+
+        def flood() -> None:
+            nonlocal told
+            for _ in range(3000):
+                world.engine.tell(Coalesced("w", CHECKPOINT.path), loop)
+                told += 1
+
+        held = asyncio.create_task(world.ledger(lambda _: stall.wait(10)))
+        world.see(1)  # its handling waits for the ledger
+        flooding = asyncio.create_task(asyncio.to_thread(flood))
+        await asyncio.wait({flooding}, timeout=0.3)
+        assert not flooding.done()
+        assert 900 <= told <= 1100
+        stall.set()
+        await held
+        await flooding
+        assert told == 3000
 
     in_world(tmp_path, story)
