@@ -44,12 +44,18 @@ class WatchFacts:
     trash: int | None = None
 
 
-@dataclass(frozen=True)
-class _Series:
-    """One series as it is shown, and the bytes that its checkpoints occupy."""
+@dataclass
+class _Watch:
+    """The series of one watch as they are shown, and the bytes that their checkpoints occupy."""
 
-    shown: SeriesSnapshot
-    retained_bytes: int
+    series: dict[str, tuple[SeriesSnapshot, int]] = field(default_factory=dict)
+    retained_bytes: int = 0
+
+    def take(self, summary: SeriesSummary) -> None:
+        """Show a series as it is now."""
+        _, before = self.series.get(summary.series, (None, 0))
+        self.retained_bytes += summary.retained_bytes - before
+        self.series[summary.series] = (_shown(summary), summary.retained_bytes)
 
 
 @dataclass
@@ -58,7 +64,7 @@ class Board:
 
     service: Service
     counts: dict[str, dict[State, int]] = field(default_factory=dict)
-    series: dict[str, dict[str, _Series]] = field(default_factory=dict)
+    watches: dict[str, _Watch] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     attention: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, WatchFacts] = field(default_factory=dict)
@@ -89,10 +95,9 @@ class Board:
             return
         self.counts = await ledger(Ledger.counts)
         if everything:
-            self.series = {}
+            self.watches = {}
         for summary in await ledger(Ledger.series, None if everything else changed):
-            known = self.series.setdefault(summary.watch, {})
-            known[summary.series] = _Series(_shown(summary), summary.retained_bytes)
+            self.watches.setdefault(summary.watch, _Watch()).take(summary)
         newest = await ledger(Ledger.last_reported, _VERDICTS)
         self.verdicts = [public_verdict(entry) for entry in newest]
         wanting = await ledger(
@@ -189,7 +194,7 @@ class Board:
             "last_reconcile_at": status.last_reconcile_at,
             "reconcile_seconds": status.reconcile_seconds,
             "filesystem_avail_bytes": facts.available,
-            "retained_bytes": self._retained(name),
+            "retained_bytes": self.watches.get(name, _Watch()).retained_bytes,
             "trash_bytes": facts.trash,
             "holds": [
                 {"series": hold.series, "reason": hold.reason, "cure": hold.cure}
@@ -197,15 +202,12 @@ class Board:
             ],
         }
 
-    def _retained(self, name: str) -> int:
-        return sum(s.retained_bytes for s in self.series.get(name, {}).values())
-
     def snapshot(self) -> Snapshot:
         """What the gauges are drawn from."""
         engine = self.service.engine
         watches = []
         for name, (_, watcher) in engine.watches.items():
-            facts = self.facts.get(name, WatchFacts())
+            facts, known = self.facts.get(name, WatchFacts()), self.watches.get(name, _Watch())
             holds: dict[str, int] = {}
             for hold in self.service.retaining.holds.get(name, ()):
                 holds[hold.reason] = holds.get(hold.reason, 0) + 1
@@ -215,8 +217,8 @@ class Board:
                     up=watcher.status().up,
                     counts={str(s): n for s, n in self.counts.get(name, {}).items()},
                     holds=holds,
-                    series=tuple(s.shown for s in self.series.get(name, {}).values()),
-                    retained_bytes=self._retained(name),
+                    series=tuple(shown for shown, _ in known.series.values()),
+                    retained_bytes=known.retained_bytes,
                     trash_bytes=facts.trash,
                     filesystem_avail_bytes=facts.available,
                 )
