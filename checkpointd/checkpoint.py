@@ -236,7 +236,8 @@ class Request:
 
     `overdue`: nobody has changed it for so long that nobody will, so what is missing is missing;
     otherwise that ends the verification as INCOMPLETE. `copied`: it never holds still for as long
-    as a verification takes, so a private copy of it is to be verified.
+    as a verification takes, so a private copy of it is to be verified. `digest`: what its content
+    (`Facts.digest`) was when it was read before, if this very generation was.
     """
 
     checkpoint: Checkpoint
@@ -245,6 +246,7 @@ class Request:
     previous: Previous | None = None
     overdue: bool = False
     copied: bool = False
+    digest: str = ""
 
 
 class End(str, enum.Enum):

@@ -161,6 +161,7 @@ def request(data: Any) -> Request:
         else None,
         overdue=_get(data, "overdue", bool),
         copied=_get(data, "copied", bool),
+        digest=_get(data, "digest", str),
     )
 
 

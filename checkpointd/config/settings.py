@@ -24,6 +24,11 @@ from checkpointd.config.units import parse_duration, parse_size
 _MAX_PORT = 65535
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Never = Annotated[
+    float | None, BeforeValidator(lambda v: None if v == "never" else parse_duration(v))
+]
+"""A duration, or `"never"`."""
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
@@ -217,6 +222,7 @@ class WatchSettings(_Section):
     poll_interval: Duration = 10.0
     settle: Duration = 5.0
     torn_after: Duration = 900.0
+    scrub_every: Never = 30 * 86400.0
     include: tuple[Text, ...] = ("**",)
     exclude: tuple[Text, ...] = ()
     version: Template | None = None

@@ -25,9 +25,10 @@ _OLD_TURN = 4
 class Item:
     """One generation that is to be verified; `since` is when it began to wait (epoch seconds).
 
-    `overdue`: nobody has changed it for `torn_after`, so it is judged as it is. `compare`: only
-    its inode or its change time is another than that of the verdict, so its content is held
-    against the digest of `compare` first.
+    `overdue`: nobody has changed it for `torn_after`, so it is judged as it is. `compare`: a
+    digest that its content is held against before anything else is done: because its inode or
+    its change time is another than that of the verdict, or (`scrub`) because nobody has read it
+    for long. `replaced`: its content is known to be other than what was verified before.
     """
 
     checkpoint: Checkpoint
@@ -36,6 +37,8 @@ class Item:
     attempt: int = 1
     overdue: bool = False
     compare: str = ""
+    scrub: bool = False
+    replaced: bool = False
 
 
 class Queue:

@@ -17,6 +17,7 @@ from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.engine import Engine
 from checkpointd.daemon.retaining import Retaining
+from checkpointd.daemon.scrubbing import Scrubbing
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import Ledger, LedgerError, StateLock
@@ -114,6 +115,7 @@ class Service:
             asyncio.create_task(self.engine.handle_events()),
             asyncio.create_task(self.board.keep_fresh()),
             asyncio.create_task(self._pulse()),
+            asyncio.create_task(Scrubbing(self.engine, self.ledger).run()),
             *(
                 asyncio.create_task(self.engine.verifications.run())
                 for _ in range(self.config.worker.concurrency)

@@ -135,19 +135,32 @@ class Verifications:
         """Let a verdict stand if the content still has the digest of its report."""
         checkpoint = item.checkpoint
         settings = replace(self._engine.settings(checkpoint.watch), skip=_NO_DIGEST)
-        request = Request(checkpoint, item.generation, settings, overdue=True)
+        digest = item.compare if item.scrub else ""
+        request = Request(checkpoint, item.generation, settings, overdue=True, digest=digest)
         answer = await self._dispatch(item, request)
         if answer is None:
             return
+        report = answer.report
         if answer.end is End.SUPERSEDED:
             watcher.again(checkpoint.path)
-        elif answer.report is not None and answer.report.facts.digest == item.compare:
-            await self._ledger(Ledger.carried_over, checkpoint.path, item.generation)
-            log.info("the same content", watch=checkpoint.watch, path=checkpoint.path)
-            self._on_change(checkpoint.watch)
+        elif report is not None and report.facts.digest == item.compare:
+            await self._same_content(item)
+        elif item.scrub and report is not None and report.reason == "integrity.bit_rot":
+            await self.finish(report, item)
         else:
             log.info("other content", watch=checkpoint.watch, path=checkpoint.path)
-            await self._engine.verify(replace(item, compare=""))
+            await self._engine.verify(replace(item, compare="", replaced=not item.scrub))
+
+    async def _same_content(self, item: Item) -> None:
+        watch, path = item.checkpoint.watch, item.checkpoint.path
+        if item.scrub:
+            await self._ledger(Ledger.scrubbed, path, item.generation)
+            self._metrics.scrubbed(watch)
+            log.debug("read again, as it was", watch=watch, path=path)
+        else:
+            await self._ledger(Ledger.carried_over, path, item.generation)
+            log.info("the same content", watch=watch, path=path)
+            self._on_change(watch)
 
     async def _verify(self, item: Item, watcher: Watcher) -> None:
         checkpoint = item.checkpoint
@@ -157,12 +170,16 @@ class Verifications:
         previous = (
             Previous(last.checkpoint.path, last.report.facts) if last and last.report else None
         )
+        digest = ""
+        if not item.replaced:
+            digest = await self._ledger(Ledger.digest_of, checkpoint.path, item.generation)
         request = Request(
             checkpoint,
             item.generation,
             self._engine.settings(checkpoint.watch),
             previous,
             overdue=item.overdue,
+            digest=digest,
             copied=self._superseded.get(checkpoint.path, 0) >= _SUPERSEDED_AT_ONCE,
         )
         answer = await self._dispatch(item, request)

@@ -23,7 +23,7 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from checkpointd.checkpoint import Facts, Report
+    from checkpointd.checkpoint import Facts, Generation, Report
 
 _CACHED_REPORTS = 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
@@ -100,6 +100,37 @@ class Reader:
             ),
         )
         return found or (self._overwritten(current) if current is not None else None)
+
+    def unread_for_longest(self, watch: str, before: float) -> Entry | None:
+        """The valid checkpoint whose bytes were last read longest ago; None if all were since.
+
+        Args:
+            watch: the watch's name.
+            before: seconds since the epoch; what was read later than that is left out.
+        """
+        read = "COALESCE((SELECT s.at FROM scrubs s WHERE s.path = c.path AND s.key = c.key), 0)"
+        reported = "COALESCE((SELECT r.finished_at FROM reports r WHERE r.id = c.report), 0)"
+        return self._one(
+            f"WHERE c.watch = ? AND c.state = 'valid' AND MAX({read}, {reported}) < ? "
+            f"ORDER BY MAX({read}, {reported}), c.id LIMIT 1",
+            (watch, before),
+        )
+
+    def digest_of(self, path: str, generation: Generation) -> str:
+        """The digest of a path's content, if this very generation was once found intact.
+
+        Empty if it was not, or if somebody has touched a file of it since, which may have changed
+        its content.
+        """
+        entry = self.entry(path)
+        if entry is None or entry.generation.identity != generation.identity:
+            return ""
+        intact = (
+            r.facts.digest
+            for r in self.history(path)
+            if r.generation.key == generation.key and "intact" in r.shown
+        )
+        return next(intact, "")
 
     def known(self, watch: str) -> dict[str, Known]:
         """What was told of every path of a watch that is thought to be there.

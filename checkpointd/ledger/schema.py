@@ -77,6 +77,11 @@ _MIGRATIONS = (
     CREATE INDEX prunes_by_path ON prunes (path, id);
     """,
     "CREATE INDEX checkpoints_by_state ON checkpoints (state, watch, saved_at)",
+    """
+    CREATE TABLE scrubs (
+        path BLOB PRIMARY KEY, key TEXT NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 VERSION = len(_MIGRATIONS)
 
@@ -84,6 +89,7 @@ _OTHER_ROWS = (
     "SELECT key, CAST(value AS REAL) FROM meta",
     "SELECT id, path, watch, series, key, verdict, saved_at, step, finished_at FROM reports",
     "SELECT path, note, at FROM pins",
+    "SELECT path, key, at FROM scrubs",
     "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes",
 )
 _BROKEN = (

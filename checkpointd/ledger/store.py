@@ -159,6 +159,14 @@ class Ledger(Writer):
             self._store(entry.checkpoint, generation, state, entry.report.message, number)
         return self._present(path)
 
+    def scrubbed(self, path: str, generation: Generation) -> None:
+        """Note that a generation was read again, and its bytes are those of its report."""
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO scrubs (path, key, at) VALUES (?, ?, ?)",
+                (rows.path_bytes(path), generation.key, time.time()),
+            )
+
     def gone(self, path: str) -> None:
         """Note that nothing lies at a path any more; what is in the trash stays in the trash."""
         entry = self.entry(path)
@@ -271,6 +279,9 @@ class Ledger(Writer):
             )
             self._connection.execute(
                 "DELETE FROM reports WHERE path NOT IN (SELECT path FROM checkpoints)"
+            )
+            self._connection.execute(
+                "DELETE FROM scrubs WHERE path NOT IN (SELECT path FROM checkpoints)"
             )
             self._connection.execute(
                 "DELETE FROM prunes WHERE id NOT IN "

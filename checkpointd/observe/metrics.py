@@ -95,6 +95,9 @@ class Metrics:
             "Times the observer of events ended by itself and was made anew.",
             "watch",
         )
+        self._scrubs = self._counter(
+            "scrubs", "Valid checkpoints read again and found as they were.", "watch"
+        )
         self._exits = self._counter("worker_exits", "Ends of worker processes.", "cause")
         self._validation_seconds = self._histogram(
             "validation_duration_seconds",
@@ -157,6 +160,7 @@ class Metrics:
                 self._prune_failures,
                 self._overflows,
                 self._restarts,
+                self._scrubs,
             ):
                 family.labels(watch)
         self._watches = wanted
@@ -173,6 +177,7 @@ class Metrics:
             self._prune_failures,
             self._overflows,
             self._restarts,
+            self._scrubs,
             self._reconcile_seconds,
             self._reconciled_at,
         )
@@ -227,6 +232,10 @@ class Metrics:
     def restarted(self, watch: str, times: int = 1) -> None:
         """The observer of a watch ended by itself, and was made anew."""
         self._restarts.labels(watch).inc(times)
+
+    def scrubbed(self, watch: str) -> None:
+        """A valid checkpoint was read again, and nothing has rotted."""
+        self._scrubs.labels(watch).inc()
 
     def reconciled(self, watch: str, seconds: float, at: float) -> None:
         """A scan of a watch ended at `at`, in seconds since the epoch."""

@@ -36,6 +36,8 @@ def check(context: ScanContext) -> CheckResult:
     """
     contents = context.read()
     context.learn(digest=contents.digest, **_totals(contents))
+    if context.request.digest not in ("", contents.digest):
+        return _bit_rot(contents)
     if contents.problems:
         return failed(NAME, contents.problems[0].word, _several(contents))
     prints = _fingerprint(context)
@@ -56,6 +58,16 @@ def check(context: ScanContext) -> CheckResult:
     if warning:
         return failed(NAME, "golden_unbound", warning, **details)
     return passed(NAME, _said(context.facts.format, prints, record), **details)
+
+
+def _bit_rot(contents: Contents) -> CheckResult:
+    said = f" {_several(contents)}" if contents.problems else ""
+    return failed(
+        NAME,
+        "bit_rot",
+        "Its bytes are not those that were read before, although nobody has written or touched "
+        f"any of its files since.{said}",
+    )
 
 
 def unmatched(digests: tuple[Digest, ...], tensors: tuple[TensorStats, ...]) -> tuple[Digest, ...]:

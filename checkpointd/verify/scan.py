@@ -12,7 +12,7 @@ from checkpointd.verify.suite import Emit, Stop, run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.checkpoint import CheckResult
+    from checkpointd.checkpoint import CheckResult, Generation
 
 CHECKS = (
     (structure.NAME, structure.check),
@@ -35,18 +35,19 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
         the content is no model. The text says why there is no verdict.
     """
     context = structure.ScanContext(request, Facts(format=request.checkpoint.format))
-    if not _is_current(request):
+    before = _now(request)
+    if before is None or before.identity != request.generation.identity:
         return End.SUPERSEDED, context.facts, "It changed before it was read."
     try:
         results = run(context, CHECKS, emit)
     except Stop as stop:
-        if not _is_current(request):
+        if _now(request) != before:
             return End.SUPERSEDED, context.facts, "It changed while it was read."
         return stop.end, context.facts, stop.message
     finally:
         if context.planned is not None:
             context.planned.close()
-    if not _is_current(request):
+    if _now(request) != before:
         return End.SUPERSEDED, context.facts, "It changed while it was read."
     owed = "" if request.overdue else _owed(context, results.values())
     if owed:
@@ -63,9 +64,9 @@ def _owed(context: structure.ScanContext, results: Iterable[CheckResult]) -> str
     return next((r.message for r in failed), "")
 
 
-def _is_current(request: Request) -> bool:
+def _now(request: Request) -> Generation | None:
+    """What lies there; the device may be another than the request's, after a remount."""
     try:
-        now = generation_of(request.checkpoint.path, request.checkpoint.format)
+        return generation_of(request.checkpoint.path, request.checkpoint.format)
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return now == request.generation
+        return None

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from checkpointd.tensors import Contents
 
 NAME = "structure"
+_ROTTEN = (
+    " It was whole when it was read before, and nobody has touched any of its files since: the "
+    "disk is going bad."
+)
 
 
 @dataclass
@@ -79,7 +83,8 @@ def check(context: ScanContext) -> CheckResult:
     except FormatError as error:
         if error.word in (TRUNCATED, MISSING_MEMBER):
             context.incomplete = error.message
-        return failed(NAME, error.word, error.message)
+        known = _ROTTEN if context.request.digest else ""
+        return failed(NAME, error.word, error.message + known)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(

@@ -97,6 +97,7 @@ def _load(
 
 def _unchanged(request: Request, facts: Facts) -> bool:
     try:
-        return generation_of(request.checkpoint.path, facts.format) == request.generation
+        now = generation_of(request.checkpoint.path, facts.format)
     except FileNotFoundError:
         return False
+    return now.identity == request.generation.identity

@@ -50,7 +50,7 @@ def copy(request: Request, directory: str) -> dict[str, Any]:
         with contextlib.suppress(FileNotFoundError):
             if not os.path.exists(golden.path_for(target, request.checkpoint.format)):
                 _copy_file(record, golden.path_for(target, request.checkpoint.format))
-        if generation_of(source, request.checkpoint.format) != wanted:
+        if generation_of(source, request.checkpoint.format).identity != wanted.identity:
             return _superseded("It changed while it was copied.")
     except (FileNotFoundError, NotADirectoryError):
         return _superseded("It went away while it was copied.")

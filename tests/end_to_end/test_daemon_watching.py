@@ -12,11 +12,11 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-import h5py
 import pytest
 
 from tests.helpers.daemon import eventually
 from tests.helpers.mounts import Fuse, fuse
+from tests.helpers.watch import offset_of_a_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,19 +147,6 @@ def test_what_was_only_touched_keeps_its_verdict_and_can_be_pruned(
     assert "changed on disk" not in planned.stdout
     assert daemon.status()["watches"][0]["holds"] == []
     assert reports(daemon, path) == 1
-
-
-def offset_of_a_kernel(path: Path) -> int:
-    """Where in an HDF5 file the values of some weight begin."""
-    offsets: list[int] = []
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and name.endswith("kernel"):
-            offsets.append(item.id.get_offset())
-
-    with h5py.File(path, "r", locking=False) as file:
-        file["model_weights"].visititems(visit)
-    return offsets[0]
 
 
 def test_other_content_with_the_same_size_and_time_is_verified_again(
