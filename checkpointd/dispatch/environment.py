@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -104,8 +105,7 @@ def rooms_for(python: str, scratch: Path) -> str:
     package = target / "checkpointd"
     if not package.exists():
         source = Path(checkpointd.__file__).parent
-        building = target.with_suffix(".new")
-        shutil.rmtree(building, ignore_errors=True)
+        building = Path(tempfile.mkdtemp(prefix="rooms-", dir=scratch))
         for room in _ROOMS:
             origin = source / room
             copy = building / "checkpointd" / room
@@ -114,5 +114,10 @@ def rooms_for(python: str, scratch: Path) -> str:
                 shutil.copytree(origin, copy, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(origin, copy)
-        building.replace(target)
+        try:
+            building.replace(target)
+        except OSError:  # another interpreter was faster
+            shutil.rmtree(building)
+            if not package.exists():
+                raise
     return str(target)
