@@ -23,11 +23,11 @@ from checkpointd.checkpoint import (
     VerifySettings,
 )
 from checkpointd.daemon import hook
+from checkpointd.daemon.again import RETRY_SECONDS, Again, is_outdated, is_transient, patience
 from checkpointd.daemon.queue import Item, Queue
-from checkpointd.dispatch.environment import runtime_of
+from checkpointd.daemon.runtimes import Runtimes
 from checkpointd.dispatch.judge import not_run
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
-from checkpointd.ledger.facts import ABSENT
 from checkpointd.watch.events import (
     Coalesced,
     Gone,
@@ -53,9 +53,6 @@ _STATES = {
     End.SUPERSEDED: State.SUPERSEDED,
     End.UNKNOWN: State.UNKNOWN,
 }
-_TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
-_RETRY_SECONDS = 60.0
-_RETRY_LIMIT = 5
 _WRITE_AGAIN_SECONDS = 5.0
 _EVENT_ATTEMPTS = 3
 _SUPERSEDED_AT_ONCE = 3
@@ -84,6 +81,7 @@ class Engine:
         self.queue = Queue()
         self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
         self.dispatcher = dispatcher
+        self.runtimes = Runtimes()
         self.trouble = ""
         self.verifying: dict[str, tuple[Item, float]] = {}
         self._superseded: dict[str, int] = {}
@@ -94,6 +92,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._again = Again(ledger, self.enqueue)
 
     def post(self, event: WatchEvent) -> None:
         """Take an event from a watch; must be called in the loop's thread."""
@@ -103,7 +102,7 @@ class Engine:
         """How checkpoints of a watch are verified now."""
         known = self.watches.get(watch)
         settings = known[0].verify.to_settings() if known else VerifySettings()
-        return replace(settings, runtime=runtime_of(settings.python))
+        return replace(settings, runtime=self.runtimes.of(settings.python))
 
     async def handle_events(self) -> None:
         """Take events until cancelled; nothing is lost while the ledger cannot be written."""
@@ -136,7 +135,7 @@ class Engine:
         log.error("left out, the ledger does not take it", watch=event.watch, path=path)
         known = self.watches.get(event.watch)
         if known is not None and path:
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, known[1].again, path)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, known[1].again, path)
 
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self.watches:
@@ -195,15 +194,11 @@ class Engine:
             self.enqueue(Item(entry.checkpoint, entry.generation, time.time()))
 
     async def outdated(self, watch: str) -> list[Entry]:
-        """What deserves another look under the settings of now.
-
-        That is what was invalid or inconclusive under others, what had no luck, and what was
-        valid although it could not be loaded: a builder may have been named since.
-        """
-        digest = self.settings(watch).digest
+        """What deserves another look under the settings of now; see `again.is_outdated`."""
+        settings = self.settings(watch)
         verdicts = [State.VALID, State.INVALID, State.INCONCLUSIVE]
         entries = await self._ledger(Ledger.entries, watch, states=verdicts)
-        return [e for e in entries if e.report and _is_outdated(e.report, digest)]
+        return [e for e in entries if e.report and is_outdated(e.report, settings)]
 
     async def verify_forever(self) -> None:
         """Verify what waits, one at a time, until cancelled; run as many as are wanted."""
@@ -220,10 +215,10 @@ class Engine:
                 await self._verify(item)
             except LedgerError as error:
                 log.error("ledger cannot be written", error=str(error))
-                self._later(item, _RETRY_SECONDS)
+                self._again.later(item, RETRY_SECONDS)
             except Exception:
                 log.exception("verification failed, this is our own fault", path=path)
-                self._later(item, _RETRY_SECONDS)
+                self._again.later(item, RETRY_SECONDS)
             finally:
                 self.verifying.pop(path, None)
                 self._wake.set()
@@ -306,24 +301,12 @@ class Engine:
             seconds=round(report.duration_seconds, 3),
             **({"reason": report.reason, "message": report.message} if report.reason else {}),
         )
-        if item is not None and report.reason.endswith(_TRANSIENT) and item.attempt < _RETRY_LIMIT:
-            self._later(item, _RETRY_SECONDS * 2 ** (item.attempt - 1))
+        if item is not None and is_transient(report):
+            self._again.later(item, patience(item.attempt))
         self._on_change(checkpoint.watch)
         known = self.watches.get(checkpoint.watch)
         if known and known[0].hooks.on_verdict:
             self._spawn(hook.tell(known[0].hooks.on_verdict, report))
-
-    def _later(self, item: Item, seconds: float) -> None:
-        again = Item(item.checkpoint, item.generation, item.since, item.attempt + 1)
-
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            entry = await self._ledger(Ledger.entry, item.checkpoint.path)
-            present = entry is not None and entry.state not in ABSENT
-            if entry is not None and present and entry.generation.key == item.generation.key:
-                self.enqueue(again)
-
-        self._spawn(wait())
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -337,18 +320,12 @@ class Engine:
 
     async def close(self) -> None:
         """Cancel what was started beside the loops."""
+        self.runtimes.close()
+        self._again.close()
         for task in list(self._tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-
-
-def _is_outdated(report: Report, digest: str) -> bool:
-    if report.reason.endswith(_TRANSIENT):
-        return True
-    if report.verdict is Verdict.VALID and "loads" in report.shown:
-        return False
-    return report.settings_digest != digest
 
 
 def _torn(event: Sighting, settings: VerifySettings) -> Report:

@@ -14,6 +14,7 @@ import structlog
 from checkpointd import __version__
 from checkpointd import config as configuration
 from checkpointd.config import Config, ConfigError, WatchSettings
+from checkpointd.daemon import runtimes
 from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.engine import Engine
@@ -115,6 +116,7 @@ class Service:
             asyncio.create_task(self.engine.handle_events()),
             asyncio.create_task(self.board.keep_fresh()),
             asyncio.create_task(self._pulse()),
+            asyncio.create_task(runtimes.keep_current(self.engine)),
             *(
                 asyncio.create_task(self.engine.verify_forever())
                 for _ in range(self.config.worker.concurrency)
@@ -161,6 +163,7 @@ class Service:
         except ValueError as error:
             raise StartError(f"watch {settings.name!r}: {error}") from None
         self.engine.watches[settings.name] = (settings, watcher)
+        await self.engine.runtimes.look([self.engine.settings(settings.name).python])
         await self.engine.verify_again(await self.engine.outdated(settings.name))
         watcher.start()
         self.retaining.begin(settings)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import platform
 import shutil
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 import checkpointd
@@ -69,24 +66,6 @@ def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
     }
-
-
-@functools.cache
-def runtime_of(python: str) -> str:
-    """Name an interpreter and, for our own, the libraries that decide what can be loaded.
-
-    When it changes, what was invalid or inconclusive is verified again: installing tf-keras is
-    the cure for some.
-    """
-    if python and python != sys.executable:
-        return python
-    versions = [f"python {platform.python_version()}"]
-    for library in ("tensorflow", "keras", "tf-keras"):
-        try:
-            versions.append(f"{library} {metadata.version(library)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return ", ".join(versions)
 
 
 def rooms_for(python: str, scratch: Path) -> str:

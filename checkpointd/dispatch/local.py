@@ -191,6 +191,10 @@ class LocalDispatcher:
         """Forget the interpreters that no settings name any more; see `Interpreters`."""
         self.interpreters.forget(used)
 
+    def renew(self, python: str) -> None:
+        """Load with a fresh interpreter from now on; see `Dispatcher`."""
+        self.interpreters.renew(python)
+
     async def close(self) -> None:
         """End every zygote, and with them their children."""
         await self.interpreters.close()
