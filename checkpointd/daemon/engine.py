@@ -82,6 +82,7 @@ class Engine:
         self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
         self.dispatcher = dispatcher
         self.runtimes = Runtimes()
+        self.touched: Callable[[str], None] = lambda _watch: None
         self.trouble = ""
         self.verifying: dict[str, tuple[Item, float]] = {}
         self._superseded: dict[str, int] = {}
@@ -160,6 +161,7 @@ class Engine:
                 message=event.message,
             )
             self._on_change(event.watch)
+        self.touched(event.watch)
         self.dirty.set()
 
     async def _sighted(self, event: Sighting) -> None:
@@ -221,6 +223,7 @@ class Engine:
                 self._again.later(item, RETRY_SECONDS)
             finally:
                 self.verifying.pop(path, None)
+                self.touched(item.checkpoint.watch)
                 self._wake.set()
                 self.dirty.set()
 

@@ -228,6 +228,8 @@ class Retaining:
             self._note(room.settings.name, removal)
         if apply:
             self._remember_refusals(room.settings.name, removals)
+        if removals:
+            self._service.publishing.wanted(room.settings.name)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         _ask_again(room, watcher, planned, suspects)
         self._service.engine.dirty.set()
