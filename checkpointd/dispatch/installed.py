@@ -18,10 +18,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+OLDEST = (3, 9)
+"""The oldest Python that checkpoints can be loaded with."""
+
 _DECIDING = re.compile(
     r"tensorflow(-cpu|-gpu|-intel|-macos)?|tf-nightly.*|keras(-nightly)?|tf-keras"
 )
 _DISTRIBUTION = re.compile(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info")
+_HARMLESS = {"distutils-precedence.pth"}
 _CONFIG = "pyvenv.cfg"
 _CONFIG_BYTES = 64 * 1024
 
@@ -95,6 +99,35 @@ def python_version(python: str) -> str:
     version = config.get("version") or config.get("version_info", "")
     match = re.match(r"\d+\.\d+(\.\d+)?", version)
     return match[0] if match else ""
+
+
+def hindrance(python: str) -> str:
+    """Say why an interpreter can load nothing, where that is seen without running it.
+
+    Returns:
+        A clause that begins with a verb; empty when nothing speaks against it.
+    """
+    if not os.path.exists(python):
+        return "is not there"
+    if os.path.isdir(python) or not os.access(python, os.X_OK):
+        return "is no program that can be run"
+    version = python_version(python)
+    if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        return f"is Python {version}, and {'.'.join(map(str, OLDEST))} or newer is needed"
+    return "" if _may_have_tensorflow(python) else "has no TensorFlow"
+
+
+def _may_have_tensorflow(python: str) -> bool:
+    """Whether TensorFlow is installed for a virtual environment, or may come from elsewhere."""
+    config = venv_config(python)
+    if not config or config.get("include-system-site-packages", "").lower() == "true":
+        return True
+    names: set[str] = set()
+    for directory in libraries(python):
+        with contextlib.suppress(OSError):
+            names.update(os.listdir(directory))
+    elsewhere = {n for n in names if n.endswith((".pth", ".egg-link"))} - _HARMLESS
+    return not names or bool(elsewhere) or not names.isdisjoint(("tensorflow", "tensorflow.py"))
 
 
 def _file(python: str) -> str:

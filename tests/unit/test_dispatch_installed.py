@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.dispatch.installed import distributions, python_version, runtime_of
+import pytest
+
+from checkpointd.dispatch.installed import (
+    distributions,
+    hindrance,
+    python_version,
+    runtime_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +88,26 @@ def test_the_first_directory_on_the_path_counts(tmp_path: Path) -> None:
         (tmp_path / str(number) / name).mkdir(parents=True)
     found = distributions([str(tmp_path / "0"), str(tmp_path / "1"), str(tmp_path / "2")])
     assert found == {"my-lib": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "config", "told"),
+    [
+        ((), "version = 3.8.18\n", "is Python 3.8.18, and 3.9 or newer is needed"),
+        (("numpy",), "version = 3.9.18\n", "has no TensorFlow"),
+        (("numpy", "tensorflow"), "version = 3.9.18\n", ""),
+        (("numpy", "tensorflow"), "version_info = 3.12.1.final.0\n", ""),
+        (("pip", "else.pth"), "version = 3.9.18\n", ""),
+        (("pip",), "include-system-site-packages = true\n", ""),
+        (("pip",), "", ""),
+    ],
+)
+def test_what_speaks_against_an_interpreter_is_seen_without_running_it(
+    tmp_path: Path, installed: tuple[str, ...], config: str, told: str
+) -> None:
+    """Only what is certain: libraries may come from elsewhere."""
+    python = environment(tmp_path, *installed, config=config)
+    assert hindrance(python) == "is no program that can be run"
+    os.chmod(python, 0o700)
+    assert hindrance(python) == told
+    assert hindrance(python + "3") == "is not there"
