@@ -100,8 +100,12 @@ class Publishing:
 
     async def close(self) -> None:
         """Publish no more; what was published stays, each verdict with the content it is for."""
-        for watch, desk in list(self._desks.items()):
-            await self.forget(watch, directories([desk.settings]))
+        await asyncio.gather(
+            *(
+                self.forget(watch, directories([desk.settings]))
+                for watch, desk in list(self._desks.items())
+            )
+        )
 
     async def _keep(self, desk: _Desk) -> None:
         name = desk.settings.name
