@@ -120,7 +120,8 @@ class Zygote:
             self._ready = loop.create_future()
             loop.add_reader(ours, self._on_notice)
             try:
-                await asyncio.wait_for(self._ready, _START_SECONDS)
+                async with asyncio.timeout(_START_SECONDS):
+                    await self._ready
             except TimeoutError:
                 what = f"has not imported what it needs within {_START_SECONDS:g} s"
                 raise self._not_started(what, hung=True) from None
@@ -283,6 +284,7 @@ class Zygote:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         exited: asyncio.Future[int] = loop.create_future()
+        forked: asyncio.Future[int] = loop.create_future()
         pidfd = -1
         writer: asyncio.StreamWriter | None = None
         try:
@@ -294,8 +296,9 @@ class Zygote:
                 pidfd = os.pidfd_open(self.pid)
             else:
                 self._exits[number] = exited
-                self._forks[number] = forked = loop.create_future()
-                pidfd = await asyncio.wait_for(forked, _FORK_SECONDS)
+                self._forks[number] = forked
+                async with asyncio.timeout(_FORK_SECONDS):  # wait_for may swallow a cancellation
+                    pidfd = await forked
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
@@ -318,10 +321,7 @@ class Zygote:
                 raise ZygoteError("the zygote was lost") from None
             result.lost = True
         finally:
-            if pidfd >= 0:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.close(pidfd)
+            _end(pidfd if pidfd >= 0 else _came(forked))
             self._exits.pop(number, None)
             self._forks.pop(number, None)
             theirs.close()
@@ -350,6 +350,21 @@ class Zygote:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         async with asyncio.timeout(_KILL_GRACE_SECONDS):
             return await self._status(exited, pidfd, become=become)
+
+
+def _came(forked: asyncio.Future[int]) -> int:
+    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
+    if forked.done() and not forked.cancelled() and forked.exception() is None:
+        return forked.result()
+    return -1
+
+
+def _end(pidfd: int) -> None:
+    """Kill a process if it still is there; -1 is none."""
+    if pidfd >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 @contextlib.contextmanager
