@@ -79,7 +79,7 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
         table.add_row(name, shown(value))
     environment = public.get("environment") or {}
     if environment:
-        table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items())))
+        table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items() if v)))
     out.print()
     print_table(out, table)
     out.print()

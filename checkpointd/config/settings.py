@@ -71,6 +71,12 @@ def _location(value: object) -> object:
     return value
 
 
+def _no_dots(value: str) -> str:
+    if value in (".", ".."):
+        raise ValueError("is no name, it is a directory in every directory")
+    return value
+
+
 def _template(value: str) -> str:
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
@@ -207,6 +213,22 @@ class RetentionSettings(_Section):
         return self
 
 
+def _switch_or_location(value: object) -> object:
+    return value if isinstance(value, bool) else _location(value)
+
+
+Published = Annotated[bool | Path, BeforeValidator(_switch_or_location)]
+"""Off, on in the state directory, or a directory; `load` makes a directory of the second."""
+
+
+class PublishSettings(_Section):
+    """`[watch.publish]`: verdicts for consumers that cannot ask the daemon."""
+
+    verdict_file: Published = False
+    latest_link: Published = False
+    require: tuple[ShownName, ...] = ()
+
+
 class HookSettings(_Section):
     """`[watch.hooks]`: commands that are told about verdicts."""
 
@@ -216,7 +238,11 @@ class HookSettings(_Section):
 class WatchSettings(_Section):
     """`[[watch]]`: one root directory and how it is treated."""
 
-    name: Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
+    name: Annotated[
+        Text,
+        StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64),
+        AfterValidator(_no_dots),
+    ]
     path: Location
     method: Literal["auto", "inotify", "poll"] = "auto"
     poll_interval: Duration = 10.0
@@ -228,7 +254,20 @@ class WatchSettings(_Section):
     version: Template | None = None
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    publish: PublishSettings = Field(default_factory=PublishSettings)
     hooks: HookSettings = Field(default_factory=HookSettings)
+
+    @property
+    def verdict_directory(self) -> Path | None:
+        """Where a file for each verdict is written; set by `load`."""
+        base = self.publish.verdict_file
+        return base / self.name if isinstance(base, Path) else None
+
+    @property
+    def link_directory(self) -> Path | None:
+        """Where each series has a directory with its `latest-valid`; set by `load`."""
+        base = self.publish.latest_link
+        return base / self.name if isinstance(base, Path) else None
 
 
 class Config(_Section):

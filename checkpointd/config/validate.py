@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +13,9 @@ from checkpointd.config.errors import ConfigError, Problem
 from checkpointd.config.lines import line_of, lines
 from checkpointd.config.locate import absolute, default_state_dir, read
 from checkpointd.config.settings import Config, WatchSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SENTENCES = {
     "int_type": "expected a whole number",
@@ -128,12 +131,23 @@ def _resolve(config: Config, base: Path) -> Config:
                 else None,
             }
         )
-        return settings.model_copy(update={"path": absolute(settings.path, base), "verify": verify})
+        publish = settings.publish.model_copy(
+            update={
+                "verdict_file": placed(settings.publish.verdict_file, "verdicts"),
+                "latest_link": placed(settings.publish.latest_link, "latest"),
+            }
+        )
+        update = {"path": absolute(settings.path, base), "verify": verify, "publish": publish}
+        return settings.model_copy(update=update)
+
+    def placed(where: bool | Path, default: str) -> bool | Path:
+        if where is True:
+            return state_dir / default
+        return absolute(where, base) if isinstance(where, Path) else where
 
     state = config.daemon.state_dir
-    daemon = config.daemon.model_copy(
-        update={"state_dir": absolute(state, base) if state else default_state_dir()}
-    )
+    state_dir = absolute(state, base) if state else default_state_dir()
+    daemon = config.daemon.model_copy(update={"state_dir": state_dir})
     return config.model_copy(
         update={"daemon": daemon, "watch": tuple(watch(w) for w in config.watch)}
     )
@@ -176,7 +190,35 @@ def _contradictions(
             continue
         if root.is_relative_to(other) or other.is_relative_to(root):
             tell(("watch", j, "path"), f"{other} overlaps with {root} of watch[{i}]")
+    for place, message in _published_amiss(tables, base, [(n, r) for _, n, r in roots if r]):
+        tell(place, message)
     return problems
+
+
+def _published_amiss(
+    watches: list[Any], base: Path, roots: list[tuple[str, Path]]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the directories of `[watch.publish]`: the place and the sentence."""
+    published = list(_published(watches, base))
+    for (i, key, directory), (j, other_key, other_directory) in combinations(published, 2):
+        if i == j and directory == other_directory:
+            yield ("watch", j, "publish", other_key), f"is the directory of {key} too; name another"
+    for i, key, directory in published:
+        for name, root in roots:
+            if directory.is_relative_to(root) or root.is_relative_to(directory):
+                lies = f"{directory} lies in watch {name!r} or around it"
+                told = f"{lies}; nothing is ever put there, name a directory elsewhere"
+                yield ("watch", i, "publish", key), told
+
+
+def _published(watches: list[Any], base: Path) -> Iterator[tuple[int, str, Path]]:
+    """The directories that are to be written to: the watch's index, the key, the directory."""
+    for i, watch in enumerate(watches):
+        publish = watch.get("publish") if isinstance(watch, dict) else None
+        places = {key: _text(publish, key) for key in ("verdict_file", "latest_link")}
+        for key, place in places.items():
+            if place:
+                yield i, key, absolute(place, base) / _text(watch, "name")
 
 
 def _text(table: Any, key: str) -> str:

@@ -126,7 +126,11 @@ class Board:
             time.monotonic(),
             supervisor_seconds=_OVERDUE_SECONDS,
         )
-        troubles = [self.service.engine.trouble, *self.service.retaining.refusals.values()]
+        troubles = [
+            self.service.engine.trouble,
+            *self.service.retaining.refusals.values(),
+            *self.service.publishing.troubles.values(),
+        ]
         problems = (*(t for t in troubles if t), *health.problems)
         return replace(health, problems=problems)
 

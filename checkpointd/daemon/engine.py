@@ -20,9 +20,10 @@ from checkpointd.checkpoint import (
     Verdict,
     VerifySettings,
 )
+from checkpointd.daemon.again import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.queue import Item, Queue
-from checkpointd.daemon.verifications import TRANSIENT, Verifications
-from checkpointd.dispatch.environment import runtime_of
+from checkpointd.daemon.runtimes import Runtimes
+from checkpointd.daemon.verifications import Verifications
 from checkpointd.dispatch.judge import not_run
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.watch.events import (
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from checkpointd.observe.metrics import Metrics
     from checkpointd.watch.watcher import Watcher
 
-_RETRY_SECONDS = 60.0
 _WRITE_AGAIN_SECONDS = 5.0
 _EVENT_ATTEMPTS = 3
 _MOST_EVENTS = 1000
@@ -76,6 +76,8 @@ class Engine:
         self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
         self.dispatcher = dispatcher
         self.background = Queue()
+        self.runtimes = Runtimes()
+        self.touched: Callable[[str], None] = lambda _watch: None
         self.trouble = ""
         self.hung: set[str] = set()
         self.dirty = asyncio.Event()
@@ -88,6 +90,7 @@ class Engine:
         self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
         self._room = threading.Semaphore(_MOST_EVENTS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.again = Again(ledger, self.enqueue)
 
     def tell(self, event: WatchEvent, loop: asyncio.AbstractEventLoop) -> None:
         """Take an event in a watch's own thread, which waits while too many are not yet handled.
@@ -108,7 +111,7 @@ class Engine:
         """How checkpoints of a watch are verified now."""
         known = self.watches.get(watch)
         settings = known[0].verify.to_settings() if known else VerifySettings()
-        return replace(settings, runtime=runtime_of(settings.python))
+        return replace(settings, runtime=self.runtimes.of(settings.python))
 
     @property
     def verifying(self) -> dict[str, tuple[Item, float]]:
@@ -160,7 +163,7 @@ class Engine:
         log.error("left out, the ledger does not take it", watch=event.watch, path=path)
         known = self.watches.get(event.watch)
         if known is not None and path:
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, known[1].again, path)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, known[1].again, path)
 
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self.watches:
@@ -191,6 +194,7 @@ class Engine:
                 message=event.message,
             )
             self._on_change(event.watch)
+        self.touched(event.watch)
         self.dirty.set()
 
     async def _sighted(self, event: Sighting) -> None:
@@ -251,15 +255,11 @@ class Engine:
             self.enqueue(Item(entry.checkpoint, entry.generation, time.time()))
 
     async def outdated(self, watch: str) -> list[Entry]:
-        """What deserves another look under the settings of now.
-
-        That is what was invalid or inconclusive under others, what had no luck, and what was
-        valid although it could not be loaded: a builder may have been named since.
-        """
-        digest = self.settings(watch).digest
+        """What deserves another look under the settings of now; see `again.is_outdated`."""
+        settings = self.settings(watch)
         verdicts = [State.VALID, State.INVALID, State.INCONCLUSIVE]
         entries = await self._ledger(Ledger.entries, watch, states=verdicts)
-        return [e for e in entries if e.report and _is_outdated(e.report, digest)]
+        return [e for e in entries if e.report and is_outdated(e.report, settings)]
 
     def spawn(self, work: Any) -> None:
         """Do something beside the loops, until it ends or the daemon does."""
@@ -274,18 +274,12 @@ class Engine:
 
     async def close(self) -> None:
         """Cancel what was started beside the loops."""
+        self.runtimes.close()
+        self.again.close()
         for task in list(self._tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-
-
-def _is_outdated(report: Report, digest: str) -> bool:
-    if report.reason.endswith(TRANSIENT):
-        return True
-    if report.verdict is Verdict.VALID and "loads" in report.shown:
-        return False
-    return report.settings_digest != digest
 
 
 def _torn(event: Sighting, settings: VerifySettings) -> Report:

@@ -242,6 +242,8 @@ class Retaining:
             self._note(room.settings.name, removal)
         if apply:
             self._remember_refusals(room.settings.name, removals)
+        if removals:
+            self._service.publishing.wanted(room.settings.name)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         compared, name = self._service.engine.background, room.settings.name
         suspects = [path for path in suspects if not compared.holds(name, path)]

@@ -13,9 +13,12 @@ import structlog
 from checkpointd import __version__
 from checkpointd import config as configuration
 from checkpointd.config import Config, ConfigError, WatchSettings
+from checkpointd.daemon import runtimes
 from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.publisher import sweep
+from checkpointd.daemon.publishing import Publishing, directories
 from checkpointd.daemon.retaining import Retaining
 from checkpointd.daemon.scrubbing import Scrubbing
 from checkpointd.daemon.threads import LedgerThread
@@ -65,6 +68,8 @@ class Service:
         self.dispatcher = self._make_dispatcher(config)
         self.retaining = Retaining(self)
         self.engine = Engine(self.ledger, self.dispatcher, self.metrics, self.retaining.wanted)
+        self.publishing = Publishing(self.ledger)
+        self.engine.touched = self.publishing.wanted
         self.controls = Controls(self)
         self.pulse_at = time.monotonic()
         self._servers: list[TcpServer | UnixServer] = []
@@ -103,6 +108,7 @@ class Service:
             self._locked = True
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(mode=0o700)
+            await asyncio.to_thread(sweep, state, directories(self.config.watch))
             await self.ledger.open(state)
             await self._listen()
             for settings in self.config.watch:
@@ -116,6 +122,7 @@ class Service:
             asyncio.create_task(self.board.keep_fresh()),
             asyncio.create_task(self._pulse()),
             asyncio.create_task(Scrubbing(self.engine, self.ledger).run()),
+            asyncio.create_task(runtimes.keep_current(self.engine)),
             *(
                 asyncio.create_task(self.engine.verifications.run())
                 for _ in range(self.config.worker.concurrency)
@@ -166,12 +173,15 @@ class Service:
         except ValueError as error:
             raise StartError(f"watch {settings.name!r}: {error}") from None
         self.engine.watches[settings.name] = (settings, watcher)
+        await self.engine.runtimes.look([self.engine.settings(settings.name).python])
         await self.engine.verify_again(await self.engine.outdated(settings.name))
         watcher.start()
         self.retaining.begin(settings)
+        self.publishing.begin(settings, [w.path for w in self.config.watch])
 
     async def _stop_watch(self, name: str) -> None:
         _, watcher = self.engine.watches.pop(name)
+        await self.publishing.forget(name, directories(self.config.watch))
         self.engine.queue.drop_watch(name)
         await self.retaining.forget(name)
         await asyncio.to_thread(watcher.stop, _STOP_SECONDS)
@@ -304,6 +314,7 @@ class Service:
         await self.engine.close()
         await self.dispatcher.close()
         await self.retaining.close()
+        await self.publishing.close()
         for server in self._servers:
             await server.close()
         await self.ledger.close()

@@ -11,8 +11,8 @@ import structlog
 
 from checkpointd.checkpoint import CHECKS, End, Previous, Report, Request, Verdict
 from checkpointd.daemon import hook
+from checkpointd.daemon.again import RETRY_SECONDS, is_transient, patience
 from checkpointd.ledger import Ledger, LedgerError, State
-from checkpointd.ledger.facts import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,6 @@ _STATES = {
     End.SUPERSEDED: State.SUPERSEDED,
     End.UNKNOWN: State.UNKNOWN,
 }
-TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
-_RETRY_SECONDS = 60.0
-_RETRY_LIMIT = 5
 _SUPERSEDED_AT_ONCE = 3
 _SUPERSEDED_SECONDS = 300.0
 _DIGEST_CHECKS = ("structure", "integrity")
@@ -85,12 +82,13 @@ class Verifications:
                 await self._take(item)
             except LedgerError as error:
                 log.error("ledger cannot be written", error=str(error))
-                self._later(item, _RETRY_SECONDS)
+                engine.again.later(item, RETRY_SECONDS)
             except Exception:
                 log.exception("verification failed, this is our own fault", path=path)
-                self._later(item, _RETRY_SECONDS)
+                engine.again.later(item, RETRY_SECONDS)
             finally:
                 self.running.pop(path, None)
+                engine.touched(item.checkpoint.watch)
                 engine.wake.set()
                 engine.dirty.set()
 
@@ -253,21 +251,8 @@ class Verifications:
                 self._look_again(item, watched[1])
         else:
             self._superseded.pop(checkpoint.path, None)
-        transient = report.reason.endswith(TRANSIENT) and not overwritten
-        if item is not None and transient and item.attempt < _RETRY_LIMIT:
-            self._later(item, _RETRY_SECONDS * 2 ** (item.attempt - 1))
+        if item is not None and is_transient(report) and not overwritten:
+            self._engine.again.later(item, patience(item.attempt))
         self._on_change(checkpoint.watch)
         if watched is not None and watched[0].hooks.on_verdict:
             self._engine.spawn(hook.tell(watched[0].hooks.on_verdict, report))
-
-    def _later(self, item: Item, seconds: float) -> None:
-        again = replace(item, attempt=item.attempt + 1)
-
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            entry = await self._ledger(Ledger.entry, item.checkpoint.path)
-            present = entry is not None and entry.state not in ABSENT
-            if entry is not None and present and entry.generation.key == item.generation.key:
-                self._engine.enqueue(again)
-
-        self._engine.spawn(wait())

@@ -11,7 +11,7 @@ from checkpointd.worker import protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.dispatch.zygote import Run
+    from checkpointd.dispatch.run import Run
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
 """Signals that are the checkpoint's fault when a fresh interpreter dies of them again."""
@@ -46,7 +46,7 @@ def death(stage: str, run: Run, skip: Sequence[str], timeout: float) -> CheckRes
         return None
     word, message = _meaning(run, timeout)
     last = run.stderr.splitlines()[-1] if run.stderr else ""
-    tells = word in ("crashed", "environment") and not run.lost
+    tells = word in ("crashed", "environment") and not run.lost and not run.not_started
     said = f" It said last: {last}" if last and tells else ""
     return failed(pending(stage, run, skip), word, message + said)
 
@@ -55,6 +55,7 @@ def _meaning(run: Run, timeout: float) -> tuple[str, str]:
     """The word of the closed list for an early end, and a sentence."""
     name = signal.Signals(run.signal).name if run.signal else ""
     table = (
+        (run.not_started, ("environment", run.not_started)),
         (
             run.timed_out or run.signal == signal.SIGXCPU,
             ("timeout", f"No result within {timeout:g} s."),

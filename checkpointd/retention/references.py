@@ -30,10 +30,14 @@ class References:
     troubles: tuple[str, ...]
 
 
-def find_references(root: str) -> References:
+def find_references(root: str, links: str = "") -> References:
     """Walk a root and collect what is named in it, in the root's own spelling where it can be.
 
     An empty or unreadable root is trouble: it is more likely unmounted than done with.
+
+    Args:
+        root: the root.
+        links: a directory elsewhere whose links count as well; it need not be there.
     """
     troubles: list[str] = []
     paths: set[str] = set()
@@ -47,6 +51,9 @@ def find_references(root: str) -> References:
             troubles.append(f"{entry.path!r} cannot be read ({error.strerror})")
     if not entries and not troubles:
         troubles.append(f"{root!r} is empty: is it mounted?")
+    for entry in _walk(links, []) if links else ():
+        if entry.is_symlink():
+            paths.update(_spellings(entry.path, root, real_root))
     return References(frozenset(paths), tuple(troubles))
 
 

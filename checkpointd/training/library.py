@@ -30,6 +30,12 @@ def generation(keras: Any) -> int:
     return int(str(keras.__version__).partition(".")[0])
 
 
+def writes_archives(keras: Any) -> bool:
+    """Whether a library writes its own zip under the name `.keras`; before 2.13 that was HDF5."""
+    major, minor = (int(part) for part in str(keras.__version__).split(".")[:2])
+    return (major, minor) >= (2, 13)
+
+
 def submodule(keras: Any, name: str) -> Any:
     """Import a private module of a Keras library, such as `saving.saving_lib`.
 

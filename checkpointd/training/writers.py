@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _KERAS_2 = 2
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def write(
@@ -105,7 +106,7 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERF
     Returns:
         What `golden.binding_of` will read from it.
     """
-    if format in (Format.HDF5, Format.HDF5_WEIGHTS):
+    if format in (Format.HDF5, Format.HDF5_WEIGHTS) or (format is Format.KERAS and _is_hdf5(path)):
         import h5py
 
         with h5py.File(path, "r+") as file:
@@ -116,3 +117,9 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERF
             archive.comment = golden.ZIP_COMMENT_PREFIX + save_id.encode("ascii")
         return save_id
     return golden.binding_of(path, format)
+
+
+def _is_hdf5(path: str) -> bool:
+    """Whether a file is HDF5, whatever its name says: Keras before 2.13 writes `.keras` so."""
+    with open(path, "rb") as file:
+        return file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -125,11 +126,12 @@ def _load(
     *,
     compiled: bool,
 ) -> Any:
+    load_model = library.models.load_model
+    guarded = "safe_mode" in inspect.signature(load_model).parameters  # from Keras 2.13 on
+    safety = {"safe_mode": not allow_code} if guarded else {}
     with warnings.catch_warnings(), restore.alias(path, form) as name:
         warnings.simplefilter("ignore")
-        return library.models.load_model(
-            name, custom_objects=custom, compile=compiled, safe_mode=not allow_code
-        )
+        return load_model(name, custom_objects=custom, compile=compiled, **safety)
 
 
 def _not_loaded(

@@ -84,8 +84,8 @@ def preload() -> dict[str, str]:
     """Import TensorFlow and every Keras there is, and run no op.
 
     Returns:
-        The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, and
-        `device`.
+        The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, then
+        `device`, and the `interpreter`'s path.
 
     Raises:
         ImportError: there is no TensorFlow.
@@ -110,7 +110,7 @@ def describe() -> dict[str, str]:
         for name in ("tensorflow", "keras", "tf_keras")
     }
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return {**versions, "python": python, "device": "cpu"}
+    return {**versions, "python": python, "device": "cpu", "interpreter": sys.executable}
 
 
 def generation(keras: Any) -> int:

@@ -9,7 +9,7 @@ import pytest
 from checkpointd.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
 from checkpointd.dispatch import judge
 from checkpointd.dispatch.local import limits_for
-from checkpointd.dispatch.zygote import Run
+from checkpointd.dispatch.run import Run
 from checkpointd.worker.protocol import LOAD, SCAN, Finished
 
 
