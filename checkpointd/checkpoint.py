@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.criteria import Bound, DriftLimits, Evaluation, OwnCheck
 from checkpointd.reasons import REASONS, Severity
 
 if TYPE_CHECKING:
@@ -183,6 +184,10 @@ class VerifySettings:
     fail_on: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     ignore_tensors: tuple[str, ...] = ()
+    drift: DriftLimits = DriftLimits()  # noqa: RUF009 - frozen
+    evaluate: Evaluation = Evaluation()  # noqa: RUF009 - frozen
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    checks: tuple[OwnCheck, ...] = ()
     runtime: str = ""
 
     @property
@@ -192,13 +197,19 @@ class VerifySettings:
         return hashlib.sha256(f"{SUITE_VERSION}\0{text}".encode()).hexdigest()[:16]
 
 
+MAX_PACKED = 256 * 1024
+"""Characters of `Facts.tensors`: what they may cost in the ledger and on the wire."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the children learned besides the checks; every field may be unknown.
 
     `digest` covers every member's bytes. `tensors_digest` covers the names, shapes and dtypes
-    of the model's weights. `signatures` maps a name to its inputs and outputs, each
-    `[name, dtype, shape]`.
+    of the model's weights; `tensors` holds what the next one of the series is compared with,
+    packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
+    moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
+    `[name, dtype, shape]`. `evaluation` holds what `evaluate` gave, `evaluated_by` its digest.
     """
 
     format: Format = Format.UNKNOWN
@@ -211,9 +222,13 @@ class Facts:
     parameter_count: int = 0
     non_finite_values: int = 0
     weight_norm: float | None = None
+    weight_change_ratio: float | None = None
+    tensors: str = ""
     has_golden: bool = False
     signatures: Mapping[str, Any] = field(default_factory=dict)
     predictions_max_abs_difference: float | None = None
+    evaluation: Mapping[str, float] = field(default_factory=dict)
+    evaluated_by: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -223,16 +238,21 @@ class Previous:
 
     path: str
     facts: Facts
+    step: int | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """One verification to be done: picklable, free of TensorFlow, whole on another host."""
+    """One verification to be done: picklable, free of TensorFlow, whole on another host.
+
+    `best` holds, for each metric that is bounded by it, the best of the series' valid ones.
+    """
 
     checkpoint: Checkpoint
     generation: Generation
     settings: VerifySettings
     previous: Previous | None = None
+    best: Mapping[str, float] = field(default_factory=dict)
 
 
 class End(str, enum.Enum):

@@ -22,6 +22,7 @@ from checkpointd.checkpoint import (
     Verdict,
     VerifySettings,
 )
+from checkpointd.criteria import MAX
 from checkpointd.daemon import hook
 from checkpointd.daemon.queue import Item, Queue
 from checkpointd.dispatch.environment import runtime_of
@@ -36,7 +37,7 @@ from checkpointd.watch.events import (
     WatchEvent,
     WatchHealth,
 )
-from checkpointd.worker.protocol import LOAD, SCAN
+from checkpointd.worker.protocol import LOAD, SCAN, checks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,9 @@ _STATES = {
     End.UNKNOWN: State.UNKNOWN,
 }
 _TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
+_USERS_CODE = ("evaluate_error", "check_error")
+"""What a user mends outside the config, so that no settings change."""
+
 _RETRY_SECONDS = 60.0
 _RETRY_LIMIT = 5
 _WRITE_AGAIN_SECONDS = 5.0
@@ -238,14 +242,28 @@ class Engine:
             Ledger.last_valid, checkpoint.watch, checkpoint.series, checkpoint.path
         )
         previous = (
-            Previous(last.checkpoint.path, last.report.facts) if last and last.report else None
+            Previous(last.checkpoint.path, last.report.facts, last.step)
+            if last and last.report
+            else None
         )
-        request = Request(checkpoint, item.generation, self.settings(checkpoint.watch), previous)
+        settings = self.settings(checkpoint.watch)
+        best = await self._best(item, settings)
+        request = Request(checkpoint, item.generation, settings, previous, best)
         answer = await self.dispatcher.verify(request)
         if answer.report is not None:
             await self._finish(answer.report, item)
         else:
             await self._without_verdict(item, answer, watch[1])
+
+    async def _best(self, item: Item, settings: VerifySettings) -> dict[str, float]:
+        """The best of the series so far, of each metric that is bounded by it."""
+        modes = {n: b.mode for n, b in settings.bounds.items() if b.within_of_best is not None}
+        if not modes:
+            return {}
+        extremes = await self._ledger(
+            Ledger.extremes, item.checkpoint, item.generation, settings.evaluate.digest
+        )
+        return {n: extremes[n][modes[n] == MAX] for n in modes if n in extremes}
 
     async def _without_verdict(self, item: Item, answer: Answer, watcher: Watcher) -> None:
         """Note why a generation got no verdict, unless a newer one lies at its path already."""
@@ -306,7 +324,7 @@ class Engine:
             seconds=round(report.duration_seconds, 3),
             **({"reason": report.reason, "message": report.message} if report.reason else {}),
         )
-        if item is not None and report.reason.endswith(_TRANSIENT) and item.attempt < _RETRY_LIMIT:
+        if item is not None and _word(report) in _TRANSIENT and item.attempt < _RETRY_LIMIT:
             self._later(item, _RETRY_SECONDS * 2 ** (item.attempt - 1))
         self._on_change(checkpoint.watch)
         known = self.watches.get(checkpoint.watch)
@@ -343,8 +361,12 @@ class Engine:
                 await task
 
 
+def _word(report: Report) -> str:
+    return report.reason.rpartition(".")[2]
+
+
 def _is_outdated(report: Report, digest: str) -> bool:
-    if report.reason.endswith(_TRANSIENT):
+    if _word(report) in (*_TRANSIENT, *_USERS_CODE):
         return True
     if report.verdict is Verdict.VALID and "loads" in report.shown:
         return False
@@ -355,8 +377,8 @@ def _torn(event: Sighting, settings: VerifySettings) -> Report:
     """The report of a save that was never finished: nothing of it was read by a child."""
     reason = event.reason or "structure.truncated"
     first = CheckResult("structure", Outcome.FAIL, reason, event.message)
-    scan = not_run(SCAN, "structure", [first])
-    checks = (first, *scan, *not_run(LOAD, "structure", ()))
+    names = (*checks_of(SCAN, settings), *checks_of(LOAD, settings))
+    checks = (first, *not_run(names, "structure", [first]))
     return Report(
         checkpoint=event.checkpoint,
         generation=event.generation,

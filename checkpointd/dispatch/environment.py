@@ -26,6 +26,8 @@ _KEPT = (
 _ROOMS = (
     "__init__.py",
     "checkpoint.py",
+    "checks.py",
+    "criteria.py",
     "reasons.py",
     "wire.py",
     "golden.py",

@@ -11,17 +11,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
+from checkpointd.checkpoint import Facts
 from checkpointd.dispatch.environment import rooms_for, zygote_environment
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Finished, Job, Limits, Notice, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from checkpointd.checkpoint import CheckResult
 
@@ -39,11 +40,13 @@ class ZygoteError(Exception):
 class Run:
     """What one child did: its answers in order, and how it ended.
 
+    `facts` are those that it told before it ran the user's own checks, `finished` its last word.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
     `refused` (a sentence: it broke the protocol) mean that the signal was ours.
     """
 
     checks: list[CheckResult] = field(default_factory=list)
+    facts: Facts | None = None
     finished: Finished | None = None
     inspection: dict[str, Any] | None = None
     signal: int = 0
@@ -275,10 +278,8 @@ class Zygote:
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
                 async with asyncio.timeout(seconds):
-                    writer.write(
-                        protocol.encode(Job(job.stage, str(scratch), job.request, job.facts))
-                    )
-                    await _listen(job.stage, reader, result, on_check)
+                    writer.write(protocol.encode(replace(job, scratch=str(scratch))))
+                    await _listen(job.checks, reader, result, on_check)
                     status = await self._status(exited, pidfd, become=order.become)
             except TimeoutError:
                 result.timed_out = True
@@ -328,13 +329,13 @@ class Zygote:
 
 
 async def _listen(
-    stage: str,
+    checks: Sequence[str],
     reader: asyncio.StreamReader,
     result: Run,
     on_check: Callable[[CheckResult], None] | None,
 ) -> None:
     """Take a child's answers until it closes its end; more, or other, than agreed is refused."""
-    expected = list(protocol.STAGE_CHECKS[stage])
+    expected = list(checks)
     total = 0
     while line := await _line(reader):
         total += len(line)
@@ -347,6 +348,8 @@ async def _listen(
             result.finished = answer
         elif isinstance(answer, dict):
             result.inspection = answer
+        elif isinstance(answer, Facts):
+            result.facts = answer
         elif answer.name in expected:
             del expected[: expected.index(answer.name) + 1]
             result.checks.append(answer)

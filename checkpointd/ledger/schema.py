@@ -76,12 +76,24 @@ _MIGRATIONS = (
     );
     CREATE INDEX prunes_by_path ON prunes (path, id);
     """,
+    """
+    CREATE TABLE evaluations (
+        report INTEGER NOT NULL,
+        metric TEXT NOT NULL,
+        value REAL NOT NULL,
+        evaluated_by TEXT NOT NULL,
+        PRIMARY KEY (report, metric)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER evaluations_go_with_reports AFTER DELETE ON reports
+    BEGIN DELETE FROM evaluations WHERE report = OLD.id; END;
+    """,
 )
 VERSION = len(_MIGRATIONS)
 
 _OTHER_ROWS = (
     "SELECT key, CAST(value AS REAL) FROM meta",
     "SELECT id, path, watch, series, key, verdict, saved_at, step, finished_at FROM reports",
+    "SELECT report, metric, value, evaluated_by FROM evaluations",
     "SELECT path, note, at FROM pins",
     "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes",
 )

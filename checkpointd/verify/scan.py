@@ -5,26 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import End, Facts, Request
+from checkpointd.criteria import SCAN_STAGE
 from checkpointd.formats import generation_of
-from checkpointd.verify import finite, integrity, structure
+from checkpointd.verify import drift, finite, integrity, structure
+from checkpointd.verify.own import run_own
 from checkpointd.verify.suite import Emit, Stop, run
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import CheckResult
+    from collections.abc import Callable
 
 CHECKS = (
     (structure.NAME, structure.check),
     (integrity.NAME, integrity.check),
     (finite.NAME, finite.check),
+    (drift.NAME, drift.check),
 )
 
 
-def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
+def scan(
+    request: Request, emit: Emit, learned: Callable[[Facts], None] = lambda _facts: None
+) -> tuple[End, Facts, str]:
     """Verify a checkpoint as far as that can be done without TensorFlow.
 
     Args:
         request: which generation of which checkpoint, and how.
         emit: called with the result of each check as soon as it is known.
+        learned: called with the facts before the user's own checks run, which may not come back.
 
     Returns:
         DONE, with what was learned besides the checks; INCOMPLETE where the container itself says
@@ -35,14 +41,11 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
     context = structure.ScanContext(request, Facts(format=request.checkpoint.format))
     if not _is_current(request):
         return End.SUPERSEDED, context.facts, "It changed before it was read."
-    held: list[CheckResult] = []
-
-    def forward(result: CheckResult) -> None:
-        held.append(result)
-        emit(result)
-
     try:
-        run(context, CHECKS, forward)
+        results = run(context, CHECKS, emit)
+        if not context.incomplete:
+            done = {name: result.outcome for name, result in results.items()}
+            run_own(context, SCAN_STAGE, emit, learned, done)
     except Stop as stop:
         if not _is_current(request):
             return End.SUPERSEDED, context.facts, "It changed while it was read."

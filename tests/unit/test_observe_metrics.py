@@ -28,7 +28,9 @@ SNAPSHOT = Snapshot(
             holds={"invalid_streak": 1},
             series=(
                 SeriesSnapshot("best.h5", last_seen=NOW),
-                SeriesSnapshot("ckpt-{}", NOW, NOW - 60, 7, 1e-7, 12.5, 0),
+                SeriesSnapshot(
+                    "ckpt-{}", NOW, NOW - 60, 7, 1e-7, 12.5, 0.02, 0, {"loss": 0.3, "accuracy": 0.9}
+                ),
             ),
             retained_bytes=1024,
             trash_bytes=0,
