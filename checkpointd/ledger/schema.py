@@ -93,10 +93,12 @@ VERSION = len(_MIGRATIONS)
 _OTHER_ROWS = (
     "SELECT key, CAST(value AS REAL) FROM meta",
     "SELECT id, path, watch, series, key, verdict, saved_at, step, finished_at FROM reports",
-    "SELECT report, metric, value, evaluated_by FROM evaluations",
     "SELECT path, note, at FROM pins",
     "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes",
 )
+_LATER_ROWS = {2: "SELECT report, metric, value, evaluated_by FROM evaluations"}
+"""Those that came with a version of the schema."""
+
 _BROKEN = (
     sqlite3.SQLITE_ERROR,  # the schema's own text is damaged
     sqlite3.SQLITE_CORRUPT,
@@ -213,7 +215,7 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
         _migrate(connection, path, version)
         try:
             _check_schema(connection, version)
-            _check_rows(connection)
+            _check_rows(connection, version)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None
     except BaseException:
@@ -265,13 +267,14 @@ def _tables(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
     return {row for row in found if not row[1].startswith("sqlite_")}
 
 
-def _check_rows(connection: sqlite3.Connection) -> None:
+def _check_rows(connection: sqlite3.Connection, version: int) -> None:
     """Find flipped bits inside rows: SQLite's own check looks at the structure alone."""
     columns = ", ".join(COLUMNS)
     for row in connection.execute(f"SELECT {columns} FROM checkpoints"):  # noqa: S608 - our own names
         if not sealed(row):
             raise _BrokenError(f"row {row[0]} does not match its checksum")
-    for names in _OTHER_ROWS:
+    later = (names for since, names in _LATER_ROWS.items() if since <= version)
+    for names in (*_OTHER_ROWS, *later):
         for _ in connection.execute(names):
             pass
 

@@ -111,7 +111,7 @@ def unpack(text: str) -> Baseline | None:
         inflate = zlib.decompressobj()
         data = inflate.decompress(base64.b85decode(text), _MAX_UNPACKED)
         version, left_out, rows = json.loads(data)
-        if version != _VERSION:
+        if version != _VERSION or not inflate.eof:
             return None
         return Baseline({str(row[0]): _weight(row) for row in rows}, int(left_out))
     except (ValueError, TypeError, IndexError, zlib.error, RecursionError):

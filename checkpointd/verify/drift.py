@@ -39,6 +39,7 @@ _SMALL_VECTOR = 1.0
 
 _MATRIX = 2
 _STATISTIC = re.compile(r"(?:^|[/_])(?:(?:moving|running)_(?:mean|var|variance)|mean|variance)$")
+_LAYER_NUMBER = re.compile(r"_(\d+)(?=/|$)")
 _NUMBERED = re.compile(r"(.*/vars)/(\d+)$")
 _BATCH_NORM = re.compile(
     r"(?:^|/)(?:sync_?)?batch_?norm(?:alization)?(?:_\d+)?/vars$", re.IGNORECASE
@@ -231,19 +232,24 @@ def _kind(weight: Weight) -> tuple[str, tuple[int, ...]]:
 
 
 def _renamed(old: Mapping[str, Weight], now: Mapping[str, Weight]) -> dict[str, str]:
-    """Pair tensors by order where only the numbers in their layers' names differ; else empty."""
+    """Pair tensors where only the numbers in their layers' names differ; empty where more does.
+
+    A process that builds its model a second time calls `dense` and `dense_1` now `dense_2` and
+    `dense_3`; their order stays.
+    """
     if set(old) == set(now) or len(old) != len(now):
         return {}
-    pairs = dict(zip(now, old))
+    pairs = dict(zip(sorted(now, key=_in_order), sorted(old, key=_in_order)))
     same = all(
-        _kind(now[name]) == _kind(old[former]) and _unnumbered(name) == _unnumbered(former)
+        _kind(now[name]) == _kind(old[former]) and _in_order(name)[0] == _in_order(former)[0]
         for name, former in pairs.items()
     )
     return pairs if same else {}
 
 
-def _unnumbered(name: str) -> str:
-    return re.sub(r"_\d+(?=/|$)", "", name)
+def _in_order(name: str) -> tuple[str, list[int]]:
+    """A name without its layers' numbers, and these numbers."""
+    return _LAYER_NUMBER.sub("", name), [int(n) for n in _LAYER_NUMBER.findall(name)]
 
 
 def _differences(

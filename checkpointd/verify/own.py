@@ -96,8 +96,8 @@ def find(own: OwnCheck) -> Callable[[public.Context], Any]:
         function = _from_entry_point(own.name)
     if not callable(function):
         raise UserCodeError(
-            f"In [[watch.verify.checks]] the check {own.name!r} names a {type(function).__name__}: "
-            "name a function that takes a context."
+            f"In [[watch.verify.checks]] the check {own.name!r} names something of type "
+            f"{type(function).__name__}: name a function that takes a context."
         )
     found: Callable[[public.Context], Any] = function
     return found

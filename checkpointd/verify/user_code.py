@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from checkpointd.checkpoint import VerifySettings
 
 
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
 class UserCodeError(Exception):
     """The user's code could not be used; the sentence says which, and what to do."""
 
@@ -81,7 +84,7 @@ def call(function: Any, argument: Any, what: str) -> Any:
 def _line(error: BaseException) -> str:
     """Where in the user's code an error came from: the last line that is not a library's."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "site-packages" not in f.filename and f.filename != __file__]
+    own = [f for f in frames if "site-packages" not in f.filename and _OURS not in f.filename]
     if not own:
         return ""
     return printable(f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})")

@@ -105,3 +105,22 @@ def test_memory_grows_with_the_checkpoint_unless_it_is_configured() -> None:
     assert small < large
     assert large > 3 * 10**10
     assert limits_for(LOAD, 10**10, 2**30, 60).data_bytes == 2**30
+
+
+@pytest.mark.parametrize(
+    ("run", "word"),
+    [
+        (Run(signal=signal.SIGSEGV), "crashed"),
+        (Run(timed_out=True, signal=9), "timeout"),
+        (Run(exit_code=3), "environment"),
+    ],
+)
+def test_a_check_of_the_users_own_that_ends_its_process_is_an_error_of_that_check(
+    run: Run, word: str
+) -> None:
+    """It says nothing of the checkpoint, a crash neither."""
+    names = (*STAGE_CHECKS[SCAN], "mine", "next")
+    run.checks = [passed(name) for name in STAGE_CHECKS[SCAN]]
+    result = judge.death(names, run, (), 30.0)
+    assert result is not None
+    assert (result.name, result.outcome, result.reason) == ("mine", Outcome.ERROR, f"mine.{word}")
