@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.criteria import Bound, DriftLimits, Evaluation, OwnCheck
 from checkpointd.reasons import REASONS, Severity
 
 if TYPE_CHECKING:
@@ -188,6 +189,10 @@ class VerifySettings:
     fail_on: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     ignore_tensors: tuple[str, ...] = ()
+    drift: DriftLimits = DriftLimits()  # noqa: RUF009 - frozen
+    evaluate: Evaluation = Evaluation()  # noqa: RUF009 - frozen
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    checks: tuple[OwnCheck, ...] = ()
     runtime: str = ""
 
     @property
@@ -197,13 +202,19 @@ class VerifySettings:
         return hashlib.sha256(f"{SUITE_VERSION}\0{text}".encode()).hexdigest()[:16]
 
 
+MAX_PACKED = 256 * 1024
+"""Characters of `Facts.tensors`: what they may cost in the ledger and on the wire."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the children learned besides the checks; every field may be unknown.
 
     `digest` covers every member's bytes. `tensors_digest` covers the names, shapes and dtypes
-    of the model's weights. `signatures` maps a name to its inputs and outputs, each
-    `[name, dtype, shape]`.
+    of the model's weights; `tensors` holds what the next one of the series is compared with,
+    packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
+    moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
+    `[name, dtype, shape]`. `evaluation` holds what `evaluate` gave, `evaluated_by` its digest.
     """
 
     format: Format = Format.UNKNOWN
@@ -216,9 +227,13 @@ class Facts:
     parameter_count: int = 0
     non_finite_values: int = 0
     weight_norm: float | None = None
+    weight_change_ratio: float | None = None
+    tensors: str = ""
     has_golden: bool = False
     signatures: Mapping[str, Any] = field(default_factory=dict)
     predictions_max_abs_difference: float | None = None
+    evaluation: Mapping[str, float] = field(default_factory=dict)
+    evaluated_by: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -228,6 +243,7 @@ class Previous:
 
     path: str
     facts: Facts
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -237,7 +253,8 @@ class Request:
     `overdue`: nobody has changed it for so long that nobody will, so what is missing is missing;
     otherwise that ends the verification as INCOMPLETE. `copied`: it never holds still for as long
     as a verification takes, so a private copy of it is to be verified. `digest`: what its content
-    (`Facts.digest`) was when it was read before, if this very generation was.
+    (`Facts.digest`) was when it was read before, if this very generation was. `best` holds, for
+    each metric that is bounded by it, the best of the series' valid ones.
     """
 
     checkpoint: Checkpoint
@@ -247,6 +264,7 @@ class Request:
     overdue: bool = False
     copied: bool = False
     digest: str = ""
+    best: Mapping[str, float] = field(default_factory=dict)
 
 
 class End(str, enum.Enum):

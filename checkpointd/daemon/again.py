@@ -27,6 +27,8 @@ _MOST_SECONDS = 24 * 3600.0
 _DOUBLINGS = 12
 _WEIGHTS_ONLY = (Format.HDF5_WEIGHTS, Format.TF_CHECKPOINT)
 _TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
+_USERS_CODE = ("evaluate_error", "check_error")
+"""What a user mends outside the config, so that no settings change."""
 
 log = structlog.get_logger()
 
@@ -38,7 +40,11 @@ def patience(attempt: int) -> float:
 
 def is_transient(report: Report) -> bool:
     """Whether a verdict tells of the verifier's trouble, which may be over another time."""
-    return report.reason.endswith(_TRANSIENT)
+    return _word(report) in _TRANSIENT
+
+
+def _word(report: Report) -> str:
+    return report.reason.rpartition(".")[2]
 
 
 def is_outdated(report: Report, settings: VerifySettings) -> bool:
@@ -47,7 +53,7 @@ def is_outdated(report: Report, settings: VerifySettings) -> bool:
     That is one that tells of trouble, and what was invalid or inconclusive under other settings,
     or valid although it was not loaded and can be now: a builder has been named since.
     """
-    if is_transient(report):
+    if is_transient(report) or _word(report) in _USERS_CODE:
         return True
     if report.settings_digest == settings.digest:
         return False

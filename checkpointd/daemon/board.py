@@ -273,5 +273,7 @@ def _shown(summary: SeriesSummary) -> SeriesSnapshot:
         last_valid_step=summary.last_valid_step,
         predictions_max_abs_difference=facts.predictions_max_abs_difference if facts else None,
         weight_norm=facts.weight_norm if facts else None,
+        weight_change_ratio=facts.weight_change_ratio if facts else None,
         non_finite_values=facts.non_finite_values if facts else None,
+        evaluation=facts.evaluation if facts else {},
     )

@@ -36,7 +36,7 @@ from checkpointd.watch.events import (
     WatchEvent,
     WatchHealth,
 )
-from checkpointd.worker.protocol import LOAD, SCAN
+from checkpointd.worker.protocol import LOAD, SCAN, checks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,8 +286,8 @@ def _torn(event: Sighting, settings: VerifySettings) -> Report:
     """The report of a save that was never finished: nothing of it was read by a child."""
     reason = event.reason or "structure.truncated"
     first = CheckResult("structure", Outcome.FAIL, reason, event.message)
-    scan = not_run(SCAN, "structure", [first])
-    checks = (first, *scan, *not_run(LOAD, "structure", ()))
+    names = (*checks_of(SCAN, settings), *checks_of(LOAD, settings))
+    checks = (first, *not_run(names, "structure", [first]))
     return Report(
         checkpoint=event.checkpoint,
         generation=event.generation,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.checkpoint import CHECKS, End, Previous, Report, Request, Verdict
+from checkpointd.criteria import MAX
 from checkpointd.daemon import hook
 from checkpointd.daemon.again import RETRY_SECONDS, is_transient, patience
 from checkpointd.ledger import Ledger, LedgerError, State
@@ -17,7 +18,7 @@ from checkpointd.ledger import Ledger, LedgerError, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer
+    from checkpointd.checkpoint import Answer, VerifySettings
     from checkpointd.daemon.engine import Engine
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread
@@ -166,16 +167,20 @@ class Verifications:
             Ledger.last_valid, checkpoint.watch, checkpoint.series, checkpoint.path
         )
         previous = (
-            Previous(last.checkpoint.path, last.report.facts) if last and last.report else None
+            Previous(last.checkpoint.path, last.report.facts, last.step)
+            if last and last.report
+            else None
         )
+        settings = self._engine.settings(checkpoint.watch)
         digest = ""
         if not item.replaced:
             digest = await self._ledger(Ledger.digest_of, checkpoint.path, item.generation)
         request = Request(
             checkpoint,
             item.generation,
-            self._engine.settings(checkpoint.watch),
+            settings,
             previous,
+            best=await self._best(item, settings),
             overdue=item.overdue,
             digest=digest,
             copied=self._superseded.get(checkpoint.path, 0) >= _SUPERSEDED_AT_ONCE,
@@ -187,6 +192,16 @@ class Verifications:
             await self.finish(answer.report, item)
         else:
             await self._without_verdict(item, answer, watcher)
+
+    async def _best(self, item: Item, settings: VerifySettings) -> dict[str, float]:
+        """The best of the series so far, of each metric that is bounded by it."""
+        modes = {n: b.mode for n, b in settings.bounds.items() if b.within_of_best is not None}
+        if not modes:
+            return {}
+        extremes = await self._ledger(
+            Ledger.extremes, item.checkpoint, item.generation, settings.evaluate.digest
+        )
+        return {n: extremes[n][modes[n] == MAX] for n in modes if n in extremes}
 
     async def _without_verdict(self, item: Item, answer: Answer, watcher: Watcher) -> None:
         """Note why a generation got no verdict, unless a newer one lies at its path already."""

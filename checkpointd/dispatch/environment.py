@@ -24,6 +24,8 @@ _KEPT = (
 _ROOMS = (
     "__init__.py",
     "checkpoint.py",
+    "checks.py",
+    "criteria.py",
     "reasons.py",
     "wire.py",
     "golden.py",

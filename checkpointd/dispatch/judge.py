@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, Outcome, failed, skipped
-from checkpointd.worker import protocol
+from checkpointd.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +15,14 @@ if TYPE_CHECKING:
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
 """Signals that are the checkpoint's fault when a fresh interpreter dies of them again."""
 
+_LAST_WORDS = 500
+
 _FOREIGN = frozenset({signal.SIGILL, signal.SIGSYS})
 
 
-def pending(stage: str, run: Run, skip: Sequence[str]) -> str:
+def pending(order: Sequence[str], run: Run, skip: Sequence[str]) -> str:
     """Name the check that was running when a child ended early."""
     done = {check.name for check in run.checks}
-    order = protocol.STAGE_CHECKS[stage]
     last = max((order.index(name) for name in done), default=-1)
     rest = [name for name in order[last + 1 :] if name not in skip]
     return rest[0] if rest else order[-1]
@@ -33,11 +33,15 @@ def crashed(run: Run) -> bool:
     return not run.timed_out and not run.refused and run.signal in CRASHES
 
 
-def death(stage: str, run: Run, skip: Sequence[str], timeout: float) -> CheckResult | None:
+def death(
+    order: Sequence[str], run: Run, skip: Sequence[str], timeout: float
+) -> CheckResult | None:
     """Say what an unfinished run means; None if it finished.
 
+    A check of the user's own that ends its process says nothing of the checkpoint: an error.
+
     Args:
-        stage: the stage that ran.
+        order: the checks of the stage that ran.
         run: what the child did.
         skip: the checks that were not to run.
         timeout: the seconds it had.
@@ -45,10 +49,13 @@ def death(stage: str, run: Run, skip: Sequence[str], timeout: float) -> CheckRes
     if run.finished is not None and not run.refused and not run.timed_out:
         return None
     word, message = _meaning(run, timeout)
-    last = run.stderr.splitlines()[-1] if run.stderr else ""
+    last = run.stderr.splitlines()[-1][:_LAST_WORDS] if run.stderr else ""
     tells = word in ("crashed", "environment") and not run.lost and not run.not_started
     said = f" It said last: {last}" if last and tells else ""
-    return failed(pending(stage, run, skip), word, message + said)
+    name = pending(order, run, skip)
+    if name not in CHECKS:
+        return CheckResult(name, Outcome.ERROR, f"{name}.{word}", message + said)
+    return failed(name, word, message + said)
 
 
 def _meaning(run: Run, timeout: float) -> tuple[str, str]:
@@ -100,11 +107,11 @@ def blocking(checks: Sequence[CheckResult]) -> str:
     )
 
 
-def not_run(stage: str, after: str, done: Sequence[CheckResult]) -> list[CheckResult]:
+def not_run(order: Sequence[str], after: str, done: Sequence[CheckResult]) -> list[CheckResult]:
     """The checks of a stage that did not run because `after` did not pass."""
     names = {c.name for c in done}
     return [
         skipped(name, f"Not run, because {after} did not pass.")
-        for name in protocol.STAGE_CHECKS[stage]
+        for name in order
         if name not in names
     ]

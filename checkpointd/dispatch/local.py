@@ -87,7 +87,7 @@ class LocalDispatcher:
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start both interpreters that these settings need; a failure is told by `verify`."""
-        skipped = set(protocol.STAGE_CHECKS[LOAD]) <= set(settings.skip)
+        skipped = set(protocol.checks_of(LOAD, settings)) <= set(settings.skip)
         kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
         for kind, python in kinds:
             await self.interpreters.warm(kind, python)
@@ -134,29 +134,32 @@ class LocalDispatcher:
         skip = request.settings.skip
         facts = Facts(format=request.checkpoint.format)
         checks: list[CheckResult] = []
-        stderr = ""
+        stderr = overran = ""
         for stage in (SCAN, LOAD):
-            blocked = judge.blocking(checks)
-            names = protocol.STAGE_CHECKS[stage]
+            blocked = judge.blocking(checks) or overran
+            names = protocol.checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
-                checks += judge.not_run(stage, blocked, ()) if blocked else ()
+                checks += judge.not_run(names, blocked, ()) if blocked else ()
                 continue
             job = Job(
                 stage,
                 "",
                 to_json(request),
                 to_json(facts) if stage == LOAD else None,
+                names,
             )
             run = await self._stage(job, request, deadline, on_check)
             stderr = run.stderr or stderr
             checks += run.checks
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
-            died = judge.death(stage, run, skip, self._worker.timeout)
+            died = judge.death(names, run, skip, self._worker.timeout)
             if died is not None:
                 checks.append(died)
                 on_check(died)
-                checks += judge.not_run(stage, died.name, checks)
+                checks += judge.not_run(names, died.name, checks)
+                overran = died.name if run.timed_out else ""
+                facts = run.facts or facts
             elif run.finished is not None:
                 facts = run.finished.facts
         report = _report(request, facts, checks, time.monotonic() - started, stderr)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
+from checkpointd.checkpoint import Facts
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Finished
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from checkpointd.checkpoint import CheckResult
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 class Run:
     """What one child did: its answers in order, and how it ended.
 
+    `facts` are those that it told before it ran the user's own checks, `finished` its last word.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
     `refused` (a sentence: it broke the protocol) mean that the signal was ours; `not_started` (a
     sentence) that there was no interpreter to run it.
     """
 
     checks: list[CheckResult] = field(default_factory=list)
+    facts: Facts | None = None
     finished: Finished | None = None
     inspection: dict[str, Any] | None = None
     signal: int = 0
@@ -38,13 +41,13 @@ class Run:
 
 
 async def listen(
-    stage: str,
+    checks: Sequence[str],
     reader: asyncio.StreamReader,
     result: Run,
     on_check: Callable[[CheckResult], None] | None,
 ) -> None:
     """Take a child's answers until it closes its end; more, or other, than agreed is refused."""
-    expected = list(protocol.STAGE_CHECKS[stage])
+    expected = list(checks)
     total = 0
     while line := await _line(reader):
         total += len(line)
@@ -57,6 +60,8 @@ async def listen(
             result.finished = answer
         elif isinstance(answer, dict):
             result.inspection = answer
+        elif isinstance(answer, Facts):
+            result.facts = answer
         elif answer.name in expected:
             del expected[: expected.index(answer.name) + 1]
             result.checks.append(answer)

@@ -305,7 +305,7 @@ class Zygote:
             try:
                 async with asyncio.timeout(seconds):
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
-                    await listen(job.stage, reader, result, on_check)
+                    await listen(job.checks, reader, result, on_check)
                     status = await self._status(exited, pidfd, become=order.become)
             except TimeoutError:
                 result.timed_out = True

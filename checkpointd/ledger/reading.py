@@ -23,9 +23,10 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from checkpointd.checkpoint import Facts, Generation, Report
+    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
 
 _CACHED_REPORTS = 1024
+_CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
@@ -40,7 +41,8 @@ class Reader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._reports: OrderedDict[int, Report | None] = OrderedDict()
+        self._reports: OrderedDict[int, tuple[Report | None, int]] = OrderedDict()
+        self._cached_bytes = 0
 
     def close(self) -> None:
         """Let go of the file; the ledger is not usable afterwards."""
@@ -100,6 +102,32 @@ class Reader:
             ),
         )
         return found or (self._overwritten(current) if current is not None else None)
+
+    def extremes(
+        self, checkpoint: Checkpoint, generation: Generation, evaluated_by: str
+    ) -> dict[str, tuple[float, float]]:
+        """The lowest and the highest value of each metric among the valid ones of a series.
+
+        Of those saved no later than a generation, without that one itself, as their newest
+        reports have them, pruned ones included; only what was evaluated in the same way counts.
+        """
+        found = self._rows(
+            "SELECT e.metric, MIN(e.value), MAX(e.value) FROM reports r "
+            "JOIN evaluations e ON e.report = r.id WHERE r.watch = ? AND r.series = ? "
+            "AND r.verdict = 'valid' AND r.saved_at <= ? AND e.evaluated_by = ? "
+            "AND NOT (r.path = ? AND r.key = ?) AND r.id = "
+            "(SELECT MAX(n.id) FROM reports n WHERE n.path = r.path AND n.key = r.key) "
+            "GROUP BY e.metric",
+            (
+                checkpoint.watch,
+                rows.encode(checkpoint.series),
+                generation.saved_at,
+                evaluated_by,
+                rows.path_bytes(checkpoint.path),
+                generation.key,
+            ),
+        )
+        return {metric: (lowest, highest) for metric, lowest, highest in found}
 
     def unread_for_longest(self, watch: str, before: float) -> Entry | None:
         """The valid checkpoint whose bytes were last read longest ago; None if all were since.
@@ -283,12 +311,14 @@ class Reader:
     def _report(self, number: int) -> Report | None:
         if number in self._reports:
             self._reports.move_to_end(number)
-            return self._reports[number]
+            return self._reports[number][0]
         found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
         report = rows.load_report(found[0][0]) if found else None
-        self._reports[number] = report
-        if len(self._reports) > _CACHED_REPORTS:
-            self._reports.popitem(last=False)
+        size = len(found[0][0]) if found else 0
+        self._reports[number] = report, size
+        self._cached_bytes += size
+        while len(self._reports) > _CACHED_REPORTS or self._cached_bytes > _CACHED_BYTES:
+            self._cached_bytes -= self._reports.popitem(last=False)[1][1]
         return report
 
     def _facts(self, number: int | None) -> Facts | None:

@@ -74,6 +74,10 @@ class Writer(Reader):
                 rows.dump_report(report),
             ),
         ).lastrowid
+        self._connection.executemany(
+            "INSERT INTO evaluations (report, metric, value, evaluated_by) VALUES (?, ?, ?, ?)",
+            rows.evaluations(number, report.facts),
+        )
         self._connection.execute(
             "DELETE FROM reports WHERE path = ? AND id NOT IN "
             "(SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?)",

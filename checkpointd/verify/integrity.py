@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from checkpointd import golden
 from checkpointd.checkpoint import CheckResult, Format, failed, passed
 from checkpointd.formats import FormatError
-from checkpointd.tensors import MODEL
+from checkpointd.tensors import MODEL, baseline
 from checkpointd.verify import fingerprint
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def _totals(contents: Contents) -> dict[str, object]:
         "parameter_count": sum(t.count for t in once),
         "non_finite_values": sum(t.nan + t.inf for t in weights),
         "weight_norm": sum(squares) ** 0.5 if squares else None,
+        "tensors": baseline.pack(contents.tensors),
     }
 
 

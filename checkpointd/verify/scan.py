@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import End, Facts, Outcome, Request
+from checkpointd.criteria import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
-from checkpointd.verify import finite, integrity, structure
+from checkpointd.verify import drift, finite, integrity, structure
+from checkpointd.verify.own import run_own
 from checkpointd.verify.suite import Emit, Stop, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from checkpointd.checkpoint import CheckResult, Generation
 
@@ -18,15 +20,19 @@ CHECKS = (
     (structure.NAME, structure.check),
     (integrity.NAME, integrity.check),
     (finite.NAME, finite.check),
+    (drift.NAME, drift.check),
 )
 
 
-def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
+def scan(
+    request: Request, emit: Emit, learned: Callable[[Facts], None] = lambda _facts: None
+) -> tuple[End, Facts, str]:
     """Verify a checkpoint as far as that can be done without TensorFlow.
 
     Args:
         request: which generation of which checkpoint, and how.
         emit: called with the result of each check as soon as it is known.
+        learned: called with the facts before the user's own checks run, which may not come back.
 
     Returns:
         DONE, with what was learned besides the checks; INCOMPLETE where its writer may not be done
@@ -40,6 +46,10 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
         return End.SUPERSEDED, context.facts, "It changed before it was read."
     try:
         results = run(context, CHECKS, emit)
+        owed = "" if request.overdue else _owed(context, results.values())
+        if not owed:
+            done = {name: result.outcome for name, result in results.items()}
+            run_own(context, SCAN_STAGE, emit, learned, done)
     except Stop as stop:
         if _now(request) != before:
             return End.SUPERSEDED, context.facts, "It changed while it was read."
@@ -49,7 +59,6 @@ def scan(request: Request, emit: Emit) -> tuple[End, Facts, str]:
             context.planned.close()
     if _now(request) != before:
         return End.SUPERSEDED, context.facts, "It changed while it was read."
-    owed = "" if request.overdue else _owed(context, results.values())
     if owed:
         return End.INCOMPLETE, context.facts, owed
     return End.DONE, context.facts, ""

@@ -6,7 +6,7 @@ every tensor must have a place of its own that lies within its file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
@@ -14,7 +14,8 @@ from checkpointd.formats import FormatError, Found, ProbeState, probe
 from checkpointd.formats import tf_checkpoint as bundles
 from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
 from checkpointd.formats.savedmodel import read_graph
-from checkpointd.tensors import MODEL, reading
+from checkpointd.tensors import reading
+from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify import fingerprint, keras_config
 from checkpointd.verify.suite import Context, Stop
@@ -93,7 +94,7 @@ def check(context: ScanContext) -> CheckResult:
 
 
 def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
-    weights = [s for s in planned.specs if s.role == MODEL]
+    weights = [replace(s, name=name) for name, s in model_tensors(planned.specs).items()]
     return {
         "format": planned.format,
         "writer": keras_config.writer_of(planned.path, planned.format) or facts.writer,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Answer, End, Verdict
+from checkpointd.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
+from checkpointd.config import WatchSettings
 from checkpointd.ledger import Ledger, State
-from checkpointd.watch.events import Gone
+from checkpointd.watch.events import Gone, Sighting
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
@@ -103,6 +105,63 @@ def test_a_transient_error_is_tried_again_after_a_restart(tmp_path: Path) -> Non
 
     async def story(world: World) -> None:
         for reason, again in (("load.out_of_memory", 1), ("load.unknown_object", 0)):
+            world.see(1)
+            request, answer = await world.dispatcher.requests.get()
+            answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))
+            await world.until(lambda e, r=reason: e.report is not None and e.report.reason == r)
+            assert len(await world.engine.outdated("w")) == again
+
+    in_world(tmp_path, story)
+
+
+def test_the_next_one_is_given_what_the_last_valid_one_was_and_the_best(tmp_path: Path) -> None:
+    """The step, the facts, and of each bounded metric the best, whichever way it is better."""
+
+    async def story(world: World) -> None:
+        verify = {
+            "evaluate": "a:b",
+            "bounds": {"accuracy": {"within_of_best": 0.1}, "loss": {"within_of_best": 0.1}},
+        }
+        asked = WatchSettings.model_validate({"name": "w", "path": "/w", "verify": verify})
+        world.engine.watches["w"] = (asked, world.watcher)  # type: ignore[assignment]
+        by = asked.verify.to_settings().evaluate.digest
+        found = []
+        for step in (1, 2, 3):
+            path = f"/w/ckpt-{step}"
+            checkpoint = Checkpoint(path, Format.KERAS, "w", "ckpt-{}", str(step), step)
+            world.engine.post(Sighting("w", checkpoint, generation(step), "settled"))
+            request, answer = await world.dispatcher.requests.get()
+            found.append(request)
+            told = report(request)
+            assert told.report is not None
+            values = {"accuracy": 0.5 / step, "loss": 0.5 / step}
+            facts = Facts(format=Format.KERAS, evaluation=values, evaluated_by=by)
+            answer.set_result(replace(told, report=replace(told.report, facts=facts)))
+            for _ in range(1000):
+                entry = await world.ledger(Ledger.entry, path)
+                if entry is not None and entry.state is State.VALID:
+                    break
+                await asyncio.sleep(0.005)
+        assert (found[0].previous, found[0].best) == (None, {})
+        assert found[2].previous is not None
+        assert (found[2].previous.path, found[2].previous.step) == ("/w/ckpt-2", 2)
+        assert found[2].best == {"accuracy": 0.5, "loss": 0.25}
+
+    in_world(tmp_path, story)
+
+
+def test_what_a_user_mends_in_code_is_verified_again_and_a_word_of_their_own_is_no_error_of_ours(
+    tmp_path: Path,
+) -> None:
+    """No settings change when a function or its data does."""
+
+    async def story(world: World) -> None:
+        for reason, again in (
+            ("evaluate.evaluate_error", 1),
+            ("mine.check_error", 1),
+            ("mine.timeout", 1),
+            ("mine.bad_environment", 0),
+        ):
             world.see(1)
             request, answer = await world.dispatcher.requests.get()
             answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))
