@@ -193,12 +193,27 @@ class VerifySettings:
 
 
 @dataclass(frozen=True)
+class Digest:
+    """One variable: in memory before the save, or as it is stored.
+
+    `crc32` is `zlib.crc32` of its values' C-order little-endian bytes; `dtype` is numpy's name
+    for their type (`ml_dtypes`' for `bfloat16` and the like), as the format stores them.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    crc32: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the children learned besides the checks; every field may be unknown.
 
     `digest` covers every member's bytes. `tensors_digest` covers the names, shapes and dtypes
     of the model's weights. `signatures` maps a name to its inputs and outputs, each
-    `[name, dtype, shape]`.
+    `[name, dtype, shape]`. `optimizer_step` is what the restored optimizer counts;
+    `optimizer_tensors` (None: unknown) goes from scan to load, and is kept in no report.
     """
 
     format: Format = Format.UNKNOWN
@@ -215,6 +230,8 @@ class Facts:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     predictions_max_abs_difference: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    optimizer_step: int | None = None
+    optimizer_tensors: tuple[Digest, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +240,7 @@ class Previous:
 
     path: str
     facts: Facts
+    step: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from checkpointd.checkpoint import (
     Checkpoint,
     CheckResult,
+    Digest,
     Facts,
     Format,
     Generation,
@@ -134,6 +135,24 @@ def facts(data: Any) -> Facts:
         signatures=_get(data, "signatures", dict),
         predictions_max_abs_difference=_optional_number(data, "predictions_max_abs_difference"),
         environment=_texts(data, "environment"),
+        optimizer_step=_optional_int(data, "optimizer_step"),
+        optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
+    )
+
+
+def _optional_digests(data: Any, key: str) -> tuple[Digest, ...] | None:
+    if data.get(key) is None:
+        return None
+    return tuple(digest(d) for d in _get(data, key, list))
+
+
+def digest(data: Any) -> Digest:
+    """Read a `Digest`."""
+    shape = _get(data, "shape", list)
+    if not all(type(n) is int for n in shape):
+        raise WireError("'shape' holds something that is no whole number")
+    return Digest(
+        _get(data, "name", str), _get(data, "dtype", str), tuple(shape), _get(data, "crc32", int)
     )
 
 
@@ -156,7 +175,11 @@ def request(data: Any) -> Request:
         checkpoint(_get(data, "checkpoint", dict)),
         generation(_get(data, "generation", dict)),
         settings(_get(data, "settings", dict)),
-        Previous(_get(previous, "path", str), facts(_get(previous, "facts", dict)))
+        Previous(
+            _get(previous, "path", str),
+            facts(_get(previous, "facts", dict)),
+            _optional_int(previous, "step"),
+        )
         if previous
         else None,
     )

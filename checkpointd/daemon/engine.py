@@ -238,7 +238,9 @@ class Engine:
             Ledger.last_valid, checkpoint.watch, checkpoint.series, checkpoint.path
         )
         previous = (
-            Previous(last.checkpoint.path, last.report.facts) if last and last.report else None
+            Previous(last.checkpoint.path, last.report.facts, last.step)
+            if last and last.report
+            else None
         )
         request = Request(checkpoint, item.generation, self.settings(checkpoint.watch), previous)
         answer = await self.dispatcher.verify(request)

@@ -1,4 +1,4 @@
-"""The load side of the suite: load, signatures, inference, predictions, in one child process.
+"""The load side of the suite, from `load` to `resume`, in one child process.
 
 It runs in a process where `preload` was called and no TensorFlow op was ever run.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd import golden
 from checkpointd.checkpoint import Format
-from checkpointd.verify import inference, load, predictions, runtime, signatures
+from checkpointd.verify import inference, load, predictions, resume, runtime, signatures
 from checkpointd.verify.runtime import LoadContext, preload
 from checkpointd.verify.suite import printable, run
 
@@ -25,6 +25,7 @@ CHECKS = (
     ("signatures", signatures.check),
     ("inference", inference.check),
     ("predictions", predictions.check),
+    (resume.NAME, resume.check),
 )
 """The checks that run here, in order."""
 

@@ -21,7 +21,7 @@ SCAN, LOAD, INSPECT = "scan", "load", "inspect"
 
 STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
     SCAN: ("structure", "integrity", "finite"),
-    LOAD: ("load", "signatures", "inference", "predictions"),
+    LOAD: ("load", "signatures", "inference", "predictions", "resume"),
     INSPECT: (),
 }
 """The checks that a stage answers for, in order; an answer for any other is a forgery."""
