@@ -207,6 +207,20 @@ MAX_PACKED = 256 * 1024
 
 
 @dataclass(frozen=True)
+class Digest:
+    """One variable: in memory before the save, or as it is stored.
+
+    `crc32` is `zlib.crc32` of its values' C-order little-endian bytes; `dtype` is numpy's name
+    for their type (`ml_dtypes`' for `bfloat16` and the like), as the format stores them.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    crc32: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the children learned besides the checks; every field may be unknown.
 
@@ -215,6 +229,8 @@ class Facts:
     packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
     moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
     `[name, dtype, shape]`. `evaluation` holds what `evaluate` gave, `evaluated_by` its digest.
+    `optimizer_step` is what the restored optimizer counts; `optimizer_tensors` (None: unknown)
+    goes from scan to load, and is kept in no report.
     """
 
     format: Format = Format.UNKNOWN
@@ -235,6 +251,8 @@ class Facts:
     evaluation: Mapping[str, float] = field(default_factory=dict)
     evaluated_by: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    optimizer_step: int | None = None
+    optimizer_tensors: tuple[Digest, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.checkpoint import Format
+from checkpointd.checkpoint import Digest, Format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,30 +47,20 @@ class GoldenError(Exception):
 
 
 @dataclass(frozen=True)
-class Digest:
-    """One variable as it was in memory before the save.
-
-    `crc32` is `zlib.crc32` of its values' C-order little-endian bytes; `dtype` is numpy's name
-    for their type (`ml_dtypes`' for `bfloat16` and the like), as the format stores them.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    crc32: int
-
-
-@dataclass(frozen=True)
 class Golden:
     """Inputs, the outputs that the model gave for them, and what was true at that moment.
 
     `compiled` says how the outputs were computed: by `predict` with the inputs as one batch, or
     by an eager call. `input_structure` and `output_structure` are SINGLE, LIST or DICT.
     `binding` is what `binding_of` must give for the checkpoint that the record belongs to.
+    `labels` and `sample_weights` are what the job trains against, empty where it did not say;
+    `optimizer` is its optimizer's `class_name` and `config`, as Keras gives them, or empty.
     """
 
     inputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    labels: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    sample_weights: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     compiled: bool = False
     digests: tuple[Digest, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -79,6 +69,9 @@ class Golden:
     binding: str = ""
     input_structure: str = SINGLE
     output_structure: str = SINGLE
+    label_structure: str = SINGLE
+    weight_structure: str = SINGLE
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
 
 
 def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
@@ -117,6 +110,15 @@ def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
         return dict(arrays)
     values = list(arrays.values())
     return values if structure == LIST else values[0]
+
+
+def optional(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+    """Name the arrays of labels or sample weights; the same as `feed`, and None is no array.
+
+    Raises:
+        GoldenError: it is neither one array, nor several in order, nor by name.
+    """
+    return ({}, SINGLE) if value is None else _named(value, word)
 
 
 def _named(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
@@ -239,10 +241,15 @@ def write(path: str, golden: Golden) -> None:
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     meta: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "inputs": [_pack(arrays, f"input{i}", *kv) for i, kv in enumerate(golden.inputs.items())],
-        "outputs": [
-            _pack(arrays, f"output{i}", *kv) for i, kv in enumerate(golden.outputs.items())
-        ],
+        **{
+            f"{word}s": [_pack(arrays, f"{word}{i}", *kv) for i, kv in enumerate(values.items())]
+            for word, values in (
+                ("input", golden.inputs),
+                ("output", golden.outputs),
+                ("label", golden.labels),
+                ("sample_weight", golden.sample_weights),
+            )
+        },
         "compiled": golden.compiled,
         "digests": [asdict(digest) for digest in golden.digests],
         "metrics": dict(golden.metrics),
@@ -251,6 +258,9 @@ def write(path: str, golden: Golden) -> None:
         "binding": golden.binding,
         "input_structure": golden.input_structure,
         "output_structure": golden.output_structure,
+        "label_structure": golden.label_structure,
+        "weight_structure": golden.weight_structure,
+        "optimizer": dict(golden.optimizer),
     }
     text = json.dumps(meta).encode("ascii")
     arrays["meta"] = np.frombuffer(text, np.uint8)
@@ -331,9 +341,14 @@ def _unknown_version(path: str, version: object) -> GoldenError:
 
 
 def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Golden:
+    def named(entries: Any) -> dict[str, np.ndarray[Any, Any]]:
+        return {str(entry["name"]): _unpack(arrays, entry) for entry in entries}
+
     return Golden(
-        inputs={str(entry["name"]): _unpack(arrays, entry) for entry in meta["inputs"]},
-        outputs={str(entry["name"]): _unpack(arrays, entry) for entry in meta["outputs"]},
+        inputs=named(meta["inputs"]),
+        outputs=named(meta["outputs"]),
+        labels=named(meta.get("labels", ())),  # older records have none of what is asked for so
+        sample_weights=named(meta.get("sample_weights", ())),
         compiled=bool(meta["compiled"]),
         digests=tuple(
             Digest(str(d["name"]), str(d["dtype"]), tuple(map(int, d["shape"])), int(d["crc32"]))
@@ -345,6 +360,9 @@ def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]])
         binding=str(meta["binding"]),
         input_structure=_structure(meta["input_structure"]),
         output_structure=_structure(meta["output_structure"]),
+        label_structure=_structure(meta.get("label_structure", SINGLE)),
+        weight_structure=_structure(meta.get("weight_structure", SINGLE)),
+        optimizer=dict(meta.get("optimizer", {})),
     )
 
 

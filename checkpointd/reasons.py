@@ -172,13 +172,25 @@ _OWN = {
     ),
     "resume.optimizer_missing": (
         _W,
-        "The optimizer was not saved: training starts its moments anew.",
+        (
+            "The optimizer that was saved does not come back, training would begin its moments "
+            "anew: save as .keras, and mend what `load` says."
+        ),
     ),
     "resume.optimizer_changed": (
         _W,
-        "The optimizer that comes back is not the one that was saved.",
+        (
+            "The optimizer that comes back is not the one that was saved: save as .keras, never as "
+            ".h5 before that, and let a builder make the optimizer that the job used."
+        ),
     ),
-    "resume.step_failed": (_W, "A training step from it fails: training cannot go on from it."),
+    "resume.step_failed": (
+        _W,
+        (
+            "Training cannot go on from it as it is loaded: read the message, and save as .keras "
+            "rather than .h5, from which Keras 3 restores no optimizer."
+        ),
+    ),
     "evaluate.below_threshold": (
         _F,
         "Its metrics are outside the bounds of [watch.verify]: do not serve it.",

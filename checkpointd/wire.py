@@ -11,6 +11,7 @@ from checkpointd.checkpoint import (
     MAX_PACKED,
     Checkpoint,
     CheckResult,
+    Digest,
     Facts,
     Format,
     Generation,
@@ -190,6 +191,24 @@ def facts(data: Any) -> Facts:
         evaluation=_metrics(data, "evaluation") if "evaluation" in data else {},
         evaluated_by=_later(data, "evaluated_by", str, ""),
         environment=_texts(data, "environment"),
+        optimizer_step=_optional_int(data, "optimizer_step"),
+        optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
+    )
+
+
+def _optional_digests(data: Any, key: str) -> tuple[Digest, ...] | None:
+    if data.get(key) is None:
+        return None
+    return tuple(digest(d) for d in _get(data, key, list))
+
+
+def digest(data: Any) -> Digest:
+    """Read a `Digest`."""
+    shape = _get(data, "shape", list)
+    if not all(type(n) is int for n in shape):
+        raise WireError("'shape' holds something that is no whole number")
+    return Digest(
+        _get(data, "name", str), _get(data, "dtype", str), tuple(shape), _get(data, "crc32", int)
     )
 
 

@@ -67,7 +67,7 @@ def main(directory: Path) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     inputs, labels = make_data()
     validation = (inputs[:1000], labels[:1000])
-    golden = inputs[:8]
+    golden = (inputs[:8], labels[:8])
     model = make_model()
     for name in ("classifier", "weights", "export"):
         (directory / name).mkdir(parents=True, exist_ok=True)

@@ -275,7 +275,7 @@ def _report(
         message=message,
         shown=shown,
         checks=tuple(checks),
-        facts=facts,
+        facts=replace(facts, optimizer_tensors=None),  # for the load stage alone, and long
         duration_seconds=seconds,
         settings_digest=request.settings.digest,
         finished_at=time.time(),

@@ -3,7 +3,7 @@
 | container | model | optimizer | other |
 | --- | --- | --- | --- |
 | Keras `.h5` | `model_weights/…` | `optimizer_weights/…` | |
-| `.weights.h5`, `.keras` | `layers/…`, `vars/…`, any other | `optimizer/…` | `metrics/…` |
+| `.weights.h5`, `.keras` | `layers/…`, `vars/…`, any other | `…optimizer/…` | `metrics/…` |
 | legacy weights `.h5` | everything | | |
 | TensorFlow 2 | any other | `optimizer/…`, `….OPTIMIZER_SLOT/…` | `keras_api/metrics/…`, counters |
 | TensorFlow 1 | any other | `w/Adam`, `w/Adam_1`, …, `beta1_power` | `global_step` |
@@ -40,7 +40,8 @@ def of_hdf5(key: str, *, legacy_weights: bool = False) -> str:
     parts = key.split("/")
     if legacy_weights:
         return MODEL
-    if parts[0] in ("optimizer_weights", "optimizer") or _follows(parts, "optimizer", "vars"):
+    attribute = len(parts) > 1 and parts[0].endswith("optimizer")  # a model may have several
+    if attribute or parts[0] == "optimizer_weights" or _follows(parts, "optimizer", "vars"):
         return OPTIMIZER
     return OTHER if parts[0] == "metrics" else MODEL
 

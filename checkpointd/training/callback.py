@@ -102,7 +102,8 @@ checkpoint. The record holds the golden inputs as they are.
 
 Args:
     filepath: where to save; Keras fills in `{epoch:02d}`, `{val_loss:.2f}` and the like.
-    golden: a small batch of inputs, such as `x_val[:8]`: one array, a list, or a dict.
+    golden: a small batch of inputs, such as `x_val[:8]`: one array, a list, or a dict; with labels
+        a tuple, such as `(x_val[:8], y_val[:8])`.
     format: as for `save`, where the name does not say it.
     compiled: as for `save`.
     **arguments: `monitor`, `save_best_only`, `mode` and so on, of `ModelCheckpoint`.

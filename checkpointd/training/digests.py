@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.checkpoint import Format
-from checkpointd.golden import Digest, digest_of
+from checkpointd.checkpoint import Digest, Format
+from checkpointd.golden import digest_of
 from checkpointd.training.library import generation, keras_of, submodule, writes_archives
 
 if TYPE_CHECKING:

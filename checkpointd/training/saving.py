@@ -42,7 +42,9 @@ def save(
         format: one of `savedmodel`, `keras`, `hdf5`, `hdf5_weights`, `tf_checkpoint`; inferred
             from `.keras`, `.weights.h5`, `.h5` and `.hdf5`, anything else is a SavedModel's
             directory.
-        golden: a small batch of inputs: one array, a list of arrays, or a dict of them.
+        golden: a small batch of inputs: one array, a list of arrays, or a dict of them; with
+            labels a tuple `(inputs, labels)` or `(inputs, labels, sample_weights)`, as `fit`
+            takes them.
         metrics: scalars by name, for the record.
         step: the training job's own counter, for the record.
         optimizer: saved beside the model in a `tf_checkpoint`; the model's own when compiled.
@@ -123,7 +125,7 @@ def _record(
     model: Any,
     path: str,
     format: Format,  # noqa: A002
-    inputs: Any,
+    batch: Any,
     compiled: bool,
     metrics: Mapping[str, Any] | None,
     step: int | None,
@@ -137,7 +139,15 @@ def _record(
         _warn(f"The weights' digests could not be taken: {error}")
         digests = ()
     try:
-        return take(model, inputs, compiled=compiled, digests=digests, metrics=metrics, step=step)
+        return take(
+            model,
+            batch,
+            compiled=compiled,
+            digests=digests,
+            metrics=metrics,
+            step=step,
+            optimizer=getattr(model, "optimizer", None) if optimizer is None else optimizer,
+        )
     except Exception as error:  # noqa: BLE001 - the same
         _warn(f"The model could not be run on the golden inputs: {type(error).__name__}: {error}")
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import zipfile
@@ -13,7 +14,7 @@ from checkpointd.training.library import generation, keras_of
 from checkpointd.training.placing import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _KERAS_2 = 2
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -51,7 +52,24 @@ def write(
     elif format is Format.SAVEDMODEL and generation(keras) > _KERAS_2:
         model.export(path, **({"verbose": False} if _exports_quietly(keras) else {}))
     else:
-        model.save(path, **more)
+        with _compile_configuration_kept(model):
+            model.save(path, **more)
+
+
+@contextlib.contextmanager
+def _compile_configuration_kept(model: Any) -> Iterator[None]:
+    """Give a model back what Keras 3's writer of HDF5 takes out of its compile configuration.
+
+    Without its optimizer, every later `.keras` file of the same model would be trained on with
+    RMSprop (`model_metadata` in keras/src/legacy/saving/saving_utils.py, 3.15.1).
+    """
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(config) if isinstance(config, dict) else {}
+    try:
+        yield
+    finally:
+        if isinstance(config, dict):
+            config.update(before)
 
 
 def _exports_quietly(keras: Any) -> bool:

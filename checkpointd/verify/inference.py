@@ -8,6 +8,7 @@ import numpy as np
 
 from checkpointd.checkpoint import CheckResult, failed, passed, skipped
 from checkpointd.verify import feeding
+from checkpointd.verify.load_errors import WRONG_MACHINE
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from checkpointd.verify.feeding import Feed
     from checkpointd.verify.runtime import LoadContext, Signature, Spec
 
-_WRONG_MACHINE = ("No OpKernel was registered", "only supports the NHWC", "not supported on CPU")
 _GIVE_GOLDEN = "give GoldenCheckpoint a golden batch"
 
 
@@ -77,7 +77,7 @@ def _attempt(name: str, signature: Signature, feed: Feed) -> CheckResult | None:
         text = printable(f"{type(error).__name__}: {error}", 600)
         if type(error).__name__ == "ResourceExhaustedError":
             return failed("inference", "out_of_memory", f"Not enough memory to run {name!r}.")
-        if any(mark in str(error) for mark in _WRONG_MACHINE):
+        if any(mark in str(error) for mark in WRONG_MACHINE):
             return failed(
                 "inference", "environment", f"{name!r} has an op that needs a GPU: {text}"
             )

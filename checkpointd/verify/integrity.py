@@ -15,10 +15,11 @@ from checkpointd import golden
 from checkpointd.checkpoint import CheckResult, Format, failed, passed
 from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL, baseline
-from checkpointd.verify import fingerprint
+from checkpointd.verify import fingerprint, optimizers
 
 if TYPE_CHECKING:
-    from checkpointd.golden import Digest, Golden
+    from checkpointd.checkpoint import Digest
+    from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, TensorStats
     from checkpointd.verify.structure import ScanContext
 
@@ -35,7 +36,11 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     contents = context.read()
-    context.learn(digest=contents.digest, **_totals(contents))
+    context.learn(
+        digest=contents.digest,
+        optimizer_tensors=optimizers.stored(contents.tensors),
+        **_totals(contents),
+    )
     if context.request.digest not in ("", contents.digest):
         return _bit_rot(contents)
     if contents.problems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.verify import runtime
+from checkpointd.verify import optimizers, runtime
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ SIGNATURE = "serving_default"
 def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
     """Describe a Keras model; what it does not say about its inputs is taken from the record."""
     inputs = _specs(getattr(model, "inputs", None), "input")
-    structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
     outputs = _specs(getattr(model, "outputs", None), "output")
     if not inputs:
         inputs = _recorded(record) or _built(model)
-        structure = None
 
     def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        given = _pack(structure, inputs, arrays)
+        given = pack(model, inputs, arrays)
         outcome, _ = golden.named(call(model, given, compiled=False))
         if len(outputs) == len(outcome):
             return dict(zip((spec.name for spec in outputs), outcome.values()))
         return outcome
 
-    return Loaded(model, library, {SIGNATURE: Signature(inputs, outputs, run)})
+    return Loaded(
+        model, library, {SIGNATURE: Signature(inputs, outputs, run)}, optimizers.of_model(model)
+    )
 
 
 def call(model: Any, inputs: Any, *, compiled: bool) -> Any:
@@ -55,9 +55,13 @@ def call(model: Any, inputs: Any, *, compiled: bool) -> Any:
     return model(tensors, training=False)
 
 
-def _pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
+def pack(model: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
+    """Put arrays by input name together as a model is given them."""
     import tensorflow as tf
 
+    structure = None
+    if getattr(model, "inputs", None):
+        structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
     flat = [arrays[spec.name] for spec in inputs]
     if structure is not None and not isinstance(structure, (list, tuple)):
         return tf.nest.pack_sequence_as(structure, flat)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
-from checkpointd.verify import keras_models, restore, runtime, saved_models, user_code
+from checkpointd.verify import (
+    builders,
+    keras_models,
+    optimizers,
+    restore,
+    runtime,
+    saved_models,
+    user_code,
+)
 from checkpointd.verify.load_errors import (
     classify,
     forgotten,
@@ -17,7 +26,7 @@ from checkpointd.verify.load_errors import (
     unknown_name,
     unknown_object,
 )
-from checkpointd.verify.origin import Origin, carries_code, read_origin
+from checkpointd.verify.origin import Origin, carries_code, names_policy, read_origin
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
@@ -73,7 +82,8 @@ def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) 
     custom = user_code.custom_objects(settings)
     note = ""
     try:
-        model = _load(path, form, library, custom, settings.allow_code, compiled=True)
+        with runtime.policy(library, _policy(context, origin)):
+            model = _load(path, form, library, custom, settings.allow_code, compiled=True)
     except Exception as first:  # noqa: BLE001 - Keras raises anything; classify tells
         missing = forgotten(origin.config, library, custom)
         if not missing:
@@ -87,6 +97,7 @@ def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) 
             return _not_loaded(error, library, origin, tuple(custom))
         note = told(f"{type(first).__name__}: {first}", 400)
     context.loaded = keras_models.wrap(model, library, context.record)
+    context.compile_config, context.compile_failed = origin.compiled, bool(note)
     loader = f"{library.__name__} {library.__version__}"
     if note:
         return failed(
@@ -97,6 +108,16 @@ def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) 
             written_by=origin.version,
         )
     return passed("load", f"Loaded with {loader}.", loader=loader, written_by=origin.version)
+
+
+def _policy(context: LoadContext, origin: Origin) -> str:
+    """The global precision policy of the job, where a model comes back whole only under it.
+
+    Keras 3 puts a loss scale around the optimizer when the policy is mixed_float16, and does not
+    write it into the configuration: the job that goes on sets the policy again before it loads.
+    """
+    scaled = optimizers.has_loss_scale(context.facts.optimizer_tensors or ())
+    return "mixed_float16" if scaled and names_policy(origin.config, "mixed_float16") else ""
 
 
 def _hindrance(form: Format, origin: Origin, library: Any, allow_code: bool) -> CheckResult | None:
@@ -169,19 +190,20 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
     settings = context.request.settings
-    model = user_code.build(settings)
-    library = runtime.library_of(model)
+    built = builders.unpack(user_code.build(settings), settings.builder)
+    library = runtime.library_of(built.model)
     if library is None and form is not Format.TF_CHECKPOINT:
         raise UserCodeError(
-            f"The builder {settings.builder!r} returned a {type(model).__name__}: it has to return "
-            "a Keras model."
+            f"The builder {settings.builder!r} returned a {type(built.model).__name__}: it has to "
+            "return a Keras model."
         )
-    restore.build_variables(model, context.record, settings.builder)
+    restore.build_variables(built.model, context.record, settings.builder)
     try:
         if form is Format.TF_CHECKPOINT:
-            how = restore.tf_checkpoint(model, path)
+            restored = restore.tf_checkpoint(built, path)
         else:
-            how = restore.hdf5_weights(model, path, origin)
+            known = context.facts.optimizer_tensors
+            restored = restore.hdf5_weights(built, path, origin, with_optimizer=bool(known))
     except Exception as error:  # noqa: BLE001 - Keras raises anything; classify tells
         result = classify(error, library)
         if result.reason != "load.load_error":
@@ -192,6 +214,10 @@ def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> C
             f"Its weights do not fit the model that {settings.builder!r} makes: point builder at "
             f"the code that the job runs. {told(str(error), 400)}",
         )
-    context.loaded = keras_models.wrap(model, library, context.record)
+    context.loaded = dataclasses.replace(
+        keras_models.wrap(built.model, library, context.record),
+        optimizers=restored.optimizers,
+        no_optimizer=restored.no_optimizer,
+    )
     loader = f"{library.__name__} {library.__version__}" if library else "tf.train.Checkpoint"
-    return passed("load", f"Loaded into the builder's model {how}.", loader=loader)
+    return passed("load", f"Loaded into the builder's model {restored.how}.", loader=loader)

@@ -24,7 +24,11 @@ _UNSAFE = re.compile(r"Lambda` layer|unsafe deserialization|enable_unsafe_deseri
 _UNREGISTERED_OP = re.compile(r"Op type not registered '([^']+)'")
 _VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
 _LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
+_STYLES = re.compile(r"\x1b\[[0-9;]*m")
 _TEXT = 600
+
+WRONG_MACHINE = ("No OpKernel was registered", "only supports the NHWC", "not supported on CPU")
+"""What TensorFlow says of an op that this machine has no kernel for."""
 
 
 def told(text: str, limit: int) -> str:
@@ -37,7 +41,7 @@ def told(text: str, limit: int) -> str:
         text: of the library's exception.
         limit: how many characters to keep.
     """
-    line = " ".join(_LISTS.sub("", _VALUES.sub(">", text)).split())
+    line = " ".join(_LISTS.sub("", _VALUES.sub(">", _STYLES.sub("", text))).split())
     if len(line) > limit:
         end = line.rfind(". ", 0, limit) + 1
         line = line[:end] if end else f"{line[:limit]}…"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from checkpointd import golden
 from checkpointd.checkpoint import Format
 from checkpointd.criteria import LOAD_STAGE
-from checkpointd.verify import evaluate, inference, load, predictions, runtime, signatures
+from checkpointd.verify import evaluate, inference, load, predictions, resume, runtime, signatures
 from checkpointd.verify.own import run_own
 from checkpointd.verify.runtime import LoadContext, preload
 from checkpointd.verify.suite import printable, run
@@ -27,6 +27,7 @@ CHECKS = (
     ("signatures", signatures.check),
     ("inference", inference.check),
     ("predictions", predictions.check),
+    (resume.NAME, resume.check),
     (evaluate.NAME, evaluate.check),
 )
 """The checks of the suite that run here, in order; `evaluate` only where it is configured."""

@@ -25,12 +25,13 @@ class Origin:
 
     `version` is the writer's Keras version or empty; `config` its model configuration or None,
     with the compile configuration of an HDF5 file beside it; `legacy_layout` tells the HDF5 weight
-    layout of Keras 1 and 2 (by layer) from Keras 3's.
+    layout of Keras 1 and 2 (by layer) from Keras 3's; `compiled` is the compile configuration.
     """
 
     version: str = ""
     config: Any = None
     legacy_layout: bool = False
+    compiled: Any = None
 
     @property
     def generation(self) -> int:
@@ -50,7 +51,8 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(_member(archive, "metadata.json"))
             config = json.loads(_member(archive, "config.json"))
-        return Origin(str(metadata.get("keras_version", "")), config)
+        compiled = config.get("compile_config") if isinstance(config, dict) else None
+        return Origin(str(metadata.get("keras_version", "")), config, compiled=compiled)
     if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
         return Origin()
     import h5py
@@ -64,7 +66,8 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
     if legacy and not version:
         version = "1"  # Keras wrote no version before 2.0
     configs = [json.loads(_text(part)) for part in (config, training) if part is not None]
-    return Origin(_text(version), configs or None, legacy)
+    compiled = configs[-1] if training is not None else None
+    return Origin(_text(version), configs or None, legacy, compiled)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -92,6 +95,14 @@ def carries_code(config: Any) -> str:
         if kind == "Lambda" and not _is_named(inner):
             return str(inner.get("name") or "a Lambda layer")
     return ""
+
+
+def names_policy(config: Any, policy: str) -> bool:
+    """Whether a layer of Keras 3 computes under a precision policy, such as `mixed_float16`."""
+    return any(
+        node.get("class_name") == "DTypePolicy" and (node.get("config") or {}).get("name") == policy
+        for node in _objects(config)
+    )
 
 
 def custom_names(config: Any) -> dict[str, str]:

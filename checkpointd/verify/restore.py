@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from checkpointd import golden
 from checkpointd.checkpoint import Format
+from checkpointd.verify import object_graphs, optimizers
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from checkpointd.golden import Golden
+    from checkpointd.verify.builders import Built
+    from checkpointd.verify.object_graphs import StoredObjects
     from checkpointd.verify.origin import Origin
 
+SAVED_WITHOUT = "It was saved without an optimizer: there is nothing to go on training with."
+_BUILDS_NONE = (
+    "It holds an optimizer, and the builder makes none: let it return a compiled model, or "
+    "(model, optimizer)."
+)
 _ENDINGS = {Format.KERAS: ".keras", Format.HDF5: ".h5", Format.HDF5_WEIGHTS: ".weights.h5"}
-_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_OPTIMIZERS = {"_iterations", "iter"}
-"""What every optimizer of Keras counts its steps in."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """How weights came into a builder's model, with the optimizers that were restored beside it.
+
+    Where there are none, `no_optimizer` says why.
+    """
+
+    how: str
+    optimizers: tuple[Any, ...] = ()
+    no_optimizer: str = ""
 
 
 @contextlib.contextmanager
@@ -59,73 +80,132 @@ def build_variables(model: Any, record: Golden | None, builder: str) -> None:
         )
 
 
-def hdf5_weights(model: Any, path: str, origin: Origin) -> str:
-    """Load an HDF5 file of weights into a model; returns how.
+def hdf5_weights(built: Built, path: str, origin: Origin, *, with_optimizer: bool) -> Restored:
+    """Load an HDF5 file of weights into a builder's model.
+
+    Args:
+        built: the model; Keras restores only an optimizer that has its variables, so it gets them.
+        path: the file.
+        origin: what the file says of its writer.
+        with_optimizer: whether the file holds one.
 
     Raises:
         Exception: whatever Keras raises when they do not fit.
     """
+    model = built.model
+    wanted = with_optimizer and not origin.legacy_layout
+    if wanted and len(built.optimizers) == 1:
+        if getattr(model, "optimizer", None) is None:
+            model.optimizer = built.optimizers[0]
+        with contextlib.suppress(Exception):  # `resume` will find that nothing came back
+            optimizers.build(built.optimizers[0], model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if path.endswith(".json"):  # names its shards relative to itself
             model.load_weights(path)
-            return "from sharded weights"
-        ending = ".h5" if origin.legacy_layout else ".weights.h5"
-        with alias(path, Format.HDF5_WEIGHTS, ending) as name:
-            model.load_weights(name)
-    return "by layers" if origin.legacy_layout else "by paths"
+            how = "from sharded weights"
+        else:
+            ending = ".h5" if origin.legacy_layout else ".weights.h5"
+            with alias(path, Format.HDF5_WEIGHTS, ending) as name:
+                model.load_weights(name)
+            how = "by layers" if origin.legacy_layout else "by paths"
+    if wanted and built.optimizers:
+        return Restored(how, built.optimizers)
+    return Restored(how, (), _BUILDS_NONE if wanted else SAVED_WITHOUT)
 
 
-def tf_checkpoint(model: Any, prefix: str) -> str:
-    """Restore a TensorFlow checkpoint into a model; returns under which name it was found there.
+def tf_checkpoint(built: Built, prefix: str) -> Restored:
+    """Restore a TensorFlow checkpoint into what a builder made.
 
-    It is looked for under every name that the checkpoint's root has, then as the root itself
-    (`model.save_weights(prefix)` of tf-keras). All variables of the model have to be matched.
+    A model is looked for under every name that the checkpoint's root has, then as the root itself
+    (`model.save_weights(prefix)` of tf-keras). All variables of the model have to be matched; an
+    optimizer's need not, because the job may have saved without it.
 
     Raises:
         AssertionError: a variable of the model was not found in it.
         Exception: whatever TensorFlow raises.
     """
-    import tensorflow as tf
-
-    attempts = [(f"as {name!r}", {name: model}) for name in _children(prefix)]
-    attempts.append(("as the root", {"root": model}))
+    stored = object_graphs.read(prefix)
     problem: Exception | None = None
-    for how, parts in attempts:
+    for how, attempt in _attempts(built, stored):
         try:
-            status = tf.train.Checkpoint(**parts).read(prefix)
+            status = attempt().read(prefix)
             status.expect_partial()
-            status.assert_existing_objects_matched()
+            _assert_matched(status, built, prefix)
         except (AssertionError, ValueError) as error:  # noqa: PERF203 - a handful of names
             problem = problem or error
         else:
-            return how
-    if problem is None:
-        raise AssertionError("it holds no variables")
-    raise problem
+            return _with_optimizers(how, built, stored)
+    raise problem or AssertionError("it holds no variables")
 
 
-def _children(prefix: str) -> list[str]:
-    """Name what the root of a TensorFlow checkpoint holds and a model may be, `model` first.
+def _attempts(built: Built, stored: StoredObjects) -> Iterator[tuple[str, Callable[[], Any]]]:
+    import tensorflow as tf
 
-    The names of the stored tensors do not tell: one that a model and its optimizer share is
-    stored under the shorter path, which is the optimizer's in Keras 3. The graph of objects does
-    (tensorflow/core/protobuf/trackable_object_graph.proto; node 0 is the root).
+    make = tf.train.Checkpoint
+    if built.checkpoint is not None:
+        yield "as the builder's tf.train.Checkpoint", lambda: built.checkpoint
+        return
+    if built.parts is not None:
+        yield "as the builder names its parts", functools.partial(make, **built.parts)
+        return
+    beside = {}
+    if len(built.optimizers) == len(stored.optimizers) == 1:
+        beside = {stored.optimizers[0]: built.optimizers[0]}
+    for name in stored.models:
+        yield f"as {name!r}", functools.partial(make, **{name: built.model}, **beside)
+    yield "as the root", functools.partial(make, built.model, **beside)
+
+
+def _assert_matched(status: Any, built: Built, prefix: str) -> None:
+    """See that every variable of the model got a value.
+
+    TensorFlow can only say whether everything got one, optimizers too. Where they did not, the
+    model's variables are compared with what is stored.
+
+    Raises:
+        AssertionError: one did not.
     """
     import tensorflow as tf
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-    reader = tf.train.load_checkpoint(prefix)
-    if not reader.has_tensor(_OBJECT_GRAPH):
-        return []
-    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor(_OBJECT_GRAPH)
-    )
-    names = [
-        child.local_name
-        for child in graph.nodes[0].children
-        if not _OPTIMIZERS & {part.local_name for part in graph.nodes[child.node_id].children}
-        and not graph.nodes[child.node_id].attributes  # a variable, such as a step
-        and child.local_name.isidentifier()
-    ]
-    return sorted(names, key=lambda name: (name != "model", name))
+    try:
+        status.assert_existing_objects_matched()
+    except AssertionError:
+        if not built.optimizers:
+            raise
+        reader = tf.train.load_checkpoint(prefix)
+        stored = {_digest(reader.get_tensor(key)) for key in reader.get_variable_to_shape_map()}
+        weights = getattr(built.model, "weights", getattr(built.model, "variables", ()))
+        if not weights or any(_digest(weight.numpy()) not in stored for weight in weights):
+            raise
+
+
+def _digest(values: Any) -> Any:
+    array = np.asarray(values)
+    return None if array.dtype.kind in "OSU" else golden.digest_of("", array)
+
+
+def _with_optimizers(how: str, built: Built, stored: StoredObjects) -> Restored:
+    """Give optimizers their variables, which is when TensorFlow restores them."""
+    if not stored.optimizer_count:
+        return Restored(how, (), SAVED_WITHOUT)
+    if not built.optimizers:
+        return Restored(how, (), _BUILDS_NONE)
+    unnamed = [n for n in stored.optimizers if built.parts is not None and n not in built.parts]
+    if unnamed:
+        return Restored(
+            how,
+            (),
+            f"It holds an optimizer called {unnamed[0]!r}, which the builder does not name.",
+        )
+    if len(built.optimizers) < stored.optimizer_count:
+        return Restored(
+            how,
+            (),
+            f"It holds {stored.optimizer_count} optimizers: let the builder return a dict that "
+            "names each of them.",
+        )
+    for optimizer in built.optimizers:
+        with contextlib.suppress(Exception):  # `resume` will find that nothing came back
+            optimizers.build(optimizer, built.model)
+    return Restored(how, built.optimizers)

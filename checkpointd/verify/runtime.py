@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from checkpointd.golden import Golden
 
@@ -63,11 +63,17 @@ class Signature:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that was loaded: a Keras model, or what `tf.saved_model.load` gives."""
+    """A model that was loaded: a Keras model, or what `tf.saved_model.load` gives.
+
+    `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
+    why that is nobody's fault.
+    """
 
     model: Any
     library: Any
     signatures: Mapping[str, Signature]
+    optimizers: tuple[Any, ...] = ()
+    no_optimizer: str = ""
 
 
 @dataclass
@@ -76,6 +82,8 @@ class LoadContext(Context):
 
     loaded: Loaded | None = None
     record: Golden | None = None
+    compile_config: Mapping[str, Any] | None = None
+    compile_failed: bool = False
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
@@ -132,6 +140,21 @@ def library_for(writer_generation: int) -> Any:
     if not installed:
         raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
     return importlib.import_module(installed[0])
+
+
+@contextlib.contextmanager
+def policy(library: Any, name: str) -> Iterator[None]:
+    """Set the global precision policy of a Keras library for a while; empty changes nothing."""
+    if not name:
+        yield
+        return
+    precision = library.mixed_precision
+    before = precision.dtype_policy() if hasattr(precision, "dtype_policy") else "float32"
+    precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        precision.set_global_policy(before)
 
 
 def library_of(model: Any) -> Any:

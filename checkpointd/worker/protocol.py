@@ -24,7 +24,7 @@ SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 
 STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
     SCAN: ("structure", "integrity", "finite", "drift"),
-    LOAD: ("load", "signatures", "inference", "predictions", "evaluate"),
+    LOAD: ("load", "signatures", "inference", "predictions", "resume", "evaluate"),
     INSPECT: (),
     COPY: (),
 }

@@ -7,6 +7,7 @@ from typing import Any
 from checkpointd.checkpoint import (
     Checkpoint,
     CheckResult,
+    End,
     Facts,
     Format,
     Generation,
@@ -15,10 +16,17 @@ from checkpointd.checkpoint import (
     VerifySettings,
 )
 from checkpointd.verify.loading import load_suite
+from tests.helpers.scan import scanned as scan_side
 
 
 def load(
-    path: str, form: str, *, previous: Facts | None = None, **settings: Any
+    path: str,
+    form: str,
+    *,
+    previous: Facts | Previous | None = None,
+    scanned: Facts | None = None,
+    step: int | None = None,
+    **settings: Any,
 ) -> tuple[dict[str, CheckResult], Facts]:
     """Verify a checkpoint's load side; returns the results by check, and the facts."""
     results: dict[str, CheckResult] = {}
@@ -26,11 +34,20 @@ def load(
     def emit(result: CheckResult) -> None:
         results[result.name] = result
 
+    if isinstance(previous, Facts):
+        previous = Previous("before", previous)
     request = Request(
-        Checkpoint(path, Format(form)),
+        Checkpoint(path, Format(form), step=step),
         Generation(()),
         VerifySettings(**settings),
-        Previous("before", previous) if previous else None,
+        previous,
     )
-    facts = load_suite(request, Facts(format=Format(form)), emit)
+    facts = load_suite(request, scanned or Facts(format=Format(form)), emit)
     return results, facts
+
+
+def verify(path: str, **arguments: Any) -> tuple[dict[str, CheckResult], Facts]:
+    """Scan a checkpoint, load it, and return the results of the load side by check, and facts."""
+    scanned = scan_side(path)
+    assert scanned.end is End.DONE, scanned.message
+    return load(path, str(scanned.facts.format), scanned=scanned.facts, **arguments)

@@ -60,7 +60,7 @@ def test_a_good_checkpoint_passes_every_check(keras: Any, form: str, tmp_path: P
     )
     before = sorted(os.walk(tmp_path))
     results, facts = load(path, form, **builder(tmp_path.parent, keras, "sequential"))
-    assert [(r.name, r.outcome) for r in results.values()] == [(n, Outcome.PASS) for n in ALL]
+    assert [(n, results[n].outcome) for n in ALL] == [(n, Outcome.PASS) for n in ALL]
     assert facts.predictions_max_abs_difference == 0
     assert facts.signatures["serving_default"]["inputs"][0][1:] == ["float32", [None, 3]]
     assert facts.environment["tensorflow"]
@@ -75,7 +75,7 @@ def test_several_inputs_and_outputs_are_fed_by_name(keras: Any, form: str, tmp_p
     inputs = {"right": models.batch(1), "left": models.batch()}
     path = save(models.functional(keras), tmp_path / NAMES[form], format=form, golden=inputs)
     results, facts = load(path, form, **builder(tmp_path, keras, "functional"))
-    assert [r.outcome for r in results.values()] == [Outcome.PASS] * 4
+    assert [results[n].outcome for n in ALL] == [Outcome.PASS] * 4
     assert [o["output"] for o in results["predictions"].details["outputs"]] == ["first", "second"]
     assert {name for name, *_ in facts.signatures["serving_default"]["inputs"]} == set(inputs)
 
@@ -87,7 +87,7 @@ def test_a_subclassed_model_is_verified(keras: Any, form: str, tmp_path: Path) -
         models.subclassed(keras), tmp_path / NAMES[form], format=form, golden=models.batch()
     )
     results, _ = load(path, form, **builder(tmp_path, keras, "subclassed"))
-    assert [r.outcome for r in results.values()] == [Outcome.PASS] * 4
+    assert [results[n].outcome for n in ALL] == [Outcome.PASS] * 4
 
 
 @pytest.mark.parametrize("form", list(NAMES))
@@ -217,7 +217,7 @@ def test_a_trained_model_beside_its_optimizer_is_loaded(
     settings = {"builder": f"{module.stem}:build", "python_path": (str(tmp_path),)}
     results, facts = load(path, "tf_checkpoint", **settings)
     assert "as 'model'" in results["load"].message
-    assert [(r.name, r.outcome) for r in results.values()] == [(n, Outcome.PASS) for n in ALL]
+    assert [(n, results[n].outcome) for n in ALL] == [(n, Outcome.PASS) for n in ALL]
     assert facts.predictions_max_abs_difference == 0
 
 

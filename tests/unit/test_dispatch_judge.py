@@ -93,8 +93,9 @@ def test_what_is_broken_is_not_loaded_but_a_nan_model_is(
 
 def test_checks_that_did_not_run_say_why() -> None:
     """A report names each check of the suite, and what stood in its way."""
-    results = judge.not_run(checks_of(LOAD, VerifySettings()), "integrity", [])
-    assert [r.name for r in results] == ["load", "signatures", "inference", "predictions"]
+    names = checks_of(LOAD, VerifySettings())
+    results = judge.not_run(names, "integrity", [])
+    assert [r.name for r in results] == list(names)
     assert all("integrity" in r.message for r in results)
 
 

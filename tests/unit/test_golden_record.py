@@ -43,16 +43,41 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
         binding="abc",
         input_structure=golden.DICT,
         output_structure=golden.SINGLE,
+        labels={"label": np.array([0, 1])},
+        sample_weights={"a": np.ones(2), "b": np.zeros(2)},
+        weight_structure=golden.DICT,
+        optimizer={"class_name": "Adam", "config": {"beta_1": 0.9}},
     )
     path = str(tmp_path / "model.keras.golden.npz")
     golden.write(path, written)
     read = golden.read(path)
-    for before, now in ((written.inputs, read.inputs), (written.outputs, read.outputs)):
+    for before, now in (
+        (written.inputs, read.inputs),
+        (written.outputs, read.outputs),
+        (written.labels, read.labels),
+        (written.sample_weights, read.sample_weights),
+    ):
         assert list(before) == list(now)
         assert all(same(before[name], now[name]) for name in before)
     assert (read.compiled, read.digests, read.metrics) == (True, written.digests, written.metrics)
     assert (read.step, read.environment, read.binding) == (7, written.environment, "abc")
     assert (read.input_structure, read.output_structure) == (golden.DICT, golden.SINGLE)
+    assert (read.label_structure, read.weight_structure) == (golden.SINGLE, golden.DICT)
+    assert read.optimizer == written.optimizer
+
+
+def test_a_record_from_before_there_were_labels_is_read(tmp_path: Path) -> None:
+    """What such a record does not have is empty, and its version is the same."""
+    path = str(tmp_path / "r.npz")
+    golden.write(path, Golden(inputs={"x": np.zeros(2)}, step=7))
+    with np.load(path) as arrays:
+        held = {name: arrays[name] for name in arrays}
+    meta = json.loads(held["meta"].tobytes())
+    for name in ("labels", "sample_weights", "label_structure", "weight_structure", "optimizer"):
+        del meta[name]
+    np.savez(path, **{**held, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    read = golden.read(path)
+    assert (read.step, dict(read.labels), dict(read.optimizer)) == (7, {}, {})
 
 
 @given(st.lists(st.one_of(st.text(max_size=5), st.just("ü\0")), min_size=1, max_size=6))

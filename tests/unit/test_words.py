@@ -17,6 +17,7 @@ from checkpointd.checkpoint import (
     MAX_PACKED,
     Checkpoint,
     CheckResult,
+    Digest,
     Facts,
     Format,
     Generation,
@@ -70,6 +71,11 @@ facts = st.builds(
     ),
     evaluated_by=names,
     environment=st.dictionaries(names, names, max_size=2),
+    optimizer_step=st.none() | counts,
+    optimizer_tensors=st.none()
+    | st.lists(
+        st.builds(Digest, names, names, st.lists(counts, max_size=3).map(tuple), counts), max_size=2
+    ).map(tuple),
 )
 optional = st.none() | st.floats(allow_nan=False)
 settings = st.builds(
@@ -114,6 +120,14 @@ def test_a_request_survives_the_wire(request: Request) -> None:
     """Names that are no UTF-8 too: what a child reads is what was sent."""
     line = json.dumps(to_json(request)).encode()
     assert wire.request(json.loads(line)) == request
+
+
+def test_facts_of_an_older_ledger_are_read() -> None:
+    """What was not yet known when a row was written is unknown."""
+    row = to_json(Facts(step=3))
+    for name in ("optimizer_step", "optimizer_tensors"):
+        del row[name]
+    assert wire.facts(row) == Facts(step=3)
 
 
 @given(outcomes)
@@ -243,7 +257,7 @@ def test_only_checks_that_the_settings_name_may_answer() -> None:
     settings = VerifySettings(checks=(OwnCheck("a", "m:a", "scan"), OwnCheck("b", "m:b")))
     scan, load = (protocol.checks_of(stage, settings) for stage in ("scan", "load"))
     assert scan == ("structure", "integrity", "finite", "drift", "a")
-    assert load == ("load", "signatures", "inference", "predictions", "b")
+    assert load == ("load", "signatures", "inference", "predictions", "resume", "b")
     evaluated = replace(settings, evaluate=Evaluation("m:e"))
     assert protocol.checks_of("load", evaluated)[-2:] == ("evaluate", "b")
     assert protocol.checks_of("inspect", settings) == ()
