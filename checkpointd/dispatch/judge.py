@@ -17,6 +17,9 @@ CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFP
 
 _LAST_WORDS = 500
 
+ENDLESS = signal.SIGVTALRM
+"""What ends a child whose library goes round in circles on a damaged file."""
+
 _FOREIGN = frozenset({signal.SIGILL, signal.SIGSYS})
 
 
@@ -48,14 +51,20 @@ def death(
     """
     if run.finished is not None and not run.refused and not run.timed_out:
         return None
-    word, message = _meaning(run, timeout)
+    name = pending(order, run, skip)
+    word, message = _endless(name) if run.signal == ENDLESS else _meaning(run, timeout)
     last = run.stderr.splitlines()[-1][:_LAST_WORDS] if run.stderr else ""
     tells = word in ("crashed", "environment") and not run.lost and not run.not_started
     said = f" It said last: {last}" if last and tells else ""
-    name = pending(order, run, skip)
     if name not in CHECKS:
         return CheckResult(name, Outcome.ERROR, f"{name}.{word}", message + said)
     return failed(name, word, message + said)
+
+
+def _endless(name: str) -> tuple[str, str]:
+    """What it means that a library went round in circles; see `tensors.hdf5.guarded`."""
+    word = "malformed" if name == "structure" else "timeout"
+    return word, "The file is damaged: libhdf5 goes round in circles when it reads it."
 
 
 def _meaning(run: Run, timeout: float) -> tuple[str, str]:
