@@ -27,6 +27,7 @@ _ROOMS = (
     "checks.py",
     "criteria.py",
     "reasons.py",
+    "state_file.py",
     "wire.py",
     "golden.py",
     "formats",

@@ -86,7 +86,7 @@ def test_training_needs_our_wheel_alone(job: tuple[Path, dict[str, Any]]) -> Non
     assert said["keras"].startswith("2.")
     assert not said["strangers"]
     rooms = {name.split(".")[1] for name in said["ours"]}
-    assert rooms == {"checkpoint", "golden", "reasons", "training"}
+    assert rooms == {"checkpoint", "criteria", "golden", "reasons", "training"}
     assert (saved / "called_epoch_01.keras.golden.npz").exists()
 
 

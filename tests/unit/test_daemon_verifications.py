@@ -8,8 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Answer, End
+from checkpointd.config import WatchSettings
+from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import Coalesced, Gone, Placed, Sighting, Touched
+from checkpointd.worker.protocol import checks_of
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
@@ -196,5 +199,23 @@ def test_a_flood_of_events_waits_in_the_watchs_own_thread(tmp_path: Path) -> Non
         await held
         await flooding
         assert told == 3000
+
+    in_world(tmp_path, story)
+
+
+def test_reading_again_what_is_valid_runs_no_code_of_the_users(tmp_path: Path) -> None:
+    """A digest is all that is wanted: no check of their own, no evaluation, no TensorFlow."""
+
+    async def story(world: World) -> None:
+        verify = {"evaluate": "a:b", "checks": [{"name": "mine"}, {"name": "s", "stage": "scan"}]}
+        asked = WatchSettings.model_validate({"name": "w", "path": "/w", "verify": verify})
+        world.engine.watches["w"] = (asked, world.watcher)  # type: ignore[assignment]
+        item = Item(CHECKPOINT, generation(1), 0.0, compare="d", scrub=True)
+        world.engine.background.push(item)
+        world.engine.wake.set()
+        request, answer = await world.dispatcher.requests.get()
+        names = (*checks_of("scan", request.settings), *checks_of("load", request.settings))
+        assert set(names) - set(request.settings.skip) == {"structure", "integrity"}
+        answer.set_result(report(request))
 
     in_world(tmp_path, story)
