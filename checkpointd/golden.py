@@ -2,7 +2,8 @@
 
 Written by `checkpointd.training`, read by `checkpointd.verify`. A record is an uncompressed
 `.npz` file without pickle: a `meta` array (UTF-8 JSON as uint8) and one array for each input and
-output; strings of any length are two arrays, their bytes and the offsets between them.
+output; strings of any length are two arrays, their bytes and the offsets between them, a ragged
+array is its flat values and the splits between its rows.
 numpy and the standard library only, Python 3.9.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from checkpointd.arrays import Array, ArrayError, array_of, flattened, pack, unpack
 from checkpointd.checkpoint import Format
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 """Raised when a reader of the version before could not understand a record."""
+
+_RAGGED_VERSION = 2
+"""What a record with a ragged array in it has; all others stay readable to older readers."""
 
 SAVE_ID_ATTRIBUTE = "checkpointd_save_id"
 """The root attribute that binds an HDF5 file to its record."""
@@ -39,7 +44,6 @@ SINGLE, LIST, DICT = "single", "list", "dict"
 """How inputs are fed and outputs come: one array, several in order, or several by name."""
 
 _BLOCK = 1 << 20
-_FOREIGN = 2  # numpy's `dtype.isbuiltin` of a type that another library registered
 
 
 class GoldenError(Exception):
@@ -61,16 +65,26 @@ class Digest:
 
 
 @dataclass(frozen=True)
+class Run:
+    """What one signature of a SavedModel was given, by argument name, and what it gave."""
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
 class Golden:
     """Inputs, the outputs that the model gave for them, and what was true at that moment.
 
     `compiled` says how the outputs were computed: by `predict` with the inputs as one batch, or
     by an eager call. `input_structure` and `output_structure` are SINGLE, LIST or DICT.
     `binding` is what `binding_of` must give for the checkpoint that the record belongs to.
+    `stochastic` says that two runs in a row from the same state gave different outputs.
+    `signatures` holds what single signatures of a SavedModel were given and gave.
     """
 
-    inputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+    outputs: Mapping[str, Array] = field(default_factory=dict)
     compiled: bool = False
     digests: tuple[Digest, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -79,6 +93,8 @@ class Golden:
     binding: str = ""
     input_structure: str = SINGLE
     output_structure: str = SINGLE
+    stochastic: bool = False
+    signatures: Mapping[str, Run] = field(default_factory=dict)
 
 
 def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
@@ -90,7 +106,7 @@ def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
     return Digest(name, str(values.dtype), tuple(int(n) for n in values.shape), checksum)
 
 
-def feed(inputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def feed(inputs: Any) -> tuple[dict[str, Array], str]:
     """Name the arrays of what a model is given: one array, several in order, or by name.
 
     Returns:
@@ -102,13 +118,15 @@ def feed(inputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
     return _named(inputs, "input")
 
 
-def named(outputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def named(outputs: Any) -> tuple[dict[str, Array], str]:
     """Name the arrays of what a model gave; the same as `feed` for outputs.
+
+    Structures within structures become one, by names such as `state/0`.
 
     Raises:
         GoldenError: it is neither one array, nor several in order, nor by name.
     """
-    return _named(outputs, "output")
+    return _named(flattened(outputs), "output")
 
 
 def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
@@ -119,7 +137,7 @@ def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
     return values if structure == LIST else values[0]
 
 
-def _named(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def _named(value: Any, word: str) -> tuple[dict[str, Array], str]:
     if hasattr(value, "items") and not hasattr(value, "shape"):
         arrays = {str(name): _array(item, str(name)) for name, item in value.items()}
         structure = DICT
@@ -133,13 +151,11 @@ def _named(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]
     return arrays, structure
 
 
-def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
-    if any(hasattr(value, mark) for mark in ("row_splits", "nested_row_splits", "dense_shape")):
-        raise GoldenError(f"{name!r} is ragged or sparse: a golden record holds dense arrays only.")
+def _array(value: Any, name: str) -> Array:
     try:
-        return np.array(value)
-    except Exception as error:
-        raise GoldenError(f"{name!r} is no array: {error}") from error
+        return array_of(value, name)
+    except ArrayError as error:
+        raise GoldenError(str(error)) from error
 
 
 def environment(library: str, version: str, policy: str, device: str) -> dict[str, str]:
@@ -237,12 +253,25 @@ def write(path: str, golden: Golden) -> None:
         OSError: it cannot be written.
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
+    try:
+        inputs = _packed(arrays, "input", golden.inputs)
+        outputs = _packed(arrays, "output", golden.outputs)
+        signatures = {
+            name: {
+                "inputs": _packed(arrays, f"signature{i}.input", run.inputs),
+                "outputs": _packed(arrays, f"signature{i}.output", run.outputs),
+            }
+            for i, (name, run) in enumerate(golden.signatures.items())
+        }
+    except ArrayError as error:
+        raise GoldenError(str(error)) from error
+    ragged = any(".splits" in key for key in arrays)
     meta: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "inputs": [_pack(arrays, f"input{i}", *kv) for i, kv in enumerate(golden.inputs.items())],
-        "outputs": [
-            _pack(arrays, f"output{i}", *kv) for i, kv in enumerate(golden.outputs.items())
-        ],
+        "format_version": _RAGGED_VERSION if ragged else FORMAT_VERSION,
+        "inputs": inputs,
+        "outputs": outputs,
+        "signatures": signatures,
+        "stochastic": golden.stochastic,
         "compiled": golden.compiled,
         "digests": [asdict(digest) for digest in golden.digests],
         "metrics": dict(golden.metrics),
@@ -268,29 +297,10 @@ def write(path: str, golden: Golden) -> None:
         raise
 
 
-def _pack(
-    arrays: dict[str, np.ndarray[Any, Any]], key: str, name: str, values: np.ndarray[Any, Any]
-) -> dict[str, Any]:
-    """Put one array into `arrays`, in a form that needs no pickle, and say how it lies there."""
-    values = np.asarray(values)
-    if values.dtype == object:
-        items = values.reshape(-1).tolist()
-        kind = "text" if all(isinstance(item, str) for item in items) else "bytes"
-        try:
-            data = [item.encode() if isinstance(item, str) else memoryview(item) for item in items]
-        except TypeError:
-            raise GoldenError(
-                f"{name!r} holds Python objects that are no strings: give arrays of numbers, "
-                "bytes or text."
-            ) from None
-        sizes = [len(item) for item in data]
-        arrays[key + ".offsets"] = np.cumsum([0, *sizes], dtype=np.int64)
-        arrays[key] = np.frombuffer(b"".join(data), np.uint8)
-        return {"name": name, "key": key, "kind": kind, "shape": list(values.shape)}
-    if values.dtype.isbuiltin == _FOREIGN:  # float32 holds all values of ml_dtypes' floats
-        values = values.astype(np.float32)
-    arrays[key] = values
-    return {"name": name, "key": key, "kind": "array"}
+def _packed(
+    arrays: dict[str, np.ndarray[Any, Any]], key: str, named: Mapping[str, Array]
+) -> list[dict[str, Any]]:
+    return [pack(arrays, f"{key}{i}", *item) for i, item in enumerate(named.items())]
 
 
 def read(path: str) -> Golden:
@@ -308,7 +318,7 @@ def read(path: str) -> Golden:
             raise _damaged(path, "it is compressed")  # noqa: TRY301 - said like the others
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(arrays["meta"].tobytes())
-            if meta["format_version"] != FORMAT_VERSION:
+            if meta["format_version"] not in (FORMAT_VERSION, _RAGGED_VERSION):
                 raise _unknown_version(path, meta["format_version"])  # noqa: TRY301 - the same
             return _from_meta(meta, arrays)
     except (GoldenError, OSError):
@@ -326,14 +336,14 @@ def _damaged(path: str, why: str) -> GoldenError:
 def _unknown_version(path: str, version: object) -> GoldenError:
     return GoldenError(
         f"The golden record {path!r} has format version {version!r} and this program knows "
-        f"{FORMAT_VERSION}: use the same checkpointd in the training job."
+        f"{FORMAT_VERSION} and {_RAGGED_VERSION}: use the same checkpointd in the training job."
     )
 
 
 def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Golden:
     return Golden(
-        inputs={str(entry["name"]): _unpack(arrays, entry) for entry in meta["inputs"]},
-        outputs={str(entry["name"]): _unpack(arrays, entry) for entry in meta["outputs"]},
+        inputs=_unpacked(arrays, meta["inputs"]),
+        outputs=_unpacked(arrays, meta["outputs"]),
         compiled=bool(meta["compiled"]),
         digests=tuple(
             Digest(str(d["name"]), str(d["dtype"]), tuple(map(int, d["shape"])), int(d["crc32"]))
@@ -345,29 +355,24 @@ def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]])
         binding=str(meta["binding"]),
         input_structure=_structure(meta["input_structure"]),
         output_structure=_structure(meta["output_structure"]),
+        stochastic=bool(meta.get("stochastic", False)),
+        signatures={
+            str(name): Run(_unpacked(arrays, run["inputs"]), _unpacked(arrays, run["outputs"]))
+            for name, run in meta.get("signatures", {}).items()
+        },
     )
+
+
+def _unpacked(
+    arrays: Mapping[str, np.ndarray[Any, Any]], entries: list[dict[str, Any]]
+) -> dict[str, Array]:
+    return {str(entry["name"]): unpack(arrays, entry) for entry in entries}
 
 
 def _structure(value: Any) -> str:
     if value not in (SINGLE, LIST, DICT):
         raise ValueError(f"unknown structure {value!r}")
     return str(value)
-
-
-def _unpack(
-    arrays: Mapping[str, np.ndarray[Any, Any]], entry: dict[str, Any]
-) -> np.ndarray[Any, Any]:
-    values = arrays[entry["key"]]
-    if entry["kind"] == "array":
-        return values
-    offsets = arrays[entry["key"] + ".offsets"].tolist()
-    data = values.tobytes()
-    items: list[Any] = [data[a:b] for a, b in zip(offsets, offsets[1:])]
-    if entry["kind"] == "text":
-        items = [item.decode() for item in items]
-    unpacked = np.empty(len(items), object)
-    unpacked[:] = items
-    return unpacked.reshape(entry["shape"])
 
 
 def policy_of(model: Any) -> str:

@@ -28,6 +28,8 @@ _ROOMS = (
     "checkpoint.py",
     "reasons.py",
     "wire.py",
+    "arrays.py",
+    "running.py",
     "golden.py",
     "formats",
     "tensors",
