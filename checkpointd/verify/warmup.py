@@ -79,10 +79,11 @@ def read(directory: str) -> Warmup:
 
 def _beginning(path: str) -> tuple[bytes, int]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        return b"", 0
     with open(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            return b"", 0
         return file.read(_MOST_BYTES), facts.st_size
 
 
