@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit bench clean
+.PHONY: run test lint unit wild bench clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -17,6 +17,9 @@ lint: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests/unit
+
+wild: $(STAMP)
+	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/feel.py

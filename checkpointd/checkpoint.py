@@ -19,8 +19,8 @@ from checkpointd.reasons import REASONS, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SUITE_VERSION = 1
-"""Raised when a check becomes stricter: what was invalid or inconclusive is verified again."""
+SUITE_VERSION = 2
+"""Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
 
 CHECKS = (
     "structure",

@@ -29,6 +29,8 @@ _ROOMS = (
     "reasons.py",
     "state_file.py",
     "wire.py",
+    "arrays.py",
+    "running.py",
     "golden.py",
     "formats",
     "tensors",

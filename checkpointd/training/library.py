@@ -7,14 +7,9 @@ import os
 import sys
 from typing import Any
 
+from checkpointd.running import keras_of
 
-def keras_of(model: Any) -> Any:
-    """Find the library whose classes a model is made of; None for a plain `tf.Module`."""
-    for kind in type(model).__mro__:
-        root = kind.__module__.partition(".")[0]
-        if root in ("keras", "tf_keras"):
-            return importlib.import_module(root)
-    return None
+__all__ = ["generation", "keras_of", "preferred_keras", "submodule"]
 
 
 def preferred_keras() -> Any:

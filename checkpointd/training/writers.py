@@ -34,7 +34,8 @@ def write(
         path: where; file, directory or prefix.
         format: what to write.
         optimizer: goes into a TensorFlow checkpoint beside the model.
-        arguments: further arguments of the library's own `save` or `save_weights`.
+        arguments: further arguments of the library's own `save` or `save_weights`, or of
+            `tf.saved_model.save`.
 
     Raises:
         Exception: whatever the library raises.
@@ -46,7 +47,7 @@ def write(
     elif keras is None:
         import tensorflow as tf
 
-        tf.saved_model.save(model, path)
+        tf.saved_model.save(model, path, **more)
     elif format is Format.HDF5_WEIGHTS:
         model.save_weights(path, **more)
     elif format is Format.SAVEDMODEL and generation(keras) > _KERAS_2:

@@ -11,10 +11,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from checkpointd import golden
 from checkpointd.checkpoint import CheckResult, Format, failed, passed
 from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL, baseline
+from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import fingerprint, optimizers
 
 if TYPE_CHECKING:
@@ -80,12 +83,19 @@ def unmatched(digests: tuple[Digest, ...], tensors: tuple[TensorStats, ...]) -> 
     stored = Counter((t.dtype, t.shape, t.crc32) for t in tensors)
     missing = []
     for digest in digests:
-        key = (digest.dtype, tuple(digest.shape), digest.crc32)
-        if stored[key]:
-            stored[key] -= 1
-        else:
+        keys = [(kind, tuple(digest.shape), digest.crc32) for kind in _kinds(digest.dtype)]
+        key = next((key for key in keys if stored[key]), None)
+        if key is None:
             missing.append(digest)
+        else:
+            stored[key] -= 1
     return tuple(missing)
+
+
+def _kinds(dtype: str) -> tuple[str, ...]:
+    """How a type may be stored: HDF5 has no name for some, and keeps their bytes alone."""
+    size = item_size(dtype)
+    return (dtype, f"void{8 * size}") if size and not hasattr(np, dtype) else (dtype,)
 
 
 def _totals(contents: Contents) -> dict[str, object]:

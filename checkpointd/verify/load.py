@@ -161,7 +161,15 @@ def _not_loaded(
     result = classify(error, library, known)
     if result.reason != "load.load_error":
         return result
-    if origin.generation in (1, runtime.LEGACY) and runtime.generation(library) != runtime.LEGACY:
+    if origin.generation == 1:
+        return failed(
+            "load",
+            "environment",
+            "Keras 1 wrote it, and no Keras that is maintained reads its configuration: load it "
+            f"with Keras 2.2 and save it again. {result.message}",
+            written_by=origin.version,
+        )
+    if origin.generation == runtime.LEGACY and runtime.generation(library) != runtime.LEGACY:
         return _needs_legacy(origin, result.message)
     if _release(origin.version) > _release(str(library.__version__)):
         return failed(

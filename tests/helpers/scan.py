@@ -74,6 +74,15 @@ def flip(path: Path, offset: int, bit: int = 0) -> None:
     path.write_bytes(bytes(data))
 
 
+def flip_in_place(path: Path, offset: int, bit: int = 0) -> None:
+    """Flip one bit of a file that is too large to be held."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
 def seeded() -> random.Random:
     """A random generator whose seed is printed."""
     seed = secrets.randbits(32)
