@@ -83,6 +83,7 @@ class _Daemon:
         self.fault: Exception | None = None
         self.ledger = ledger
         self.board = self
+        self.publishing = SimpleNamespace(wanted=lambda _watch: None)
         self.metrics = SimpleNamespace(
             pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
         )

@@ -109,7 +109,7 @@ def test_members_may_arrive_in_any_order(
             assert not is_blamed(target), (name, order)
         end, results = judge(target, overdue=True)
         assert end is End.DONE
-        assert {r.outcome for r in results} == {Outcome.PASS}, order
+        assert {r.outcome for r in results} <= {Outcome.PASS, Outcome.SKIP}, order
         shutil.rmtree(tmp_path / f"{number}")
 
 
@@ -126,7 +126,7 @@ def test_a_save_over_an_older_one_is_not_blamed_while_it_goes_on(
         assert not is_blamed(target), name
     end, results = judge(target)
     assert end is End.DONE
-    assert {r.outcome for r in results} == {Outcome.PASS}
+    assert {r.outcome for r in results} <= {Outcome.PASS, Outcome.SKIP}
 
 
 @pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
