@@ -9,18 +9,15 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.criteria import Bound, DriftLimits, Evaluation, OwnCheck
 from checkpointd.reasons import REASONS, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SUITE_VERSION = 2
-"""Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
+    from checkpointd.criteria import VerifySettings
 
 CHECKS = (
     "structure",
@@ -167,39 +164,6 @@ class CheckResult:
     message: str = ""
     duration_seconds: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class VerifySettings:
-    """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
-
-    `runtime` names the interpreter and the libraries that will load it, as far as is known.
-    """
-
-    atol: float = 1e-6
-    rtol: float = 1e-5
-    cross_atol: float = 1e-3
-    cross_rtol: float = 1e-2
-    custom_objects: Mapping[str, str] = field(default_factory=dict)
-    python_path: tuple[str, ...] = ()
-    python: str = ""
-    builder: str = ""
-    allow_code: bool = False
-    required_signatures: tuple[str, ...] = ()
-    fail_on: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    ignore_tensors: tuple[str, ...] = ()
-    drift: DriftLimits = DriftLimits()  # noqa: RUF009 - frozen
-    evaluate: Evaluation = Evaluation()  # noqa: RUF009 - frozen
-    bounds: Mapping[str, Bound] = field(default_factory=dict)
-    checks: tuple[OwnCheck, ...] = ()
-    runtime: str = ""
-
-    @property
-    def digest(self) -> str:
-        """Changes when anything that could change a verdict does."""
-        text = json.dumps(to_json(self), sort_keys=True)
-        return hashlib.sha256(f"{SUITE_VERSION}\0{text}".encode()).hexdigest()[:16]
 
 
 MAX_PACKED = 256 * 1024

@@ -6,9 +6,18 @@ The limits of drift, an evaluation with its bounds, checks of their own: the par
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUITE_VERSION = 2
+"""Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
 
 SCAN_STAGE, LOAD_STAGE = "scan", "load"
 """Where a check of the user's own runs: beside the light scan, or with the model loaded."""
@@ -103,3 +112,36 @@ class OwnCheck:
     name: str
     function: str = ""
     stage: str = LOAD_STAGE
+
+
+@dataclass(frozen=True)
+class VerifySettings:
+    """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
+
+    `runtime` names the interpreter and the libraries that will load it, as far as is known.
+    """
+
+    atol: float = 1e-6
+    rtol: float = 1e-5
+    cross_atol: float = 1e-3
+    cross_rtol: float = 1e-2
+    custom_objects: Mapping[str, str] = field(default_factory=dict)
+    python_path: tuple[str, ...] = ()
+    python: str = ""
+    builder: str = ""
+    allow_code: bool = False
+    required_signatures: tuple[str, ...] = ()
+    fail_on: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    ignore_tensors: tuple[str, ...] = ()
+    drift: DriftLimits = DriftLimits()
+    evaluate: Evaluation = Evaluation()
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    checks: tuple[OwnCheck, ...] = ()
+    runtime: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything that could change a verdict does."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(f"{SUITE_VERSION}\0{text}".encode()).hexdigest()[:16]

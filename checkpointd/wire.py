@@ -21,7 +21,6 @@ from checkpointd.checkpoint import (
     Report,
     Request,
     Verdict,
-    VerifySettings,
 )
 from checkpointd.criteria import (
     MAX_METRICS,
@@ -29,6 +28,7 @@ from checkpointd.criteria import (
     DriftLimits,
     Evaluation,
     OwnCheck,
+    VerifySettings,
     is_metric_name,
 )
 

@@ -19,13 +19,13 @@ from checkpointd.checkpoint import (
     Generation,
     Request,
     Verdict,
-    VerifySettings,
     failed,
     skipped,
     to_json,
 )
 from checkpointd.cli.place import aliases, below
 from checkpointd.config import Places
+from checkpointd.criteria import VerifySettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

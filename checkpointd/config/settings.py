@@ -19,8 +19,9 @@ from pydantic import (
 )
 
 from checkpointd import criteria
-from checkpointd.checkpoint import SHOWS, VerifySettings
+from checkpointd.checkpoint import SHOWS
 from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.criteria import VerifySettings
 
 _MAX_PORT = 65535
 

@@ -15,7 +15,8 @@ from checkpointd.ledger.facts import ABSENT, FINISHED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Report, VerifySettings
+    from checkpointd.checkpoint import Report
+    from checkpointd.criteria import VerifySettings
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.ledger import Entry

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from checkpointd.checkpoint import (
-    CheckResult,
-    Facts,
-    Outcome,
-    Report,
-    Verdict,
-    VerifySettings,
-)
+from checkpointd.checkpoint import CheckResult, Facts, Outcome, Report, Verdict
+from checkpointd.criteria import VerifySettings
 from checkpointd.daemon.again import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.queue import Item, Queue
 from checkpointd.daemon.runtimes import Runtimes

@@ -18,7 +18,8 @@ from checkpointd.ledger import Ledger, LedgerError, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer, VerifySettings
+    from checkpointd.checkpoint import Answer
+    from checkpointd.criteria import VerifySettings
     from checkpointd.daemon.engine import Engine
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer, CheckResult, Format, Request, VerifySettings
+    from checkpointd.checkpoint import Answer, CheckResult, Format, Request
+    from checkpointd.criteria import VerifySettings
 
 
 class Dispatcher(Protocol):

@@ -21,10 +21,10 @@ from checkpointd.checkpoint import (
     Outcome,
     Report,
     Request,
-    VerifySettings,
     decide,
     to_json,
 )
+from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch import judge
 from checkpointd.dispatch.interpreters import Interpreters
 from checkpointd.dispatch.private import for_copy, of_original

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import VerifySettings
+    from checkpointd.criteria import VerifySettings
 
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep

@@ -18,7 +18,7 @@ from checkpointd.criteria import LOAD_STAGE, SCAN_STAGE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.checkpoint import VerifySettings
+    from checkpointd.criteria import VerifySettings
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 

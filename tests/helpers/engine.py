@@ -21,7 +21,6 @@ from checkpointd.checkpoint import (
     Report,
     Request,
     Verdict,
-    VerifySettings,
 )
 from checkpointd.config import WatchSettings
 from checkpointd.daemon.engine import Engine
@@ -34,6 +33,8 @@ from checkpointd.watch.events import Sighting
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from checkpointd.criteria import VerifySettings
 
 CHECKPOINT = Checkpoint("/w/a.keras", Format.KERAS, "w", "a.keras")
 

@@ -13,16 +13,8 @@ import google_crc32c
 import h5py
 import numpy as np
 
-from checkpointd.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Outcome,
-    Request,
-    VerifySettings,
-)
+from checkpointd.checkpoint import Checkpoint, CheckResult, End, Facts, Format, Outcome, Request
+from checkpointd.criteria import VerifySettings
 from checkpointd.formats import locate
 from checkpointd.verify.scan import scan
 

@@ -23,9 +23,9 @@ from checkpointd.checkpoint import (
     Report,
     Request,
     Verdict,
-    VerifySettings,
 )
 from checkpointd.config import WorkerSettings
+from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Format, Request, VerifySettings
+from checkpointd.checkpoint import End, Format, Request
+from checkpointd.criteria import VerifySettings
 from checkpointd.verify.scan import scan
 from checkpointd.watch.events import Gone, Reconciled, Sighting
 from tests.helpers.formats import bundle, savedmodel

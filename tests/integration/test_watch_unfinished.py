@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Outcome, Request, VerifySettings
+from checkpointd.checkpoint import End, Outcome, Request
+from checkpointd.criteria import VerifySettings
 from checkpointd.formats import ProbeState, locate, probe
 from checkpointd.verify.scan import scan
 from tests.helpers.scan import request_for, seeded

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import (
-    Checkpoint,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Verdict,
-    VerifySettings,
-)
+from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Report, Verdict
+from checkpointd.criteria import VerifySettings
 from checkpointd.daemon.again import Again, is_outdated, patience
 from checkpointd.daemon.queue import Item
 from checkpointd.daemon.threads import LedgerThread

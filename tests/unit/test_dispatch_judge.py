@@ -6,15 +6,8 @@ import signal
 
 import pytest
 
-from checkpointd.checkpoint import (
-    CheckResult,
-    End,
-    Facts,
-    Outcome,
-    VerifySettings,
-    failed,
-    passed,
-)
+from checkpointd.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
+from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch import judge
 from checkpointd.dispatch.local import limits_for
 from checkpointd.dispatch.run import Run

@@ -19,9 +19,8 @@ from checkpointd.checkpoint import (
     Outcome,
     Previous,
     Request,
-    VerifySettings,
 )
-from checkpointd.criteria import OwnCheck
+from checkpointd.criteria import OwnCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
 from checkpointd.verify import own

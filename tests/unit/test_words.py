@@ -26,14 +26,20 @@ from checkpointd.checkpoint import (
     Previous,
     Request,
     Verdict,
-    VerifySettings,
     decide,
     failed,
     passed,
     skipped,
     to_json,
 )
-from checkpointd.criteria import MAX_METRICS, Bound, DriftLimits, Evaluation, OwnCheck
+from checkpointd.criteria import (
+    MAX_METRICS,
+    Bound,
+    DriftLimits,
+    Evaluation,
+    OwnCheck,
+    VerifySettings,
+)
 from checkpointd.reasons import REASONS, cure_of
 from checkpointd.worker import protocol
 
