@@ -62,15 +62,18 @@ def _compile_configuration_kept(model: Any) -> Iterator[None]:
     """Give a model back what Keras 3's writer of HDF5 takes out of its compile configuration.
 
     Without its optimizer, every later `.keras` file of the same model would be trained on with
-    RMSprop (`model_metadata` in keras/src/legacy/saving/saving_utils.py, 3.15.1).
+    RMSprop (`model_metadata` in keras/src/legacy/saving/saving_utils.py, 3.15.1). It may have been
+    taken out by an earlier save that was not ours.
     """
     config = getattr(getattr(model, "_compile_config", None), "config", None)
-    before = dict(config) if isinstance(config, dict) else {}
+    config = config if isinstance(config, dict) else {}
+    if "loss" in config and "optimizer" not in config and getattr(model, "optimizer", None):
+        config["optimizer"] = model.optimizer
+    before = dict(config)
     try:
         yield
     finally:
-        if isinstance(config, dict):
-            config.update(before)
+        config.update(before)
 
 
 def _exports_quietly(keras: Any) -> bool:

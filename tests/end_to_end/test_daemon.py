@@ -46,7 +46,7 @@ def test_every_format_gets_its_verdict_with_what_was_shown(daemon: Daemon, made:
     (daemon.runs / "torn.keras").write_bytes(whole[: len(whole) // 2])
     shown = {
         "export": {"intact", "loads", "runs", "predicts"},
-        "plain.keras": {"intact", "loads", "runs"},
+        "plain.keras": {"intact", "loads", "runs", "resumes"},
         "golden.h5": {"intact", "loads", "runs", "predicts"},
         "only.weights.h5": {"intact"},
         "ckpt-1": {"intact"},

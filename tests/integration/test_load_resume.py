@@ -130,14 +130,17 @@ def test_moments_that_fit_rmsprop_do_not_hide_that_it_is_another(tmp_path: Path)
     assert "do not come back" not in results["resume"].message
 
 
-def test_our_own_save_as_h5_leaves_the_next_keras_file_whole(tmp_path: Path) -> None:
-    """`checkpointd.training.save` gives Keras its configuration back."""
+def test_our_own_save_gives_keras_its_configuration_back(tmp_path: Path) -> None:
+    """After an `.h5` of ours the next `.keras` is whole, and ours is after anybody's `.h5`."""
     keras = models.library("keras")
     model = trained(keras, keras.optimizers.Adam(0.01))
-    save(model, tmp_path / "m.h5")
-    save(model, tmp_path / "m.keras")
-    results, _ = verify(str(tmp_path / "m.keras"))
-    assert results["resume"].outcome is Outcome.PASS, results["resume"].message
+    save(model, tmp_path / "ours.h5")
+    model.save(tmp_path / "theirs.keras")
+    model.save(tmp_path / "theirs.h5")
+    save(model, tmp_path / "ours.keras")
+    for name in ("theirs.keras", "ours.keras"):
+        results, _ = verify(str(tmp_path / name))
+        assert results["resume"].outcome is Outcome.PASS, results["resume"].message
 
 
 def test_an_h5_with_a_string_loss_comes_back_without_its_optimizer(tmp_path: Path) -> None:
