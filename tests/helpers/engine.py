@@ -151,6 +151,7 @@ def in_world(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
             async with asyncio.timeout(20):
                 await story(World(ledger, dispatcher, watcher, engine, metrics))
         finally:
+            engine.closing = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
