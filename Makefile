@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit bench clean
+.PHONY: run test lint unit wild bench clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
 
 test: $(STAMP)
+	bash .ci/other-runtime || [ $$? -eq 2 ]
 	bash .ci/check
 
 lint: $(STAMP)
@@ -17,8 +18,12 @@ lint: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests/unit
 
+wild: $(STAMP)
+	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
+
 bench: $(STAMP)
 	$(BIN)/python tests/bench/feel.py
+	$(BIN)/python tests/bench/watching.py
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "checkpointd needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -28,4 +33,4 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-keras2 build dist *.egg-info

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,7 @@ from checkpointd.reasons import REASONS, Severity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SUITE_VERSION = 1
-"""Raised when a check becomes stricter: what was invalid or inconclusive is verified again."""
+    from checkpointd.criteria import VerifySettings
 
 CHECKS = (
     "structure",
@@ -133,6 +131,11 @@ class Generation:
         text = "\n".join(f"{m.inode}\0{m.ctime_ns}" for m in self.members)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    @property
+    def identity(self) -> str:
+        """Both keys: the same as long as nobody has touched any member in any way."""
+        return self.key + self.inode_key
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -163,33 +166,8 @@ class CheckResult:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class VerifySettings:
-    """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
-
-    `runtime` names the interpreter and the libraries that will load it, as far as is known.
-    """
-
-    atol: float = 1e-6
-    rtol: float = 1e-5
-    cross_atol: float = 1e-3
-    cross_rtol: float = 1e-2
-    custom_objects: Mapping[str, str] = field(default_factory=dict)
-    python_path: tuple[str, ...] = ()
-    python: str = ""
-    builder: str = ""
-    allow_code: bool = False
-    required_signatures: tuple[str, ...] = ()
-    fail_on: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    ignore_tensors: tuple[str, ...] = ()
-    runtime: str = ""
-
-    @property
-    def digest(self) -> str:
-        """Changes when anything that could change a verdict does."""
-        text = json.dumps(to_json(self), sort_keys=True)
-        return hashlib.sha256(f"{SUITE_VERSION}\0{text}".encode()).hexdigest()[:16]
+MAX_PACKED = 256 * 1024
+"""Characters of `Facts.tensors`: what they may cost in the ledger and on the wire."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +189,12 @@ class Facts:
     """What the children learned besides the checks; every field may be unknown.
 
     `digest` covers every member's bytes. `tensors_digest` covers the names, shapes and dtypes
-    of the model's weights. `signatures` maps a name to its inputs and outputs, each
-    `[name, dtype, shape]`. `optimizer_step` is what the restored optimizer counts;
-    `optimizer_tensors` (None: unknown) goes from scan to load, and is kept in no report.
+    of the model's weights; `tensors` holds what the next one of the series is compared with,
+    packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
+    moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
+    `[name, dtype, shape]`. `evaluation` holds what `evaluate` gave, `evaluated_by` its digest.
+    `optimizer_step` is what the restored optimizer counts; `optimizer_tensors` (None: unknown)
+    goes from scan to load, and is kept in no report.
     """
 
     format: Format = Format.UNKNOWN
@@ -226,9 +207,13 @@ class Facts:
     parameter_count: int = 0
     non_finite_values: int = 0
     weight_norm: float | None = None
+    weight_change_ratio: float | None = None
+    tensors: str = ""
     has_golden: bool = False
     signatures: Mapping[str, Any] = field(default_factory=dict)
     predictions_max_abs_difference: float | None = None
+    evaluation: Mapping[str, float] = field(default_factory=dict)
+    evaluated_by: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     optimizer_step: int | None = None
     optimizer_tensors: tuple[Digest, ...] | None = None
@@ -245,12 +230,23 @@ class Previous:
 
 @dataclass(frozen=True)
 class Request:
-    """One verification to be done: picklable, free of TensorFlow, whole on another host."""
+    """One verification to be done: picklable, free of TensorFlow, whole on another host.
+
+    `overdue`: nobody has changed it for so long that nobody will, so what is missing is missing;
+    otherwise that ends the verification as INCOMPLETE. `copied`: it never holds still for as long
+    as a verification takes, so a private copy of it is to be verified. `digest`: what its content
+    (`Facts.digest`) was when it was read before, if this very generation was. `best` holds, for
+    each metric that is bounded by it, the best of the series' valid ones.
+    """
 
     checkpoint: Checkpoint
     generation: Generation
     settings: VerifySettings
     previous: Previous | None = None
+    overdue: bool = False
+    copied: bool = False
+    digest: str = ""
+    best: Mapping[str, float] = field(default_factory=dict)
 
 
 class End(str, enum.Enum):

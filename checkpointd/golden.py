@@ -2,7 +2,8 @@
 
 Written by `checkpointd.training`, read by `checkpointd.verify`. A record is an uncompressed
 `.npz` file without pickle: a `meta` array (UTF-8 JSON as uint8) and one array for each input and
-output; strings of any length are two arrays, their bytes and the offsets between them.
+output; strings of any length are two arrays, their bytes and the offsets between them, a ragged
+array is its flat values and the splits between its rows.
 numpy and the standard library only, Python 3.9.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from checkpointd.arrays import Array, ArrayError, array_of, flattened, pack, unpack
 from checkpointd.checkpoint import Digest, Format
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 """Raised when a reader of the version before could not understand a record."""
+
+_RAGGED_VERSION = 2
+"""What a record with a ragged array in it has; all others stay readable to older readers."""
 
 SAVE_ID_ATTRIBUTE = "checkpointd_save_id"
 """The root attribute that binds an HDF5 file to its record."""
@@ -39,11 +44,18 @@ SINGLE, LIST, DICT = "single", "list", "dict"
 """How inputs are fed and outputs come: one array, several in order, or several by name."""
 
 _BLOCK = 1 << 20
-_FOREIGN = 2  # numpy's `dtype.isbuiltin` of a type that another library registered
 
 
 class GoldenError(Exception):
     """A golden record that cannot be used; the sentence says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one signature of a SavedModel was given, by argument name, and what it gave."""
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -55,12 +67,14 @@ class Golden:
     `binding` is what `binding_of` must give for the checkpoint that the record belongs to.
     `labels` and `sample_weights` are what the job trains against, empty where it did not say;
     `optimizer` is its optimizer's `class_name` and `config`, as Keras gives them, or empty.
+    `stochastic` says that two runs in a row from the same state gave different outputs.
+    `signatures` holds what single signatures of a SavedModel were given and gave.
     """
 
-    inputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    outputs: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    labels: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    sample_weights: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+    outputs: Mapping[str, Array] = field(default_factory=dict)
+    labels: Mapping[str, Array] = field(default_factory=dict)
+    sample_weights: Mapping[str, Array] = field(default_factory=dict)
     compiled: bool = False
     digests: tuple[Digest, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -72,6 +86,8 @@ class Golden:
     label_structure: str = SINGLE
     weight_structure: str = SINGLE
     optimizer: Mapping[str, Any] = field(default_factory=dict)
+    stochastic: bool = False
+    signatures: Mapping[str, Run] = field(default_factory=dict)
 
 
 def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
@@ -83,7 +99,7 @@ def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
     return Digest(name, str(values.dtype), tuple(int(n) for n in values.shape), checksum)
 
 
-def feed(inputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def feed(inputs: Any) -> tuple[dict[str, Array], str]:
     """Name the arrays of what a model is given: one array, several in order, or by name.
 
     Returns:
@@ -95,13 +111,15 @@ def feed(inputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
     return _named(inputs, "input")
 
 
-def named(outputs: Any) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def named(outputs: Any) -> tuple[dict[str, Array], str]:
     """Name the arrays of what a model gave; the same as `feed` for outputs.
+
+    Structures within structures become one, by names such as `state/0`.
 
     Raises:
         GoldenError: it is neither one array, nor several in order, nor by name.
     """
-    return _named(outputs, "output")
+    return _named(flattened(outputs), "output")
 
 
 def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
@@ -112,7 +130,7 @@ def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
     return values if structure == LIST else values[0]
 
 
-def optional(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def optional(value: Any, word: str) -> tuple[dict[str, Array], str]:
     """Name the arrays of labels or sample weights; the same as `feed`, and None is no array.
 
     Raises:
@@ -121,7 +139,7 @@ def optional(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], st
     return ({}, SINGLE) if value is None else _named(value, word)
 
 
-def _named(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]:
+def _named(value: Any, word: str) -> tuple[dict[str, Array], str]:
     if hasattr(value, "items") and not hasattr(value, "shape"):
         arrays = {str(name): _array(item, str(name)) for name, item in value.items()}
         structure = DICT
@@ -135,13 +153,11 @@ def _named(value: Any, word: str) -> tuple[dict[str, np.ndarray[Any, Any]], str]
     return arrays, structure
 
 
-def _array(value: Any, name: str) -> np.ndarray[Any, Any]:
-    if any(hasattr(value, mark) for mark in ("row_splits", "nested_row_splits", "dense_shape")):
-        raise GoldenError(f"{name!r} is ragged or sparse: a golden record holds dense arrays only.")
+def _array(value: Any, name: str) -> Array:
     try:
-        return np.array(value)
-    except Exception as error:
-        raise GoldenError(f"{name!r} is no array: {error}") from error
+        return array_of(value, name)
+    except ArrayError as error:
+        raise GoldenError(str(error)) from error
 
 
 def environment(library: str, version: str, policy: str, device: str) -> dict[str, str]:
@@ -239,17 +255,29 @@ def write(path: str, golden: Golden) -> None:
         OSError: it cannot be written.
     """
     arrays: dict[str, np.ndarray[Any, Any]] = {}
+    try:
+        inputs = _packed(arrays, "input", golden.inputs)
+        outputs = _packed(arrays, "output", golden.outputs)
+        labels = _packed(arrays, "label", golden.labels)
+        weights = _packed(arrays, "sample_weight", golden.sample_weights)
+        signatures = {
+            name: {
+                "inputs": _packed(arrays, f"signature{i}.input", run.inputs),
+                "outputs": _packed(arrays, f"signature{i}.output", run.outputs),
+            }
+            for i, (name, run) in enumerate(golden.signatures.items())
+        }
+    except ArrayError as error:
+        raise GoldenError(str(error)) from error
+    ragged = any(".splits" in key for key in arrays)
     meta: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        **{
-            f"{word}s": [_pack(arrays, f"{word}{i}", *kv) for i, kv in enumerate(values.items())]
-            for word, values in (
-                ("input", golden.inputs),
-                ("output", golden.outputs),
-                ("label", golden.labels),
-                ("sample_weight", golden.sample_weights),
-            )
-        },
+        "format_version": _RAGGED_VERSION if ragged else FORMAT_VERSION,
+        "inputs": inputs,
+        "outputs": outputs,
+        "labels": labels,
+        "sample_weights": weights,
+        "signatures": signatures,
+        "stochastic": golden.stochastic,
         "compiled": golden.compiled,
         "digests": [asdict(digest) for digest in golden.digests],
         "metrics": dict(golden.metrics),
@@ -278,29 +306,10 @@ def write(path: str, golden: Golden) -> None:
         raise
 
 
-def _pack(
-    arrays: dict[str, np.ndarray[Any, Any]], key: str, name: str, values: np.ndarray[Any, Any]
-) -> dict[str, Any]:
-    """Put one array into `arrays`, in a form that needs no pickle, and say how it lies there."""
-    values = np.asarray(values)
-    if values.dtype == object:
-        items = values.reshape(-1).tolist()
-        kind = "text" if all(isinstance(item, str) for item in items) else "bytes"
-        try:
-            data = [item.encode() if isinstance(item, str) else memoryview(item) for item in items]
-        except TypeError:
-            raise GoldenError(
-                f"{name!r} holds Python objects that are no strings: give arrays of numbers, "
-                "bytes or text."
-            ) from None
-        sizes = [len(item) for item in data]
-        arrays[key + ".offsets"] = np.cumsum([0, *sizes], dtype=np.int64)
-        arrays[key] = np.frombuffer(b"".join(data), np.uint8)
-        return {"name": name, "key": key, "kind": kind, "shape": list(values.shape)}
-    if values.dtype.isbuiltin == _FOREIGN:  # float32 holds all values of ml_dtypes' floats
-        values = values.astype(np.float32)
-    arrays[key] = values
-    return {"name": name, "key": key, "kind": "array"}
+def _packed(
+    arrays: dict[str, np.ndarray[Any, Any]], key: str, named: Mapping[str, Array]
+) -> list[dict[str, Any]]:
+    return [pack(arrays, f"{key}{i}", *item) for i, item in enumerate(named.items())]
 
 
 def read(path: str) -> Golden:
@@ -318,7 +327,7 @@ def read(path: str) -> Golden:
             raise _damaged(path, "it is compressed")  # noqa: TRY301 - said like the others
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(arrays["meta"].tobytes())
-            if meta["format_version"] != FORMAT_VERSION:
+            if meta["format_version"] not in (FORMAT_VERSION, _RAGGED_VERSION):
                 raise _unknown_version(path, meta["format_version"])  # noqa: TRY301 - the same
             return _from_meta(meta, arrays)
     except (GoldenError, OSError):
@@ -336,19 +345,16 @@ def _damaged(path: str, why: str) -> GoldenError:
 def _unknown_version(path: str, version: object) -> GoldenError:
     return GoldenError(
         f"The golden record {path!r} has format version {version!r} and this program knows "
-        f"{FORMAT_VERSION}: use the same checkpointd in the training job."
+        f"{FORMAT_VERSION} and {_RAGGED_VERSION}: use the same checkpointd in the training job."
     )
 
 
 def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> Golden:
-    def named(entries: Any) -> dict[str, np.ndarray[Any, Any]]:
-        return {str(entry["name"]): _unpack(arrays, entry) for entry in entries}
-
     return Golden(
-        inputs=named(meta["inputs"]),
-        outputs=named(meta["outputs"]),
-        labels=named(meta.get("labels", ())),  # older records have none of what is asked for so
-        sample_weights=named(meta.get("sample_weights", ())),
+        inputs=_unpacked(arrays, meta["inputs"]),
+        outputs=_unpacked(arrays, meta["outputs"]),
+        labels=_unpacked(arrays, meta.get("labels", ())),  # an older record has none of these
+        sample_weights=_unpacked(arrays, meta.get("sample_weights", ())),
         compiled=bool(meta["compiled"]),
         digests=tuple(
             Digest(str(d["name"]), str(d["dtype"]), tuple(map(int, d["shape"])), int(d["crc32"]))
@@ -363,29 +369,24 @@ def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]])
         label_structure=_structure(meta.get("label_structure", SINGLE)),
         weight_structure=_structure(meta.get("weight_structure", SINGLE)),
         optimizer=dict(meta.get("optimizer", {})),
+        stochastic=bool(meta.get("stochastic", False)),
+        signatures={
+            str(name): Run(_unpacked(arrays, run["inputs"]), _unpacked(arrays, run["outputs"]))
+            for name, run in meta.get("signatures", {}).items()
+        },
     )
+
+
+def _unpacked(
+    arrays: Mapping[str, np.ndarray[Any, Any]], entries: list[dict[str, Any]]
+) -> dict[str, Array]:
+    return {str(entry["name"]): unpack(arrays, entry) for entry in entries}
 
 
 def _structure(value: Any) -> str:
     if value not in (SINGLE, LIST, DICT):
         raise ValueError(f"unknown structure {value!r}")
     return str(value)
-
-
-def _unpack(
-    arrays: Mapping[str, np.ndarray[Any, Any]], entry: dict[str, Any]
-) -> np.ndarray[Any, Any]:
-    values = arrays[entry["key"]]
-    if entry["kind"] == "array":
-        return values
-    offsets = arrays[entry["key"] + ".offsets"].tolist()
-    data = values.tobytes()
-    items: list[Any] = [data[a:b] for a, b in zip(offsets, offsets[1:])]
-    if entry["kind"] == "text":
-        items = [item.decode() for item in items]
-    unpacked = np.empty(len(items), object)
-    unpacked[:] = items
-    return unpacked.reshape(entry["shape"])
 
 
 def policy_of(model: Any) -> str:

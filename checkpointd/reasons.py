@@ -103,7 +103,20 @@ _OWN = {
             "directory of its own."
         ),
     ),
-    "drift.exploding": (_W, "The weights grew out of bounds since the last valid checkpoint."),
+    "drift.exploding": (
+        _W,
+        (
+            "The weights grew out of bounds since the last valid checkpoint: look at the loss and "
+            "the learning rate, or raise max_norm_ratio in [watch.verify] drift."
+        ),
+    ),
+    "drift.dead": (
+        _W,
+        (
+            "A tensor that held values is all zero now: look at the learning rate and at what "
+            "feeds it."
+        ),
+    ),
     "drift.unchanged": (
         _W,
         "It is identical to the last valid one: is the job still training?",
@@ -178,8 +191,14 @@ _OWN = {
             "rather than .h5, from which Keras 3 restores no optimizer."
         ),
     ),
-    "evaluate.below_threshold": (_F, "Its metrics are outside the configured bounds."),
-    "evaluate.evaluate_error": (_E, "The evaluation function failed: read the message."),
+    "evaluate.below_threshold": (
+        _F,
+        "Its metrics are outside the bounds of [watch.verify]: do not serve it.",
+    ),
+    "evaluate.evaluate_error": (
+        _E,
+        "The evaluation could not be done: mend the function or the data that the message names.",
+    ),
 }
 
 _ANY = {
@@ -203,3 +222,12 @@ REASONS = {
     **{f"{check}.{word}": Reason(*entry) for check in _CHECK_NAMES for word, entry in _ANY.items()},
 }
 """Every reason that a report may hold, by name."""
+
+
+def cure_of(reason: str) -> str:
+    """What to do about a reason; empty for one of a user's own check that only they know."""
+    known = REASONS.get(reason)
+    if known is not None:
+        return known.cure
+    check, _, word = reason.partition(".")
+    return _ANY[word][1] if check and word in _ANY else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from checkpointd.checkpoint import (
+    MAX_PACKED,
     Checkpoint,
     CheckResult,
     Digest,
@@ -20,7 +21,15 @@ from checkpointd.checkpoint import (
     Report,
     Request,
     Verdict,
+)
+from checkpointd.criteria import (
+    MAX_METRICS,
+    Bound,
+    DriftLimits,
+    Evaluation,
+    OwnCheck,
     VerifySettings,
+    is_metric_name,
 )
 
 T = TypeVar("T")
@@ -37,6 +46,11 @@ def _get(data: Any, key: str, kind: type[T] | tuple[type, ...]) -> T:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise WireError(f"{key!r} is {type(value).__name__}")
     return value  # type: ignore[return-value]  # kind is T or a union that the caller narrows
+
+
+def _later(data: Any, key: str, kind: type[T], absent: T) -> T:
+    """What reports of an older checkpointd do not hold."""
+    return _get(data, key, kind) if isinstance(data, dict) and key in data else absent
 
 
 def _number(data: Any, key: str) -> float:
@@ -114,8 +128,46 @@ def settings(data: Any) -> VerifySettings:
         fail_on=_strings(data, "fail_on"),
         skip=_strings(data, "skip"),
         ignore_tensors=_strings(data, "ignore_tensors"),
+        drift=DriftLimits(_number(_get(data, "drift", dict), "max_norm_ratio")),
+        evaluate=_evaluation(_get(data, "evaluate", dict)),
+        bounds={str(k): _bound(v) for k, v in _get(data, "bounds", dict).items()},
+        checks=tuple(_own_check(c) for c in _get(data, "checks", list)),
         runtime=_get(data, "runtime", str),
     )
+
+
+def _evaluation(data: Any) -> Evaluation:
+    return Evaluation(
+        _get(data, "function", str), _get(data, "data", str), _strings(data, "metrics")
+    )
+
+
+def _bound(data: Any) -> Bound:
+    return Bound(
+        min=_optional_number(data, "min"),
+        max=_optional_number(data, "max"),
+        within_of_best=_optional_number(data, "within_of_best"),
+        mode=_get(data, "mode", str),
+    )
+
+
+def _own_check(data: Any) -> OwnCheck:
+    return OwnCheck(*(_get(data, key, str) for key in ("name", "function", "stage")))
+
+
+def _packed(data: Any) -> str:
+    text = _later(data, "tensors", str, "")
+    if len(text) > MAX_PACKED:
+        raise WireError(f"'tensors' is {len(text)} characters long")
+    return text
+
+
+def _metrics(data: Any, key: str) -> dict[str, float]:
+    """Numbers whose names become labels: few, and none that is wild."""
+    values = _numbers(data, key)
+    if len(values) > MAX_METRICS or not all(map(is_metric_name, values)):
+        raise WireError(f"{key!r} holds what are no metrics")
+    return values
 
 
 def facts(data: Any) -> Facts:
@@ -131,9 +183,13 @@ def facts(data: Any) -> Facts:
         parameter_count=_get(data, "parameter_count", int),
         non_finite_values=_get(data, "non_finite_values", int),
         weight_norm=_optional_number(data, "weight_norm"),
+        weight_change_ratio=_optional_number(data, "weight_change_ratio"),
+        tensors=_packed(data),
         has_golden=_get(data, "has_golden", bool),
         signatures=_get(data, "signatures", dict),
         predictions_max_abs_difference=_optional_number(data, "predictions_max_abs_difference"),
+        evaluation=_metrics(data, "evaluation") if "evaluation" in data else {},
+        evaluated_by=_later(data, "evaluated_by", str, ""),
         environment=_texts(data, "environment"),
         optimizer_step=_optional_int(data, "optimizer_step"),
         optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
@@ -182,6 +238,10 @@ def request(data: Any) -> Request:
         )
         if previous
         else None,
+        overdue=_get(data, "overdue", bool),
+        copied=_get(data, "copied", bool),
+        digest=_get(data, "digest", str),
+        best=_numbers(data, "best"),
     )
 
 

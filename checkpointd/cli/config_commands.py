@@ -1,10 +1,17 @@
 """`config check`, `config show`, `config example`."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from checkpointd.cli.errors import CONFIG, OK
 from checkpointd.cli.options import Json
 from checkpointd.cli.place import place_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from checkpointd.config import Config
 
 config_app = typer.Typer(
     help="Check, show or make up a config.", no_args_is_help=True, rich_markup_mode=None
@@ -26,6 +33,7 @@ def check(context: typer.Context, json: Json = False) -> int:
     path = place.config_path.absolute()
     try:
         config = place.config()
+        _check_interpreters(path, config)
     except ConfigError as error:
         if not json:
             raise
@@ -45,6 +53,31 @@ def check(context: typer.Context, json: Json = False) -> int:
         if not count:
             print("Nothing is watched yet: add a [[watch]] with a name and a path.")
     return OK
+
+
+def _check_interpreters(path: "Path", config: "Config") -> None:
+    """Look at the interpreters that the config names; the daemon starts without them.
+
+    Raises:
+        ConfigError: one can load nothing, as far as is seen without running it.
+    """
+    from checkpointd.config import ConfigError, Problem
+    from checkpointd.config.lines import line_of, lines
+    from checkpointd.dispatch.installed import hindrance
+
+    named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
+    known = lines(path.read_text(encoding="utf-8")) if named else {}
+    problems = [
+        Problem(
+            f"watch[{number}].verify.python",
+            f"{python} {told}",
+            line_of(("watch", number, "verify", "python"), known),
+        )
+        for number, python in named
+        if (told := hindrance(python))
+    ]
+    if problems:
+        raise ConfigError(path, problems)
 
 
 @config_app.command()

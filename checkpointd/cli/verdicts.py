@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, duration, grid, print_table, shown
-from checkpointd.reasons import REASONS
+from checkpointd.reasons import cure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,7 @@ _WORD = 12
 
 def cure(reason: str) -> str:
     """What to do about a reason; empty for one that is not in the closed list."""
-    known = REASONS.get(reason)
-    return known.cure if known else ""
+    return cure_of(reason)
 
 
 def verdict_lines(public: dict[str, Any]) -> list[Text]:
@@ -79,7 +78,7 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
         table.add_row(name, shown(value))
     environment = public.get("environment") or {}
     if environment:
-        table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items())))
+        table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items() if v)))
     out.print()
     print_table(out, table)
     out.print()

@@ -19,13 +19,13 @@ from checkpointd.checkpoint import (
     Generation,
     Request,
     Verdict,
-    VerifySettings,
     failed,
     skipped,
     to_json,
 )
 from checkpointd.cli.place import aliases, below
 from checkpointd.config import Places
+from checkpointd.criteria import VerifySettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -143,7 +143,7 @@ async def _verify(
 
     generation = target.generation
     for _ in range(_ATTEMPTS):
-        request = Request(checkpoint, generation, target.settings)
+        request = Request(checkpoint, generation, target.settings, overdue=True)
         answer = await dispatcher.verify(request, lambda check: on_check(target, check))
         if answer.end is not End.SUPERSEDED:
             break

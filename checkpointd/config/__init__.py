@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from checkpointd.config.settings import (
         Config,
         KeepBest,
+        PublishSettings,
         RetentionSettings,
         VerifyConfig,
         WatchSettings,
@@ -31,6 +32,7 @@ _HOME = {
         (
             "Config",
             "KeepBest",
+            "PublishSettings",
             "RetentionSettings",
             "VerifyConfig",
             "WatchSettings",
@@ -47,6 +49,7 @@ __all__ = [
     "KeepBest",
     "Places",
     "Problem",
+    "PublishSettings",
     "RetentionSettings",
     "VerifyConfig",
     "WatchSettings",

@@ -18,17 +18,25 @@ from pydantic import (
     model_validator,
 )
 
-from checkpointd.checkpoint import CHECKS, SHOWS, VerifySettings
+from checkpointd import criteria
+from checkpointd.checkpoint import SHOWS
 from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.criteria import VerifySettings
 
 _MAX_PORT = 65535
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
+Never = Annotated[
+    float | None, BeforeValidator(lambda v: None if v == "never" else parse_duration(v))
+]
+"""A duration, or `"never"`."""
+
 Size = Annotated[int, BeforeValidator(parse_size)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
@@ -66,6 +74,12 @@ def _location(value: object) -> object:
     return value
 
 
+def _no_dots(value: str) -> str:
+    if value in (".", ".."):
+        raise ValueError("is no name, it is a directory in every directory")
+    return value
+
+
 def _template(value: str) -> str:
     try:
         fields = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
@@ -76,12 +90,25 @@ def _template(value: str) -> str:
     return value
 
 
+def _own_name(value: str) -> str:
+    if not criteria.is_check_name(value):
+        raise ValueError("may hold only a-z, 0-9 and _, begin with a letter, be at most 32 long")
+    return value
+
+
+def _metric_name(value: str) -> str:
+    if not criteria.is_metric_name(value):
+        raise ValueError("is no metric: letters, digits and _ . : @ - only, at most 64")
+    return value
+
+
 Location = Annotated[Path, BeforeValidator(_location)]
 Address = Annotated[Text, AfterValidator(_address)]
 Template = Annotated[Text, AfterValidator(_template)]
-CheckName = Annotated[Text, _one_of(CHECKS, "check")]
 ShownName = Annotated[Text, _one_of(tuple(SHOWS.values()), "thing that a report shows")]
 Dotted = Annotated[Text, AfterValidator(_dotted)]
+OwnName = Annotated[Text, AfterValidator(_own_name)]
+MetricName = Annotated[Text, AfterValidator(_metric_name)]
 
 
 class _Section(BaseModel):
@@ -121,6 +148,71 @@ class WorkerSettings(_Section):
     idle_exit: Duration = 600.0
 
 
+class DriftConfig(_Section):
+    """`drift`: how far the weights may move from one checkpoint to the next."""
+
+    max_norm_ratio: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)] = 10.0
+
+
+class EvaluateConfig(_Section):
+    """`evaluate`: the user's function, or held-out data and the names of Keras metrics."""
+
+    function: Dotted | None = None
+    data: Location | None = None
+    metrics: tuple[MetricName, ...] = Field(default=(), max_length=criteria.MAX_METRICS)
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> EvaluateConfig:
+        if (self.function is None) == (self.data is None):
+            raise ValueError('expected "package.module:name", or { data = "held_out.npz" }')
+        if self.function is not None and self.metrics:
+            raise ValueError("metrics goes with data: a function names its metrics itself")
+        return self
+
+
+class BoundConfig(_Section):
+    """`bounds.METRIC`: what a metric that `evaluate` gives has to be."""
+
+    min: Number | None = None
+    max: Number | None = None
+    within_of_best: Tolerance | None = None
+    mode: Literal["min", "max"] | None = None
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> BoundConfig:
+        if self.min is None and self.max is None and self.within_of_best is None:
+            raise ValueError("needs at least one of min, max, within_of_best")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing can be between")
+        return self
+
+
+class OwnCheckConfig(_Section):
+    """`[[watch.verify.checks]]`: a check of the user's own; without a function an entry point."""
+
+    name: OwnName
+    function: Dotted | None = None
+    stage: Literal["scan", "load"] = "load"
+
+
+def _evaluate(value: object) -> object:
+    return {"function": value} if isinstance(value, str) else value
+
+
+def direction(metric: str, bound: Any) -> str:
+    """Which way a metric is better, `min` or `max`; empty if neither bound nor name says it.
+
+    Args:
+        metric: its name.
+        bound: a `BoundConfig`, or anything with its `mode`, `min` and `max`.
+    """
+    if bound.mode:
+        return str(bound.mode)
+    if (bound.min is None) != (bound.max is None):
+        return criteria.MAX if bound.max is None else criteria.MIN
+    return criteria.better(metric)
+
+
 class VerifyConfig(_Section):
     """`[watch.verify]`: how strictly, and with what help, a checkpoint is verified."""
 
@@ -134,9 +226,15 @@ class VerifyConfig(_Section):
     builder: Dotted | None = None
     allow_code: Flag = False
     required_signatures: tuple[Text, ...] = ()
-    fail_on: tuple[CheckName, ...] = ()
-    skip: tuple[CheckName, ...] = ()
+    fail_on: tuple[Text, ...] = ()
+    skip: tuple[Text, ...] = ()
     ignore_tensors: tuple[Text, ...] = ()
+    drift: DriftConfig = Field(default_factory=DriftConfig)
+    evaluate: Annotated[EvaluateConfig | None, BeforeValidator(_evaluate)] = None
+    bounds: dict[MetricName, BoundConfig] = Field(
+        default_factory=dict, max_length=criteria.MAX_METRICS
+    )
+    checks: tuple[OwnCheckConfig, ...] = Field(default=(), max_length=criteria.MAX_CHECKS)
 
     def to_settings(self) -> VerifySettings:
         """The plain words that travel to the worker."""
@@ -154,7 +252,21 @@ class VerifyConfig(_Section):
             fail_on=self.fail_on,
             skip=self.skip,
             ignore_tensors=self.ignore_tensors,
+            drift=criteria.DriftLimits(self.drift.max_norm_ratio),
+            evaluate=self._evaluation(),
+            bounds={
+                name: criteria.Bound(b.min, b.max, b.within_of_best, direction(name, b))
+                for name, b in self.bounds.items()
+            },
+            checks=tuple(criteria.OwnCheck(c.name, c.function or "", c.stage) for c in self.checks),
         )
+
+    def _evaluation(self) -> criteria.Evaluation:
+        given = self.evaluate
+        if given is None:
+            return criteria.Evaluation()
+        data = str(given.data) if given.data else ""
+        return criteria.Evaluation(given.function or "", data, given.metrics)
 
 
 class KeepBest(_Section):
@@ -202,6 +314,22 @@ class RetentionSettings(_Section):
         return self
 
 
+def _switch_or_location(value: object) -> object:
+    return value if isinstance(value, bool) else _location(value)
+
+
+Published = Annotated[bool | Path, BeforeValidator(_switch_or_location)]
+"""Off, on in the state directory, or a directory; `load` makes a directory of the second."""
+
+
+class PublishSettings(_Section):
+    """`[watch.publish]`: verdicts for consumers that cannot ask the daemon."""
+
+    verdict_file: Published = False
+    latest_link: Published = False
+    require: tuple[ShownName, ...] = ()
+
+
 class HookSettings(_Section):
     """`[watch.hooks]`: commands that are told about verdicts."""
 
@@ -211,18 +339,36 @@ class HookSettings(_Section):
 class WatchSettings(_Section):
     """`[[watch]]`: one root directory and how it is treated."""
 
-    name: Annotated[Text, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64)]
+    name: Annotated[
+        Text,
+        StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64),
+        AfterValidator(_no_dots),
+    ]
     path: Location
     method: Literal["auto", "inotify", "poll"] = "auto"
     poll_interval: Duration = 10.0
     settle: Duration = 5.0
     torn_after: Duration = 900.0
+    scrub_every: Never = 30 * 86400.0
     include: tuple[Text, ...] = ("**",)
     exclude: tuple[Text, ...] = ()
     version: Template | None = None
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    publish: PublishSettings = Field(default_factory=PublishSettings)
     hooks: HookSettings = Field(default_factory=HookSettings)
+
+    @property
+    def verdict_directory(self) -> Path | None:
+        """Where a file for each verdict is written; set by `load`."""
+        base = self.publish.verdict_file
+        return base / self.name if isinstance(base, Path) else None
+
+    @property
+    def link_directory(self) -> Path | None:
+        """Where each series has a directory with its `latest-valid`; set by `load`."""
+        base = self.publish.latest_link
+        return base / self.name if isinstance(base, Path) else None
 
 
 class Config(_Section):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import difflib
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from checkpointd.config.errors import ConfigError, Problem
 from checkpointd.config.lines import line_of, lines
 from checkpointd.config.locate import absolute, default_state_dir, read
-from checkpointd.config.settings import Config, WatchSettings
+from checkpointd.config.settings import Config, EvaluateConfig, WatchSettings
+from checkpointd.config.verification import between
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SENTENCES = {
     "int_type": "expected a whole number",
@@ -33,6 +37,7 @@ _SENTENCES = {
 }
 
 _BOUNDS = {
+    "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
@@ -99,8 +104,10 @@ def _place(loc: tuple[str | int, ...]) -> str:
 
 def _did_you_mean(loc: tuple[str | int, ...]) -> str:
     model: Any = Config
+    named = False
     for part in loc[:-1]:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
@@ -108,7 +115,7 @@ def _did_you_mean(loc: tuple[str | int, ...]) -> str:
         inner = [a for a in (field.annotation, *get_args(field.annotation)) if _is_section(a)]
         if not inner:
             return ""
-        model = inner[0]
+        model, named = inner[0], get_origin(field.annotation) is dict
     known = list(getattr(model, "model_fields", {}))
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
@@ -126,17 +133,35 @@ def _resolve(config: Config, base: Path) -> Config:
                 "python": absolute(settings.verify.python, base)
                 if settings.verify.python
                 else None,
+                "evaluate": _resolve_evaluate(settings.verify.evaluate, base),
             }
         )
-        return settings.model_copy(update={"path": absolute(settings.path, base), "verify": verify})
+        publish = settings.publish.model_copy(
+            update={
+                "verdict_file": placed(settings.publish.verdict_file, "verdicts"),
+                "latest_link": placed(settings.publish.latest_link, "latest"),
+            }
+        )
+        update = {"path": absolute(settings.path, base), "verify": verify, "publish": publish}
+        return settings.model_copy(update=update)
+
+    def placed(where: bool | Path, default: str) -> bool | Path:
+        if where is True:
+            return state_dir / default
+        return absolute(where, base) if isinstance(where, Path) else where
 
     state = config.daemon.state_dir
-    daemon = config.daemon.model_copy(
-        update={"state_dir": absolute(state, base) if state else default_state_dir()}
-    )
+    state_dir = absolute(state, base) if state else default_state_dir()
+    daemon = config.daemon.model_copy(update={"state_dir": state_dir})
     return config.model_copy(
         update={"daemon": daemon, "watch": tuple(watch(w) for w in config.watch)}
     )
+
+
+def _resolve_evaluate(evaluate: EvaluateConfig | None, base: Path) -> EvaluateConfig | None:
+    if evaluate is None or evaluate.data is None:
+        return evaluate
+    return evaluate.model_copy(update={"data": absolute(evaluate.data, base)})
 
 
 def _contradictions(
@@ -176,7 +201,44 @@ def _contradictions(
             continue
         if root.is_relative_to(other) or other.is_relative_to(root):
             tell(("watch", j, "path"), f"{other} overlaps with {root} of watch[{i}]")
+    named = [(name, root) for _, name, root in roots if root]
+    for loc, message in (*_in_verify(tables), *_published_amiss(tables, base, named)):
+        tell(loc, message)
     return problems
+
+
+def _published_amiss(
+    watches: list[Any], base: Path, roots: list[tuple[str, Path]]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with the directories of `[watch.publish]`: the place and the sentence."""
+    published = list(_published(watches, base))
+    for (i, key, directory), (j, other_key, other_directory) in combinations(published, 2):
+        if i == j and directory == other_directory:
+            yield ("watch", j, "publish", other_key), f"is the directory of {key} too; name another"
+    for i, key, directory in published:
+        for name, root in roots:
+            if directory.is_relative_to(root) or root.is_relative_to(directory):
+                lies = f"{directory} lies in watch {name!r} or around it"
+                told = f"{lies}; nothing is ever put there, name a directory elsewhere"
+                yield ("watch", i, "publish", key), told
+
+
+def _published(watches: list[Any], base: Path) -> Iterator[tuple[int, str, Path]]:
+    """The directories that are to be written to: the watch's index, the key, the directory."""
+    for i, watch in enumerate(watches):
+        publish = watch.get("publish") if isinstance(watch, dict) else None
+        places = {key: _text(publish, key) for key in ("verdict_file", "latest_link")}
+        for key, place in places.items():
+            if place:
+                yield i, key, absolute(place, base) / _text(watch, "name")
+
+
+def _in_verify(tables: list[Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for i, watch in enumerate(tables):
+        verify = watch.get("verify") if isinstance(watch, dict) else None
+        if isinstance(verify, dict):
+            for loc, message in between(verify):
+                yield ("watch", i, "verify", *loc), message
 
 
 def _text(table: Any, key: str) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 5.0
 _CALM_SECONDS = 0.1
+_CALM_SHARE = 10.0
 _OVERDUE_SECONDS = 300.0
 _VERDICTS = 8
 _ANSWER_LIMIT = 10_000
@@ -44,36 +45,59 @@ class WatchFacts:
 
 
 @dataclass
+class _Watch:
+    """The series of one watch as they are shown, and the bytes that their checkpoints occupy."""
+
+    series: dict[str, tuple[SeriesSnapshot, int]] = field(default_factory=dict)
+    retained_bytes: int = 0
+
+    def take(self, summary: SeriesSummary) -> None:
+        """Show a series as it is now."""
+        _, before = self.series.get(summary.series, (None, 0))
+        self.retained_bytes += summary.retained_bytes - before
+        self.series[summary.series] = (_shown(summary), summary.retained_bytes)
+
+
+@dataclass
 class Board:
     """The daemon's memory of what it would tell."""
 
     service: Service
     counts: dict[str, dict[State, int]] = field(default_factory=dict)
-    series: dict[str, list[SeriesSummary]] = field(default_factory=dict)
+    watches: dict[str, _Watch] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     attention: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, WatchFacts] = field(default_factory=dict)
     loop_at: float = field(default_factory=time.monotonic)
 
     async def keep_fresh(self) -> None:
-        """Read the ledger again whenever something changed, until cancelled."""
+        """Read what changed in the ledger, until cancelled; at most a small part of the time."""
         dirty = self.service.engine.dirty
+        everything = True
         while True:
             dirty.clear()
-            with contextlib.suppress(LedgerError):
-                await self.refresh()
+            began = time.monotonic()
+            try:
+                await self.refresh(everything=everything)
+                everything = False
+            except LedgerError:
+                everything = True
+            seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(dirty.wait(), _REFRESH_SECONDS)
-            await asyncio.sleep(_CALM_SECONDS)
+            await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
-    async def refresh(self) -> None:
+    async def refresh(self, *, everything: bool = True) -> None:
         """Read what the status and the metrics need from the ledger, once."""
         ledger = self.service.ledger
+        changed = await ledger(Ledger.take_changed)
+        if not everything and not changed:
+            return
         self.counts = await ledger(Ledger.counts)
-        summaries = await ledger(Ledger.series)
-        self.series = {}
-        for summary in summaries:
-            self.series.setdefault(summary.watch, []).append(summary)
+        if everything:
+            self.watches = {}
+        for summary in await ledger(Ledger.series, None if everything else changed):
+            self.watches.setdefault(summary.watch, _Watch()).take(summary)
         newest = await ledger(Ledger.last_reported, _VERDICTS)
         self.verdicts = [public_verdict(entry) for entry in newest]
         wanting = await ledger(
@@ -89,9 +113,9 @@ class Board:
             watches.append(
                 WatchProgress(
                     name,
-                    self.loop_at,
                     up=status.up,
                     reconciled=status.ready,
+                    hung=status.hung,
                     message=status.message,
                 )
             )
@@ -102,7 +126,11 @@ class Board:
             time.monotonic(),
             supervisor_seconds=_OVERDUE_SECONDS,
         )
-        troubles = [self.service.engine.trouble, *self.service.retaining.refusals.values()]
+        troubles = [
+            self.service.engine.trouble,
+            *self.service.retaining.refusals.values(),
+            *self.service.publishing.troubles.values(),
+        ]
         problems = (*(t for t in troubles if t), *health.problems)
         return replace(health, problems=problems)
 
@@ -170,7 +198,7 @@ class Board:
             "last_reconcile_at": status.last_reconcile_at,
             "reconcile_seconds": status.reconcile_seconds,
             "filesystem_avail_bytes": facts.available,
-            "retained_bytes": self._retained(name),
+            "retained_bytes": self.watches.get(name, _Watch()).retained_bytes,
             "trash_bytes": facts.trash,
             "holds": [
                 {"series": hold.series, "reason": hold.reason, "cure": hold.cure}
@@ -178,15 +206,12 @@ class Board:
             ],
         }
 
-    def _retained(self, name: str) -> int:
-        return sum(s.retained_bytes for s in self.series.get(name, ()))
-
     def snapshot(self) -> Snapshot:
         """What the gauges are drawn from."""
         engine = self.service.engine
         watches = []
         for name, (_, watcher) in engine.watches.items():
-            facts = self.facts.get(name, WatchFacts())
+            facts, known = self.facts.get(name, WatchFacts()), self.watches.get(name, _Watch())
             holds: dict[str, int] = {}
             for hold in self.service.retaining.holds.get(name, ()):
                 holds[hold.reason] = holds.get(hold.reason, 0) + 1
@@ -196,8 +221,8 @@ class Board:
                     up=watcher.status().up,
                     counts={str(s): n for s, n in self.counts.get(name, {}).items()},
                     holds=holds,
-                    series=tuple(_series(s) for s in self.series.get(name, ())),
-                    retained_bytes=self._retained(name),
+                    series=tuple(shown for shown, _ in known.series.values()),
+                    retained_bytes=known.retained_bytes,
                     trash_bytes=facts.trash,
                     filesystem_avail_bytes=facts.available,
                 )
@@ -239,7 +264,7 @@ class Board:
         return public_detail(entry) if entry is not None else None
 
 
-def _series(summary: SeriesSummary) -> SeriesSnapshot:
+def _shown(summary: SeriesSummary) -> SeriesSnapshot:
     facts = summary.facts
     return SeriesSnapshot(
         series=summary.series,
@@ -248,5 +273,7 @@ def _series(summary: SeriesSummary) -> SeriesSnapshot:
         last_valid_step=summary.last_valid_step,
         predictions_max_abs_difference=facts.predictions_max_abs_difference if facts else None,
         weight_norm=facts.weight_norm if facts else None,
+        weight_change_ratio=facts.weight_change_ratio if facts else None,
         non_finite_values=facts.non_finite_values if facts else None,
+        evaluation=facts.evaluation if facts else {},
     )

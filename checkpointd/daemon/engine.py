@@ -5,61 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from checkpointd.checkpoint import (
-    CheckResult,
-    End,
-    Facts,
-    Outcome,
-    Previous,
-    Report,
-    Request,
-    Verdict,
-    VerifySettings,
-)
-from checkpointd.daemon import hook
+from checkpointd.checkpoint import CheckResult, Facts, Outcome, Report, Verdict
+from checkpointd.criteria import VerifySettings
+from checkpointd.daemon.again import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.queue import Item, Queue
-from checkpointd.dispatch.environment import runtime_of
+from checkpointd.daemon.runtimes import Runtimes
+from checkpointd.daemon.verifications import Verifications
 from checkpointd.dispatch.judge import not_run
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
-from checkpointd.ledger.facts import ABSENT
 from checkpointd.watch.events import (
     Coalesced,
     Gone,
+    Placed,
     Reconciled,
     Sighting,
+    Touched,
     WatchEvent,
     WatchHealth,
 )
-from checkpointd.worker.protocol import LOAD, SCAN
+from checkpointd.worker.protocol import LOAD, SCAN, checks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.dispatch import Dispatcher
     from checkpointd.observe.metrics import Metrics
     from checkpointd.watch.watcher import Watcher
 
-_STATES = {
-    End.INCOMPLETE: State.WRITING,
-    End.SUPERSEDED: State.SUPERSEDED,
-    End.UNKNOWN: State.UNKNOWN,
-}
-_TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
-_RETRY_SECONDS = 60.0
-_RETRY_LIMIT = 5
 _WRITE_AGAIN_SECONDS = 5.0
 _EVENT_ATTEMPTS = 3
-_SUPERSEDED_AT_ONCE = 3
-_SUPERSEDED_SECONDS = 300.0
+_MOST_EVENTS = 1000
+_ROOM_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -84,16 +69,33 @@ class Engine:
         self.queue = Queue()
         self.watches: dict[str, tuple[WatchSettings, Watcher]] = {}
         self.dispatcher = dispatcher
+        self.background = Queue()
+        self.runtimes = Runtimes()
+        self.touched: Callable[[str], None] = lambda _watch: None
         self.trouble = ""
-        self.verifying: dict[str, tuple[Item, float]] = {}
-        self._superseded: dict[str, int] = {}
+        self.hung: set[str] = set()
         self.dirty = asyncio.Event()
+        self.wake = asyncio.Event()
+        self.verifications = Verifications(self, ledger, metrics, on_change)
         self._ledger = ledger
         self._metrics = metrics
         self._on_change = on_change
-        self._wake = asyncio.Event()
+        self.closing = False
         self._events: asyncio.Queue[WatchEvent] = asyncio.Queue()
+        self._room = threading.Semaphore(_MOST_EVENTS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.again = Again(ledger, self.enqueue)
+
+    def tell(self, event: WatchEvent, loop: asyncio.AbstractEventLoop) -> None:
+        """Take an event in a watch's own thread, which waits while too many are not yet handled.
+
+        So a directory with a million files is listed no faster than the ledger can write.
+        """
+        while not self._room.acquire(timeout=_ROOM_SECONDS):
+            if self.closing or event.watch not in self.watches:
+                return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(self.post, event)
 
     def post(self, event: WatchEvent) -> None:
         """Take an event from a watch; must be called in the loop's thread."""
@@ -103,7 +105,25 @@ class Engine:
         """How checkpoints of a watch are verified now."""
         known = self.watches.get(watch)
         settings = known[0].verify.to_settings() if known else VerifySettings()
-        return replace(settings, runtime=runtime_of(settings.python))
+        return replace(settings, runtime=self.runtimes.of(settings.python))
+
+    @property
+    def verifying(self) -> dict[str, tuple[Item, float]]:
+        """What is being verified, by path, and since when (monotonic seconds)."""
+        return self.verifications.running
+
+    def set_hung(self, watches: set[str]) -> None:
+        """Say whose disk does not answer: nothing of these is verified until it does."""
+        for watch in watches ^ self.hung:
+            log.warning(
+                "disk does not answer" if watch in watches else "disk answers again", watch=watch
+            )
+            self._on_change(watch)
+        if watches != self.hung:
+            self.hung = watches
+            self.verifications.leave(watches)
+            self.wake.set()
+            self.dirty.set()
 
     async def handle_events(self) -> None:
         """Take events until cancelled; nothing is lost while the ledger cannot be written."""
@@ -121,6 +141,7 @@ class Engine:
                         self._leave(event)
                         break
                     await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+            self._room.release()
 
     async def _is_its_own_fault(self) -> bool:
         """Whether the ledger takes other things: then it is this event that it cannot take."""
@@ -136,7 +157,7 @@ class Engine:
         log.error("left out, the ledger does not take it", watch=event.watch, path=path)
         known = self.watches.get(event.watch)
         if known is not None and path:
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, known[1].again, path)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, known[1].again, path)
 
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self.watches:
@@ -145,14 +166,20 @@ class Engine:
             await self._sighted(event)
         elif isinstance(event, Gone):
             self.queue.drop(event.watch, event.path)
-            self._superseded.pop(event.path, None)
+            self.background.drop(event.watch, event.path)
+            self.verifications.forget(event.path)
             await self._ledger(Ledger.gone, event.path)
             log.info("gone", watch=event.watch, path=event.path)
+            self._on_change(event.watch)
+        elif isinstance(event, Touched):
+            await self._touched(event)
+        elif isinstance(event, Placed):
+            await self._placed(event)
         elif isinstance(event, Coalesced):
             self._metrics.coalesced(event.watch)
         elif isinstance(event, Reconciled):
             self._metrics.reconciled(event.watch, event.seconds, event.at)
-            self._on_change(event.watch)
+            return
         elif isinstance(event, WatchHealth):
             tell = log.info if event.up else log.warning
             tell(
@@ -161,6 +188,7 @@ class Engine:
                 message=event.message,
             )
             self._on_change(event.watch)
+        self.touched(event.watch)
         self.dirty.set()
 
     async def _sighted(self, event: Sighting) -> None:
@@ -169,24 +197,50 @@ class Engine:
         if known is None or known.state is State.GONE:
             self._metrics.discovered(event.watch, str(event.checkpoint.format))
         if event.state == "writing":
-            self._spawn(self.dispatcher.warm(self.settings(event.watch)))
+            self.spawn(self.dispatcher.warm(self.settings(event.watch)))
             await self._ledger(
                 Ledger.sighted, event.checkpoint, event.generation, State.WRITING, event.message
             )
             log.info("writing", watch=event.watch, path=path, message=event.message)
         elif event.state == "torn":
-            await self._finish(_torn(event, self.settings(event.watch)))
+            await self.verifications.finish(_torn(event, self.settings(event.watch)))
         else:
-            await self._ledger(
-                Ledger.sighted, event.checkpoint, event.generation, State.PENDING, ""
+            await self.verify(
+                Item(event.checkpoint, event.generation, time.time(), overdue=event.overdue)
             )
-            self.enqueue(Item(event.checkpoint, event.generation, time.time()))
+
+    async def _touched(self, event: Touched) -> None:
+        """Have the content compared with the digest of its verdict, or verified if it has none."""
+        entry = await self._ledger(Ledger.entry, event.path)
+        if entry is None or entry.generation.key != event.generation.key:
+            return
+        digest = entry.report.facts.digest if entry.report else ""
+        item = Item(entry.checkpoint, event.generation, time.time(), compare=digest)
+        if digest:
+            self.background.push(item)
+            self.wake.set()
+        elif entry.state is not State.UNKNOWN:
+            await self.verify(item)
+
+    async def _placed(self, event: Placed) -> None:
+        entry = await self._ledger(Ledger.placed, event.checkpoint)
+        if entry is None:
+            return
+        checkpoint = entry.checkpoint
+        log.info("placed", watch=event.watch, path=checkpoint.path, series=checkpoint.series)
+        self._on_change(event.watch)
+
+    async def verify(self, item: Item) -> None:
+        """Note that a generation has no verdict yet, and have it verified."""
+        await self._ledger(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
+        self.enqueue(item)
 
     def enqueue(self, item: Item) -> None:
         """Have a generation verified."""
         if self.queue.push(item):
             self._metrics.coalesced(item.checkpoint.watch)
-        self._wake.set()
+        self.background.drop(item.checkpoint.watch, item.checkpoint.path)
+        self.wake.set()
         self.dirty.set()
 
     async def verify_again(self, entries: list[Entry]) -> None:
@@ -195,139 +249,14 @@ class Engine:
             self.enqueue(Item(entry.checkpoint, entry.generation, time.time()))
 
     async def outdated(self, watch: str) -> list[Entry]:
-        """What deserves another look under the settings of now.
-
-        That is what was invalid or inconclusive under others, what had no luck, and what was
-        valid although it could not be loaded: a builder may have been named since.
-        """
-        digest = self.settings(watch).digest
+        """What deserves another look under the settings of now; see `again.is_outdated`."""
+        settings = self.settings(watch)
         verdicts = [State.VALID, State.INVALID, State.INCONCLUSIVE]
         entries = await self._ledger(Ledger.entries, watch, states=verdicts)
-        return [e for e in entries if e.report and _is_outdated(e.report, digest)]
+        return [e for e in entries if e.report and is_outdated(e.report, settings)]
 
-    async def verify_forever(self) -> None:
-        """Verify what waits, one at a time, until cancelled; run as many as are wanted."""
-        while True:
-            item = self.queue.pop(self.verifying)
-            if item is None:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            path = item.checkpoint.path
-            self.verifying[path] = (item, time.monotonic())
-            self.dirty.set()
-            try:
-                await self._verify(item)
-            except LedgerError as error:
-                log.error("ledger cannot be written", error=str(error))
-                self._later(item, _RETRY_SECONDS)
-            except Exception:
-                log.exception("verification failed, this is our own fault", path=path)
-                self._later(item, _RETRY_SECONDS)
-            finally:
-                self.verifying.pop(path, None)
-                self._wake.set()
-                self.dirty.set()
-
-    async def _verify(self, item: Item) -> None:
-        checkpoint = item.checkpoint
-        watch = self.watches.get(checkpoint.watch)
-        if watch is None:
-            return
-        last = await self._ledger(
-            Ledger.last_valid, checkpoint.watch, checkpoint.series, checkpoint.path
-        )
-        previous = (
-            Previous(last.checkpoint.path, last.report.facts, last.step)
-            if last and last.report
-            else None
-        )
-        request = Request(checkpoint, item.generation, self.settings(checkpoint.watch), previous)
-        answer = await self.dispatcher.verify(request)
-        if answer.report is not None:
-            await self._finish(answer.report, item)
-        else:
-            await self._without_verdict(item, answer, watch[1])
-
-    async def _without_verdict(self, item: Item, answer: Answer, watcher: Watcher) -> None:
-        """Note why a generation got no verdict, unless a newer one lies at its path already."""
-        checkpoint = item.checkpoint
-        if answer.end is End.SUPERSEDED:
-            self._metrics.superseded(checkpoint.watch)
-        noted = await self._ledger(
-            Ledger.amended, checkpoint, item.generation, _STATES[answer.end], answer.message
-        )
-        if noted is None:
-            self._look_again(item, watcher)
-            return
-        if answer.end is End.INCOMPLETE:
-            watcher.incomplete(checkpoint.path, item.generation.key)
-        elif answer.end is End.SUPERSEDED:
-            self._again_in_a_while(checkpoint.path, watcher)
-        log.info(
-            str(answer.end),
-            watch=checkpoint.watch,
-            path=checkpoint.path,
-            message=answer.message,
-        )
-
-    def _again_in_a_while(self, path: str, watcher: Watcher) -> None:
-        """Have a path told again; one that never holds still for long is asked less and less."""
-        times = self._superseded[path] = self._superseded.get(path, 0) + 1
-        over = times - _SUPERSEDED_AT_ONCE
-        seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
-        asyncio.get_running_loop().call_later(seconds, watcher.again, path)
-
-    def _look_again(self, item: Item, watcher: Watcher) -> None:
-        """What was verified does not lie there any more: whatever does is waiting, or told anew."""
-        path, watch = item.checkpoint.path, item.checkpoint.watch
-        log.info("superseded", watch=watch, path=path)
-        if not self.queue.holds(watch, path):
-            watcher.again(path)
-
-    async def _finish(self, report: Report, item: Item | None = None) -> None:
-        """Keep a report, unless what it speaks of has been written over or deleted meanwhile."""
-        checkpoint = report.checkpoint
-        if item is None:
-            await self._ledger(Ledger.reported, report)
-        elif await self._ledger(Ledger.concluded, report) is None:
-            self._metrics.superseded(checkpoint.watch)
-            if (watched := self.watches.get(checkpoint.watch)) is not None:
-                self._look_again(item, watched[1])
-            return
-        self._superseded.pop(checkpoint.path, None)
-        self._metrics.reported(report)
-        tell = log.info if report.verdict is Verdict.VALID else log.warning
-        tell(
-            str(report.verdict),
-            watch=checkpoint.watch,
-            path=checkpoint.path,
-            format=str(report.facts.format),
-            step=checkpoint.step,
-            shown=",".join(report.shown),
-            seconds=round(report.duration_seconds, 3),
-            **({"reason": report.reason, "message": report.message} if report.reason else {}),
-        )
-        if item is not None and report.reason.endswith(_TRANSIENT) and item.attempt < _RETRY_LIMIT:
-            self._later(item, _RETRY_SECONDS * 2 ** (item.attempt - 1))
-        self._on_change(checkpoint.watch)
-        known = self.watches.get(checkpoint.watch)
-        if known and known[0].hooks.on_verdict:
-            self._spawn(hook.tell(known[0].hooks.on_verdict, report))
-
-    def _later(self, item: Item, seconds: float) -> None:
-        again = Item(item.checkpoint, item.generation, item.since, item.attempt + 1)
-
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            entry = await self._ledger(Ledger.entry, item.checkpoint.path)
-            present = entry is not None and entry.state not in ABSENT
-            if entry is not None and present and entry.generation.key == item.generation.key:
-                self.enqueue(again)
-
-        self._spawn(wait())
-
-    def _spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> None:
+        """Do something beside the loops, until it ends or the daemon does."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -339,26 +268,20 @@ class Engine:
 
     async def close(self) -> None:
         """Cancel what was started beside the loops."""
+        self.runtimes.close()
+        self.again.close()
         for task in list(self._tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
 
-def _is_outdated(report: Report, digest: str) -> bool:
-    if report.reason.endswith(_TRANSIENT):
-        return True
-    if report.verdict is Verdict.VALID and "loads" in report.shown:
-        return False
-    return report.settings_digest != digest
-
-
 def _torn(event: Sighting, settings: VerifySettings) -> Report:
     """The report of a save that was never finished: nothing of it was read by a child."""
     reason = event.reason or "structure.truncated"
     first = CheckResult("structure", Outcome.FAIL, reason, event.message)
-    scan = not_run(SCAN, "structure", [first])
-    checks = (first, *scan, *not_run(LOAD, "structure", ()))
+    names = (*checks_of(SCAN, settings), *checks_of(LOAD, settings))
+    checks = (first, *not_run(names, "structure", [first]))
     return Report(
         checkpoint=event.checkpoint,
         generation=event.generation,

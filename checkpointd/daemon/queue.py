@@ -1,17 +1,19 @@
 """What waits to be verified: fair between watches, newest first within a series.
 
-Pure but for being mutable: no clock, no lock; the daemon's loop owns it.
+Pure but for being mutable: no clock, no lock; the daemon's loop owns it. Every call costs the
+logarithm of what waits, so that ten thousand saves at once are no more work each than one.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container
 
     from checkpointd.checkpoint import Checkpoint, Generation
 
@@ -21,31 +23,38 @@ _OLD_TURN = 4
 
 @dataclass(frozen=True)
 class Item:
-    """One generation that is to be verified; `since` is when it began to wait (epoch seconds)."""
+    """One generation that is to be verified; `since` is when it began to wait (epoch seconds).
+
+    `overdue`: nobody has changed it for `torn_after`, so it is judged as it is. `compare`: a
+    digest that its content is held against before anything else is done: because its inode or
+    its change time is another than that of the verdict, or (`scrub`) because nobody has read it
+    for long. `replaced`: its content is known to be other than what was verified before.
+    """
 
     checkpoint: Checkpoint
     generation: Generation
     since: float
     attempt: int = 1
+    overdue: bool = False
+    compare: str = ""
+    scrub: bool = False
+    replaced: bool = False
 
 
 class Queue:
     """Waiting items, at most one for each path."""
 
     def __init__(self) -> None:
-        self._watches: OrderedDict[str, dict[str, Item]] = OrderedDict()
-        self._turns: dict[str, Iterator[int]] = {}
+        self._watches: OrderedDict[str, _Waiting] = OrderedDict()
 
     def __len__(self) -> int:
-        return sum(len(items) for items in self._watches.values())
+        return sum(len(waiting.items) for waiting in self._watches.values())
 
     @property
     def oldest_since(self) -> float | None:
         """When the item that waits longest began to; None if nothing waits."""
-        return min(
-            (item.since for items in self._watches.values() for item in items.values()),
-            default=None,
-        )
+        oldest = (w.oldest.first(()) for w in self._watches.values())
+        return min((item.since for item in oldest if item is not None), default=None)
 
     def push(self, item: Item) -> bool:
         """Add an item, in place of an older generation of the same path.
@@ -53,14 +62,15 @@ class Queue:
         Returns:
             Whether another generation of that path was still waiting, and is not any more.
         """
-        items = self._watches.setdefault(item.checkpoint.watch, {})
-        replaced = items.pop(item.checkpoint.path, None)
-        items[item.checkpoint.path] = item
+        waiting = self._watches.setdefault(item.checkpoint.watch, _Waiting())
+        replaced = waiting.items.get(item.checkpoint.path)
+        waiting.put(item)
         return replaced is not None and replaced.generation.key != item.generation.key
 
     def drop(self, watch: str, path: str) -> None:
         """Forget what waits under a path."""
-        self._watches.get(watch, {}).pop(path, None)
+        if watch in self._watches:
+            self._watches[watch].items.pop(path, None)
 
     def drop_watch(self, watch: str) -> None:
         """Forget all that waits in a watch."""
@@ -68,29 +78,86 @@ class Queue:
 
     def holds(self, watch: str, path: str) -> bool:
         """Whether something waits under a path."""
-        return path in self._watches.get(watch, {})
+        return watch in self._watches and path in self._watches[watch].items
 
-    def pop(self, busy: Container[str] = ()) -> Item | None:
+    def pop(self, busy: Container[str] = (), away: Container[str] = ()) -> Item | None:
         """Take the next item: the watches in turn, the newest of a watch first.
 
         Every few turns the oldest of the watch goes first.
 
         Args:
             busy: paths whose turn has to wait, because they are being verified now.
+            away: watches whose turn has to wait, because their disk does not answer.
         """
         for watch in list(self._watches):
-            items = self._watches[watch]
-            if not items:
+            if watch in away:
+                continue
+            waiting = self._watches[watch]
+            item = waiting.take(busy)
+            if item is not None:
+                self._watches.move_to_end(watch)
+                return item
+            if not waiting.items:
                 del self._watches[watch]
-                continue
-            free = [path for path in items if path not in busy]
-            if not free:
-                continue
-            self._watches.move_to_end(watch)
-            turn = next(self._turns.setdefault(watch, itertools.count(1)))
-            if turn % _OLD_TURN == 0:
-                path = free[0]
-            else:
-                path = max(free, key=lambda p: (items[p].generation.saved_at, items[p].since))
-            return items.pop(path)
         return None
+
+
+class _Waiting:
+    """What waits in one watch, ordered in two ways."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+        self._numbers = itertools.count()
+        self.newest = _Order(self.items, lambda i: (-i.generation.saved_at, -i.since))
+        self.oldest = _Order(self.items, lambda i: (i.since, 0.0))
+        self._turns = itertools.count(1)
+
+    def put(self, item: Item) -> None:
+        self.items[item.checkpoint.path] = item
+        number = next(self._numbers)
+        self.newest.put(item, -number)
+        self.oldest.put(item, number)
+
+    def take(self, busy: Container[str]) -> Item | None:
+        if self.newest.first(busy) is None:
+            return None
+        order = self.oldest if next(self._turns) % _OLD_TURN == 0 else self.newest
+        item = order.first(busy)
+        if item is not None:
+            del self.items[item.checkpoint.path]
+        return item
+
+
+class _Order:
+    """A heap over items that may meanwhile have gone, or been replaced: those are passed over."""
+
+    def __init__(self, items: dict[str, Item], rank: Callable[[Item], tuple[float, float]]) -> None:
+        self._items = items
+        self._rank = rank
+        self._heap: list[tuple[tuple[float, float], int, Item]] = []
+
+    def put(self, item: Item, tie: int) -> None:
+        heapq.heappush(self._heap, (self._rank(item), tie, item))
+        if len(self._heap) > 2 * len(self._items) + 16:
+            self._heap = [row for row in self._heap if self._waits(row[2])]
+            heapq.heapify(self._heap)
+
+    def first(self, busy: Container[str]) -> Item | None:
+        """The first that waits and is not busy; it stays."""
+        passed = []
+        found = None
+        while self._heap:
+            item = self._heap[0][2]
+            if not self._waits(item):
+                heapq.heappop(self._heap)
+            elif item.checkpoint.path in busy:
+                passed.append(heapq.heappop(self._heap))
+            else:
+                found = item
+                break
+        for row in passed:
+            heapq.heappush(self._heap, row)
+        return found
+
+    def _waits(self, item: Item) -> bool:
+        return self._items.get(item.checkpoint.path) is item

@@ -28,7 +28,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _CALM_SECONDS = 0.5
+_CALM_SHARE = 20.0
 _ROUND_SECONDS = 60.0
+_PLAN_SECONDS = 600.0
+_PLAN_SHARE = 1000.0
 _STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -71,7 +74,8 @@ class _Room:
     """What one watch has of its own.
 
     `before` are the disk threads that still work on the same root for a watch that was stopped,
-    `asked` the generations that were to be verified again.
+    `asked` the generations that were to be verified again, `due` is when to plan although nothing
+    has changed (monotonic seconds).
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class _Room:
         self.recovered = False
         self.told = ""
         self.asked: dict[str, Generation] = {}
+        self.due = 0.0
         self.task: asyncio.Task[None] | None = None
         self._before = tuple(before)
         self._disk = DiskThread(settings.name)
@@ -155,6 +160,7 @@ class Retaining:
 
     async def _keep(self, room: _Room) -> None:
         while True:
+            began = time.monotonic()
             try:
                 await self._round(room)
             except (OSError, LedgerError, TrashError) as error:
@@ -165,24 +171,32 @@ class Retaining:
                     "retention failed, this is our own fault; it is tried again",
                     watch=room.settings.name,
                 )
+            seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(room.wanted.wait(), _ROUND_SECONDS)
-            await asyncio.sleep(_CALM_SECONDS)
-            room.wanted.clear()
+            await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
     async def _round(self, room: _Room) -> None:
         name, policy = room.settings.name, room.settings.retention
+        asked = room.wanted.is_set() or time.monotonic() >= room.due
+        room.wanted.clear()
         watch = self._service.engine.watches.get(name)
         if watch is None:
             return
         status = watch[1].status()
         if not (status.ready and status.up):
             room.recovered = False  # what is mounted here next may hold what a crash left
+            room.due = 0.0
             return
         await room.on_disk(self._recover, room)
-        if policy.mode != "off":
-            planned, _ = await self._act(room, apply=policy.mode == "enforce")
+        if policy.mode != "off" and asked:
+            room.due = 0.0
+            began = time.monotonic()
+            planned, removals = await self._act(room, apply=policy.mode == "enforce")
             self._tell(room, planned)
+            if all(removal.done for removal in removals):
+                seconds = time.monotonic() - began
+                room.due = began + max(_PLAN_SECONDS, _PLAN_SHARE * seconds)
         expired = await room.on_disk(room.pruner.expire, time.time(), policy.trash_ttl)
         for item in expired.deleted:
             log.info("deleted from the trash", watch=name, path=item.path, reason=item.reason)
@@ -228,7 +242,11 @@ class Retaining:
             self._note(room.settings.name, removal)
         if apply:
             self._remember_refusals(room.settings.name, removals)
+        if removals:
+            self._service.publishing.wanted(room.settings.name)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
+        compared, name = self._service.engine.background, room.settings.name
+        suspects = [path for path in suspects if not compared.holds(name, path)]
         _ask_again(room, watcher, planned, suspects)
         self._service.engine.dirty.set()
         return planned, removals

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import signal
 import time
@@ -14,10 +13,14 @@ import structlog
 from checkpointd import __version__
 from checkpointd import config as configuration
 from checkpointd.config import Config, ConfigError, WatchSettings
+from checkpointd.daemon import runtimes
 from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.publisher import sweep
+from checkpointd.daemon.publishing import Publishing, directories
 from checkpointd.daemon.retaining import Retaining
+from checkpointd.daemon.scrubbing import Scrubbing
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import Ledger, LedgerError, StateLock
@@ -65,13 +68,15 @@ class Service:
         self.dispatcher = self._make_dispatcher(config)
         self.retaining = Retaining(self)
         self.engine = Engine(self.ledger, self.dispatcher, self.metrics, self.retaining.wanted)
+        self.publishing = Publishing(self.ledger)
+        self.engine.touched = self.publishing.wanted
         self.controls = Controls(self)
         self.pulse_at = time.monotonic()
         self._servers: list[TcpServer | UnixServer] = []
         self.stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._overflows: dict[str, int] = {}
+        self._counted: dict[Watcher, tuple[int, int]] = {}
         self._lock = StateLock(config.state_dir)
         self._locked = False
 
@@ -103,6 +108,7 @@ class Service:
             self._locked = True
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir(mode=0o700)
+            await asyncio.to_thread(sweep, state, directories(self.config.watch))
             await self.ledger.open(state)
             await self._listen()
             for settings in self.config.watch:
@@ -115,8 +121,10 @@ class Service:
             asyncio.create_task(self.engine.handle_events()),
             asyncio.create_task(self.board.keep_fresh()),
             asyncio.create_task(self._pulse()),
+            asyncio.create_task(Scrubbing(self.engine, self.ledger).run()),
+            asyncio.create_task(runtimes.keep_current(self.engine)),
             *(
-                asyncio.create_task(self.engine.verify_forever())
+                asyncio.create_task(self.engine.verifications.run())
                 for _ in range(self.config.worker.concurrency)
             ),
         ]
@@ -153,20 +161,27 @@ class Service:
         loop = asyncio.get_running_loop()
 
         def emit(event: WatchEvent) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(self.engine.post, event)
+            self.engine.tell(event, loop)
 
         try:
-            watcher = Watcher(settings, known, emit)
+            watcher = Watcher(
+                settings,
+                {path: told.identity for path, told in known.items()},
+                emit,
+                series={path: told.series for path, told in known.items()},
+            )
         except ValueError as error:
             raise StartError(f"watch {settings.name!r}: {error}") from None
         self.engine.watches[settings.name] = (settings, watcher)
+        await self.engine.runtimes.look([self.engine.settings(settings.name).python])
         await self.engine.verify_again(await self.engine.outdated(settings.name))
         watcher.start()
         self.retaining.begin(settings)
+        self.publishing.begin(settings, [w.path for w in self.config.watch])
 
     async def _stop_watch(self, name: str) -> None:
         _, watcher = self.engine.watches.pop(name)
+        await self.publishing.forget(name, directories(self.config.watch))
         self.engine.queue.drop_watch(name)
         await self.retaining.forget(name)
         await asyncio.to_thread(watcher.stop, _STOP_SECONDS)
@@ -225,14 +240,21 @@ class Service:
     def _watches_changed(self) -> None:
         self.metrics.watches(w.name for w in self.config.watch)
         self.metrics.reload(ok=True, at=self.config_loaded_at)
-        self._overflows = {}
+        running = {watcher for _, watcher in self.engine.watches.values()}
+        self._counted = {w: counted for w, counted in self._counted.items() if w in running}
 
-    def _count_overflows(self) -> None:
+    def _look_after_watches(self) -> None:
+        """Count what the watches count, and know those whose disk does not answer."""
+        hung = set()
         for name, (_, watcher) in self.engine.watches.items():
-            total = watcher.status().overflows
-            for _ in range(total - self._overflows.get(name, 0)):
-                self.metrics.overflow(name)
-            self._overflows[name] = total
+            status = watcher.status()
+            overflows, restarts = self._counted.get(watcher, (0, 0))
+            self.metrics.overflow(name, max(0, status.overflows - overflows))
+            self.metrics.restarted(name, max(0, status.restarts - restarts))
+            self._counted[watcher] = (status.overflows, status.restarts)
+            if status.hung:
+                hung.add(name)
+        self.engine.set_hung(hung)
 
     async def _change_watches(self, wanted: dict[str, WatchSettings]) -> list[str]:
         """Make the watches that run those that are wanted; sentences about what did not work."""
@@ -261,7 +283,7 @@ class Service:
                 self.stopping.set()
                 return
             self.pulse_at = now
-            self._count_overflows()
+            self._look_after_watches()
             sentence = self.board.sentence()
             if sentence != told:
                 self.notifier.status(sentence)
@@ -281,6 +303,7 @@ class Service:
         if not self._locked:
             return
         self.notifier.stopping()
+        self.engine.closing = True
         log.info("stopping")
         for task in self._tasks:
             task.cancel()
@@ -291,6 +314,7 @@ class Service:
         await self.engine.close()
         await self.dispatcher.close()
         await self.retaining.close()
+        await self.publishing.close()
         for server in self._servers:
             await server.close()
         await self.ledger.close()

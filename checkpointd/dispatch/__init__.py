@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer, CheckResult, Format, Request, VerifySettings
+    from checkpointd.checkpoint import Answer, CheckResult, Format, Request
+    from checkpointd.criteria import VerifySettings
 
 
 class Dispatcher(Protocol):
@@ -23,6 +24,9 @@ class Dispatcher(Protocol):
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start the interpreter that these settings need, so that its import is over in time."""
+
+    def renew(self, python: str) -> None:
+        """Load with a fresh interpreter from now on: what is installed there has changed."""
 
     async def close(self) -> None:
         """End every process that was started."""

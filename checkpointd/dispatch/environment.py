@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import platform
 import shutil
 import sys
-from importlib import metadata
+import tempfile
 from pathlib import Path
 
 import checkpointd
@@ -26,8 +24,13 @@ _KEPT = (
 _ROOMS = (
     "__init__.py",
     "checkpoint.py",
+    "checks.py",
+    "criteria.py",
     "reasons.py",
+    "state_file.py",
     "wire.py",
+    "arrays.py",
+    "running.py",
     "golden.py",
     "formats",
     "tensors",
@@ -70,24 +73,6 @@ def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
     }
 
 
-@functools.cache
-def runtime_of(python: str) -> str:
-    """Name an interpreter and, for our own, the libraries that decide what can be loaded.
-
-    When it changes, what was invalid or inconclusive is verified again: installing tf-keras is
-    the cure for some.
-    """
-    if python and python != sys.executable:
-        return python
-    versions = [f"python {platform.python_version()}"]
-    for library in ("tensorflow", "keras", "tf-keras"):
-        try:
-            versions.append(f"{library} {metadata.version(library)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return ", ".join(versions)
-
-
 def rooms_for(python: str, scratch: Path) -> str:
     """Copy the rooms that a foreign interpreter needs, and nothing of our site-packages.
 
@@ -104,8 +89,7 @@ def rooms_for(python: str, scratch: Path) -> str:
     package = target / "checkpointd"
     if not package.exists():
         source = Path(checkpointd.__file__).parent
-        building = target.with_suffix(".new")
-        shutil.rmtree(building, ignore_errors=True)
+        building = Path(tempfile.mkdtemp(prefix="rooms-", dir=scratch))
         for room in _ROOMS:
             origin = source / room
             copy = building / "checkpointd" / room
@@ -114,5 +98,10 @@ def rooms_for(python: str, scratch: Path) -> str:
                 shutil.copytree(origin, copy, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(origin, copy)
-        building.replace(target)
+        try:
+            building.replace(target)
+        except OSError:  # another interpreter was faster
+            shutil.rmtree(building)
+            if not package.exists():
+                raise
     return str(target)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, Outcome, failed, skipped
-from checkpointd.worker import protocol
+from checkpointd.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.dispatch.zygote import Run
+    from checkpointd.dispatch.run import Run
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
 """Signals that are the checkpoint's fault when a fresh interpreter dies of them again."""
 
+_LAST_WORDS = 500
+
+ENDLESS = signal.SIGVTALRM
+"""What ends a child whose library goes round in circles on a damaged file."""
+
 _FOREIGN = frozenset({signal.SIGILL, signal.SIGSYS})
 
 
-def pending(stage: str, run: Run, skip: Sequence[str]) -> str:
+def pending(order: Sequence[str], run: Run, skip: Sequence[str]) -> str:
     """Name the check that was running when a child ended early."""
     done = {check.name for check in run.checks}
-    order = protocol.STAGE_CHECKS[stage]
     last = max((order.index(name) for name in done), default=-1)
     rest = [name for name in order[last + 1 :] if name not in skip]
     return rest[0] if rest else order[-1]
@@ -33,28 +36,42 @@ def crashed(run: Run) -> bool:
     return not run.timed_out and not run.refused and run.signal in CRASHES
 
 
-def death(stage: str, run: Run, skip: Sequence[str], timeout: float) -> CheckResult | None:
+def death(
+    order: Sequence[str], run: Run, skip: Sequence[str], timeout: float
+) -> CheckResult | None:
     """Say what an unfinished run means; None if it finished.
 
+    A check of the user's own that ends its process says nothing of the checkpoint: an error.
+
     Args:
-        stage: the stage that ran.
+        order: the checks of the stage that ran.
         run: what the child did.
         skip: the checks that were not to run.
         timeout: the seconds it had.
     """
     if run.finished is not None and not run.refused and not run.timed_out:
         return None
-    word, message = _meaning(run, timeout)
-    last = run.stderr.splitlines()[-1] if run.stderr else ""
-    tells = word in ("crashed", "environment") and not run.lost
+    name = pending(order, run, skip)
+    word, message = _endless(name) if run.signal == ENDLESS else _meaning(run, timeout)
+    last = run.stderr.splitlines()[-1][:_LAST_WORDS] if run.stderr else ""
+    tells = word in ("crashed", "environment") and not run.lost and not run.not_started
     said = f" It said last: {last}" if last and tells else ""
-    return failed(pending(stage, run, skip), word, message + said)
+    if name not in CHECKS:
+        return CheckResult(name, Outcome.ERROR, f"{name}.{word}", message + said)
+    return failed(name, word, message + said)
+
+
+def _endless(name: str) -> tuple[str, str]:
+    """What it means that a library went round in circles; see `tensors.hdf5.guarded`."""
+    word = "malformed" if name == "structure" else "timeout"
+    return word, "The file is damaged: libhdf5 goes round in circles when it reads it."
 
 
 def _meaning(run: Run, timeout: float) -> tuple[str, str]:
     """The word of the closed list for an early end, and a sentence."""
     name = signal.Signals(run.signal).name if run.signal else ""
     table = (
+        (run.not_started, ("environment", run.not_started)),
         (
             run.timed_out or run.signal == signal.SIGXCPU,
             ("timeout", f"No result within {timeout:g} s."),
@@ -99,11 +116,11 @@ def blocking(checks: Sequence[CheckResult]) -> str:
     )
 
 
-def not_run(stage: str, after: str, done: Sequence[CheckResult]) -> list[CheckResult]:
+def not_run(order: Sequence[str], after: str, done: Sequence[CheckResult]) -> list[CheckResult]:
     """The checks of a stage that did not run because `after` did not pass."""
     names = {c.name for c in done}
     return [
         skipped(name, f"Not run, because {after} did not pass.")
-        for name in protocol.STAGE_CHECKS[stage]
+        for name in order
         if name not in names
     ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
+import shutil
+import tempfile
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,14 +21,17 @@ from checkpointd.checkpoint import (
     Outcome,
     Report,
     Request,
-    VerifySettings,
     decide,
     to_json,
 )
+from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch import judge
-from checkpointd.dispatch.zygote import Run, Zygote, ZygoteError
+from checkpointd.dispatch.interpreters import Interpreters
+from checkpointd.dispatch.private import for_copy, of_original
+from checkpointd.dispatch.run import Run
+from checkpointd.dispatch.zygote import StartError, ZygoteError
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, Job, Limits
+from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -39,7 +44,6 @@ _SCAN_BASE = 1024 * _MiB
 _LOAD_BASE = 2048 * _MiB
 _FILE_BYTES = 64 * _MiB
 _INSPECT_SECONDS = 120.0
-_START_AGAIN_SECONDS = 60.0
 
 
 def limits_for(stage: str, size: int, memory: int | str, timeout: float) -> Limits:
@@ -79,75 +83,50 @@ class LocalDispatcher:
         self._scratch = scratch
         self._on_exit = on_exit or (lambda _cause: None)
         self._slots = asyncio.Semaphore(worker.concurrency)
-        self._zygotes: dict[tuple[str, str], Zygote] = {}
-        self._starting: dict[tuple[str, str], asyncio.Lock] = {}
-        self._last_load = time.monotonic()
-        self._failures: dict[tuple[str, str], tuple[float, str]] = {}
-        self._retired: set[Zygote] = set()
-        self._reaper: asyncio.Task[None] | None = None
-
-    async def _zygote(self, kind: str, python: str) -> Zygote:
-        key = (kind, python)
-        if kind == LOAD:
-            self._last_load = time.monotonic()
-        async with self._starting.setdefault(key, asyncio.Lock()):
-            zygote = self._zygotes.get(key)
-            if zygote is not None and zygote.up:
-                return zygote
-            if zygote is not None:
-                self._retire(key, zygote)
-            zygote = Zygote(kind, python, self._scratch)
-            try:
-                await zygote.start()
-            except ZygoteError as error:
-                self._failures[key] = (time.monotonic(), str(error))
-                raise
-            self._failures.pop(key, None)
-            self._zygotes[key] = zygote
-            if kind == LOAD and self._reaper is None:
-                self._reaper = asyncio.create_task(self._end_idle())
-            return zygote
-
-    def _retire(self, key: tuple[str, str], zygote: Zygote) -> None:
-        """Take no more jobs to a zygote; one that works is ended when its work is done."""
-        if self._zygotes.get(key) is zygote:
-            del self._zygotes[key]
-        if zygote.busy:
-            self._retired.add(zygote)
-        else:
-            zygote.close()
-            self._retired.discard(zygote)
-
-    async def _end_idle(self) -> None:
-        """End load zygotes that nobody has needed for `idle_exit`."""
-        while True:
-            idle = time.monotonic() - self._last_load
-            await asyncio.sleep(max(0.05, self._worker.idle_exit - idle))
-            if time.monotonic() - self._last_load < self._worker.idle_exit:
-                continue
-            for key, zygote in list(self._zygotes.items()):
-                if key[0] == LOAD and not zygote.busy:
-                    self._retire(key, zygote)
+        self.interpreters = Interpreters(scratch, worker.idle_exit)
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start both interpreters that these settings need; a failure is told by `verify`."""
-        skipped = set(protocol.STAGE_CHECKS[LOAD]) <= set(settings.skip)
+        skipped = set(protocol.checks_of(LOAD, settings)) <= set(settings.skip)
         kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
-        for key in kinds:
-            failed_at, _ = self._failures.get(key, (-_START_AGAIN_SECONDS, ""))
-            lock = self._starting.get(key)
-            starting = lock is not None and lock.locked()
-            if starting or time.monotonic() - failed_at < _START_AGAIN_SECONDS:
-                continue
-            with contextlib.suppress(ZygoteError):
-                await self._zygote(*key)
+        for kind, python in kinds:
+            await self.interpreters.warm(kind, python)
 
     async def verify(
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
     ) -> Answer:
         """Verify one generation; see `Dispatcher`."""
+        tell = on_check or (lambda _result: None)
         async with self._slots:
-            return await self._verify(request, on_check or (lambda _result: None))
+            if request.copied:
+                return await self._verify_copy(request, tell)
+            return await self._verify(request, tell)
+
+    async def _verify_copy(
+        self, request: Request, on_check: Callable[[CheckResult], None]
+    ) -> Answer:
+        """Verify a private copy of a checkpoint that does not hold still."""
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            home = tempfile.mkdtemp(prefix="copy-", dir=self._scratch)
+        except OSError as error:
+            return Answer(End.SUPERSEDED, f"It could not be copied: {error.strerror}.")
+        try:
+            job = Job(COPY, "", to_json(request), target=home)
+            limits = limits_for(
+                COPY, request.generation.size_bytes, self._worker.memory, self._worker.timeout
+            )
+            try:
+                run = await self._run(job, "", limits, self._worker.timeout)
+            except ZygoteError as error:
+                return Answer(End.SUPERSEDED, f"It could not be copied: {error}.")
+            path = os.path.join(home, os.path.basename(request.checkpoint.path))
+            private = for_copy(request, path, run.inspection)
+            if isinstance(private, Answer):
+                return private
+            return of_original(await self._verify(private, on_check), request, path)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
     async def _verify(self, request: Request, on_check: Callable[[CheckResult], None]) -> Answer:
         started = time.monotonic()
@@ -155,29 +134,32 @@ class LocalDispatcher:
         skip = request.settings.skip
         facts = Facts(format=request.checkpoint.format)
         checks: list[CheckResult] = []
-        stderr = ""
+        stderr = overran = ""
         for stage in (SCAN, LOAD):
-            blocked = judge.blocking(checks)
-            names = protocol.STAGE_CHECKS[stage]
+            blocked = judge.blocking(checks) or overran
+            names = protocol.checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
-                checks += judge.not_run(stage, blocked, ()) if blocked else ()
+                checks += judge.not_run(names, blocked, ()) if blocked else ()
                 continue
             job = Job(
                 stage,
                 "",
                 to_json(request),
                 to_json(facts) if stage == LOAD else None,
+                names,
             )
             run = await self._stage(job, request, deadline, on_check)
             stderr = run.stderr or stderr
             checks += run.checks
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
-            died = judge.death(stage, run, skip, self._worker.timeout)
+            died = judge.death(names, run, skip, self._worker.timeout)
             if died is not None:
                 checks.append(died)
                 on_check(died)
-                checks += judge.not_run(stage, died.name, checks)
+                checks += judge.not_run(names, died.name, checks)
+                overran = died.name if run.timed_out else ""
+                facts = run.facts or facts
             elif run.finished is not None:
                 facts = run.finished.facts
         report = _report(request, facts, checks, time.monotonic() - started, stderr)
@@ -201,14 +183,16 @@ class LocalDispatcher:
                 run = await self._run(
                     job, python, limits, remaining, on_check if attempt == 1 else None
                 )
+            except StartError as error:
+                run = Run(not_started=str(error))
             except ZygoteError as error:
                 run = Run(lost=True, stderr=str(error))
             if job.stage == LOAD:
-                self._last_load = time.monotonic()
+                self.interpreters.used()
             self._on_exit(_cause(run))
             if not (run.lost or judge.crashed(run)):
                 break
-            self._discard(job.stage, python)
+            self.interpreters.discard(job.stage, python)
         return run
 
     async def _run(
@@ -219,18 +203,11 @@ class LocalDispatcher:
         seconds: float,
         on_check: Callable[[CheckResult], None] | None = None,
     ) -> Run:
-        zygote = await self._zygote(SCAN if job.stage == INSPECT else job.stage, python)
+        zygote = await self.interpreters.get(LOAD if job.stage == LOAD else SCAN, python)
         try:
             return await zygote.run(job, limits, seconds, on_check)
         finally:
-            if zygote in self._retired and not zygote.busy:
-                zygote.close()
-                self._retired.discard(zygote)
-
-    def _discard(self, kind: str, python: str) -> None:
-        zygote = self._zygotes.get((kind, python))
-        if zygote is not None:
-            self._retire((kind, python), zygote)
+            self.interpreters.release(zygote)
 
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
         """Say what is in a checkpoint; see `Dispatcher`."""
@@ -240,54 +217,27 @@ class LocalDispatcher:
         try:
             run = await self._run(job, "", limits, _INSPECT_SECONDS)
         except ZygoteError as error:
-            return {"error": f"The scanner could not be started: {error}."}
+            return {"error": str(error)}
         if run.inspection is not None:
             return run.inspection
         last = run.stderr.splitlines()[-1] if run.stderr else f"exit {run.exit_code}"
         return {"error": f"It could not be read: {run.refused or last}."}
 
     def forget(self, used: Collection[str]) -> None:
-        """Forget the interpreters that no settings name any more.
+        """Forget the interpreters that no settings name any more; see `Interpreters`."""
+        self.interpreters.forget(used)
 
-        Args:
-            used: the interpreters that are still needed, as settings name them.
-        """
-        for key in [k for k in self._failures if k[0] == LOAD and k[1] not in used]:
-            del self._failures[key]
-        for key, zygote in list(self._zygotes.items()):
-            if key[0] == LOAD and key[1] not in used:
-                self._retire(key, zygote)
+    def renew(self, python: str) -> None:
+        """Load with a fresh interpreter from now on; see `Dispatcher`."""
+        self.interpreters.renew(python)
 
     async def close(self) -> None:
         """End every zygote, and with them their children."""
-        if self._reaper is not None:
-            self._reaper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reaper
-        for zygote in (*self._zygotes.values(), *self._retired):
-            zygote.close()
-        self._zygotes.clear()
-        self._retired.clear()
+        await self.interpreters.close()
 
     def status(self) -> list[dict[str, Any]]:
         """The processes behind it; see `Dispatcher`."""
-        rows = [
-            {
-                "kind": kind,
-                "python": zygote.python,
-                "up": zygote.up,
-                "pid": zygote.pid,
-                "busy": zygote.busy,
-                "forks": zygote.can_fork,
-                "environment": dict(zygote.environment),
-                "message": "",
-            }
-            for (kind, _), zygote in self._zygotes.items()
-        ]
-        return rows + [
-            {"kind": kind, "python": python, "up": False, "pid": 0, "busy": 0, "message": message}
-            for (kind, python), (_, message) in self._failures.items()
-        ]
+        return self.interpreters.status()
 
 
 def _cause(run: Run) -> str:
@@ -295,7 +245,7 @@ def _cause(run: Run) -> str:
         return "timeout"
     if run.refused:
         return "protocol"
-    if run.lost:
+    if run.lost or run.not_started:
         return "lost"
     if run.signal:
         return "signal"

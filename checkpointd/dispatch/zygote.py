@@ -8,19 +8,23 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from checkpointd import wire
-from checkpointd.dispatch.environment import rooms_for, zygote_environment
+from checkpointd.dispatch import starting
+from checkpointd.dispatch.environment import rooms_for
+from checkpointd.dispatch.run import Run, listen
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Finished, Job, Limits, Notice, Order
+from checkpointd.worker.protocol import Job, Limits, Notice, Order
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Mapping
 
     from checkpointd.checkpoint import CheckResult
@@ -28,30 +32,23 @@ if TYPE_CHECKING:
 _START_SECONDS = 180.0
 _FORK_SECONDS = 30.0
 _KILL_GRACE_SECONDS = 10.0
+_END_SECONDS = 2.0
 _STDERR_TAIL = 8 * 1024
 
 
 class ZygoteError(Exception):
-    """A zygote could not be started, or was lost; the sentence says what it said last."""
+    """A zygote was lost; the sentence says what it said last."""
 
 
-@dataclass
-class Run:
-    """What one child did: its answers in order, and how it ended.
+class StartError(ZygoteError):
+    """A zygote could not be started; the sentence says why, and what to do.
 
-    `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
-    `refused` (a sentence: it broke the protocol) mean that the signal was ours.
+    `hung` tells one that did not answer in time from one that failed.
     """
 
-    checks: list[CheckResult] = field(default_factory=list)
-    finished: Finished | None = None
-    inspection: dict[str, Any] | None = None
-    signal: int = 0
-    exit_code: int = 0
-    timed_out: bool = False
-    refused: str = ""
-    lost: bool = False
-    stderr: str = ""
+    def __init__(self, message: str, *, hung: bool = False) -> None:
+        super().__init__(message)
+        self.hung = hung
 
 
 class Zygote:
@@ -70,6 +67,7 @@ class Zygote:
         self.pid = 0
         self._scratch = scratch
         self._process: subprocess.Popen[bytes] | None = None
+        self._reaper: threading.Thread | None = None
         self._control: socket.socket | None = None
         self._ready: asyncio.Future[None] | None = None
         self._forks: dict[int, asyncio.Future[int]] = {}
@@ -84,20 +82,25 @@ class Zygote:
             self._process is not None
             and self._process.poll() is None
             and self._control is not None
-            and (self.can_fork or not self._used)
+            and not self.spent
         )
+
+    @property
+    def spent(self) -> bool:
+        """Whether it cannot fork and was taken by a job, which it turns into."""
+        return self._used and not self.can_fork
 
     async def start(self) -> None:
         """Start the interpreter and wait until its imports are over.
 
         Raises:
-            ZygoteError: it cannot be started, or its imports fail.
+            StartError: it cannot be started, or its imports fail.
         """
         try:
             await self._start()
         except OSError as error:
             self.close()
-            raise ZygoteError(f"{self.python} cannot be started: {error.strerror}") from None
+            raise StartError(f"No worker can be started: {error.strerror}.") from None
         except BaseException:
             self.close()
             raise
@@ -105,21 +108,12 @@ class Zygote:
     async def _start(self) -> None:
         await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
         source = await asyncio.to_thread(rooms_for, self.python, self._scratch)
-        with contextlib.ExitStack() as until_ready:
-            log = until_ready.enter_context(tempfile.TemporaryFile(dir=self._scratch))
+        with tempfile.TemporaryFile(dir=self._scratch) as log:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control = ours
             with theirs:
-                numbers = [str(theirs.fileno()), str(os.getpid())]
-                self._process = subprocess.Popen(  # noqa: ASYNC220 - PDEATHSIG binds it to a thread
-                    [self.python, "-m", "checkpointd.worker", self.kind, *numbers],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=self._scratch,
-                    env=zygote_environment(self._scratch, source),
-                    start_new_session=True,
+                self._process = starting.launch(
+                    self.python, self.kind, theirs.fileno(), log, self._scratch, source
                 )
             self.pid = self._process.pid
             ours.setblocking(False)
@@ -127,13 +121,29 @@ class Zygote:
             self._ready = loop.create_future()
             loop.add_reader(ours, self._on_notice)
             try:
-                await asyncio.wait_for(self._ready, _START_SECONDS)
-            except (TimeoutError, ZygoteError) as error:
-                log.seek(0, os.SEEK_SET)
-                said = log.read()[-_STDERR_TAIL:].decode(errors="replace").strip()
-                reason = str(error) or f"no answer within {_START_SECONDS:.0f} s"
-                last = f": {said.splitlines()[-1]}" if said else ""
-                raise ZygoteError(f"{self.python}: {reason}{last}") from None
+                async with asyncio.timeout(_START_SECONDS):
+                    await self._ready
+            except TimeoutError:
+                what = f"has not imported what it needs within {_START_SECONDS:g} s"
+                raise self._not_started(what, hung=True) from None
+            except ZygoteError as error:
+                said = _tail(log.fileno()).splitlines()
+                what = str(error) or starting.ended(await self._code(), said[-1] if said else "")
+                raise self._not_started(what) from None
+
+    def _not_started(self, what: str, *, hung: bool = False) -> StartError:
+        message = starting.sentence(self.python, what, load=self.kind == protocol.LOAD)
+        return StartError(message, hung=hung)
+
+    async def _code(self) -> int | None:
+        """The exit code of an interpreter that has closed its end; None if it goes on."""
+        deadline = time.monotonic() + _END_SECONDS
+        while self._process is not None:
+            code = self._process.poll()
+            if code is not None or time.monotonic() > deadline:
+                return code
+            await asyncio.sleep(0.01)
+        return None
 
     def _on_notice(self) -> None:
         if self._control is None:
@@ -178,9 +188,12 @@ class Zygote:
         self._ready.set_result(None)
 
     def _lost(self, message: str = "it ended by itself") -> None:
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(ZygoteError(""))
+            self._ready.exception()
         error = ZygoteError(message)
-        for future in (self._ready, *self._forks.values(), *self._exits.values()):
-            if future is not None and not future.done():
+        for future in (*self._forks.values(), *self._exits.values()):
+            if not future.done():
                 future.set_exception(error)
                 future.exception()  # whoever waits sees it; nobody waiting is no warning
         self._forks.clear()
@@ -199,14 +212,28 @@ class Zygote:
             self._control = None
 
     def close(self) -> None:
-        """End the interpreter and, with it, its children; whoever waits for one is told."""
+        """End the interpreter and, with it, its children; whoever waits for one is told.
+
+        Its end is waited for elsewhere: what hangs in a file system cannot be killed.
+        """
         self._lost("it was closed")
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-            self._process.wait()
+            self._reaper = threading.Thread(
+                target=self._process.wait, name=f"end-of-{self.pid}", daemon=True
+            )
+            self._reaper.start()
             self._process = None
         self.pid = 0
+
+    async def ended(self) -> None:
+        """Wait for the interpreter's end, after `close`; not for ever."""
+        deadline = time.monotonic() + _END_SECONDS
+        while self._reaper is not None and self._reaper.is_alive():
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(0.01)
 
     async def run(
         self,
@@ -258,6 +285,7 @@ class Zygote:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         exited: asyncio.Future[int] = loop.create_future()
+        forked: asyncio.Future[int] = loop.create_future()
         pidfd = -1
         writer: asyncio.StreamWriter | None = None
         try:
@@ -269,16 +297,15 @@ class Zygote:
                 pidfd = os.pidfd_open(self.pid)
             else:
                 self._exits[number] = exited
-                self._forks[number] = forked = loop.create_future()
-                pidfd = await asyncio.wait_for(forked, _FORK_SECONDS)
+                self._forks[number] = forked
+                async with asyncio.timeout(_FORK_SECONDS):  # wait_for may swallow a cancellation
+                    pidfd = await forked
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
                 async with asyncio.timeout(seconds):
-                    writer.write(
-                        protocol.encode(Job(job.stage, str(scratch), job.request, job.facts))
-                    )
-                    await _listen(job.stage, reader, result, on_check)
+                    writer.write(protocol.encode(replace(job, scratch=str(scratch))))
+                    await listen(job.checks, reader, result, on_check)
                     status = await self._status(exited, pidfd, become=order.become)
             except TimeoutError:
                 result.timed_out = True
@@ -293,10 +320,7 @@ class Zygote:
                 raise ZygoteError("the zygote was lost") from None
             result.lost = True
         finally:
-            if pidfd >= 0:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                os.close(pidfd)
+            _end(pidfd if pidfd >= 0 else _came(forked))
             self._exits.pop(number, None)
             self._forks.pop(number, None)
             theirs.close()
@@ -327,44 +351,19 @@ class Zygote:
             return await self._status(exited, pidfd, become=become)
 
 
-async def _listen(
-    stage: str,
-    reader: asyncio.StreamReader,
-    result: Run,
-    on_check: Callable[[CheckResult], None] | None,
-) -> None:
-    """Take a child's answers until it closes its end; more, or other, than agreed is refused."""
-    expected = list(protocol.STAGE_CHECKS[stage])
-    total = 0
-    while line := await _line(reader):
-        total += len(line)
-        if total > protocol.MAX_TOTAL:
-            raise wire.WireError("it said too much")
-        answer = protocol.decode_answer(line)
-        if result.finished is not None or result.inspection is not None:
-            raise wire.WireError("it went on after its end")
-        if isinstance(answer, Finished):
-            result.finished = answer
-        elif isinstance(answer, dict):
-            result.inspection = answer
-        elif answer.name in expected:
-            del expected[: expected.index(answer.name) + 1]
-            result.checks.append(answer)
-            if on_check is not None:
-                on_check(answer)
-        else:
-            raise wire.WireError(f"an answer out of turn: {answer.name!r}")
+def _came(forked: asyncio.Future[int]) -> int:
+    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
+    if forked.done() and not forked.cancelled() and forked.exception() is None:
+        return forked.result()
+    return -1
 
 
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    """One whole line; empty when the child has closed its end, in the middle of a line too."""
-    try:
-        line = await reader.readline()
-    except ValueError:
-        raise wire.WireError("a line was too long") from None
-    except ConnectionError:
-        return b""
-    return line if line.endswith(b"\n") else b""
+def _end(pidfd: int) -> None:
+    """Kill a process if it still is there; -1 is none."""
+    if pidfd >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from checkpointd.formats.facts import (
 )
 from checkpointd.formats.locating import locate
 from checkpointd.formats.names import is_left_out
+from checkpointd.formats.order import has_followed
 from checkpointd.formats.probing import probe
 from checkpointd.formats.recognise import generation_of, member_path, recognise
 from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
@@ -31,6 +32,7 @@ __all__ = [
     "Stat",
     "Storage",
     "generation_of",
+    "has_followed",
     "is_left_out",
     "locate",
     "member_path",

@@ -46,10 +46,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Recognised:
-    """What one directory holds: candidates, and the paths of sub-directories to walk."""
+    """What one directory holds: candidates, and the paths of sub-directories to walk.
+
+    `recorded` are the paths beside which a golden record lies; `managed` says that a `checkpoint`
+    state file is there.
+    """
 
     found: tuple[Found, ...]
     descend: tuple[str, ...]
+    recorded: frozenset[str] = frozenset()
+    managed: bool = False
 
 
 class ProbeState(enum.Enum):

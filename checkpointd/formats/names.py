@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from checkpointd import state_file
 from checkpointd.checkpoint import Format
 
 TRASH = ".checkpointd-trash"
@@ -17,6 +18,12 @@ GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 
 BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.+)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
 """One file of a tensor bundle (tensorflow/core/util/tensor_bundle/naming.cc)."""
+
+STATE_FILE = state_file.NAME
+"""What a training job's manager writes beside its checkpoints."""
+
+GOLDEN = ".golden.npz"
+"""What is appended to the name of a file or a prefix for its golden record."""
 
 META_GRAPH = ".meta"
 """What TF 1's Saver adds to a prefix after its index: the graph; part of the checkpoint."""
@@ -128,7 +135,7 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
 
 def is_companion(name: str) -> bool:
     """Say whether a file belongs to checkpoints without being one: state files, golden records."""
-    return name == "checkpoint" or name.endswith(".golden.npz")
+    return name == STATE_FILE or name.endswith(GOLDEN)
 
 
 def hint_of(name: str) -> Format:

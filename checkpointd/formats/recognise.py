@@ -55,7 +55,13 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
             continue
         path = os.path.join(directory, name)
         found.extend(_found(path, hint, _members(path, parts, storage)))
-    return Recognised(tuple(sorted(found, key=lambda f: f.path)), tuple(descend))
+    beside = [entry.name for entry in entries if entry.name.endswith(names.GOLDEN)]
+    return Recognised(
+        tuple(sorted(found, key=lambda f: f.path)),
+        tuple(descend),
+        frozenset(os.path.join(directory, name[: -len(names.GOLDEN)]) for name in beside),
+        managed=any(entry.name == names.STATE_FILE for entry in entries),
+    )
 
 
 def generation_of(

@@ -74,6 +74,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What was told of a path: `Generation.identity`, empty if it is owed, and its series."""
+
+    identity: str
+    series: str
+
+
+@dataclass(frozen=True)
 class SeriesSummary:
     """A series at a glance.
 

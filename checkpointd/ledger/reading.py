@@ -11,6 +11,7 @@ from checkpointd.ledger.facts import (
     ABSENT,
     FINISHED,
     Entry,
+    Known,
     LedgerError,
     Pin,
     Pruned,
@@ -22,9 +23,10 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from checkpointd.checkpoint import Facts, Report
+    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
 
 _CACHED_REPORTS = 1024
+_CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
@@ -39,7 +41,8 @@ class Reader:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._reports: OrderedDict[int, Report | None] = OrderedDict()
+        self._reports: OrderedDict[int, tuple[Report | None, int]] = OrderedDict()
+        self._cached_bytes = 0
 
     def close(self) -> None:
         """Let go of the file; the ledger is not usable afterwards."""
@@ -100,17 +103,78 @@ class Reader:
         )
         return found or (self._overwritten(current) if current is not None else None)
 
-    def known(self, watch: str) -> dict[str, str]:
-        """The generation key of every path of a watch that is thought to be there.
+    def extremes(
+        self, checkpoint: Checkpoint, generation: Generation, evaluated_by: str
+    ) -> dict[str, tuple[float, float]]:
+        """The lowest and the highest value of each metric among the valid ones of a series.
 
-        The key is empty where the content still needs a verdict, so that it is told again.
+        Of those saved no later than a generation, without that one itself, as their newest
+        reports have them, pruned ones included; only what was evaluated in the same way counts.
         """
         found = self._rows(
-            f"SELECT path, CASE WHEN state IN ({_FINISHED}) THEN key ELSE '' END "  # noqa: S608 - ours
+            "SELECT e.metric, MIN(e.value), MAX(e.value) FROM reports r "
+            "JOIN evaluations e ON e.report = r.id WHERE r.watch = ? AND r.series = ? "
+            "AND r.verdict = 'valid' AND r.saved_at <= ? AND e.evaluated_by = ? "
+            "AND NOT (r.path = ? AND r.key = ?) AND r.id = "
+            "(SELECT MAX(n.id) FROM reports n WHERE n.path = r.path AND n.key = r.key) "
+            "GROUP BY e.metric",
+            (
+                checkpoint.watch,
+                rows.encode(checkpoint.series),
+                generation.saved_at,
+                evaluated_by,
+                rows.path_bytes(checkpoint.path),
+                generation.key,
+            ),
+        )
+        return {metric: (lowest, highest) for metric, lowest, highest in found}
+
+    def unread_for_longest(self, watch: str, before: float) -> Entry | None:
+        """The valid checkpoint whose bytes were last read longest ago; None if all were since.
+
+        Args:
+            watch: the watch's name.
+            before: seconds since the epoch; what was read later than that is left out.
+        """
+        read = "COALESCE((SELECT s.at FROM scrubs s WHERE s.path = c.path AND s.key = c.key), 0)"
+        reported = "COALESCE((SELECT r.finished_at FROM reports r WHERE r.id = c.report), 0)"
+        return self._one(
+            f"WHERE c.watch = ? AND c.state = 'valid' AND MAX({read}, {reported}) < ? "
+            f"ORDER BY MAX({read}, {reported}), c.id LIMIT 1",
+            (watch, before),
+        )
+
+    def digest_of(self, path: str, generation: Generation) -> str:
+        """The digest of a path's content, if this very generation was once found intact.
+
+        Empty if it was not, or if somebody has touched a file of it since, which may have changed
+        its content.
+        """
+        entry = self.entry(path)
+        if entry is None or entry.generation.identity != generation.identity:
+            return ""
+        intact = (
+            r.facts.digest
+            for r in self.history(path)
+            if r.generation.key == generation.key and "intact" in r.shown
+        )
+        return next(intact, "")
+
+    def known(self, watch: str) -> dict[str, Known]:
+        """What was told of every path of a watch that is thought to be there.
+
+        The identity is empty where the content still needs a verdict, so that it is told again.
+        """
+        found = self._rows(
+            f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
+            "THEN generation ELSE '' END "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
-        return {rows.path_text(path): key for path, key in found}
+        return {
+            rows.path_text(path): Known(_identity(generation), rows.decode(series))
+            for path, series, generation in found
+        }
 
     def counts(self) -> dict[str, dict[State, int]]:
         """How many checkpoints each watch has in each state but `gone`."""
@@ -132,36 +196,33 @@ class Reader:
         """The entries with the newest reports, newest first, across watches."""
         return self._entries("WHERE c.report IS NOT NULL ORDER BY c.report DESC LIMIT ?", [limit])
 
-    def series(self) -> list[SeriesSummary]:
-        """Every series of every watch at a glance."""
-        valid = {
-            (watch, series): (saved_at, step)
-            for watch, series, step, saved_at in self._rows(
-                "SELECT watch, series, step, MAX(saved_at) FROM reports "
-                "WHERE verdict = 'valid' GROUP BY 1, 2"
-            )
-        }
-        newest = {
-            (watch, series): number
-            for watch, series, number in self._rows(
-                "SELECT watch, series, MAX(id) FROM reports GROUP BY 1, 2"
-            )
-        }
-        found = self._rows(
-            "SELECT watch, series, MAX(seen), "  # noqa: S608 - our own states
+    def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
+        """Every series of every watch at a glance, or those that `only` names and that exist."""
+        if only is None:
+            only = [
+                (watch, rows.decode(series))
+                for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
+            ]
+        return [summary for one in only if (summary := self._summary(*one)) is not None]
+
+    def _summary(self, watch: str, series: str) -> SeriesSummary | None:
+        key = (watch, rows.encode(series))
+        ((seen, size),) = self._rows(
+            "SELECT MAX(seen), "  # noqa: S608 - our own states
             f"SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END) "
-            "FROM checkpoints WHERE state != 'unknown' GROUP BY 1, 2"
+            "FROM checkpoints WHERE watch = ? AND series = ? AND state != 'unknown'",
+            key,
         )
-        summaries = []
-        for watch, series, seen, size in found:
-            last_valid, step = valid.get((watch, series), (0.0, None))
-            number = newest.get((watch, series))
-            summaries.append(
-                SeriesSummary(
-                    watch, rows.decode(series), seen, last_valid, step, size, self._facts(number)
-                )
-            )
-        return summaries
+        if seen is None:
+            return None
+        valid = self._rows(
+            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? "
+            "AND verdict = 'valid' ORDER BY saved_at DESC LIMIT 1",
+            key,
+        )
+        ((newest,),) = self._rows("SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key)
+        last_valid, step = valid[0] if valid else (0.0, None)
+        return SeriesSummary(watch, series, seen, last_valid, step, size, self._facts(newest))
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
@@ -250,12 +311,14 @@ class Reader:
     def _report(self, number: int) -> Report | None:
         if number in self._reports:
             self._reports.move_to_end(number)
-            return self._reports[number]
+            return self._reports[number][0]
         found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
         report = rows.load_report(found[0][0]) if found else None
-        self._reports[number] = report
-        if len(self._reports) > _CACHED_REPORTS:
-            self._reports.popitem(last=False)
+        size = len(found[0][0]) if found else 0
+        self._reports[number] = report, size
+        self._cached_bytes += size
+        while len(self._reports) > _CACHED_REPORTS or self._cached_bytes > _CACHED_BYTES:
+            self._cached_bytes -= self._reports.popitem(last=False)[1][1]
         return report
 
     def _facts(self, number: int | None) -> Facts | None:
@@ -276,3 +339,10 @@ class Reader:
                     pinned=current.pinned,
                 )
         return None
+
+
+def _identity(generation: str) -> str:
+    try:
+        return rows.load_generation(generation).identity if generation else ""
+    except (ValueError, RecursionError):
+        return ""

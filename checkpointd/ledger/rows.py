@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from checkpointd.checkpoint import to_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
 
 COLUMNS = (
     "id",
@@ -74,6 +75,15 @@ def load_generation(text: str) -> Generation:
 def dump_report(report: Report) -> bytes:
     """A report as compressed JSON."""
     return zlib.compress(json.dumps(to_json(report), separators=(",", ":")).encode(), 1)
+
+
+def evaluations(number: int | None, facts: Facts) -> list[tuple[Any, ...]]:
+    """The rows of `evaluations` for a report: what is not finite is never the best."""
+    return [
+        (number, metric, value, facts.evaluated_by)
+        for metric, value in facts.evaluation.items()
+        if math.isfinite(value)
+    ]
 
 
 def load_report(body: bytes) -> Report | None:

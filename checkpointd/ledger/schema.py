@@ -76,6 +76,23 @@ _MIGRATIONS = (
     );
     CREATE INDEX prunes_by_path ON prunes (path, id);
     """,
+    "CREATE INDEX checkpoints_by_state ON checkpoints (state, watch, saved_at)",
+    """
+    CREATE TABLE scrubs (
+        path BLOB PRIMARY KEY, key TEXT NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE evaluations (
+        report INTEGER NOT NULL,
+        metric TEXT NOT NULL,
+        value REAL NOT NULL,
+        evaluated_by TEXT NOT NULL,
+        PRIMARY KEY (report, metric)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER evaluations_go_with_reports AFTER DELETE ON reports
+    BEGIN DELETE FROM evaluations WHERE report = OLD.id; END;
+    """,
 )
 VERSION = len(_MIGRATIONS)
 
@@ -85,6 +102,12 @@ _OTHER_ROWS = (
     "SELECT path, note, at FROM pins",
     "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes",
 )
+_LATER_ROWS = {
+    3: "SELECT path, key, at FROM scrubs",
+    4: "SELECT report, metric, value, evaluated_by FROM evaluations",
+}
+"""Those that came with a version of the schema."""
+
 _BROKEN = (
     sqlite3.SQLITE_ERROR,  # the schema's own text is damaged
     sqlite3.SQLITE_CORRUPT,
@@ -201,7 +224,7 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
         _migrate(connection, path, version)
         try:
             _check_schema(connection, version)
-            _check_rows(connection)
+            _check_rows(connection, version)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None
     except BaseException:
@@ -253,13 +276,14 @@ def _tables(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
     return {row for row in found if not row[1].startswith("sqlite_")}
 
 
-def _check_rows(connection: sqlite3.Connection) -> None:
+def _check_rows(connection: sqlite3.Connection, version: int) -> None:
     """Find flipped bits inside rows: SQLite's own check looks at the structure alone."""
     columns = ", ".join(COLUMNS)
     for row in connection.execute(f"SELECT {columns} FROM checkpoints"):  # noqa: S608 - our own names
         if not sealed(row):
             raise _BrokenError(f"row {row[0]} does not match its checksum")
-    for names in _OTHER_ROWS:
+    later = (names for since, names in _LATER_ROWS.items() if since <= version)
+    for names in (*_OTHER_ROWS, *later):
         for _ in connection.execute(names):
             pass
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import math
-import sqlite3
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from checkpointd.checkpoint import Verdict
 from checkpointd.ledger import rows
 from checkpointd.ledger.facts import ABSENT, Entry, LedgerError, Pin, State
 from checkpointd.ledger.pins import PinFile
-from checkpointd.ledger.reading import Reader
-from checkpointd.ledger.schema import explain, open_readonly, open_writable
+from checkpointd.ledger.schema import open_readonly, open_writable
+from checkpointd.ledger.writing import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from checkpointd.checkpoint import Checkpoint, Generation, Report
 
 PINS = "pins.jsonl"
-_REPORTS_PER_PATH = 20
 _OLD_ROWS = 10_000
-_MAX_INTEGER = 2**63 - 1
 _VERDICTS = {
     Verdict.VALID: State.VALID,
     Verdict.INVALID: State.INVALID,
@@ -32,15 +28,11 @@ _VERDICTS = {
 }
 
 
-class Ledger(Reader):
+class Ledger(Writer):
     """One connection to the ledger; to be used from one thread.
 
     Every method that writes raises LedgerError, and leaves what was there, if it cannot.
     """
-
-    def __init__(self, connection: sqlite3.Connection, pins: PinFile | None) -> None:
-        super().__init__(connection)
-        self._pins = pins
 
     @classmethod
     def open(cls, state_dir: Path, *, readonly: bool = False) -> Self:
@@ -71,42 +63,56 @@ class Ledger(Reader):
 
     def reported(self, report: Report) -> Entry:
         """Keep a report; its generation becomes the path's, its verdict the state."""
-        path = rows.path_bytes(report.checkpoint.path)
-        step = report.checkpoint.step
-        step = report.facts.step if step is None else step
         with self._writing():
-            number = self._connection.execute(
-                "INSERT INTO reports (path, watch, series, key, verdict, saved_at, step, "
-                "finished_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    path,
-                    report.checkpoint.watch,
-                    rows.encode(report.checkpoint.series),
-                    report.generation.key,
-                    str(report.verdict),
-                    report.generation.saved_at,
-                    step if step is None or abs(step) <= _MAX_INTEGER else None,
-                    report.finished_at,
-                    rows.dump_report(report),
-                ),
-            ).lastrowid
-            self._connection.execute(
-                "DELETE FROM reports WHERE path = ? AND id NOT IN "
-                "(SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?)",
-                (path, path, _REPORTS_PER_PATH),
-            )
+            number = self._keep_report(report)
             state = _VERDICTS[report.verdict]
             self._store(report.checkpoint, report.generation, state, report.message, number)
         return self._present(report.checkpoint.path)
 
     def concluded(self, report: Report) -> Entry | None:
-        """Keep a report of what still lies at its path; None, and nothing changes, otherwise.
+        """Keep a report; what lies at its path now is another generation if this gives None.
 
-        Between asking and writing nobody else can write: this is one call in one thread.
+        The report is then history: what it speaks of was read whole and has been written over
+        since. Between asking and writing nobody else can write: this is one call in one thread.
         """
-        if not self._lies_there(report.checkpoint.path, report.generation):
+        if self._lies_there(report.checkpoint.path, report.generation):
+            return self.reported(report)
+        with self._writing():
+            self._keep_report(report)
+            self.changed.add((report.checkpoint.watch, report.checkpoint.series))
+        return None
+
+    def placed(self, checkpoint: Checkpoint) -> Entry | None:
+        """Let a path stand where its name is now said to: series, version, step and metrics.
+
+        Its verdict stays. None if the path is not there, or stands there already.
+        """
+        entry = self.entry(checkpoint.path)
+        if entry is None or entry.state in ABSENT:
             return None
-        return self.reported(report)
+        before = entry.checkpoint
+        after = dataclasses.replace(
+            before,
+            series=checkpoint.series,
+            version=checkpoint.version,
+            step=before.step if checkpoint.step is None else checkpoint.step,
+            metrics={**before.metrics, **checkpoint.metrics},
+        )
+        if after == before:
+            return None
+        with self._writing():
+            self._connection.execute(
+                "UPDATE reports SET series = ? WHERE path = ? AND key = ?",
+                (
+                    rows.encode(after.series),
+                    rows.path_bytes(after.path),
+                    entry.generation.key,
+                ),
+            )
+            number = self._last_report(after.path, entry.generation.key)
+            self._store(after, entry.generation, entry.state, entry.message, number)
+            self.changed.add((before.watch, before.series))
+        return self._present(after.path)
 
     def amended(
         self, checkpoint: Checkpoint, generation: Generation, state: State, message: str = ""
@@ -115,6 +121,11 @@ class Ledger(Reader):
         if not self._lies_there(checkpoint.path, generation):
             return None
         return self.sighted(checkpoint, generation, state, message)
+
+    def take_changed(self) -> set[tuple[str, str]]:
+        """The watch and series of everything that was written since this was last asked."""
+        changed, self.changed = self.changed, set()
+        return changed
 
     def check_writable(self) -> None:
         """Write something of no consequence.
@@ -147,6 +158,14 @@ class Ledger(Reader):
             number = self._last_report(path, generation.key)
             self._store(entry.checkpoint, generation, state, entry.report.message, number)
         return self._present(path)
+
+    def scrubbed(self, path: str, generation: Generation) -> None:
+        """Note that a generation was read again, and its bytes are those of its report."""
+        with self._writing():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO scrubs (path, key, at) VALUES (?, ?, ?)",
+                (rows.path_bytes(path), generation.key, time.time()),
+            )
 
     def gone(self, path: str) -> None:
         """Note that nothing lies at a path any more; what is in the trash stays in the trash."""
@@ -262,112 +281,16 @@ class Ledger(Reader):
                 "DELETE FROM reports WHERE path NOT IN (SELECT path FROM checkpoints)"
             )
             self._connection.execute(
+                "DELETE FROM scrubs WHERE path NOT IN (SELECT path FROM checkpoints)"
+            )
+            self._connection.execute(
                 "DELETE FROM prunes WHERE id NOT IN "
                 "(SELECT id FROM prunes ORDER BY id DESC LIMIT ?)",
                 (_OLD_ROWS,),
             )
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """All of it or nothing."""
-        self._pin_file()
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise LedgerError(f"The ledger cannot be written: {explain(error)}") from None
-        except OverflowError:
-            raise LedgerError("A number is too large for the ledger.") from None
-        finally:
-            if self._connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-
-    def _pin_file(self) -> PinFile:
-        if self._pins is None:
-            raise LedgerError("The ledger was opened for reading only.")
-        return self._pins
 
     def _present(self, path: str) -> Entry:
         entry = self.entry(path)
         if entry is None:
             raise LedgerError(f"The ledger lost {path!r} while it was written.")
         return entry
-
-    def _last_report(self, path: str, key: str) -> int | None:
-        found = self._rows(
-            "SELECT MAX(id) FROM reports WHERE path = ? AND key = ?", (rows.path_bytes(path), key)
-        )
-        return int(found[0][0]) if found[0][0] is not None else None
-
-    def _store(
-        self,
-        checkpoint: Checkpoint,
-        generation: Generation,
-        state: State,
-        message: str,
-        report: int | None,
-    ) -> None:
-        path, now = rows.path_bytes(checkpoint.path), time.time()
-        before = self._rows(
-            "SELECT key, first_seen, seen, sequence FROM checkpoints WHERE path = ?", (path,)
-        )
-        first_seen = before[0][1] if before else now
-        if before and before[0][0] == generation.key:
-            seen, sequence = before[0][2:]
-        else:
-            seen = now
-            sequence = self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0]
-        self._put(
-            {
-                "path": path,
-                "watch": checkpoint.watch,
-                "series": rows.encode(checkpoint.series),
-                "state": str(state),
-                "key": generation.key,
-                "size": min(generation.size_bytes, _MAX_INTEGER),
-                "saved_at": generation.saved_at,
-                "first_seen": first_seen,
-                "seen": seen,
-                "sequence": sequence,
-                "checkpoint": rows.dump(checkpoint),
-                "generation": rows.dump(generation),
-                "message": rows.encode(message),
-                "report": report,
-            }
-        )
-
-    def _set_state(self, path: str, state: State) -> None:
-        found = self._rows(
-            f"SELECT {', '.join(rows.COLUMNS)} FROM checkpoints WHERE path = ?",  # noqa: S608 - ours
-            (rows.path_bytes(path),),
-        )
-        if found:
-            row = dict(zip(rows.COLUMNS, found[0], strict=True))
-            del row["id"], row["seal"]
-            self._put({**row, "state": str(state)})
-
-    def _put(self, row: dict[str, Any]) -> None:
-        names = rows.COLUMNS[1:-1]
-        values = [row[name] for name in names]
-        update = ", ".join(f"{name} = excluded.{name}" for name in (*names[1:], "seal"))
-        self._connection.execute(
-            f"INSERT INTO checkpoints ({', '.join(names)}, seal) "  # noqa: S608 - our own names
-            f"VALUES ({', '.join('?' * len(names))}, ?) ON CONFLICT (path) DO UPDATE SET {update}",
-            (*values, rows.seal(values)),
-        )
-
-    def _store_pin(self, pin: Pin) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO pins (path, note, at) VALUES (?, ?, ?)",
-            (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at),
-        )
-
-    def _remove_pin(self, path: str) -> None:
-        self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
-
-    def _set_meta(self, key: str, value: str) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)
-        )

@@ -34,6 +34,7 @@ _SERIES_HELP = {
     "last_valid_step": "Training step of the newest valid checkpoint.",
     "predictions_max_abs_difference": "Largest difference from the golden outputs, newest report.",
     "weight_norm": "Euclidean norm of all model weights, newest report.",
+    "weight_change_ratio": "Least relative change of the weights since the last valid checkpoint.",
     "non_finite_values": "NaN and Inf among the model's weights, newest report.",
 }
 
@@ -87,6 +88,7 @@ class GaugeCollector(Collector):
         rows: dict[str, _Rows] = {name: [] for name in (*_WATCH_HELP, *_SERIES_HELP)}
         counts: _Rows = []
         holds: _Rows = []
+        evaluations: _Rows = []
         for watch, series in exposed:
             name = (watch.name,)
             rows["watch_up"].append((name, float(watch.up)))
@@ -102,6 +104,7 @@ class GaugeCollector(Collector):
                 rows["last_valid_timestamp_seconds"].append((labels, one.last_valid))
                 for field in tuple(_SERIES_HELP)[2:]:
                     rows[field].append((labels, getattr(one, field)))
+                evaluations += [((*labels, name), n) for name, n in sorted(one.evaluation.items())]
         yield _family(
             "checkpoints", "Checkpoints of the watch, by state.", ("watch", "state"), counts
         )
@@ -115,6 +118,12 @@ class GaugeCollector(Collector):
             yield _family(metric, help_, ("watch",), rows[metric])
         for metric, help_ in _SERIES_HELP.items():
             yield _family(metric, help_, ("watch", "series"), rows[metric])
+        yield _family(
+            "evaluation",
+            "What evaluate gave for the newest checkpoint, by metric.",
+            ("watch", "series", "metric"),
+            evaluations,
+        )
 
 
 def _newest(series: tuple[SeriesSnapshot, ...], limit: int) -> list[SeriesSnapshot]:

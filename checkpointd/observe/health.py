@@ -17,21 +17,18 @@ LOOP_SECONDS = 10.0
 SUPERVISOR_SECONDS = 30.0
 """A supervisor that did not look after its parts for so long is stuck."""
 
-WATCH_SECONDS = 120.0
-"""A watch without progress for so long waits for a disk that does not answer."""
-
 
 @dataclass(frozen=True)
 class WatchProgress:
-    """One watch: when its thread last did something, and whether it can see its directory.
+    """One watch: whether it can see its directory, and whether it has compared all of it once.
 
-    `at` is monotonic seconds; `message` says why the watch is down.
+    `hung`: its file system does not answer. `message` says why the watch is down.
     """
 
     name: str
-    at: float
     up: bool = True
     reconciled: bool = False
+    hung: bool = False
     message: str = ""
 
 
@@ -46,7 +43,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Health:
-    """`healthy`: loop and supervisor go on. `ready`: every reachable watch was scanned once.
+    """`healthy`: loop and supervisor go on.
+
+    `ready`: every watch that is there was scanned once, and its file system answers.
 
     `problems` are sentences, the gravest first; there may be some although it is healthy.
     """
@@ -62,7 +61,6 @@ def judge(
     *,
     loop_seconds: float = LOOP_SECONDS,
     supervisor_seconds: float = SUPERVISOR_SECONDS,
-    watch_seconds: float = WATCH_SECONDS,
 ) -> Health:
     """Judge the daemon by its parts.
 
@@ -71,7 +69,6 @@ def judge(
         now: monotonic seconds.
         loop_seconds: how long the event loop may stand still.
         supervisor_seconds: how long the supervisor may.
-        watch_seconds: how long a watch may, before it is told.
     """
     stuck = [
         problem
@@ -81,16 +78,12 @@ def judge(
         )
         if (problem := _stuck(name, at, now, limit))
     ]
-    silent = {w.name for w in progress.watches if w.up and now - w.at > watch_seconds}
-    told = [_told(w, now) for w in progress.watches if not w.up or w.name in silent]
-    scanning = [
-        shown(w.name)
-        for w in progress.watches
-        if w.up and w.name not in silent and not w.reconciled
-    ]
+    told = [_told(watch) for watch in progress.watches if not watch.up]
+    scanning = [shown(w.name) for w in progress.watches if w.up and not w.reconciled]
     if scanning:
         told.append(f"The first scan is not done yet: {', '.join(scanning)}.")
-    return Health(healthy=not stuck, ready=not stuck and not scanning, problems=tuple(stuck + told))
+    ready = not stuck and not scanning and not any(w.hung for w in progress.watches)
+    return Health(healthy=not stuck, ready=ready, problems=tuple(stuck + told))
 
 
 def _stuck(name: str, at: float | None, now: float, limit: float) -> str:
@@ -101,12 +94,6 @@ def _stuck(name: str, at: float | None, now: float, limit: float) -> str:
     return ""
 
 
-def _told(watch: WatchProgress, now: float) -> str:
-    name = shown(watch.name)
-    if not watch.up:
-        why = shown(watch.message).rstrip(".") or "its directory cannot be read"
-        return f"Watch {name} is down: {why}."
-    return (
-        f"Watch {name} has waited {span(now - watch.at)} for its disk: look at the mount; "
-        "the other watches go on."
-    )
+def _told(watch: WatchProgress) -> str:
+    why = shown(watch.message).rstrip(".") or "its directory cannot be read"
+    return f"Watch {shown(watch.name)} is down: {why}."

@@ -90,6 +90,14 @@ class Metrics:
         self._overflows = self._counter(
             "watch_overflows", "Times the kernel lost events; a scan followed each.", "watch"
         )
+        self._restarts = self._counter(
+            "watch_restarts",
+            "Times the observer of events ended by itself and was made anew.",
+            "watch",
+        )
+        self._scrubs = self._counter(
+            "scrubs", "Valid checkpoints read again and found as they were.", "watch"
+        )
         self._exits = self._counter("worker_exits", "Ends of worker processes.", "cause")
         self._validation_seconds = self._histogram(
             "validation_duration_seconds",
@@ -151,6 +159,8 @@ class Metrics:
                 self._pruned_bytes,
                 self._prune_failures,
                 self._overflows,
+                self._restarts,
+                self._scrubs,
             ):
                 family.labels(watch)
         self._watches = wanted
@@ -166,6 +176,8 @@ class Metrics:
             self._pruned_bytes,
             self._prune_failures,
             self._overflows,
+            self._restarts,
+            self._scrubs,
             self._reconcile_seconds,
             self._reconciled_at,
         )
@@ -213,9 +225,17 @@ class Metrics:
         """A worker process ended; a cause that is not in `WORKER_EXITS` counts as other."""
         self._exits.labels(cause if cause in WORKER_EXITS else "other").inc()
 
-    def overflow(self, watch: str) -> None:
+    def overflow(self, watch: str, times: int = 1) -> None:
         """The kernel lost events of a watch."""
-        self._overflows.labels(watch).inc()
+        self._overflows.labels(watch).inc(times)
+
+    def restarted(self, watch: str, times: int = 1) -> None:
+        """The observer of a watch ended by itself, and was made anew."""
+        self._restarts.labels(watch).inc(times)
+
+    def scrubbed(self, watch: str) -> None:
+        """A valid checkpoint was read again, and nothing has rotted."""
+        self._scrubs.labels(watch).inc()
 
     def reconciled(self, watch: str, seconds: float, at: float) -> None:
         """A scan of a watch ended at `at`, in seconds since the epoch."""

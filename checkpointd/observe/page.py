@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from checkpointd.observe import text
-from checkpointd.reasons import REASONS
+from checkpointd.reasons import cure_of
 
 REFRESH_SECONDS = 10
 RECENT_SECONDS = 24 * 3600.0
@@ -159,8 +159,7 @@ def headline(status: dict[str, Any], found: list[Todo]) -> Headline:
 
 
 def _cure(verdict: dict[str, Any]) -> str:
-    reason = REASONS.get(verdict.get("reason") or "")
-    return reason.cure if reason else ""
+    return cure_of(verdict.get("reason") or "")
 
 
 def _counts(watch: dict[str, Any]) -> list[tuple[str, int]]:

@@ -14,7 +14,7 @@ class SeriesSnapshot:
     """The newest facts of one series; times are seconds since the epoch.
 
     `last_valid` is when the newest valid checkpoint was saved, 0 if there never was one.
-    What is None has never been measured and is not exposed.
+    What is None has never been measured and is not exposed; `evaluation` holds a value by metric.
     """
 
     series: str
@@ -23,7 +23,9 @@ class SeriesSnapshot:
     last_valid_step: int | None = None
     predictions_max_abs_difference: float | None = None
     weight_norm: float | None = None
+    weight_change_ratio: float | None = None
     non_finite_values: int | None = None
+    evaluation: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

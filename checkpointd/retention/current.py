@@ -32,12 +32,13 @@ def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = ""
 
     Args:
         known: the ledger.
-        watch: the watch; its root is walked for what is named in it, and what is valid is looked
-            at: what is not as it was verified fills no slot (`Plan.suspects`).
+        watch: the watch; its root is walked for what is named in it, and its `latest-valid` links
+            name what they lead to. What is valid is looked at: what is not as it was verified
+            fills no slot (`Plan.suspects`).
         now: seconds since the epoch.
         trouble: what is wrong with the watch, if anything is; then nothing is removed.
     """
-    references = find_references(str(watch.path))
+    references = find_references(str(watch.path), str(watch.link_directory or ""))
     entries = known.entries(watch.name)
     return plan(
         entries,

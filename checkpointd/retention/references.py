@@ -1,17 +1,17 @@
 """What `checkpoint` state files and symbolic links below a root name.
 
-The state file is TensorFlow's `CheckpointState` in text form (tensorflow/python/training/
-checkpoint_state.proto); only its `model_checkpoint_path` counts, the one that training would
-resume from: CheckpointManager carries on when an older one of its list is gone.
+Of a state file only its `model_checkpoint_path` counts, the one that training would resume from:
+CheckpointManager carries on when an older one of its list is gone.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from checkpointd import state_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 TRASH = ".checkpointd-trash"
 """The directory below a root where pruned checkpoints wait."""
 
-_STATE_FILE = "checkpoint"
 _READ_LIMIT = 16 * 1024 * 1024
-_LATEST = re.compile(rb'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"f": b"\f"}
 
 
 @dataclass(frozen=True)
@@ -34,10 +30,14 @@ class References:
     troubles: tuple[str, ...]
 
 
-def find_references(root: str) -> References:
+def find_references(root: str, links: str = "") -> References:
     """Walk a root and collect what is named in it, in the root's own spelling where it can be.
 
     An empty or unreadable root is trouble: it is more likely unmounted than done with.
+
+    Args:
+        root: the root.
+        links: a directory elsewhere whose links count as well; it need not be there.
     """
     troubles: list[str] = []
     paths: set[str] = set()
@@ -51,6 +51,9 @@ def find_references(root: str) -> References:
             troubles.append(f"{entry.path!r} cannot be read ({error.strerror})")
     if not entries and not troubles:
         troubles.append(f"{root!r} is empty: is it mounted?")
+    for entry in _walk(links, []) if links else ():
+        if entry.is_symlink():
+            paths.update(_spellings(entry.path, root, real_root))
     return References(frozenset(paths), tuple(troubles))
 
 
@@ -76,8 +79,8 @@ def _walk(root: str, troubles: list[str]) -> Iterator[os.DirEntry[str]]:
 def _named_by(entry: os.DirEntry[str]) -> Iterator[str]:
     if entry.is_symlink():
         yield entry.path
-    if entry.name.startswith(_STATE_FILE):
-        yield from _read_state(entry.path, exact=entry.name == _STATE_FILE)
+    if entry.name.startswith(state_file.NAME):
+        yield from _read_state(entry.path, exact=entry.name == state_file.NAME)
 
 
 def _spellings(path: str, root: str, real_root: str) -> Iterator[str]:
@@ -107,19 +110,9 @@ def _read_state(path: str, *, exact: bool) -> Iterator[str]:
             data += piece
     finally:
         os.close(file)
-    match = _LATEST.search(data)
-    if match is None:
+    named = state_file.latest(data)
+    if named is None:
         return
-    named = os.fsdecode(_ESCAPE.sub(_unescape, match[1]))
     directory = os.path.dirname(path)
     yield os.path.join(directory, named)
     yield os.path.join(directory, os.path.basename(named))
-
-
-def _unescape(match: re.Match[bytes]) -> bytes:
-    text = match[1]
-    if text[:1] == b"x" and len(text) > 1:
-        return bytes([int(text[1:], 16)])
-    if text[:1].isdigit():
-        return bytes([int(text, 8) & 0xFF]) if text[:1] < b"8" else text
-    return _LETTERS.get(text, text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
@@ -39,6 +40,8 @@ SLICE = 8 << 20
 
 _CHUNK_CACHE = 32 << 20
 _MAX_DATASETS = 1_000_000
+_CALL_SECONDS = 10.0
+_LAYOUT_SECONDS = 60.0
 _TOO_SHORT = re.compile(r"truncated file|addr overflow|file has been truncated")
 _ERRNO = re.compile(r"errno = (\d+)")
 
@@ -111,8 +114,13 @@ def open_hdf5(where: str | Window) -> Any:
     )
 
 
-def guarded(action: Callable[[], T]) -> T:
-    """Run a call into h5py; turn what it says about the file into a `FormatError`."""
+def guarded(action: Callable[[], T], seconds: float = _CALL_SECONDS) -> T:
+    """Run a call into h5py; turn what it says about the file into a `FormatError`.
+
+    On some damaged files libhdf5 goes round in circles for ever, and nothing but a signal stops
+    it: after `seconds` of CPU time this process ends by SIGVTALRM, which says so to the daemon.
+    """
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         return action()
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
@@ -123,6 +131,8 @@ def guarded(action: Callable[[], T]) -> T:
         if _TOO_SHORT.search(text):
             raise FormatError("truncated", f"The HDF5 file was cut short: {text}") from error
         raise FormatError("malformed", f"The HDF5 file's structure is broken: {text}") from error
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
 
 
 def _errno_of(error: Exception) -> tuple[int, str] | None:
@@ -143,7 +153,7 @@ def layout(handle: Any, size: int) -> Layout:
     Raises:
         FormatError: the structure is broken, or points outside of the file.
     """
-    return guarded(lambda: _layout(handle, size))
+    return guarded(lambda: _layout(handle, size), _LAYOUT_SECONDS)
 
 
 def _layout(handle: Any, size: int) -> Layout:

@@ -13,7 +13,7 @@ import numpy as np
 
 from checkpointd.checkpoint import Digest, Format
 from checkpointd.golden import digest_of
-from checkpointd.training.library import generation, keras_of, submodule
+from checkpointd.training.library import generation, keras_of, submodule, writes_archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,9 @@ def stored_digests(
         Exception: this version of Keras is made otherwise; the checkpoint can be saved without.
     """
     keras = keras_of(model)
+    if keras is not None and not writes_archives(keras):
+        legacy_layout = True
+        format = Format.HDF5 if format is Format.KERAS else format  # noqa: A001
     if format is Format.KERAS or (format is Format.HDF5_WEIGHTS and not legacy_layout):
         return _by_own_walk(model, keras)
     variables = list(model.variables if keras is None else model.weights)

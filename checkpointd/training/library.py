@@ -7,14 +7,9 @@ import os
 import sys
 from typing import Any
 
+from checkpointd.running import keras_of
 
-def keras_of(model: Any) -> Any:
-    """Find the library whose classes a model is made of; None for a plain `tf.Module`."""
-    for kind in type(model).__mro__:
-        root = kind.__module__.partition(".")[0]
-        if root in ("keras", "tf_keras"):
-            return importlib.import_module(root)
-    return None
+__all__ = ["generation", "keras_of", "preferred_keras", "submodule"]
 
 
 def preferred_keras() -> Any:
@@ -28,6 +23,12 @@ def preferred_keras() -> Any:
 def generation(keras: Any) -> int:
     """The Keras generation of a library: 2 or 3."""
     return int(str(keras.__version__).partition(".")[0])
+
+
+def writes_archives(keras: Any) -> bool:
+    """Whether a library writes its own zip under the name `.keras`; before 2.13 that was HDF5."""
+    major, minor = (int(part) for part in str(keras.__version__).split(".")[:2])
+    return (major, minor) >= (2, 13)
 
 
 def submodule(keras: Any, name: str) -> Any:

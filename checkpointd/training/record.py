@@ -1,4 +1,7 @@
-"""Takes a model's golden record: what it predicts now, and where and how it did so."""
+"""Takes a model's golden record: what it predicts now, and where and how it did so.
+
+The model is left as it was: random seeds and recurrent states that a run moves on are put back.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import arrays, golden, running
 from checkpointd.training.library import keras_of
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 _X_Y_WEIGHTS = 3
 _UNSAYABLE = object()
 
+_SAME = 1e-6
+"""How near, absolute and relative, two runs of a model that is not random come to each other."""
+
 
 def take(
     model: Any,
@@ -29,22 +35,28 @@ def take(
     metrics: Mapping[str, Any] | None,
     step: int | None,
     optimizer: Any = None,
+    signatures: Mapping[str, Any] | None = None,
 ) -> Golden:
     """Run a model on its golden inputs and write down what is to be held against a checkpoint.
+
+    It is run twice: a model that is random at inference (dropout left on, sampling) is noted as
+    such.
 
     Args:
         model: a Keras model, or any callable.
         batch: inputs (one array, a list of them, or a dict), or a tuple as `fit` takes it:
             `(inputs, labels)` or `(inputs, labels, sample_weights)`; None records digests and
-            metrics alone.
+            metrics alone. With `signatures` the inputs may also be a dict of such by the signature
+            that they are for.
         compiled: compute by `predict` with the inputs as one batch; else by an eager call.
         digests: of the variables that will be stored.
         metrics: scalars by name; those that are not finite are left out.
         step: the training job's own counter.
         optimizer: what the model is trained by.
+        signatures: what a SavedModel gets besides the model's own call: functions by name.
 
     Raises:
-        checkpointd.golden.GoldenError: the inputs or outputs are no dense arrays.
+        checkpointd.golden.GoldenError: the inputs or outputs can not be recorded.
         Exception: whatever the model raises.
     """
     inputs, labels, weights = split(batch)
@@ -53,10 +65,17 @@ def take(
     input_structure = output_structure = golden.SINGLE
     targets, label_structure = golden.optional(labels, "label")
     weighed, weight_structure = golden.optional(weights, "sample_weight")
-    if inputs is not None:
+    stochastic = False
+    functions = signatures or {}
+    if inputs is not None and not _has_own(inputs, functions):
         fed, input_structure = golden.feed(inputs)
+    if fed and (callable(model) or not functions):
         given = golden.assemble(fed, input_structure)
-        outputs, output_structure = golden.named(call(model, given, compiled=compiled))
+        state = running.state_of(model)
+        with running.unchanged(state):
+            outputs, output_structure = golden.named(running.call(model, given, compiled=compiled))
+            again, _ = golden.named(running.call(model, given, compiled=compiled))
+        stochastic = not all(_same(outputs[name], again[name]) for name in outputs)
     return golden.Golden(
         inputs=fed,
         outputs=outputs,
@@ -72,6 +91,8 @@ def take(
         label_structure=label_structure,
         weight_structure=weight_structure,
         optimizer=described(optimizer),
+        stochastic=stochastic,
+        signatures=_signatures(functions, model, inputs),
     )
 
 
@@ -116,18 +137,51 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, int, float)) else _UNSAYABLE
 
 
-def call(model: Any, inputs: Any, *, compiled: bool) -> Any:
-    """Compute a model's outputs, in inference mode, with the inputs as one batch."""
-    first = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
-    first = first[0] if isinstance(first, list) else first
-    if compiled:
-        return model.predict(inputs, batch_size=max(1, len(first)), verbose=0)
-    import tensorflow as tf
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, arrays.Ragged) or isinstance(other, arrays.Ragged):
+        return one.shape == other.shape and _same(one.values, other.values)
+    if one.dtype.kind not in "fcV":
+        return bool(np.array_equal(one, other))
+    wide = np.complex128 if one.dtype.kind == "c" else np.float64
+    a, b = one.astype(wide), other.astype(wide)
+    return a.shape == b.shape and np.allclose(a, b, rtol=_SAME, atol=_SAME, equal_nan=True)
 
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-    if keras_of(model) is None:
-        return model(tensors)
-    return model(tensors, training=False)
+
+def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[str, golden.Run]:
+    """Run each signature on the golden inputs: by argument name, else in order.
+
+    One that does not take them is noted without outputs, so that nobody takes it for the model.
+
+    Args:
+        signatures: functions by name.
+        model: that they belong to.
+        inputs: for all of them, or a dict with inputs for each by its name.
+    """
+    taken: dict[str, golden.Run] = {}
+    own = _has_own(inputs, signatures)
+    for name, function in signatures.items():
+        given = inputs[name] if own else inputs
+        taken[str(name)] = golden.Run({}, {})
+        if given is None:
+            continue
+        fed, structure = golden.feed(given)
+        tensors = {key: arrays.tensor_of(value) for key, value in fed.items()}
+        try:
+            with running.unchanged(running.state_of(model)):
+                if structure == golden.DICT:
+                    outputs = function(**tensors)
+                else:
+                    outputs = function(*tensors.values())
+            taken[str(name)] = golden.Run(fed, golden.named(outputs)[0])
+        except Exception:
+            if own:
+                raise
+    return taken
+
+
+def _has_own(inputs: Any, signatures: Mapping[str, Any]) -> bool:
+    """Whether golden inputs are told apart by the signature that they are for."""
+    return bool(signatures) and isinstance(inputs, dict) and set(inputs) == set(signatures)
 
 
 def surroundings(model: Any) -> dict[str, str]:

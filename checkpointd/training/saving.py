@@ -42,15 +42,18 @@ def save(
         format: one of `savedmodel`, `keras`, `hdf5`, `hdf5_weights`, `tf_checkpoint`; inferred
             from `.keras`, `.weights.h5`, `.h5` and `.hdf5`, anything else is a SavedModel's
             directory.
-        golden: a small batch of inputs: one array, a list of arrays, or a dict of them; with
-            labels a tuple `(inputs, labels)` or `(inputs, labels, sample_weights)`, as `fit`
-            takes them.
+        golden: a small batch of inputs: one array, a list of arrays, or a dict of them (numbers,
+            strings, ragged tensors); with labels a tuple `(inputs, labels)` or `(inputs, labels,
+            sample_weights)`, as `fit` takes them. Where `signatures` are given for a SavedModel,
+            their outputs are recorded too: on these inputs, or on inputs of their own, in a dict
+            by their names.
         metrics: scalars by name, for the record.
         step: the training job's own counter, for the record.
         optimizer: saved beside the model in a `tf_checkpoint`; the model's own when compiled.
         compiled: record what `model.predict` gives (True) or what a call gives (False); by
             default `predict` for a compiled model and for a SavedModel.
-        **arguments: further arguments of Keras's own `save` or `save_weights`.
+        **arguments: further arguments of Keras's own `save` or `save_weights`, or of
+            `tf.saved_model.save`.
 
     Returns:
         The absolute path of the checkpoint.
@@ -74,7 +77,12 @@ def save(
     if compiled is None:
         is_compiled = bool(getattr(model, "compiled", getattr(model, "_is_compiled", False)))
         compiled = keras_of(model) is not None and (is_compiled or chosen is Format.SAVEDMODEL)
-    record = _record(model, target, chosen, golden, compiled, metrics, step, optimizer)
+    signatures = arguments.get("signatures") if chosen is Format.SAVEDMODEL else None
+    if signatures is not None and not hasattr(signatures, "items"):
+        signatures = {"serving_default": signatures}
+    record = _record(
+        model, target, chosen, golden, compiled, metrics, step, optimizer, signatures=signatures
+    )
     with placing.aside(target) as directory:
         temporary = os.path.join(directory, os.path.basename(target))
         writers.write(model, temporary, chosen, optimizer, arguments)
@@ -130,6 +138,8 @@ def _record(
     metrics: Mapping[str, Any] | None,
     step: int | None,
     optimizer: Any,
+    *,
+    signatures: Mapping[str, Any] | None = None,
 ) -> records.Golden | None:
     try:
         digests = stored_digests(
@@ -147,6 +157,7 @@ def _record(
             metrics=metrics,
             step=step,
             optimizer=getattr(model, "optimizer", None) if optimizer is None else optimizer,
+            signatures=signatures,
         )
     except Exception as error:  # noqa: BLE001 - the same
         _warn(f"The model could not be run on the golden inputs: {type(error).__name__}: {error}")

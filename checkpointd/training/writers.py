@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _KERAS_2 = 2
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def write(
@@ -33,7 +34,8 @@ def write(
         path: where; file, directory or prefix.
         format: what to write.
         optimizer: goes into a TensorFlow checkpoint beside the model.
-        arguments: further arguments of the library's own `save` or `save_weights`.
+        arguments: further arguments of the library's own `save` or `save_weights`, or of
+            `tf.saved_model.save`.
 
     Raises:
         Exception: whatever the library raises.
@@ -45,7 +47,7 @@ def write(
     elif keras is None:
         import tensorflow as tf
 
-        tf.saved_model.save(model, path)
+        tf.saved_model.save(model, path, **more)
     elif format is Format.HDF5_WEIGHTS:
         model.save_weights(path, **more)
     elif format is Format.SAVEDMODEL and generation(keras) > _KERAS_2:
@@ -126,7 +128,7 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERF
     Returns:
         What `golden.binding_of` will read from it.
     """
-    if format in (Format.HDF5, Format.HDF5_WEIGHTS):
+    if format in (Format.HDF5, Format.HDF5_WEIGHTS) or (format is Format.KERAS and _is_hdf5(path)):
         import h5py
 
         with h5py.File(path, "r+") as file:
@@ -137,3 +139,9 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERF
             archive.comment = golden.ZIP_COMMENT_PREFIX + save_id.encode("ascii")
         return save_id
     return golden.binding_of(path, format)
+
+
+def _is_hdf5(path: str) -> bool:
+    """Whether a file is HDF5, whatever its name says: Keras before 2.13 writes `.keras` so."""
+    with open(path, "rb") as file:
+        return file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC

@@ -2,73 +2,111 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.checkpoint import CheckResult, failed, passed, skipped
-from checkpointd.verify import feeding
+from checkpointd.arrays import Ragged
+from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.verify import feeding, warmup
 from checkpointd.verify.load_errors import WRONG_MACHINE
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from checkpointd.verify.feeding import Feed
     from checkpointd.verify.runtime import LoadContext, Signature, Spec
 
+_SAID = {"golden inputs": "the golden inputs", "made inputs": "inputs made from its own spec"}
 _GIVE_GOLDEN = "give GoldenCheckpoint a golden batch"
 
 
 def check(context: LoadContext) -> CheckResult:
     """Run every signature on the golden inputs where they fit, else on made ones."""
-    if context.loaded is None:
+    loaded = context.loaded
+    if loaded is None:
         return skipped("inference", context.nothing_loaded)
-    signatures = context.loaded.signatures
-    if not signatures:
+    if not loaded.signatures:
         return skipped("inference", "It has no signature, so nothing in it can be run by itself.")
-    notes: list[str] = []
+    warm = warmup.Warmup()
+    if loaded.library is None and context.facts.format is Format.SAVEDMODEL:
+        warm = warmup.read(context.request.checkpoint.path)
+    notes = list(warm.notes)
+    absent = sorted(set(warm.requests) - set(loaded.signatures))
+    if absent:
+        notes.append(f"Its warm-up requests name a signature that is not there: {absent[0]!r}.")
     ran: dict[str, str] = {}
-    for name, signature in signatures.items():
-        outcome = _run(context, name, signature)
+    for name, signature in loaded.signatures.items():
+        with loaded.unchanged():
+            outcome = _run(context, name, signature, warm.requests.get(name, ()))
         if isinstance(outcome, CheckResult):
             return outcome
-        if isinstance(outcome, str):
-            notes.append(outcome)
-        else:
-            ran[name] = "made inputs" if outcome.made else "golden inputs"
+        notes += outcome.notes
+        if outcome.on:
+            ran[name] = outcome.on
     if not ran:
-        return skipped("inference", " ".join(notes))
+        return skipped("inference", printable(" ".join(notes)))
     told = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
     return passed("inference", printable(" ".join([f"Ran {told}.", *notes])), ran=ran)
 
 
-def _run(context: LoadContext, name: str, signature: Signature) -> CheckResult | str | Feed:
-    """Run one signature: what is wrong with it, why it could not be run, or what it ran on."""
-    feed = feeding.from_record(context.record, signature)
-    if feed is not None:
-        return _attempt(name, signature, feed) or feed
-    if not signature.inputs:
-        return f"{name!r} does not say what it takes: {_GIVE_GOLDEN}."
+@dataclass
+class _Ran:
+    """What became of one signature: what it ran on, if it did, and what is to be said of it."""
+
+    keras: bool = False
+    on: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def _run(
+    context: LoadContext, name: str, signature: Signature, requests: Sequence[Mapping[str, Any]]
+) -> CheckResult | _Ran:
+    """Run one signature: what is wrong with it, or what it ran on."""
+    ran = _Ran(keras=context.loaded is not None and context.loaded.library is not None)
+    feeds = [feeding.from_record(context.record, signature)]
+    if feeds[0] is None and requests:
+        on = "a warm-up request" if len(requests) == 1 else f"{len(requests)} warm-up requests"
+        feeds = [feeding.fitted(r, signature, by_name=True, on=on) for r in requests]
+        if None in feeds:
+            ran.notes.append(f"A warm-up request does not fit {name!r}.")
+    given = [feed for feed in feeds if feed is not None]
+    for feed in given:
+        result = _attempt(name, signature, feed, ran)
+        if result is not None:
+            return result
+        ran.on = feed.on
+    return ran if given else _run_on_made(name, signature, ran)
+
+
+def _run_on_made(name: str, signature: Signature, ran: _Ran) -> CheckResult | _Ran:
+    if not signature.inputs and ran.keras:
+        ran.notes.append(f"{name!r} does not say what it takes: {_GIVE_GOLDEN}.")
+        return ran
     result: CheckResult | None = None
     for size in feeding.OPEN_SIZES:
         try:
             feed = feeding.make(signature, size)
         except ValueError as error:
-            return f"{name!r} was not run, because {printable(str(error))}: {_GIVE_GOLDEN}."
-        result = _attempt(name, signature, feed)
+            ran.notes.append(f"{name!r} was not run, because {error}: {_GIVE_GOLDEN}.")
+            return ran
+        result = _attempt(name, signature, feed, ran)
         if result is None:
-            return feed
+            ran.on = feed.on
+            return ran
         if not feed.guessed or result.reason != "inference.inference_error":
             return result
     message = result.message if result else ""
-    return (
+    ran.notes.append(
         f"{name!r} refuses inputs made from its own spec, which leaves sizes or texts open "
         f"({message}): {_GIVE_GOLDEN}."
     )
+    return ran
 
 
-def _attempt(name: str, signature: Signature, feed: Feed) -> CheckResult | None:
+def _attempt(name: str, signature: Signature, feed: Feed, ran: _Ran) -> CheckResult | None:
     try:
         outputs = signature.run(feed.arrays)
     except MemoryError:
@@ -81,25 +119,30 @@ def _attempt(name: str, signature: Signature, feed: Feed) -> CheckResult | None:
             return failed(
                 "inference", "environment", f"{name!r} has an op that needs a GPU: {text}"
             )
-        on = "inputs made from its own spec" if feed.made else "the golden inputs"
+        on = _SAID.get(feed.on, feed.on)
         return failed("inference", "inference_error", f"{name!r} fails on {on}: {text}")
-    return judge(name, signature.outputs, outputs)
+    result = judge(name, signature.outputs, outputs)
+    if result is not None and result.reason == "inference.wrong_shape" and ran.keras:
+        # Keras calculates what a model declares anew, and sometimes wrongly: no checkpoint's fault.
+        ran.notes.append(f"{result.message.rstrip('.')}, which is Keras's own calculation.")
+        return judge(name, (), outputs)
+    return result
 
 
 def judge(name: str, declared: tuple[Spec, ...], outputs: Mapping[str, Any]) -> CheckResult | None:
     """Judge the outputs of one signature; None when nothing is wrong with them."""
     shapes = {spec.name: spec.shape for spec in declared}
     for key, value in outputs.items():
-        array = np.asarray(value)
-        if feeding.wrong_shape(array.shape, shapes.get(key)):
+        shape = np.shape(value) if not isinstance(value, Ragged) else value.shape
+        if feeding.wrong_shape(shape, shapes.get(key)):
             return failed(
                 "inference",
                 "wrong_shape",
-                f"{name!r} gives {key!r} of shape {list(array.shape)}, and declares "
+                f"{name!r} gives {key!r} of shape {list(shape)}, and declares "
                 f"{list(shapes[key] or ())}.",
             )
     for key, value in outputs.items():
-        array = np.asarray(value)
+        array = np.asarray(value.values if isinstance(value, Ragged) else value)
         if array.dtype.isbuiltin != 1:  # ml_dtypes' narrow floats
             array = array.astype(np.float32) if array.dtype.kind == "V" else array
         if array.dtype.kind not in "fc":

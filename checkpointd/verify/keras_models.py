@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import golden
-from checkpointd.verify import optimizers, runtime
+from checkpointd import golden, running
+from checkpointd.arrays import TEXT_KINDS
+from checkpointd.verify import optimizers
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
@@ -20,49 +21,44 @@ SIGNATURE = "serving_default"
 def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
     """Describe a Keras model; what it does not say about its inputs is taken from the record."""
     inputs = _specs(getattr(model, "inputs", None), "input")
+    structure = structure_of(model)
     outputs = _specs(getattr(model, "outputs", None), "output")
     if not inputs:
         inputs = _recorded(record) or _built(model)
+        by_name = record is not None and record.input_structure == golden.DICT
+        structure = {spec.name: None for spec in inputs} if by_name else None
 
     def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
-        given = pack(model, inputs, arrays)
-        outcome, _ = golden.named(call(model, given, compiled=False))
+        given = pack(structure, inputs, arrays)
+        outcome, _ = golden.named(running.call(model, given, compiled=False))
         if len(outputs) == len(outcome):
             return dict(zip((spec.name for spec in outputs), outcome.values()))
         return outcome
 
+    signature = Signature(inputs, outputs, run)
     return Loaded(
-        model, library, {SIGNATURE: Signature(inputs, outputs, run)}, optimizers.of_model(model)
+        model,
+        library,
+        {SIGNATURE: signature},
+        optimizers.of_model(model),
+        state=tuple(running.state_of(model)),
     )
 
 
-def call(model: Any, inputs: Any, *, compiled: bool) -> Any:
-    """Compute outputs as `checkpointd.training` does when it records them.
-
-    Args:
-        model: a Keras model, or any callable.
-        inputs: one array, a list, or a dict.
-        compiled: by `predict` with the inputs as one batch; else by an eager call.
-    """
-    import tensorflow as tf
-
-    if compiled:
-        first = tf.nest.flatten(inputs)[0]
-        return model.predict(inputs, batch_size=max(1, len(first)), verbose=0)
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, inputs)
-    if runtime.library_of(model) is None:
-        return model(tensors)
-    return model(tensors, training=False)
+def structure_of(model: Any) -> Any:
+    """How a functional model is given its inputs, as Keras keeps it; None where it does not say."""
+    if not getattr(model, "inputs", None):
+        return None
+    return getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
 
 
-def pack(model: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
+def pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
     """Put arrays by input name together as a model is given them."""
     import tensorflow as tf
 
-    structure = None
-    if getattr(model, "inputs", None):
-        structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
     flat = [arrays[spec.name] for spec in inputs]
+    if isinstance(structure, dict) and set(structure) == {spec.name for spec in inputs}:
+        return {spec.name: array for spec, array in zip(inputs, flat)}
     if structure is not None and not isinstance(structure, (list, tuple)):
         return tf.nest.pack_sequence_as(structure, flat)
     return flat[0] if len(flat) == 1 else flat
@@ -96,10 +92,11 @@ def _shape(shape: Any) -> tuple[int | None, ...] | None:
 
 
 def _recorded(record: Golden | None) -> tuple[Spec, ...]:
-    if record is None or record.input_structure == golden.DICT:
+    """The inputs of a model that does not declare them: those that it was run on."""
+    if record is None:
         return ()
     return tuple(
-        Spec(name, "string" if a.dtype.kind in "OSU" else str(a.dtype), (None, *a.shape[1:]))
+        Spec(name, "string" if a.dtype.kind in TEXT_KINDS else str(a.dtype), (None, *a.shape[1:]))
         for name, a in record.inputs.items()
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -146,11 +147,12 @@ def _load(
     *,
     compiled: bool,
 ) -> Any:
+    load_model = library.models.load_model
+    guarded = "safe_mode" in inspect.signature(load_model).parameters  # from Keras 2.13 on
+    safety = {"safe_mode": not allow_code} if guarded else {}
     with warnings.catch_warnings(), restore.alias(path, form) as name:
         warnings.simplefilter("ignore")
-        return library.models.load_model(
-            name, custom_objects=custom, compile=compiled, safe_mode=not allow_code
-        )
+        return load_model(name, custom_objects=custom, compile=compiled, **safety)
 
 
 def _not_loaded(
@@ -159,7 +161,15 @@ def _not_loaded(
     result = classify(error, library, known)
     if result.reason != "load.load_error":
         return result
-    if origin.generation in (1, runtime.LEGACY) and runtime.generation(library) != runtime.LEGACY:
+    if origin.generation == 1:
+        return failed(
+            "load",
+            "environment",
+            "Keras 1 wrote it, and no Keras that is maintained reads its configuration: load it "
+            f"with Keras 2.2 and save it again. {result.message}",
+            written_by=origin.version,
+        )
+    if origin.generation == runtime.LEGACY and runtime.generation(library) != runtime.LEGACY:
         return _needs_legacy(origin, result.message)
     if _release(origin.version) > _release(str(library.__version__)):
         return failed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -83,12 +84,20 @@ def is_built_in(name: str, keras: Any) -> bool:
     if name.startswith(("keras.", "tf_keras.")) or name in _KERAS_2_INTERNALS:
         return True
     for room in _ROOMS:
-        place = keras
+        place = _public(keras)
         for part in filter(None, room.split(".")):
             place = getattr(place, part, None)
         if hasattr(place, name) or hasattr(place, name.lower()):
             return True
     return _is_abbreviation(keras, name)
+
+
+def _public(keras: Any) -> Any:
+    """Where a library has its public names: before 2.13, not all of them at its top."""
+    try:
+        return importlib.import_module(f"{keras.__name__}.api._v2.keras")
+    except ImportError:
+        return keras
 
 
 def _is_abbreviation(keras: Any, name: str) -> bool:

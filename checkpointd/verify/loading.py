@@ -1,4 +1,4 @@
-"""The load side of the suite, from `load` to `resume`, in one child process.
+"""The load side of the suite: what can be shown with the model loaded, in one child process.
 
 It runs in a process where `preload` was called and no TensorFlow op was ever run.
 """
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from checkpointd import golden
 from checkpointd.checkpoint import Format
-from checkpointd.verify import inference, load, predictions, resume, runtime, signatures
+from checkpointd.criteria import LOAD_STAGE
+from checkpointd.verify import evaluate, inference, load, predictions, resume, runtime, signatures
+from checkpointd.verify.own import run_own
 from checkpointd.verify.runtime import LoadContext, preload
 from checkpointd.verify.suite import printable, run
 
@@ -26,17 +28,24 @@ CHECKS = (
     ("inference", inference.check),
     ("predictions", predictions.check),
     (resume.NAME, resume.check),
+    (evaluate.NAME, evaluate.check),
 )
-"""The checks that run here, in order."""
+"""The checks of the suite that run here, in order; `evaluate` only where it is configured."""
 
 
-def load_suite(request: Request, facts: Facts, emit: Callable[[CheckResult], None]) -> Facts:
+def load_suite(
+    request: Request,
+    facts: Facts,
+    emit: Callable[[CheckResult], None],
+    learned: Callable[[Facts], None] = lambda _facts: None,
+) -> Facts:
     """Run the load side of the suite.
 
     Args:
         request: what to verify, and how.
         facts: what the scan side learned; its format decides how it is loaded.
         emit: called with each check's result as soon as it is known.
+        learned: called with the facts before the user's own checks run, which may not come back.
 
     Returns:
         The facts, with signatures, the largest difference of predictions and the environment.
@@ -45,7 +54,9 @@ def load_suite(request: Request, facts: Facts, emit: Callable[[CheckResult], Non
     context = LoadContext(request, facts)
     context.learn(environment={**facts.environment, **runtime.describe()})
     _find_record(context)
-    run(context, CHECKS, emit)
+    wanted = [c for c in CHECKS if c[0] != evaluate.NAME or request.settings.evaluate.is_set]
+    results = run(context, wanted, emit)
+    run_own(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})
     return context.facts
 
 

@@ -2,23 +2,26 @@
 
 Outputs are computed the way the record's were (eager or compiled, the same batch), because the
 two differ in their last bits. Where the model computes in 16 bits, the tolerances are at least
-two units in the last place of that type: 2e-3 for float16, 1.6e-2 for bfloat16.
+two units in the last place of that type: 2e-3 for float16, 1.6e-2 for bfloat16. A model that is
+random at inference has no predictions to be held to: two runs of it in a row tell.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from checkpointd import golden
+from checkpointd.arrays import Ragged
 from checkpointd.checkpoint import CheckResult, failed, passed, skipped
-from checkpointd.verify import feeding, keras_models, saved_models
+from checkpointd.verify import replay
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from checkpointd.golden import Golden
     from checkpointd.verify.runtime import LoadContext, Loaded
@@ -47,31 +50,42 @@ def check(context: LoadContext) -> CheckResult:
     loaded, record = context.loaded, context.record
     if loaded is None:
         return skipped("predictions", context.nothing_loaded)
-    if record is None or not record.outputs:
+    if record is None or not (record.outputs or record.signatures):
         return skipped("predictions", context.nothing_recorded)
-    outputs = replay(loaded, record)
-    if isinstance(outputs, str):
-        return skipped("predictions", outputs)
-    if len(outputs) != len(record.outputs):
-        return failed(
-            "predictions",
-            "mismatch",
-            f"It gives {len(outputs)} outputs, and the original gave {len(record.outputs)}.",
-        )
-    return _judge(context, loaded, record, _pairs(record.outputs, outputs))
+    replays = replay.plan(loaded, record)
+    if isinstance(replays, str):
+        return skipped("predictions", replays)
+    pairs: list[Pair] = []
+    for one in replays:
+        outputs = one.run()
+        if len(outputs) != len(one.expected):
+            return failed(
+                "predictions",
+                "mismatch",
+                f"{one.said}It gives {len(outputs)} outputs, and the original gave "
+                f"{len(one.expected)}.",
+            )
+        pairs += _pairs(one, outputs)
+    return _judge(context, loaded, record, pairs)
 
 
-def _judge(
-    context: LoadContext, loaded: Loaded, record: Golden, pairs: list[tuple[str, Any, Any]]
-) -> CheckResult:
+@dataclass(frozen=True)
+class Pair:
+    """One output: what the original gave, what came now, and how to compute it again."""
+
+    name: str
+    expected: Any
+    actual: Any
+    again: Callable[[], Any]
+
+
+def _judge(context: LoadContext, loaded: Loaded, record: Golden, pairs: list[Pair]) -> CheckResult:
     settings = context.request.settings
     others = other_environment(record, loaded)
     policy = golden.policy_of(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
-    cross = tolerances(settings.cross_atol, settings.cross_rtol, policy)
-    found = [compare(name, a, b, *strict) for name, a, b in pairs]
+    found = [_compare(pair, settings.atol, settings.rtol, policy) for pair in pairs]
     worst = max((d.max_abs for d in found), default=0.0)
-    context.learn(predictions_max_abs_difference=worst if np.isfinite(worst) else None)
     details = {
         "outputs": [_finite(asdict(difference)) for difference in found],
         "compiled": record.compiled,
@@ -79,12 +93,18 @@ def _judge(
         "rtol": strict[1],
     }
     said = _say(found)
+    if any(d.beyond for d in found):
+        random = _stochastic(record, pairs, strict)
+        if random:
+            return skipped("predictions", f"{random}, so nothing can be compared: {said}.")
+    context.learn(predictions_max_abs_difference=worst if np.isfinite(worst) else None)
     if not any(d.beyond for d in found):
         return passed("predictions", f"Equal to the original: {said}.", **details)
     if not others:
         return failed("predictions", "mismatch", f"It predicts something else: {said}.", **details)
     elsewhere = printable("; ".join(others))
-    crossed = [compare(name, a, b, *cross) for name, a, b in pairs]
+    cross = tolerances(settings.cross_atol, settings.cross_rtol, policy)
+    crossed = [_compare(pair, settings.cross_atol, settings.cross_rtol, policy) for pair in pairs]
     details.update(cross_atol=cross[0], cross_rtol=cross[1], environment=others)
     if any(d.beyond for d in crossed):
         return failed(
@@ -102,6 +122,29 @@ def _judge(
     )
 
 
+def _stochastic(record: Golden, pairs: list[Pair], tolerance: tuple[float, float]) -> str:
+    """Say that outputs are random, because two runs in a row differ; empty when they do not."""
+    if record.stochastic:
+        return "The original gave other outputs at each run (dropout left on, sampling, a state)"
+    spread = [compare(p.name, p.actual, p.again(), *tolerance) for p in pairs]
+    if not any(d.beyond for d in spread):
+        return ""
+    return (
+        "It gives other outputs at each run, and the original did not (Keras 3 exports random "
+        "layers switched on; or a run changes its state): what serves it does so too"
+    )
+
+
+def _compare(pair: Pair, atol: float, rtol: float, policy: str) -> Difference:
+    """Compare one output, with the tolerances of the narrowest type that it went through."""
+    kinds = f"{policy} {_kind(pair.expected)} {_kind(pair.actual)}"
+    return compare(pair.name, pair.expected, pair.actual, *tolerances(atol, rtol, kinds))
+
+
+def _kind(values: Any) -> str:
+    return str(getattr(values, "dtype", ""))
+
+
 def tolerances(atol: float, rtol: float, policy: str) -> tuple[float, float]:
     """Widen tolerances for a model that computes in 16 bits."""
     for name, least in _SIXTEEN_BITS.items():
@@ -113,8 +156,14 @@ def tolerances(atol: float, rtol: float, policy: str) -> tuple[float, float]:
 def compare(name: str, expected: Any, actual: Any, atol: float, rtol: float) -> Difference:
     """Compare one output with its golden values: `abs(a - g) <= atol + rtol * abs(g)`.
 
-    NaN equals NaN and an infinity equals itself; what is no number has to be equal.
+    NaN equals NaN and an infinity equals itself; what is no number has to be equal, and so have
+    the lengths of rows in a ragged output.
     """
+    if isinstance(expected, Ragged) or isinstance(actual, Ragged):
+        if not _same_rows(expected, actual):
+            size = int(np.size(getattr(expected, "values", expected)))
+            return Difference(name, np.inf, np.inf, max(size, 1), size)
+        expected, actual = expected.values, actual.values
     expected, actual = _plain(expected), _plain(actual)
     if expected.shape != actual.shape:
         return Difference(name, np.inf, np.inf, max(expected.size, 1), expected.size)
@@ -137,47 +186,6 @@ def compare(name: str, expected: Any, actual: Any, atol: float, rtol: float) -> 
     return Difference(name, largest, float(relative.max(initial=0.0)), beyond, expected.size)
 
 
-def replay(loaded: Loaded, record: Golden) -> dict[str, Any] | str:
-    """Compute the outputs for the golden inputs, the way the record's were.
-
-    Returns:
-        Outputs by name, or why nothing in a SavedModel takes the golden inputs.
-
-    Raises:
-        Exception: whatever the model raises.
-    """
-    given = golden.assemble(record.inputs, record.input_structure)
-    if loaded.signatures and _is_saved_model(loaded):
-        return _replay_saved_model(loaded, record, given)
-    outputs, _ = golden.named(keras_models.call(loaded.model, given, compiled=record.compiled))
-    return outputs
-
-
-def _is_saved_model(loaded: Loaded) -> bool:
-    return hasattr(loaded.model, "tensorflow_version") and loaded.library is None
-
-
-def _replay_saved_model(loaded: Loaded, record: Golden, given: Any) -> dict[str, Any] | str:
-    for name, signature in sorted(
-        loaded.signatures.items(), key=lambda item: item[0] != keras_models.SIGNATURE
-    ):
-        feed = feeding.from_record(record, signature)
-        names = {spec.name for spec in signature.outputs}
-        single = record.output_structure == golden.SINGLE and len(names) == 1
-        if feed is not None and (single or names == set(record.outputs)):
-            del name
-            return signature.run(feed.arrays)
-    import tensorflow as tf
-
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, given)
-    for function in saved_models.callables(loaded.model):
-        try:
-            return golden.named(function(tensors))[0]
-        except (TypeError, ValueError, golden.GoldenError):  # noqa: PERF203 - made for other arguments
-            continue
-    return "Nothing in it takes the golden inputs: record those of the signature that is served."
-
-
 def other_environment(record: Golden, loaded: Loaded) -> list[str]:
     """Say in what the environment of a record differs from this one, as far as outputs go."""
     library = loaded.library
@@ -196,10 +204,31 @@ def other_environment(record: Golden, loaded: Loaded) -> list[str]:
     return found
 
 
-def _pairs(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    if set(expected) == set(actual):
-        return [(name, expected[name], actual[name]) for name in expected]
-    return [(n, a, b) for (n, a), b in zip(expected.items(), actual.values())]
+def _pairs(one: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:
+    """Pair outputs with the golden ones, by name where the names agree, else in order."""
+    same = set(one.expected) == set(outputs)
+    keys = dict(zip(one.expected, one.expected if same else outputs))
+    return [
+        Pair(
+            f"{one.said}{name}",
+            one.expected[name],
+            outputs[key],
+            functools.partial(_again, one, key),
+        )
+        for name, key in keys.items()
+    ]
+
+
+def _again(one: replay.Replay, key: str) -> Any:
+    return one.run_again()[key]
+
+
+def _same_rows(one: Any, other: Any) -> bool:
+    if not (isinstance(one, Ragged) and isinstance(other, Ragged)):
+        return False
+    return len(one.splits) == len(other.splits) and all(
+        np.array_equal(a, b) for a, b in zip(one.splits, other.splits)
+    )
 
 
 def _plain(values: Any) -> Any:

@@ -13,10 +13,12 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from checkpointd import running
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from checkpointd.golden import Golden
 
@@ -47,11 +49,15 @@ class Spec:
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to run a model: `run` takes arrays by input name and gives arrays by output name."""
+    """One way to run a model: `run` takes arrays by input name and gives arrays by output name.
+
+    `in_parts` tells that it takes a ragged input `x` as its values `x` and splits `x_1`, `x_2`, …
+    """
 
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
     run: Callable[[Mapping[str, Any]], dict[str, Any]]
+    in_parts: bool = False
 
     def to_fact(self) -> dict[str, list[list[Any]]]:
         """The form that `Facts.signatures` holds."""
@@ -66,7 +72,7 @@ class Loaded:
     """A model that was loaded: a Keras model, or what `tf.saved_model.load` gives.
 
     `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
-    why that is nobody's fault.
+    why that is nobody's fault. `state` holds the variables that running it may change.
     """
 
     model: Any
@@ -74,6 +80,11 @@ class Loaded:
     signatures: Mapping[str, Signature]
     optimizers: tuple[Any, ...] = ()
     no_optimizer: str = ""
+    state: tuple[Any, ...] = ()
+
+    def unchanged(self) -> AbstractContextManager[None]:
+        """A block after which the model is as it was before, whatever was run in it."""
+        return running.unchanged(self.state)
 
 
 @dataclass
@@ -92,8 +103,8 @@ def preload() -> dict[str, str]:
     """Import TensorFlow and every Keras there is, and run no op.
 
     Returns:
-        The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, and
-        `device`.
+        The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, then
+        `device`, and the `interpreter`'s path.
 
     Raises:
         ImportError: there is no TensorFlow.
@@ -118,7 +129,7 @@ def describe() -> dict[str, str]:
         for name in ("tensorflow", "keras", "tf_keras")
     }
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return {**versions, "python": python, "device": "cpu"}
+    return {**versions, "python": python, "device": "cpu", "interpreter": sys.executable}
 
 
 def generation(keras: Any) -> int:
@@ -159,8 +170,4 @@ def policy(library: Any, name: str) -> Iterator[None]:
 
 def library_of(model: Any) -> Any:
     """Find the library whose classes a model is made of; None when it is no Keras model."""
-    for kind in type(model).__mro__:
-        root = kind.__module__.partition(".")[0]
-        if root in ("keras", "tf_keras"):
-            return importlib.import_module(root)
-    return None
+    return running.keras_of(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.arrays import ArrayError, array_of
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
@@ -27,7 +28,14 @@ def load(path: str) -> Loaded:
             raise
         model = tf.saved_model.load(path, tags=[_SERVE])  # TF 1: several graphs in one directory
     signatures = {name: _signature(function) for name, function in model.signatures.items()}
-    return Loaded(model, None, signatures)
+    return Loaded(model, None, signatures, state=_state(model))
+
+
+def _state(model: Any) -> tuple[Any, ...]:
+    functions = [*model.signatures.values(), getattr(model, _SERVE, None)]
+    captured = [v for f in functions for v in getattr(f, "variables", None) or ()]
+    unique = {id(v): v for v in captured}.values()
+    return tuple(sorted(unique, key=lambda v: getattr(v, "trainable", True)))  # states come first
 
 
 def callables(model: Any) -> list[Callable[[Any], Any]]:
@@ -57,19 +65,21 @@ def _signature(function: Any) -> Signature:
             else tf.constant(arrays[name], spec.dtype)
             for name, spec in specs.items()
         }
-        return {name: _numpy(value) for name, value in function(**tensors).items()}
+        return {name: _array(value, name) for name, value in function(**tensors).items()}
 
     return Signature(
         tuple(_spec(name, spec) for name, spec in specs.items()),
         tuple(_spec(name, spec) for name, spec in sorted(named.items())),
         run,
+        in_parts=True,
     )
 
 
-def _numpy(value: Any) -> Any:
-    import tensorflow as tf
-
-    return value.numpy() if isinstance(value, tf.Tensor) else value
+def _array(value: Any, name: str) -> Any:
+    try:
+        return array_of(value, name)
+    except ArrayError:  # sparse, for one: nobody compares it
+        return value
 
 
 def _spec(name: str, spec: Any) -> Spec:

@@ -6,14 +6,16 @@ every tensor must have a place of its own that lies within its file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
 from checkpointd.formats import FormatError, Found, ProbeState, probe
 from checkpointd.formats import tf_checkpoint as bundles
+from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
 from checkpointd.formats.savedmodel import read_graph
-from checkpointd.tensors import MODEL, reading
+from checkpointd.tensors import reading
+from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify import fingerprint, keras_config
 from checkpointd.verify.suite import Context, Stop
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
     from checkpointd.tensors import Contents
 
 NAME = "structure"
+_ROTTEN = (
+    " It was whole when it was read before, and nobody has touched any of its files since: the "
+    "disk is going bad."
+)
 
 
 @dataclass
 class ScanContext(Context):
-    """What the checks of the scan side share."""
+    """What the checks of the scan side share; `incomplete` says what its writer still owes."""
 
     planned: reading.Plan | None = None
     contents: Contents | None = None
@@ -76,7 +82,10 @@ def check(context: ScanContext) -> CheckResult:
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
     except FormatError as error:
-        return failed(NAME, error.word, error.message)
+        if error.word in (TRUNCATED, MISSING_MEMBER):
+            context.incomplete = error.message
+        known = _ROTTEN if context.request.digest else ""
+        return failed(NAME, error.word, error.message + known)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(
@@ -85,7 +94,7 @@ def check(context: ScanContext) -> CheckResult:
 
 
 def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
-    weights = [s for s in planned.specs if s.role == MODEL]
+    weights = [replace(s, name=name) for name, s in model_tensors(planned.specs).items()]
     return {
         "format": planned.format,
         "writer": keras_config.writer_of(planned.path, planned.format) or facts.writer,

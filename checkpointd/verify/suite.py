@@ -40,7 +40,9 @@ DEPENDS: Mapping[str, tuple[str, ...]] = {
 }
 """What a check rests on. `finite` blocks nothing: a model full of NaN is still loaded."""
 
-_BLOCKING = frozenset({Outcome.FAIL, Outcome.ERROR})
+BLOCKING = frozenset({Outcome.FAIL, Outcome.ERROR})
+"""The outcomes after which nothing that rests on a check is run."""
+
 _MAX_TEXT = 2000
 
 
@@ -93,7 +95,7 @@ def run(
     Raises:
         Stop: a check found that there is nothing to be judged.
     """
-    blocked = {name for name, outcome in (done or {}).items() if outcome in _BLOCKING}
+    blocked = {name for name, outcome in (done or {}).items() if outcome in BLOCKING}
     results: dict[str, CheckResult] = {}
     for name, check in checks:
         broken = next((d for d in DEPENDS.get(name, ()) if d in blocked), None)
@@ -104,7 +106,7 @@ def run(
             result = skipped(name, f"Not run, because {_root(broken, results)} failed.")
         else:
             result = _timed(name, check, context)
-            if result.outcome in _BLOCKING and name != "finite":
+            if result.outcome in BLOCKING and name != "finite":
                 blocked.add(name)
         results[name] = result
         emit(result)

@@ -180,7 +180,8 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
         for size in feeding.OPEN_SIZES:
             with contextlib.suppress(ValueError):
                 feed = feeding.make(signature, size)
-                yield keras_models.pack(loaded.model, signature.inputs, feed.arrays)
+                structure = keras_models.structure_of(loaded.model)
+                yield keras_models.pack(structure, signature.inputs, feed.arrays)
 
 
 def _judged(error: Exception) -> Step:

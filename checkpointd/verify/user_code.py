@@ -1,4 +1,4 @@
-"""The user's own code: custom objects and builders, found by `module:name`.
+"""The user's own code: custom objects, builders, evaluations, checks; found by `module:name`.
 
 It is imported in the child alone, so whatever it does ends with the child.
 """
@@ -6,13 +6,18 @@ It is imported in the child alone, so whatever it does ends with the child.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import VerifySettings
+    from checkpointd.criteria import VerifySettings
+
+
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class UserCodeError(Exception):
@@ -56,6 +61,35 @@ def build(settings: VerifySettings) -> Any:
         ) from error
 
 
+def call(function: Any, argument: Any, what: str) -> Any:
+    """Call a function of the user's with one argument; whatever it does, it ends here.
+
+    Args:
+        function: what to call.
+        argument: what to give it.
+        what: names it in the sentence.
+
+    Raises:
+        UserCodeError: it raised anything, or wanted to end the process.
+        MemoryError: there was not enough of it.
+    """
+    try:
+        return function(argument)
+    except (MemoryError, UserCodeError):
+        raise
+    except BaseException as error:  # sys.exit() too ends the user's function and no more
+        raise UserCodeError(f"{what} failed with {_tell(error)}{_line(error)}.") from error
+
+
+def _line(error: BaseException) -> str:
+    """Where in the user's code an error came from: the last line that is not a library's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename and _OURS not in f.filename]
+    if not own:
+        return ""
+    return printable(f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})")
+
+
 def resolve(target: str, where: str) -> Any:
     """Import `module:name`; the name may have dots.
 
@@ -70,7 +104,7 @@ def resolve(target: str, where: str) -> Any:
             f"In [watch.verify] {where}, but there is no module {error.name!r}: add its directory "
             "to python_path, or set python to the training job's interpreter."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserCodeError(
             f"In [watch.verify] {where}, but importing {module_name!r} failed with {_tell(error)}."
         ) from error
@@ -83,5 +117,6 @@ def resolve(target: str, where: str) -> Any:
     return found
 
 
-def _tell(error: Exception) -> str:
-    return printable(f"{type(error).__name__}: {error}", 500)
+def _tell(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return printable(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)

@@ -16,7 +16,7 @@ class Sighting:
     """A generation of a checkpoint: being written, finished, or never finished.
 
     `reason` (`structure.<word>`) and `message` say what is missing while `state` is `writing`
-    or `torn`; both are empty when it is `settled`.
+    or `torn`; both are empty when it is `settled`. `overdue`: it has not changed for `torn_after`.
     """
 
     watch: str
@@ -25,6 +25,31 @@ class Sighting:
     state: SightingState
     reason: str = ""
     message: str = ""
+    overdue: bool = False
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Names, sizes and times are those that were told, but an inode or a change time is not.
+
+    That is a chmod, a hard link, a copy that keeps times, a restored backup: what lies there may
+    be the same or not.
+    """
+
+    watch: str
+    path: str
+    generation: Generation
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A checkpoint that was told stands elsewhere among the others than was told.
+
+    Its `checkpoint` state file says so since, or the watch's `version` template.
+    """
+
+    watch: str
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -65,12 +90,15 @@ class Coalesced:
     path: str
 
 
-WatchEvent = Sighting | Gone | Reconciled | WatchHealth | Coalesced
+WatchEvent = Sighting | Touched | Placed | Gone | Reconciled | WatchHealth | Coalesced
 
 
 @dataclass(frozen=True)
 class WatcherStatus:
-    """The state of one watcher, for the status page; `last_reconcile_at` is 0 before the first."""
+    """The state of one watcher, for the status page; `last_reconcile_at` is 0 before the first.
+
+    `hung`: its file system does not answer. `restarts` counts observers that ended by themselves.
+    """
 
     up: bool
     method: str
@@ -81,3 +109,5 @@ class WatcherStatus:
     reconcile_seconds: float
     overflows: int
     ready: bool
+    hung: bool = False
+    restarts: int = 0

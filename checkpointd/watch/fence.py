@@ -39,13 +39,17 @@ class Observed:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be told of a checkpoint; `coalesced` counts a generation lost unread before."""
+    """What is to be told of a checkpoint.
+
+    `overdue`: it has not changed for `torn_after`, so whoever reads it need not ask for more time.
+    """
 
     found: Found
     probe: Probe
     state: SightingState
     reason: str = ""
     message: str = ""
+    overdue: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,16 +154,17 @@ class Fence:
 
     def _judge(self, track: _Track, now: float) -> Decision | None:
         found, probe = track.observed.found, track.observed.probe
-        if self._complete(track):
-            if probe.certain or track.closed or now - track.since >= self._settle:
-                return Decision(found, probe, "settled")
-            return None if track.told else Decision(found, probe, "writing")
+        overdue = now >= self._torn_at(track)
         refusal = self._refusal(track)
-        reason = (_TRUNCATED if refusal else probe.reason) or _TRUNCATED
-        message = refusal or probe.message
-        if now >= self._torn_at(track):
-            return Decision(found, probe, "torn", reason, message)
-        return None if track.told else Decision(found, probe, "writing", reason, message)
+        if probe.state is ProbeState.COMPLETE:
+            known = probe.certain or track.closed or now - track.since >= self._settle
+            if overdue or (known and refusal is None):
+                return Decision(found, probe, "settled", overdue=overdue)
+            return None if track.told else Decision(found, probe, "writing", message=refusal or "")
+        reason = probe.reason or _TRUNCATED
+        if overdue:
+            return Decision(found, probe, "torn", reason, probe.message, overdue=True)
+        return None if track.told else Decision(found, probe, "writing", reason, probe.message)
 
     def _torn_at(self, track: _Track) -> float:
         calm = min(self._settle, self._torn_after)

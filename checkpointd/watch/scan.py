@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd import state_file
 from checkpointd.checkpoint import Checkpoint, Format
 from checkpointd.formats import Found, ProbeState, locate, probe, recognise
 from checkpointd.formats.storage import LOCAL, Storage
@@ -16,19 +17,26 @@ from checkpointd.watch.globs import Selection, is_reserved, select
 from checkpointd.watch.series import place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from checkpointd.checkpoint import Generation
+
+_STATE_FILE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One directory: the wanted checkpoints in it and the directories to walk on in."""
+    """One directory: the wanted checkpoints in it and the directories to walk on in.
+
+    `recorded` and `managed` are as in `formats.Recognised`.
+    """
 
     directory: str
     found: tuple[Found, ...]
     descend: tuple[str, ...]
     error: OSError | None = None
+    recorded: frozenset[str] = frozenset()
+    managed: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,21 @@ def look(directory: str, root: str, selection: Selection, storage: Storage = LOC
         for d in recognised.descend
         if not is_reserved(os.path.basename(d)) and selection.enters(below(root, d))
     )
-    return Listing(directory, found, descend)
+    return Listing(
+        directory, found, descend, recorded=recognised.recorded, managed=recognised.managed
+    )
+
+
+def stems_in(directory: str, storage: Storage = LOCAL) -> frozenset[str]:
+    """What the `checkpoint` state file of a directory says that versions begin with.
+
+    Empty where it cannot be read; of a very long list the beginning counts.
+    """
+    path = os.path.join(directory, state_file.NAME)
+    try:
+        return state_file.stems(storage.pread(path, 0, _STATE_FILE_BYTES))
+    except OSError:
+        return frozenset()
 
 
 def walk(top: str, root: str, selection: Selection, storage: Storage = LOCAL) -> Iterator[Listing]:
@@ -143,7 +165,10 @@ def _describe(
     known = found.hint if probed.format is Format.UNKNOWN else probed.format
     if probed.state is ProbeState.UNKNOWN:
         known = Format.UNKNOWN
-    return describe(found.path, known, root, template), found.generation
+    stems = frozenset[str]()
+    if known is Format.TF_CHECKPOINT:
+        stems = stems_in(os.path.dirname(found.path), storage)
+    return describe(found.path, known, root, template, stems=stems), found.generation
 
 
 def describe(
@@ -152,10 +177,11 @@ def describe(
     root: str,
     template: str | None = None,
     watch: str = "",
+    stems: Collection[str] = (),
 ) -> Checkpoint:
     """Name a checkpoint and place it among the others below its root."""
     relative = below(root, path) or os.path.basename(path)
-    placed = place(relative, format, template)
+    placed = place(relative, format, template, stems)
     return Checkpoint(
         path=path,
         format=format,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from checkpointd.checkpoint import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 _MAX_STEP = 2**63 - 1
 """The largest integer that the ledger holds."""
@@ -108,6 +108,7 @@ def place(
     relative: str,
     format: Format,  # noqa: A002 - INTERFACE's word
     template: str | None = None,
+    stems: Collection[str] = (),
 ) -> Place:
     """Place a checkpoint by its name.
 
@@ -115,6 +116,8 @@ def place(
         relative: its path below the root of the watch, a prefix without `.index`.
         format: how it lies on disk; only a SavedModel's name may be nothing but a number.
         template: the watch's `version` template, in Keras's own syntax.
+        stems: what the names of a TensorFlow checkpoint's versions begin with, up to the number,
+            as the `checkpoint` state file beside it says (`checkpointd.state_file.stems`).
 
     Raises:
         ValueError: the template is none.
@@ -126,9 +129,17 @@ def place(
     start = relative.rfind("/") + 1
     name = relative[start:]
     is_directory = format is Format.SAVEDMODEL
-    spans, step = _version_in(name if is_directory else _SUFFIX.sub("", name), is_directory)
+    stem = next((s for s in stems if _is_listed(name, s)), None)
+    if stem is not None and format is Format.TF_CHECKPOINT:
+        spans, step = [(len(stem), len(name))], _step(name[len(stem) :])
+    else:
+        spans, step = _version_in(name if is_directory else _SUFFIX.sub("", name), is_directory)
     version = "-".join(name[a:b] for a, b in spans)
     return Place(_literal(relative[:start]) + _fill(name, spans), version, step)
+
+
+def _is_listed(name: str, stem: str) -> bool:
+    return name.startswith(stem) and _DIGITS.match(name, len(stem)) is not None
 
 
 def _version_in(stem: str, is_directory: bool) -> tuple[list[tuple[int, int]], int | None]:

@@ -1,26 +1,27 @@
 """From listings to sightings: what changed, what is finished, what went.
 
-It remembers one short key for each path that was told, so that what has not changed costs no
-read. Used from the watcher's thread only.
+Used from the watcher's thread only.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
 from checkpointd.formats import Found, Probe, ProbeState, generation_of, probe
-from checkpointd.watch.events import Coalesced, Gone, Sighting, WatchEvent
+from checkpointd.watch.events import Coalesced, Gone, Placed, Sighting, Touched, WatchEvent
 from checkpointd.watch.fence import Decision, Fence, Observed
+from checkpointd.watch.memory import Known, Memory
 from checkpointd.watch.scan import describe
 from checkpointd.watch.writers import not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from checkpointd.checkpoint import Member
+    from checkpointd.checkpoint import Checkpoint, Generation, Member
     from checkpointd.config.settings import WatchSettings
     from checkpointd.watch.inbox import Batch
     from checkpointd.watch.scan import Listing
@@ -35,9 +36,11 @@ class Sightings:
 
     Args:
         settings: the `[[watch]]` of the config.
-        known: the generation key of each path that was told before.
+        known: what was told of each path before (see `Memory`).
         emit: who is told.
         tree: the directories below the root.
+        series: the series in which each path was placed when it was told.
+        alive: called whenever the file system has answered.
     """
 
     def __init__(
@@ -46,6 +49,9 @@ class Sightings:
         known: Mapping[str, str],
         emit: Callable[[WatchEvent], None],
         tree: Tree,
+        *,
+        series: Mapping[str, str],
+        alive: Callable[[], None],
     ) -> None:
         self.again: set[str] = set()
         self.local = True
@@ -53,9 +59,11 @@ class Sightings:
         self._settings = settings
         self._root = str(settings.path)
         self._emit = emit
+        self._alive = alive
         self._tree = tree
-        self._keys = dict(known)
-        self._unknown: dict[str, str] = {}
+        self._memory = Memory(known)
+        self._series = dict(series)
+        self._recorded: set[str] = set()
         self._doubts: dict[str, tuple[Found, int]] = {}
         self._fence = Fence(settings.settle, settings.torn_after)
         self._observed: dict[str, Observed] = {}
@@ -63,21 +71,21 @@ class Sightings:
     @property
     def unknown(self) -> int:
         """How many files there are that are no checkpoints."""
-        return len(self._unknown)
+        return self._memory.unknown
 
     @property
     def knows_any(self) -> bool:
         """Whether any checkpoint was ever told."""
-        return bool(self._keys) or len(self._fence) > 0
+        return self._memory.told > 0 or len(self._fence) > 0
 
     def refuse(self, path: str, key: str) -> None:
         """Wait on with a generation that was told as settled, if it still is the last told."""
-        if self._keys.get(path) == key:
-            self._keys[path] = ""  # told and still there, so its going is news
+        if self._memory.is_told(path, key):
+            self._memory.owe(path)
             self._fence.refuse(path, key)
 
     def reconcile(
-        self, batch: Batch, now: float, *, initial: bool, judge_gone: bool
+        self, batch: Batch, now: float, *, initial: bool, judge_gone: Callable[[], bool]
     ) -> float | None:
         """Compare everything with the disk.
 
@@ -85,7 +93,8 @@ class Sightings:
             batch: what came in; it is served on the way.
             now: the monotonic clock.
             initial: the files' own times say how long they have been unchanged.
-            judge_gone: whether what is not there is gone.
+            judge_gone: asked after the walk, whether what was not there is gone: the root may have
+                been unmounted meanwhile.
 
         Returns:
             When to look again at what is pending, None if nothing is.
@@ -96,11 +105,14 @@ class Sightings:
             self._consider(listing, batch, initial=initial)
             present.update(found.path for found in listing.found)
         self._look_again(present)
-        if judge_gone:
+        if judge_gone():
             self._gone(self._all_paths() - present)
+        self._series = {}
         return self._decide(now)
 
-    def look(self, batch: Batch, now: float, *, pending: bool) -> float | None:
+    def look(
+        self, batch: Batch, now: float, *, pending: bool, judge_gone: Callable[[], bool]
+    ) -> float | None:
         """Look where something happened and, if `pending`, at what is not yet decided."""
         started = time.monotonic()
         asked = self._take(batch)
@@ -113,7 +125,9 @@ class Sightings:
             self._consider(listing, batch, initial=False)
             present.update(found.path for found in listing.found)
         kept = self._paths_of(wanted) if before else set()
-        self._gone((before - kept) - present)
+        gone = (before - kept) - present
+        if gone and judge_gone():
+            self._gone(gone)
         if pending:
             self._look_again(present)
         wake_at = self._decide(now)
@@ -132,24 +146,58 @@ class Sightings:
 
     def _all_paths(self) -> set[str]:
         pending = {found.path for found in self._fence.pending}
-        return pending | self._keys.keys() | self._unknown.keys()
+        return pending.union(self._memory)
 
     def _consider(self, listing: Listing, batch: Batch, *, initial: bool) -> None:
+        self._alive()
+        placed_anew = self._tree.learn_stems(listing)
         for found in listing.found:
+            self._alive()
+            self._note_record(found, listing, initial=initial)
             self._see(found, closed=found.path in batch.closed, initial=initial)
+            if found.path in self._memory and (placed_anew or found.path in self._series):
+                self._place_anew(found)
+
+    def _note_record(self, found: Found, listing: Listing, *, initial: bool) -> None:
+        """Have a checkpoint told again to which a golden record came late, as a copy brings it."""
+        if found.path not in listing.recorded:
+            self._recorded.discard(found.path)
+        elif found.path not in self._recorded:
+            self._recorded.add(found.path)
+            if not initial and found.path in self._memory:
+                self.again.add(found.path)
+
+    def _place_anew(self, found: Found) -> None:
+        """Tell where a path stands that is in another series than the one that was told."""
+        checkpoint = self._describe(found, found.hint)
+        if self._series.pop(found.path, None) != checkpoint.series:
+            self._emit(Placed(self._settings.name, checkpoint))
+
+    def _describe(self, found: Found, known: Format) -> Checkpoint:
+        return describe(
+            found.path,
+            known,
+            self._root,
+            self._settings.version,
+            self._settings.name,
+            self._tree.stems(os.path.dirname(found.path)),
+        )
 
     def _see(self, found: Found, *, closed: bool = False, initial: bool = False) -> None:
-        path, key = found.path, found.generation.key
-        if self._keys.get(path) == key or (path in self.again and self._unknown.get(path) == key):
+        path, generation = found.path, found.generation
+        asked = path in self.again
+        if not asked and path not in self._fence and self._memory.is_as_looked_at(path, generation):
+            return
+        known = self._memory.compare(path, generation)
+        unknown = self._memory.is_unknown(path, generation)
+        if known in (Known.SAME, Known.TOUCHED) or (asked and unknown):
             self._fence.forget(path)
-            if path in self.again and (probed := _probe(found, told=True)) is not None:
-                self.again.discard(path)
-                self._unknown.pop(path, None)
-                self._tell(Decision(found, probed, "settled"))
+            self._stands(found, known, asked=asked)
             return
-        if self._unknown.get(path) == key:
+        if unknown:
+            self._memory.settle(path, generation)
             return
-        told = path in self._keys or path in self._fence
+        told = path in self._memory or path in self._fence
         self.again.discard(path)
         before = self._fence.last(path)
         if before is not None and before.found.generation == found.generation:
@@ -165,10 +213,10 @@ class Sightings:
             probed = Probe(ProbeState.COMPLETE, probed.format)
         if probed.state is ProbeState.UNKNOWN:
             self._fence.forget(path)
-            self._unknown[path] = key
+            self._memory.dismiss(path, generation)
             self._doubts[path] = (found, _DOUBTS)
             return
-        self._unknown.pop(path, None)
+        self._memory.admit(path)
         self._doubts.pop(path, None)
         age = touched = None
         if initial and self.local:
@@ -178,13 +226,27 @@ class Sightings:
         closed = closed and _is_one_file(found)
         self._observed[path] = Observed(found, probed, closed, age, touched)
 
+    def _stands(self, found: Found, known: Known, *, asked: bool) -> None:
+        """Tell of content that has been told before: because it was asked for, or was touched."""
+        path = found.path
+        if asked:
+            if (probed := _probe(found, told=True)) is not None:
+                self.again.discard(path)
+                overdue = self.local and is_old(found.generation, self._settings.torn_after)
+                self._tell(Decision(found, probed, "settled", overdue=overdue))
+        elif known is Known.TOUCHED:
+            self._memory.tell(path, found.generation)
+            self._emit(Touched(self._settings.name, path, found.generation))
+        else:
+            self._memory.settle(path, found.generation)
+
     def _look_again(self, present: set[str]) -> None:
         """Look anew at what is pending or was no checkpoint a moment ago."""
         doubts = self._doubts
         self._doubts = {}
         again = [f for f in self._fence.pending if f.path not in present]
         for path, (found, left) in doubts.items():
-            if self._unknown.get(path) is None:
+            if not self._memory.is_unknown(path):
                 continue
             if path not in present:
                 again.append(found)
@@ -233,15 +295,9 @@ class Sightings:
     def _tell(self, decision: Decision) -> None:
         found = decision.found
         if decision.state != "writing":
-            self._keys[found.path] = found.generation.key
+            self._memory.tell(found.path, found.generation)
         known = decision.probe.format
-        checkpoint = describe(
-            found.path,
-            found.hint if known is Format.UNKNOWN else known,
-            self._root,
-            self._settings.version,
-            self._settings.name,
-        )
+        checkpoint = self._describe(found, found.hint if known is Format.UNKNOWN else known)
         self._emit(
             Sighting(
                 self._settings.name,
@@ -250,6 +306,7 @@ class Sightings:
                 decision.state,
                 decision.reason,
                 decision.message,
+                decision.overdue,
             )
         )
 
@@ -259,11 +316,17 @@ class Sightings:
                 continue
             self._doubts.pop(path, None)
             self.again.discard(path)
-            told = self._keys.pop(path, None) is not None or path in self._fence
+            self._recorded.discard(path)
+            told = self._memory.forget(path) or path in self._fence
             self._fence.forget(path)
-            self._unknown.pop(path, None)
             if told:
                 self._emit(Gone(self._settings.name, path))
+
+
+def is_old(generation: Generation, seconds: float) -> bool:
+    """Whether nobody has written or touched any member for so long, by this machine's clock."""
+    newest = max((max(m.mtime_ns, m.ctime_ns) for m in generation.members), default=0)
+    return time.time() - newest / 1e9 >= seconds
 
 
 def _is_one_file(found: Found) -> bool:

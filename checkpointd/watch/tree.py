@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.watch.scan import Listing, below, look, walk
+from checkpointd.formats import LOCAL, Stat
+from checkpointd.state_file import NAME as STATE_FILE
+from checkpointd.watch.scan import Listing, below, look, stems_in, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +28,7 @@ class Tree:
         self._root = root
         self._selection = selection
         self._nodes: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._stems: dict[str, tuple[Stat, frozenset[str]]] = {}
         self.errors: dict[str, OSError] = {}
 
     @property
@@ -40,6 +43,21 @@ class Tree:
         """Know nothing any more."""
         self._nodes.clear()
         self.errors.clear()
+
+    def stems(self, directory: str) -> frozenset[str]:
+        """What versions begin with in a directory, by its `checkpoint` state file."""
+        known = self._stems.get(directory)
+        return frozenset() if known is None else known[1]
+
+    def learn_stems(self, listing: Listing) -> bool:
+        """Read the state file of a directory if it has changed; whether it says anything else."""
+        before = self.stems(listing.directory)
+        seen = _look_at_state_file(listing) if listing.managed else None
+        if seen is None:
+            self._stems.pop(listing.directory, None)
+        elif (known := self._stems.get(listing.directory)) is None or known[0] != seen:
+            self._stems[listing.directory] = seen, stems_in(listing.directory)
+        return self.stems(listing.directory) != before
 
     def hidden(self, path: str) -> bool:
         """Whether a path lies below a directory that could not be listed."""
@@ -146,6 +164,14 @@ class Tree:
     def _drop(self, top: str) -> None:
         for directory in list(self._below(top)):
             del self._nodes[directory]
+            self._stems.pop(directory, None)
+
+
+def _look_at_state_file(listing: Listing) -> Stat | None:
+    try:
+        return LOCAL.stat(os.path.join(listing.directory, STATE_FILE))
+    except OSError:
+        return None
 
 
 def _is_away(error: OSError | None) -> bool:

@@ -29,8 +29,9 @@ _MISSING_SECONDS = 1.0
 _COALESCE_SECONDS = 0.02
 _MOST_COALESCE_SECONDS = 0.25
 _AFTER_OVERFLOW_SECONDS = 2.0
-_HUNG_SECONDS = 30.0
+_HUNG_SECONDS = 20.0
 _FAULT_SECONDS = 5.0
+_RESTART_SECONDS = 30.0
 
 
 class Watcher:
@@ -38,8 +39,10 @@ class Watcher:
 
     Args:
         settings: the `[[watch]]` of the config; its path is absolute.
-        known: the generation key of each path that needs no telling unless it changed.
-        emit: called with each event from this watcher's thread; must not block for long.
+        known: the identity (or the key) of the generation of each path that needs no telling
+            unless it changed; empty for a path that is known and to be told again.
+        emit: called with each event from this watcher's thread, which waits for it.
+        series: the series in which each known path was placed.
         clock: a monotonic clock in seconds.
 
     Raises:
@@ -52,6 +55,7 @@ class Watcher:
         known: Mapping[str, str],
         emit: Callable[[WatchEvent], None],
         *,
+        series: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if settings.version is not None:
@@ -59,11 +63,13 @@ class Watcher:
         self._settings = settings
         self._name = settings.name
         self._root = os.fspath(settings.path)
-        self._emit = emit
+        self._tell = emit
         self._clock = clock
         self._inbox = Inbox()
         self._tree = Tree(self._root, select(settings.include, settings.exclude))
-        self._sightings = Sightings(settings, known, emit, self._tree)
+        self._sightings = Sightings(
+            settings, known, self._emit, self._tree, series=series or {}, alive=self._is_alive
+        )
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"watch-{settings.name}", daemon=True
@@ -81,6 +87,8 @@ class Watcher:
         self._last_at = 0.0
         self._seconds = 0.0
         self._overflows = 0
+        self._restarts = 0
+        self._restarted_at: float | None = None
         self._ready = False
         self._trouble = ""
 
@@ -111,9 +119,16 @@ class Watcher:
         """Say how it is; from any thread."""
         up, message = self._health or (False, "It has not looked yet.")
         busy = self._busy_since
-        if busy is not None and self._clock() - busy > _HUNG_SECONDS:
+        hung = busy is not None and self._clock() - busy > _HUNG_SECONDS
+        if busy is not None and hung:
             up = False
-            message = f"The file system has not answered for {self._clock() - busy:.0f} s."
+            message = (
+                f"The file system has not answered for {self._clock() - busy:.0f} s: look at the "
+                "mount; the other watches go on."
+            )
+        elif self._was_restarted() and up:
+            up = False
+            message = "The observer of events ended by itself; it was started again, with a scan."
         elif not self._thread.is_alive():
             up, message = False, "It is not running."
         return WatcherStatus(
@@ -126,7 +141,24 @@ class Watcher:
             reconcile_seconds=self._seconds,
             overflows=self._overflows,
             ready=self._ready,
+            hung=hung,
+            restarts=self._restarts,
         )
+
+    def _was_restarted(self) -> bool:
+        """Whether the observer ended a moment ago: long enough for a scrape to see it."""
+        at = self._restarted_at
+        return at is not None and self._clock() - at < _RESTART_SECONDS
+
+    def _emit(self, event: WatchEvent) -> None:
+        """Tell of something; the time that this takes is not the file system's."""
+        busy, self._busy_since = self._busy_since, None
+        self._tell(event)
+        self._busy_since = None if busy is None else self._clock()
+
+    def _is_alive(self) -> None:
+        """The file system has answered: whatever comes next has its own time to do so."""
+        self._busy_since = self._clock()
 
     def _run(self) -> None:
         wait = 0.0
@@ -170,7 +202,9 @@ class Watcher:
         else:
             before = self._look_at
             pending = before is not None and now >= before
-            self._look_at = self._sightings.look(batch, now, pending=pending)
+            self._look_at = self._sightings.look(
+                batch, now, pending=pending, judge_gone=self._is_the_same_root
+            )
             if before is not None and self._look_at is not None and not pending:
                 self._look_at = min(before, self._look_at)
             if self._root in self._tree.errors:
@@ -210,6 +244,8 @@ class Watcher:
             if self._inotify.alive:
                 return
             self._end_inotify()
+            self._restarts += 1
+            self._restarted_at = self._clock()
             self._say(False, "The observer of events ended; it is started again.")
             self._next_reconcile = 0.0
         elif not self._fresh and self._clock() < self._next_reconcile:
@@ -237,7 +273,10 @@ class Watcher:
         started = self._clock()
         hold = self._is_suspiciously_empty()
         self._look_at = self._sightings.reconcile(
-            batch, started, initial=self._fresh, judge_gone=not hold
+            batch,
+            started,
+            initial=self._fresh,
+            judge_gone=lambda: not hold and self._is_the_same_root(),
         )
         error = self._tree.errors.get(self._root)
         if error is not None:
@@ -255,6 +294,14 @@ class Watcher:
         self._next_reconcile = now + (_AFTER_OVERFLOW_SECONDS if batch.lost else every)
         self._say(True, self._message(hold))
         self._emit(Reconciled(self._name, self._last_at, self._seconds, self._sightings.unknown))
+
+    def _is_the_same_root(self) -> bool:
+        """Whether what was just listed is the root that was found: it may have been unmounted."""
+        try:
+            seen = os.stat(self._root)
+        except OSError:
+            return False
+        return (seen.st_dev, seen.st_ino) == self._identity
 
     def _is_suspiciously_empty(self) -> bool:
         """Whether an empty root is more likely an unmounted one than one whose files went."""

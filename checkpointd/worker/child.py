@@ -52,8 +52,9 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
     except BaseException:  # noqa: BLE001 - the daemon tells the user; this is its raw material
         sys.excepthook(*sys.exc_info())
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # full of a user's words, or closed
+                stream.flush()
         os._exit(code)
 
 
@@ -63,12 +64,20 @@ def _work(job: Job, send: Callable[[object], None]) -> None:
     def emit(result: CheckResult) -> None:
         send({"check": to_json(result)})
 
+    def learned(facts: Facts) -> None:
+        send({"facts": to_json(facts)})
+
     if job.stage == protocol.SCAN:
         from checkpointd.verify.scan import scan
 
-        end, facts, message = scan(request, emit)
+        end, facts, message = scan(request, emit, learned)
     elif job.stage == protocol.LOAD:
-        end, facts, message = _load(request, wire.facts(job.facts), emit)
+        end, facts, message = _load(request, wire.facts(job.facts), emit, learned)
+    elif job.stage == protocol.COPY:
+        from checkpointd.worker.copying import copy
+
+        send({"inspection": copy(request, job.target)})
+        return
     else:
         from checkpointd.verify.inspect import inspect
 
@@ -78,13 +87,16 @@ def _work(job: Job, send: Callable[[object], None]) -> None:
 
 
 def _load(
-    request: Request, facts: Facts, emit: Callable[[CheckResult], None]
+    request: Request,
+    facts: Facts,
+    emit: Callable[[CheckResult], None],
+    learned: Callable[[Facts], None],
 ) -> tuple[End, Facts, str]:
     from checkpointd.verify.loading import load_suite
 
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed before it was loaded."
-    facts = load_suite(request, facts, emit)
+    facts = load_suite(request, facts, emit, learned)
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed while it was loaded."
     return End.DONE, facts, ""
@@ -92,6 +104,7 @@ def _load(
 
 def _unchanged(request: Request, facts: Facts) -> bool:
     try:
-        return generation_of(request.checkpoint.path, facts.format) == request.generation
+        now = generation_of(request.checkpoint.path, facts.format)
     except FileNotFoundError:
         return False
+    return now.identity == request.generation.identity

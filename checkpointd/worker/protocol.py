@@ -13,22 +13,35 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
 from checkpointd.checkpoint import CheckResult, End, Facts, to_json
+from checkpointd.criteria import LOAD_STAGE, SCAN_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCAN, LOAD, INSPECT = "scan", "load", "inspect"
+    from checkpointd.criteria import VerifySettings
+
+SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 
 STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
-    SCAN: ("structure", "integrity", "finite"),
-    LOAD: ("load", "signatures", "inference", "predictions", "resume"),
+    SCAN: ("structure", "integrity", "finite", "drift"),
+    LOAD: ("load", "signatures", "inference", "predictions", "resume", "evaluate"),
     INSPECT: (),
+    COPY: (),
 }
-"""The checks that a stage answers for, in order; an answer for any other is a forgery."""
+"""The checks of the suite that a stage answers for, in order."""
 
 MAX_DATAGRAM = 16 * 1024
 MAX_LINE = 8 * 1024 * 1024
 MAX_TOTAL = 64 * 1024 * 1024
+
+
+def checks_of(stage: str, settings: VerifySettings) -> tuple[str, ...]:
+    """The checks that a stage answers for under these settings; any other answer is a forgery.
+
+    `evaluate` only where there is something to evaluate; the user's own come last.
+    """
+    suite = (n for n in STAGE_CHECKS[stage] if n != "evaluate" or settings.evaluate.is_set)
+    return (*suite, *(own.name for own in settings.checks if own.stage == stage))
 
 
 @dataclass(frozen=True)
@@ -67,12 +80,17 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """Daemon to child: what to do. `request` and `facts` are `to_json` of the words."""
+    """Daemon to child: what to do. `request` and `facts` are `to_json` of the words.
+
+    `checks` are those that its answers may be about, in order; `target` is where a COPY is made.
+    """
 
     stage: str
     scratch: str
     request: Mapping[str, Any]
     facts: Mapping[str, Any] | None = None
+    checks: tuple[str, ...] = ()
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,8 +147,8 @@ def decode_notice(data: bytes) -> Notice:
     return notice
 
 
-def decode_answer(data: bytes) -> CheckResult | Finished | dict[str, Any]:
-    """Read one line of a child: a check's result, the end of a stage, or an inspection.
+def decode_answer(data: bytes) -> CheckResult | Facts | Finished | dict[str, Any]:
+    """Read one line of a child: a check, facts, the end of a stage, or what it was asked for.
 
     Raises:
         checkpointd.wire.WireError: it is none of these.
@@ -144,6 +162,8 @@ def decode_answer(data: bytes) -> CheckResult | Finished | dict[str, Any]:
         except ValueError as error:
             raise wire.WireError(str(error)) from None
         return Finished(end, str(raw.get("message", "")), wire.facts(raw.get("facts")))
+    if "facts" in raw:
+        return wire.facts(raw["facts"])
     if isinstance(raw.get("inspection"), dict):
         return dict(raw["inspection"])
     raise wire.WireError(f"no answer: {raw!r:.200}")

@@ -41,8 +41,8 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
     try:
         environment = _preload(stage)
     except Exception as error:  # noqa: BLE001 - whatever an import raises, the daemon is told
-        message = f"{type(error).__name__}: {error}"
-        control.send(protocol.encode(Notice("ready", can_fork=False, message=message[:4000])))
+        message = _hindrance(error)[:4000]
+        control.send(protocol.encode(Notice("ready", can_fork=False, message=message)))
         return 1
     gc.collect()
     gc.freeze()
@@ -55,14 +55,26 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
 def _preload(stage: str) -> Mapping[str, str]:
     python = ".".join(str(part) for part in sys.version_info[:3])
     if stage == protocol.LOAD:
+        from checkpointd.verify import runtime
+
+        environment = runtime.preload()
         from checkpointd.verify import loading
 
-        return {**loading.preload(), "python": python}
+        del loading
+        return {**environment, "python": python}
     from checkpointd.tensors import bundle, hdf5, keras_zip
     from checkpointd.verify import inspect, scan
+    from checkpointd.worker import copying
 
-    del bundle, hdf5, inspect, keras_zip, scan
+    del bundle, copying, hdf5, inspect, keras_zip, scan
     return {"python": python}
+
+
+def _hindrance(error: Exception) -> str:
+    """Say why nothing can be imported, as a clause that begins with a verb."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
+        return "has no TensorFlow"
+    return f"cannot import what it needs ({type(error).__name__}: {error})"
 
 
 def _canary() -> bool:

@@ -58,6 +58,23 @@ def test_every_error_of_a_config_is_told_with_its_place(tmp_path: Path) -> None:
     assert (first["line"], first["key"]) == (2, "worker.concurrency")
 
 
+def test_an_interpreter_that_can_load_nothing_is_told_with_its_line(tmp_path: Path) -> None:
+    """The daemon would start, because the others can be verified; who checks wants to know."""
+    path = tmp_path / "config.toml"
+    watches = [
+        f'[[watch]]\nname = "{name}"\npath = "{name}"\n[watch.verify]\npython = "{python}"\n'
+        for name, python in (("a", sys.executable), ("b", "no/bin/python"), ("c", "/usr"))
+    ]
+    path.write_text("".join(watches))
+    done = checkpointd("-c", str(path), "config", "check", home=tmp_path)
+    assert done.returncode == 78
+    assert done.stderr.splitlines() == [
+        f"{path}: line 10: watch[1].verify.python: {tmp_path}/no/bin/python is not there",
+        f"{path}: line 15: watch[2].verify.python: /usr is no program that can be run",
+    ]
+    assert checkpointd("-c", str(path), "config", "show", home=tmp_path).returncode == 0
+
+
 @pytest.mark.parametrize("command", [["run"], ["latest", "a"], ["config", "show"], ["verify", "/"]])
 def test_a_config_that_is_named_must_be_there(tmp_path: Path, command: list[str]) -> None:
     """Whatever the command: no default is put in the place of what was asked for."""

@@ -7,16 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkpointd.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    Facts,
-    Format,
-    Outcome,
-    Report,
-    Verdict,
-    VerifySettings,
-)
+from checkpointd.checkpoint import Checkpoint, CheckResult, Facts, Format, Outcome, Report, Verdict
+from checkpointd.criteria import VerifySettings
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.series import place

@@ -13,8 +13,8 @@ from checkpointd.checkpoint import (
     Generation,
     Previous,
     Request,
-    VerifySettings,
 )
+from checkpointd.criteria import VerifySettings
 from checkpointd.verify.loading import load_suite
 from tests.helpers.scan import scanned as scan_side
 

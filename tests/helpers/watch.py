@@ -87,11 +87,14 @@ def settings(root: Path, **rest: Any) -> WatchSettings:
 
 @contextlib.contextmanager
 def watching(
-    root: Path, known: Mapping[str, str] | None = None, **rest: Any
+    root: Path,
+    known: Mapping[str, str] | None = None,
+    series: Mapping[str, str] | None = None,
+    **rest: Any,
 ) -> Iterator[tuple[Watcher, Recorder]]:
     """Run a real watcher."""
     recorder = Recorder()
-    watcher = Watcher(settings(root, **rest), known or {}, recorder)
+    watcher = Watcher(settings(root, **rest), known or {}, recorder, series=series)
     watcher.start()
     try:
         yield watcher, recorder
@@ -133,3 +136,16 @@ def hdf5_bytes(size: int = 16) -> bytes:
 def ready(recorder: Recorder) -> None:
     """Wait for the first full comparison."""
     recorder.until_event(Reconciled)
+
+
+def offset_of_a_kernel(path: Path) -> int:
+    """Where in an HDF5 file the values of some weight begin."""
+    offsets: list[int] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and name.endswith("kernel"):
+            offsets.append(item.id.get_offset())
+
+    with h5py.File(path, "r", locking=False) as file:
+        file["model_weights"].visititems(visit)
+    return offsets[0]

@@ -23,9 +23,9 @@ from checkpointd.checkpoint import (
     Report,
     Request,
     Verdict,
-    VerifySettings,
 )
 from checkpointd.config import WorkerSettings
+from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 
@@ -199,7 +199,7 @@ def test_what_was_shown_before_a_crash_is_kept(weights: Path, tmp_path: Path) ->
         assert outcomes["inference"] is Outcome.SKIP
 
     with_dispatcher(tmp_path, work)
-    assert seen == ["structure", "integrity", "finite", "load"]
+    assert seen == ["structure", "integrity", "finite", "drift", "load"]
 
 
 def test_a_zygote_that_is_killed_is_replaced(weights: Path, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_without_fork_each_checkpoint_gets_a_fresh_interpreter(
     async def work(dispatcher: LocalDispatcher) -> None:
         await dispatcher.warm(VerifySettings())
         pids = set()
-        for zygote in dispatcher._zygotes.values():
+        for zygote in dispatcher.interpreters:
             zygote.can_fork = False
             pids.add(zygote.pid)
         report = report_of(await dispatcher.verify(make_request(weights, "good")))
@@ -241,7 +241,7 @@ def test_without_fork_two_at_a_time_and_a_warm_up_disturb_nobody(
     async def work(dispatcher: LocalDispatcher) -> None:
         async def no_fork() -> None:
             while True:
-                for zygote in (*dispatcher._zygotes.values(), *dispatcher._retired):
+                for zygote in dispatcher.interpreters:
                     zygote.can_fork = False
                 await asyncio.sleep(0)
 

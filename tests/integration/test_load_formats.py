@@ -76,7 +76,10 @@ def test_several_inputs_and_outputs_are_fed_by_name(keras: Any, form: str, tmp_p
     path = save(models.functional(keras), tmp_path / NAMES[form], format=form, golden=inputs)
     results, facts = load(path, form, **builder(tmp_path, keras, "functional"))
     assert [results[n].outcome for n in ALL] == [Outcome.PASS] * 4
-    assert [o["output"] for o in results["predictions"].details["outputs"]] == ["first", "second"]
+    outputs = [o["output"] for o in results["predictions"].details["outputs"]]
+    served_twice = form == "savedmodel" and keras.__name__ == "keras"
+    again = ["serve: first", "serve: second"] if served_twice else []
+    assert outputs == ["first", "second", *again]
     assert {name for name, *_ in facts.signatures["serving_default"]["inputs"]} == set(inputs)
 
 

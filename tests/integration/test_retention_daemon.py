@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from checkpointd.config.settings import RetentionSettings, WatchSettings
 from checkpointd.daemon import retaining
+from checkpointd.daemon.queue import Queue
 from checkpointd.daemon.retaining import Retaining
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
@@ -82,11 +83,12 @@ class _Daemon:
         self.fault: Exception | None = None
         self.ledger = ledger
         self.board = self
+        self.publishing = SimpleNamespace(wanted=lambda _watch: None)
         self.metrics = SimpleNamespace(
             pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
         )
         self.watcher = SimpleNamespace(status=lambda: self.status, again=self.asked.append)
-        self.engine = SimpleNamespace(watches={}, dirty=asyncio.Event())
+        self.engine = SimpleNamespace(watches={}, dirty=asyncio.Event(), background=Queue())
         self.retaining = Retaining(self)  # type: ignore[arg-type]
 
     def measure(self, *_: object) -> None:

@@ -189,3 +189,18 @@ def test_metrics_come_as_numbers_and_without_nan(tmp_path: Path) -> None:
         metrics={"loss": np.float32(0.5), "nan": float("nan"), "text": "x"},
     )
     assert golden.read(golden.path_for(path, Format.KERAS)).metrics == {"loss": 0.5}
+
+
+def test_a_keras_that_writes_hdf5_under_the_new_name_is_left_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 2.13 `.keras` was HDF5: it is bound as such, with digests of what it stores."""
+    keras = models.library("tf_keras")
+    monkeypatch.setattr(keras, "__version__", "2.8.0")
+    model = models.sequential(keras)
+    path = save(model, tmp_path / "model.keras", golden=models.batch(), save_format="h5")
+    record = golden.read(golden.path_for(path, Format.HDF5))
+    assert record.binding == golden.binding_of(path, Format.HDF5) != ""
+    recorded = Counter((d.dtype, d.shape, d.crc32) for d in record.digests)
+    assert recorded.total() > len(model.weights)
+    assert not recorded - models.stored(path, "hdf5")

@@ -11,6 +11,7 @@ import h5py
 import pytest
 
 from checkpointd.checkpoint import Format
+from checkpointd.watch import watcher as watcher_room
 from checkpointd.watch.events import Gone, Reconciled, Sighting, WatchHealth
 from tests.helpers.watch import (
     fill_hdf5,
@@ -180,15 +181,15 @@ def test_an_old_stump_is_torn_at_the_first_look(tmp_path: Path) -> None:
 
 
 def test_a_child_that_says_incomplete_keeps_it_waiting(tmp_path: Path) -> None:
-    """What only the reader could see is waited for, told torn in the end, or settled anew."""
+    """What only the reader could see is waited for, judged in the end, or settled anew."""
     path = tmp_path / "m.h5"
     with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
         ready(recorder)
         write_hdf5(path)
         watcher.incomplete(str(path), recorder.until_seen(path).generation.key)
-        recorder.until_seen(path, "torn")
+        assert recorder.until_seen(path, times=2).overdue
         write_hdf5(path, 99)
-        recorder.until_seen(path, times=2)
+        assert not recorder.until_seen(path, times=3).overdue
 
 
 def test_again_tells_the_present_generation_once_more(tmp_path: Path) -> None:
@@ -275,8 +276,8 @@ def test_a_root_that_is_missing_or_empty_makes_nothing_gone(tmp_path: Path) -> N
         recorder.until_event(Gone, root / "m.h5")
 
 
-def test_a_dead_observer_is_replaced(tmp_path: Path) -> None:
-    """When watchdog's threads end the watch is down, then up again, and misses nothing."""
+def test_a_dead_observer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When watchdog's threads end the watch is down for a while, is counted, and misses nothing."""
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
         ready(recorder)
         assert watcher._inotify is not None
@@ -288,6 +289,11 @@ def test_a_dead_observer_is_replaced(tmp_path: Path) -> None:
         recorder.until_seen(tmp_path / "m.h5")
         write_hdf5(tmp_path / "n.h5")
         recorder.until_seen(tmp_path / "n.h5")
+        status = watcher.status()
+        assert (status.up, status.ready, status.restarts) == (False, True, 1)
+        assert "started again" in status.message
+        monkeypatch.setattr(watcher_room, "_RESTART_SECONDS", 0.0)
+        assert watcher.status().up
 
 
 def test_an_overflow_is_noticed_and_everything_is_compared(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Format, Request, VerifySettings
+from checkpointd.checkpoint import End, Format, Request
+from checkpointd.criteria import VerifySettings
 from checkpointd.verify.scan import scan
 from checkpointd.watch.events import Gone, Reconciled, Sighting
 from tests.helpers.formats import bundle, savedmodel
@@ -170,14 +171,14 @@ def test_a_savedmodel_is_told_again_as_soon_as_it_is_asked_for(tmp_path: Path) -
 
 
 def test_a_savedmodel_that_a_child_called_incomplete_is_waited_for(tmp_path: Path) -> None:
-    """It is being written again at once, torn in the end, and gone when it goes."""
+    """It is being written again at once, judged in the end, and gone when it goes."""
     model = tmp_path / "serve" / "1"
     savedmodel(model)
     with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
         key = recorder.until_seen(model).generation.key
         recorder.until_event(Reconciled)
         watcher.incomplete(str(model), key)
-        recorder.until_seen(model, "torn")
+        assert recorder.until_seen(model, times=2).overdue
         assert len(recorder.of(Reconciled)) == 1
         watcher.again(str(model))
-        recorder.until_seen(model, times=2)
+        recorder.until_seen(model, times=3)

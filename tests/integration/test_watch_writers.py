@@ -5,21 +5,26 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from checkpointd.watch.events import Coalesced, Sighting
+from tests.helpers.formats import savedmodel
+from tests.helpers.mounts import without
 from tests.helpers.watch import (
     hdf5_bytes,
     ready,
     watching,
     write_hdf5,
+    write_keras,
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
 def test_a_burst_is_told_completely_and_each_once(tmp_path: Path) -> None:
@@ -50,19 +55,37 @@ def test_a_burst_is_told_completely_and_each_once(tmp_path: Path) -> None:
     assert not recorder.of(Coalesced)
 
 
-@pytest.mark.parametrize("command", [["cp"], ["cp", "-p"], ["mv"], ["rsync", "-a"]])
-def test_what_other_tools_bring_is_told(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, command: list[str]
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A directory on another file system, from where even `mv` has to copy."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as home:
+        yield Path(home)
+
+
+@pytest.mark.parametrize("command", ["cp", "cp -p", "mv", "rsync -a", "rsync -a --inplace"])
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "export"])
+def test_what_other_tools_bring_is_told_once_and_whole(
+    tmp_path: Path, elsewhere: Path, command: str, name: str
 ) -> None:
-    """A file that a tool copies or moves in is settled like one that was saved there."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not on this machine")
-    source = tmp_path_factory.mktemp("source") / "m.h5"
-    write_hdf5(source)
+    """Whatever copies or moves it in from another file system: settled once, nothing torn."""
+    tool, *options = command.split()
+    if shutil.which(tool) is None:
+        without(f"{tool} is not on this machine")
+    assert elsewhere.stat().st_dev != tmp_path.stat().st_dev
+    source = elsewhere / name
+    {"m.h5": write_hdf5, "m.keras": write_keras, "export": savedmodel}[name](source)
+    if tool == "cp" and source.is_dir():
+        options.append("-r")
     with watching(tmp_path, settle=1.0) as (_, recorder):
         ready(recorder)
-        subprocess.run([*command, str(source), str(tmp_path / "m.h5")], check=True)
-        recorder.until_seen(tmp_path / "m.h5")
+        subprocess.run([tool, *options, str(source), str(tmp_path)], check=True)
+        sighting = recorder.until_seen(tmp_path / name)
+        ready(recorder)
+    brought = [p for p in (tmp_path / name, *(tmp_path / name).rglob("*")) if p.is_file()]
+    assert sighting.generation.size_bytes == sum(p.stat().st_size for p in brought)
+    states = recorder.states(tmp_path / name)
+    assert states.count("settled") == 1
+    assert "torn" not in states
 
 
 def test_a_writer_that_is_killed_leaves_a_stump_that_is_torn(tmp_path: Path) -> None:

@@ -1,153 +1,21 @@
-"""The engine between watch, ledger and worker: every order in which the world can change.
-
-The ledger is real. The dispatcher and the watcher stand in for the real ones, because only so can
-a checkpoint be overwritten or deleted at the exact moment that matters.
-"""
+"""The engine between watch, ledger and worker: every order in which the world can change."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import (
-    Answer,
-    Checkpoint,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Request,
-    Verdict,
-    VerifySettings,
-)
+from checkpointd.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
 from checkpointd.config import WatchSettings
-from checkpointd.daemon.engine import Engine
-from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger, State
-from checkpointd.observe.metrics import Metrics
-from checkpointd.observe.snapshot import Snapshot
 from checkpointd.watch.events import Gone, Sighting
+from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-CHECKPOINT = Checkpoint("/w/a.keras", Format.KERAS, "w", "a.keras")
-
-
-def generation(saved: int) -> Generation:
-    """One file of 100 bytes, saved at `saved` seconds."""
-    return Generation((Member("", 1, 2, 100, saved * 10**9, saved * 10**9),))
-
-
-def report(request: Request, verdict: Verdict = Verdict.VALID, reason: str = "") -> Answer:
-    """The answer of a verification that ended."""
-    return Answer(
-        End.DONE,
-        "",
-        Report(
-            checkpoint=request.checkpoint,
-            generation=request.generation,
-            verdict=verdict,
-            reason=reason,
-            message="",
-            shown=("intact",),
-            checks=(),
-            facts=Facts(format=Format.KERAS),
-            duration_seconds=0.1,
-            settings_digest=request.settings.digest,
-            finished_at=time.time(),
-        ),
-    )
-
-
-@dataclass
-class Told:
-    """A watcher that only remembers what it was asked."""
-
-    asked: list[tuple[str, str]] = field(default_factory=list)
-
-    def again(self, path: str) -> None:
-        """Remember."""
-        self.asked.append(("again", path))
-
-    def incomplete(self, path: str, key: str) -> None:
-        """Remember."""
-        self.asked.append(("incomplete", path))
-
-
-@dataclass
-class Held:
-    """A dispatcher that answers when it is told to, and what it is told to."""
-
-    requests: asyncio.Queue[tuple[Request, asyncio.Future[Answer]]] = field(
-        default_factory=asyncio.Queue
-    )
-
-    async def warm(self, settings: VerifySettings) -> None:
-        """Nothing to warm."""
-
-    async def verify(self, request: Request, on_check: Any = None) -> Answer:
-        """Wait for the test's answer."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        await self.requests.put((request, answer))
-        return await answer
-
-
-@dataclass
-class World:
-    """An engine with its ledger, and the two that stand in."""
-
-    ledger: LedgerThread
-    dispatcher: Held
-    watcher: Told
-    engine: Engine
-
-    def see(self, saved: int, state: Any = "settled") -> None:
-        """The watch tells of a generation."""
-        self.engine.post(Sighting("w", CHECKPOINT, generation(saved), state))
-
-    async def until(self, condition: Callable[[Any], bool]) -> Any:
-        """Wait until the entry fulfils a condition."""
-        for _ in range(1000):
-            entry = await self.ledger(Ledger.entry, CHECKPOINT.path)
-            if entry is not None and condition(entry):
-                return entry
-            await asyncio.sleep(0.005)
-        raise AssertionError(f"it never came: {entry}")
-
-
-def in_world(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
-    """Play a story with a running engine."""
-
-    async def play() -> None:
-        ledger = LedgerThread()
-        await ledger.open(tmp_path)
-        dispatcher, watcher = Held(), Told()
-        engine = Engine(ledger, dispatcher, Metrics(Snapshot), lambda _watch: None)  # type: ignore[arg-type]
-        settings = WatchSettings.model_validate({"name": "w", "path": "/w"})
-        engine.watches["w"] = (settings, watcher)  # type: ignore[assignment]
-        tasks = [
-            asyncio.create_task(engine.handle_events()),
-            asyncio.create_task(engine.verify_forever()),
-        ]
-        try:
-            async with asyncio.timeout(20):
-                await story(World(ledger, dispatcher, watcher, engine))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await engine.close()
-            await ledger.close()
-
-    asyncio.run(play())
 
 
 @pytest.mark.parametrize("end", [End.DONE, End.INCOMPLETE, End.UNKNOWN, End.SUPERSEDED])
@@ -237,6 +105,63 @@ def test_a_transient_error_is_tried_again_after_a_restart(tmp_path: Path) -> Non
 
     async def story(world: World) -> None:
         for reason, again in (("load.out_of_memory", 1), ("load.unknown_object", 0)):
+            world.see(1)
+            request, answer = await world.dispatcher.requests.get()
+            answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))
+            await world.until(lambda e, r=reason: e.report is not None and e.report.reason == r)
+            assert len(await world.engine.outdated("w")) == again
+
+    in_world(tmp_path, story)
+
+
+def test_the_next_one_is_given_what_the_last_valid_one_was_and_the_best(tmp_path: Path) -> None:
+    """The step, the facts, and of each bounded metric the best, whichever way it is better."""
+
+    async def story(world: World) -> None:
+        verify = {
+            "evaluate": "a:b",
+            "bounds": {"accuracy": {"within_of_best": 0.1}, "loss": {"within_of_best": 0.1}},
+        }
+        asked = WatchSettings.model_validate({"name": "w", "path": "/w", "verify": verify})
+        world.engine.watches["w"] = (asked, world.watcher)  # type: ignore[assignment]
+        by = asked.verify.to_settings().evaluate.digest
+        found = []
+        for step in (1, 2, 3):
+            path = f"/w/ckpt-{step}"
+            checkpoint = Checkpoint(path, Format.KERAS, "w", "ckpt-{}", str(step), step)
+            world.engine.post(Sighting("w", checkpoint, generation(step), "settled"))
+            request, answer = await world.dispatcher.requests.get()
+            found.append(request)
+            told = report(request)
+            assert told.report is not None
+            values = {"accuracy": 0.5 / step, "loss": 0.5 / step}
+            facts = Facts(format=Format.KERAS, evaluation=values, evaluated_by=by)
+            answer.set_result(replace(told, report=replace(told.report, facts=facts)))
+            for _ in range(1000):
+                entry = await world.ledger(Ledger.entry, path)
+                if entry is not None and entry.state is State.VALID:
+                    break
+                await asyncio.sleep(0.005)
+        assert (found[0].previous, found[0].best) == (None, {})
+        assert found[2].previous is not None
+        assert (found[2].previous.path, found[2].previous.step) == ("/w/ckpt-2", 2)
+        assert found[2].best == {"accuracy": 0.5, "loss": 0.25}
+
+    in_world(tmp_path, story)
+
+
+def test_what_a_user_mends_in_code_is_verified_again_and_a_word_of_their_own_is_no_error_of_ours(
+    tmp_path: Path,
+) -> None:
+    """No settings change when a function or its data does."""
+
+    async def story(world: World) -> None:
+        for reason, again in (
+            ("evaluate.evaluate_error", 1),
+            ("mine.check_error", 1),
+            ("mine.timeout", 1),
+            ("mine.bad_environment", 0),
+        ):
             world.see(1)
             request, answer = await world.dispatcher.requests.get()
             answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))

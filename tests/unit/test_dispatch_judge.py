@@ -7,11 +7,11 @@ import signal
 import pytest
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
+from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch import judge
 from checkpointd.dispatch.local import limits_for
-from checkpointd.dispatch.zygote import Run
-from checkpointd.worker import protocol
-from checkpointd.worker.protocol import LOAD, SCAN, Finished
+from checkpointd.dispatch.run import Run
+from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, checks_of
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from checkpointd.worker.protocol import LOAD, SCAN, Finished
 )
 def test_each_way_to_die_has_its_own_reason(run: Run, reason: str, outcome: Outcome) -> None:
     """A kill that was not ours is no bad model; a crash that comes again is."""
-    result = judge.death(SCAN, run, (), 30.0)
+    result = judge.death(STAGE_CHECKS[SCAN], run, (), 30.0)
     assert result is not None
     assert (result.reason, result.outcome) == (reason, outcome)
     assert result.message.endswith(".")
@@ -41,7 +41,7 @@ def test_each_way_to_die_has_its_own_reason(run: Run, reason: str, outcome: Outc
 def test_the_check_that_was_running_is_the_one_to_blame() -> None:
     """The first check without a result, skipping what was switched off."""
     run = Run(checks=[passed("structure")], signal=signal.SIGSEGV)
-    result = judge.death(SCAN, run, ("integrity",), 30.0)
+    result = judge.death(STAGE_CHECKS[SCAN], run, ("integrity",), 30.0)
     assert result is not None
     assert result.name == "finite"
 
@@ -49,14 +49,17 @@ def test_the_check_that_was_running_is_the_one_to_blame() -> None:
 def test_the_last_words_of_a_crash_are_kept() -> None:
     """What native code printed last is part of the sentence."""
     run = Run(signal=signal.SIGABRT, stderr="noise\nCheck failed: size >= 0")
-    result = judge.death(LOAD, run, (), 30.0)
+    result = judge.death(STAGE_CHECKS[LOAD], run, (), 30.0)
     assert result is not None
     assert "Check failed: size >= 0" in result.message
 
 
 def test_a_finished_run_is_no_death() -> None:
     """Whatever happens after the last answer does not matter."""
-    assert judge.death(SCAN, Run(finished=Finished(End.DONE, "", Facts())), (), 30.0) is None
+    assert (
+        judge.death(STAGE_CHECKS[SCAN], Run(finished=Finished(End.DONE, "", Facts())), (), 30.0)
+        is None
+    )
 
 
 def test_only_a_crash_earns_a_second_look() -> None:
@@ -83,8 +86,9 @@ def test_what_is_broken_is_not_loaded_but_a_nan_model_is(
 
 def test_checks_that_did_not_run_say_why() -> None:
     """A report names each check of the suite, and what stood in its way."""
-    results = judge.not_run(LOAD, "integrity", [])
-    assert [r.name for r in results] == list(protocol.STAGE_CHECKS[LOAD])
+    names = checks_of(LOAD, VerifySettings())
+    results = judge.not_run(names, "integrity", [])
+    assert [r.name for r in results] == list(names)
     assert all("integrity" in r.message for r in results)
 
 
@@ -95,3 +99,22 @@ def test_memory_grows_with_the_checkpoint_unless_it_is_configured() -> None:
     assert small < large
     assert large > 3 * 10**10
     assert limits_for(LOAD, 10**10, 2**30, 60).data_bytes == 2**30
+
+
+@pytest.mark.parametrize(
+    ("run", "word"),
+    [
+        (Run(signal=signal.SIGSEGV), "crashed"),
+        (Run(timed_out=True, signal=9), "timeout"),
+        (Run(exit_code=3), "environment"),
+    ],
+)
+def test_a_check_of_the_users_own_that_ends_its_process_is_an_error_of_that_check(
+    run: Run, word: str
+) -> None:
+    """It says nothing of the checkpoint, a crash neither."""
+    names = (*STAGE_CHECKS[SCAN], "mine", "next")
+    run.checks = [passed(name) for name in STAGE_CHECKS[SCAN]]
+    result = judge.death(names, run, (), 30.0)
+    assert result is not None
+    assert (result.name, result.outcome, result.reason) == ("mine", Outcome.ERROR, f"mine.{word}")

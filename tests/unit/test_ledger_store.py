@@ -11,6 +11,7 @@ import pytest
 
 from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
+from checkpointd.ledger.facts import Known
 from tests.helpers.ledger import generation, report
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ def test_known_has_a_key_only_for_what_needs_no_second_look(ledger: Ledger) -> N
     ledger.sighted(_checkpoint("/w/gone"), generation(), State.PENDING)
     ledger.gone("/w/gone")
     assert ledger.known("w") == {
-        "/w/done": generation().key,
-        "/w/waits": "",
-        "/w/odd": generation().key,
+        "/w/done": Known(generation().identity, "ckpt-{}"),
+        "/w/waits": Known("", "ckpt-{}"),
+        "/w/odd": Known(generation().identity, "ckpt-{}"),
     }
     assert ledger.counts() == {"w": {State.VALID: 1, State.PENDING: 1, State.UNKNOWN: 1}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd import golden
-from checkpointd.checkpoint import Outcome
+from checkpointd.checkpoint import Format, Outcome
 from checkpointd.golden import Golden
-from checkpointd.verify import feeding, load_errors, signatures
+from checkpointd.verify import feeding, load, load_errors, signatures
 from checkpointd.verify.inference import judge
 from checkpointd.verify.origin import carries_code
 from checkpointd.verify.predictions import compare, tolerances
@@ -218,3 +219,25 @@ def test_outputs_are_judged_by_shape_and_finiteness(values: Any, reason: str | N
     """NaN, infinity and a shape that contradicts the declared one are failures."""
     result = judge("serve", (Spec("y", "float32", (None, 2)),), {"y": np.array(values)})
     assert (result.reason if result else None) == reason
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_safe_mode_is_asked_of_a_keras_that_has_it(guarded: bool) -> None:
+    """Before 2.13 `load_model` did not take it, and a good file is no load error."""
+    asked: dict[str, Any] = {}
+
+    def new(name: str, *, custom_objects: Any, compile: bool, safe_mode: bool) -> str:  # noqa: A002
+        asked.update(custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+        return name
+
+    def old(name: str, custom_objects: Any = None, compile: bool = True) -> str:  # noqa: A002
+        asked.update(custom_objects=custom_objects, compile=compile)
+        return name
+
+    library = SimpleNamespace(models=SimpleNamespace(load_model=new if guarded else old))
+    load._load("/x/m.h5", Format.HDF5, library, {}, False, compiled=True)
+    assert asked == {
+        "custom_objects": {},
+        "compile": True,
+        **({"safe_mode": True} if guarded else {}),
+    }

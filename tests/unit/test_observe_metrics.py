@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 from hypothesis import given
@@ -28,7 +29,9 @@ SNAPSHOT = Snapshot(
             holds={"invalid_streak": 1},
             series=(
                 SeriesSnapshot("best.h5", last_seen=NOW),
-                SeriesSnapshot("ckpt-{}", NOW, NOW - 60, 7, 1e-7, 12.5, 0),
+                SeriesSnapshot(
+                    "ckpt-{}", NOW, NOW - 60, 7, 1e-7, 12.5, 0.02, 0, {"loss": 0.3, "accuracy": 0.9}
+                ),
             ),
             retained_bytes=1024,
             trash_bytes=0,
@@ -189,6 +192,14 @@ def test_any_name_of_a_series_can_be_exposed(name: str) -> None:
         family.name for family in parse_text(text.replace("\r", "?"))
     }
     assert metrics.render(OPENMETRICS)[0].decode().endswith("# EOF\n")
+
+
+def test_an_evaluation_that_is_not_a_number_is_told_as_one() -> None:
+    """An alert on `< 0.9` does not fire on NaN, one on `!= x` does; a gap would hide it."""
+    series = (SeriesSnapshot("s", last_seen=1.0, evaluation={"loss": float("nan")}),)
+    found = values(Metrics(lambda: Snapshot((WatchSnapshot("w", up=True, series=series),))))
+    (number,) = (v for k, v in found.items() if k[0] == "checkpointd_evaluation")
+    assert math.isnan(number)
 
 
 def test_any_accept_header_gets_an_exposition() -> None:

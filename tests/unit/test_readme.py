@@ -19,7 +19,7 @@ _VERDICTS = {
     Severity.WARN: "valid, with a warning",
 }
 _ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}
-_LATER = {"integrity.bit_rot", "load.sandbox_unavailable"}
+_LATER = {"load.sandbox_unavailable"}
 """In the closed list, for checks that do not exist yet."""
 
 

@@ -15,10 +15,10 @@ from checkpointd.checkpoint import (
     Generation,
     Outcome,
     Request,
-    VerifySettings,
     failed,
     passed,
 )
+from checkpointd.criteria import VerifySettings
 from checkpointd.verify.suite import Context, Stop, printable, run
 
 

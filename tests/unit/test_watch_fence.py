@@ -124,13 +124,20 @@ def test_a_generation_that_a_child_refused_waits_until_it_changes(fence: Fence) 
     assert states(fence.step(1.0, {PATH: look(CERTAIN, size=2)}).decisions) == ["settled"]
 
 
-def test_a_refused_generation_that_never_changes_is_torn(fence: Fence) -> None:
-    """What a child refused is torn after `torn_after` like any other stump."""
+def test_a_refused_generation_that_never_changes_is_judged_in_the_end(fence: Fence) -> None:
+    """After `torn_after` a child says what it is, and may ask for no more time."""
     fence.refuse(PATH, found(1).generation.key)
     fence.step(0.0, {PATH: look(CERTAIN)})
-    (torn,) = fence.step(900.0, {PATH: look(CERTAIN)}).decisions
-    assert (torn.state, torn.reason) == ("torn", "structure.truncated")
-    assert torn.message
+    assert fence.step(899.0, {PATH: look(CERTAIN)}).decisions == ()
+    (settled,) = fence.step(900.0, {PATH: look(CERTAIN)}).decisions
+    assert (settled.state, settled.overdue) == ("settled", True)
+
+
+def test_what_is_old_at_first_sight_is_overdue_and_what_is_new_is_not(fence: Fence) -> None:
+    """Whether a child may ask for more time is known from the first look on."""
+    (old,) = fence.step(0.0, {PATH: look(CERTAIN, age=1e6, touched=1e6)}).decisions
+    (new,) = fence.step(0.0, {"/w/new.h5": look(CERTAIN)}).decisions
+    assert (old.overdue, new.overdue) == (True, False)
 
 
 def test_a_complete_generation_written_over_unread_is_coalesced(fence: Fence) -> None:

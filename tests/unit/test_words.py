@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from checkpointd import wire
 from checkpointd.checkpoint import (
+    MAX_PACKED,
     Checkpoint,
     CheckResult,
     Digest,
@@ -25,14 +26,21 @@ from checkpointd.checkpoint import (
     Previous,
     Request,
     Verdict,
-    VerifySettings,
     decide,
     failed,
     passed,
     skipped,
     to_json,
 )
-from checkpointd.reasons import REASONS
+from checkpointd.criteria import (
+    MAX_METRICS,
+    Bound,
+    DriftLimits,
+    Evaluation,
+    OwnCheck,
+    VerifySettings,
+)
+from checkpointd.reasons import REASONS, cure_of
 from checkpointd.worker import protocol
 
 names = st.text(max_size=20) | st.binary(max_size=20).map(
@@ -59,7 +67,15 @@ facts = st.builds(
     digest=names,
     tensor_count=counts,
     weight_norm=st.none() | st.floats(allow_nan=False),
+    weight_change_ratio=st.none() | st.floats(allow_nan=False),
+    tensors=st.text(max_size=20),
     has_golden=st.booleans(),
+    evaluation=st.dictionaries(
+        st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:@-]{0,9}", fullmatch=True),
+        st.floats(allow_nan=False),
+        max_size=3,
+    ),
+    evaluated_by=names,
     environment=st.dictionaries(names, names, max_size=2),
     optimizer_step=st.none() | counts,
     optimizer_tensors=st.none()
@@ -67,12 +83,27 @@ facts = st.builds(
         st.builds(Digest, names, names, st.lists(counts, max_size=3).map(tuple), counts), max_size=2
     ).map(tuple),
 )
+optional = st.none() | st.floats(allow_nan=False)
+settings = st.builds(
+    VerifySettings,
+    custom_objects=st.dictionaries(names, names, max_size=2),
+    drift=st.builds(DriftLimits, st.floats(1, 100)),
+    evaluate=st.builds(Evaluation, names, names, st.lists(names, max_size=2).map(tuple)),
+    bounds=st.dictionaries(
+        names, st.builds(Bound, optional, optional, optional, st.sampled_from(["", "min", "max"]))
+    ),
+    checks=st.lists(st.builds(OwnCheck, names, names, names), max_size=2).map(tuple),
+)
 requests = st.builds(
     Request,
     checkpoints,
     generations,
-    st.builds(VerifySettings, custom_objects=st.dictionaries(names, names, max_size=2)),
+    settings,
     st.none() | st.builds(Previous, names, facts, st.none() | counts),
+    overdue=st.booleans(),
+    copied=st.booleans(),
+    digest=names,
+    best=st.dictionaries(names, st.floats(allow_nan=False), max_size=2),
 )
 outcomes = st.lists(
     st.sampled_from(
@@ -198,3 +229,47 @@ def test_the_command_line_and_the_daemon_bring_in_no_tensorflow_numpy_or_h5py() 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_facts_of_a_report_from_before_drift_and_evaluate_are_read() -> None:
+    """An upgrade makes no verdict void."""
+    old = to_json(Facts(writer="keras 3"))
+    for key in ("tensors", "weight_change_ratio", "evaluation", "evaluated_by"):
+        del old[key]
+    assert wire.facts(old) == Facts(writer="keras 3")
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"tensors": "x" * (MAX_PACKED + 1)},
+        {"evaluation": {f"m{n}": 1.0 for n in range(MAX_METRICS + 1)}},
+        {"evaluation": {'a" or "b': 1.0}},
+        {"evaluation": {"a": "1"}},
+        {"evaluation": []},
+        {"evaluated_by": 3},
+    ],
+)
+def test_facts_that_would_fill_the_ledger_or_the_metrics_are_refused(
+    forged: dict[str, Any],
+) -> None:
+    """A child may say anything."""
+    with pytest.raises(wire.WireError):
+        wire.facts({**to_json(Facts()), **forged})
+
+
+def test_only_checks_that_the_settings_name_may_answer() -> None:
+    """In their stage, after the suite's own; `evaluate` only where there is one."""
+    settings = VerifySettings(checks=(OwnCheck("a", "m:a", "scan"), OwnCheck("b", "m:b")))
+    scan, load = (protocol.checks_of(stage, settings) for stage in ("scan", "load"))
+    assert scan == ("structure", "integrity", "finite", "drift", "a")
+    assert load == ("load", "signatures", "inference", "predictions", "resume", "b")
+    evaluated = replace(settings, evaluate=Evaluation("m:e"))
+    assert protocol.checks_of("load", evaluated)[-2:] == ("evaluate", "b")
+    assert protocol.checks_of("inspect", settings) == ()
+
+
+def test_an_own_check_that_was_ended_has_the_cure_of_its_word() -> None:
+    """Where the word is its own, only its message knows."""
+    assert cure_of("mine.timeout") == cure_of("load.timeout")
+    assert cure_of("mine.odd") == cure_of("odd") == cure_of("") == ""

@@ -1,0 +1,147 @@
+"""What a user may ask of a checkpoint besides what holds for every one.
+
+The limits of drift, an evaluation with its bounds, checks of their own: the part of
+`[watch.verify]` that has a structure. Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUITE_VERSION = 2
+"""Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
+
+SCAN_STAGE, LOAD_STAGE = "scan", "load"
+"""Where a check of the user's own runs: beside the light scan, or with the model loaded."""
+
+ENTRY_POINTS = "checkpointd.checks"
+"""The group of entry points in which installed packages offer checks."""
+
+MAX_CHECKS = 32
+MAX_METRICS = 20
+"""How many checks of their own a watch may have, and how many metrics an evaluation may give."""
+
+MIN, MAX = "min", "max"
+"""Which way a metric is better: the smaller, or the larger."""
+
+_CHECK_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:@-]{0,63}")
+_SMALLER = re.compile(r"(?:^|_)(?:loss|error|mae|mse|mape|msle|rmse|perplexity|nll|wer|cer)(?:_|$)")
+_LARGER = re.compile(
+    r"(?:^|_)(?:acc|accuracy|auc|precision|recall|f1|iou|map|bleu|score|r2|dice)(?:_|$)"
+)
+
+
+def is_check_name(name: str) -> bool:
+    """Whether a check of the user's own may be called so: it is a label in Prometheus."""
+    return _CHECK_NAME.fullmatch(name) is not None
+
+
+def is_metric_name(name: str) -> bool:
+    """Whether a metric may be called so: it is a label in Prometheus."""
+    return _METRIC_NAME.fullmatch(name) is not None
+
+
+def better(metric: str) -> str:
+    """Say by its name which way a metric is better, MIN or MAX; empty if the name does not say."""
+    name = metric.lower()
+    if _SMALLER.search(name) or name.endswith(("loss", "error")):
+        return MIN
+    return MAX if _LARGER.search(name) or name.endswith("accuracy") else ""
+
+
+@dataclass(frozen=True)
+class DriftLimits:
+    """How far weights may move from one checkpoint to the next.
+
+    `max_norm_ratio` is how many times its former norm a tensor may have.
+    """
+
+    max_norm_ratio: float = 10.0
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a metric has to be: a range, and how near to the series' best; None asks nothing.
+
+    `mode` says which way it is better, MIN or MAX; it is set wherever `within_of_best` is.
+    """
+
+    min: float | None = None
+    max: float | None = None
+    within_of_best: float | None = None
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a loaded model is evaluated: by a function `module:name`, or on held-out data.
+
+    `data` is the path of an `.npz` file, `metrics` the names of Keras metrics to compute on it;
+    without names the model's own, as it was compiled.
+    """
+
+    function: str = ""
+    data: str = ""
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to evaluate."""
+        return bool(self.function or self.data)
+
+    @property
+    def digest(self) -> str:
+        """Values are comparable only where this is the same."""
+        text = "\0".join((self.function, self.data, *self.metrics))
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class OwnCheck:
+    """A check of the user's own: a function `module:name`, or, if empty, an entry point's name."""
+
+    name: str
+    function: str = ""
+    stage: str = LOAD_STAGE
+
+
+@dataclass(frozen=True)
+class VerifySettings:
+    """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
+
+    `runtime` names the interpreter and the libraries that will load it, as far as is known.
+    """
+
+    atol: float = 1e-6
+    rtol: float = 1e-5
+    cross_atol: float = 1e-3
+    cross_rtol: float = 1e-2
+    custom_objects: Mapping[str, str] = field(default_factory=dict)
+    python_path: tuple[str, ...] = ()
+    python: str = ""
+    builder: str = ""
+    allow_code: bool = False
+    required_signatures: tuple[str, ...] = ()
+    fail_on: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    ignore_tensors: tuple[str, ...] = ()
+    drift: DriftLimits = DriftLimits()
+    evaluate: Evaluation = Evaluation()
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
+    checks: tuple[OwnCheck, ...] = ()
+    runtime: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Changes when anything that could change a verdict does."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(f"{SUITE_VERSION}\0{text}".encode()).hexdigest()[:16]

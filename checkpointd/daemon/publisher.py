@@ -1,0 +1,236 @@
+"""Writes verdict files and links for one watch: each in one step, never into a watched directory.
+
+Blocking; for a thread of its own. What lies in its directories and is not its own is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+from checkpointd.daemon import published
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+    from checkpointd.config import WatchSettings
+    from checkpointd.ledger import Entry
+
+_DIRECTORY_MODE = 0o750
+_FILE_MODE = 0o640
+_TEMPORARY = ".checkpointd-tmp-"
+
+
+class Publisher:
+    """What one watch publishes.
+
+    Args:
+        settings: of the watch.
+        roots: the watched directories, in which nothing is ever written.
+    """
+
+    def __init__(self, settings: WatchSettings, roots: Iterable[Path]) -> None:
+        self._settings = settings
+        self._roots = tuple(roots)
+        self._written: dict[str, str] | None = None
+
+    def publish(self, entries: list[Entry]) -> None:
+        """Make files and links say what the ledger says; both are tried, whatever fails.
+
+        Args:
+            entries: everything that is known of the watch.
+
+        Raises:
+            OSError: something could not be written; `filename` says where.
+        """
+        first: OSError | None = None
+        for directory, work in (
+            (self._settings.link_directory, self._publish_links),
+            (self._settings.verdict_directory, self._publish_verdicts),
+        ):
+            if directory is not None:
+                try:
+                    self._prepare(directory)
+                    work(directory, entries)
+                except OSError as error:
+                    first = first or error
+        if first is not None:
+            raise first
+
+    def withdraw(self, keep: Collection[Path]) -> None:
+        """Remove what was published, which nobody keeps true any more.
+
+        Args:
+            keep: directories that go on being published to.
+
+        Raises:
+            OSError: something could not be removed.
+        """
+        for directory, clear in (
+            (self._settings.link_directory, clear_links),
+            (self._settings.verdict_directory, clear_verdicts),
+        ):
+            if directory is not None and directory not in keep:
+                clear(directory)
+
+    def _prepare(self, directory: Path) -> None:
+        real = os.path.realpath(directory)
+        for root in self._roots:
+            watched = os.path.realpath(root)
+            if real == watched or real.startswith(watched.rstrip("/") + "/"):
+                raise OSError(
+                    0, f"leads into the watched directory {root}, where nothing is put", real
+                )
+        _make_directory(directory)
+
+    def _publish_verdicts(self, directory: Path, entries: list[Entry]) -> None:
+        if self._written is None or not directory.exists():
+            self._written = _read(directory)
+        root = str(self._settings.path)
+        wanted = {
+            published.verdict_name(root, entry.checkpoint.path): entry
+            for entry in published.verdicts(entries)
+        }
+        for name in [name for name in self._written if name not in wanted]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(directory / name)
+            del self._written[name]
+        for name, entry in wanted.items():
+            token = published.token(entry)
+            if self._written.get(name) != token:
+                _replace(directory / name, _writing(published.document(entry)))
+                self._written[name] = token
+
+    def _publish_links(self, directory: Path, entries: list[Entry]) -> None:
+        wanted = {
+            link.directory: link
+            for link in published.links(entries, frozenset(self._settings.publish.require))
+        }
+        for series in _series(directory):
+            if series not in wanted:
+                _clear(directory / series, keep="")
+                _remove(directory / series)
+        for series, link in wanted.items():
+            place = directory / series
+            _make_directory(place)
+            _clear(place, keep=link.name)
+            if _target(place / link.name) != link.target:
+                _replace(place / link.name, partial(os.symlink, link.target))
+            if link.is_prefix and _content(place / published.STATE_FILE) != link.state:
+                _replace(place / published.STATE_FILE, _writing(link.state))
+
+
+def sweep(state_dir: Path, used: Collection[Path]) -> None:
+    """Remove what watches published into the state directory that do so no longer.
+
+    Args:
+        state_dir: the state directory.
+        used: the directories that are published to.
+
+    Raises:
+        OSError: something could not be removed.
+    """
+    for name, clear in (("latest", clear_links), ("verdicts", clear_verdicts)):
+        with contextlib.suppress(FileNotFoundError):
+            for directory in (state_dir / name).iterdir():
+                if directory not in used:
+                    clear(directory)
+
+
+def clear_links(directory: Path) -> None:
+    """Remove the links of every series in a directory, and the directory if it is empty then."""
+    for series in _series(directory):
+        _clear(directory / series, keep="")
+        _remove(directory / series)
+    _remove(directory)
+
+
+def clear_verdicts(directory: Path) -> None:
+    """Remove the verdict files in a directory, and the directory if it is empty then."""
+    for name in _read(directory):
+        (directory / name).unlink(missing_ok=True)
+    _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # something of somebody else's lies there
+        directory.rmdir()
+
+
+def _make_directory(directory: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        directory.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        directory.mkdir(mode=_DIRECTORY_MODE)
+        directory.chmod(_DIRECTORY_MODE)  # whatever the umask took away
+
+
+def _replace(path: Path, make: Callable[[str], None]) -> None:
+    """Put something in its place in one step: made under a temporary name, then renamed."""
+    temporary = os.path.join(path.parent, _TEMPORARY + secrets.token_hex(8))
+    try:
+        make(temporary)
+        os.rename(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _writing(data: bytes) -> Callable[[str], None]:
+    def write(path: str) -> None:
+        with open(path, "xb") as file:
+            os.fchmod(file.fileno(), _FILE_MODE)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    return write
+
+
+def _read(directory: Path) -> dict[str, str]:
+    """The verdict files of ours that lie there; what a crash left half written is removed."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            if name.startswith(_TEMPORARY):
+                with contextlib.suppress(OSError):
+                    os.unlink(directory / name)
+            elif name.endswith(".json"):
+                with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                    found[name] = published.token_of(json.loads((directory / name).read_bytes()))
+    return found
+
+
+def _series(directory: Path) -> list[str]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
+
+
+def _clear(place: Path, keep: str) -> None:
+    """Remove the links of a series, and the state file beside them, but the one to keep."""
+    for name in os.listdir(place):
+        is_link = name.startswith((published.LINK, _TEMPORARY)) and (place / name).is_symlink()
+        is_left = name.startswith(_TEMPORARY)
+        is_state = name == published.STATE_FILE and keep != published.LINK
+        if name != keep and (is_link or is_left or is_state):
+            (place / name).unlink(missing_ok=True)
+
+
+def _target(path: Path) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,138 @@
+"""What is installed for an interpreter, as far as the disk tells without running it.
+
+Names and versions are those of the `.dist-info` directories that installers leave behind, beside
+where an interpreter of that place looks for libraries (`lib/python3*/site-packages`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import platform
+import re
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+OLDEST = (3, 9)
+"""The oldest Python that checkpoints can be loaded with."""
+
+_DECIDING = re.compile(
+    r"tensorflow(-cpu|-gpu|-intel|-macos)?|tf-nightly.*|keras(-nightly)?|tf-keras"
+)
+_DISTRIBUTION = re.compile(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info")
+_HARMLESS = {"distutils-precedence.pth"}
+_CONFIG = "pyvenv.cfg"
+_CONFIG_BYTES = 64 * 1024
+
+
+def runtime_of(python: str) -> str:
+    """Name an interpreter and what is installed for it; reads the disk, which may hang.
+
+    When it changes, what was invalid or inconclusive is verified again: installing tf-keras is
+    the cure for some, upgrading TensorFlow for others.
+
+    Args:
+        python: an absolute path; empty for our own interpreter.
+    """
+    own = python in ("", sys.executable)
+    if own:
+        found, file = distributions(sys.path), ""
+        version = platform.python_version()
+    else:
+        found, file = distributions(libraries(python)), _file(python)
+        version = python_version(python)
+    names = [f"{name} {found[name]}" for name in sorted(found) if _DECIDING.fullmatch(name)]
+    text = "\n".join([file, *(f"{name} {found[name]}" for name in sorted(found))])
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    told = ", ".join([f"python {version}".strip(), *names])
+    return f"{'' if own else python + ': '}{told}, {len(found)} distributions {digest}"
+
+
+def libraries(python: str) -> list[str]:
+    """The directories in which an interpreter of that place finds what was installed for it."""
+    prefixes = [os.path.dirname(os.path.dirname(python))]
+    config = venv_config(python)
+    if config and config.get("include-system-site-packages", "").lower() == "true":
+        prefixes.append(os.path.dirname(config.get("home", "")))
+    elif not config:
+        prefixes.append(os.path.dirname(os.path.dirname(os.path.realpath(python))))
+    return sorted(
+        {
+            os.path.realpath(path)
+            for prefix in prefixes
+            for within in ("lib*/python3*", "local/lib*/python3*")
+            for name in ("site-packages", "dist-packages")
+            for path in glob.glob(os.path.join(glob.escape(prefix), within, name))
+        }
+    )
+
+
+def distributions(directories: Iterable[str]) -> dict[str, str]:
+    """The versions of what is installed, by normalised name; the first directory counts."""
+    found: dict[str, str] = {}
+    for directory in directories:
+        with contextlib.suppress(OSError), os.scandir(directory or ".") as entries:
+            for entry in entries:
+                if match := _DISTRIBUTION.fullmatch(entry.name):
+                    found.setdefault(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
+    return found
+
+
+def venv_config(python: str) -> Mapping[str, str]:
+    """What the `pyvenv.cfg` of a virtual environment says; empty if the place is none."""
+    for directory in (os.path.dirname(os.path.dirname(python)), os.path.dirname(python)):
+        with contextlib.suppress(OSError), open(os.path.join(directory, _CONFIG), "rb") as file:
+            lines = file.read(_CONFIG_BYTES).decode("utf-8", "replace").splitlines()
+            pairs = (line.partition("=") for line in lines)
+            return {key.strip().lower(): value.strip() for key, _, value in pairs}
+    return {}
+
+
+def python_version(python: str) -> str:
+    """The version of the Python of a virtual environment, such as `3.9.18`; empty if unknown."""
+    config = venv_config(python)
+    version = config.get("version") or config.get("version_info", "")
+    match = re.match(r"\d+\.\d+(\.\d+)?", version)
+    return match[0] if match else ""
+
+
+def hindrance(python: str) -> str:
+    """Say why an interpreter can load nothing, where that is seen without running it.
+
+    Returns:
+        A clause that begins with a verb; empty when nothing speaks against it.
+    """
+    if not os.path.exists(python):
+        return "is not there"
+    if os.path.isdir(python) or not os.access(python, os.X_OK):
+        return "is no program that can be run"
+    version = python_version(python)
+    if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        return f"is Python {version}, and {'.'.join(map(str, OLDEST))} or newer is needed"
+    return "" if _may_have_tensorflow(python) else "has no TensorFlow"
+
+
+def _may_have_tensorflow(python: str) -> bool:
+    """Whether TensorFlow is installed for a virtual environment, or may come from elsewhere."""
+    config = venv_config(python)
+    if not config or config.get("include-system-site-packages", "").lower() == "true":
+        return True
+    names: set[str] = set()
+    for directory in libraries(python):
+        with contextlib.suppress(OSError):
+            names.update(os.listdir(directory))
+    elsewhere = {n for n in names if n.endswith((".pth", ".egg-link"))} - _HARMLESS
+    return not names or bool(elsewhere) or not names.isdisjoint(("tensorflow", "tensorflow.py"))
+
+
+def _file(python: str) -> str:
+    """The identity of the program itself; empty if it cannot be seen."""
+    with contextlib.suppress(OSError):
+        status = os.stat(python)
+        return f"{os.path.realpath(python)} {status.st_size} {status.st_mtime_ns}"
+    return ""

@@ -1,0 +1,229 @@
+"""The warm interpreters of this host: started when they are needed, one for each stage and Python.
+
+One that hangs or fails holds up nobody but the checkpoints that need it: it is started in a task
+of its own, and waited for only so long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.dispatch.zygote import StartError, Zygote, ZygoteError
+from checkpointd.worker.protocol import LOAD
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+Key = tuple[str, str]
+"""A stage, and the interpreter as settings name it."""
+
+_START_AGAIN_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
+"""How long a verification waits for an interpreter that starts, before others have their turn."""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """An interpreter that is being started."""
+
+    task: asyncio.Task[Zygote]
+    began: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An interpreter that could not be started."""
+
+    error: StartError
+    at: float = field(default_factory=time.monotonic)
+
+
+class Interpreters:
+    """Zygotes by what they are for.
+
+    Args:
+        scratch: a directory of our own; emptied by whoever made it.
+        idle_exit: seconds after which a load zygote that nobody needs is ended.
+    """
+
+    def __init__(self, scratch: Path, idle_exit: float) -> None:
+        self._scratch = scratch
+        self._idle_exit = idle_exit
+        self._zygotes: dict[Key, Zygote] = {}
+        self._starts: dict[Key, _Start] = {}
+        self._failures: dict[Key, _Failure] = {}
+        self._retired: set[Zygote] = set()
+        self._last_load = time.monotonic()
+        self._idler: asyncio.Task[None] | None = None
+
+    def __iter__(self) -> Iterator[Zygote]:
+        """All that are up, and those that end when their work is done."""
+        return iter((*self._zygotes.values(), *self._retired))
+
+    async def get(self, kind: str, python: str) -> Zygote:
+        """The interpreter for a stage, started if need be.
+
+        Raises:
+            StartError: it cannot be started, or takes so long that others should have their turn.
+            ZygoteError: it was given up while it started.
+        """
+        key = (kind, python)
+        if kind == LOAD:
+            self.used()
+        zygote = self._zygotes.get(key)
+        while zygote is None or not zygote.up:
+            zygote = await self._started(key)
+            if not zygote.spent:
+                break
+        return zygote
+
+    async def _started(self, key: Key) -> Zygote:
+        start = self._start(key)
+        await asyncio.wait({start.task}, timeout=self._patience(key, start))
+        if start.task.cancelled():
+            raise ZygoteError("it was given up while it started")
+        if start.task.done():
+            return start.task.result()
+        if (known := self._failures.get(key)) is not None:
+            raise known.error
+        raise StartError(
+            f"{key[1] or sys.executable} has not imported what it needs within "
+            f"{_PATIENCE_SECONDS:g} s; it is given longer, and this is tried again."
+        )
+
+    async def warm(self, kind: str, python: str) -> None:
+        """Start an interpreter, unless that has just failed; a failure is told by `get`."""
+        key = (kind, python)
+        known = self._failures.get(key)
+        late = known is None or time.monotonic() - known.at >= _START_AGAIN_SECONDS
+        if key not in self._starts and late:
+            with contextlib.suppress(ZygoteError):
+                await self.get(kind, python)
+
+    def used(self) -> None:
+        """Note that there is loading to be done: `idle_exit` begins anew."""
+        self._last_load = time.monotonic()
+
+    def _start(self, key: Key) -> _Start:
+        """The start of an interpreter that is under way; begins one if none is."""
+        start = self._starts.get(key)
+        if start is None:
+            start = self._starts[key] = _Start(asyncio.create_task(self._bring_up(key)))
+            start.task.add_done_callback(lambda task: self._over(key, task))
+        return start
+
+    def _over(self, key: Key, task: asyncio.Task[Zygote]) -> None:
+        start = self._starts.get(key)
+        if start is not None and start.task is task:
+            del self._starts[key]
+        if not task.cancelled():
+            task.exception()  # whoever waits sees it; nobody waiting is no warning
+
+    def _patience(self, key: Key, start: _Start) -> float:
+        """For how many seconds a start may be waited for: not at all for one that hung before."""
+        known = self._failures.get(key)
+        if known is not None and known.error.hung:
+            return 0.0
+        return max(0.0, _PATIENCE_SECONDS - (time.monotonic() - start.began))
+
+    async def _bring_up(self, key: Key) -> Zygote:
+        if key in self._zygotes:
+            self.discard(*key)
+        zygote = Zygote(*key, self._scratch)
+        try:
+            await zygote.start()
+        except StartError as error:
+            self._failures[key] = _Failure(error)
+            raise
+        self._failures.pop(key, None)
+        self._zygotes[key] = zygote
+        if key[0] == LOAD and self._idler is None:
+            self._idler = asyncio.create_task(self._end_idle())
+        return zygote
+
+    def discard(self, kind: str, python: str) -> None:
+        """Take no more jobs to an interpreter; one that works is ended when its work is done."""
+        zygote = self._zygotes.pop((kind, python), None)
+        if zygote is not None:
+            self._retired.add(zygote)
+            self.release(zygote)
+
+    def release(self, zygote: Zygote) -> None:
+        """End an interpreter that was to be ended when its work is done, if it is."""
+        if zygote in self._retired and not zygote.busy:
+            zygote.close()
+            self._retired.discard(zygote)
+
+    async def _end_idle(self) -> None:
+        """End load zygotes that nobody has needed for `idle_exit`."""
+        while True:
+            idle = time.monotonic() - self._last_load
+            await asyncio.sleep(max(0.05, self._idle_exit - idle))
+            if time.monotonic() - self._last_load < self._idle_exit:
+                continue
+            for key, zygote in list(self._zygotes.items()):
+                if key[0] == LOAD and not zygote.busy:
+                    self.discard(*key)
+
+    def forget(self, used: Collection[str]) -> None:
+        """Forget the interpreters that no settings name any more.
+
+        Args:
+            used: the interpreters that are still needed, as settings name them.
+        """
+        known = {*self._failures, *self._starts, *self._zygotes}
+        for python in {key[1] for key in known if key[0] == LOAD} - set(used):
+            self.renew(python)
+
+    def renew(self, python: str) -> None:
+        """Load with a fresh interpreter from now on: what is installed there has changed.
+
+        Args:
+            python: as settings name it.
+        """
+        key = (LOAD, python)
+        self._failures.pop(key, None)
+        if (start := self._starts.pop(key, None)) is not None:
+            start.task.cancel()
+        self.discard(*key)
+
+    async def close(self) -> None:
+        """End every zygote, and with them their children."""
+        tasks: list[asyncio.Task[Any]] = [start.task for start in self._starts.values()]
+        tasks += [self._idler] if self._idler is not None else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        zygotes = list(self)
+        for zygote in zygotes:
+            zygote.close()
+        await asyncio.gather(*(zygote.ended() for zygote in zygotes))
+        self._zygotes.clear()
+        self._retired.clear()
+
+    def status(self) -> list[dict[str, Any]]:
+        """What is up, and what could not be started; see `Dispatcher.status`."""
+        rows = [
+            {
+                "kind": kind,
+                "python": zygote.python,
+                "up": zygote.up,
+                "pid": zygote.pid,
+                "busy": zygote.busy,
+                "forks": zygote.can_fork,
+                "environment": dict(zygote.environment),
+                "message": "",
+            }
+            for (kind, _), zygote in self._zygotes.items()
+        ]
+        down = {"up": False, "pid": 0, "busy": 0}
+        return rows + [
+            {"kind": kind, "python": python, **down, "message": str(failure.error)}
+            for (kind, python), failure in self._failures.items()
+        ]

@@ -1,0 +1,59 @@
+"""Verifying a private copy in place of a checkpoint: the request for it, and the report's way back.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import wire
+from checkpointd.checkpoint import Answer, End
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import Request
+
+
+def for_copy(request: Request, path: str, copied: dict[str, Any] | None) -> Request | Answer:
+    """Make the request for a copy that a child made, or the answer where there is none.
+
+    Args:
+        request: for the checkpoint itself.
+        path: the copy's.
+        copied: what the child said; None if it said nothing.
+    """
+    if copied is None:
+        return Answer(End.SUPERSEDED, "It changed while it was read, and could not be copied.")
+    if copied.get("end") != str(End.DONE):
+        return Answer(End.SUPERSEDED, str(copied.get("message", "")))
+    try:
+        made = wire.generation(copied.get("generation"))
+    except wire.WireError:
+        return Answer(End.SUPERSEDED, "It changed while it was read, and could not be copied.")
+    if made.key != request.generation.key:
+        return Answer(End.SUPERSEDED, "It changed while it was copied.")
+    checkpoint = replace(request.checkpoint, path=path)
+    return replace(request, checkpoint=checkpoint, generation=made, copied=False)
+
+
+def of_original(answer: Answer, request: Request, path: str) -> Answer:
+    """Say of the checkpoint what was found out about its copy."""
+    original = request.checkpoint.path
+    report = answer.report
+    if report is None:
+        return replace(answer, message=answer.message.replace(path, original))
+    return replace(
+        answer,
+        report=replace(
+            report,
+            checkpoint=replace(report.checkpoint, path=original),
+            generation=request.generation,
+            message=report.message.replace(path, original),
+            stderr=report.stderr.replace(path, original),
+            checks=tuple(
+                replace(check, message=check.message.replace(path, original))
+                for check in report.checks
+            ),
+        ),
+    )

@@ -1,0 +1,97 @@
+"""How an interpreter is started, and in words why it did not come up.
+
+It is executed by way of our own interpreter, which is in memory already. The system call that
+executes a file of a hung file system does not return: `subprocess` would wait for it in the event
+loop, and from Python 3.13 on, where it calls `vfork` with the global lock held, in every thread.
+A process of its own can hang for as long as it likes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import IO, TYPE_CHECKING
+
+from checkpointd.dispatch.environment import zygote_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_EXECUTE = """
+import os, sys
+try:
+    os.execv(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    import json
+    why = f"cannot be started ({error.strerror})"
+    said = {"kind": "ready", "can_fork": False, "message": why}
+    os.write(int(sys.argv[1]), json.dumps(said).encode())
+"""
+
+
+def launch(
+    python: str, kind: str, control: int, log: IO[bytes], scratch: Path, source: str
+) -> subprocess.Popen[bytes]:
+    """Start a zygote; returns at once, whatever file system its interpreter lies on.
+
+    Must be called in a thread that lasts: the kernel ends a zygote together with it.
+
+    Args:
+        python: the interpreter.
+        kind: the zygote's stage.
+        control: descriptor of its end of the control socket.
+        log: takes what it prints.
+        scratch: its working directory.
+        source: directory to import checkpointd from in a foreign interpreter, or empty.
+
+    Raises:
+        OSError: there is no process to be had.
+    """
+    zygote = [python, "-m", "checkpointd.worker", kind, str(control), str(os.getpid())]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _EXECUTE, str(control), *zygote],
+        pass_fds=[control],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        cwd=scratch,
+        env=zygote_environment(scratch, source),
+        start_new_session=True,
+    )
+
+
+def ended(code: int | None, said: str) -> str:
+    """Say what became of an interpreter that never told that it is ready.
+
+    Args:
+        code: as `Popen.returncode`; None if it is not known.
+        said: the last line that it printed, or empty.
+    """
+    if code is not None and code < 0:
+        what = f"was ended by {signal.Signals(-code).name} while it imported what it needs"
+    elif code:
+        what = f"ended with exit code {code} and is no Python, or a broken one"
+    else:
+        what = "ended before it was ready, and is no Python"
+    return f"{what} (it said last: {said})" if said else what
+
+
+def sentence(python: str, what: str, *, load: bool) -> str:
+    """Say why there is no worker, and which line of the config mends it.
+
+    Args:
+        python: the interpreter.
+        what: a clause that begins with a verb.
+        load: it was to load checkpoints.
+    """
+    told = " ".join(what.split())
+    if python != sys.executable:
+        return f'{python} {told}: mend the line python = "{python}" in [watch.verify].'
+    if load:
+        return (
+            f"{python}, checkpointd's own interpreter, {told}: install TensorFlow there, or name "
+            "the training job's interpreter as python in [watch.verify]."
+        )
+    return f"{python}, checkpointd's own interpreter, {told}: install checkpointd again."

@@ -1,0 +1,164 @@
+"""How the ledger writes: all of it or nothing, each row with its seal."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.ledger import rows
+from checkpointd.ledger.facts import LedgerError, Pin, State
+from checkpointd.ledger.reading import Reader
+from checkpointd.ledger.schema import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.ledger.pins import PinFile
+
+_MAX_INTEGER = 2**63 - 1
+_REPORTS_PER_PATH = 20
+
+
+class Writer(Reader):
+    """The rows of a ledger that is open for writing.
+
+    `changed` collects the watch and series of everything that is written.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, pins: PinFile | None) -> None:
+        super().__init__(connection)
+        self._pins = pins
+        self.changed: set[tuple[str, str]] = set()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """All of it or nothing."""
+        self._pin_file()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise LedgerError(f"The ledger cannot be written: {explain(error)}") from None
+        except OverflowError:
+            raise LedgerError("A number is too large for the ledger.") from None
+        finally:
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+
+    def _pin_file(self) -> PinFile:
+        if self._pins is None:
+            raise LedgerError("The ledger was opened for reading only.")
+        return self._pins
+
+    def _keep_report(self, report: Report) -> int | None:
+        path = rows.path_bytes(report.checkpoint.path)
+        step = report.checkpoint.step
+        step = report.facts.step if step is None else step
+        number = self._connection.execute(
+            "INSERT INTO reports (path, watch, series, key, verdict, saved_at, step, "
+            "finished_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                path,
+                report.checkpoint.watch,
+                rows.encode(report.checkpoint.series),
+                report.generation.key,
+                str(report.verdict),
+                report.generation.saved_at,
+                step if step is None or abs(step) <= _MAX_INTEGER else None,
+                report.finished_at,
+                rows.dump_report(report),
+            ),
+        ).lastrowid
+        self._connection.executemany(
+            "INSERT INTO evaluations (report, metric, value, evaluated_by) VALUES (?, ?, ?, ?)",
+            rows.evaluations(number, report.facts),
+        )
+        self._connection.execute(
+            "DELETE FROM reports WHERE path = ? AND id NOT IN "
+            "(SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?)",
+            (path, path, _REPORTS_PER_PATH),
+        )
+        return number
+
+    def _last_report(self, path: str, key: str) -> int | None:
+        found = self._rows(
+            "SELECT MAX(id) FROM reports WHERE path = ? AND key = ?", (rows.path_bytes(path), key)
+        )
+        return int(found[0][0]) if found[0][0] is not None else None
+
+    def _store(
+        self,
+        checkpoint: Checkpoint,
+        generation: Generation,
+        state: State,
+        message: str,
+        report: int | None,
+    ) -> None:
+        path, now = rows.path_bytes(checkpoint.path), time.time()
+        before = self._rows(
+            "SELECT key, first_seen, seen, sequence FROM checkpoints WHERE path = ?", (path,)
+        )
+        first_seen = before[0][1] if before else now
+        if before and before[0][0] == generation.key:
+            seen, sequence = before[0][2:]
+        else:
+            seen = now
+            sequence = self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0]
+        self._put(
+            {
+                "path": path,
+                "watch": checkpoint.watch,
+                "series": rows.encode(checkpoint.series),
+                "state": str(state),
+                "key": generation.key,
+                "size": min(generation.size_bytes, _MAX_INTEGER),
+                "saved_at": generation.saved_at,
+                "first_seen": first_seen,
+                "seen": seen,
+                "sequence": sequence,
+                "checkpoint": rows.dump(checkpoint),
+                "generation": rows.dump(generation),
+                "message": rows.encode(message),
+                "report": report,
+            }
+        )
+
+    def _set_state(self, path: str, state: State) -> None:
+        found = self._rows(
+            f"SELECT {', '.join(rows.COLUMNS)} FROM checkpoints WHERE path = ?",  # noqa: S608 - ours
+            (rows.path_bytes(path),),
+        )
+        if found:
+            row = dict(zip(rows.COLUMNS, found[0], strict=True))
+            del row["id"], row["seal"]
+            self._put({**row, "state": str(state)})
+
+    def _put(self, row: dict[str, Any]) -> None:
+        self.changed.add((row["watch"], rows.decode(row["series"])))
+        names = rows.COLUMNS[1:-1]
+        values = [row[name] for name in names]
+        update = ", ".join(f"{name} = excluded.{name}" for name in (*names[1:], "seal"))
+        self._connection.execute(
+            f"INSERT INTO checkpoints ({', '.join(names)}, seal) "  # noqa: S608 - our own names
+            f"VALUES ({', '.join('?' * len(names))}, ?) ON CONFLICT (path) DO UPDATE SET {update}",
+            (*values, rows.seal(values)),
+        )
+
+    def _store_pin(self, pin: Pin) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO pins (path, note, at) VALUES (?, ?, ?)",
+            (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at),
+        )
+
+    def _remove_pin(self, path: str) -> None:
+        self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)
+        )

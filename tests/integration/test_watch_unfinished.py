@@ -1,0 +1,225 @@
+"""Saves and copies that are not finished: whatever has arrived so far is never called broken."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.checkpoint import End, Outcome, Request
+from checkpointd.criteria import VerifySettings
+from checkpointd.formats import ProbeState, locate, probe
+from checkpointd.verify.scan import scan
+from tests.helpers.scan import request_for, seeded
+from tests.helpers.watch import ready, watching
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from checkpointd.checkpoint import CheckResult
+    from checkpointd.watch.events import Sighting
+
+_MAKE = """
+import sys, numpy, tensorflow as tf, tf_keras
+home = sys.argv[1]
+open(home + "/vocabulary.txt", "w").write("a b c")
+
+class Module(tf.Module):
+    def __init__(self, value):
+        self.asset = tf.saved_model.Asset(home + "/vocabulary.txt")
+        self.v = tf.Variable(tf.fill([64, 64], value))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 64])])
+    def f(self, x):
+        return x @ self.v
+
+for turn in (1, 2):
+    module = Module(float(turn))
+    tf.saved_model.save(module, f"{home}/exported-{turn}")
+    tf.train.Checkpoint(v=module.v, w=tf.Variable(tf.zeros([9]))).write(f"{home}/saved-{turn}")
+    model = tf_keras.Sequential([tf_keras.layers.Dense(turn + 1, input_shape=(3,))])
+    model.compile("adam", "mse")
+    model.save(f"{home}/keras2-{turn}")
+"""
+_LIMIT = 150
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two generations of each kind that consists of several files, by their real writers."""
+    home = tmp_path_factory.mktemp("made")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    subprocess.run(
+        [sys.executable, "-c", _MAKE, str(home)], check=True, capture_output=True, env=environment
+    )
+    return home
+
+
+def members(path: Path) -> list[str]:
+    """What is appended to a checkpoint's path for each of its files, in the order of writing."""
+    found = locate(str(path))
+    assert found is not None
+    ordered = sorted(found.generation.members, key=lambda m: (m.mtime_ns, m.name))
+    return [member.name for member in ordered]
+
+
+def bring(source: Path, target: Path, name: str, *, keep_times: bool) -> None:
+    """Copy one file of a checkpoint, as `cp` or as `cp -p` does."""
+    there = f"{target}{name}"
+    os.makedirs(os.path.dirname(there), exist_ok=True)
+    (shutil.copy2 if keep_times else shutil.copy)(f"{source}{name}", there)
+
+
+def judge(path: Path, *, overdue: bool = False) -> tuple[End | None, list[CheckResult]]:
+    """What the daemon makes of a path as it is now; None while its probe waits on."""
+    found = locate(str(path))
+    if found is None or (probe(found).state is not ProbeState.COMPLETE and not overdue):
+        return None, []
+    results: list[CheckResult] = []
+    request = replace(request_for(path), overdue=overdue)
+    return scan(request, results.append)[0], results
+
+
+def is_blamed(path: Path) -> bool:
+    """Whether it would be called invalid now."""
+    end, results = judge(path)
+    return end is End.DONE and any(r.outcome is Outcome.FAIL for r in results)
+
+
+@pytest.mark.parametrize("keep_times", [False, True], ids=["new times", "times kept"])
+@pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
+def test_members_may_arrive_in_any_order(
+    made: Path, tmp_path: Path, kind: str, keep_times: bool
+) -> None:
+    """No order in which a copy brings the files makes it invalid on the way; in the end it is."""
+    source = made / f"{kind}-1"
+    orders = list(itertools.permutations(members(source)))
+    seeded().shuffle(orders)
+    assert len(orders) > 1
+    for number, order in enumerate(orders[:_LIMIT]):
+        target = tmp_path / f"{number}" / kind
+        for name in order:
+            bring(source, target, name, keep_times=keep_times)
+            assert not is_blamed(target), (name, order)
+        end, results = judge(target, overdue=True)
+        assert end is End.DONE
+        assert {r.outcome for r in results} <= {Outcome.PASS, Outcome.SKIP}, order
+        shutil.rmtree(tmp_path / f"{number}")
+
+
+@pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
+def test_a_save_over_an_older_one_is_not_blamed_while_it_goes_on(
+    made: Path, tmp_path: Path, kind: str
+) -> None:
+    """Half of it is new and half old, for as long as the writer likes; then it is whole again."""
+    target = tmp_path / kind
+    for name in members(made / f"{kind}-1"):
+        bring(made / f"{kind}-1", target, name, keep_times=True)
+    for name in members(made / f"{kind}-2"):
+        bring(made / f"{kind}-2", target, name, keep_times=False)
+        assert not is_blamed(target), name
+    end, results = judge(target)
+    assert end is End.DONE
+    assert {r.outcome for r in results} <= {Outcome.PASS, Outcome.SKIP}
+
+
+@pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
+def test_what_never_becomes_whole_is_blamed_when_it_is_overdue(
+    made: Path, tmp_path: Path, kind: str
+) -> None:
+    """A writer that was killed in the middle of a save over an older one: invalid in the end."""
+    target = tmp_path / kind
+    for name in members(made / f"{kind}-1"):
+        bring(made / f"{kind}-1", target, name, keep_times=True)
+    bring(made / f"{kind}-2", target, members(made / f"{kind}-2")[0], keep_times=False)
+    assert not is_blamed(target)
+    end, results = judge(target, overdue=True)
+    assert end is End.DONE
+    assert any(r.outcome is Outcome.FAIL for r in results)
+
+
+def end_of(sighting: Sighting) -> End:
+    """How a child ends that reads what was told."""
+    request = Request(
+        sighting.checkpoint, sighting.generation, VerifySettings(), overdue=sighting.overdue
+    )
+    return scan(request, lambda _: None)[0]
+
+
+def test_a_writer_that_pauses_for_longer_than_the_fence_is_waited_for(
+    made: Path, tmp_path: Path
+) -> None:
+    """Complete in itself and still for longer than `settle`: only a child sees what it lacks."""
+    target = tmp_path / "exported"
+    shutil.copytree(made / "exported-1", target)
+    with watching(tmp_path, settle=0.2, torn_after=60.0) as (watcher, recorder):
+        recorder.until_seen(target)
+        ready(recorder)
+        written = 1
+        for name in members(made / "exported-2"):
+            bring(made / "exported-2", target, name, keep_times=False)
+            time.sleep(0.5)
+            settled = [e for e in recorder.events if getattr(e, "state", "") == "settled"]
+            for sighting in settled[written:]:
+                end = end_of(sighting)
+                assert end in (End.INCOMPLETE, End.DONE, End.SUPERSEDED)
+                if end is End.INCOMPLETE:
+                    watcher.incomplete(str(target), sighting.generation.key)
+            written = len(settled)
+        recorder.until(lambda _: end_of(recorder.until_seen(target)) is End.DONE)
+    assert "torn" not in recorder.states(target)
+
+
+def test_a_child_that_never_hears_the_rest_may_judge_after_torn_after(
+    made: Path, tmp_path: Path
+) -> None:
+    """What a child called incomplete is told once more when it is overdue, and then judged."""
+    target = tmp_path / "exported"
+    shutil.copytree(made / "exported-1", target)
+    with watching(tmp_path, settle=0.1, torn_after=1.0) as (watcher, recorder):
+        recorder.until_seen(target)
+        ready(recorder)
+        bring(made / "exported-2", target, "/variables/variables.index", keep_times=False)
+        bring(
+            made / "exported-2",
+            target,
+            "/variables/variables.data-00000-of-00001",
+            keep_times=False,
+        )
+        sighting = recorder.until_seen(target, times=2)
+        assert end_of(sighting) is End.INCOMPLETE
+        watcher.incomplete(str(target), sighting.generation.key)
+        last = recorder.until_seen(target, times=3)
+        assert last.overdue
+        assert end_of(last) is End.DONE
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras"])
+def test_a_file_whose_writer_pauses_is_neither_settled_nor_torn(tmp_path: Path, name: str) -> None:
+    """A file that ends early waits for its rest, however long the writer takes between two."""
+    from tests.helpers.watch import write_hdf5, write_keras
+
+    whole = tmp_path / f"elsewhere-{name}"
+    (write_hdf5 if name.endswith("h5") else write_keras)(whole)
+    data = whole.read_bytes()
+    root = tmp_path / "root"
+    root.mkdir()
+    with watching(root, settle=0.1, torn_after=30.0) as (_, recorder):
+        ready(recorder)
+        with (root / name).open("wb") as file:
+            for at in range(0, len(data), len(data) // 4 + 1):
+                file.write(data[at : at + len(data) // 4 + 1])
+                file.flush()
+                recorder.until_seen(root / name, "writing")
+                time.sleep(0.4)
+                if at + len(data) // 4 + 1 < len(data):
+                    assert recorder.states(root / name) == ["writing"]
+        recorder.until_seen(root / name)
+    assert recorder.states(root / name) == ["writing", "settled"]

@@ -1,0 +1,143 @@
+"""`[watch.verify]`: drift, evaluate, bounds and own checks, from TOML to what travels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd import config
+from checkpointd.config.dump import dump
+from checkpointd.criteria import MAX, MIN, Bound, DriftLimits, Evaluation, OwnCheck
+from tests.unit.test_config_load import problems, watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """
+[watch.verify]
+drift = { max_norm_ratio = 4 }
+evaluate = { data = "held_out.npz", metrics = ["accuracy", "loss", "width"] }
+bounds = { accuracy = { within_of_best = 0.02 }, loss = { max = 1, within_of_best = 0.1 } }
+skip = ["drift", "light"]
+fail_on = ["heavy"]
+"""
+CHECKS = """
+[[watch.verify.checks]]
+name = "light"
+function = "mylib.checks:light"
+stage = "scan"
+[[watch.verify.checks]]
+name = "heavy"
+"""
+
+
+def loaded(tmp_path: Path, text: str) -> config.Config:
+    """A config as it is read."""
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return config.load(path)
+
+
+def test_everything_arrives_as_it_travels_to_the_workers(tmp_path: Path) -> None:
+    """Relative to the file, defaults filled in, the direction of each metric known."""
+    settings = loaded(tmp_path, watch(GOOD, CHECKS)).watch[0].verify.to_settings()
+    assert settings.drift == DriftLimits(4.0)
+    data = str(tmp_path / "held_out.npz")
+    assert settings.evaluate == Evaluation("", data, ("accuracy", "loss", "width"))
+    assert settings.bounds == {
+        "accuracy": Bound(within_of_best=0.02, mode=MAX),
+        "loss": Bound(max=1.0, within_of_best=0.1, mode=MIN),
+    }
+    assert settings.checks == (
+        OwnCheck("light", "mylib.checks:light", "scan"),
+        OwnCheck("heavy", "", "load"),
+    )
+
+
+def test_a_text_names_the_function(tmp_path: Path) -> None:
+    """The short form and the table mean the same."""
+    short = loaded(tmp_path, watch('verify.evaluate = "a.b:c"'))
+    long = loaded(tmp_path, watch('verify.evaluate = { function = "a.b:c" }'))
+    assert short == long
+    assert short.watch[0].verify.to_settings().evaluate == Evaluation("a.b:c")
+
+
+def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
+    """Tables within tables, and arrays of them."""
+    first = loaded(tmp_path, watch(GOOD, CHECKS))
+    assert loaded(tmp_path, dump(first)) == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "drift = { max_norm_ratio = 20.0 }",
+        'evaluate = "a:b"',
+        'evaluate = { data = "x.npz" }',
+        'evaluate = "a:b"\nbounds = { loss = { max = 1 } }',
+        'checks = [{ name = "x" }]',
+        'checks = [{ name = "x", stage = "scan" }]',
+    ],
+)
+def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
+    tmp_path: Path, change: str
+) -> None:
+    """The digest of the settings is another one."""
+    before = loaded(tmp_path, watch("[watch.verify]")).watch[0].verify.to_settings()
+    after = loaded(tmp_path, watch("[watch.verify]", change)).watch[0].verify.to_settings()
+    assert before.digest != after.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("drift = { max_norm_ratio = 1 }", "drift.max_norm_ratio: must be more than 1, got 1"),
+        ("drift = { max_nrm_ratio = 2 }", "did you mean 'max_norm_ratio'?"),
+        ("drift = 3", "drift: expected a table"),
+        ('evaluate = "mylib"', 'evaluate.function: expected the form "package.module:name"'),
+        ("evaluate = {}", 'evaluate: expected "package.module:name", or { data'),
+        ('evaluate = { data = "x", function = "a:b" }', "evaluate: expected"),
+        ('evaluate = { function = "a:b", metrics = ["x"] }', "metrics goes with data"),
+        ('evaluate = { data = "x", metrics = ["a b"] }', "metrics[0]: is no metric"),
+        ("bounds = { loss = { max = 1 } }", "bounds: nothing gives these metrics: set evaluate"),
+        (
+            'evaluate = { data = "x", metrics = ["auc"] }\nbounds = { acc = { min = 0 } }',
+            "bounds.acc: evaluate does not give 'acc', it gives auc",
+        ),
+        (
+            'evaluate = "a:b"\nbounds = { width = { within_of_best = 1 } }',
+            "line 6: watch[0].verify.bounds.width.within_of_best: 'width' does not say",
+        ),
+        ('evaluate = "a:b"\nbounds = { loss = {} }', "bounds.loss: needs at least one of min"),
+        ('evaluate = "a:b"\nbounds = { loss = { mn = 1 } }', "did you mean 'min'?"),
+        (
+            'evaluate = "a:b"\nbounds = { loss = { min = 2, max = 1 } }',
+            "bounds.loss: min 2 is above max 1",
+        ),
+        ('evaluate = "a:b"\nbounds = { loss = { max = nan } }', "expected a finite number"),
+        ('evaluate = "a:b"\nbounds = { "a b" = { max = 1 } }', "is no metric"),
+        ('evaluate = "a:b"\nbounds = { loss = { within_of_best = -1 } }', "must be at least 0"),
+        ('skip = ["drfit"]', "(did you mean 'drift'?), got \"drfit\""),
+        ('fail_on = ["mine"]', "fail_on[0]: is no check; there are structure, integrity"),
+        ('checks = [{ name = "load" }]', "'load' is a check of the suite: choose another name"),
+        ('checks = [{ name = "Mine" }]', "may hold only a-z, 0-9 and _"),
+        ('checks = [{ name = "a" }, { name = "a" }]', "checks[1].name: 'a' is also the name of"),
+        ('checks = [{ name = "a", function = "b" }]', '"package.module:name"'),
+        ('checks = [{ name = "a", stage = "late" }]', "must be 'scan' or 'load', got \"late\""),
+        ("checks = [{}]", "checks[0].name: is missing"),
+        ("checks = [3]", "checks[0]: expected a table"),
+    ],
+)
+def test_each_mistake_gets_a_sentence_with_its_place(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """Wrong by themselves, or between each other: told at once, never a traceback."""
+    told = problems(tmp_path, watch("[watch.verify]", text))
+    assert any(expected in line for line in told), told
+
+
+def test_the_names_of_own_checks_are_names_of_checks(tmp_path: Path) -> None:
+    """`skip` and `fail_on` take them, and a mistake is told with them in the list."""
+    (told,) = problems(tmp_path, watch("[watch.verify]", 'skip = ["hevy"]', CHECKS))
+    assert "light, heavy (did you mean 'heavy'?)" in told
