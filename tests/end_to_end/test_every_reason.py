@@ -1,10 +1,11 @@
 """Every reason of the closed list, as `verify --json` or a daemon's `show --json` tells it.
 
-`timeout`, `crashed`, `out_of_memory`, `unreadable` and `environment` can end every check and are
-made by the same code for all of them, in `dispatch/judge.py` and `verify/suite.py`. Each of these
-words is shown once here: `load` stands for the checks that run with TensorFlow and the user's code,
-`structure` for those that read. Other checks that end so are in `tests/integration`: `evaluate` and
-the user's own in `test_own_code`, hostile children of every kind in `test_dispatch_local`.
+`timeout`, `crashed`, `out_of_memory`, `unreadable` and `environment` can end every check. Where
+the check's process ends, `dispatch/judge.py` says so, and where it raises, `verify/suite.py`, for
+all checks alike; so each word is shown once here. `load` stands for the checks that run with
+TensorFlow and the user's code, `structure` for those that only read. More checks that end so are
+in `tests/integration`: `evaluate` and the user's own in `test_own_code`, hostile children of every
+kind in `test_dispatch_local`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from checkpointd.reasons import REASONS
 from tests.helpers.cli import ROOT, checkpointd, environment
 from tests.helpers.daemon import daemon_in
 from tests.helpers.reasons_spoiled import USER_CODE, config, spoil, without_tf_keras
-from tests.helpers.strangers import as_stranger, needs_root, public_directory
+from tests.helpers.strangers import without_privileges
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +77,9 @@ DAEMON = {
 }
 """What only a daemon knows, which has the checkpoints before it in its ledger."""
 
-LOCKED = {"structure.unreadable": "locked"}
+LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
+"""What permissions forbid to read."""
+
 ELSEWHERE = {"integrity.bit_rot": "test_daemon_scrub.py"}
 """Needs a disk of its own, whose blocks rot while it is not mounted; that test shows it."""
 
@@ -146,7 +149,7 @@ def one_shot(home: Path) -> dict[str, dict[str, Any]]:
         "nowhere": 'custom_objects = { Thing = "nowhere_at_all:Thing" }',
     }
     found = verified(home, config(home, **watches), *watches)
-    hung = config(home, timeout="6s", sleeps='builder = "user_code:sleeps"')
+    hung = config(home, timeout="8s", sleeps='builder = "user_code:sleeps"')
     return {**found, **verified(home, hung, "sleeps")}
 
 
@@ -212,19 +215,25 @@ def test_what_is_whole_has_no_reason(one_shot: dict[str, dict[str, Any]]) -> Non
 def test_a_daemon_that_knows_the_series_tells_the_reason(
     shown: dict[str, dict[str, Any]], reason: str
 ) -> None:
-    """Through `show --json`; what came before it in the series was valid and without a reason."""
+    """Through `show --json`; the first of each series, which nothing came before, is valid."""
     assert_told(shown[DAEMON[reason]], reason)
+    first = {"best": "best/m_step_01.keras", "served": "served/1"}
+    before = shown[first.get(DAEMON[reason].partition("/")[0], "drift/m_step_01.keras")]
+    assert (before["verdict"], before["reason"]) == ("valid", "")
 
 
-@needs_root
-def test_what_may_not_be_read_is_told_so() -> None:
-    """By a user whom its permissions keep out."""
-    with public_directory() as home:
-        (home / "locked").mkdir()
-        (home / "locked").chmod(0)
-        done = as_stranger("verify", "--json", str(home), home=home)
-        assert done.returncode == 3, done.stderr
-        assert_told(json.loads(done.stdout), "structure.unreadable")
+@pytest.mark.parametrize("reason", LOCKED)
+def test_what_may_not_be_read_is_told_so(home: Path, tmp_path: Path, reason: str) -> None:
+    """A directory that cannot be listed, a file that cannot be opened: nobody's verdict."""
+    (tmp_path / "locked").mkdir(mode=0)
+    shutil.copy(home / "plain" / "good.keras", tmp_path / "locked.keras")
+    (tmp_path / "locked.keras").chmod(0)
+    done = without_privileges("verify", "--json", ".", home=tmp_path)
+    assert done.returncode == 3, done.stderr
+    found = {os.path.basename(o["path"]): o for o in map(json.loads, done.stdout.splitlines())}
+    assert set(found) == set(LOCKED[reason])
+    for public in found.values():
+        assert_told(public, reason)
 
 
 def test_the_tables_hold_every_reason_of_the_closed_list() -> None:
