@@ -1,4 +1,7 @@
-"""A user who owns nothing, for what permissions forbid; only root can become one."""
+"""A user who owns nothing, and a root that permissions hold for: for what permissions forbid.
+
+Only root can become that user.
+"""
 
 from __future__ import annotations
 
@@ -51,3 +54,17 @@ def as_stranger(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
     if "No module named" in done.stderr or (done.returncode and not os.access(ROOT, os.X_OK)):
         pytest.skip("nobody else can read this working copy")
     return done
+
+
+def without_privileges(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours to its end as the same user, whom permissions hold for, even root."""
+    less = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+    return subprocess.run(
+        [*(less if os.geteuid() == 0 else []), sys.executable, "-m", "checkpointd", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(home),
+        cwd=home,
+        timeout=110,
+        check=False,
+    )

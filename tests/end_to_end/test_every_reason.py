@@ -1,0 +1,247 @@
+"""Every reason of the closed list, as `verify --json` or a daemon's `show --json` tells it.
+
+`timeout`, `crashed`, `out_of_memory`, `unreadable` and `environment` can end every check. Where
+the check's process ends, `dispatch/judge.py` says so, and where it raises, `verify/suite.py`, for
+all checks alike; so each word is shown once here. `load` stands for the checks that run with
+TensorFlow and the user's code, `structure` for those that only read. More checks that end so are
+in `tests/integration`: `evaluate` and the user's own in `test_own_code`, hostile children of every
+kind in `test_dispatch_local`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from checkpointd.reasons import REASONS
+from tests.helpers.cli import ROOT, checkpointd, environment
+from tests.helpers.daemon import daemon_in
+from tests.helpers.reasons_spoiled import USER_CODE, config, spoil, without_tf_keras
+from tests.helpers.strangers import without_privileges
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.helpers.daemon import Daemon
+
+pytestmark = pytest.mark.timeout(300)
+
+ONE_SHOT = {
+    "structure.truncated": "plain/truncated.keras",
+    "structure.missing_member": "plain/ckpt-1",
+    "structure.malformed": "plain/malformed",
+    "integrity.checksum_mismatch": "plain/flipped-1",
+    "integrity.mixed_versions": "plain/mixed",
+    "integrity.digest_mismatch": "plain/digest.h5",
+    "integrity.golden_unbound": "plain/unbound.keras",
+    "safety.needs_code": "plain/lambda.keras",
+    "finite.nan": "plain/nan.keras",
+    "finite.inf": "plain/inf.keras",
+    "finite.nan_elsewhere": "plain/nan_elsewhere.keras",
+    "load.load_error": "plain/load_error.keras",
+    "load.unknown_object": "plain/unknown.keras",
+    "load.needs_legacy": "legacy/keras2.keras",
+    "load.compile_failed": "plain/string_loss.h5",
+    "signatures.missing_signature": "signed/export",
+    "inference.inference_error": "plain/failing",
+    "inference.non_finite_output": "plain/infinite",
+    "inference.wrong_shape": "plain/misshapen",
+    "predictions.mismatch": "plain/mismatch.keras",
+    "predictions.environment_differs": "plain/elsewhere.keras",
+    "resume.optimizer_missing": "plain/string_loss.h5",
+    "resume.optimizer_changed": "plain/after_h5.keras",
+    "resume.step_failed": "plain/first.h5",
+    "evaluate.below_threshold": "below/good.keras",
+    "evaluate.evaluate_error": "raises/good.keras",
+    "load.crashed": "segfault/weights.weights.h5",
+    "load.out_of_memory": "greedy/weights.weights.h5",
+    "load.environment": "nowhere/good.keras",
+    "load.timeout": "sleeps/weights.weights.h5",
+}
+"""What one call of `verify --json` says, and of which checkpoint."""
+
+DAEMON = {
+    "drift.unchanged": "drift/m_step_02.keras",
+    "drift.exploding": "drift/m_step_03.keras",
+    "drift.dead": "drift/m_step_04.keras",
+    "drift.shape_changed": "drift/m_step_05.keras",
+    "evaluate.below_threshold": "best/m_step_02.keras",
+    "signatures.signature_changed": "served/2",
+}
+"""What only a daemon knows, which has the checkpoints before it in its ledger."""
+
+LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
+"""What permissions forbid to read."""
+
+ELSEWHERE = {"integrity.bit_rot": "test_daemon_scrub.py"}
+"""Needs a disk of its own, whose blocks rot while it is not mounted; that test shows it."""
+
+OF_ISSUE_5 = {
+    "safety.code",
+    "safety.foreign_reference",
+    "safety.unsafe_op",
+    "safety.traversal",
+    "safety.bomb",
+    "load.sandbox_unavailable",
+}
+ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}
+"""The words that can end every check."""
+
+_ROUNDS = {
+    "drift": ("drift_first", "drift_unchanged", "drift_exploding", "drift_dead", "drift_shape"),
+    "best": ("best_first", "best_below"),
+    "served": ("served_first", "served_changed"),
+}
+_BOUND = 'evaluate = "user_code:score"\nbounds = { accuracy = { within_of_best = 0.1 } }'
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a job has saved, spoiled, with the user's code and a directory for each setting."""
+    home = tmp_path_factory.mktemp("reasons")
+    subprocess.run(
+        [sys.executable, "-m", "tests.helpers.reasons_job", str(home)],
+        env=environment(home),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    spoil(home)
+    (home / "user_code.py").write_text(USER_CODE)
+    for name in ("below", "raises", "nowhere"):
+        (home / name).mkdir()
+        shutil.copy(home / "plain" / "good.keras", home / name)
+    for name in ("segfault", "greedy", "sleeps"):
+        (home / name).mkdir()
+        shutil.copy(home / "weights.weights.h5", home / name)
+    shutil.copytree(home / "plain" / "export", home / "signed" / "export")
+    return home
+
+
+def verified(home: Path, written: Path, *names: str) -> dict[str, dict[str, Any]]:
+    """Verify directories with one config; the public objects by their place below `home`."""
+    done = checkpointd("-c", str(written), "verify", "--json", *names, home=home)
+    assert done.returncode in (1, 3), done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {os.path.relpath(one["path"], home): one for one in found}
+
+
+@pytest.fixture(scope="module")
+def one_shot(home: Path) -> dict[str, dict[str, Any]]:
+    """What the command line alone says of each; two calls, because one needs a short time-out."""
+    watches = {
+        "plain": "",
+        "legacy": f"python = {str(without_tf_keras(home / 'venv'))!r}",
+        "signed": 'required_signatures = ["classify"]',
+        "below": 'evaluate = "user_code:score"\nbounds = { accuracy = { min = 0.9 } }',
+        "raises": 'evaluate = "user_code:raises"',
+        "segfault": 'builder = "user_code:segfault"',
+        "greedy": 'builder = "user_code:greedy"',
+        "nowhere": 'custom_objects = { Thing = "nowhere_at_all:Thing" }',
+    }
+    found = verified(home, config(home, **watches), *watches)
+    hung = config(home, timeout="8s", sleeps='builder = "user_code:sleeps"')
+    return {**found, **verified(home, hung, "sleeps")}
+
+
+@pytest.fixture(scope="module")
+def shown(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What a daemon says that saw each series grow, one checkpoint after the other."""
+    place = tmp_path_factory.mktemp("daemon")
+    lines = ['[daemon]\nstate_dir = "state"\nlog_format = "json"\n[web]\nlisten = "127.0.0.1:0"']
+    for name in _ROUNDS:
+        verify = _BOUND if name == "best" else ""
+        lines.append(f'[[watch]]\nname = "{name}"\npath = "runs/{name}"\nsettle = "1s"')
+        lines.append(f"[watch.verify]\npython_path = [{str(home)!r}]\n{verify}")
+        (place / "runs" / name).mkdir(parents=True)
+    found = {}
+    with daemon_in(place, "\n".join(lines)) as daemon:
+        daemon.start()
+        for number in range(max(map(len, _ROUNDS.values()))):
+            put = {s: _put(daemon, home, s, number) for s in _ROUNDS if number < len(_ROUNDS[s])}
+            for path in put.values():
+                daemon.verdict(path)
+                told = daemon.cli("show", "--json", str(path))
+                assert told.returncode == 0, told.stderr
+                found[str(path.relative_to(daemon.runs))] = json.loads(told.stdout)
+        daemon.stop()
+    return found
+
+
+def _put(daemon: Daemon, home: Path, series: str, number: int) -> Path:
+    """Put the next one of a series where it is watched, whole and at once."""
+    source = next((home / "daemon").glob(f"{_ROUNDS[series][number]}*"))
+    ready = daemon.home / "ready"
+    shutil.copytree(source, ready) if source.is_dir() else shutil.copy(source, ready)
+    os.utime(ready, (time.time() - 100 + number,) * 2)
+    name = f"{number + 1}" if source.is_dir() else f"m_step_{number + 1:02d}.keras"
+    return ready.rename(daemon.runs / series / name)
+
+
+def assert_told(public: dict[str, Any], reason: str) -> None:
+    """A check ends with this reason, as gravely as the list says, and with a sentence."""
+    checks = {check["reason"]: check for check in public["checks"] if check["reason"]}
+    assert reason in checks, {name: check["message"] for name, check in checks.items()}
+    assert checks[reason]["outcome"] == REASONS[reason].severity.value
+    assert checks[reason]["message"].strip()
+    assert public["reason"] in checks
+    grave = {check["outcome"] for check in checks.values()}
+    expected = "invalid" if "fail" in grave else "inconclusive" if "error" in grave else "valid"
+    assert public["verdict"] == expected
+
+
+@pytest.mark.parametrize("reason", ONE_SHOT)
+def test_verify_tells_the_reason(one_shot: dict[str, dict[str, Any]], reason: str) -> None:
+    """Of the checkpoint that has it, whatever else was verified in the same call."""
+    assert_told(one_shot[ONE_SHOT[reason]], reason)
+
+
+def test_what_is_whole_has_no_reason(one_shot: dict[str, dict[str, Any]]) -> None:
+    """The checkpoints that all the others are spoiled copies of are valid."""
+    for name in ("plain/good.keras", "plain/export", "plain/export_other"):
+        assert (one_shot[name]["verdict"], one_shot[name]["reason"]) == ("valid", "")
+
+
+@pytest.mark.parametrize("reason", DAEMON)
+def test_a_daemon_that_knows_the_series_tells_the_reason(
+    shown: dict[str, dict[str, Any]], reason: str
+) -> None:
+    """Through `show --json`; the first of each series, which nothing came before, is valid."""
+    assert_told(shown[DAEMON[reason]], reason)
+    first = {"best": "best/m_step_01.keras", "served": "served/1"}
+    before = shown[first.get(DAEMON[reason].partition("/")[0], "drift/m_step_01.keras")]
+    assert (before["verdict"], before["reason"]) == ("valid", "")
+
+
+@pytest.mark.parametrize("reason", LOCKED)
+def test_what_may_not_be_read_is_told_so(home: Path, tmp_path: Path, reason: str) -> None:
+    """A directory that cannot be listed, a file that cannot be opened: nobody's verdict."""
+    (tmp_path / "locked").mkdir(mode=0)
+    shutil.copy(home / "plain" / "good.keras", tmp_path / "locked.keras")
+    (tmp_path / "locked.keras").chmod(0)
+    done = without_privileges("verify", "--json", ".", home=tmp_path)
+    assert done.returncode == 3, done.stderr
+    found = {os.path.basename(o["path"]): o for o in map(json.loads, done.stdout.splitlines())}
+    assert set(found) == set(LOCKED[reason])
+    for public in found.values():
+        assert_told(public, reason)
+
+
+def test_the_tables_hold_every_reason_of_the_closed_list() -> None:
+    """Whoever adds a reason shows here what gives it; a word that can end every check, once."""
+    told = {*ONE_SHOT, *DAEMON, *LOCKED, *ELSEWHERE}
+    assert told <= set(REASONS)
+    own = {reason for reason in REASONS if reason.partition(".")[2] not in ANY}
+    assert {reason for reason in told if reason in own} == own - OF_ISSUE_5
+    assert {reason.partition(".")[2] for reason in told - own} == ANY
+    for reason, file in ELSEWHERE.items():
+        assert f'"{reason}"' in (ROOT / "tests" / "end_to_end" / file).read_text()

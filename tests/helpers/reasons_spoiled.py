@@ -1,0 +1,93 @@
+"""What `tests.helpers.reasons_job` left, spoiled byte by byte, and user code that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+from tests.helpers.corpus import change
+from tests.helpers.watch import offset_of_a_kernel
+
+USER_CODE = """
+import os, signal, time
+
+def build():
+    import keras
+    layers = keras.layers
+    return keras.Sequential([layers.Input((3,)), layers.Dense(5), layers.Dense(2)])
+
+def segfault():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+def greedy():
+    hoard = []
+    while True:
+        hoard.append(bytearray(64 * 1024 * 1024))
+
+def sleeps():
+    time.sleep(1000)
+
+def score(model):
+    return {"accuracy": float(model.weights[-1].numpy().mean())}
+
+def raises(model):
+    raise ValueError("no data here")
+"""
+
+
+def spoil(home: Path) -> None:
+    """Spoil copies of what the job saved below `home`, as disks, copies and people do."""
+    plain = home / "plain"
+    good = (plain / "good.keras").read_bytes()
+    (plain / "truncated.keras").write_bytes(good[: len(good) // 2])
+    for ending in (".index", ".data-00000-of-00001"):
+        shutil.copy(plain / f"ckpt-1{ending}", plain / f"flipped-1{ending}")
+    change(plain / "flipped-1.data-00000-of-00001", lambda data: _flip(data, 8))
+    (plain / "ckpt-1.data-00000-of-00001").unlink()
+    shutil.copytree(plain / "export", plain / "malformed")
+    (plain / "malformed" / "saved_model.pb").write_bytes(b"\xff" * 100)
+    shutil.copytree(plain / "export", plain / "mixed")
+    shutil.rmtree(plain / "mixed" / "variables")
+    shutil.copytree(plain / "export_other" / "variables", plain / "mixed" / "variables")
+    change(plain / "digest.h5", lambda data: _flip(data, offset_of_a_kernel(plain / "digest.h5")))
+    shutil.copy(plain / "mismatch.keras.golden.npz", plain / "unbound.keras.golden.npz")
+    _other_units(plain / "good.keras", plain / "load_error.keras")
+
+
+def _flip(data: bytearray, at: int) -> None:
+    data[at] ^= 0x10
+
+
+def _other_units(source: Path, target: Path) -> None:
+    """Write an archive whose configuration and weights do not fit each other."""
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = members["config.json"].replace(b'"units": 2', b'"units": 7')
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def without_tf_keras(home: Path) -> Path:
+    """Make an interpreter with everything that this one has, but for tf-keras."""
+    venv.create(home, with_pip=False)
+    site = next((home / "lib").glob("python3*")) / "site-packages"
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith("tf_keras") and not (site / path.name).exists():
+            (site / path.name).symlink_to(path)
+    return home / "bin" / "python"
+
+
+def config(home: Path, timeout: str = "5m", **watches: str) -> Path:
+    """Write a config; each watch is a directory of its name, with lines for [watch.verify]."""
+    lines = ["[daemon]", "state_dir = 'state'", "[worker]", f"timeout = {timeout!r}"]
+    for name, verify in watches.items():
+        lines += ["[[watch]]", f"name = {name!r}", f"path = {name!r}", "[watch.verify]"]
+        lines += [f"python_path = [{json.dumps(str(home))}]", verify]
+    path = home / f"config_{len(watches)}.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
