@@ -13,7 +13,6 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import running
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ class Loaded:
 
     def unchanged(self) -> AbstractContextManager[None]:
         """A block after which the model is as it was before, whatever was run in it."""
+        from checkpointd import running
+
         return running.unchanged(self.state)
 
 
@@ -170,4 +171,6 @@ def policy(library: Any, name: str) -> Iterator[None]:
 
 def library_of(model: Any) -> Any:
     """Find the library whose classes a model is made of; None when it is no Keras model."""
+    from checkpointd import running  # which needs numpy: `preload` says what is missing first
+
     return running.keras_of(model)

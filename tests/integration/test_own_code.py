@@ -285,7 +285,7 @@ def test_the_values_become_metrics_of_the_checkpoint(reports: dict[str, Report])
 def test_a_check_of_ones_own_takes_nothing_from_the_others(reports: dict[str, Report]) -> None:
     """What was shown and learned before it crashed is kept, and what comes after it runs."""
     report = reports["own crashes in scan"]
-    assert report.shown == ("intact", "loads", "runs")
+    assert report.shown == ("intact", "loads", "runs", "resumes")
     assert report.facts.weight_norm is not None
     assert report.facts.digest
     assert report.facts.evaluation["accuracy"] == 0.75
@@ -308,7 +308,7 @@ def test_a_check_that_hangs_is_ended_and_named(made: Path, tmp_path: Path) -> No
     found = verify(tmp_path, made, cases, 8.0)
     for report in found.values():
         assert (report.verdict, report.reason) == (Verdict.INCONCLUSIVE, "hangs.timeout")
-    assert found["load"].shown == ("intact", "loads", "runs")
+    assert found["load"].shown == ("intact", "loads", "runs", "resumes")
     after = {check.name: check for check in found["scan"].checks}
     assert after["load"].outcome is Outcome.SKIP
     assert after["load"].message == "Not run, because hangs did not pass."
