@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,11 +30,24 @@ MAX_CHECKS = 32
 MAX_METRICS = 20
 """How many checks of their own a watch may have, and how many metrics an evaluation may give."""
 
+DTYPES = ("float32", "int64", "string")
+RAW_DTYPES = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
+    *("float16", "float32", "float64", "bool"),
+)
+"""What a `tf.train.Example` holds, and what may lie in it as bytes."""
+
 MIN, MAX = "min", "max"
 """Which way a metric is better: the smaller, or the larger."""
 
 _CHECK_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _METRIC_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:@-]{0,63}")
+_FEATURE_NAME = re.compile(r"(?:inputs|labels)(?:\.[^\x00-\x1f]{1,200})?|sample_weight")
+_FEATURE = re.compile(
+    r"(raw:)?(\w+)\[((?:\s*[0-9]{1,10}\s*(?:,\s*[0-9]{1,10}\s*){0,15})?|\s*)\]"
+    r"(?:\s+from\s+([^\x00-\x20](?:[^\x00-\x1f]*[^\x00-\x20])?))?"
+)
+_MAX_ELEMENTS = 2**31 - 1
 _SMALLER = re.compile(r"(?:^|_)(?:loss|error|mae|mse|mape|msle|rmse|perplexity|nll|wer|cer)(?:_|$)")
 _LARGER = re.compile(
     r"(?:^|_)(?:acc|accuracy|auc|precision|recall|f1|iou|map|bleu|score|r2|dice)(?:_|$)"
@@ -82,16 +96,69 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Feature:
+    """A feature of a `tf.train.Example`: a dense tensor of one shape in every record.
+
+    `key` is its name in the records. `raw` tells that it is one text of bytes: the little-endian
+    elements of the tensor, as `numpy.ndarray.tobytes` and `tf.io.decode_raw` have them.
+    """
+
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    raw: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+
+def is_feature_name(name: str) -> bool:
+    """Whether held-out data may have an array of that name."""
+    return _FEATURE_NAME.fullmatch(name) is not None
+
+
+def parse_feature(name: str, text: str) -> Feature:
+    """Read what a feature is: `float32[6]`, `int64[]`, `raw:uint8[28,28] from image/raw`.
+
+    Args:
+        name: what it is in the records, where the text does not say `from`.
+        text: its dtype and shape.
+
+    Raises:
+        ValueError: it is none; says what it should be.
+    """
+    found = _FEATURE.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            'expected a dtype and a shape, such as "float32[6]", "int64[]", "raw:uint8[28,28]" or '
+            '"float32[6] from NAME_IN_THE_RECORDS"'
+        )
+    raw, dtype, dimensions, key = found.groups()
+    known = RAW_DTYPES if raw else DTYPES
+    if dtype not in known:
+        raise ValueError(f"{dtype!r} is no dtype here; there are {', '.join(known)}")
+    shape = tuple(int(size) for size in dimensions.split(",")) if dimensions.strip() else ()
+    feature = Feature(key or name, dtype, shape, bool(raw))
+    if not 0 < feature.size <= _MAX_ELEMENTS:
+        raise ValueError("each dimension must be at least 1, and all of them less than 2**31")
+    return feature
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How a loaded model is evaluated: by a function `module:name`, or on held-out data.
 
-    `data` is the path of an `.npz` file, `metrics` the names of Keras metrics to compute on it;
-    without names the model's own, as it was compiled.
+    `data` is the path of an `.npz` file, or, where there are `features`, of a TFRecord file of
+    `tf.train.Example`: each array's name, and the text that `parse_feature` reads. `metrics` are
+    the names of Keras metrics to compute on it; without names the model's own, as it was compiled.
     """
 
     function: str = ""
     data: str = ""
     metrics: tuple[str, ...] = ()
+    features: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_set(self) -> bool:
@@ -101,7 +168,8 @@ class Evaluation:
     @property
     def digest(self) -> str:
         """Values are comparable only where this is the same."""
-        text = "\0".join((self.function, self.data, *self.metrics))
+        features = (f"{name}={what}" for name, what in sorted(self.features.items()))
+        text = "\0".join((self.function, self.data, *self.metrics, *features))
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

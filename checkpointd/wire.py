@@ -138,7 +138,10 @@ def settings(data: Any) -> VerifySettings:
 
 def _evaluation(data: Any) -> Evaluation:
     return Evaluation(
-        _get(data, "function", str), _get(data, "data", str), _strings(data, "metrics")
+        _get(data, "function", str),
+        _get(data, "data", str),
+        _strings(data, "metrics"),
+        _texts(data, "features"),
     )
 
 

@@ -65,7 +65,7 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
     for typed in paths:
         path = os.path.abspath(typed)
         try:
-            found = _find(*_in_watch(path, config))
+            found = _find(*_in_watch(path, config), config)
         except FileNotFoundError:
             missing.append(path)
             continue
@@ -79,7 +79,14 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
     return Found(tuple(targets.values()), tuple(missing), tuple(empty))
 
 
-def _find(path: str, watch: WatchSettings | None) -> list[Target]:
+def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list[Target]:
+    """What lies at a path or below it.
+
+    Args:
+        path: as `watch` has it.
+        watch: the one that the path lies in; without one, watches may still lie below it.
+        config: of these watches.
+    """
     from checkpointd.watch.scan import survey_path
 
     root, template = (str(watch.path), watch.version) if watch else ("", None)
@@ -91,12 +98,23 @@ def _find(path: str, watch: WatchSettings | None) -> list[Target]:
 
     found = survey_path(path, root=root, template=template, unreadable=unreadable)
     for checkpoint, generation in found:
-        if checkpoint.format is Format.UNKNOWN:
+        place, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
+        if inner is not watch:
+            targets += _find_again(place, inner, config)
+        elif checkpoint.format is Format.UNKNOWN:
             problem = no_checkpoint(checkpoint.path)
             targets.append(Target(checkpoint.path, problem=problem))
         else:
             targets.append(Target(checkpoint.path, checkpoint, generation, settings))
     return targets
+
+
+def _find_again(path: str, watch: WatchSettings | None, config: Config | None) -> list[Target]:
+    """What was found from above its watch, with the settings and the names that it has there."""
+    try:
+        return _find(path, watch, config)
+    except OSError as error:
+        return [Target(path, problem=_unreadable(path, error))]
 
 
 def _in_watch(path: str, config: Config | None) -> tuple[str, WatchSettings | None]:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from checkpointd import criteria
 from checkpointd.checkpoint import SHOWS
+from checkpointd.config.features import MAX_FEATURES, Features
 from checkpointd.config.units import parse_duration, parse_size
 from checkpointd.criteria import VerifySettings
 
@@ -159,6 +160,7 @@ class EvaluateConfig(_Section):
 
     function: Dotted | None = None
     data: Location | None = None
+    features: Features = Field(default_factory=dict, max_length=MAX_FEATURES)
     metrics: tuple[MetricName, ...] = Field(default=(), max_length=criteria.MAX_METRICS)
 
     @model_validator(mode="after")
@@ -266,7 +268,7 @@ class VerifyConfig(_Section):
         if given is None:
             return criteria.Evaluation()
         data = str(given.data) if given.data else ""
-        return criteria.Evaluation(given.function or "", data, given.metrics)
+        return criteria.Evaluation(given.function or "", data, given.metrics, dict(given.features))
 
 
 class KeepBest(_Section):

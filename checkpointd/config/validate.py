@@ -77,6 +77,8 @@ def parse(data: dict[str, Any], path: Path, text: str = "") -> Config:
 
 def _problem(error: Any, known: dict[tuple[str | int, ...], int]) -> Problem:
     loc = tuple(error["loc"])
+    if loc[-1:] == ("[key]",):  # the name itself is wrong, not what it has
+        loc = loc[:-1]
     kind, given = error["type"], error.get("input")
     message = _SENTENCES.get(kind, error["msg"].removeprefix("Value error, "))
     limits = error.get("ctx", {})

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import CHECKS
+from checkpointd.config.features import amiss
 from checkpointd.config.settings import direction
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ def between(verify: dict[str, Any]) -> Told:
         for i, name in enumerate(given if isinstance(given, list) else []):
             if isinstance(name, str) and name and name not in names:
                 yield (key, i), f'is no check{_meant(name, names)}, got "{name}"'
+    evaluate = verify.get("evaluate")
+    if isinstance(evaluate, dict):
+        for loc, message in amiss(evaluate):
+            yield ("evaluate", *loc), message
     yield from _bounds(verify)
 
 

@@ -56,7 +56,8 @@ def _evaluate(context: LoadContext) -> Any:
         raise AssertionError("check() asks for a loaded model")
     if asked.data:
         custom = user_code.custom_objects(settings)
-        return held_out.evaluate(loaded, held_out.read(asked.data), asked.metrics, custom)
+        data = held_out.read(asked.data, asked.features)
+        return held_out.evaluate(loaded, data, asked.metrics, custom)
     function = user_code.resolve(asked.function, f"evaluate is {asked.function!r}")
     what = f"The function {asked.function!r} that evaluate names"
     return user_code.call(function, loaded.model, what)

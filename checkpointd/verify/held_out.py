@@ -1,4 +1,4 @@
-"""Held-out data: an `.npz` file with inputs and labels, and the metrics of a model on it.
+"""Held-out data: an `.npz` or a TFRecord with inputs and labels, and a model's metrics on it.
 
 The arrays are `inputs` (or `x`, `x_test`) and `labels` (or `y`, `y_test`), each of them also by
 name as `inputs.NAME` and `labels.NAME`, and `sample_weight` if wanted; the first dimension counts
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.verify import runtime
+from checkpointd.verify import runtime, tfrecord
 from checkpointd.verify.suite import describe, printable
 from checkpointd.verify.user_code import UserCodeError, call
 
@@ -43,23 +43,24 @@ class HeldOut:
         return len(first)
 
 
-def read(path: str) -> HeldOut:
+def read(path: str, features: Mapping[str, str]) -> HeldOut:
     """Read held-out data.
+
+    Args:
+        path: of an `.npz`, or of a TFRecord.
+        features: of a TFRecord: what its records hold.
 
     Raises:
         UserCodeError: there is none, or it is not what is described above.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise _unfit(path, "it is one array: save it with numpy.savez(inputs=…, labels=…)")
-            arrays = {name: np.asarray(file[name]) for name in file.files}
+        arrays = tfrecord.arrays(path, features) if features else _npz(path)
     except FileNotFoundError:
         raise _unfit(path, "there is no such file") from None
     except OSError as error:
         raise _unfit(path, describe(error)) from None
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise _unfit(path, f"it is no .npz file without pickles ({error})") from None
+    except tfrecord.UnfitError as error:
+        raise _unfit(path, str(error)) from None
     weight = arrays.pop("sample_weight", None)
     data = HeldOut(_part(path, arrays, _INPUTS), _part(path, arrays, _LABELS), weight)
     sizes = {
@@ -68,6 +69,18 @@ def read(path: str) -> HeldOut:
     if len(sizes) != 1 or 0 in sizes:
         raise _unfit(path, "its arrays do not hold the same number of examples")
     return data
+
+
+def _npz(path: str) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise _unfit(path, "it is one array: save it with numpy.savez(inputs=…, labels=…)")
+            return {name: np.asarray(file[name]) for name in file.files}
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise _unfit(
+            path, f"it is no .npz file without pickles ({error}); a TFRecord needs features"
+        ) from None
 
 
 def _part(path: str, arrays: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -130,7 +143,7 @@ def _compiled(loaded: Loaded, data: HeldOut) -> dict[str, Any]:
 
     def run(_: Any) -> Any:
         return model.evaluate(
-            data.inputs,
+            _for_keras(data.inputs),
             data.labels,
             sample_weight=data.sample_weight,
             batch_size=_BATCH,
@@ -142,9 +155,20 @@ def _compiled(loaded: Loaded, data: HeldOut) -> dict[str, Any]:
     return found
 
 
+def _for_keras(inputs: Any) -> Any:
+    """Make tensors of texts, which Keras does not take as arrays."""
+    if isinstance(inputs, dict):
+        return {name: _for_keras(array) for name, array in inputs.items()}
+    if inputs.dtype.kind not in "OSU":
+        return inputs
+    import tensorflow as tf
+
+    return tf.constant(inputs, tf.string)
+
+
 def _predict(loaded: Loaded, data: HeldOut) -> Any:
     if loaded.library is not None:
-        outputs = loaded.model.predict(data.inputs, batch_size=_BATCH, verbose=0)
+        outputs = loaded.model.predict(_for_keras(data.inputs), batch_size=_BATCH, verbose=0)
         return _one(outputs)
     name = "serving_default"
     if name not in loaded.signatures and len(loaded.signatures) == 1:

@@ -144,6 +144,36 @@ def test_the_settings_of_the_watch_hold_through_a_symlink_too(runs: Path, tmp_pa
         assert (found["path"], found["shown"]) == (f"{root}/nan_epoch_07.keras", ["intact"])
 
 
+def test_a_directory_above_watches_has_the_settings_of_each(runs: Path, tmp_path: Path) -> None:
+    """Settings, series and steps are those of the watch it lies in, also one behind a symlink."""
+    files = ("lax/deep/nan_epoch_07.keras", "far/nan_epoch_07.keras", "none/nan_epoch_07.keras")
+    for name in files:
+        place = tmp_path / "all" / name
+        place.parent.mkdir(parents=True)
+        place.write_bytes((runs / "nan_epoch_07.keras").read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path / "all" / "far")
+    path = tmp_path / "config.toml"
+    verify = '[watch.verify]\nskip = ["finite", "load", "inference"]\n'
+    path.write_text(
+        f'[[watch]]\nname = "lax"\npath = "all/lax"\nversion = "nan_{{kind}}_{{step}}"\n{verify}'
+        f'[[watch]]\nname = "far"\npath = "link"\n{verify}'
+    )
+
+    def found(where: str) -> dict[str, tuple[Any, ...]]:
+        done = checkpointd("-c", str(path), "verify", "--json", where, home=tmp_path)
+        objects = [json.loads(line) for line in done.stdout.splitlines()]
+        keys = ("verdict", "reason", "shown", "series", "step")
+        return {o["path"]: tuple(o[key] for key in keys) for o in objects}
+
+    above = found("all")
+    lax, none = (f"{tmp_path}/all/{name}" for name in (files[0], files[2]))
+    far = f"{tmp_path}/link/nan_epoch_07.keras"
+    assert above[none][:2] == ("invalid", "finite.nan")
+    assert above[lax][:3] == above[far][:3] == ("valid", "", ["intact"])
+    assert (above[lax][3], above[far][3]) == ("deep/nan_{}_{}", "nan_epoch_{}.keras")
+    assert above == {**found("all/lax"), **found("link"), none: above[none]}
+
+
 def test_inspect_tells_what_is_in_it(runs: Path) -> None:
     """For people and for programs; what is not whole is told, and its exit code is 1."""
     done = checkpointd("inspect", "good.keras", home=runs)

@@ -75,6 +75,7 @@ def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
         "drift = { max_norm_ratio = 20.0 }",
         'evaluate = "a:b"',
         'evaluate = { data = "x.npz" }',
+        'evaluate = { data = "x", features = { inputs = "int64[]", labels = "int64[]" } }',
         'evaluate = "a:b"\nbounds = { loss = { max = 1 } }',
         'checks = [{ name = "x" }]',
         'checks = [{ name = "x", stage = "scan" }]',
@@ -100,6 +101,36 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
         ('evaluate = { data = "x", function = "a:b" }', "evaluate: expected"),
         ('evaluate = { function = "a:b", metrics = ["x"] }', "metrics goes with data"),
         ('evaluate = { data = "x", metrics = ["a b"] }', "metrics[0]: is no metric"),
+        ('evaluate = { data = "x", features = 3 }', "evaluate.features: expected a table"),
+        (
+            'evaluate = { data = "x", features = { sample_weight = "int64[]" } }',
+            "features: has no inputs; expected the form",
+        ),
+        (
+            'evaluate = { data = "x", features = { labels = "int64[]", imputs = "int64[]" } }',
+            "features.imputs: is no array of held-out data; there are inputs",
+        ),
+        (
+            'evaluate = { data = "x", features = { inputs = "float32", labels = "int64[]" } }',
+            "watch[0].verify.evaluate.features.inputs: expected a dtype and a shape",
+        ),
+        (
+            'evaluate = { data = "x", features = { inputs = { a = 3 }, labels = "int64[]" } }',
+            "features.inputs.a: expected text in quotes",
+        ),
+        (
+            'evaluate = { function = "a:b", features = { inputs = "int64[]" } }',
+            "features: goes with data",
+        ),
+        (
+            'evaluate = { data = "x.npz", features = { inputs = "int64[]" } }',
+            "features: goes with a TFRecord",
+        ),
+        (
+            'evaluate = { data = "x", features = { inputs = "int64[]", "inputs.a" = "int64[]" } }',
+            "features: has both inputs and inputs.a",
+        ),
+        ('evaluate = { data = "x.tfrecord.gz" }', "data: a TFRecord does not say what it holds"),
         ("bounds = { loss = { max = 1 } }", "bounds: nothing gives these metrics: set evaluate"),
         (
             'evaluate = { data = "x", metrics = ["auc"] }\nbounds = { acc = { min = 0 } }',
@@ -135,6 +166,40 @@ def test_each_mistake_gets_a_sentence_with_its_place(
     """Wrong by themselves, or between each other: told at once, never a traceback."""
     told = problems(tmp_path, watch("[watch.verify]", text))
     assert any(expected in line for line in told), told
+
+
+RECORDS = """
+[watch.verify]
+evaluate.data = "x.tfrecord"
+evaluate.features = { inputs.image = "raw:uint8[28,28] from image/raw", labels = "int64[]" }
+"""
+
+
+def test_features_by_name_arrive_flat_and_can_be_shown_and_read_again(tmp_path: Path) -> None:
+    """`inputs.image` without quotes is a table to TOML; it means the same as with them."""
+    first = loaded(tmp_path, watch(RECORDS))
+    features = {"inputs.image": "raw:uint8[28,28] from image/raw", "labels": "int64[]"}
+    evaluation = first.watch[0].verify.to_settings().evaluate
+    assert evaluation == Evaluation("", str(tmp_path / "x.tfrecord"), (), features)
+    assert loaded(tmp_path, dump(first)) == first
+
+
+def test_all_mistakes_in_features_are_told_at_once(tmp_path: Path) -> None:
+    """Each by itself, and what is wrong between the keys."""
+    text = 'evaluate = { data = "x.npz", features = { inputs = "float[2]", label = "int64[]" } }'
+    told = "\n".join(problems(tmp_path, watch("[watch.verify]", text)))
+    for part in ("'float' is no dtype", "label: is no array", "an .npz says", "has no labels"):
+        assert part in told
+
+
+def test_values_are_comparable_only_with_the_same_features() -> None:
+    """The digest tells; their order is nobody's concern, and without them it is as it was."""
+    plain = Evaluation("", "x", ("m",))
+    one = Evaluation("", "x", ("m",), {"inputs": "int64[]", "labels": "int64[]"})
+    same = Evaluation("", "x", ("m",), {"labels": "int64[]", "inputs": "int64[]"})
+    other = Evaluation("", "x", ("m",), {"inputs": "int64[2]", "labels": "int64[]"})
+    assert one.digest == same.digest
+    assert len({plain.digest, one.digest, other.digest}) == 3
 
 
 def test_the_names_of_own_checks_are_names_of_checks(tmp_path: Path) -> None:

@@ -88,7 +88,13 @@ settings = st.builds(
     VerifySettings,
     custom_objects=st.dictionaries(names, names, max_size=2),
     drift=st.builds(DriftLimits, st.floats(1, 100)),
-    evaluate=st.builds(Evaluation, names, names, st.lists(names, max_size=2).map(tuple)),
+    evaluate=st.builds(
+        Evaluation,
+        names,
+        names,
+        st.lists(names, max_size=2).map(tuple),
+        st.dictionaries(names, names, max_size=2),
+    ),
     bounds=st.dictionaries(
         names, st.builds(Bound, optional, optional, optional, st.sampled_from(["", "min", "max"]))
     ),

@@ -1,0 +1,79 @@
+"""`features` of `evaluate`: what the records of a TFRecord hold, by the names of the arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+
+from checkpointd import criteria
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_FEATURES = 100
+_RECORDS = (".tfrecord", ".tfrecords", ".tfrec")
+_PACKED = (".gz", ".gzip", ".zlib", ".zz")
+_SHAPE = '{ inputs = "float32[6]", labels = "int64[]" }'
+
+
+def _name(value: str) -> str:
+    if not criteria.is_feature_name(value):
+        raise ValueError(
+            "is no array of held-out data; there are inputs, labels, inputs.NAME, labels.NAME, "
+            "sample_weight"
+        )
+    return value
+
+
+def _what(value: str) -> str:
+    criteria.parse_feature("", value)
+    return value
+
+
+def flat(value: object) -> object:
+    """Take `inputs = { image = "…" }`, which TOML also makes of `inputs.image`, by whole names."""
+    if not isinstance(value, dict):
+        return value
+    found: dict[Any, Any] = {}
+    for name, what in value.items():
+        if isinstance(what, dict) and what:
+            found.update({f"{name}.{inner}": text for inner, text in what.items()})
+        else:
+            found[name] = what
+    return found
+
+
+_Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
+Features = Annotated[
+    dict[Annotated[_Text, AfterValidator(_name)], Annotated[_Text, AfterValidator(_what)]],
+    BeforeValidator(flat),
+]
+"""Array names and what `criteria.parse_feature` reads, such as `{"inputs": "float32[6]"}`."""
+
+
+def amiss(evaluate: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield what is wrong between `features` and the other keys of `evaluate`, as written."""
+    data = evaluate.get("data")
+    path = data.lower() if isinstance(data, str) else ""
+    for ending in _PACKED:
+        path = path.removesuffix(ending)
+    if not evaluate.get("features"):
+        if path.endswith(_RECORDS):
+            told = f"a TFRecord does not say what it holds: add features = {_SHAPE}"
+            yield ("data",), told
+        return
+    place = ("features",)
+    if "function" in evaluate:
+        yield place, "goes with data: a function reads its data itself"
+    elif path.endswith(".npz"):
+        yield place, "goes with a TFRecord: an .npz says itself what it holds"
+    features = flat(evaluate["features"])
+    if not isinstance(features, dict):
+        return
+    for part in ("inputs", "labels"):
+        named = [n for n in features if isinstance(n, str) and n.startswith(f"{part}.")]
+        if part in features and named:
+            yield place, f"has both {part} and {named[0]}: name all of them {part}.NAME"
+        elif part not in features and not named:
+            yield place, f"has no {part}; expected the form {_SHAPE}"
