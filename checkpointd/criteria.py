@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SUITE_VERSION = 2
+SUITE_VERSION = 3
 """Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
 
 SCAN_STAGE, LOAD_STAGE = "scan", "load"
@@ -186,6 +186,7 @@ class OwnCheck:
 class VerifySettings:
     """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
 
+    `read_paths` are what the user's code may read besides the checkpoint and its own modules.
     `runtime` names the interpreter and the libraries that will load it, as far as is known.
     """
 
@@ -195,6 +196,7 @@ class VerifySettings:
     cross_rtol: float = 1e-2
     custom_objects: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[str, ...] = ()
+    read_paths: tuple[str, ...] = ()
     python: str = ""
     builder: str = ""
     allow_code: bool = False

@@ -82,7 +82,10 @@ _OWN = {
     "safety.bomb": (_F, "Loading it would exhaust memory: do not load it."),
     "safety.needs_code": (
         _E,
-        "It holds a Lambda layer: set allow_code = true in [watch.verify] if you trust its writer.",
+        (
+            "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you trust "
+            "its writer."
+        ),
     ),
     "finite.nan": (
         _F,

@@ -121,6 +121,7 @@ def settings(data: Any) -> VerifySettings:
         **{key: _number(data, key) for key in ("atol", "rtol", "cross_atol", "cross_rtol")},
         custom_objects=_texts(data, "custom_objects"),
         python_path=_strings(data, "python_path"),
+        read_paths=_strings(data, "read_paths"),
         python=_get(data, "python", str),
         builder=_get(data, "builder", str),
         allow_code=_get(data, "allow_code", bool),

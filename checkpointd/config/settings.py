@@ -224,6 +224,7 @@ class VerifyConfig(_Section):
     cross_rtol: Tolerance = 1e-2
     custom_objects: dict[str, Dotted] = Field(default_factory=dict)
     python_path: tuple[Location, ...] = ()
+    read_paths: tuple[Location, ...] = ()
     python: Location | None = None
     builder: Dotted | None = None
     allow_code: Flag = False
@@ -247,6 +248,7 @@ class VerifyConfig(_Section):
             cross_rtol=self.cross_rtol,
             custom_objects=dict(self.custom_objects),
             python_path=tuple(str(p) for p in self.python_path),
+            read_paths=tuple(str(p) for p in self.read_paths),
             python=str(self.python) if self.python else "",
             builder=self.builder or "",
             allow_code=self.allow_code,

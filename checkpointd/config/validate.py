@@ -132,6 +132,7 @@ def _resolve(config: Config, base: Path) -> Config:
         verify = settings.verify.model_copy(
             update={
                 "python_path": tuple(absolute(p, base) for p in settings.verify.python_path),
+                "read_paths": tuple(absolute(p, base) for p in settings.verify.read_paths),
                 "python": absolute(settings.verify.python, base)
                 if settings.verify.python
                 else None,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.checkpoint import CheckResult, Format, failed, passed
+from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
 from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL, baseline
 from checkpointd.tensors.statistics import item_size
-from checkpointd.verify import fingerprint, optimizers
+from checkpointd.verify import fingerprint, optimizers, safety
 
 if TYPE_CHECKING:
     from checkpointd.checkpoint import Digest
@@ -38,6 +38,11 @@ def check(context: ScanContext) -> CheckResult:
     Raises:
         OSError: it could not be read.
     """
+    hindrance = safety.blocks_reading(context)
+    return skipped(NAME, f"Not read: {hindrance}") if hindrance else _read(context)
+
+
+def _read(context: ScanContext) -> CheckResult:
     contents = context.read()
     context.learn(
         digest=contents.digest,

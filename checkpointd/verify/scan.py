@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from checkpointd.checkpoint import End, Facts, Outcome, Request
 from checkpointd.criteria import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
-from checkpointd.verify import drift, finite, integrity, structure
+from checkpointd.verify import drift, finite, integrity, safety, structure
 from checkpointd.verify.own import run_own
-from checkpointd.verify.suite import Emit, Stop, run
+from checkpointd.verify.suite import Emit, Stop, blocks, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CHECKS = (
     (structure.NAME, structure.check),
     (integrity.NAME, integrity.check),
+    (safety.NAME, safety.check),
     (finite.NAME, finite.check),
     (drift.NAME, drift.check),
 )
@@ -48,7 +49,7 @@ def scan(
         results = run(context, CHECKS, emit)
         owed = "" if request.overdue else _owed(context, results.values())
         if not owed:
-            done = {name: result.outcome for name, result in results.items()}
+            done = {name: result.outcome for name, result in results.items() if blocks(result)}
             run_own(context, SCAN_STAGE, emit, learned, done)
     except Stop as stop:
         if _now(request) != before:

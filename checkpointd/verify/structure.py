@@ -23,6 +23,7 @@ from checkpointd.verify.suite import Context, Stop
 if TYPE_CHECKING:
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
+    from checkpointd.verify.safety.findings import Finding
 
 NAME = "structure"
 _ROTTEN = (
@@ -33,12 +34,17 @@ _ROTTEN = (
 
 @dataclass
 class ScanContext(Context):
-    """What the checks of the scan side share; `incomplete` says what its writer still owes."""
+    """What the checks of the scan side share.
+
+    `incomplete` says what its writer still owes,
+    `findings` what speaks against loading it, None before anybody has looked.
+    """
 
     planned: reading.Plan | None = None
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
+    findings: tuple[Finding, ...] | None = None
 
     def read(self) -> Contents:
         """What the one pass over the bytes gives; it is made when it is first asked for.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
-from checkpointd.checkpoint import CheckResult, End, Facts, to_json
+from checkpointd.checkpoint import LOAD_CHECKS, SCAN_CHECKS, CheckResult, End, Facts, to_json
 from checkpointd.criteria import LOAD_STAGE, SCAN_STAGE
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 
 STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
-    SCAN: ("structure", "integrity", "finite", "drift"),
-    LOAD: ("load", "signatures", "inference", "predictions", "resume", "evaluate"),
+    SCAN: SCAN_CHECKS,
+    LOAD: LOAD_CHECKS,
     INSPECT: (),
     COPY: (),
 }

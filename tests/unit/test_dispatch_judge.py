@@ -41,7 +41,7 @@ def test_each_way_to_die_has_its_own_reason(run: Run, reason: str, outcome: Outc
 def test_the_check_that_was_running_is_the_one_to_blame() -> None:
     """The first check without a result, skipping what was switched off."""
     run = Run(checks=[passed("structure")], signal=signal.SIGSEGV)
-    result = judge.death(STAGE_CHECKS[SCAN], run, ("integrity",), 30.0)
+    result = judge.death(STAGE_CHECKS[SCAN], run, ("integrity", "safety"), 30.0)
     assert result is not None
     assert result.name == "finite"
 

@@ -34,9 +34,7 @@ def test_each_reason_that_can_come_is_told_with_its_verdict_and_its_cure() -> No
     expected = {
         name: (_VERDICTS[reason.severity], reason.cure)
         for name, reason in REASONS.items()
-        if (name.split(".")[0] in checks or name == "safety.needs_code")
-        and name.split(".")[1] not in _ANY
-        and name not in _LATER
+        if name.split(".")[0] in checks and name.split(".")[1] not in _ANY and name not in _LATER
     }
     assert _told() == expected
 

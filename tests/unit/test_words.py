@@ -268,7 +268,7 @@ def test_only_checks_that_the_settings_name_may_answer() -> None:
     """In their stage, after the suite's own; `evaluate` only where there is one."""
     settings = VerifySettings(checks=(OwnCheck("a", "m:a", "scan"), OwnCheck("b", "m:b")))
     scan, load = (protocol.checks_of(stage, settings) for stage in ("scan", "load"))
-    assert scan == ("structure", "integrity", "finite", "drift", "a")
+    assert scan == ("structure", "integrity", "safety", "finite", "drift", "a")
     assert load == ("load", "signatures", "inference", "predictions", "resume", "b")
     evaluated = replace(settings, evaluate=Evaluation("m:e"))
     assert protocol.checks_of("load", evaluated)[-2:] == ("evaluate", "b")
