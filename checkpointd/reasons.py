@@ -83,8 +83,8 @@ _OWN = {
     "safety.needs_code": (
         _E,
         (
-            "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you trust "
-            "its writer."
+            "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you "
+            "trust its writer."
         ),
     ),
     "finite.nan": (
