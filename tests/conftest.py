@@ -1,9 +1,47 @@
-"""What all tests share."""
+"""What all tests share: patience, and tables that are shown when the run is over."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Speed is measured by `make bench`; a busy machine fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+_TABLES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give a function that shows a text at the end of the run, whether or not tests fail."""
+    return request.config.stash[_TABLES].append
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with no text to show."""
+    config.stash[_TABLES] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the texts of one of several processes to the one that speaks."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["tables"] = session.config.stash[_TABLES]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the texts of a process that is done."""
+    node.config.stash[_TABLES].extend(getattr(node, "workeroutput", {}).get("tables", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show them."""
+    for text in terminalreporter.config.stash[_TABLES]:
+        terminalreporter.write_line(f"\n{text}")

@@ -31,7 +31,7 @@ from tests.helpers.scan import request_for, seeded
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.helpers.corpus import Spoiler
 
@@ -220,7 +220,7 @@ def table(corpus: list[Spoiled], answers: list[Answer | None], passed: dict[int,
 
 @pytest.mark.parametrize("golden", [True, False], ids=["with golden records", "without"])
 def test_no_spoiled_checkpoint_that_loads_otherwise_is_valid(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, golden: bool
+    made: Path, tmp_path: Path, show: Callable[[str], None], *, golden: bool
 ) -> None:
     """With a record nothing gets through; without, what no check can know, and nothing else."""
     corpus = spoil(made, tmp_path / "corpus", golden=golden, generator=seeded())
@@ -228,9 +228,7 @@ def test_no_spoiled_checkpoint_that_loads_otherwise_is_valid(
     answers = verify(corpus, tmp_path / "scratch")
     valid = [n for n, answer in enumerate(answers) if is_valid(answer)]
     passed = dict(zip(valid, oracle([corpus[n] for n in valid]), strict=True))
-    with capsys.disabled():
-        print(f"\n{len(corpus)} spoiled, golden records: {golden}")  # noqa: T201 - the issue asks
-        print(table(corpus, answers, passed))  # noqa: T201 - the same
+    show(f"{len(corpus)} spoiled, golden records: {golden}\n{table(corpus, answers, passed)}")
     through = {(corpus[n].format, corpus[n].kind) for n, what in passed.items() if what != "same"}
     assert through <= (set() if golden else CANNOT_BE_KNOWN)
     assert not [a for a in answers if a is not None and a.end is End.SUPERSEDED]
