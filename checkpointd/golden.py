@@ -22,11 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from checkpointd import bindings
 from checkpointd.arrays import Array, ArrayError, array_of, flattened, pack, unpack
-from checkpointd.checkpoint import Digest, Format
+from checkpointd.checkpoint import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+SAVE_ID_ATTRIBUTE = bindings.SAVE_ID_ATTRIBUTE
+ZIP_COMMENT_PREFIX = bindings.ZIP_COMMENT_PREFIX
+path_for, binding_of, content_of = bindings.path_for, bindings.binding_of, bindings.content_of
 
 FORMAT_VERSION = 1
 """Raised when a reader of the version before could not understand a record."""
@@ -34,16 +39,8 @@ FORMAT_VERSION = 1
 _RAGGED_VERSION = 2
 """What a record with a ragged array in it has; all others stay readable to older readers."""
 
-SAVE_ID_ATTRIBUTE = "checkpointd_save_id"
-"""The root attribute that binds an HDF5 file to its record."""
-
-ZIP_COMMENT_PREFIX = b"checkpointd-save-id:"
-"""What the comment of a `.keras` archive begins with; the save id follows."""
-
 SINGLE, LIST, DICT = "single", "list", "dict"
 """How inputs are fed and outputs come: one array, several in order, or several by name."""
-
-_BLOCK = 1 << 20
 
 
 class GoldenError(Exception):
@@ -64,7 +61,8 @@ class Golden:
 
     `compiled` says how the outputs were computed: by `predict` with the inputs as one batch, or
     by an eager call. `input_structure` and `output_structure` are SINGLE, LIST or DICT.
-    `binding` is what `binding_of` must give for the checkpoint that the record belongs to.
+    `binding` is what `binding_of` must give for the checkpoint that the record belongs to, and
+    `content` what `content_of` gave when it was saved, empty in older records.
     `labels` and `sample_weights` are what the job trains against, empty where it did not say;
     `optimizer` is its optimizer's `class_name` and `config`, as Keras gives them, or empty.
     `stochastic` says that two runs in a row from the same state gave different outputs.
@@ -81,6 +79,7 @@ class Golden:
     step: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     binding: str = ""
+    content: str = ""
     input_structure: str = SINGLE
     output_structure: str = SINGLE
     label_structure: str = SINGLE
@@ -188,65 +187,6 @@ def _cpu() -> str:
     return platform.machine()
 
 
-def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
-    """Say where the golden record of a checkpoint lies."""
-    if format is Format.SAVEDMODEL:
-        return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
-    return checkpoint_path + ".golden.npz"
-
-
-def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
-    """Read what binds a checkpoint to its record; empty when nothing does.
-
-    It is the save id inside an HDF5 file or a zip, and otherwise `crc:` and the CRC-32 of
-    `PREFIX.index`, of a `.weights.json`, or of `saved_model.pb` and its variables' index together
-    (the graph alone is the same from epoch to epoch).
-
-    Raises:
-        OSError: the checkpoint cannot be read.
-    """
-    if format is Format.SAVEDMODEL:
-        graph = os.path.join(checkpoint_path, "saved_model.pb")
-        index = os.path.join(checkpoint_path, "variables", "variables.index")
-        return _crc_of(graph, *([index] if os.path.exists(index) else []))
-    if format is Format.TF_CHECKPOINT:
-        return _crc_of(checkpoint_path + ".index")
-    if format is Format.KERAS:
-        return _zip_save_id(checkpoint_path)
-    if checkpoint_path.endswith(".json"):
-        return _crc_of(checkpoint_path)
-    return _hdf5_save_id(checkpoint_path)
-
-
-def _crc_of(*paths: str) -> str:
-    checksum = 0
-    for path in paths:
-        with open(path, "rb") as file:
-            for block in iter(lambda: file.read(_BLOCK), b""):
-                checksum = zlib.crc32(block, checksum)
-    return f"crc:{checksum:08x}"
-
-
-def _zip_save_id(path: str) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            comment = archive.comment
-    except zipfile.BadZipFile:
-        return ""
-    if not comment.startswith(ZIP_COMMENT_PREFIX):
-        return ""
-    return comment[len(ZIP_COMMENT_PREFIX) :].decode("ascii", "replace")
-
-
-def _hdf5_save_id(path: str) -> str:
-    os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"  # a reader's lock would break the next save
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        value = file.attrs.get(SAVE_ID_ATTRIBUTE, "")
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
-
-
 def write(path: str, golden: Golden) -> None:
     """Write a record under its final name in one step, and make it durable.
 
@@ -284,6 +224,7 @@ def write(path: str, golden: Golden) -> None:
         "step": golden.step,
         "environment": dict(golden.environment),
         "binding": golden.binding,
+        "content": golden.content,
         "input_structure": golden.input_structure,
         "output_structure": golden.output_structure,
         "label_structure": golden.label_structure,
@@ -364,6 +305,7 @@ def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]])
         step=None if meta["step"] is None else int(meta["step"]),
         environment={str(k): str(v) for k, v in meta["environment"].items()},
         binding=str(meta["binding"]),
+        content=str(meta.get("content", "")),
         input_structure=_structure(meta["input_structure"]),
         output_structure=_structure(meta["output_structure"]),
         label_structure=_structure(meta.get("label_structure", SINGLE)),

@@ -78,11 +78,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class MemberDigest:
-    """One file of a checkpoint after it was read: `name` as in `checkpoint.Member`."""
+    """One file of a checkpoint after it was read: `name` as in `checkpoint.Member`.
+
+    `crc32` is zlib's, None where nobody asked for it.
+    """
 
     name: str
     size: int
     crc32c: int
+    crc32: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Contents:
-    """What one pass over a checkpoint found; `digest` covers every byte of every member."""
+    """What one pass over a checkpoint found; `digest` covers every byte of every member.
+
+    `crc32` is zlib's of a checkpoint that is one HDF5 file, if it was asked for.
+    """
 
     tensors: tuple[TensorStats, ...]
     digest: str
     problems: tuple[Problem, ...]
+    crc32: int | None = None
 
 
 def combine(members: Iterable[MemberDigest]) -> str:

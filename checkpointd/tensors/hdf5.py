@@ -323,17 +323,20 @@ def plan(path: str) -> Plan:
     return Plan(path, found)
 
 
-def read(planned: Plan, member: str = "") -> tuple[tuple[TensorStats, ...], Found]:
+def read(
+    planned: Plan, member: str = "", *, with_crc32: bool = False
+) -> tuple[tuple[TensorStats, ...], Found]:
     """Read every byte of an HDF5 file once, and what is chunked a second time through h5py.
 
     Args:
         planned: what `plan` found.
         member: the file's name among the checkpoint's members.
+        with_crc32: take zlib's CRC-32 of the whole file as well.
 
     Raises:
         OSError: it could not be read.
     """
-    whole = Checksum()
+    whole = Checksum(with_crc32=with_crc32)
     tallies, pieces = pieces_of(planned.layout, 0)
     with opened(planned.path) as source:
         stream(source, [[Piece(0, source.size, whole)], pieces])
@@ -341,7 +344,7 @@ def read(planned: Plan, member: str = "") -> tuple[tuple[TensorStats, ...], Foun
     if any(d.offset is None for d in planned.layout.datasets):
         with open_hdf5(planned.path) as handle:
             problems = read_rest(handle, planned.layout, tallies)
-    digest = MemberDigest(member, whole.size, whole.crc32c)
+    digest = MemberDigest(member, whole.size, whole.crc32c, whole.crc32 if with_crc32 else None)
     return tuple(t.result() for t in tallies), Found((digest,), tuple(problems))
 
 

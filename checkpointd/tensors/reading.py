@@ -86,8 +86,12 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
     return Plan(path, kind, files=files, others=tuple(n for n in names if n not in taken))
 
 
-def read(planned: Plan) -> Contents:
+def read(planned: Plan, *, with_crc32: bool = False) -> Contents:
     """Read every member of a checkpoint, once.
+
+    Args:
+        planned: what lies where.
+        with_crc32: take zlib's CRC-32 of a checkpoint that is one HDF5 file.
 
     Raises:
         OSError: it could not be read.
@@ -102,7 +106,7 @@ def read(planned: Plan) -> Contents:
         from checkpointd.tensors import hdf5
 
         for name, file in planned.files:
-            stats, found = hdf5.read(file, name)
+            stats, found = hdf5.read(file, name, with_crc32=with_crc32)
             tensors.extend(stats)
             founds.append(found)
     if planned.archive is not None:
@@ -116,7 +120,8 @@ def read(planned: Plan) -> Contents:
         bundle.checksum_of(member_path(planned.path, name), name) for name in planned.others
     ]
     problems = tuple(p for f in founds for p in f.problems)
-    return Contents(tuple(tensors), combine(members), problems)
+    alone = members[0].crc32 if len(members) == 1 else None
+    return Contents(tuple(tensors), combine(members), problems, alone)
 
 
 def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> Plan:  # noqa: A002

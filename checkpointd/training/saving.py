@@ -88,7 +88,9 @@ def save(
         writers.write(model, temporary, chosen, optimizer, arguments)
         if record is not None:
             binding = writers.bind(temporary, chosen, secrets.token_hex(16))
-            _leave_record(record, binding, temporary, target, chosen)
+            content = records.content_of(temporary, chosen)
+            bound = dataclasses.replace(record, binding=binding, content=content)
+            _leave_record(bound, temporary, target, chosen)
         placing.flush(directory)
         if chosen is Format.SAVEDMODEL:
             placing.place_directory(temporary, target)
@@ -166,17 +168,15 @@ def _record(
 
 def _leave_record(
     record: records.Golden,
-    binding: str,
     temporary: str,
     target: str,
     format: Format,  # noqa: A002
 ) -> None:
-    bound = dataclasses.replace(record, binding=binding)
     inside = format is Format.SAVEDMODEL
     path = records.path_for(temporary if inside else target, format)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        records.write(path, bound)
+        records.write(path, record)
     except (OSError, records.GoldenError) as error:
         _warn(f"The golden record could not be written: {error}")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import bindings, golden
 from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
 from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL, baseline
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 NAME = "integrity"
 _SHOWN = 3
+_OTHERWISE = (
+    "The file is not the one that was saved: its weights are, and bytes beside them (names, types, "
+    "configuration) have changed since."
+)
 _FLOATING = ("float", "bfloat", "complex")
 _WITHOUT_CHECKSUMS = frozenset({Format.HDF5, Format.HDF5_WEIGHTS})
 
@@ -43,7 +47,8 @@ def check(context: ScanContext) -> CheckResult:
 
 
 def _read(context: ScanContext) -> CheckResult:
-    contents = context.read()
+    record, warning = _golden(context)
+    contents = context.read(with_crc32=bool(record and record.content))
     context.learn(
         digest=contents.digest,
         optimizer_tensors=optimizers.stored(contents.tensors),
@@ -56,12 +61,11 @@ def _read(context: ScanContext) -> CheckResult:
     prints = _fingerprint(context)
     if isinstance(prints, CheckResult):
         return prints
-    record, warning = _golden(context)
     if record is not None:
         context.golden = record
-        missing = unmatched(record.digests, contents.tensors)
-        if missing:
-            return _digest_mismatch(missing, len(record.digests))
+        otherwise = _otherwise(record, contents)
+        if otherwise is not None:
+            return otherwise
         context.learn(has_golden=True, metrics=dict(record.metrics), step=record.step)
     details = {
         "bytes_read": context.request.generation.size_bytes,
@@ -81,6 +85,16 @@ def _bit_rot(contents: Contents) -> CheckResult:
         "Its bytes are not those that were read before, although nobody has written or touched "
         f"any of its files since.{said}",
     )
+
+
+def _otherwise(record: Golden, contents: Contents) -> CheckResult | None:
+    """What is stored otherwise than it was recorded; None if nothing is."""
+    missing = unmatched(record.digests, contents.tensors)
+    if missing:
+        return _digest_mismatch(missing, len(record.digests))
+    if contents.crc32 is not None and record.content != bindings.named(contents.crc32):
+        return failed(NAME, "checksum_mismatch", _OTHERWISE)
+    return None
 
 
 def unmatched(digests: tuple[Digest, ...], tensors: tuple[TensorStats, ...]) -> tuple[Digest, ...]:

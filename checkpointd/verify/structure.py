@@ -46,8 +46,11 @@ class ScanContext(Context):
     incomplete: str = ""
     findings: tuple[Finding, ...] | None = None
 
-    def read(self) -> Contents:
+    def read(self, *, with_crc32: bool = False) -> Contents:
         """What the one pass over the bytes gives; it is made when it is first asked for.
+
+        Args:
+            with_crc32: have it take zlib's CRC-32 of an HDF5 file, if it is made now.
 
         Raises:
             Stop: `structure` is switched off, and there is nothing whole to be read.
@@ -58,7 +61,7 @@ class ScanContext(Context):
             if self.planned is None:
                 raise Stop(End.INCOMPLETE, result.message)
         if self.contents is None:
-            self.contents = reading.read(self.planned)
+            self.contents = reading.read(self.planned, with_crc32=with_crc32)
         return self.contents
 
 

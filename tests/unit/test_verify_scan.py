@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -127,7 +128,11 @@ def bound_record(path: Path, kind: Format, digests: tuple[golden.Digest, ...]) -
     with h5py.File(path, "a") as file:
         file.attrs[golden.SAVE_ID_ATTRIBUTE] = "abc"
     record = Golden(
-        digests=digests, binding=golden.binding_of(str(path), kind), metrics={"loss": 0.5}, step=7
+        digests=digests,
+        binding=golden.binding_of(str(path), kind),
+        content=golden.content_of(str(path), kind),
+        metrics={"loss": 0.5},
+        step=7,
     )
     golden.write(golden.path_for(str(path), kind), record)
 
@@ -147,6 +152,32 @@ def test_the_digests_of_a_bound_record_catch_a_flipped_bit_in_hdf5(tmp_path: Pat
     result = scanned(path)
     assert result.reasons == ["integrity.digest_mismatch"]
     assert "dense/kernel" in result.checks["integrity"].message
+
+
+def test_a_flipped_bit_in_a_name_is_caught_although_every_weight_is_as_it_was(
+    tmp_path: Path,
+) -> None:
+    """A layer called dEnse is one that no model asks for."""
+    path = tmp_path / "m.weights.h5"
+    write_weights(path, WEIGHTS)
+    digest = golden.digest_of("dense/kernel", WEIGHTS["dense"])
+    bound_record(path, Format.HDF5_WEIGHTS, (digest,))
+    flip(path, path.read_bytes().index(b"dense\0") + 1, 5)
+    with h5py.File(path, locking=False) as file:
+        assert golden.digest_of("", file["layers/dEnse/vars/0"][()]).crc32 == digest.crc32
+    assert scanned(path).reasons == ["integrity.checksum_mismatch"]
+
+
+def test_a_record_of_an_older_checkpointd_says_nothing_of_the_rest_of_the_file(
+    tmp_path: Path,
+) -> None:
+    """It counts for what it holds."""
+    path = tmp_path / "m.weights.h5"
+    write_weights(path, WEIGHTS)
+    bound_record(path, Format.HDF5_WEIGHTS, ())
+    where = golden.path_for(str(path), Format.HDF5_WEIGHTS)
+    golden.write(where, replace(golden.read(where), content=""))
+    assert scanned(path).clean
 
 
 def test_a_record_of_another_save_warns_and_is_not_used(tmp_path: Path) -> None:
