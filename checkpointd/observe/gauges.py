@@ -17,7 +17,7 @@ from checkpointd.observe.text import utf8
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot
+    from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
 
 _Rows = list[tuple[tuple[str, ...], float | None]]
 
@@ -81,6 +81,7 @@ class GaugeCollector(Collector):
             ("kind",),
             [((kind,), float(up)) for kind, up in now.workers.items()],
         )
+        yield from _web(now.web)
         yield from self._watches(now.watches)
 
     def _watches(self, watches: Iterable[WatchSnapshot]) -> Iterator[GaugeMetricFamily]:
@@ -124,6 +125,25 @@ class GaugeCollector(Collector):
             ("watch", "series", "metric"),
             evaluations,
         )
+
+
+def _web(web: WebSnapshot) -> Iterator[GaugeMetricFamily]:
+    good = None if web.files_good is None else float(web.files_good)
+    for name, help_, value in (
+        ("web_connections", "Connections over TCP now.", float(web.connections)),
+        (
+            "web_files_last_reload_successful",
+            "Whether certificate, key, CA and password are those in their files.",
+            good,
+        ),
+        (
+            "tls_certificate_not_after_timestamp_seconds",
+            "When the first certificate of the chain expires.",
+            web.certificate_not_after,
+        ),
+    ):
+        if value is not None:
+            yield _family(name, help_, (), [((), value)])
 
 
 def _newest(series: tuple[SeriesSnapshot, ...], limit: int) -> list[SeriesSnapshot]:
