@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.observe.access import Access, exposure
+from checkpointd.observe.access import Access
 from checkpointd.observe.keys import KeysError
 from checkpointd.observe.server import ListenError, TcpServer, UnixServer
 from checkpointd.observe.snapshot import WebSnapshot
@@ -94,8 +94,8 @@ class Listening:
         self._warn()
 
     def _warn(self) -> None:
-        for warning in exposure(self.access.web):
-            log.warning("the web side is open", why=warning)
+        for problem in self.access.problems():
+            log.warning("the web side wants a look", why=problem)
 
     async def close(self) -> None:
         """Stop listening."""

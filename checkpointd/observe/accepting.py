@@ -50,7 +50,11 @@ class Handler(web.RequestHandler):
     """aiohttp's protocol, that knows its connection and answers nonsense shortly and unlogged."""
 
     def __init__(
-        self, server: web.Server, connection: Connection, left: Callable[[Connection], None]
+        self,
+        server: web.Server,
+        connection: Connection,
+        left: Callable[[Connection], None],
+        refused: Refused,
     ) -> None:
         super().__init__(
             server,
@@ -64,6 +68,7 @@ class Handler(web.RequestHandler):
         )
         self.connection = connection
         self._left = left
+        self._refused = refused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Know the transport from now on."""
@@ -86,6 +91,8 @@ class Handler(web.RequestHandler):
         """Answer what is no request of HTTP, and what the application did not answer."""
         if status >= 500:  # noqa: PLR2004 - HTTP's own faults begin here
             log.error("a request failed", exc_info=exc)
+        else:
+            self._refused("request")
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         text = "The daemon could not answer this.\n" if exc is None else "This is no request.\n"
@@ -103,7 +110,7 @@ class Site(web.BaseSite):
         allowed: how many connections.
         peer: names who is at the other end, from socket and address.
         context: TLS for the next connection, or None.
-        refused: is told `connections`, `time` or `tls` for each one dropped.
+        refused: is told `connections`, `time`, `tls` or `request` for each one dropped.
     """
 
     def __init__(
@@ -203,7 +210,7 @@ class Site(web.BaseSite):
             if not isinstance(server, web.Server):
                 raise ConnectionError("closing")
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Handler(server, connection, self._leave),
+                lambda: Handler(server, connection, self._leave, self._refused),
                 connection.sock,
                 ssl=context,
                 **waits,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.config.web import WebSettings
-from checkpointd.observe.keys import Keys, KeysError, digest, identities, load
+from checkpointd.observe.keys import Keys, KeysError, Trouble, digest, identities, load
 from checkpointd.observe.text import iso
 
 if TYPE_CHECKING:
@@ -122,16 +122,9 @@ class Access:
 
     def problems(self, now: float | None = None) -> list[str]:
         """Sentences about what a person should look at."""
-        now = time.time() if now is None else now
-        told = exposure(self.web)
+        told = [one.message for one in concerns(self.web, self._keys, now)]
         if self._trouble:
             told.append(f"The new web files are not taken, the old go on: {self._trouble}")
-        period = self._keys.validity
-        place = self.web.tls.cert_file if self.web.tls else ""
-        if period is not None and now >= period.not_after:
-            told.append(f"The certificate {place} has expired ({self._expiry()}): put a new one.")
-        elif period is not None and now < period.not_before:
-            told.append(f"The certificate {place} holds only from {iso(period.not_before)} on.")
         return told
 
     def status(self) -> dict[str, Any]:
@@ -148,12 +141,33 @@ class Access:
         return iso(self.not_after) if self.not_after is not None else ""
 
 
-def exposure(web: WebSettings) -> list[str]:
-    """What settings leave open to whoever reaches the address: warnings, not errors."""
-    if web.on_loopback or web.tls is not None:
-        return []
+def concerns(web: WebSettings, keys: Keys, now: float | None = None) -> list[Trouble]:
+    """What a person should look at, though it works: warnings, not errors.
+
+    Args:
+        web: the section of the config.
+        keys: what was in its files.
+        now: seconds since the epoch, by default those of this moment.
+    """
+    now = time.time() if now is None else now
+    told = []
+    if not web.on_loopback and web.tls is None:
+        told.append(Trouble(("web", "listen"), _open(web)))
+    period = keys.validity
+    if period is not None and web.tls is not None:
+        place = f"The certificate {web.tls.cert_file}"
+        loc = ("web", "tls", "cert_file")
+        if now >= period.not_after:
+            expired = f"{place} has expired ({iso(period.not_after)}): put a new one there."
+            told.append(Trouble(loc, expired))
+        elif now < period.not_before:
+            told.append(Trouble(loc, f"{place} holds only from {iso(period.not_before)} on."))
+    return told
+
+
+def _open(web: WebSettings) -> str:
     if web.basic_auth is None:
         open_to_all = f"Whoever reaches {web.listen} can read paths, verdicts and metrics: "
-        return [f"{open_to_all}add [web.tls] and basic_auth, or let [web] listen on 127.0.0.1."]
+        return f"{open_to_all}add [web.tls] and basic_auth, or let [web] listen on 127.0.0.1."
     in_the_clear = f"The password of [web] basic_auth crosses the network to {web.listen} "
-    return [f"{in_the_clear}in the clear: add [web.tls], or let [web] listen on 127.0.0.1."]
+    return f"{in_the_clear}in the clear: add [web.tls], or let [web] listen on 127.0.0.1."

@@ -175,6 +175,7 @@ class UnixServer(_Server):
                 f"The path of the control socket is longer than {_MAX_SOCKET_PATH} bytes: "
                 f"choose a shorter state_dir than {self._path.parent}."
             )
+        _refuse_open_directory(self._path.parent)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _remove_stale(self._path)
@@ -206,6 +207,18 @@ def peer_uid(sock: socket.socket) -> int | None:
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     uid: int = _UCRED.unpack(credentials)[1]
     return uid
+
+
+def _refuse_open_directory(directory: Path) -> None:
+    """Where everybody may write, anybody could put a socket, or a ledger, in the place of ours."""
+    try:
+        mode = directory.stat().st_mode
+    except OSError as error:
+        raise ListenError(f"Cannot listen in {directory}: {error.strerror}.") from error
+    if mode & stat.S_IWOTH:
+        raise ListenError(
+            f"Every user may write into the state directory {directory}: chmod o-w it."
+        )
 
 
 def _remove_stale(path: Path) -> None:
