@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -13,6 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,10 +24,11 @@ from tests.helpers.tls import Pair, needs_openssl, pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-_PROGRAM = shutil.which("prometheus")
-_TOOL = shutil.which("promtool")
+# Unpacked by `.ci/packages`, else the system's.
+_WHERE = f"{Path(__file__).parents[2] / '.prometheus/usr/bin'}:{os.environ.get('PATH', '')}"
+_PROGRAM = shutil.which("prometheus", path=_WHERE)
+_TOOL = shutil.which("promtool", path=_WHERE)
 
 pytestmark = [
     needs_openssl,
@@ -140,6 +143,7 @@ def _prometheus(home: Path, target: str) -> Iterator[str]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_prometheus_scrapes_over_tls_through_a_new_certificate_and_a_reload(scene: Scene) -> None:
     """With the password; after a broken and a new certificate; with a client's own at last."""
     eventually("the first scrape", lambda: scene.value('up{job="password"}') == 1, 30)
