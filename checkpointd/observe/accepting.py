@@ -168,15 +168,22 @@ class Site(web.BaseSite):
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
+        told = False
         while True:
             try:
                 sock, address = await loop.sock_accept(self._sock)
             except OSError as error:
                 # No file descriptor is left, or the client has gone already.
-                log.warning("a connection could not be accepted", why=error.strerror)
+                if not told:
+                    log.warning("connections cannot be accepted", why=error.strerror)
+                told = True
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            self._admit(sock, address)
+            told = False
+            try:
+                self._admit(sock, address)
+            except OSError:
+                sock.close()
             # A flood of connections is always ready: the others get their turn here.
             await asyncio.sleep(0)
 
