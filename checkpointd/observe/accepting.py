@@ -89,6 +89,8 @@ class Handler(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - it repeats what was sent
     ) -> web.StreamResponse:
         """Answer what is no request of HTTP, and what the application did not answer."""
+        if isinstance(exc, ConnectionError):
+            raise exc
         if status >= 500:  # noqa: PLR2004 - HTTP's own faults begin here
             log.error("a request failed", exc_info=exc)
         else:

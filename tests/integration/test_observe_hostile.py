@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from checkpointd.observe import accepting
 from checkpointd.observe import web as web_room
@@ -23,13 +24,15 @@ HUGE = [{"id": n, "path": "x" * 10_000} for n in range(500)]
 
 
 def served(use: Callable[[Side], Awaitable[None]]) -> None:
-    """Serve on a free port, and use it."""
+    """Serve on a free port, and use it; whatever comes, the log tells of no fault of ours."""
 
     async def run() -> None:
         async with serving() as side:
             await use(side)
 
-    asyncio.run(run())
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(run())
+    assert logged == []
 
 
 @contextlib.contextmanager

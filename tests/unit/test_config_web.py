@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from checkpointd import config
+from checkpointd.config.dump import dump
 from checkpointd.config.web import WebSettings
 
 WHOLE = """
@@ -32,6 +33,15 @@ def test_its_files_are_relative_to_the_config(tmp_path: Path) -> None:
     assert web.tls.client_ca_file == tmp_path / "clients.crt"
     assert web.basic_auth.password_file == tmp_path / "web.password"
     assert web.hosts == ("gpu1.example.org",)
+
+
+def test_what_is_shown_of_it_is_read_again(tmp_path: Path) -> None:
+    """`config show` names the file of the password, and never opens it."""
+    first, second = tmp_path / "config.toml", tmp_path / "shown.toml"
+    first.write_text(WHOLE, encoding="utf-8")
+    loaded = config.load(first)
+    second.write_text(dump(loaded), encoding="utf-8")
+    assert config.load(second) == loaded
 
 
 @pytest.mark.parametrize(
