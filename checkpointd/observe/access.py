@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from checkpointd.observe.keys import Identity
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 """How often the files are looked at."""
 
 log = structlog.get_logger()

@@ -155,9 +155,7 @@ def test_no_name_forges_a_line_of_the_log(daemon: Daemon) -> None:
         ("status",),
         ("prune",),
         ("show", "{path}"),
-        ("pin", "{path}"),
         ("inspect", "{path}"),
-        ("verify", "{path}"),
         ("latest", "runs"),
     ],
 )

@@ -173,8 +173,11 @@ def test_a_flood_of_pipelined_requests_does_not_stop_a_scrape() -> None:
         (b"GET /%1b%0a<script>%ff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
     ],
 )
-def test_nonsense_is_answered_shortly_and_the_connection_closed(said: bytes, status: int) -> None:
+def test_nonsense_is_answered_shortly_and_the_connection_closed(
+    said: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With our headers, without what was sent, without a version, and never logged as a fault."""
+    monkeypatch.setattr(accepting, "_LINGER_SECONDS", 0.1)
 
     async def use(side: Side) -> None:
         answer = await side.say(said)

@@ -140,7 +140,7 @@ def test_handshakes_that_never_end_do_not_stop_a_scrape(
     tmp_path: Path, issued: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence, half a hello, and plain HTTP where TLS is spoken; they are counted as they come."""
-    monkeypatch.setattr(accepting, "HEADER_SECONDS", 1.5)
+    monkeypatch.setattr(accepting, "HEADER_SECONDS", 1.0)
     web, _ = settings(tmp_path, issued)
 
     async def use(side: Side) -> None:

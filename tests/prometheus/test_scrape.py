@@ -54,7 +54,7 @@ path = "runs"
 """
 
 _PROMETHEUS = """
-global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
+global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}
 scrape_configs:
   - job_name: password
     scheme: https
@@ -163,7 +163,7 @@ def _new_certificate(scene: Scene) -> None:
     pair(home, "new", scene.ca, days=9).copy_to(Pair(home / "web.crt", home / "web.key"))
     scene.becomes(good, 1)
     assert (scene.value(expiry) or 0) > before
-    assert scene.value('up{job="password"}') == 1
+    scene.becomes('up{job="password"}', 1)
     assert scene.value('checkpointd_web_refused_total{job="password",cause="password"}') == 0
 
 
@@ -183,7 +183,7 @@ def _client_certificates(scene: Scene) -> None:
     began = time.time()
     newest = 'timestamp(checkpointd_web_connections{job="certificate"})'
     eventually("a later scrape", lambda: (scene.value(newest) or 0) > began, 30)
-    assert scene.value('up{job="certificate"}') == 1
+    scene.becomes('up{job="certificate"}', 1)
     told = scene.daemon.cli("status").stdout
     assert "needs a password and a client certificate, certificate until 20" in told
 
