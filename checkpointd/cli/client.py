@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import (
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONNECT_SECONDS = 10.0
+_UCRED = struct.Struct("iII")
 _CODES = {
     403: UNREACHABLE,
     404: NOTHING,
@@ -48,6 +50,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(_CONNECT_SECONDS)
         self.sock.connect(self._path)
+        _refuse_stranger(self.sock, self._path)
         self.sock.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)
 
 
@@ -91,6 +94,9 @@ class Client:
         connection = _Connection(self._path)
         try:
             connection.connect()
+        except CliError:
+            connection.close()
+            raise
         except PermissionError:
             raise NoDaemonError(
                 f"You may not talk to the daemon at {self._path}: be its user or in its group."
@@ -110,6 +116,23 @@ class Client:
         finally:
             connection.close()
         return _answer(status, raw)
+
+
+def _refuse_stranger(sock: socket.socket, path: str) -> None:
+    """Believe only root, ourselves, or whom the state directory belongs to.
+
+    Raises:
+        CliError: somebody else has put a socket there.
+    """
+    told = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    uid = _UCRED.unpack(told)[1]
+    owner = os.stat(os.path.dirname(path)).st_uid
+    if uid not in (0, os.geteuid(), owner):
+        raise CliError(
+            f"User {uid} answers on {path}, whose directory belongs to user {owner}: this is not "
+            "the daemon. Look who may write there.",
+            UNREACHABLE,
+        )
 
 
 def _answer(status: int, raw: bytes) -> Any:

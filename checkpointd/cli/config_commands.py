@@ -11,7 +11,9 @@ from checkpointd.cli.place import place_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.config import Config
+    from checkpointd.config import Config, Problem
+
+    Loc = tuple[str | int, ...]
 
 config_app = typer.Typer(
     help="Check, show or make up a config.", no_args_is_help=True, rich_markup_mode=None
@@ -26,58 +28,86 @@ def add_to(app: typer.Typer) -> None:
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
-    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.output import shown
     from checkpointd.config import ConfigError
 
     place = place_of(context)
     path = place.config_path.absolute()
     try:
         config = place.config()
-        _check_interpreters(path, config)
+        warnings = _check_files(path, config)
     except ConfigError as error:
         if not json:
             raise
         for problem in error.problems:
-            json_line(
-                {
-                    "path": str(path),
-                    "line": problem.line or None,
-                    "key": problem.place,
-                    "message": problem.message,
-                }
-            )
+            _told(path, problem, "error")
         return CONFIG
-    if not json:
-        count = len(config.watch)
-        print(f"{shown(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
-        if not count:
-            print("Nothing is watched yet: add a [[watch]] with a name and a path.")
+    if json:
+        for warning in warnings:
+            _told(path, warning, "warning")
+        return OK
+    count = len(config.watch)
+    print(f"{shown(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
+    if not count:
+        print("Nothing is watched yet: add a [[watch]] with a name and a path.")
+    for warning in warnings:
+        print(shown(f"{path}: warning: {warning}"))
     return OK
 
 
-def _check_interpreters(path: "Path", config: "Config") -> None:
-    """Look at the interpreters that the config names; the daemon starts without them.
+def _told(path: "Path", problem: "Problem", severity: str) -> None:
+    from checkpointd.cli.output import json_line
+
+    json_line(
+        {
+            "path": str(path),
+            "line": problem.line or None,
+            "key": problem.place,
+            "severity": severity,
+            "message": problem.message,
+        }
+    )
+
+
+def _problem(path: "Path", loc: "Loc", message: str) -> "Problem":
+    """What is wrong at a key, with its line."""
+    from checkpointd.config import Problem
+    from checkpointd.config.lines import line_of, lines
+
+    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+    return Problem(place, message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
+
+
+def _check_files(path: "Path", config: "Config") -> "list[Problem]":
+    """Look at the interpreters and the keys that the config names.
+
+    The daemon starts without the interpreters, and not without the keys.
+
+    Returns:
+        What a person should look at though it is no error.
 
     Raises:
-        ConfigError: one can load nothing, as far as is seen without running it.
+        ConfigError: one of them cannot be used, as far as is seen from here.
     """
-    from checkpointd.config import ConfigError, Problem
-    from checkpointd.config.lines import line_of, lines
+    from checkpointd.config import ConfigError
     from checkpointd.dispatch.installed import hindrance
+    from checkpointd.observe.access import concerns
+    from checkpointd.observe.keys import KeysError, load
 
     named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
-    known = lines(path.read_text(encoding="utf-8")) if named else {}
     problems = [
-        Problem(
-            f"watch[{number}].verify.python",
-            f"{python} {told}",
-            line_of(("watch", number, "verify", "python"), known),
-        )
+        _problem(path, ("watch", number, "verify", "python"), f"{python} {told}")
         for number, python in named
         if (told := hindrance(python))
     ]
+    warnings = []
+    try:
+        warnings = concerns(config.web, load(config.web))
+    except KeysError as error:
+        problems += [_problem(path, t.loc, t.message) for t in error.troubles]
     if problems:
-        raise ConfigError(path, problems)
+        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.place)))
+    return [_problem(path, w.loc, w.message) for w in warnings]
 
 
 @config_app.command()

@@ -71,7 +71,7 @@ def _signatures(out: Console, signatures: dict[str, Any]) -> None:
 
 def _tensor(tensor: Any) -> tuple[str, str, str]:
     name, dtype, shape = (*tensor, None, None, None)[:3]
-    return shown(str(name)), str(dtype), _shape(shape)
+    return shown(str(name)), shown(str(dtype)), _shape(shape)
 
 
 def _shape(shape: Any) -> str:

@@ -67,13 +67,17 @@ def latest(
         raise CliError(_several(where, list(groups)), USAGE)
     entry = newest_valid(next(iter(groups.values())), required)
     if entry is None:
-        shown = f" that has shown {', '.join(sorted(required))}" if required else ""
-        raise CliError(f"There is no valid checkpoint{shown} in {where}.", NOTHING)
+        asked = f" that has shown {', '.join(sorted(required))}" if required else ""
+        raise CliError(f"There is no valid checkpoint{asked} in {where}.", NOTHING)
     if json:
         from checkpointd.cli.output import json_line
         from checkpointd.ledger.public import public_entry
 
         json_line(public_entry(entry))
+    elif sys.stdout.isatty():
+        from checkpointd.observe.text import shown
+
+        print(shown(entry.checkpoint.path))
     else:
         # As bytes: a name that is no UTF-8 must reach the shell as it is on disk.
         sys.stdout.flush()

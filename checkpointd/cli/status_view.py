@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, ago, console, grid, print_table, shown, size, when
+from checkpointd.observe.text import iso
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +35,7 @@ def show_status(facts: dict[str, Any]) -> None:
         error = shown(str(facts["config_error"]))
         table.add_row("", Text(f"the last reload failed, the old one holds: {error}", "yellow"))
     if facts.get("web"):
-        table.add_row("web", str(facts["web"]))
+        table.add_row("web", shown(f"{facts['web']}{_access(facts.get('web_access') or {})}"))
     queue = facts.get("queue", {})
     waiting = f"{queue.get('length', 0)} waiting"
     if queue.get("oldest_at"):
@@ -53,6 +54,18 @@ def show_status(facts: dict[str, Any]) -> None:
     for watch in facts.get("watches", ()):
         _watch(out, watch)
     _verdicts(out, facts.get("last_verdicts", ()))
+
+
+def _access(access: dict[str, Any]) -> str:
+    """What protects the web side, and until when."""
+    told = [
+        word
+        for key, word in (("basic_auth", "password"), ("client_certificates", "client certificate"))
+        if access.get(key)
+    ]
+    needs = f", needs a {' and a '.join(told)}" if told else ""
+    until = access.get("certificate_not_after")
+    return needs + (f", certificate until {iso(until)}" if until else "")
 
 
 def _bad(facts: dict[str, Any]) -> str:

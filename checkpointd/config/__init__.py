@@ -19,10 +19,10 @@ if TYPE_CHECKING:
         RetentionSettings,
         VerifyConfig,
         WatchSettings,
-        WebSettings,
         WorkerSettings,
     )
     from checkpointd.config.validate import load, parse
+    from checkpointd.config.web import WebSettings
 
 _HOME = {
     **dict.fromkeys(("ConfigError", "Problem"), "errors"),
@@ -36,11 +36,11 @@ _HOME = {
             "RetentionSettings",
             "VerifyConfig",
             "WatchSettings",
-            "WebSettings",
             "WorkerSettings",
         ),
         "settings",
     ),
+    "WebSettings": "web",
 }
 
 __all__ = [

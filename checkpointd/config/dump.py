@@ -26,7 +26,7 @@ DURATIONS = frozenset(
 )
 """The keys that hold seconds and are written as `"30m"`."""
 
-_INLINE = frozenset({"bounds", "custom_objects", "drift", "evaluate", "keep_best"})
+_INLINE = frozenset({"basic_auth", "bounds", "custom_objects", "drift", "evaluate", "keep_best"})
 
 
 def dump(config: Config) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import string
 from pathlib import Path
@@ -10,9 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
@@ -21,10 +18,11 @@ from pydantic import (
 from checkpointd import criteria
 from checkpointd.checkpoint import SHOWS
 from checkpointd.config.features import MAX_FEATURES, Features
+from checkpointd.config.section import Location, Text, location
+from checkpointd.config.section import Section as _Section
 from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.config.web import WebSettings
 from checkpointd.criteria import VerifySettings
-
-_MAX_PORT = 65535
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Never = Annotated[
@@ -34,7 +32,6 @@ Never = Annotated[
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Count = Annotated[int, Field(strict=True, ge=1)]
-Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -52,26 +49,6 @@ def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
 def _dotted(value: str) -> str:
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value) is None:
         raise ValueError('expected the form "package.module:name"')
-    return value
-
-
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not port.isdecimal() or int(port[:9]) > _MAX_PORT or not host:
-        raise ValueError('expected "host:port", such as "127.0.0.1:9746"')
-    if ":" in host:
-        try:
-            ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]"))
-        except ValueError:
-            raise ValueError('expected "host:port", IPv6 as "[::1]:9746"') from None
-    return value
-
-
-def _location(value: object) -> object:
-    if isinstance(value, str) and not value:
-        raise ValueError("must not be empty")
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("no path holds a NUL character")
     return value
 
 
@@ -103,17 +80,11 @@ def _metric_name(value: str) -> str:
     return value
 
 
-Location = Annotated[Path, BeforeValidator(_location)]
-Address = Annotated[Text, AfterValidator(_address)]
 Template = Annotated[Text, AfterValidator(_template)]
 ShownName = Annotated[Text, _one_of(tuple(SHOWS.values()), "thing that a report shows")]
 Dotted = Annotated[Text, AfterValidator(_dotted)]
 OwnName = Annotated[Text, AfterValidator(_own_name)]
 MetricName = Annotated[Text, AfterValidator(_metric_name)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
 
 class DaemonSettings(_Section):
@@ -122,18 +93,6 @@ class DaemonSettings(_Section):
     state_dir: Location | None = None
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class WebSettings(_Section):
-    """`[web]`: the address of `/metrics` and the status page."""
-
-    listen: Address = "127.0.0.1:9746"
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
 
 
 def _memory(value: object) -> object:
@@ -319,7 +278,7 @@ class RetentionSettings(_Section):
 
 
 def _switch_or_location(value: object) -> object:
-    return value if isinstance(value, bool) else _location(value)
+    return value if isinstance(value, bool) else location(value)
 
 
 Published = Annotated[bool | Path, BeforeValidator(_switch_or_location)]

@@ -157,7 +157,11 @@ def _resolve(config: Config, base: Path) -> Config:
     state_dir = absolute(state, base) if state else default_state_dir()
     daemon = config.daemon.model_copy(update={"state_dir": state_dir})
     return config.model_copy(
-        update={"daemon": daemon, "watch": tuple(watch(w) for w in config.watch)}
+        update={
+            "daemon": daemon,
+            "web": config.web.resolved(base),
+            "watch": tuple(watch(w) for w in config.watch),
+        }
     )
 
 

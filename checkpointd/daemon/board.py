@@ -130,6 +130,7 @@ class Board:
             self.service.engine.trouble,
             *self.service.retaining.refusals.values(),
             *self.service.publishing.troubles.values(),
+            *self.service.listening.access.problems(),
         ]
         problems = (*(t for t in troubles if t), *health.problems)
         return replace(health, problems=problems)
@@ -177,7 +178,8 @@ class Board:
             "workers": service.dispatcher.status(),
             "last_verdicts": self.verdicts,
             "attention": self.attention,
-            "web": service.url,
+            "web": service.listening.url,
+            "web_access": service.listening.access.status(),
         }
 
     def _watch(self, name: str) -> dict[str, Any]:
@@ -235,6 +237,7 @@ class Board:
             workers=workers,
             queue_length=len(engine.queue),
             queue_oldest_at=engine.queue.oldest_since,
+            web=self.service.listening.snapshot(),
         )
 
     def measure(self, name: str, path: str, trash_bytes: int) -> None:

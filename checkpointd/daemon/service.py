@@ -17,6 +17,7 @@ from checkpointd.daemon import runtimes
 from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.listening import Listening
 from checkpointd.daemon.publisher import sweep
 from checkpointd.daemon.publishing import Publishing, directories
 from checkpointd.daemon.retaining import Retaining
@@ -25,10 +26,10 @@ from checkpointd.daemon.threads import LedgerThread
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import Ledger, LedgerError, StateLock
 from checkpointd.observe import logs
+from checkpointd.observe.keys import KeysError
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
-from checkpointd.observe.server import ListenError, TcpServer, UnixServer
-from checkpointd.observe.web import create_app
+from checkpointd.observe.server import ListenError
 from checkpointd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -70,9 +71,10 @@ class Service:
         self.engine = Engine(self.ledger, self.dispatcher, self.metrics, self.retaining.wanted)
         self.publishing = Publishing(self.ledger)
         self.engine.touched = self.publishing.wanted
-        self.controls = Controls(self)
+        self.listening = Listening(
+            self.board, self.metrics, Controls(self), config.web, self.socket_path
+        )
         self.pulse_at = time.monotonic()
-        self._servers: list[TcpServer | UnixServer] = []
         self.stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -110,12 +112,12 @@ class Service:
             self.scratch.mkdir(mode=0o700)
             await asyncio.to_thread(sweep, state, directories(self.config.watch))
             await self.ledger.open(state)
-            await self._listen()
+            await self.listening.start()
             for settings in self.config.watch:
                 await self._start_watch(settings)
         except OSError as error:
             raise StartError(f"{state} cannot be used: {error.strerror}") from None
-        except LedgerError as error:
+        except (LedgerError, ListenError) as error:
             raise StartError(str(error)) from None
         self._tasks = [
             asyncio.create_task(self.engine.handle_events()),
@@ -123,6 +125,7 @@ class Service:
             asyncio.create_task(self._pulse()),
             asyncio.create_task(Scrubbing(self.engine, self.ledger).run()),
             asyncio.create_task(runtimes.keep_current(self.engine)),
+            asyncio.create_task(self.listening.access.keep_current()),
             *(
                 asyncio.create_task(self.engine.verifications.run())
                 for _ in range(self.config.worker.concurrency)
@@ -136,25 +139,8 @@ class Service:
             config=str(self.path),
             state=str(state),
             watches=len(self.config.watch),
-            web=self.url,
+            web=self.listening.url,
         )
-
-    @property
-    def url(self) -> str:
-        """Where the status page is."""
-        return self._servers[0].url if self._servers else ""
-
-    async def _listen(self) -> None:
-        host, port = self.config.web.address
-        self._servers = [
-            TcpServer(create_app(self.board, self.metrics), host, port),
-            UnixServer(create_app(self.board, self.metrics, self.controls), self.socket_path),
-        ]
-        for server in self._servers:
-            try:
-                await server.start()
-            except ListenError as error:
-                raise StartError(str(error)) from None
 
     async def _start_watch(self, settings: WatchSettings) -> None:
         known = await self.ledger(Ledger.known, settings.name)
@@ -204,7 +190,8 @@ class Service:
     async def _reload(self) -> dict[str, Any]:
         try:
             new = await asyncio.to_thread(configuration.load, self.path)
-        except ConfigError as error:
+            await self.listening.change(new.web)
+        except (ConfigError, KeysError) as error:
             self.config_error = str(error)
             self.metrics.reload(ok=False, at=time.time())
             log.error("reload failed, the old config stays", problems=str(error))
@@ -220,7 +207,11 @@ class Service:
             if before != after
         ]
         self.config = new.model_copy(
-            update={"daemon": old.daemon, "web": old.web, "worker": old.worker}
+            update={
+                "daemon": old.daemon,
+                "web": self.listening.access.web,
+                "worker": old.worker,
+            }
         )
         logs.configure(new.daemon.log_format, new.daemon.log_level)
         troubles = await self._change_watches({w.name: w for w in new.watch})
@@ -315,8 +306,7 @@ class Service:
         await self.dispatcher.close()
         await self.retaining.close()
         await self.publishing.close()
-        for server in self._servers:
-            await server.close()
+        await self.listening.close()
         await self.ledger.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.release()

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.observe.answers import error_response, json_response
+from checkpointd.observe.server import peer_uid
 from checkpointd.observe.sources import ControlError
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     Body = dict[str, Any]
     Action = Callable[[Body], Awaitable[dict[str, Any]]]
 
-_UCRED = struct.Struct("3i")
 _BODY_SECONDS = 10.0
 
 
@@ -57,7 +55,8 @@ def add_control(app: web.Application, control: Control) -> None:
 
 def _route(action: Action) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
-        uid = peer_uid(request)
+        sock = request.get_extra_info("socket")
+        uid = peer_uid(sock) if sock is not None else None
         if uid not in (0, os.geteuid()):
             return error_response(
                 "Only the user that checkpointd runs as, or root, may change anything: "
@@ -70,16 +69,6 @@ def _route(action: Action) -> Callable[[web.Request], Awaitable[web.StreamRespon
             return error_response(str(error), error.status)
 
     return handle
-
-
-def peer_uid(request: web.Request) -> int | None:
-    """The user at the other end of a unix socket, by the kernel's word; None over TCP."""
-    sock = request.get_extra_info("socket")
-    if sock is None or sock.family != socket.AF_UNIX:
-        return None
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    uid: int = _UCRED.unpack(credentials)[1]
-    return uid
 
 
 async def _body(request: web.Request) -> Body:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from checkpointd.observe.text import utf8
+from checkpointd.observe.text import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot
+    from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
 
 _Rows = list[tuple[tuple[str, ...], float | None]]
 
@@ -81,6 +81,7 @@ class GaugeCollector(Collector):
             ("kind",),
             [((kind,), float(up)) for kind, up in now.workers.items()],
         )
+        yield from _web(now.web)
         yield from self._watches(now.watches)
 
     def _watches(self, watches: Iterable[WatchSnapshot]) -> Iterator[GaugeMetricFamily]:
@@ -126,6 +127,25 @@ class GaugeCollector(Collector):
         )
 
 
+def _web(web: WebSnapshot) -> Iterator[GaugeMetricFamily]:
+    good = None if web.files_good is None else float(web.files_good)
+    for name, help_, value in (
+        ("web_connections", "Connections over TCP now.", float(web.connections)),
+        (
+            "web_files_last_reload_successful",
+            "Whether certificate, key, CA and password are those in their files.",
+            good,
+        ),
+        (
+            "tls_certificate_not_after_timestamp_seconds",
+            "When the first certificate of the chain expires.",
+            web.certificate_not_after,
+        ),
+    ):
+        if value is not None:
+            yield _family(name, help_, (), [((), value)])
+
+
 def _newest(series: tuple[SeriesSnapshot, ...], limit: int) -> list[SeriesSnapshot]:
     chosen = heapq.nlargest(limit, series, key=lambda s: (s.last_seen, s.series))
     return sorted(chosen, key=lambda s: s.series)
@@ -135,5 +155,5 @@ def _family(name: str, help_: str, labels: tuple[str, ...], rows: _Rows) -> Gaug
     family = GaugeMetricFamily(f"checkpointd_{name}", help_, labels=labels)
     for values, number in rows:
         if number is not None:
-            family.add_metric([utf8(v) for v in values], number)
+            family.add_metric([label(v) for v in values], number)
     return family

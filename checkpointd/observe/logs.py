@@ -6,6 +6,7 @@ Python's warnings.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -18,7 +19,7 @@ from checkpointd.observe.text import clean, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -97,9 +98,16 @@ def _json(journal: bool) -> list[Processor]:
 def _console(out: TextIO) -> list[Processor]:
     renderer = structlog.dev.ConsoleRenderer(
         colors=out.isatty() and "NO_COLOR" not in os.environ,
-        exception_formatter=structlog.dev.plain_traceback,
+        exception_formatter=_traceback,
     )
     return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _displayable, renderer]
+
+
+def _traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback indented, so that no text in it looks like a line of the log."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, exc_info)
+    out.write("\n".join(f"  {shown(line)}" for line in plain.getvalue().split("\n")))
 
 
 class _Prefixed:

@@ -39,6 +39,9 @@ MAX_SERIES = 200
 WORKER_EXITS = ("ok", "error", "signal", "timeout", "protocol", "lost", "other")
 """Every value of `worker_exits_total`'s label."""
 
+WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")
+"""Every value of `web_refused_total`'s label."""
+
 _VALIDATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _CHECK_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _RECONCILE_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60)
@@ -99,6 +102,9 @@ class Metrics:
             "scrubs", "Valid checkpoints read again and found as they were.", "watch"
         )
         self._exits = self._counter("worker_exits", "Ends of worker processes.", "cause")
+        self._web_refused = self._counter(
+            "web_refused", "Connections and requests over TCP that were refused.", "cause"
+        )
         self._validation_seconds = self._histogram(
             "validation_duration_seconds",
             "Time a verification took.",
@@ -125,6 +131,8 @@ class Metrics:
         )
         for cause in WORKER_EXITS:
             self._exits.labels(cause)
+        for cause in WEB_REFUSALS:
+            self._web_refused.labels(cause)
         for fmt in _FORMATS:
             self._validation_seconds.labels(fmt)
         self.registry.register(GaugeCollector(snapshot, max_series, _build_info()))
@@ -224,6 +232,10 @@ class Metrics:
     def worker_exit(self, cause: str) -> None:
         """A worker process ended; a cause that is not in `WORKER_EXITS` counts as other."""
         self._exits.labels(cause if cause in WORKER_EXITS else "other").inc()
+
+    def web_refused(self, cause: str) -> None:
+        """Somebody was refused over TCP, for one of `WEB_REFUSALS`."""
+        self._web_refused.labels(cause).inc()
 
     def overflow(self, watch: str, times: int = 1) -> None:
         """The kernel lost events of a watch."""

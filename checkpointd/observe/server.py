@@ -9,21 +9,28 @@ import errno
 import os
 import socket
 import stat
+import struct
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from checkpointd.observe.accepting import Site
+from checkpointd.observe.connections import Limits, limits, peer_of
+
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
     from pathlib import Path
+
+    Context = Callable[[], ssl.SSLContext | None]
+    Refused = Callable[[str], None]
 
 SOCKET_MODE = 0o660
 """The group may connect; what it may do there is decided for each request."""
 
-_IDLE_SECONDS = 30.0
 _SHUTDOWN_SECONDS = 2.0
-_BACKLOG = 64
-_MAX_HEADER = 4096
 _MAX_SOCKET_PATH = 107
+_UCRED = struct.Struct("iII")
 
 
 class ListenError(Exception):
@@ -33,24 +40,32 @@ class ListenError(Exception):
 class _Server(abc.ABC):
     """A running application: `start`, then `url`, then `close`."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, context: Context, refused: Refused) -> None:
         self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=_IDLE_SECONDS,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
+            app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
         )
+        self._context = context
+        self._refused = refused
+        self._site: Site | None = None
 
     @property
     @abc.abstractmethod
     def url(self) -> str:
         """Where it can be reached."""
 
+    @property
+    def connections(self) -> int:
+        """How many connections there are now."""
+        return self._site.connections if self._site is not None else 0
+
     @abc.abstractmethod
     def _bind(self) -> socket.socket: ...
+
+    @abc.abstractmethod
+    def _limits(self) -> Limits: ...
+
+    @abc.abstractmethod
+    def _peer(self, sock: socket.socket, address: object) -> str: ...
 
     async def start(self) -> None:
         """Listen.
@@ -61,10 +76,18 @@ class _Server(abc.ABC):
         sock = self._bind()
         try:
             await self._runner.setup()
-            await web.SockSite(self._runner, sock, backlog=_BACKLOG).start()
+            self._site = Site(
+                self._runner, sock, self._limits(), self._peer, self._context, self._refused
+            )
+            await self._site.start()
         except BaseException:
             sock.close()
             raise
+
+    def drop_idle(self) -> None:
+        """End every connection on which nothing is being answered."""
+        if self._site is not None:
+            self._site.drop_idle()
 
     async def close(self) -> None:
         """Stop listening, give running answers a moment, and drop the rest."""
@@ -72,20 +95,40 @@ class _Server(abc.ABC):
 
 
 class TcpServer(_Server):
-    """Serves over TCP; port 0 takes any free one."""
+    """Serves over TCP; port 0 takes any free one.
 
-    def __init__(self, app: web.Application, host: str, port: int) -> None:
-        super().__init__(app)
+    Args:
+        app: what answers.
+        host: the address to listen on.
+        port: the port.
+        context: gives TLS for the next connection, or None for none.
+        refused: is told why a connection was dropped: `connections`, `time` or `tls`.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        host: str,
+        port: int,
+        context: Context = lambda: None,
+        refused: Refused = lambda _why: None,
+    ) -> None:
+        super().__init__(app, context, refused)
         self._host = host
         self._port = port
 
     @property
     def url(self) -> str:
         """The address, with the port that was really taken."""
-        addresses = self._runner.addresses
-        port = addresses[0][1] if addresses else self._port
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{port}"
+        scheme = "http" if self._context() is None else "https"
+        return f"{scheme}://{host}:{self._port}"
+
+    def _limits(self) -> Limits:
+        return limits()
+
+    def _peer(self, _sock: socket.socket, address: object) -> str:
+        return peer_of(address)
 
     def _bind(self) -> socket.socket:
         where = f"{self._host}:{self._port}"
@@ -102,6 +145,7 @@ class TcpServer(_Server):
         except OSError as error:
             sock.close()
             raise ListenError(_sentence(where, error)) from error
+        self._port = sock.getsockname()[1]
         return sock
 
 
@@ -109,7 +153,7 @@ class UnixServer(_Server):
     """Serves on a unix socket of mode 0660; a socket that nobody listens on is replaced."""
 
     def __init__(self, app: web.Application, path: Path) -> None:
-        super().__init__(app)
+        super().__init__(app, lambda: None, lambda _why: None)
         self._path = path
         self._inode: int | None = None
 
@@ -118,12 +162,20 @@ class UnixServer(_Server):
         """The socket's path, as `unix:PATH`."""
         return f"unix:{self._path}"
 
+    def _limits(self) -> Limits:
+        # A verification that somebody waits for may take long.
+        return limits(patient=True)
+
+    def _peer(self, sock: socket.socket, _address: object) -> str:
+        return str(peer_uid(sock))
+
     def _bind(self) -> socket.socket:
         if len(os.fsencode(self._path)) > _MAX_SOCKET_PATH:
             raise ListenError(
                 f"The path of the control socket is longer than {_MAX_SOCKET_PATH} bytes: "
                 f"choose a shorter state_dir than {self._path.parent}."
             )
+        _refuse_open_directory(self._path.parent)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             _remove_stale(self._path)
@@ -146,6 +198,27 @@ class UnixServer(_Server):
             with contextlib.suppress(OSError):
                 if self._path.stat().st_ino == self._inode:
                     await asyncio.to_thread(self._path.unlink)
+
+
+def peer_uid(sock: socket.socket) -> int | None:
+    """The user at the other end of a unix socket, by the kernel's word; None over TCP."""
+    if sock.family != socket.AF_UNIX:
+        return None
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    uid: int = _UCRED.unpack(credentials)[1]
+    return uid
+
+
+def _refuse_open_directory(directory: Path) -> None:
+    """Where everybody may write, anybody could put a socket, or a ledger, in the place of ours."""
+    try:
+        mode = directory.stat().st_mode
+    except OSError as error:
+        raise ListenError(f"Cannot listen in {directory}: {error.strerror}.") from error
+    if mode & stat.S_IWOTH:
+        raise ListenError(
+            f"Every user may write into the state directory {directory}: chmod o-w it."
+        )
 
 
 def _remove_stale(path: Path) -> None:

@@ -43,6 +43,18 @@ class WatchSnapshot:
 
 
 @dataclass(frozen=True)
+class WebSnapshot:
+    """The TCP side: connections now, and what protects it; None where it has no such files.
+
+    `certificate_not_after` is in seconds since the epoch, the earliest of the chain.
+    """
+
+    connections: int = 0
+    certificate_not_after: float | None = None
+    files_good: bool | None = None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up)."""
 
@@ -50,3 +62,4 @@ class Snapshot:
     workers: Mapping[str, bool] = field(default_factory=dict)
     queue_length: int = 0
     queue_oldest_at: float | None = None
+    web: WebSnapshot = field(default_factory=WebSnapshot)

@@ -13,6 +13,7 @@ from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
+_FIRST_BYTE, _LAST_BYTE, _LAST_SHORT = 0xDC80, 0xDCFF, 0xFFFF
 _SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -32,6 +33,26 @@ def shown(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in utf8(text)
     )
+
+
+def label(text: str) -> str:
+    r"""Write a name as a label of a metric: printable, and no two names the same.
+
+    A byte that is no UTF-8 becomes `\xff`, a character that cannot be seen `\u001b`, and so a
+    backslash `\\`: two samples of one name would spoil a scrape.
+    """
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(c if c.isprintable() and c != "\\" else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if character == "\\":
+        return "\\\\"
+    if _FIRST_BYTE <= code <= _LAST_BYTE:
+        return f"\\x{code - _FIRST_BYTE + 0x80:02x}"
+    return f"\\u{code:04x}" if code <= _LAST_SHORT else f"\\U{code:08x}"
 
 
 def clean(value: Any) -> Any:

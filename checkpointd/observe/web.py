@@ -1,15 +1,13 @@
 """The web application: metrics, health, the status page, the JSON API.
 
-The same application serves TCP, where it can only be read, and with a `Control` the unix socket
-of the command line. Every answer is short-lived and refuses to be framed, cached or sniffed; a
-client that does not read its answer is dropped.
+The same application serves TCP, where it can only be read and `guard` says by whom, and with a
+`Control` the unix socket of the command line. Every answer is short-lived and refuses to be
+framed, cached or sniffed; a client that does not read its answer is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +15,19 @@ import structlog
 from aiohttp import web
 
 from checkpointd.ledger import State
+from checkpointd.observe.accepting import Handler as Protocol
+from checkpointd.observe.access import Access
 from checkpointd.observe.answers import error_response, json_response
 from checkpointd.observe.control import add_control
-from checkpointd.observe.page import CONTENT_SECURITY_POLICY, render_page
+from checkpointd.observe.guard import guard, knows
+from checkpointd.observe.headers import HEADERS
+from checkpointd.observe.page import render_page
 from checkpointd.observe.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from aiohttp.typedefs import Middleware
 
     from checkpointd.observe.metrics import Metrics
     from checkpointd.observe.sources import Control, StatusSource
@@ -40,31 +44,32 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
 
 _STATES = tuple(map(str, State))
-_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 _NOT_FOUND = "Nothing here. Try / or /metrics, /healthz, /readyz, /api/v1/status.\n"
 
 log = structlog.get_logger()
 
 
 def create_app(
-    source: StatusSource, metrics: Metrics, control: Control | None = None
+    source: StatusSource,
+    metrics: Metrics,
+    control: Control | None = None,
+    access: Access | None = None,
 ) -> web.Application:
     """Put the application together.
 
     Args:
         source: gives the state.
         metrics: gives the exposition.
-        control: who carries out changes; without one, nothing can be changed.
+        control: who carries out changes; without one it is for TCP, and nothing can be changed.
+        access: who may read over TCP; everybody, by a name of this machine, by default.
     """
-    app = web.Application(middlewares=[_answer], client_max_size=MAX_BODY)
-    views = _Views(source, metrics)
+    given = access or Access()
+    middlewares: list[Middleware] = [_answer]
+    if control is None:
+        middlewares.append(guard(given, metrics.web_refused))
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
+    app.on_response_prepare.append(_protect)
+    views = _Views(source, metrics, given)
     app.add_routes(
         [
             web.get("/", views.page),
@@ -82,9 +87,10 @@ def create_app(
 
 
 class _Views:
-    def __init__(self, source: StatusSource, metrics: Metrics) -> None:
+    def __init__(self, source: StatusSource, metrics: Metrics, access: Access) -> None:
         self._source = source
         self._metrics = metrics
+        self._access = access
 
     async def page(self, _request: web.Request) -> web.Response:
         text = render_page(self._source.status(), time.time())
@@ -94,11 +100,14 @@ class _Views:
         body, content_type = self._metrics.render(",".join(request.headers.getall("Accept", ())))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    async def healthz(self, _request: web.Request) -> web.Response:
-        return _plain_health(self._source.status(), "healthy")
+    async def healthz(self, request: web.Request) -> web.Response:
+        return _plain_health(self._source.status(), "healthy", whole=self._may_know(request))
 
-    async def readyz(self, _request: web.Request) -> web.Response:
-        return _plain_health(self._source.status(), "ready")
+    async def readyz(self, request: web.Request) -> web.Response:
+        return _plain_health(self._source.status(), "ready", whole=self._may_know(request))
+
+    def _may_know(self, request: web.Request) -> bool:
+        return knows(request, self._access)
 
     async def status(self, _request: web.Request) -> web.Response:
         return json_response(self._source.status())
@@ -132,37 +141,44 @@ class _Views:
         return json_response(found)
 
 
+async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every outcome into a short answer, and send it within bounds."""
+    connection = request.protocol.connection if isinstance(request.protocol, Protocol) else None
+    if connection is not None:
+        connection.busy_since = asyncio.get_running_loop().time()
     try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        response = _short(request, error)
-    except asyncio.CancelledError:
-        raise
-    except Exception:
-        log.exception("a request failed", path=request.path)
-        text = "The daemon could not answer this: its log says why."
-        response = error_response(text, 500)
-    response.headers.update(_HEADERS)
-    try:
+        response = await _outcome(request, handler)
         async with asyncio.timeout(SEND_SECONDS):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
-        _drop(request)
+        if connection is not None:
+            connection.drop()
+        raise ConnectionError("the answer is not read") from None
+    finally:
+        if connection is not None:
+            connection.busy_since = None
+            connection.requests += 1
+    if connection is not None and response.status == web.HTTPOk.status_code:
+        connection.proven = True
     return response
 
 
-def _drop(request: web.Request) -> None:
-    """Reset the connection, so that the kernel forgets the unread answer too."""
-    transport = request.transport
-    if transport is None:
-        return
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
+async def _outcome(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _short(request, error)
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("a request failed", path=request.path)
+        return error_response("The daemon could not answer this: its log says why.", 500)
 
 
 def _short(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -176,7 +192,9 @@ def _short(request: web.Request, error: web.HTTPException) -> web.Response:
     return response
 
 
-def _plain_health(status: dict[str, Any], word: str) -> web.Response:
+def _plain_health(status: dict[str, Any], word: str, *, whole: bool) -> web.Response:
     good = bool(status.get(word))
-    lines = [word if good else f"not {word}", *map(str, status.get("problems", ()))]
+    lines = [word if good else f"not {word}"]
+    if whole:
+        lines += map(str, status.get("problems", ()))
     return web.Response(text=utf8("\n".join(lines)) + "\n", status=200 if good else 503)

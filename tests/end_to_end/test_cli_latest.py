@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pty
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +20,7 @@ from checkpointd.checkpoint import (
 )
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State
-from tests.helpers.cli import World
+from tests.helpers.cli import World, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +53,25 @@ def test_latest_trusts_only_what_still_is_the_content_that_was_verified(world: W
     assert world.run("latest", "a") == f"{oldest}\n"
     oldest.unlink()
     assert "There is no valid checkpoint" in world.run("latest", "a", code=4)
+
+
+def test_latest_moves_no_cursor_on_a_terminal(world: World) -> None:
+    """A script gets the bytes of a name as they are, a person what can be read."""
+    (world.runs / "a\x1b[2J\nb").mkdir()
+    newest = world.put("a\x1b[2J\nb/m_epoch_1.h5")
+    assert world.run("latest", "a") == f"{newest}\n"
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        subprocess.run(
+            [sys.executable, "-m", "checkpointd", "--config", str(world.config), "latest", "a"],
+            env=environment(world.home),
+            stdout=theirs,
+            check=True,
+            timeout=60,
+        )
+        os.close(theirs)
+        told = terminal.read(4096).decode()
+    assert told == f"{world.runs}/a\\x1b[2J\\nb/m_epoch_1.h5\r\n"
 
 
 def test_latest_takes_what_was_started_again_for_newer(world: World) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -55,6 +56,8 @@ class Daemon:
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     logs: list[str] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def runs(self) -> Path:
@@ -116,12 +119,12 @@ class Daemon:
 
     def get(self, path: str) -> Any:
         """Ask its JSON API."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return json.load(answer)
+        return json.loads(self.text(path))
 
     def text(self, path: str) -> str:
         """Ask for a page."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        asked = urllib.request.Request(self.url + path, headers=self.headers)
+        with urllib.request.urlopen(asked, timeout=10, context=self.tls) as answer:
             body: bytes = answer.read()
             return body.decode()
 

@@ -10,12 +10,17 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
+from checkpointd.cli.client import Client, NoDaemonError
+from checkpointd.cli.errors import CliError
+from checkpointd.observe import accepting
+from checkpointd.observe import control as control_room
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.server import ListenError, UnixServer
 from checkpointd.observe.snapshot import Snapshot
@@ -182,3 +187,70 @@ def test_another_user_may_read_but_not_change(short_dir: Path) -> None:
     if not Path("/usr/bin/python3").exists():
         pytest.skip(f"no python that another user can run ({sys.executable}): NOT checked")
     over_unix(path, use)
+
+
+def test_a_client_that_says_nothing_holds_up_nobody(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is dropped, and so is one whose body never comes to its end; the others go on."""
+    monkeypatch.setattr(accepting, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(control_room, "_BODY_SECONDS", 0.3)
+    path = short_dir / "control.sock"
+    head = b"POST /control/prune HTTP/1.1\r\nHost: x\r\nContent-Length: "
+
+    async def use(client: aiohttp.ClientSession, control: RecordingControl) -> None:
+        silent = [await asyncio.open_unix_connection(path) for _ in range(100)]
+        slow, slow_end = await asyncio.open_unix_connection(path)
+        slow_end.write(head + b"9\r\n\r\n{")
+        huge, huge_end = await asyncio.open_unix_connection(path)
+        huge_end.write(head + b"99999999999\r\n\r\n" + b"x" * MAX_BODY * 2)
+        async with client.post("/control/reload") as answer:
+            assert answer.status == 200
+        assert (await asyncio.wait_for(slow.read(300), 10)).startswith(b"HTTP/1.1 408 ")
+        assert (await asyncio.wait_for(huge.read(300), 10)).startswith(b"HTTP/1.1 413 ")
+        for reader, writer in silent:
+            assert await asyncio.wait_for(reader.read(), 10) == b""
+            writer.close()
+        slow_end.close()
+        huge_end.close()
+        assert control.told == [("reload",)]
+
+    over_unix(path, use)
+
+
+SQUATTER = """
+import socket, sys, time
+kept = socket.socket(fileno=int(sys.argv[1]))
+kept.listen()
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: cannot become another user; NOT checked")
+@pytest.mark.skipif(
+    not Path("/usr/bin/python3").exists(), reason="no python that others run: NOT checked"
+)
+def test_the_command_line_does_not_believe_another_users_socket(short_dir: Path) -> None:
+    """Who could put one into the directory is not the daemon for that."""
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(short_dir / "control.sock"))
+        squatter = subprocess.Popen(
+            ["/usr/bin/python3", "-c", SQUATTER, str(bound.fileno())],
+            pass_fds=[bound.fileno()],
+            user=NOBODY,
+            cwd="/",
+        )
+    try:
+        with pytest.raises(CliError, match=f"User {NOBODY} answers on"):
+            _until_it_listens(Client(short_dir))
+    finally:
+        squatter.kill()
+        squatter.wait()
+
+
+def _until_it_listens(client: Client) -> None:
+    for _ in range(100):
+        try:
+            client.get("/api/v1/status")
+        except NoDaemonError:
+            time.sleep(0.05)

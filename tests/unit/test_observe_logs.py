@@ -74,6 +74,26 @@ def test_an_exception_stays_on_one_line() -> None:
     assert "ValueError" in entry["exception"]
 
 
+class _Odd:
+    def __repr__(self) -> str:
+        return f"cannot read {ODD}\nlevel=critical forged\r\x1b]0;x\x07"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_exceptions_text_forges_no_line_and_no_escape(log_format: Any) -> None:
+    """Neither on the line of its own that JSON gives it, nor in a readable traceback."""
+    out = io.StringIO()
+    configure(log_format, stream=out)
+    try:
+        {}[_Odd()]
+    except KeyError:
+        structlog.get_logger().exception("a part died")
+    written = out.getvalue()
+    assert "forged" in written
+    assert not any(line.startswith("level=") for line in written.splitlines())
+    assert not any(sign in written for sign in "\x1b\x07\r\u202e")
+
+
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_odd_names_never_crash_it_nor_reach_the_terminal(log_format: Any) -> None:
     """A file's name can neither stop the log nor move the cursor."""

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from checkpointd.checkpoint import Verdict, failed, passed, skipped
 from checkpointd.observe.metrics import Metrics
-from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot
+from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
 from tests.helpers.observe import NOW, ODD, report
 
 GOLDEN = Path(__file__).with_suffix(".prom")
@@ -42,6 +42,7 @@ SNAPSHOT = Snapshot(
     workers={"scan": True, "load": False},
     queue_length=2,
     queue_oldest_at=NOW - 5,
+    web=WebSnapshot(connections=1, certificate_not_after=NOW + 86400, files_good=True),
 )
 
 

@@ -25,6 +25,15 @@ def test_an_ordinary_name_stays_as_it_is(name: str) -> None:
     """Letters of any script are not escaped."""
     assert text.utf8(name) == name
     assert text.shown(name) == name
+    assert text.label(name) == name
+
+
+@given(st.lists(st.text("\\xu0f85\n\x85\xff\udc85\udcff", max_size=6), unique=True))
+def test_no_two_names_are_one_label(names: list[str]) -> None:
+    """Also where one of them looks like the other one's escape; each can be printed."""
+    labels = [text.label(name) for name in names]
+    assert len(set(labels)) == len(names)
+    assert all(label.isprintable() for label in labels)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,207 @@
+"""Clients that are slow, silent, many or mad: a scrape always gets through."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from checkpointd.observe import accepting
+from checkpointd.observe import web as web_room
+from checkpointd.observe.connections import limits
+from tests.helpers.web import Side, serving, told
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Iterator
+
+GET = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+HUGE = [{"id": n, "path": "x" * 10_000} for n in range(500)]
+
+
+def served(use: Callable[[Side], Awaitable[None]]) -> None:
+    """Serve on a free port, and use it; whatever comes, the log tells of no fault of ours."""
+
+    async def run() -> None:
+        async with serving() as side:
+            await use(side)
+
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(run())
+    assert logged == []
+
+
+@contextlib.contextmanager
+def closing() -> Iterator[list[socket.socket]]:
+    """Sockets that are closed afterwards."""
+    opened: list[socket.socket] = []
+    try:
+        yield opened
+    finally:
+        for sock in opened:
+            sock.close()
+
+
+def test_a_thousand_silent_connections_leave_room_for_a_scrape() -> None:
+    """Those that came first go; the daemon holds no more files open than it means to."""
+
+    async def use(side: Side) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        with closing() as opened:
+            for number in range(1000):
+                opened.append(await side.connect())
+                if number % 250 == 249:
+                    await side.scrape()
+            assert side.server.connections <= limits().per_peer
+            assert side.refused("connections") >= 1000 - limits().per_peer
+            held = len(os.listdir("/proc/self/fd")) - before - len(opened)
+            assert held <= limits().per_peer + 8
+
+    served(use)
+
+
+def test_a_kept_connection_is_not_dropped_for_silent_ones() -> None:
+    """Prometheus keeps its connection from scrape to scrape."""
+
+    async def use(side: Side) -> None:
+        with closing() as opened:
+            kept = await side.connect(GET + b"\r\n")
+            opened.append(kept)
+            loop = asyncio.get_running_loop()
+            assert (await loop.sock_recv(kept, 65536)).startswith(b"HTTP/1.1 200 ")
+            for _ in range(100):
+                opened.append(await side.connect(b"GET"))
+            await loop.sock_sendall(kept, GET + b"Connection: close\r\n\r\n")
+            assert b"HTTP/1.1 200 " in await told(kept)
+
+    served(use)
+
+
+def test_headers_that_come_a_byte_at_a_time_have_a_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each byte gives no new time."""
+    monkeypatch.setattr(accepting, "HEADER_SECONDS", 0.4)
+
+    async def drip(side: Side) -> float:
+        began = asyncio.get_running_loop().time()
+        sock = await side.connect()
+        try:
+            for byte in GET * 1000:
+                await asyncio.get_running_loop().sock_sendall(sock, bytes([byte]))
+                await asyncio.sleep(0.05)
+        except ConnectionError:
+            return asyncio.get_running_loop().time() - began
+        finally:
+            sock.close()
+        raise AssertionError("nobody closed it")
+
+    async def use(side: Side) -> None:
+        drops = asyncio.gather(*(drip(side) for _ in range(20)))
+        await side.scrape()
+        assert max(await drops) < 10
+        assert side.refused("time") == 20
+
+    served(use)
+
+
+def test_answers_that_nobody_reads_do_not_stop_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there may be, each of five megabytes; they end, and others go on meanwhile."""
+    monkeypatch.setattr(web_room, "SEND_SECONDS", 1.0)
+
+    async def use(side: Side) -> None:
+        side.source.rows = HUGE
+        asked = b"GET /api/v1/checkpoints HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with closing() as opened:
+            for _ in range(limits().per_peer - 2):
+                opened.append(await side.connect(asked, buffer=4096))
+            await side.scrape()
+            deadline = asyncio.get_running_loop().time() + 20
+            for _ in iter(lambda: side.server.connections, 0):
+                assert asyncio.get_running_loop().time() < deadline
+                await asyncio.sleep(0.05)
+
+    served(use)
+
+
+def test_a_flood_of_pipelined_requests_does_not_stop_a_scrape() -> None:
+    """Neither when the answers are read nor when they are not."""
+
+    async def use(side: Side) -> None:
+        with closing() as opened:
+            loop = asyncio.get_running_loop()
+            floods = []
+            for _ in range(4):
+                opened.append(sock := await side.connect())
+                floods.append(asyncio.create_task(loop.sock_sendall(sock, (GET + b"\r\n") * 5000)))
+            await asyncio.sleep(0.2)
+            await side.scrape()
+            await side.scrape()
+            for flood in floods:
+                flood.cancel()
+            await asyncio.gather(*floods, return_exceptions=True)
+
+    served(use)
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
+        (GET + b"Connection: close\r\nX: " + b"x" * 5000 + b"\r\n\r\n", 400),
+        (GET + b"Connection: close\r\n" + b"X: y\r\n" * 200 + b"\r\n", 400),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200, 400),
+        (bytes(range(128, 192)) + b"\r\n\r\n", 400),
+        (b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 400),
+        (b"get / http/1.1\r\n\r\n", 400),
+        (b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\nx", 405),
+        (GET + b"Content-Length: 9999999999\r\n\r\n" + b"x" * 100_000, 413),
+        (GET + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n" + b"x" * 100_000, 413),
+        (GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (GET + b"Host: evil.example\r\n\r\n", 400),
+        (GET.replace(b"localhost", b"evil.example") + b"\r\n", 421),
+        (b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 405),
+        (GET + b"Connection: close\r\nExpect: nonsense\r\n\r\n", 417),
+        (GET + b"Upgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n", 200),
+        (b"GET /\x1b[2J<script> HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 400),
+        (b"GET /%1b%0a<script>%ff HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+    ],
+)
+def test_nonsense_is_answered_shortly_and_the_connection_closed(
+    said: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With our headers, without what was sent, without a version, and never logged as a fault."""
+    monkeypatch.setattr(accepting, "_LINGER_SECONDS", 0.1)
+
+    async def use(side: Side) -> None:
+        answer = await side.say(said)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.split(b" ")[1] == str(status).encode(), answer
+        if status != 200:
+            assert len(body) < 200
+            assert b"script" not in body
+        for header in (b"X-Content-Type-Options: nosniff", b"Server: checkpointd\r\n"):
+            assert header in head + b"\r\n"
+        assert b"aiohttp" not in answer
+        assert b"Traceback" not in answer
+        await side.scrape()
+
+    served(use)
+
+
+def test_nonsense_is_counted() -> None:
+    """So that a scan of the network shows in Prometheus, not in the log."""
+
+    async def use(side: Side) -> None:
+        await side.say(b"\x00\r\n\r\n")
+        await side.say(GET.replace(b"localhost", b"evil.example") + b"\r\n")
+        assert side.refused("request") == 1
+        assert side.refused("host") == 1
+
+    served(use)

@@ -1,0 +1,244 @@
+"""TLS, client certificates and the password, over real sockets with real certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from checkpointd.config.web import BasicAuthSettings, TlsSettings, WebSettings
+from checkpointd.observe import accepting
+from checkpointd.observe import guard as guard_room
+from checkpointd.observe.connections import limits
+from tests.helpers.tls import Pair, needs_openssl, pair
+from tests.helpers.web import Side, serving, told
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+pytestmark = needs_openssl
+
+
+@dataclass(frozen=True)
+class Issued:
+    """Two certificates of the server, each signed by itself, and a CA with a client."""
+
+    first: Pair
+    second: Pair
+    ca: Pair
+    client: Pair
+
+
+@pytest.fixture(scope="module")
+def issued(tmp_path_factory: pytest.TempPathFactory) -> Issued:
+    """Made once."""
+    home = tmp_path_factory.mktemp("issued")
+    ca = pair(home, "ca")
+    return Issued(pair(home, "first"), pair(home, "second", days=3), ca, pair(home, "client", ca))
+
+
+def settings(home: Path, issued: Issued, *, client_ca: bool = False) -> tuple[WebSettings, Pair]:
+    """Settings with a copy of the first certificate."""
+    place = Pair(home / "web.crt", home / "web.key")
+    issued.first.copy_to(place)
+    ca = issued.ca.cert if client_ca else None
+    tls = TlsSettings(cert_file=place.cert, key_file=place.key, client_ca_file=ca)
+    return WebSettings(tls=tls), place
+
+
+def trusting(*trusted: Pair, client: Pair | None = None) -> ssl.SSLContext:
+    """A client that knows whom it talks to."""
+    context = ssl.create_default_context()
+    for one in trusted:
+        context.load_verify_locations(one.cert)
+    if client is not None:
+        context.load_cert_chain(client.cert, client.key)
+    return context
+
+
+def served(web: WebSettings, use: Callable[[Side], Awaitable[None]]) -> None:
+    """Serve on a free port, and use it."""
+
+    async def run() -> None:
+        async with serving(web) as side:
+            await use(side)
+
+    asyncio.run(run())
+
+
+def test_a_new_certificate_is_served_from_the_next_connection_on(
+    tmp_path: Path, issued: Issued
+) -> None:
+    """A connection that is open goes on; a broken certificate changes nothing."""
+    web, place = settings(tmp_path, issued)
+
+    async def use(side: Side) -> None:
+        assert side.server.url.startswith("https://127.0.0.1:")
+        first, second = trusting(issued.first), trusting(issued.second)
+        await side.scrape(first)
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await side.scrape(second)
+        connector = aiohttp.TCPConnector(ssl=first, limit=1)
+        async with aiohttp.ClientSession(side.server.url, connector=connector) as kept:
+            async with kept.get("/healthz") as answer:
+                assert answer.status == 200
+            place.cert.write_bytes(issued.second.cert.read_bytes()[:100])
+            assert not side.access.look()
+            await side.scrape(first)
+            issued.second.copy_to(place)
+            assert side.access.look()
+            await side.scrape(second)
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await side.scrape(first)
+            async with kept.get("/healthz") as answer:
+                assert answer.status == 200
+
+    served(web, use)
+
+
+def test_old_versions_of_tls_are_refused(tmp_path: Path, issued: Issued) -> None:
+    """TLS 1.2 is the least."""
+    web, _ = settings(tmp_path, issued)
+
+    async def use(side: Side) -> None:
+        for version, good in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
+            client = trusting(issued.first)
+            client.set_ciphers("DEFAULT:@SECLEVEL=0")
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                client.minimum_version = client.maximum_version = version
+            if good:
+                await side.scrape(client)
+            else:
+                with pytest.raises(aiohttp.ClientConnectorError):
+                    await side.scrape(client)
+
+    served(web, use)
+
+
+def test_only_clients_of_the_ca_are_let_in(tmp_path: Path, issued: Issued) -> None:
+    """Not even to /healthz; no certificate and another CA's are the same."""
+    web, _ = settings(tmp_path, issued, client_ca=True)
+
+    async def use(side: Side) -> None:
+        await side.scrape(trusting(issued.first, client=issued.client))
+        for stranger in (None, issued.second):
+            with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+                await side.scrape(trusting(issued.first, client=stranger))
+        assert side.refused("tls") >= 2
+
+    served(web, use)
+
+
+def test_handshakes_that_never_end_do_not_stop_a_scrape(
+    tmp_path: Path, issued: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence, half a hello, and plain HTTP where TLS is spoken; they are counted as they come."""
+    monkeypatch.setattr(accepting, "HEADER_SECONDS", 1.0)
+    web, _ = settings(tmp_path, issued)
+
+    async def use(side: Side) -> None:
+        half = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 40
+        opened = [await side.connect(half if n % 2 else b"") for n in range(200)]
+        await side.scrape(trusting(issued.first))
+        assert side.server.connections <= limits().per_peer
+        answer = await side.say(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"HTTP" not in answer
+        assert side.refused("tls") >= 1
+        for sock in opened:
+            assert await told(sock) == b""
+            sock.close()
+
+    served(web, use)
+
+
+def test_tls_to_a_plain_port_is_nonsense(issued: Issued) -> None:
+    """The client gets an error at once, and waits for nothing."""
+
+    async def run() -> None:
+        async with serving() as side:
+            with pytest.raises(ssl.SSLError):
+                await asyncio.open_connection(
+                    "127.0.0.1", side.port, ssl=trusting(issued.first), ssl_handshake_timeout=9
+                )
+            await side.scrape()
+
+    asyncio.run(run())
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    """The header that a name and a password make."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
+
+
+def with_password(home: Path) -> WebSettings:
+    """Settings with a password."""
+    place = home / "web.password"
+    place.write_text("s3cret\n", encoding="utf-8")
+    place.chmod(0o600)
+    return WebSettings(basic_auth=BasicAuthSettings(username="prom", password_file=place))
+
+
+def test_without_the_password_only_health_is_told_and_in_one_word(tmp_path: Path) -> None:
+    """For load balancers; what is wrong is for those who know the password."""
+
+    async def use(side: Side) -> None:
+        side.source.state["problems"] = ["Watch secret-project is down."]
+        side.source.state["ready"] = False
+        good = basic("prom", "s3cret")
+        async with aiohttp.ClientSession(side.server.url) as client:
+            for path, word in (("/healthz", "healthy\n"), ("/readyz", "not ready\n")):
+                async with client.get(path) as answer:
+                    assert await answer.text() == word
+                async with client.get(path, headers=good) as answer:
+                    assert await answer.text() == f"{word}Watch secret-project is down.\n"
+            for path in ("/", "/metrics", "/api/v1/status", "/api/v1/checkpoints/1", "/nothing"):
+                async with client.get(path) as answer:
+                    assert answer.status == 401
+                    assert answer.headers["WWW-Authenticate"].startswith('Basic realm="')
+                    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                    assert "secret" not in await answer.text()
+                async with client.get(path, headers=good) as answer:
+                    assert answer.status == (404 if path == "/nothing" else 200)
+        assert side.refused("password") == 0
+
+    served(with_password(tmp_path), use)
+
+
+def test_wrong_passwords_are_slow_counted_and_never_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Guessing takes its time; meanwhile who knows it is answered at once."""
+    monkeypatch.setattr(guard_room, "FAILED_SECONDS", 0.5)
+
+    async def use(side: Side) -> None:
+        clock = asyncio.get_running_loop().time
+
+        async def guess(path: str) -> tuple[int, float]:
+            began = clock()
+            async with (
+                aiohttp.ClientSession(side.server.url) as client,
+                client.get(path, headers=basic("hunter1", "hunter2")) as answer,
+            ):
+                return answer.status, clock() - began
+
+        guesses = asyncio.gather(*(guess(p) for p in ("/metrics", "/healthz", "/nothing")))
+        await asyncio.sleep(0.1)
+        good = basic("prom", "s3cret")
+        async with aiohttp.ClientSession(side.server.url, headers=good) as client:
+            async with client.get("/metrics") as answer:
+                assert answer.status == 200
+            assert not guesses.done()
+        assert all(status == 401 and took >= 0.5 for status, took in await guesses)
+        assert side.refused("password") == 3
+
+    served(with_password(tmp_path), use)
+    written = "".join(capfd.readouterr())
+    assert "a wrong name or password" in written
+    assert "hunter" not in written

@@ -1,0 +1,201 @@
+"""A real Prometheus scrapes a real daemon over TLS, with a password and with certificates."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.helpers.daemon import Daemon, daemon_in, eventually
+from tests.helpers.tls import Pair, needs_openssl, pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Unpacked by `.ci/packages`, else the system's.
+_WHERE = f"{Path(__file__).parents[2] / '.prometheus/usr/bin'}:{os.environ.get('PATH', '')}"
+_PROGRAM = shutil.which("prometheus", path=_WHERE)
+_TOOL = shutil.which("promtool", path=_WHERE)
+
+pytestmark = [
+    needs_openssl,
+    pytest.mark.skipif(_PROGRAM is None, reason="no prometheus (Debian): NOT checked"),
+]
+
+_DAEMON = """
+[daemon]
+state_dir = "state"
+log_format = "json"
+
+[web]
+listen = "127.0.0.1:0"
+basic_auth = { username = "prometheus", password_file = "web.password" }
+
+[web.tls]
+cert_file = "web.crt"
+key_file = "web.key"
+
+[[watch]]
+name = "runs"
+path = "runs"
+"""
+
+_PROMETHEUS = """
+global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}
+scrape_configs:
+  - job_name: password
+    scheme: https
+    tls_config: {{ ca_file: {home}/ca.crt }}
+    basic_auth: {{ username: prometheus, password_file: {home}/web.password }}
+    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
+  - job_name: certificate
+    scheme: https
+    tls_config:
+      ca_file: {home}/ca.crt
+      cert_file: {home}/client.crt
+      key_file: {home}/client.key
+    basic_auth: {{ username: prometheus, password_file: {home}/web.password }}
+    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
+  - job_name: stranger
+    scheme: https
+    tls_config: {{ ca_file: {home}/ca.crt }}
+    static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The daemon and the Prometheus that scrapes it, and the CA of everything."""
+
+    daemon: Daemon
+    url: str
+    ca: Pair
+
+    def value(self, query: str) -> float | None:
+        """What a query gives now; None if nothing, or while Prometheus still starts."""
+        asked = urllib.parse.urlencode({"query": query})
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=10) as answer:
+                found = json.load(answer)["data"]["result"]
+        except OSError:
+            return None
+        return float(found[0]["value"][1]) if found else None
+
+    def becomes(self, query: str, wanted: float) -> None:
+        """Wait until a query gives a value."""
+        eventually(f"{query} == {wanted}", lambda: self.value(query) == wanted, 30)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """Both running, made once."""
+    home = tmp_path_factory.mktemp("scene")
+    ca = pair(home, "ca")
+    pair(home, "client", ca)
+    pair(home, "web", ca)
+    (home / "web.password").write_text("s3cret\n", encoding="utf-8")
+    (home / "web.password").chmod(0o600)
+    with daemon_in(home, _DAEMON) as daemon:
+        daemon.tls = ssl.create_default_context(cafile=str(ca.cert))
+        known = base64.b64encode(b"prometheus:s3cret").decode()
+        daemon.headers = {"Authorization": f"Basic {known}"}
+        daemon.start()
+        with _prometheus(home, daemon.url.rpartition(":")[2]) as url:
+            yield Scene(daemon, url, ca)
+
+
+@contextlib.contextmanager
+def _prometheus(home: Path, target: str) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = home / "prometheus.yml"
+    config.write_text(_PROMETHEUS.format(home=home, port=target), encoding="utf-8")
+    assert _PROGRAM is not None
+    with (home / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                _PROGRAM,
+                f"--config.file={config}",
+                f"--storage.tsdb.path={home / 'tsdb'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_prometheus_scrapes_over_tls_through_a_new_certificate_and_a_reload(scene: Scene) -> None:
+    """With the password; after a broken and a new certificate; with a client's own at last."""
+    eventually("the first scrape", lambda: scene.value('up{job="password"}') == 1, 30)
+    scene.becomes('up{job="stranger"}', 0)
+    _new_certificate(scene)
+    _client_certificates(scene)
+
+
+def _new_certificate(scene: Scene) -> None:
+    expiry = 'checkpointd_tls_certificate_not_after_timestamp_seconds{job="password"}'
+    good = 'checkpointd_web_files_last_reload_successful{job="password"}'
+    before, home = scene.value(expiry), scene.daemon.home
+    assert before is not None
+    (home / "web.crt").write_bytes(b"")
+    scene.becomes(good, 0)
+    assert "cert_file" in "".join(scene.daemon.status()["problems"])
+    pair(home, "new", scene.ca, days=9).copy_to(Pair(home / "web.crt", home / "web.key"))
+    scene.becomes(good, 1)
+    assert (scene.value(expiry) or 0) > before
+    scene.becomes('up{job="password"}', 1)
+    assert scene.value('checkpointd_web_refused_total{job="password",cause="password"}') == 0
+
+
+def _client_certificates(scene: Scene) -> None:
+    scene.becomes('up{job="certificate"}', 1)
+    config = scene.daemon.config
+    config.write_text(_DAEMON.replace("key_file", 'client_ca_file = "nope.crt"\nkey_file'))
+    refused = scene.daemon.cli("reload")
+    assert refused.returncode == 78
+    assert "client_ca_file" in refused.stdout + refused.stderr
+    assert "nope.crt is not there" in refused.stdout + refused.stderr
+    config.write_text(_DAEMON.replace("key_file", 'client_ca_file = "ca.crt"\nkey_file'))
+    taken = scene.daemon.cli("reload")
+    assert taken.returncode == 0, taken.stderr
+    assert "restart" not in taken.stdout
+    scene.becomes('up{job="password"}', 0)
+    began = time.time()
+    newest = 'timestamp(checkpointd_web_connections{job="certificate"})'
+    eventually("a later scrape", lambda: (scene.value(newest) or 0) > began, 30)
+    scene.becomes('up{job="certificate"}', 1)
+    told = scene.daemon.cli("status").stdout
+    assert "needs a password and a client certificate, certificate until 20" in told
+
+
+@pytest.mark.skipif(_TOOL is None, reason="no promtool (Debian's prometheus): NOT checked")
+def test_promtool_has_nothing_against_the_exposition(tmp_path: Path) -> None:
+    """Names, units and help texts are as Prometheus' own linter wants them."""
+    from tests.unit.test_observe_metrics import told
+
+    body, _ = told().render()
+    assert _TOOL is not None
+    done = subprocess.run(
+        [_TOOL, "check", "metrics"], input=body, capture_output=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, b"")
