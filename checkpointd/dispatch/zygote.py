@@ -20,7 +20,7 @@ from checkpointd.dispatch.environment import rooms_for
 from checkpointd.dispatch.offspring import came, end, of_its_own, tail
 from checkpointd.dispatch.run import Run, listen
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Job, Limits, Notice, Order
+from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,6 +61,7 @@ class Zygote:
         self.kind = kind
         self.python = python or sys.executable
         self.environment: Mapping[str, str] = {}
+        self.sandbox: Sandbox | None = None
         self.can_fork = True
         self.busy = 0
         self.pid = 0
@@ -183,6 +184,7 @@ class Zygote:
             self._ready.set_exception(ZygoteError(notice.message))
             return
         self.can_fork = notice.can_fork
+        self.sandbox = notice.sandbox
         self.environment = {str(k): str(v) for k, v in notice.environment.items()}
         self._ready.set_result(None)
 
