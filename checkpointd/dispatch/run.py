@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd import wire
 from checkpointd.checkpoint import Facts
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Finished
+from checkpointd.worker.protocol import Finished, Sandbox
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class Run:
     """What one child did: its answers in order, and how it ended.
 
+    `sandbox` is its first word: what confined it before it read anything.
     `facts` are those that it told before it ran the user's own checks, `finished` its last word.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
     `refused` (a sentence: it broke the protocol) mean that the signal was ours; `not_started` (a
     sentence) that there was no interpreter to run it.
     """
 
+    sandbox: Sandbox | None = None
     checks: list[CheckResult] = field(default_factory=list)
     facts: Facts | None = None
     finished: Finished | None = None
@@ -56,7 +58,10 @@ async def listen(
         answer = protocol.decode_answer(line)
         if result.finished is not None or result.inspection is not None:
             raise wire.WireError("it went on after its end")
-        if isinstance(answer, Finished):
+        _in_turn(answer, result)
+        if isinstance(answer, Sandbox):
+            result.sandbox = answer
+        elif isinstance(answer, Finished):
             result.finished = answer
         elif isinstance(answer, dict):
             result.inspection = answer
@@ -69,6 +74,11 @@ async def listen(
                 on_check(answer)
         else:
             raise wire.WireError(f"an answer out of turn: {answer.name!r}")
+
+
+def _in_turn(answer: object, result: Run) -> None:
+    if isinstance(answer, Sandbox) != (result.sandbox is None):
+        raise wire.WireError("what confines it has to be its first word, once")
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

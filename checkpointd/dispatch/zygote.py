@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -13,19 +12,20 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import wire
 from checkpointd.dispatch import starting
 from checkpointd.dispatch.environment import rooms_for
+from checkpointd.dispatch.offspring import came, end, of_its_own, tail
 from checkpointd.dispatch.run import Run, listen
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Job, Limits, Notice, Order
+from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from checkpointd.checkpoint import CheckResult
 
@@ -33,7 +33,6 @@ _START_SECONDS = 180.0
 _FORK_SECONDS = 30.0
 _KILL_GRACE_SECONDS = 10.0
 _END_SECONDS = 2.0
-_STDERR_TAIL = 8 * 1024
 
 
 class ZygoteError(Exception):
@@ -62,6 +61,7 @@ class Zygote:
         self.kind = kind
         self.python = python or sys.executable
         self.environment: Mapping[str, str] = {}
+        self.sandbox: Sandbox | None = None
         self.can_fork = True
         self.busy = 0
         self.pid = 0
@@ -127,7 +127,7 @@ class Zygote:
                 what = f"has not imported what it needs within {_START_SECONDS:g} s"
                 raise self._not_started(what, hung=True) from None
             except ZygoteError as error:
-                said = _tail(log.fileno()).splitlines()
+                said = tail(log.fileno()).splitlines()
                 what = str(error) or starting.ended(await self._code(), said[-1] if said else "")
                 raise self._not_started(what) from None
 
@@ -184,6 +184,7 @@ class Zygote:
             self._ready.set_exception(ZygoteError(notice.message))
             return
         self.can_fork = notice.can_fork
+        self.sandbox = notice.sandbox
         self.environment = {str(k): str(v) for k, v in notice.environment.items()}
         self._ready.set_result(None)
 
@@ -262,9 +263,9 @@ class Zygote:
         self._used = True
         result = Run()
         try:
-            with _of_its_own(self.kind, self._scratch) as (scratch, stderr):
+            with of_its_own(self.kind, self._scratch) as (scratch, stderr):
                 await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
-                result.stderr = _tail(stderr)
+                result.stderr = tail(stderr)
         except OSError as error:
             raise ZygoteError(f"no worker can be made: {error.strerror}") from None
         finally:
@@ -320,7 +321,7 @@ class Zygote:
                 raise ZygoteError("the zygote was lost") from None
             result.lost = True
         finally:
-            _end(pidfd if pidfd >= 0 else _came(forked))
+            end(pidfd if pidfd >= 0 else came(forked))
             self._exits.pop(number, None)
             self._forks.pop(number, None)
             theirs.close()
@@ -349,42 +350,3 @@ class Zygote:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         async with asyncio.timeout(_KILL_GRACE_SECONDS):
             return await self._status(exited, pidfd, become=become)
-
-
-def _came(forked: asyncio.Future[int]) -> int:
-    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
-    if forked.done() and not forked.cancelled() and forked.exception() is None:
-        return forked.result()
-    return -1
-
-
-def _end(pidfd: int) -> None:
-    """Kill a process if it still is there; -1 is none."""
-    if pidfd >= 0:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.close(pidfd)
-
-
-@contextlib.contextmanager
-def _of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
-    """A scratch directory and a file for stderr, for one child; both are gone afterwards.
-
-    Raises:
-        OSError: they cannot be made.
-    """
-    scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=parent))
-    try:
-        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
-        try:
-            yield scratch, stderr
-        finally:
-            os.close(stderr)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    data = os.pread(descriptor, _STDERR_TAIL, max(0, size - _STDERR_TAIL))
-    return data.decode(errors="replace").strip()

@@ -50,7 +50,10 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLIN
 
 @dataclass
 class Daemon:
-    """A daemon on a directory that holds config.toml, state/ and runs/."""
+    """A daemon on a directory that holds config.toml, state/ and runs/.
+
+    `before` is put before its command line.
+    """
 
     home: Path
     process: subprocess.Popen[bytes] | None = None
@@ -58,6 +61,7 @@ class Daemon:
     logs: list[str] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> Path:
@@ -82,11 +86,15 @@ class Daemon:
                 events.append(json.loads(line))
         return events
 
+    @property
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "checkpointd", "--config", str(self.config)]
+
     def start(self) -> Daemon:
         """Start it and wait until it is ready."""
         with (self.home / "daemon.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "checkpointd", "--config", str(self.config), "run"],
+                [*self.before, *self._command, "run"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -152,7 +160,7 @@ class Daemon:
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run the command line with its config."""
         return subprocess.run(
-            [sys.executable, "-m", "checkpointd", "--config", str(self.config), *arguments],
+            [*self._command, *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -40,6 +40,7 @@ SNAPSHOT = Snapshot(
         WatchSnapshot(name="bert", up=False),
     ),
     workers={"scan": True, "load": False},
+    sandbox={"landlock": True, "seccomp": False},
     queue_length=2,
     queue_oldest_at=NOW - 5,
     web=WebSnapshot(connections=1, certificate_not_after=NOW + 86400, files_good=True),

@@ -1,0 +1,65 @@
+"""What a child is given of its own, and how it is ended: a directory, a file, a pidfd."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from checkpointd.worker.protocol import SENTINEL
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+_STDERR_TAIL = 8 * 1024
+
+
+def came(forked: asyncio.Future[int]) -> int:
+    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
+    if forked.done() and not forked.cancelled() and forked.exception() is None:
+        return forked.result()
+    return -1
+
+
+def end(pidfd: int) -> None:
+    """Kill a process if it still is there; -1 is none."""
+    if pidfd >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+
+
+@contextlib.contextmanager
+def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
+    """A scratch directory and a file for stderr, for one child; both are gone afterwards.
+
+    Beside the scratch lies the sentinel of the sandbox's self-test.
+
+    Raises:
+        OSError: they cannot be made.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=parent))
+    sentinel = Path(f"{scratch}{SENTINEL}")
+    try:
+        sentinel.touch(mode=0o600)
+        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
+        try:
+            yield scratch, stderr
+        finally:
+            os.close(stderr)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            sentinel.unlink()
+
+
+def tail(descriptor: int) -> str:
+    """The end of what was written to a file."""
+    size = os.fstat(descriptor).st_size
+    data = os.pread(descriptor, _STDERR_TAIL, max(0, size - _STDERR_TAIL))
+    return data.decode(errors="replace").strip()
