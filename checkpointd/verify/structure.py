@@ -6,7 +6,6 @@ every tensor must have a place of its own that lies within its file.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -130,9 +129,13 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
     context.learn(signatures=dict(info.signatures))
-    with contextlib.suppress(UncheckedError):  # `safety` says so
-        members = {m.name: m.size for m in context.request.generation.members}
+    members = {m.name: m.size for m in context.request.generation.members}
+    try:
         context.graphs = graphs_of(planned.path, members)
+    except UncheckedError:
+        pass  # `safety` says so
+    except FormatError as error:  # the file is whole, as `read_graph` has seen
+        raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
     for asset in info.assets:
         if f"/assets/{asset}" not in names and not leads_out(asset):
             raise FormatError(
