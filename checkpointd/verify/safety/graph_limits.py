@@ -7,14 +7,13 @@ call each other twice, many deep, unfold into more nodes than any memory holds, 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from checkpointd.verify.safety.findings import BOMB, Finding
 from checkpointd.verify.safety.graph_flow import Reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from checkpointd.verify.safety.graph_flow import Flow
     from checkpointd.verify.safety.graph_nodes import Constant, Node
@@ -23,6 +22,7 @@ _MAX_CALLS_DEEP = 500
 _MAX_UNFOLDED = 50_000_000
 _FLOOR = 4 << 30
 _TIMES_THE_FILE = 16
+_UNCOUNTED = 1 << 60
 _WIDTHS = {"8": 1, "4": 1, "2": 1, "16": 2, "32": 4, "64": 8, "128": 16}
 
 _SHAPED = {
@@ -135,14 +135,24 @@ def _bomb(node: Node, needed: int, path: str) -> Finding:
 
 
 def _count(number: int) -> str:
-    """A number that a person can read, whatever its length."""
-    return f"{number:,}" if number < 1 << 60 else f"2^{number.bit_length() - 1}"
+    """A number that a person can read."""
+    return f"{number:,}" if number < _UNCOUNTED else "more than 2^60"
+
+
+def _product(numbers: Iterable[int]) -> int:
+    """Multiply sizes; what no machine has is not computed to the end."""
+    product = 1
+    for number in numbers:
+        if number <= 0:
+            return 0
+        product = min(product * number, _UNCOUNTED)
+    return product
 
 
 def _bytes(constant: Constant) -> int:
     """What a constant needs in memory; at least one byte an element."""
     digits = constant.dtype.partition("_")[0].lstrip("abcdefghijklmnopqrstuvwxyz")
-    return math.prod(max(0, n) for n in constant.shape) * _WIDTHS.get(digits, 1)
+    return _product(constant.shape) * _WIDTHS.get(digits, 1)
 
 
 def _elements(flow: Flow, scope: str, node: Node) -> int:
@@ -152,7 +162,7 @@ def _elements(flow: Flow, scope: str, node: Node) -> int:
     shape = flow.node(scope, data[index]) if index < len(data) else None
     if shape is None or shape.constant is None or shape.constant.numbers is None:
         return 0
-    numbers, given = shape.constant.numbers, math.prod(shape.constant.shape)
+    numbers, given = shape.constant.numbers, _product(shape.constant.shape)
     if len(numbers) == 1 and 1 < given <= 64:  # noqa: PLR2004 - one value stands for all, in a rank
         numbers = numbers * given
-    return math.prod(max(0, n) for n in numbers)
+    return _product(numbers)

@@ -7,7 +7,7 @@ read: what is large is walked over in the file, and counted.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from checkpointd.formats.dtypes import dtype_name
 from checkpointd.formats.facts import MALFORMED, FormatError
@@ -97,7 +97,7 @@ def node_at(read: Callable[[int, int], bytes], span: Span) -> Node:
     size = span.end - span.start
     if size <= _LARGE:
         return node_of(read(span.start, size))
-    data, left_out = _trimmed(read, span.start, span.end, _ATTR_PATH)
+    data, left_out = _trimmed(read, span.start, span.end, _TENSORS)
     return node_of(data, left_out)
 
 
@@ -235,14 +235,14 @@ def _packed(data: bytes) -> list[int]:
     return found
 
 
-_ATTR_PATH: Mapping[int, Any] = {_ATTR: {2: {_TENSOR: {}, _LIST: {}}}}
-"""Where a large node is looked into: attr.value.tensor and attr.value.list."""
+_TENSORS = (_ATTR, 2, _TENSOR)
+"""Where a node has a large tensor: attr.value.tensor."""
 
 
 def _trimmed(
-    read: Callable[[int, int], bytes], start: int, end: int, path: Mapping[int, Any]
+    read: Callable[[int, int], bytes], start: int, end: int, way: tuple[int, ...]
 ) -> tuple[bytes, int]:
-    """Copy a message without its large parts; those that `path` leads into are looked into.
+    """Copy a message, but for the large values of the tensor that `way` leads to.
 
     Returns:
         The copy, and how many bytes of it are left out.
@@ -252,15 +252,14 @@ def _trimmed(
     before = start
     for span in walk(read, start, end):
         size = span.end - span.start
-        if size <= _LARGE:
-            kept.append(read(before, span.end - before))
-        elif span.kind == LENGTH and span.number in path:
-            inner, less = _trimmed(read, span.start, span.end, path[span.number])
-            kept.append(
-                encode_varint(span.number << 3 | LENGTH) + encode_varint(len(inner)) + inner
-            )
+        if size > _LARGE and span.kind == LENGTH and way and span.number == way[0]:
+            inner, less = _trimmed(read, span.start, span.end, way[1:])
+            head = encode_varint(span.number << 3 | LENGTH) + encode_varint(len(inner))
+            kept.append(head + inner)
             left_out += less
-        else:
+        elif size > _LARGE and not way and span.number != _SHAPE:
             left_out += size
+        else:
+            kept.append(read(before, span.end - before))
         before = span.end
     return b"".join(kept), left_out
