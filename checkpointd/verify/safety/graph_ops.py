@@ -112,12 +112,13 @@ def purpose(op: str) -> str:
 
 @lru_cache(maxsize=1)
 def registered() -> frozenset[str]:
-    """The names of all ops that TensorFlow itself has; some of them only where there is a GPU."""
+    """The names of all ops that TensorFlow itself has, in one build or another."""
     file = Path(__file__).with_name("tensorflow_ops.txt")
-    return frozenset(file.read_text(encoding="ascii").split()) | _WITH_A_GPU
+    return frozenset(file.read_text(encoding="ascii").split()) | _ELSEWHERE
 
 
-_WITH_A_GPU = frozenset(
+_ELSEWHERE = frozenset(
     {"CreateTRTResourceHandle", "GetCalibrationDataOp", "InitializeTRTResource"}
-    | {"SerializeTRTResource", "TRTEngineOp"}
+    | {"SerializeTRTResource", "TRTEngineOp", "TfLiteSubgraphExecute"}
 )
+"""Ops of the builds for a GPU, and of older versions."""
