@@ -268,6 +268,16 @@ def test_a_name_of_a_node_that_leads_out_is_found() -> None:
     assert words(meta_graph(node("a..b/x", "NoOp"))) == []
 
 
+def test_the_gradient_of_a_function_is_run_as_well() -> None:
+    """By an op that names the function alone."""
+    made = meta_graph(X, CALL, functions=[function("f")], signatures=[SERVE])
+    restore = function("g", node("r", "RestoreV2", "a", "b", "c"), arguments=["a"])
+    library = field(1, restore) + field(2, field(1, "f") + field(2, "g"))
+    made += field(2, field(2, library))
+    assert "signature serving_default → function f" not in found(made)[0].message
+    assert "signature serving_default → function g" in found(made)[0].message
+
+
 def test_a_graph_that_comes_in_pieces_is_one() -> None:
     """Protobuf puts a message together that comes twice; so must whoever looks for harm."""
     halves = field(

@@ -107,6 +107,13 @@ class Flow:
             if name in self.graph.functions:
                 yield name
 
+    def _run(self, node: Node) -> Iterator[str]:
+        """The functions that a node may run: those that it names, and their gradients."""
+        for name in self.called(node):
+            yield name
+            if self.graph.gradients.get(name) in self.graph.functions:
+                yield self.graph.gradients[name]
+
     def source(self, scope: str, node: Node, index: int) -> Sources:
         """Say where the string comes from that is a node's input number `index`."""
         found = Sources()
@@ -224,7 +231,7 @@ class Flow:
             else:
                 nodes = self.graph.functions[scope].nodes
             for node in nodes:
-                needed = [(function, "") for function in self.called(node)]
+                needed = [(function, "") for function in self._run(node)]
                 if scope == MAIN:
                     needed += [(MAIN, base(i)) for i in node.inputs]
                 for other in needed:
