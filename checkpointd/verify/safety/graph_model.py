@@ -125,8 +125,9 @@ def _library(read: Read, piece: Span, found: MetaGraph) -> None:
     """Read a part of a FunctionDefLibrary."""
     if piece.number == 1:
         function = _function(read, piece)
-        if function.name in found.functions:
-            raise FormatError(MALFORMED, f"It holds the function {function.name!r} twice.")
+        if function.name in found.functions or not function.name:
+            wrong = f"It holds the function {function.name!r} twice, or without a name."
+            raise FormatError(MALFORMED, wrong)
         found.functions[function.name] = function
     elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
         names = dict(fields(_whole(read, piece)))
