@@ -1,0 +1,64 @@
+"""What an index may not say: TensorFlow 2.21 ends its process for most of these, or refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.formats.bundle import index_of
+from checkpointd.formats.bundle_rules import refused
+from tests.helpers.formats import bundle, field, header, table
+from tests.helpers.indexes import HEADER, HOSTILE, ORDINARY, entry, part
+from tests.helpers.scan import scanned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def said(value: bytes, head: bytes = HEADER) -> str:
+    """Why TensorFlow would not read a bundle with one entry; empty if it would."""
+    wrong = refused(index_of([(b"", head), (b"layer/kernel", value)]))
+    return wrong.message if wrong else ""
+
+
+@pytest.mark.parametrize(("value", "why"), HOSTILE)
+def test_an_entry_that_ends_tensorflow_is_refused(value: bytes, why: str) -> None:
+    """Each was seen to abort the process or to raise; the sentence names the tensor."""
+    assert said(value).startswith(f"layer/kernel: the index gives it {why}")
+
+
+@pytest.mark.parametrize("value", ORDINARY)
+def test_an_ordinary_entry_is_not(value: bytes) -> None:
+    """Scalars, tensors of nothing, of strings and in parts."""
+    assert said(value) == ""
+
+
+@pytest.mark.parametrize(
+    ("version", "harmful"),
+    [
+        (b"", False),
+        (field(1, 1), False),
+        (field(1, 2), False),
+        (field(1, 5) + field(2, 5), True),
+        (field(1, 1) + field(3, 1), True),
+        (field(1, 1) + field(3, b"\x03\x01"), True),
+        (field(1, -1), True),
+    ],
+)
+def test_a_version_that_tensorflow_refuses_is_refused(version: bytes, harmful: bool) -> None:
+    """A newer writer is no reason, as long as it lets an old reader read."""
+    assert bool(said(entry(4), field(1, 1) + field(3, version))) is harmful
+
+
+def test_the_scan_tells_before_tensorflow_sees_it(tmp_path: Path) -> None:
+    """Also of a tensor in parts, whose own entry has no bytes that could disagree."""
+    prefix = tmp_path / "ckpt-1"
+    bundle(prefix)
+    assert scanned(prefix).clean
+    hostile = entry(1 << 40, 1 << 40, slices=part((0, 2), (0, 2)))
+    pairs = [(b"", header()), (b"layer/kernel", hostile)]
+    prefix.with_name("ckpt-1.index").write_bytes(table(pairs))
+    result = scanned(prefix)
+    assert result.reasons == ["structure.malformed"]
+    assert "more elements than can be counted" in result.checks["structure"].message
