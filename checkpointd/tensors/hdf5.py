@@ -179,7 +179,7 @@ def _layout(handle: Any, size: int) -> Layout:
             "malformed", "The HDF5 file holds a model's weights, and no model_config."
         )
     else:
-        return Layout("", ())
+        return Layout("", (), tree.foreign)
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
     datasets: list[Dataset] = []
     filters: set[str] = set()

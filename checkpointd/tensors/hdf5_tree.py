@@ -157,12 +157,11 @@ def unallocated(dataset: Any, declared: int) -> int:
     plist = dataset.id.get_create_plist()
     if not declared or dataset.dtype.kind == "O":
         return 0
+    written = int(dataset.id.get_storage_size())
     if plist.get_layout() == h5py.h5d.CHUNKED:
         chunk = math.prod(plist.get_chunk()) * int(dataset.dtype.itemsize)
         written = int(dataset.id.get_num_chunks()) * chunk
-    else:
-        written = int(dataset.id.get_storage_size())
-    return max(0, declared - written)
+    return int(max(0, declared - written))
 
 
 def missing_filters(dataset: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Standard library only, Python 3.9: both sides of the suite look through configur
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 _MAX_PLACE = 240
 _MAX_TEXTS = 4
-_MARKS = ('"class_name"', '"module"', "__lambda__")
+_JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{])")
+"""How a text begins that may hold objects: `{"` or `[{`, and not `[UNK]`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,16 @@ class Node:
         return _text(inner) if self.is_function else self.kind
 
     @property
+    def lookups(self) -> frozenset[str]:
+        """Every name that Keras may look up for it in `module`.
+
+        tf-keras takes `registered_name` where the first is not there, and a type by `spec_name`.
+        """
+        also = (self.content.get("registered_name"), self.content.get("spec_name"))
+        found = {self.name, *(name for name in also if isinstance(name, str))}
+        return frozenset(found - {"", "function", "__typespec__"})
+
+    @property
     def key(self) -> str:
         """The name under which Keras looks for it among the custom objects, as Keras does it."""
         if self.is_function:
@@ -84,7 +96,7 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
             )
         elif isinstance(value, (list, tuple)):
             waiting.extend((inner, place, texts) for inner in value if _holds(inner))
-        elif texts < _MAX_TEXTS and any(mark in value for mark in _MARKS):
+        elif texts < _MAX_TEXTS:
             try:
                 waiting.append((jsons.parse(value, place), place, texts + 1))
             except FormatError:
@@ -93,7 +105,7 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
 
 def _holds(value: Any) -> bool:
     if isinstance(value, str):
-        return value.lstrip()[:1] in ("{", "[")
+        return _JSON.match(value) is not None
     return isinstance(value, (dict, list, tuple))
 
 

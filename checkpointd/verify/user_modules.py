@@ -59,9 +59,7 @@ def not_to_import(
 def _owner(node: Node) -> str:
     if not node.module or node.kind in ("__lambda__", "Lambda"):
         return ""
-    registered = node.content.get("registered_name")
-    names = {node.name, registered if isinstance(registered, str) else ""} - {"", "function"}
-    owners = {owner(node.module, name, is_function=node.is_function) for name in names}
+    owners = {owner(node.module, n, is_function=node.is_function) for n in node.lookups}
     return CODE if CODE in owners else OTHER if OTHER in owners else ""
 
 

@@ -103,31 +103,24 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     yield from _traversal(node)
     if node.key in settings.custom_objects:
         return
-    names = _names(node)
+    names = node.lookups
     if "TorchModuleWrapper" in names:
         yield _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
     elif _MODELS_IN_FILES & names:
         yield _reference(node, f"loads a model from {node.config.get('filepath')!r}")
     else:
-        yield from _whose(node, names)
+        yield from _whose(node)
     yield from _arguments(node, names)
     yield from _op_layer(node)
 
 
-def _names(node: Node) -> set[str]:
-    """What Keras may look up for an object: tf-keras takes `registered_name` where need be."""
-    registered = node.content.get("registered_name")
-    spec = node.content.get("spec_name") if node.kind == "__typespec__" else None
-    return {n for n in (node.name, registered, spec) if isinstance(n, str) and n} - {"__typespec__"}
-
-
-def _whose(node: Node, names: set[str]) -> Iterator[Finding]:
-    for name in sorted(names - {"function"}):
+def _whose(node: Node) -> Iterator[Finding]:
+    for name in sorted(node.lookups):
         if owner(node.module, name, is_function=node.is_function) == FOREIGN_CODE:
             yield _code(node, f"names {node.module}.{name}")
 
 
-def _arguments(node: Node, names: set[str]) -> Iterator[Finding]:
+def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
     """Judge what layers of Keras would read: a vocabulary is a list, or the path of one."""
     if not (_LOOKUPS & {n.rpartition(">")[2] for n in names}) and not is_kerass(node.module):
         return
