@@ -130,7 +130,6 @@ def test_what_unpacks_to_a_hundred_times_its_bytes_is_a_bomb(
     tmp_path: Path, in_archive: bool
 ) -> None:
     """The total counts, of datasets that are each below the bound; an archive around it too."""
-
     chunk = zlib.compress(bytes(32 << 20), 1)
 
     def change(file: Any) -> None:
