@@ -176,7 +176,7 @@ def _golden(context: ScanContext) -> tuple[Golden | None, str]:
     """The record if it is of this save, else a sentence that says why it does not count."""
     checkpoint = context.request.checkpoint
     where = golden.path_for(checkpoint.path, context.facts.format)
-    if not Path(where).exists():
+    if not Path(where).is_file():  # a pipe would be waited for without end
         return None, ""
     try:
         record = golden.read(where)

@@ -22,6 +22,9 @@ OTHER is nobody's fault: the user names it in `custom_objects`, or `load` says h
 """
 
 KERAS = frozenset({"keras", "tf_keras"})
+KERAS_TEAM = frozenset({"keras_hub", "keras_nlp", "keras_cv"})
+"""The Keras team's libraries of models, of which Keras itself takes classes."""
+
 _WRAPPINGS = KERAS | {"tensorflow", "tensorflow_core", "python", "api", "_api", "_tf_keras"}
 _WRAPPINGS |= {"_v1", "_v2", "v1", "v2", "compat", "src"}
 _ROOMS = frozenset(

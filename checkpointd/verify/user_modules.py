@@ -16,7 +16,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify.keras_names import CODE, OTHER, owner
+from checkpointd.verify.keras_names import CODE, KERAS_TEAM, OTHER, owner
 from checkpointd.verify.keras_nodes import Node, nodes
 from checkpointd.verify.runtime import LEGACY, generation
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from checkpointd.criteria import VerifySettings
 
-_KERAS_TEAM = frozenset({"keras_hub", "keras_nlp", "keras_cv"})
 _CAREFUL = (3, 9)
 
 
@@ -67,7 +66,7 @@ def _is_trusted(node: Node, settings: VerifySettings) -> bool:
     top = node.module.partition(".")[0]
     if node.module == "builtins":  # which is there already, and what does harm in it is CODE
         return True
-    if top in _KERAS_TEAM:
+    if top in KERAS_TEAM:
         return not node.is_function and node.name[:1].isupper() and "." not in node.name
     return top in _packages(settings) or is_below(node.module, settings.python_path)
 

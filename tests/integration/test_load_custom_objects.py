@@ -156,11 +156,11 @@ def test_a_lambda_layer_waits_for_permission(keras: Any, ending: str, tmp_path: 
 
 
 def _reconfigured(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
-    """Change the configuration of the last layer in a `.keras` file."""
+    """Change the configuration in a `.keras` file."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(members["config.json"])
-    edit(config["config"]["layers"][-1])
+    edit(config)
     members["config.json"] = json.dumps(config).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
@@ -177,7 +177,7 @@ def test_a_module_that_nobody_named_is_not_imported(
     path = tmp_path / "m.keras"
     models.sequential(models.library("tf_keras")).save(path)
     mine = {"class_name": "Mine", "module": "lurking", "registered_name": None}
-    _reconfigured(path, lambda layer: layer.update(mine))
+    _reconfigured(path, lambda model: model.update(mine))
     results, _ = load(str(path), "keras")
     assert results["load"].reason == "load.unknown_object", results["load"].message
     assert "Mine" in results["load"].message
@@ -196,7 +196,7 @@ def test_load_calls_no_function_that_no_model_names(
     path = tmp_path / "m.keras"
     models.sequential(keras).save(path)
     call = {"class_name": "function", "module": module, "config": name, "registered_name": None}
-    _reconfigured(path, lambda layer: layer["config"].update(activation=call))
+    _reconfigured(path, lambda m: m["config"]["layers"][-1]["config"].update(activation=call))
     results, _ = load(str(path), "keras", allow_code=True, skip=("safety",))
     assert results["load"].reason == "safety.code", results["load"].message
     assert f"{module}.{name}" in results["load"].message

@@ -143,6 +143,7 @@ def test_what_unpickles_is_code() -> None:
         (layer("StringLookup", name="x", vocabulary="/etc/passwd"), "vocabulary"),
         (layer("IntegerLookup", None, name="x", vocabulary="gs://b/v.txt"), "gs://b/v.txt"),
         (layer("TextVectorization", None, name="x", idf_weights="/x.npy"), "idf_weights"),
+        (layer("Tokenizer", "keras_hub.src.models", name="x", merges="/m.txt"), "merges"),
         (layer("Custom>StringLookup", None, name="x", vocabulary="words.txt"), "words.txt"),
     ],
 )

@@ -15,7 +15,13 @@ from checkpointd.checkpoint import Format
 from checkpointd.verify import keras_config, keras_metadata
 from checkpointd.verify.keras_code import stores_code
 from checkpointd.verify.keras_names import CODE as FOREIGN_CODE
-from checkpointd.verify.keras_names import is_kerass, is_unsafe_op, is_unsafe_symbol, owner
+from checkpointd.verify.keras_names import (
+    KERAS_TEAM,
+    is_kerass,
+    is_unsafe_op,
+    is_unsafe_symbol,
+    owner,
+)
 from checkpointd.verify.keras_nodes import Node, nodes
 from checkpointd.verify.safety.findings import (
     CODE,
@@ -35,7 +41,7 @@ _MOST = 200
 _MODELS_IN_FILES = frozenset({"TFSMLayer", "ReloadedLayer"})
 _LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
 _LOOKUPS |= {"TextVectorizationV1", "DynamicLookup", "DynamicEmbedding", "PretrainedEmbedding"}
-_READ = ("vocabulary", "idf_weights", "initial_vocabulary", "filepath", "file", "path", "url")
+_READ = ("vocabulary", "idf_weights", "initial_vocabulary", "merges", "proto", "filepath", "url")
 _SYMBOLS = ("function", "cls_symbol", "symbol")
 _OP_LAYERS = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"}
@@ -122,7 +128,8 @@ def _whose(node: Node) -> Iterator[Finding]:
 
 def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
     """Judge what layers of Keras would read: a vocabulary is a list, or the path of one."""
-    if not (_LOOKUPS & {n.rpartition(">")[2] for n in names}) and not is_kerass(node.module):
+    known = is_kerass(node.module) or node.module.partition(".")[0] in KERAS_TEAM
+    if not known and not _LOOKUPS & {name.rpartition(">")[2] for name in names}:
         return
     for argument in _READ:
         value = node.config.get(argument)
