@@ -109,18 +109,24 @@ def owner(module: str, name: str, *, is_function: bool) -> str:
         is_function: whether it would be called as it is.
     """
     top, _, rest = module.partition(".")
+    if "." in name and not name[:1].isupper():  # `np.load` in a module that imports numpy as np
+        return CODE
     if is_kerass(module):
         return _of_keras(module.split("."), name)
+    if top == "tensorflow":
+        called = is_function or not name[:1].isupper()
+        return _of_tensorflow(rest.split("."), name, called=called)
+    return CODE if _is_harmful(top, name, is_function=is_function) else OTHER
+
+
+def _is_harmful(top: str, name: str, *, is_function: bool) -> bool:
+    """Whether a library's function does more than compute; whatever is called so, in Python's."""
     called = is_function or not name[:1].isupper()  # tf-keras takes a function for a class too
     if top == "builtins":
-        return CODE if name.partition(".")[0] in _BUILTINS else OTHER
-    if top in _STANDARD:
-        return CODE
-    if top == "tensorflow":
-        return _of_tensorflow(rest.split("."), name, called=called)
+        return name in _BUILTINS
     if top == "numpy":
-        return CODE if called and _does_more(name) else OTHER
-    return CODE if called and top in _GADGETS else OTHER
+        return called and _does_more(name)
+    return top in _STANDARD or (called and top in _GADGETS)
 
 
 def is_kerass(module: str) -> bool:
@@ -156,7 +162,7 @@ def _is_tensorflows_keras(module: str) -> bool:
 
 def _of_keras(parts: list[str], name: str) -> str:
     inside = [part for part in parts if part not in _WRAPPINGS]
-    if "." in name:  # `np.load` in a module of Keras that imports numpy as np
+    if "." in name:
         return CODE
     if inside and inside[0] in _OPEN:
         return OWN if name in _OPEN[inside[0]] else CODE

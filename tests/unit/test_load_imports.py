@@ -81,6 +81,19 @@ def test_the_packages_that_the_settings_name_are_trusted(tmp_path: Path) -> None
     assert refused(config, python_path=(str(tmp_path),)) == ()
 
 
+def test_what_a_module_of_the_users_imports_is_not_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint may name what the module defines, and not `from os import system`."""
+    (tmp_path / "mine_alone.py").write_text("from os import system\nclass Mine: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    below = {"python_path": (str(tmp_path),)}
+    assert refused(named("Mine", "mine_alone"), **below) == ()
+    call = {"class_name": "function", "module": "mine_alone", "config": "system"}
+    assert refused(call, **below) == ("system",)
+    assert foreign_code({**call, "config": "os.system"}, {}) is not None
+
+
 def test_what_a_module_has_registered_needs_no_import() -> None:
     """A decorator in a module that the settings name has done its work by then."""
     saving = SimpleNamespace(get_registered_object=lambda name: name == "pkg>Mine" or None)
