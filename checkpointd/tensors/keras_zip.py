@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import tempfile
 import zlib
@@ -155,8 +156,9 @@ def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem |
         raise FormatError(
             "malformed", f"{member.name!r} is compressed by the unknown method {member.method}."
         )
-    if shutil.disk_usage(tempfile.gettempdir()).free < _SPARE * member.size:
-        raise OSError(errno.ENOSPC, f"unpacking it takes {member.size} bytes of scratch space")
+    scratch = tempfile.gettempdir()
+    if shutil.disk_usage(scratch).free < _SPARE * member.size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), scratch)
     target = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the plan
     if not _inflate(source, member, target):
         target.close()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import h5py
+import numpy as np
 import pytest
 
+from checkpointd.checkpoint import Outcome
 from checkpointd.criteria import VerifySettings
 from checkpointd.verify import keras_metadata
 from checkpointd.verify.safety.check import judge as grade
 from checkpointd.verify.safety.keras import judge
-from tests.helpers.scan import field
+from tests.helpers.formats import archive, savedmodel
+from tests.helpers.scan import field, scanned, write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,3 +267,40 @@ def test_the_metadata_of_keras_2_is_read_object_by_object(tmp_path: Path) -> Non
     assert "no JSON" in keras_metadata.read(metadata(tmp_path, b"{")).problem
     (tmp_path / "keras_metadata.pb").write_bytes(b"\x0a\xff")
     assert keras_metadata.read(str(tmp_path)).problem
+
+
+def written(path: Path, config: Any) -> Path:
+    """Write a configuration into a checkpoint of the kind that the path's name says."""
+    if path.suffix == ".keras":
+        weights = path.with_suffix(".w")
+        write_weights(weights, {"dense": np.ones(3)})
+        members = {"metadata.json": b"{}", "config.json": json.dumps(config).encode()}
+        return archive(path, {**members, "model.weights.h5": weights.read_bytes()})
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["model_weights/dense/dense/kernel:0"] = np.ones(3)
+            file.attrs["model_config"] = json.dumps(model())
+            file.attrs["training_config"] = json.dumps({"loss": config})
+        return path
+    savedmodel(path)
+    metadata(path, json.dumps(config).encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "exported"])
+def test_every_kind_of_file_is_searched(tmp_path: Path, name: str) -> None:
+    """`config.json`, the attributes of HDF5, the metadata beside a graph."""
+    seen = scanned(written(tmp_path / name, STORED))
+    assert seen.checks["safety"].reason == "safety.needs_code", seen
+    assert "lambda_1" in seen.checks["safety"].message
+    call = layer("Lambda", name="l", function=function("os", "system"))
+    (tmp_path / "other").mkdir()
+    seen = scanned(written(tmp_path / "other" / name, call), allow_code=True)
+    assert seen.checks["safety"].reason == "safety.code", seen
+
+
+def test_what_keras_2_says_of_a_vocabulary_beside_a_graph_is_no_reference(tmp_path: Path) -> None:
+    """The SavedModel has the file among its assets, and TensorFlow reads that."""
+    lookup = layer("StringLookup", None, name="x", vocabulary="/data/words.txt")
+    seen = scanned(written(tmp_path / "exported", lookup))
+    assert seen.checks["safety"].outcome is Outcome.PASS
