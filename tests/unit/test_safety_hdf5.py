@@ -125,6 +125,19 @@ def test_many_datasets_that_were_never_written_are_a_bomb_together(
     assert scanned(path).checks["safety"].outcome is Outcome.PASS
 
 
+def test_a_chunk_far_larger_than_its_dataset_is_a_bomb(tmp_path: Path) -> None:
+    """A chunk is unpacked as a whole, whatever of it is a value."""
+
+    def change(file: Any) -> None:
+        dataset = file["layers/dense/vars"].create_dataset(
+            "1", (16,), "f4", chunks=(100 << 20,), maxshape=(None,), compression="gzip"
+        )
+        dataset.id.write_direct_chunk((0,), zlib.compress(bytes(1 << 20)))
+
+    path = weights(tmp_path / "m.weights.h5", change)
+    assert scanned(path).checks["safety"].reason == "safety.bomb"
+
+
 @pytest.mark.parametrize("in_archive", [False, True])
 def test_what_unpacks_to_a_hundred_times_its_bytes_is_a_bomb(
     tmp_path: Path, in_archive: bool

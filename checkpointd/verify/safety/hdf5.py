@@ -7,7 +7,8 @@ A checkpoint is a bomb when all its datasets together declare more than `most_un
 its bytes on disk (a hundred times them, and 256 MiB in any case), or when more than 16 MiB of what
 they declare was never written. It is the total that counts: many datasets, each below a bound,
 are no way around it, and moments of zeros that compress a thousandfold beside weights that do not
-are none either. Keras writes every value of every dataset, and compresses none.
+are none either. Chunks count whole, however little of them a dataset takes. Keras writes every
+value of every dataset, and compresses none.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ def findings(context: ScanContext) -> Iterator[Finding]:
                 in_weights=True,
             )
     stored = context.request.generation.size_bytes
-    if planned.unpacked_bytes > most_unpacked(stored):
+    unpacked = planned.unpacked_bytes + sum(layout.surplus for _, layout in planned.layouts)
+    if unpacked > most_unpacked(stored):
         yield Finding(
             BOMB,
-            f"It declares {planned.unpacked_bytes:,} bytes and has {stored:,} on disk: loading it "
+            f"It declares {unpacked:,} bytes and has {stored:,} on disk: loading it "
             "would exhaust memory. If it is sound, save it uncompressed.",
-            what=f"{planned.unpacked_bytes} bytes",
+            what=f"{unpacked} bytes",
             in_weights=True,
         )
     empty = sum(layout.unallocated for _, layout in planned.layouts)
