@@ -121,9 +121,9 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
 
 
 def _whose(node: Node) -> Iterator[Finding]:
-    for name in sorted(node.lookups):
+    for name in sorted(node.lookups) or [""]:  # a module is imported before its name is looked at
         if owner(node.module, name, is_function=node.is_function) == FOREIGN_CODE:
-            yield _code(node, f"names {node.module}.{name}")
+            yield _code(node, f"names {node.module}.{name}".rstrip("."))
 
 
 def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
