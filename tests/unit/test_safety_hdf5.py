@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import Outcome
+from checkpointd.checkpoint import End, Outcome
 from checkpointd.formats import FormatError, jsons
 from checkpointd.tensors import hdf5, hdf5_tree
 from tests.helpers.scan import scanned, write_weights
@@ -117,6 +117,7 @@ def test_many_datasets_that_were_never_written_are_a_bomb_together(
 
     path = weights(tmp_path / "m.weights.h5", change)
     seen = scanned(path)
+    assert seen.end is End.INCOMPLETE  # a save that goes on would look like that
     assert seen.checks["safety"].reason == "safety.bomb"
     assert seen.checks["integrity"].outcome is Outcome.SKIP
     with h5py.File(path, "r+") as file:
