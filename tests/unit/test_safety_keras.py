@@ -251,6 +251,16 @@ def test_a_configuration_nested_without_end_is_walked_without_recursion() -> Non
     assert len(where) < 300
 
 
+def test_what_is_no_text_where_a_text_belongs_is_not_shown_whole() -> None:
+    """A name, a class or a path that is a structure without end ends no check."""
+    endless: Any = []
+    for _ in range(50_000):
+        endless = [endless]
+    odd = layer("Dense", name=endless, vocabulary=endless)
+    assert found({**odd, "class_name": endless, "module": endless}) == []
+    assert found(layer("TFSMLayer", name="x", filepath=endless)) == [("foreign_reference", "x")]
+
+
 def metadata(path: Path, *objects: bytes) -> str:
     """Write the `keras_metadata.pb` of a SavedModel."""
     nodes = [field(2, i) + field(3, "root") + field(5, text) for i, text in enumerate(objects)]
