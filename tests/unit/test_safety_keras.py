@@ -203,6 +203,8 @@ ORDINARY = [
     layer("TFOpLambda", None, name="x", function="io.decode_png"),
     layer("SlicingOpLambda", None, name="x", function="__operators__.getitem"),
     layer("TensorFlowOpLayer", None, name="x", node_def={"op": "AddV2"}),
+    layer("TensorFlowOpLayer", None, name="x", node_def="\n\x06Reader\x12\x05AddV2"),
+    layer("Lambda", name="l", function={"class_name": "Scale", "module": "mine", "config": {}}),
     layer("StringLookup", name="x", vocabulary=["[UNK]", "{", "../x", "/etc/passwd"]),
     layer("Mine", "mine.layers", name="x", vocabulary="abcdef", path="/data"),
     layer("Mine", "__main__", name="x"),

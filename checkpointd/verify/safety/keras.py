@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
+from checkpointd.formats import FormatError
+from checkpointd.formats.protobuf import fields
 from checkpointd.verify import keras_config, keras_metadata
 from checkpointd.verify.keras_code import stores_code
 from checkpointd.verify.keras_names import CODE as FOREIGN_CODE
@@ -147,10 +149,23 @@ def _op_layer(node: Node) -> Iterator[Finding]:
         if any("file://" in text for text in _texts(node.content.get("inbound_nodes"))):
             yield _code(node, "writes to a file")
     elif node.kind == _OP_NODE:
-        definition = node.config.get("node_def")
-        op = definition.get("op") if isinstance(definition, dict) else definition
-        if isinstance(op, str) and is_unsafe_op(op):
-            yield _code(node, "holds a TensorFlow op that does more than compute")
+        op = _op_of(node.config.get("node_def"))
+        if is_unsafe_op(op):
+            yield _code(node, f"calls the TensorFlow op {op[:_SHOWN]!r}")
+
+
+def _op_of(definition: Any) -> str:
+    """Read which op a `NodeDef` is of: its field 2, in JSON or as a message in a text."""
+    if isinstance(definition, dict):
+        op = definition.get("op")
+        return op if isinstance(op, str) else ""
+    if not isinstance(definition, str):
+        return ""
+    try:
+        op = dict(fields(definition.encode())).get(2)
+    except (FormatError, UnicodeEncodeError):
+        return definition  # what cannot be read is searched whole
+    return op.decode("utf-8", "replace") if isinstance(op, bytes) else definition
 
 
 def _traversal(node: Node) -> Iterator[Finding]:
