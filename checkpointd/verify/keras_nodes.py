@@ -78,7 +78,7 @@ class Node:
 
 
 def nodes(config: Any, root: str = "") -> Iterator[Node]:
-    """Give every object in a configuration.
+    """Give every object in a configuration, in the order in which they are written.
 
     Args:
         config: what JSON gave.
@@ -91,11 +91,10 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
             if "class_name" in value:
                 place = _below(place, value)
                 yield Node(place or _text(value["class_name"])[:_MAX_PLACE] or "an object", value)
-            waiting.extend(
-                (inner, _part(place, key), texts) for key, inner in value.items() if _holds(inner)
-            )
+            inside = [(v, _part(place, key), texts) for key, v in value.items() if _holds(v)]
+            waiting.extend(reversed(inside))
         elif isinstance(value, (list, tuple)):
-            waiting.extend((inner, place, texts) for inner in value if _holds(inner))
+            waiting.extend((v, place, texts) for v in reversed(value) if _holds(v))
         elif texts < _MAX_TEXTS:
             try:
                 waiting.append((jsons.parse(value, place), place, texts + 1))

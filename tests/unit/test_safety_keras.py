@@ -242,6 +242,16 @@ def test_a_finding_is_graded_by_its_word() -> None:
     assert grade(code, allow_code=True).reason == ""
 
 
+def test_many_findings_do_not_hide_a_graver_one() -> None:
+    """Three hundred Lambda layers, which may be allowed, and a call at the end."""
+    many = [layer("Lambda", name=f"l{i}", function=[BYTECODE, None, None]) for i in range(300)]
+    call = layer("Dense", name="last", activation=function("os", "system"))
+    findings = list(judge(model(*many, call), VerifySettings()))
+    assert len(findings) < 300
+    assert findings[0].where == "model/l0"
+    assert grade(findings, allow_code=True).reason == "safety.code"
+
+
 def test_a_configuration_nested_without_end_is_walked_without_recursion() -> None:
     """Twenty thousand layers in each other: the place that is told stays short."""
     config: Any = STORED
