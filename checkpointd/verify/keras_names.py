@@ -61,11 +61,18 @@ _BUILTINS = frozenset(
         *("vars", "input", "breakpoint", "exit", "quit", "help", "__import__", "__build_class__"),
     }
 )
-_STANDARD = frozenset(getattr(sys, "stdlib_module_names", ())) | {
-    *("os", "posix", "nt", "sys", "subprocess", "shutil", "pathlib", "io", "socket", "ctypes"),
-    *("importlib", "runpy", "pickle", "marshal", "code", "pty", "imp", "commands", "urllib"),
-    *("http", "ftplib", "tempfile", "multiprocessing", "threading", "webbrowser", "zipfile"),
-}
+_STANDARD = frozenset(getattr(sys, "stdlib_module_names", ()))
+"""Python's own modules, whose names a user's files may share: `statistics.py`, `profile.py`."""
+
+_NO_MODEL = frozenset(
+    {
+        *("os", "posix", "nt", "sys", "subprocess", "shutil", "pathlib", "io", "socket", "ctypes"),
+        *("importlib", "runpy", "pickle", "marshal", "pty", "imp", "commands", "urllib", "http"),
+        *("ftplib", "tempfile", "multiprocessing", "threading", "webbrowser", "zipfile", "code"),
+    }
+)
+"""Those that no model was ever defined in."""
+
 _GADGETS = frozenset(
     {
         *("torch", "joblib", "dill", "cloudpickle", "pandas", "requests", "urllib3", "httpx"),
@@ -126,7 +133,7 @@ def _is_harmful(top: str, name: str, *, is_function: bool) -> bool:
         return name in _BUILTINS
     if top == "numpy":
         return called and _does_more(name)
-    return top in _STANDARD or (called and top in _GADGETS)
+    return top in _NO_MODEL or (called and (top in _STANDARD or top in _GADGETS))
 
 
 def is_kerass(module: str) -> bool:

@@ -208,6 +208,7 @@ ORDINARY = [
     layer("StringLookup", name="x", vocabulary=["[UNK]", "{", "../x", "/etc/passwd"]),
     layer("Mine", "mine.layers", name="x", vocabulary="abcdef", path="/data"),
     layer("Mine", "__main__", name="x"),
+    layer("Mine", "statistics", name="x"),
     {"class_name": "__tuple__", "items": [1, 2]},
     {
         "class_name": "__typespec__",
