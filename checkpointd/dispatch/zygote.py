@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -13,19 +12,21 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import wire
 from checkpointd.dispatch import starting
 from checkpointd.dispatch.environment import rooms_for
-from checkpointd.dispatch.run import Run, listen
+from checkpointd.dispatch.hearing import last_words
+from checkpointd.dispatch.places import of_its_own, tail
+from checkpointd.dispatch.run import Run, hear
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Job, Limits, Notice, Order
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from checkpointd.checkpoint import CheckResult
 
@@ -33,7 +34,6 @@ _START_SECONDS = 180.0
 _FORK_SECONDS = 30.0
 _KILL_GRACE_SECONDS = 10.0
 _END_SECONDS = 2.0
-_STDERR_TAIL = 8 * 1024
 
 
 class ZygoteError(Exception):
@@ -127,7 +127,7 @@ class Zygote:
                 what = f"has not imported what it needs within {_START_SECONDS:g} s"
                 raise self._not_started(what, hung=True) from None
             except ZygoteError as error:
-                said = _tail(log.fileno()).splitlines()
+                said = tail(log.fileno(), os.fstat(log.fileno()).st_size).splitlines()
                 what = str(error) or starting.ended(await self._code(), said[-1] if said else "")
                 raise self._not_started(what) from None
 
@@ -262,9 +262,9 @@ class Zygote:
         self._used = True
         result = Run()
         try:
-            with _of_its_own(self.kind, self._scratch) as (scratch, stderr):
+            with of_its_own(self.kind, self._scratch) as (scratch, stderr):
                 await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
-                result.stderr = _tail(stderr)
+                result.stderr = last_words(tail(stderr, os.lseek(stderr, 0, os.SEEK_CUR)))
         except OSError as error:
             raise ZygoteError(f"no worker can be made: {error.strerror}") from None
         finally:
@@ -305,8 +305,13 @@ class Zygote:
             try:
                 async with asyncio.timeout(seconds):
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
-                    await listen(job.checks, reader, result, on_check)
-                    status = await self._status(exited, pidfd, become=order.become)
+                    status = await hear(
+                        job,
+                        reader,
+                        result,
+                        on_check,
+                        lambda: self._status(exited, pidfd, become=order.become),
+                    )
             except TimeoutError:
                 result.timed_out = True
                 status = await self._kill(exited, pidfd, become=order.become)
@@ -331,7 +336,7 @@ class Zygote:
 
     async def _status(self, exited: asyncio.Future[int], pidfd: int, *, become: bool) -> int:
         if not become:
-            return await exited
+            return await asyncio.shield(exited)  # a wait that is given up is made again
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         loop.add_reader(pidfd, lambda: None if ended.done() else ended.set_result(None))
@@ -364,27 +369,3 @@ def _end(pidfd: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.close(pidfd)
-
-
-@contextlib.contextmanager
-def _of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
-    """A scratch directory and a file for stderr, for one child; both are gone afterwards.
-
-    Raises:
-        OSError: they cannot be made.
-    """
-    scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=parent))
-    try:
-        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
-        try:
-            yield scratch, stderr
-        finally:
-            os.close(stderr)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    data = os.pread(descriptor, _STDERR_TAIL, max(0, size - _STDERR_TAIL))
-    return data.decode(errors="replace").strip()
