@@ -199,7 +199,7 @@ def test_what_was_shown_before_a_crash_is_kept(weights: Path, tmp_path: Path) ->
         assert outcomes["inference"] is Outcome.SKIP
 
     with_dispatcher(tmp_path, work)
-    assert seen == ["structure", "integrity", "finite", "drift", "load"]
+    assert seen == ["structure", "integrity", "safety", "finite", "drift", "load"]
 
 
 def test_a_zygote_that_is_killed_is_replaced(weights: Path, tmp_path: Path) -> None:
