@@ -18,7 +18,7 @@ from checkpointd import wire
 from checkpointd.dispatch import starting
 from checkpointd.dispatch.environment import rooms_for
 from checkpointd.dispatch.hearing import last_words
-from checkpointd.dispatch.places import of_its_own, tail
+from checkpointd.dispatch.offspring import came, end, of_its_own, tail
 from checkpointd.dispatch.run import Run, hear
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Job, Limits, Notice, Order
@@ -127,7 +127,7 @@ class Zygote:
                 what = f"has not imported what it needs within {_START_SECONDS:g} s"
                 raise self._not_started(what, hung=True) from None
             except ZygoteError as error:
-                said = tail(log.fileno(), os.fstat(log.fileno()).st_size).splitlines()
+                said = tail(log.fileno()).splitlines()
                 what = str(error) or starting.ended(await self._code(), said[-1] if said else "")
                 raise self._not_started(what) from None
 
@@ -264,7 +264,7 @@ class Zygote:
         try:
             with of_its_own(self.kind, self._scratch) as (scratch, stderr):
                 await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
-                result.stderr = last_words(tail(stderr, os.lseek(stderr, 0, os.SEEK_CUR)))
+                result.stderr = last_words(tail(stderr))
         except OSError as error:
             raise ZygoteError(f"no worker can be made: {error.strerror}") from None
         finally:
@@ -325,7 +325,7 @@ class Zygote:
                 raise ZygoteError("the zygote was lost") from None
             result.lost = True
         finally:
-            _end(pidfd if pidfd >= 0 else _came(forked))
+            end(pidfd if pidfd >= 0 else came(forked))
             self._exits.pop(number, None)
             self._forks.pop(number, None)
             theirs.close()
@@ -354,18 +354,3 @@ class Zygote:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         async with asyncio.timeout(_KILL_GRACE_SECONDS):
             return await self._status(exited, pidfd, become=become)
-
-
-def _came(forked: asyncio.Future[int]) -> int:
-    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
-    if forked.done() and not forked.cancelled() and forked.exception() is None:
-        return forked.result()
-    return -1
-
-
-def _end(pidfd: int) -> None:
-    """Kill a process if it still is there; -1 is none."""
-    if pidfd >= 0:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.close(pidfd)

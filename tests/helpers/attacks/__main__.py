@@ -17,6 +17,11 @@ import tensorflow as tf
 from tests.helpers.attacks import checkpoints, hdf5_files, keras_configs, saved_models, zips
 from tests.helpers.attacks.table import CANARY, Site, make_all
 
+BUILDER = """
+def model():
+    import keras
+    return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3, name="dense")])
+"""
 MODULES = (keras_configs, zips, hdf5_files, saved_models, checkpoints)
 
 
@@ -26,6 +31,7 @@ def main(home: Path, port: int) -> None:
     for name in ("good", "markers", "attacks"):
         (home / name).mkdir()
     (home / "canary").write_bytes(CANARY)
+    (home / "attacked.py").write_text(BUILDER)
     keras.utils.set_random_seed(7)
     layers = [keras.layers.Input((4,)), keras.layers.Dense(3, name="dense")]
     model = keras.Sequential(layers, name="sequential")

@@ -50,7 +50,7 @@ def in_hdf5(path: Path, site: Site, config: dict[str, Any]) -> None:
 
 def layer(module: str, class_name: str, /, **config: Any) -> dict[str, Any]:
     """A layer's configuration."""
-    named = {"name": "layer", "trainable": True, "dtype": "float32", **config}
+    named = {"name": "layer", **config}
     return {"module": module, "class_name": class_name, "config": named, "registered_name": None}
 
 
@@ -72,7 +72,7 @@ def touching(marker: str) -> Callable[[Any], Any]:
 def lambda_model(keras: Any, marker: str, *, nested: bool = False, timed: bool = False) -> Any:
     """A model with a Lambda layer: at the top, in a model in it, or in a wrapper."""
     shape = (4, 4) if timed else (4,)
-    made = keras.layers.Lambda(touching(marker), output_shape=(4,), name="code")
+    made = keras.layers.Lambda(touching(marker), name="code")
     if timed:
         made = keras.layers.TimeDistributed(made)
     if nested:

@@ -105,8 +105,9 @@ def _zero(value: Any) -> Any:
 def _saves(marker: str, x: Any) -> Any:
     import tensorflow as tf
 
-    tf.raw_ops.SaveV2(prefix=marker, tensor_names=["a"], shape_and_slices=[""], tensors=[x])
-    return 0.0
+    saved = tf.raw_ops.SaveV2(prefix=marker, tensor_names=["a"], shape_and_slices=[""], tensors=[x])
+    with tf.control_dependencies([saved]):
+        return tf.identity(0.0)
 
 
 def _prints(marker: str, x: Any) -> Any:
@@ -300,7 +301,7 @@ def asset_climbs(site: Site, path: Path) -> None:
 
     def edit(proto: Any) -> None:
         for asset in proto.meta_graphs[0].asset_file_def:
-            asset.filename = "../../../canary"
+            asset.filename = "../../../../canary"
 
     edited(path, edit)
     shutil.rmtree(path / "assets")

@@ -7,6 +7,7 @@ of a canary file into a weight. Sources: the CVEs named, and the README's securi
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,6 @@ def make_all(site: Site) -> None:
         made.write(site, path)
         row = {key: value for key, value in asdict(made).items() if key != "write"}
         rows.append({**row, "path": str(path)})
-    for marker in (site.home / "markers").iterdir():
-        marker.unlink()
+    shutil.rmtree(site.home / "markers")
+    (site.home / "markers").mkdir()
     (site.home / "table.json").write_text(json.dumps(rows))

@@ -7,6 +7,7 @@ import json
 import stat
 import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 from tests.helpers.attacks.keras_configs import UNSAFE, archive, good_config
@@ -27,14 +28,30 @@ def parts(site: Site) -> dict[str, bytes]:
         return {name: good.read(name) for name in good.namelist()}
 
 
+def zeros(megabytes: int) -> tuple[bytes, int]:
+    """A raw deflate stream of zeros, and their CRC32: one block of it, again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = packer.compress(ZEROS) + packer.flush(zlib.Z_FULL_FLUSH)
+    crc = 0
+    for _ in range(megabytes):
+        crc = zlib.crc32(ZEROS, crc)
+    return block * megabytes + packer.flush(), crc
+
+
 def deflated(path: Path, name: str, megabytes: int) -> None:
-    """Add a member of zeros to an archive."""
-    with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file,
-        file.open(name, "w", force_zip64=True) as member,
-    ):
-        for _ in range(megabytes):
-            member.write(ZEROS)
+    """Add a member of zeros to an archive: stored first, then declared to be compressed."""
+    packed, crc = zeros(megabytes)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(name, packed)
+        at = file.getinfo(name).header_offset
+    data = bytearray(path.read_bytes())
+    sizes = (crc, len(packed), megabytes << 20)
+    struct.pack_into("<H", data, at + 8, 8)
+    struct.pack_into("<3I", data, at + 14, *sizes)
+    central = data.rindex(b"PK\x01\x02")
+    struct.pack_into("<H", data, central + 10, 8)
+    struct.pack_into("<3I", data, central + 16, *sizes)
+    path.write_bytes(data)
 
 
 @attack("zip_bomb_asset", ".keras", BOMB, CHECKSUM, cve="keras #23010", oracle=UNSAFE)
@@ -137,18 +154,13 @@ def zip_overlap(site: Site, path: Path) -> None:
 @attack("npz_bomb", ".keras", BOMB, MALFORMED, cve="keras #23016", oracle=UNSAFE)
 def npz_bomb(site: Site, path: Path) -> None:
     """Weights in numpy's archive, that unfold to 2 GiB."""
-    inner = io.BytesIO()
-    with (
-        zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as file,
-        file.open("layers/dense/vars.npy", "w", force_zip64=True) as member,
-    ):
-        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (536870912,), }"
-        head = header.ljust(117) + b"\n"
-        member.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
-        for _ in range(2048):
-            member.write(ZEROS)
+    inner = path.with_suffix(".npz")
+    with zipfile.ZipFile(inner, "w") as file:
+        file.writestr("small.npy", b"\x93NUMPY\x01\x00")
+    deflated(inner, "layers/dense/vars.npy", 2048)
     made = parts(site)
     del made["model.weights.h5"]
     with zipfile.ZipFile(path, "w") as file:
-        for name, data in {**made, "model.weights.npz": inner.getvalue()}.items():
+        for name, data in {**made, "model.weights.npz": inner.read_bytes()}.items():
             file.writestr(name, data)
+    inner.unlink()

@@ -1,4 +1,4 @@
-"""What a child is given of its own: a scratch directory, and a file for what it prints."""
+"""What a child is given of its own, and how it is ended: a directory, a file, a pidfd."""
 
 from __future__ import annotations
 
@@ -6,15 +6,32 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator
 
 _STDERR_TAIL = 8 * 1024
 _STDERR_BYTES = 64 * 1024 * 1024
+
+
+def came(forked: asyncio.Future[int]) -> int:
+    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
+    if forked.done() and not forked.cancelled() and forked.exception() is None:
+        return forked.result()
+    return -1
+
+
+def end(pidfd: int) -> None:
+    """Kill a process if it still is there; -1 is none."""
+    if pidfd >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 @contextlib.contextmanager
@@ -37,8 +54,8 @@ def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def tail(descriptor: int, end: int) -> str:
-    """The last of what was printed, up to `end` bytes into the file."""
-    start = max(0, end - _STDERR_TAIL)
-    data = os.pread(descriptor, min(end, _STDERR_TAIL), start)
+def tail(descriptor: int) -> str:
+    """The end of what was written to a file, which may have been made larger beforehand."""
+    size = min(os.lseek(descriptor, 0, os.SEEK_CUR), os.fstat(descriptor).st_size)
+    data = os.pread(descriptor, min(size, _STDERR_TAIL), max(0, size - _STDERR_TAIL))
     return data.decode(errors="replace").strip()
