@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, ago, console, grid, print_table, shown, size, when
+from checkpointd.observe.text import sandbox as told_sandbox
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +43,7 @@ def show_status(facts: dict[str, Any]) -> None:
     table.add_row("queue", waiting)
     for path in facts.get("verifying", ()):
         table.add_row("", f"verifying {shown(str(path))}")
-    for worker in facts.get("workers", ()):
-        table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
+    _workers(table, facts)
     bad = _bad(facts)
     if bad:
         table.add_row("not good", Text(bad, "bold red"))
@@ -71,6 +71,16 @@ def _facts_table() -> Table:
     table.columns[0].style = "dim"
     table.columns[0].no_wrap = True
     return table
+
+
+def _workers(table: Table, facts: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    for worker in facts.get("workers", ()):
+        table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
+    if sandbox := facts.get("sandbox"):
+        tone = "yellow" if sandbox.get("missing") else ""
+        table.add_row("sandbox", Text(shown(told_sandbox(sandbox)), tone))
 
 
 def _worker(worker: dict[str, Any]) -> str:

@@ -147,6 +147,7 @@ class WorkerSettings(_Section):
     timeout: Duration = 1800.0
     memory: Annotated[Literal["auto"] | int, BeforeValidator(_memory)] = "auto"
     idle_exit: Duration = 600.0
+    sandbox: Literal["enforce", "best-effort"] = "enforce"
 
 
 class DriftConfig(_Section):

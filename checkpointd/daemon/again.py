@@ -28,8 +28,8 @@ _MOST_SECONDS = 24 * 3600.0
 _DOUBLINGS = 12
 _WEIGHTS_ONLY = (Format.HDF5_WEIGHTS, Format.TF_CHECKPOINT)
 _TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
-_USERS_CODE = ("evaluate_error", "check_error")
-"""What a user mends outside the config, so that no settings change."""
+_MENDED = ("evaluate_error", "check_error", "sandbox_unavailable")
+"""What a user mends elsewhere than in [watch.verify], so that no settings change."""
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ def is_outdated(report: Report, settings: VerifySettings) -> bool:
     That is one that tells of trouble, and what was invalid or inconclusive under other settings,
     or valid although it was not loaded and can be now: a builder has been named since.
     """
-    if is_transient(report) or _word(report) in _USERS_CODE:
+    if is_transient(report) or _word(report) in _MENDED:
         return True
     if report.settings_digest == settings.digest:
         return False

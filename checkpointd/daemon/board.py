@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd import __version__
+from checkpointd.daemon.confinement import confinement, layers, problem
 from checkpointd.ledger import Ledger, LedgerError, SeriesSummary, State
 from checkpointd.ledger.public import public_detail, public_entry, public_verdict
 from checkpointd.observe.health import Health, Progress, WatchProgress, judge
@@ -130,6 +131,7 @@ class Board:
             self.service.engine.trouble,
             *self.service.retaining.refusals.values(),
             *self.service.publishing.troubles.values(),
+            problem(self._sandbox()),
         ]
         problems = (*(t for t in troubles if t), *health.problems)
         return replace(health, problems=problems)
@@ -175,10 +177,15 @@ class Board:
             "queue": {"length": len(engine.queue), "oldest_at": engine.queue.oldest_since},
             "verifying": sorted(engine.verifying),
             "workers": service.dispatcher.status(),
+            "sandbox": self._sandbox(),
             "last_verdicts": self.verdicts,
             "attention": self.attention,
             "web": service.url,
         }
+
+    def _sandbox(self) -> dict[str, Any]:
+        workers = self.service.dispatcher.status()
+        return confinement(self.service.config.worker.sandbox, workers)
 
     def _watch(self, name: str) -> dict[str, Any]:
         settings, watcher = self.service.engine.watches[name]
@@ -233,6 +240,7 @@ class Board:
         return Snapshot(
             watches=tuple(watches),
             workers=workers,
+            sandbox=layers(self._sandbox()),
             queue_length=len(engine.queue),
             queue_oldest_at=engine.queue.oldest_since,
         )

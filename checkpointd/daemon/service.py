@@ -12,7 +12,9 @@ import structlog
 
 from checkpointd import __version__
 from checkpointd import config as configuration
-from checkpointd.config import Config, ConfigError, WatchSettings
+from checkpointd.checkpoint import LOAD_CHECKS
+from checkpointd.config import Config, ConfigError, WatchSettings, WorkerSettings
+from checkpointd.criteria import VerifySettings
 from checkpointd.daemon import runtimes
 from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
@@ -129,6 +131,8 @@ class Service:
             ),
         ]
         self._watches_changed()
+        # What the sandbox comes to here is known before there is a checkpoint.
+        self.engine.spawn(self.dispatcher.warm(VerifySettings(skip=LOAD_CHECKS)))
         self.notifier.ready(self.board.sentence())
         log.info(
             "started",
@@ -210,21 +214,26 @@ class Service:
             log.error("reload failed, the old config stays", problems=str(error))
             return {"ok": False, "message": str(error)}
         old, self.config_error, self.config_loaded_at = self.config, "", time.time()
+        kept = {"sandbox": old.worker.sandbox}
         restart = [
             name
             for name, before, after in (
                 ("daemon.state_dir", old.daemon.state_dir, new.daemon.state_dir),
                 ("web.listen", old.web.listen, new.web.listen),
-                ("worker", old.worker, new.worker),
+                ("worker", old.worker, new.worker.model_copy(update=kept)),
             )
             if before != after
         ]
         self.config = new.model_copy(
-            update={"daemon": old.daemon, "web": old.web, "worker": old.worker}
+            update={"daemon": old.daemon, "web": old.web, "worker": _worker(old, new)}
         )
+        self.dispatcher.configure(self.config.worker)
         logs.configure(new.daemon.log_format, new.daemon.log_level)
         troubles = await self._change_watches({w.name: w for w in new.watch})
         self.dispatcher.forget({w.verify.to_settings().python for w in new.watch})
+        if new.worker.sandbox != old.worker.sandbox:
+            for name in self.engine.watches:
+                await self.engine.verify_again(await self.engine.outdated(name))
         if troubles:
             self.config_error = " ".join(troubles)
             self.metrics.reload(ok=False, at=time.time())
@@ -321,6 +330,11 @@ class Service:
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.release()
         log.info("stopped")
+
+
+def _worker(old: Config, new: Config) -> WorkerSettings:
+    """The settings of the workers after a reload: only what holds for the next one can change."""
+    return old.worker.model_copy(update={"sandbox": new.worker.sandbox})
 
 
 async def serve(path: Path, config: Config) -> int:

@@ -22,7 +22,7 @@ from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.worker.protocol import Job
+    from checkpointd.worker.protocol import Job, Sandbox
 
 MAX_DETAILS = 256 * 1024
 """Characters of one check's details: what they may cost in the ledger."""
@@ -53,7 +53,18 @@ class Hearing:
         self._skip = frozenset(job.request["settings"]["skip"])
         self._own = [name for name in job.checks if name not in CHECKS]
         self._told: Facts | None = None
-        self._over = False
+        self._confined = self._over = False
+
+    def sandbox(self, told: Sandbox) -> Sandbox:
+        """Take what confines it: its first word.
+
+        Raises:
+            WireError: it has said something before.
+        """
+        if self._confined or self._over:
+            raise WireError("what confines it has to be its first word, once")
+        self._confined = True
+        return told
 
     def check(self, result: CheckResult, elapsed: float) -> CheckResult:
         """Take a check's result.
@@ -130,6 +141,8 @@ class Hearing:
         return found
 
     def _open(self) -> None:
+        if not self._confined:
+            raise WireError("what confines it has to be its first word, once")
         if self._over:
             raise WireError("it went on after its end")
 

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.checkpoint import to_json
 from checkpointd.dispatch.zygote import StartError, Zygote, ZygoteError
 from checkpointd.worker.protocol import LOAD
 
@@ -218,6 +219,7 @@ class Interpreters:
                 "busy": zygote.busy,
                 "forks": zygote.can_fork,
                 "environment": dict(zygote.environment),
+                "sandbox": None if zygote.sandbox is None else to_json(zygote.sandbox),
                 "message": "",
             }
             for (kind, _), zygote in self._zygotes.items()

@@ -31,7 +31,7 @@ from checkpointd.dispatch.private import for_copy, of_original
 from checkpointd.dispatch.run import Run
 from checkpointd.dispatch.zygote import StartError, ZygoteError
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Limits
+from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Limits, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -112,7 +112,7 @@ class LocalDispatcher:
         except OSError as error:
             return Answer(End.SUPERSEDED, f"It could not be copied: {error.strerror}.")
         try:
-            job = Job(COPY, "", to_json(request), target=home)
+            job = self._job(COPY, request, target=home)
             limits = limits_for(
                 COPY, request.generation.size_bytes, self._worker.memory, self._worker.timeout
             )
@@ -134,6 +134,7 @@ class LocalDispatcher:
         skip = request.settings.skip
         facts = Facts(format=request.checkpoint.format)
         checks: list[CheckResult] = []
+        sandbox: Sandbox | None = None
         stderr = overran = ""
         for stage in (SCAN, LOAD):
             blocked = judge.blocking(checks) or overran
@@ -141,14 +142,10 @@ class LocalDispatcher:
             if blocked or set(names) <= set(skip):
                 checks += judge.not_run(names, blocked, ()) if blocked else ()
                 continue
-            job = Job(
-                stage,
-                "",
-                to_json(request),
-                to_json(facts) if stage == LOAD else None,
-                names,
-            )
+            given = to_json(facts) if stage == LOAD else None
+            job = self._job(stage, request, facts=given, checks=names)
             run = await self._stage(job, request, deadline, on_check)
+            sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
             checks += run.checks
             if run.finished is not None and run.finished.end is not End.DONE:
@@ -168,8 +165,14 @@ class LocalDispatcher:
                 facts = (
                     hearing.of_load(facts, told, asked, run.environment) if stage == LOAD else told
                 )
+        if sandbox is not None:
+            facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.told})
         report = _report(request, facts, checks, time.monotonic() - started, stderr)
         return Answer(End.DONE, "", report)
+
+    def _job(self, stage: str, request: Request, **more: Any) -> Job:
+        enforce = self._worker.sandbox == "enforce"
+        return Job(stage, "", to_json(request), enforce=enforce, **more)
 
     async def _stage(
         self,
@@ -219,7 +222,7 @@ class LocalDispatcher:
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
         """Say what is in a checkpoint; see `Dispatcher`."""
         request = Request(Checkpoint(path, fmt), Generation(()), VerifySettings())
-        job = Job(INSPECT, "", to_json(request))
+        job = self._job(INSPECT, request)
         limits = limits_for(INSPECT, 0, self._worker.memory, _INSPECT_SECONDS)
         try:
             run = await self._run(job, "", limits, _INSPECT_SECONDS)
@@ -241,6 +244,10 @@ class LocalDispatcher:
     async def close(self) -> None:
         """End every zygote, and with them their children."""
         await self.interpreters.close()
+
+    def configure(self, worker: WorkerSettings) -> None:
+        """Take other settings; how many may work at a time and idle_exit stay as they are."""
+        self._worker = worker
 
     def status(self) -> list[dict[str, Any]]:
         """The processes behind it; see `Dispatcher`."""

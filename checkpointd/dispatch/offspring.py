@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from checkpointd.worker.protocol import SENTINEL
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterator
@@ -38,11 +40,15 @@ def end(pidfd: int) -> None:
 def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
     """A scratch directory and a file for stderr, for one child; both are gone afterwards.
 
+    Beside the scratch lies the sentinel of the sandbox's self-test.
+
     Raises:
         OSError: they cannot be made.
     """
     scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=parent))
+    sentinel = Path(f"{scratch}{SENTINEL}")
     try:
+        sentinel.touch(mode=0o600)
         stderr = os.memfd_create("stderr", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(stderr, _STDERR_BYTES)  # it is memory, which no limit of the child counts
@@ -52,6 +58,8 @@ def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
             os.close(stderr)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            sentinel.unlink()
 
 
 def tail(descriptor: int) -> str:

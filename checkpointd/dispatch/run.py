@@ -11,7 +11,7 @@ from checkpointd import wire
 from checkpointd.checkpoint import CheckResult, Facts
 from checkpointd.dispatch.hearing import Hearing
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Finished
+from checkpointd.worker.protocol import Finished, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +26,7 @@ _LAST_WORDS_SECONDS = 2.0
 class Run:
     """What one child did: its answers in order, and how it ended.
 
+    `sandbox` is its first word: what confined it before it read anything.
     `facts` are those that it told before it ran the user's own checks, `finished` its last word;
     `environment` is what its interpreter said of itself before it was forked.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
@@ -33,6 +34,7 @@ class Run:
     sentence) that there was no interpreter to run it.
     """
 
+    sandbox: Sandbox | None = None
     checks: list[CheckResult] = field(default_factory=list)
     facts: Facts | None = None
     finished: Finished | None = None
@@ -98,7 +100,9 @@ async def listen(
         if total > protocol.MAX_TOTAL:
             raise wire.WireError("it said too much")
         answer = protocol.decode_answer(line)
-        if isinstance(answer, CheckResult):
+        if isinstance(answer, Sandbox):
+            result.sandbox = hearing.sandbox(answer)
+        elif isinstance(answer, CheckResult):
             told = hearing.check(answer, time.monotonic() - started)
             result.checks.append(told)
             if on_check is not None:

@@ -21,7 +21,7 @@ from checkpointd.dispatch.hearing import last_words
 from checkpointd.dispatch.offspring import came, end, of_its_own, tail
 from checkpointd.dispatch.run import Run, hear
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Job, Limits, Notice, Order
+from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
 
 if TYPE_CHECKING:
     import subprocess
@@ -62,6 +62,7 @@ class Zygote:
         self.kind = kind
         self.python = python or sys.executable
         self.environment: Mapping[str, str] = {}
+        self.sandbox: Sandbox | None = None
         self.can_fork = True
         self.busy = 0
         self.pid = 0
@@ -184,6 +185,7 @@ class Zygote:
             self._ready.set_exception(ZygoteError(notice.message))
             return
         self.can_fork = notice.can_fork
+        self.sandbox = notice.sandbox
         self.environment = {str(k): str(v) for k, v in notice.environment.items()}
         self._ready.set_result(None)
 

@@ -81,6 +81,12 @@ class GaugeCollector(Collector):
             ("kind",),
             [((kind,), float(up)) for kind, up in now.workers.items()],
         )
+        yield _family(
+            "sandbox_in_force",
+            "Whether this layer of the sandbox confines what loads a model.",
+            ("layer",),
+            [((layer,), float(on)) for layer, on in now.sandbox.items()],
+        )
         yield from self._watches(now.watches)
 
     def _watches(self, watches: Iterable[WatchSnapshot]) -> Iterator[GaugeMetricFamily]:

@@ -205,6 +205,7 @@ def render_page(status: dict[str, Any], now: float) -> str:
     found = todos(status, now)
     html = _template().render(
         status=status,
+        sandbox=text.sandbox(status.get("sandbox") or {}),
         now=now,
         todos=found,
         headline=headline(status, found),

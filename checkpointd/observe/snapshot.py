@@ -44,9 +44,13 @@ class WatchSnapshot:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up)."""
+    """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up).
+
+    `sandbox` maps a layer to whether it is in force; empty as long as nobody knows.
+    """
 
     watches: tuple[WatchSnapshot, ...] = ()
     workers: Mapping[str, bool] = field(default_factory=dict)
+    sandbox: Mapping[str, bool] = field(default_factory=dict)
     queue_length: int = 0
     queue_oldest_at: float | None = None

@@ -9,7 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
@@ -90,3 +93,22 @@ def ago(when: float, now: float) -> str:
 def iso(when: float) -> str:
     """A moment, in seconds since the epoch, as ISO 8601 in UTC."""
     return dt.datetime.fromtimestamp(when, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sandbox(facts: Mapping[str, Any]) -> str:
+    """Say in one line what confines the loading of models here.
+
+    Args:
+        facts: `sandbox` of the daemon's status.
+    """
+    mode = str(facts.get("mode", "?"))
+    if "self_test" not in facts:
+        return f"{mode}, tried as soon as a worker has started"
+    version = facts.get("landlock")
+    layers = (
+        f"Landlock version {version}" if version else "no Landlock",
+        "seccomp" if facts.get("seccomp") else "no seccomp",
+        f"self-test {facts['self_test']}",
+    )
+    missing = "; ".join(str(clause) for clause in facts.get("missing", ()))
+    return f"{mode}: {', '.join(layers)}{': ' + missing if missing else ''}"

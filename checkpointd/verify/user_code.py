@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from checkpointd.criteria import VerifySettings
 
 
+CONFINED = "CHECKPOINTD_CONFINED"
+"""Set in the environment of a process that is in the sandbox."""
+
+_SANDBOX = (
+    "refused by the sandbox: name what it has to read in read_paths of [watch.verify]; it can "
+    "write in its temporary directory alone, and use no network and no other process"
+)
+_DENIED = ("PermissionDeniedError",)
+"""TensorFlow's own word for it."""
+
+_MOST_CAUSES = 8
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -119,4 +130,18 @@ def resolve(target: str, where: str) -> Any:
 
 def _tell(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return printable(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
+    told = printable(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
+    return f"{told} ({_SANDBOX})" if _was_refused(error) else told
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Whether it was the sandbox that an error, or one that led to it, came from."""
+    if CONFINED not in os.environ:
+        return False
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            break
+        if isinstance(error, PermissionError) or type(error).__name__ in _DENIED:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

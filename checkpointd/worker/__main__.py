@@ -1,5 +1,6 @@
 """`python -m checkpointd.worker STAGE FD DAEMON_PID`: how the dispatcher starts a zygote.
 
+`become FD STDERR LIMITS DAEMON_PID` starts a child by itself, for a zygote that cannot fork.
 Every Python can read this file, so that one that is too old is told in words.
 """
 
@@ -14,6 +15,17 @@ if sys.version_info < (3, 9):  # noqa: UP036 - the user's choice may be older
 if __name__ == "__main__":
     import socket
 
+    # The scratch, where -m finds modules first: nothing is to be imported from there.
+    sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
+    connection = socket.socket(fileno=int(sys.argv[2]))
+    if sys.argv[1] == "become":
+        import json
+
+        from checkpointd.worker.child import run
+        from checkpointd.worker.protocol import Limits
+
+        run(connection, int(sys.argv[3]), Limits(**json.loads(sys.argv[4])), int(sys.argv[5]))
+
     from checkpointd.worker.zygote import main
 
-    sys.exit(main(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3])))
+    sys.exit(main(sys.argv[1], connection, int(sys.argv[3])))

@@ -1,4 +1,4 @@
-"""The child: reads one job, runs one stage, answers line by line.
+"""The child: reads one job, confines itself, runs one stage, answers line by line.
 
 Python 3.9; what a stage imports is imported by the zygote beforehand.
 """
@@ -9,19 +9,24 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+import tempfile
+from typing import TYPE_CHECKING, Callable, NoReturn
 
 from checkpointd import wire
-from checkpointd.checkpoint import CheckResult, End, Facts, Request, to_json
+from checkpointd.checkpoint import CheckResult, End, Facts, Request, failed, skipped, to_json
 from checkpointd.formats import generation_of
+from checkpointd.verify.user_code import CONFINED
 from checkpointd.worker import limits as confinement
-from checkpointd.worker import protocol
+from checkpointd.worker import protocol, reach, sandbox
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
-    from checkpointd.worker.protocol import Job, Limits
+    from checkpointd.worker.protocol import Job, Limits, Sandbox
+
+    Send = Callable[[object], None]
+
+_TEMPORARY = ("HOME", "TMPDIR", "KERAS_HOME")
 
 
 def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> NoReturn:
@@ -37,8 +42,9 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
     try:
         os.dup2(stderr, 1)
         os.dup2(stderr, 2)
+        os.close(stderr)
         confinement.die_with_parent(parent)
-        with contextlib.suppress(PermissionError):  # a zygote that became its child leads one
+        with contextlib.suppress(PermissionError):  # one that was a zygote leads one
             os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -47,7 +53,9 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
         with connection, connection.makefile("rb") as lines:
             job = protocol.decode_job(lines.readline())
             os.chdir(job.scratch)
-            _work(job, lambda message: connection.sendall(protocol.encode(message)))
+            os.environ.update(dict.fromkeys(_TEMPORARY, job.scratch))
+            tempfile.tempdir = job.scratch
+            _confined(job, lambda message: connection.sendall(protocol.encode(message)))
         code = 0
     except BaseException:  # noqa: BLE001 - the daemon tells the user; this is its raw material
         sys.excepthook(*sys.exc_info())
@@ -58,9 +66,46 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
         os._exit(code)
 
 
-def _work(job: Job, send: Callable[[object], None]) -> None:
+def _confined(job: Job, send: Send) -> None:
+    """Put the sandbox on, tell what it came to, and do the job in it."""
     request = wire.request(job.request)
+    allowed = reach.of_request(request, job.scratch, job.target)
+    state = sandbox.enter(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
+    send({"sandbox": to_json(state)})
+    if not state.missing:
+        os.environ[CONFINED] = "1"
+    if job.stage == protocol.LOAD and job.enforce and state.missing:
+        _refuse(job, state, send)
+        return
+    try:
+        _work(job, request, send)
+    except PermissionError:
+        # Landlock binds what was there; what was put in its place since is somebody else's.
+        if not allowed.replaced():
+            raise
+        told = {"end": str(End.SUPERSEDED), "message": "It was replaced while it was read."}
+        if job.stage in (protocol.COPY, protocol.INSPECT):
+            send({"inspection": {**told, "error": told["message"]}})
+        else:
+            send({**told, "facts": to_json(Facts(format=request.checkpoint.format))})
 
+
+def _refuse(job: Job, state: Sandbox, send: Send) -> None:
+    name, *others = job.checks
+    why = "; ".join(state.missing)
+    refusal = failed(
+        name,
+        "sandbox_unavailable",
+        f'It is not loaded, because nothing would confine it: {why}. With sandbox = "best-effort" '
+        "in [worker] it is loaded all the same.",
+    )
+    send({"check": to_json(refusal)})
+    for other in others:
+        send({"check": to_json(skipped(other, f"Not run, because {name} did not pass."))})
+    send({"end": str(End.DONE), "message": "", "facts": to_json(wire.facts(job.facts))})
+
+
+def _work(job: Job, request: Request, send: Send) -> None:
     def emit(result: CheckResult) -> None:
         send({"check": to_json(result)})
 

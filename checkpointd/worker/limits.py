@@ -24,6 +24,8 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_IDLE = 3 << 13
+_MOST_OPEN = 1024
+"""Open files: a checkpoint of many shards has them open one after the other."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,19 +53,24 @@ def yield_to_others(*, idle: bool) -> None:
         _libc.syscall(number, 1, 0, _IOPRIO_IDLE)
 
 
+def go_first() -> None:
+    """Be what the kernel kills first when memory is short, with all children."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
 def confine(limits: Limits) -> None:
-    """Bound memory, CPU time and file size, give up privileges, be the first to be killed.
+    """Bound memory, CPU time, files and their size, and give up privileges.
 
     Only effects on this process; a limit that the system refuses because it is already lower is
     left as it is.
     """
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     for which, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_DATA, limits.data_bytes),
+        (resource.RLIMIT_NOFILE, _MOST_OPEN),
     ):
         _, hard = resource.getrlimit(which)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -30,6 +30,8 @@ STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
 }
 """The checks of the suite that a stage answers for, in order."""
 
+SENTINEL = ".foreign"
+
 MAX_DATAGRAM = 16 * 1024
 MAX_LINE = 8 * 1024 * 1024
 MAX_TOTAL = 64 * 1024 * 1024
@@ -66,8 +68,32 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Sandbox:
+    """What of the sandbox is in force in a process, and in `missing` what is not, as clauses.
+
+    `landlock` is the version of Landlock, 0 without it.
+    """
+
+    landlock: int = 0
+    seccomp: bool = False
+    missing: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """In few words."""
+        parts = [f"Landlock {self.landlock}"] if self.landlock else []
+        parts += ["seccomp"] if self.seccomp else []
+        if not self.missing:
+            return ", ".join(parts)
+        return f"{', '.join(parts) or 'none'}, but {'; '.join(self.missing)}"
+
+
+@dataclass(frozen=True)
 class Notice:
-    """Zygote to daemon: `ready` (with its environment), `forked` (with a pidfd), `exited`."""
+    """Zygote to daemon: `ready` (with its environment), `forked` (with a pidfd), `exited`.
+
+    `sandbox` is what a child was seen to have, before there was a checkpoint; None: not tried.
+    """
 
     kind: str
     number: int = 0
@@ -76,6 +102,7 @@ class Notice:
     can_fork: bool = True
     environment: Mapping[str, str] | None = None
     message: str = ""
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +110,7 @@ class Job:
     """Daemon to child: what to do. `request` and `facts` are `to_json` of the words.
 
     `checks` are those that its answers may be about, in order; `target` is where a COPY is made.
+    With `enforce` nothing is loaded unless the whole sandbox is on.
     """
 
     stage: str
@@ -91,6 +119,12 @@ class Job:
     facts: Mapping[str, Any] | None = None
     checks: tuple[str, ...] = ()
     target: str = ""
+    enforce: bool = True
+
+    @property
+    def sentinel(self) -> str:
+        """A file beside the scratch that a child may not open, for the sandbox's self-test."""
+        return self.scratch + SENTINEL
 
 
 @dataclass(frozen=True)
@@ -136,7 +170,8 @@ def decode_notice(data: bytes) -> Notice:
     """
     raw = _object(data)
     try:
-        notice = Notice(**raw)
+        told = raw.pop("sandbox", None)
+        notice = Notice(**raw, sandbox=None if told is None else _sandbox(told))
     except TypeError as error:
         raise wire.WireError(str(error)) from None
     numbers = (notice.number, notice.pid, notice.status)
@@ -147,8 +182,29 @@ def decode_notice(data: bytes) -> Notice:
     return notice
 
 
-def decode_answer(data: bytes) -> CheckResult | Facts | Finished | dict[str, Any]:
-    """Read one line of a child: a check, facts, the end of a stage, or what it was asked for.
+def _sandbox(raw: Any) -> Sandbox:
+    missing = raw.get("missing") if isinstance(raw, dict) else None
+    if (
+        not isinstance(missing, list)
+        or not all(isinstance(clause, str) for clause in missing)
+        or type(raw.get("landlock")) is not int
+        or type(raw.get("seccomp")) is not bool
+    ):
+        raise wire.WireError(f"no sandbox: {raw!r:.200}")
+    return Sandbox(raw["landlock"], raw["seccomp"], tuple(missing))
+
+
+def decode_sandbox(data: bytes) -> Sandbox:
+    """Read a `Sandbox`.
+
+    Raises:
+        checkpointd.wire.WireError: it is none.
+    """
+    return _sandbox(_object(data))
+
+
+def decode_answer(data: bytes) -> CheckResult | Facts | Finished | Sandbox | dict[str, Any]:
+    """Read one line of a child: its sandbox, a check, facts, a stage's end, or what was asked for.
 
     Raises:
         checkpointd.wire.WireError: it is none of these.
@@ -165,6 +221,8 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | dict[str, Any
         return Finished(end, raw["message"], wire.facts(raw["facts"]))
     if keys == {"facts"}:
         return wire.facts(raw["facts"])
+    if keys == {"sandbox"}:
+        return _sandbox(raw["sandbox"])
     if keys == {"inspection"} and isinstance(raw["inspection"], dict):
         return dict(raw["inspection"])
     raise wire.WireError("a line that is no answer")

@@ -1,26 +1,32 @@
 """The zygote: imports once, then forks a child for each order, and tells how each one ended.
 
-It runs one thread of its own and no TensorFlow op ever, so that forking stays safe.
-Python 3.9.
+It runs one thread of its own and no TensorFlow op ever, so that forking stays safe. Before it
+imports anything it gives up the network and all writing but in its scratch, where it is started;
+its children give up more (see `sandbox`). User code is imported in a child alone. Python 3.9.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 import warnings
 from typing import TYPE_CHECKING
 
-from checkpointd.worker import child, limits, protocol
-from checkpointd.worker.protocol import Notice
+from checkpointd.checkpoint import to_json
+from checkpointd.worker import child, limits, protocol, reach, sandbox
+from checkpointd.worker.landlock import WRITE
+from checkpointd.worker.protocol import Notice, Order, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import NoReturn
 
 _CANARY_SECONDS = 20.0
 
@@ -35,6 +41,8 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
     """
     limits.die_with_parent(parent)
     limits.yield_to_others(idle=False)
+    limits.go_first()
+    sandbox.enter_outer(os.getcwd())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     warnings.simplefilter("ignore")
@@ -47,7 +55,9 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
     gc.collect()
     gc.freeze()
     can_fork = _canary()
-    control.send(protocol.encode(Notice("ready", can_fork=can_fork, environment=environment)))
+    seen = _rehearsal() if can_fork else None
+    ready = Notice("ready", can_fork=can_fork, environment=environment, sandbox=seen)
+    control.send(protocol.encode(ready))
     _serve(control)
     return 0
 
@@ -93,6 +103,39 @@ def _canary() -> bool:
     return False
 
 
+def _rehearsal() -> Sandbox | None:
+    """Put the sandbox on a child that has no checkpoint, and see what it comes to."""
+    read, write = os.pipe()
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as scratch:
+        sentinel = scratch + protocol.SENTINEL
+        with open(sentinel, "wb"):
+            pass
+        pid = os.fork()
+        if pid == 0:
+            rules = (*reach.of_interpreter(), (scratch, WRITE))
+            state = sandbox.enter(reach.Reach(rules), sentinel)
+            os.write(write, json.dumps(to_json(state)).encode())
+            os._exit(0)
+        os.close(write)
+        os.waitpid(pid, 0)
+        os.unlink(sentinel)
+    with open(read, "rb") as pipe:
+        told = pipe.read()
+    return protocol.decode_sandbox(told) if told else None
+
+
+def _become(connection: socket.socket, order: Order, stderr: int) -> NoReturn:
+    """Turn into the child of an order, in an interpreter that has imported nothing yet.
+
+    The threads that there are after an import would not be bound by Landlock.
+    """
+    for descriptor in (connection.fileno(), stderr):
+        os.set_inheritable(descriptor, True)
+    words = [str(connection.fileno()), str(stderr), json.dumps(to_json(order.limits))]
+    command = [sys.executable, "-m", "checkpointd.worker", "become", *words, str(os.getppid())]
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, and no shell is wanted
+
+
 def _serve(control: socket.socket) -> None:
     children: dict[int, tuple[int, int]] = {}
     poll = select.poll()
@@ -114,7 +157,7 @@ def _serve(control: socket.socket) -> None:
             parent = os.getpid()
             if order.become:
                 control.close()
-                child.run(connection, fds[1], order.limits, os.getppid())
+                _become(connection, order, fds[1])
             pid = os.fork()
             if pid == 0:
                 control.close()

@@ -38,6 +38,7 @@ from checkpointd.worker.protocol import (
     SCAN,
     Finished,
     Job,
+    Sandbox,
     checks_of,
     decode_answer,
     encode,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 OWN = OwnCheck("mine", "code:mine", SCAN_STAGE)
+FIRST = encode({"sandbox": to_json(Sandbox())})
 DONE = Finished(End.DONE, "", Facts())
 
 
@@ -60,6 +62,7 @@ def job(stage: str = LOAD, **settings: Any) -> Job:
 def heard(*names: str, stage: str = LOAD, **settings: Any) -> Hearing:
     """A hearing after these checks have passed."""
     made = Hearing(job(stage, **settings))
+    made.sandbox(Sandbox())
     for name in names:
         made.check(passed(name), 1.0)
     return made
@@ -99,6 +102,14 @@ def test_what_honest_checks_say_is_taken() -> None:
     made.check(failed("inference", "wrong_shape", "x."), 1.0)
     found = failed("safety", "needs_code", "x.")
     heard().check(replace(found, name="load"), 1.0)
+
+
+def test_what_confines_it_is_its_first_word_and_said_once() -> None:
+    """Later it could be said by whoever runs in it."""
+    with pytest.raises(WireError, match="first word"):
+        Hearing(job()).check(passed("load"), 1.0)
+    with pytest.raises(WireError, match="first word"):
+        heard("load").sandbox(Sandbox())
 
 
 def test_no_check_is_answered_twice() -> None:
@@ -287,7 +298,7 @@ def test_a_process_left_behind_that_holds_the_stream_open_is_not_waited_for(
     """The child has ended; what it had said is kept."""
     monkeypatch.setattr(run, "_LAST_WORDS_SECONDS", 0.05)
     heard = said_over_a_socket(
-        lambda s: s.sendall(encode({"check": to_json(passed("load"))})), at_once
+        lambda s: s.sendall(FIRST + encode({"check": to_json(passed("load"))})), at_once
     )
     assert [check.name for check in heard.checks] == ["load"]
 
@@ -305,7 +316,7 @@ def test_descriptors_that_a_child_passes_are_closed() -> None:
     """They never become the daemon's."""
 
     def say(stream: socket.socket) -> None:
-        socket.send_fds(stream, [encode({"check": to_json(passed("load"))})], [0] * 50)
+        socket.send_fds(stream, [FIRST, encode({"check": to_json(passed("load"))})], [0] * 50)
         stream.shutdown(socket.SHUT_WR)
 
     before = len(os.listdir("/proc/self/fd"))

@@ -40,6 +40,7 @@ SNAPSHOT = Snapshot(
         WatchSnapshot(name="bert", up=False),
     ),
     workers={"scan": True, "load": False},
+    sandbox={"landlock": True, "seccomp": False},
     queue_length=2,
     queue_oldest_at=NOW - 5,
 )

@@ -1,0 +1,145 @@
+"""What a process may open, as a Landlock ruleset: a kernel's own sandbox that needs no privilege.
+
+A rule binds a file or a directory itself, not its name: a file put in its place later is another.
+Source: include/uapi/linux/landlock.h and Documentation/userspace-api/landlock.rst of Linux.
+Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from checkpointd.worker.syscalls import Machine
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG, MAKE_SYM = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 12
+REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+
+READ = READ_FILE | READ_DIR
+WRITE = (
+    READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SYM | REFER | TRUNCATE
+)
+EVERYWHERE = EXECUTE | READ
+_OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+
+TRUNCATES_SINCE = 3
+"""The version that knows truncation; before it, seccomp has to."""
+
+_FILES_OF = ((1, (1 << 13) - 1), (2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
+_NETWORK_SINCE, _NETWORK = 4, 0b11
+_SCOPES_SINCE, _SCOPES = 6, 0b11
+_VERSION, _PATH_BENEATH = 1, 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+class LandlockError(Exception):
+    """A ruleset could not be put on; the text is a clause that says what is missing."""
+
+
+def handled(abi: int) -> tuple[int, int, int]:
+    """Everything that a version can refuse: access to files, to the network, and scopes."""
+    files = 0
+    for since, rights in _FILES_OF:
+        files |= rights if abi >= since else 0
+    return (
+        files,
+        _NETWORK if abi >= _NETWORK_SINCE else 0,
+        _SCOPES if abi >= _SCOPES_SINCE else 0,
+    )
+
+
+def version(machine: Machine) -> int:
+    """The version of Landlock that this kernel has.
+
+    Raises:
+        LandlockError: it has none, or does not let us.
+    """
+    found = _call(machine, "landlock_create_ruleset", None, ctypes.c_size_t(0), _VERSION)
+    if found < 1:
+        raise LandlockError(_why(ctypes.get_errno()))
+    return found
+
+
+def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> None:
+    """Refuse this thread, and what it starts from now on, everything but what the rules allow.
+
+    Args:
+        machine: this one.
+        abi: the version to use.
+        rules: paths, and what is allowed there and below; what is not there allows nothing.
+
+    Raises:
+        LandlockError: the kernel does not take it, or this process has more threads than this
+            one, which would go free.
+    """
+    if len(os.listdir("/proc/self/task")) != 1:
+        raise LandlockError("the process has other threads already, which Landlock would not bind")
+    files, network, scopes = handled(abi)
+    wanted = struct.pack("=QQQ", files, network, scopes)
+    size = 8 if abi < _NETWORK_SINCE else 16 if abi < _SCOPES_SINCE else 24
+    ruleset = _call(
+        machine, "landlock_create_ruleset", ctypes.c_char_p(wanted), ctypes.c_size_t(size), 0
+    )
+    if ruleset < 0:
+        raise LandlockError(_why(ctypes.get_errno()))
+    try:
+        for path, access in rules:
+            _allow(machine, ruleset, path, access & files)
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if _call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), 0) != 0:
+            raise LandlockError(_why(ctypes.get_errno()))
+    finally:
+        os.close(ruleset)
+
+
+def _allow(machine: Machine, ruleset: int, path: str, access: int) -> None:
+    try:
+        beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:  # it is not there, or nothing that we could open anyway
+        return
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, beneath)
+        if not stat.S_ISDIR(os.fstat(beneath).st_mode):
+            access &= _OF_FILES
+        if not access:
+            return
+        rule = ctypes.c_char_p(struct.pack("=Qi", access, beneath))
+        done = _call(machine, "landlock_add_rule", ctypes.c_int(ruleset), _PATH_BENEATH, rule, 0)
+        if done != 0 and ctypes.get_errno() != errno.EBADFD:  # a pipe, or the like, needs no rule
+            raise LandlockError(_why(ctypes.get_errno()))
+
+
+def _call(machine: Machine, name: str, *arguments: object) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return int(libc.syscall(ctypes.c_long(machine.calls[name]), *arguments))
+
+
+def _why(error: int) -> str:
+    if error == errno.EOPNOTSUPP:
+        return (
+            "Landlock is switched off: add landlock to lsm= on the kernel's command line "
+            "(CONFIG_LSM)"
+        )
+    if error == errno.ENOSYS:
+        return (
+            "this kernel has no Landlock (Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK), or "
+            "a container's seccomp filter hides it"
+        )
+    if error == errno.EPERM:
+        return (
+            "Landlock is blocked by a seccomp filter, such as a container's: allow the system "
+            "calls landlock_create_ruleset, landlock_add_rule and landlock_restrict_self there"
+        )
+    if error == errno.E2BIG:
+        return "Landlock is on already in too many layers"
+    return f"Landlock does not take a ruleset ({os.strerror(error)})"

@@ -1,0 +1,143 @@
+"""The sandbox of a child, put on before the first byte of a checkpoint is read, and its self-test.
+
+Landlock says which files it may open, seccomp which system calls it may make. What cannot be put
+on is told, and the daemon's setting decides whether a model is loaded without it.
+Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Callable
+
+from checkpointd.worker import landlock, seccomp, syscalls
+from checkpointd.worker.landlock import LandlockError
+from checkpointd.worker.protocol import Sandbox
+from checkpointd.worker.reach import DEVICES
+from checkpointd.worker.seccomp import SeccompError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from checkpointd.worker.reach import Reach, Rule
+
+
+def enter(reach: Reach, sentinel: str, *, may_set_times: bool = False) -> Sandbox:
+    """Put the whole sandbox on this process, for good, and try whether it holds.
+
+    Args:
+        reach: what it may open.
+        sentinel: a file that it may not open, for the self-test.
+        may_set_times: it may set the times of files.
+
+    Returns:
+        What is in force; never raises for what a kernel cannot do.
+    """
+    abi = _version()
+    state = _put_on(
+        reach.rules,
+        lambda version: seccomp.inner(
+            os.getpid(),
+            may_set_times=may_set_times,
+            truncation=0 < version < landlock.TRUNCATES_SINCE,
+        ),
+        abi,
+    )
+    if state.missing:
+        return state
+    missing = self_test("" if reach.covers(sentinel) else sentinel)
+    return Sandbox(state.landlock, state.seccomp, missing)
+
+
+def enter_outer(scratch: str) -> Sandbox:
+    """Put the layer of a zygote on: it reads everything, writes its scratch, has no network."""
+    rules = [("/", landlock.EVERYWHERE), (scratch, landlock.WRITE), *DEVICES]
+    return _put_on(rules, lambda _version: seccomp.outer(), _version())
+
+
+def _version() -> int | str:
+    """The version of Landlock, or what is missing."""
+    machine = syscalls.here()
+    if machine is None:
+        return f"the sandbox does not know this machine's system calls ({os.uname().machine})"
+    try:
+        return landlock.version(machine)
+    except LandlockError as error:
+        return str(error)
+
+
+def _put_on(
+    rules: Iterable[Rule],
+    calls: Callable[[int], Sequence[seccomp.Rule]],
+    abi: int | str,
+) -> Sandbox:
+    machine = syscalls.here()
+    if machine is None:
+        return Sandbox(missing=(str(abi),))
+    missing: list[str] = []
+    version, filtered = 0, False
+    if isinstance(abi, str):
+        missing.append(abi)
+    else:
+        try:
+            landlock.restrict(machine, abi, rules)
+            version = abi
+        except LandlockError as error:
+            missing.append(str(error))
+    try:
+        seccomp.install(machine, seccomp.program(machine, calls(version)))
+        filtered = True
+    except SeccompError as error:
+        missing.append(str(error))
+    return Sandbox(version, filtered, tuple(missing))
+
+
+def self_test(sentinel: str) -> tuple[str, ...]:
+    """Try what must fail in a child; gives what did not, as clauses.
+
+    Args:
+        sentinel: a file that may be neither read nor written, nor anything made beside it; empty
+            where the configuration opens its place.
+    """
+    told = (_told(what, attempt) for what, attempt in _attempts(sentinel))
+    return tuple(clause for clause in told if clause)
+
+
+def _told(what: str, attempt: Callable[[], None]) -> str:
+    try:
+        attempt()
+    except PermissionError:
+        return ""
+    except OSError as error:
+        return f"the self-test could not tell whether {what} ({error})"
+    return f"the self-test failed: {what}"
+
+
+def _attempts(sentinel: str) -> list[tuple[str, Callable[[], None]]]:
+    def opened(path: str, flags: int) -> Callable[[], None]:
+        return lambda: os.close(os.open(path, flags, 0o600))
+
+    def connected() -> None:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()
+
+    files = [
+        ("a foreign file could be read", opened(sentinel, os.O_RDONLY)),
+        ("a foreign file could be written", opened(sentinel, os.O_WRONLY | os.O_APPEND)),
+        (
+            "a file could be made in a foreign directory",
+            opened(f"{sentinel}-made", os.O_WRONLY | os.O_CREAT | os.O_EXCL),
+        ),
+    ]
+    return [
+        *(files if sentinel else ()),
+        ("a socket could be made", connected),
+        ("a process could be started", _forked),
+    ]
+
+
+def _forked() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)

@@ -1,0 +1,214 @@
+"""Which system calls a process gives up for good, as a BPF program for the kernel.
+
+Loading a model is running a program: what it could do besides computing is refused here. Refused
+means an error (EPERM; ENOSYS where a library then takes another way), never a signal: TensorFlow
+tries calls that it can do without. Sources: seccomp(2), include/uapi/linux/{filter,seccomp,audit}.h
+of Linux. Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.worker import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from checkpointd.worker.syscalls import Machine
+
+Instruction = tuple[int, int, int, int]
+"""Code, jump if true, jump if false, operand: `struct sock_filter`."""
+
+ALLOW = 0x7FFF0000
+_ERRNO = 0x00050000
+_LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
+_PR_SET_NO_NEW_PRIVS = 38
+_SET_MODE_FILTER, _TSYNC = 1, 1
+_WORD = 0xFFFFFFFF
+
+_CLONE_THREAD = 0x00010000
+_O_TRUNC = 0o1000
+_NEITHER_READ_NOR_WRITE = 3
+_SHARED_ANONYMOUS = 0x01 | 0x20
+_LOCKS = (5, 6, 7, 36, 37, 38)  # F_GETLK, F_SETLK, F_SETLKW and those of open file descriptions
+_OWNERS = (8, 10, 15, 1024, 1026)  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
+_TERMINAL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2: what asks, and no more."""
+_DEATH, _DUMPABLE, _PTRACER = 1, 4, 0x59616D61
+
+_NETWORK = "socket socketpair connect bind listen accept accept4"
+_FOREIGN = """
+    ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp migrate_pages
+    move_pages perf_event_open pidfd_getfd bpf userfaultfd io_uring_setup io_uring_enter
+    io_uring_register add_key request_key keyctl modify_ldt ioperm iopl lookup_dcookie
+    personality vhangup mount umount2 fsopen fsconfig fsmount fspick move_mount open_tree
+    mount_setattr unshare setns chroot pivot_root swapon swapoff quotactl quotactl_fd
+    open_by_handle_at name_to_handle_at reboot kexec_load kexec_file_load init_module
+    finit_module delete_module settimeofday clock_settime clock_adjtime adjtimex sethostname
+    setdomainname acct syslog nfsservctl inotify_init inotify_init1 inotify_add_watch
+    fanotify_init fanotify_mark
+"""
+_ALONE = """
+    fork vfork execve execveat sendmsg sendmmsg tkill pidfd_send_signal pidfd_open
+    get_robust_list sync syncfs setpriority ioprio_set sched_setparam sched_setscheduler
+    sched_setattr sched_setaffinity chmod fchmod fchmodat fchmodat2 chown fchown lchown
+    fchownat utime utimes futimesat utimensat setxattr lsetxattr fsetxattr removexattr
+    lremovexattr fremovexattr link linkat mknod mknodat flock memfd_create memfd_secret
+    shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
+    mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr io_setup io_submit
+    io_destroy io_cancel io_getevents io_pgetevents
+"""
+
+
+class SeccompError(Exception):
+    """A filter could not be put on; the text is a clause that says what is missing."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What happens to one call: it fails with `error`, always or by one of its arguments.
+
+    With `values`, it depends on the low word of `argument` under `mask` (what the kernel takes of
+    an int): it fails when the value is among them, or with `unless` when it is not.
+    """
+
+    call: str
+    error: int = errno.EPERM
+    argument: int = 0
+    values: tuple[int, ...] = ()
+    mask: int = _WORD
+    unless: bool = False
+
+
+def outer() -> tuple[Rule, ...]:
+    """The rules of a zygote, which has to fork and to talk with its daemon: no network."""
+    return _refused(_NETWORK + _FOREIGN)
+
+
+def inner(pid: int, *, may_set_times: bool = False, truncation: bool = False) -> tuple[Rule, ...]:
+    """The rules of a child.
+
+    Args:
+        pid: its own, the only one that it may signal.
+        may_set_times: it may set a file's times; else no metadata at all.
+        truncation: refuse here what Landlock does not know before its third version: to empty a
+            file that is not opened for writing.
+    """
+    own = (pid,)
+    rules = [
+        *(
+            r
+            for r in _refused(_NETWORK + _FOREIGN + _ALONE)
+            if not (may_set_times and r.call == "utimensat")
+        ),
+        Rule("clone", values=(_CLONE_THREAD,), mask=_CLONE_THREAD, unless=True),
+        Rule("clone3", errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
+        Rule("openat2", errno.ENOSYS),
+        *(
+            Rule(call, values=own, unless=True)
+            for call in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+        ),
+        Rule("prlimit64", values=(0, pid), unless=True),
+        Rule("fcntl", argument=1, values=(*_LOCKS, *_OWNERS)),
+        Rule("ioctl", errno.ENOTTY, argument=1, values=_TERMINAL, unless=True),
+        Rule("prctl", values=(_DEATH, _DUMPABLE, _PTRACER)),
+        Rule("mmap", argument=3, values=(_SHARED_ANONYMOUS,), mask=_SHARED_ANONYMOUS),
+    ]
+    if truncation:
+        emptied = {
+            "values": (_O_TRUNC, _O_TRUNC | _NEITHER_READ_NOR_WRITE),
+            "mask": _O_TRUNC | _NEITHER_READ_NOR_WRITE,
+        }
+        rules += [
+            Rule("truncate"),
+            Rule("open", argument=1, **emptied),  # type: ignore[arg-type]
+            Rule("openat", argument=2, **emptied),  # type: ignore[arg-type]
+        ]
+    return tuple(rules)
+
+
+def _refused(calls: str) -> tuple[Rule, ...]:
+    return tuple(Rule(call) for call in calls.split())
+
+
+def program(machine: Machine, rules: Iterable[Rule]) -> tuple[Instruction, ...]:
+    """Write the BPF program: what no rule speaks of is allowed, a newer kernel's calls are not."""
+    refuse = _return(_ERRNO | errno.EPERM)
+    found: list[Instruction] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, 1, 0, machine.audit),
+        refuse,  # the calls of another architecture, such as int 0x80
+        (_LOAD, 0, 0, _NUMBER),
+        (_AT_LEAST, 0, 1, 0x40000000),
+        refuse,  # x32
+        (_AT_LEAST, 0, 1, syscalls.NEWEST + 1),
+        _return(_ERRNO | errno.ENOSYS),
+    ]
+    for rule in rules:
+        number = machine.calls.get(rule.call)
+        if number is not None:
+            block = _block(rule)
+            found += [(_EQUAL, 0, len(block), number), *block]
+    return (*found, _return(ALLOW))
+
+
+def _block(rule: Rule) -> list[Instruction]:
+    refuse = _return(_ERRNO | rule.error)
+    if not rule.values:
+        return [refuse]
+    block = [(_LOAD, 0, 0, _ARGUMENTS + 8 * rule.argument)]
+    if rule.mask != _WORD:
+        block.append((_AND, 0, 0, rule.mask))
+    count = len(rule.values)
+    block += [(_EQUAL, count - i, 0, value) for i, value in enumerate(rule.values)]
+    listed, other = (_return(ALLOW), refuse) if rule.unless else (refuse, _return(ALLOW))
+    return [*block, other, listed]
+
+
+def _return(value: int) -> Instruction:
+    return (_RETURN, 0, 0, value)
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def install(machine: Machine, instructions: Sequence[Instruction]) -> None:
+    """Put a filter on this process and all its threads, for good.
+
+    Raises:
+        SeccompError: the kernel does not take it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+    filled = _Program(len(instructions), code)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    done = libc.syscall(
+        ctypes.c_long(machine.calls["seccomp"]),
+        ctypes.c_ulong(_SET_MODE_FILTER),
+        ctypes.c_ulong(_TSYNC),
+        ctypes.byref(filled),
+    )
+    if done == 0:
+        return
+    if done > 0:
+        raise SeccompError("seccomp cannot bind all threads of the process")
+    raise SeccompError(_why(ctypes.get_errno()))
+
+
+def _why(error: int) -> str:
+    if error in (errno.ENOSYS, errno.EINVAL):
+        return "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)"
+    if error == errno.EPERM:
+        return (
+            "seccomp is blocked by a filter that is on already, such as a container's: allow the "
+            "system call seccomp there"
+        )
+    return f"seccomp does not take a filter ({os.strerror(error)})"
