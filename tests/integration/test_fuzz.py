@@ -49,7 +49,7 @@ OURS = (
 """What a report says when the fault is ours."""
 
 _MAKE = """
-import sys, numpy, keras, tensorflow as tf
+import json, shutil, sys, numpy, keras, tensorflow as tf
 for version in ("a", "b"):
     home = f"{sys.argv[1]}/{version}"
     keras.utils.set_random_seed(ord(version))
@@ -63,6 +63,10 @@ for version in ("a", "b"):
     tf.train.Checkpoint(model=model).write(f"{home}/ckpt-1")
     model.export(f"{home}/export", verbose=False)
     model.save(f"{home}/m.h5")
+    shutil.copy(f"{home}/m.weights.h5", f"{home}/s_00000.weights.h5")
+    weights = {"layers/dense": "s_00000.weights.h5", "layers/dense_1": ["s_00000.weights.h5"]}
+    with open(f"{home}/s.weights.json", "w") as file:
+        json.dump({"metadata": {"total_size": 1}, "weight_map": weights}, file)
 """
 
 

@@ -27,6 +27,7 @@ FORMATS = {
     "hdf5": "m.h5",
     "hdf5_weights": "m.weights.h5",
     "tf_checkpoint": "ckpt-1",
+    "sharded": "s.weights.json",
 }
 _HDF5_PARTS = (b"TREE", b"HEAP", b"SNOD", b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"\x89HDF")
 _CRC_FIELD = varint(6 << 3 | 5)
@@ -47,7 +48,7 @@ def mutate(source: Path, other: Path, target: Path, rng: random.Random) -> str:
     if source.is_dir():
         shutil.copytree(source, target)
     else:
-        for file in files_of(source):
+        for file in _files(source):
             shutil.copy2(file, target.parent / file.name)
     kinds = {
         "export": (_any_file, _any_file, _graph, _graph, _index, _tensor),
@@ -55,10 +56,18 @@ def mutate(source: Path, other: Path, target: Path, rng: random.Random) -> str:
         "m.keras": (_any_file, _member, _member, _config, _directory),
         "m.h5": (_any_file, _any_file, _metadata, _metadata, _attribute),
         "m.weights.h5": (_any_file, _any_file, _metadata, _metadata),
+        "s.weights.json": (_any_file, _map, _map),
     }[source.name]
     kind: Callable[[Path, Path, random.Random], None] = rng.choice(kinds)
     kind(target, other, rng)
     return kind.__name__.strip("_").replace("_", " ")
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a checkpoint; those of sharded weights lie beside their map."""
+    if path.suffix == ".json":
+        return [path, *sorted(path.parent.glob("s_*"))]
+    return files_of(path)
 
 
 def _edit(path: Path, change: Callable[[bytes], bytes]) -> None:
@@ -67,9 +76,14 @@ def _edit(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 def _any_file(path: Path, other: Path, rng: random.Random) -> None:
     """Any byte of any file."""
-    file = rng.choice(files_of(path))
+    file = rng.choice(_files(path))
     twin = other / file.relative_to(path) if other.is_dir() else other.parent / file.name
     _edit(file, lambda data: mutated(data, rng, twin.read_bytes()))
+
+
+def _map(path: Path, _other: Path, rng: random.Random) -> None:
+    """The map of sharded weights."""
+    _edit(path, lambda data: json_mutated(data, rng))
 
 
 def _graph(path: Path, _other: Path, rng: random.Random) -> None:
