@@ -37,6 +37,15 @@ RAW_DTYPES = (
 )
 """What a `tf.train.Example` holds, and what may lie in it as bytes."""
 
+MAX_EXPANSION = 100
+EXPANSION_FLOOR = 256 << 20
+"""How many times its bytes on disk a checkpoint may hold unpacked, and what any small one may.
+
+Trained weights compress to 9/10, half of them zeros to 2/3, weights with moments of zeros to 1/3,
+a model pruned to a hundredth to 1/20. The deflate algorithm reaches 1032, one stage on another a
+million. Writers of TensorFlow and Keras compress nothing.
+"""
+
 MIN, MAX = "min", "max"
 """Which way a metric is better: the smaller, or the larger."""
 
@@ -62,6 +71,11 @@ def is_check_name(name: str) -> bool:
 def is_metric_name(name: str) -> bool:
     """Whether a metric may be called so: it is a label in Prometheus."""
     return _METRIC_NAME.fullmatch(name) is not None
+
+
+def most_unpacked(stored: int) -> int:
+    """The most bytes that a checkpoint of `stored` bytes on disk may hold; above it is a bomb."""
+    return max(EXPANSION_FLOOR, MAX_EXPANSION * stored)
 
 
 def better(metric: str) -> str:

@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
+from checkpointd.criteria import most_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +106,19 @@ def _meaning(run: Run, timeout: float) -> tuple[str, str]:
         if applies:
             return meaning
     return "environment", f"The worker ended without a result (exit {run.exit_code})."
+
+
+def needed_bytes(checks: Sequence[CheckResult], stored: int) -> int:
+    """Say how many bytes of a checkpoint have to fit into the memory of whoever loads it.
+
+    Args:
+        checks: of the scan, whose `structure` tells what it holds unpacked; a scan that says more
+            than any sound checkpoint holds is not believed.
+        stored: its bytes on disk.
+    """
+    told = next((c.details.get("unpacked_bytes") for c in checks if c.name == "structure"), 0)
+    unpacked = told if isinstance(told, int) else 0
+    return min(max(stored, unpacked), most_unpacked(stored))
 
 
 def blocking(checks: Sequence[CheckResult]) -> str:

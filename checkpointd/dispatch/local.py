@@ -24,7 +24,7 @@ from checkpointd.checkpoint import (
     decide,
     to_json,
 )
-from checkpointd.criteria import VerifySettings
+from checkpointd.criteria import VerifySettings, most_unpacked
 from checkpointd.dispatch import hearing, judge
 from checkpointd.dispatch.interpreters import Interpreters
 from checkpointd.dispatch.private import for_copy, of_original
@@ -51,7 +51,7 @@ def limits_for(stage: str, size: int, memory: int | str, timeout: float) -> Limi
 
     Args:
         stage: the stage that it runs.
-        size: bytes of the checkpoint.
+        size: bytes of the checkpoint; of what it holds, unpacked, where that is known.
         memory: bytes configured, or `"auto"`: a base and three times the checkpoint.
         timeout: wall-clock seconds.
     """
@@ -61,7 +61,9 @@ def limits_for(stage: str, size: int, memory: int | str, timeout: float) -> Limi
         data = max(_LOAD_BASE, _LOAD_BASE // 4 + 3 * size)
     else:
         data = _SCAN_BASE
-    return Limits(data_bytes=data, file_bytes=_FILE_BYTES + size, cpu_seconds=int(timeout) + 1)
+    # The scan unpacks the weights of a compressed archive into a file without a name.
+    written = most_unpacked(size) if stage in (SCAN, INSPECT) else size
+    return Limits(data_bytes=data, file_bytes=_FILE_BYTES + written, cpu_seconds=int(timeout) + 1)
 
 
 class LocalDispatcher:
@@ -144,7 +146,8 @@ class LocalDispatcher:
                 continue
             given = to_json(facts) if stage == LOAD else None
             job = self._job(stage, request, facts=given, checks=names)
-            run = await self._stage(job, request, deadline, on_check)
+            size = judge.needed_bytes(checks, request.generation.size_bytes)
+            run = await self._stage(job, request, size, deadline, on_check)
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
             checks += run.checks
@@ -178,12 +181,12 @@ class LocalDispatcher:
         self,
         job: Job,
         request: Request,
+        size: int,
         deadline: float,
         on_check: Callable[[CheckResult], None],
     ) -> Run:
         """Run a stage; once more in a fresh interpreter where that may change the outcome."""
         python = request.settings.python if job.stage == LOAD else ""
-        size = request.generation.size_bytes
         run = Run()
         for attempt in (1, 2):
             remaining = max(0.1, deadline - time.monotonic())

@@ -6,12 +6,11 @@ A save that fails with an exception still leaves a well-formed zip: the members 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import zipfiles
+from checkpointd.formats import jsons, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
@@ -40,8 +39,6 @@ _PROBE_TAIL = 1024
 _PROBE_LONG_TAIL = _PROBE_DIRECTORY = 2800
 _WINDOW = (1 << 16) + 22
 _MAX_DIRECTORY = 64 << 20
-_MAX_JSON = 64 << 20
-_ENCRYPTED = 0x1
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,24 @@ class ZipMember:
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.keras` archive: its members in the order of its directory, and its two JSON files."""
+    """A `.keras` archive: its members in the order of its directory, and its two JSON files.
+
+    `escapes` are the names that would leave the directory that they are unpacked to, and how.
+    """
 
     members: tuple[ZipMember, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    escapes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """What all members have together, unpacked, as the directory says."""
+        return sum(member.size for member in self.members)
 
     def member(self, name: str) -> ZipMember | None:
-        """Find a member; of two with one name the last counts, as for Python's zipfile."""
-        return next((member for member in reversed(self.members) if member.name == name), None)
+        """Find a member; `read_archive` lets no two have one name."""
+        return next((member for member in self.members if member.name == name), None)
 
 
 def probe_archive(
@@ -147,10 +153,18 @@ def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
             f"The archive's directory holds {len(central)} of {directory.entries} entries.",
         )
     members = tuple(_member(path, entry, directory.offset, storage) for entry in central)
+    zip_rules.check_entries(
+        (entry, member.data_offset + member.compressed_size)
+        for entry, member in zip(central, members)
+    )
     archive = Archive(members)
     _require(archive.members)
+    escapes = ((entry.name, zip_rules.escape_of(entry.name, entry.mode)) for entry in central)
     return Archive(
-        members, _json(path, archive, CONFIG, storage), _json(path, archive, METADATA, storage)
+        members,
+        _json(path, archive, CONFIG, storage),
+        _json(path, archive, METADATA, storage),
+        tuple((name, how) for name, how in escapes if how),
     )
 
 
@@ -227,7 +241,7 @@ def _require(members: Iterable[ZipMember]) -> None:
 
 def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMember:
     """Find an entry's bytes through its local header."""
-    if entry.flags & _ENCRYPTED:
+    if entry.flags & zip_rules.ENCRYPTED:
         raise FormatError(MALFORMED, f"{entry.name!r} in the archive is encrypted.")
     at = entry.header_offset
     header = storage.pread(path, at, zipfiles.LOCAL_BYTES) if at < end else b""
@@ -235,6 +249,7 @@ def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMe
         raise FormatError(MALFORMED, f"{entry.name!r} has no header where the directory says.")
     lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     start = at + zipfiles.LOCAL_BYTES + lengths
+    zip_rules.check_header(entry, header, storage.pread(path, at + zipfiles.LOCAL_BYTES, lengths))
     if start + entry.compressed_size > end:
         raise FormatError(TRUNCATED, f"{entry.name!r} reaches beyond the archive's contents.")
     return ZipMember(
@@ -246,10 +261,9 @@ def _json(path: str, archive: Archive, name: str, storage: Storage) -> Mapping[s
     member = archive.member(name)
     if member is None:
         raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")
-    try:
-        content = json.loads(read_member(path, member, _MAX_JSON, storage))
-    except (ValueError, RecursionError):
-        raise FormatError(MALFORMED, f"{name} in the archive is no JSON.") from None
+    content = jsons.parse(
+        read_member(path, member, jsons.MAX_BYTES, storage), f"{name} in the archive"
+    )
     if not isinstance(content, dict):
         raise FormatError(MALFORMED, f"{name} in the archive is no JSON object.")
     return content

@@ -27,6 +27,7 @@ _CENTRAL_SIGNATURE = b"PK\x01\x02"
 _ALL_16, _ALL_32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64_FIELD = 1
 _UTF8_FLAG = 0x800
+_UNIX = 3
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,17 @@ class Directory:
 
 @dataclass(frozen=True)
 class CentralEntry:
-    """One entry of the central directory; sizes in bytes."""
+    """One entry of the central directory; sizes in bytes, `mode` as Unix has it or 0."""
 
     name: str
+    raw_name: bytes
     header_offset: int
     compressed_size: int
     size: int
     crc32: int
     method: int
     flags: int
+    mode: int
 
 
 def find_directory(read: Callable[[int, int], bytes], size: int, window: int) -> Directory | None:
@@ -67,28 +70,28 @@ def find_directory(read: Callable[[int, int], bytes], size: int, window: int) ->
         Where it lies, or None if no end-of-central-directory record is in the window.
 
     Raises:
-        FormatError: the record contradicts the file.
+        FormatError: the record contradicts the file, or more than zeros follow it: of two records
+            readers take this one or that.
     """
     start = max(0, size - window)
     tail = read(start, size - start)
-    at = len(tail)
-    while True:
-        at = tail.rfind(EMPTY_SIGNATURE, 0, at)
-        if at < 0:
-            return None
-        if len(tail) - at < _END.size:
-            continue
-        record = _END.unpack_from(tail, at)
-        if at + _END.size + record[7] <= len(tail):
-            break
+    at = tail.rfind(EMPTY_SIGNATURE)
+    if at < 0 or len(tail) - at < _END.size:
+        return None
+    record = _END.unpack_from(tail, at)
+    rest = at + _END.size + record[7]
+    if rest > len(tail):
+        return None
+    if tail[rest:].strip(b"\0"):
+        raise FormatError(MALFORMED, "The archive's file goes on after the archive's end.")
     end = start + at
     entries, length, offset = record[4], record[5], record[6]
     locator_at = end - _END64_LOCATOR.size
     locator = read(locator_at, _END64_LOCATOR.size) if locator_at >= 0 else b""
     if locator.startswith(b"PK\x06\x07"):
         position = _END64_LOCATOR.unpack(locator)[2]
-        # Something may lie before the archive; then the record is right before its locator.
-        for candidate in (position, locator_at - _END64.size):
+        # Python's zipfile takes what is right before the locator, whatever that points to.
+        for candidate in (locator_at - _END64.size, position):
             data = read(candidate, _END64.size) if 0 <= candidate < size else b""
             if len(data) == _END64.size and data.startswith(b"PK\x06\x06"):
                 fields = _END64.unpack(data)
@@ -128,7 +131,8 @@ def entries_of(data: bytes, count: int) -> Iterator[CentralEntry]:
         raw = data[at + _CENTRAL.size : name_end]
         name = raw.decode("utf-8" if flags & _UTF8_FLAG else "cp437", "surrogateescape")
         size, compressed, offset = _zip64(extra, (size, compressed, offset))
-        yield CentralEntry(name, offset, compressed, size, crc32, method, flags)
+        mode = fields[15] >> 16 if fields[1] >> 8 == _UNIX else 0
+        yield CentralEntry(name, raw, offset, compressed, size, crc32, method, flags, mode)
         at = name_end + extra_size + comment_size
 
 
@@ -157,3 +161,13 @@ def truncated(size: int) -> FormatError:
     return FormatError(
         TRUNCATED, f"The archive has {size} bytes and no central directory: the save was cut short."
     )
+
+
+def zip64_sizes(extra: bytes, size: int, compressed: int) -> tuple[int, int]:
+    """Resolve the two sizes of a local header, which may be in its extra field.
+
+    Raises:
+        FormatError: they ought to be there, and are not.
+    """
+    size, compressed, _ = _zip64(extra, (size, compressed, 0))
+    return size, compressed

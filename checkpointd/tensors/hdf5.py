@@ -22,6 +22,7 @@ from checkpointd.tensors import (
     Problem,
     TensorSpec,
     TensorStats,
+    hdf5_tree,
     roles,
     unique,
 )
@@ -34,12 +35,12 @@ import numpy as np  # isort: skip
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from checkpointd.tensors.hdf5_tree import Foreign
 
 SLICE = 8 << 20
 """Bytes of values asked of h5py at once."""
 
 _CHUNK_CACHE = 32 << 20
-_MAX_DATASETS = 1_000_000
 _CALL_SECONDS = 10.0
 _LAYOUT_SECONDS = 60.0
 _TOO_SHORT = re.compile(r"truncated file|addr overflow|file has been truncated")
@@ -58,10 +59,17 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Layout:
-    """What an HDF5 file holds: `kind` is model, weights, or empty for what is no model's."""
+    """What an HDF5 file holds: `kind` is model, weights, or empty for what is no model's.
+
+    `foreign` lies in other files and is never read, `unallocated` are bytes that datasets declare
+    and that were never written; `filters` name what would have to be loaded to read the values.
+    """
 
     kind: str
     datasets: tuple[Dataset, ...]
+    foreign: tuple[Foreign, ...] = ()
+    unallocated: int = 0
+    filters: tuple[str, ...] = ()
 
 
 class Window(io.RawIOBase):
@@ -159,19 +167,23 @@ def layout(handle: Any, size: int) -> Layout:
 def _layout(handle: Any, size: int) -> Layout:
     attributes = set(handle.attrs)
     legacy_weights = "layer_names" in attributes
-    found = list(_walk(handle))
+    tree = hdf5_tree.explore(handle)
+    found = tree.datasets
+    keys = [key for key, _ in found] + [place.key for place in tree.foreign]
     if "model_config" in attributes:
         kind = "model"
-    elif legacy_weights or any("vars" in key.split("/")[:-1] for key, _ in found):
+    elif legacy_weights or any("vars" in key.split("/")[:-1] for key in keys):
         kind = "weights"
     elif "model_weights" in handle:
         raise FormatError(
             "malformed", "The HDF5 file holds a model's weights, and no model_config."
         )
     else:
-        return Layout("", ())
+        return Layout("", (), tree.foreign)
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
-    datasets = []
+    datasets: list[Dataset] = []
+    filters: set[str] = set()
+    unallocated = 0
     for name, (key, dataset) in zip(names, found):
         dtype = _dtype_of(dataset)
         shape = tuple(int(n) for n in dataset.shape or ())
@@ -180,37 +192,9 @@ def _layout(handle: Any, size: int) -> Layout:
             name, key, roles.of_hdf5(key, legacy_weights=legacy_weights), dtype, shape, stored
         )
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
-    return Layout(kind, tuple(datasets))
-
-
-def _walk(handle: Any) -> Iterator[tuple[str, Any]]:
-    """Every dataset once, by hard links alone: a soft or external one leads elsewhere."""
-    stack = [("", handle)]
-    seen = {_address(handle)}
-    count = 0
-    while stack:
-        path, group = stack.pop()
-        below = []
-        for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                continue
-            child = group[name]
-            key = f"{path}/{name}" if path else name
-            if _address(child) in seen:
-                continue
-            seen.add(_address(child))
-            if isinstance(child, h5py.Dataset):
-                count += 1
-                if count > _MAX_DATASETS:
-                    raise FormatError("malformed", "It holds more than a million datasets.")
-                yield key, child
-            elif isinstance(child, h5py.Group):
-                below.append((key, child))
-        stack.extend(reversed(below))
-
-
-def _address(item: Any) -> int:
-    return int(h5py.h5o.get_info(item.id).addr)
+        unallocated += hdf5_tree.unallocated(dataset, stored)
+        filters.update(hdf5_tree.missing_filters(dataset))
+    return Layout(kind, tuple(datasets), tree.foreign, unallocated, tuple(sorted(filters)))
 
 
 def _wanted(handle: Any, key: str, *, legacy_weights: bool) -> str:
@@ -224,15 +208,16 @@ def _wanted(handle: Any, key: str, *, legacy_weights: bool) -> str:
     if parts[0] == "optimizer_weights":
         return "/".join(parts[1:])
     if len(parts) > 1 and parts[-2] == "vars":
-        layer = handle[key.rsplit("/", 1)[0]].attrs.get("name")
-        if isinstance(layer, str) and layer:
+        layer = hdf5_tree.text_attribute(handle[key.rsplit("/", 1)[0]], "name")
+        if layer:
             return f"{layer}/vars/{parts[-1]}"
     return key
 
 
 def _dtype_of(dataset: Any) -> str:
-    declared = dataset.attrs.get("dtype")  # Keras stores bfloat16 as opaque bytes and says so
-    if isinstance(declared, str) and item_size(declared) == dataset.dtype.itemsize:
+    # Keras stores bfloat16 as opaque bytes and says so.
+    declared = hdf5_tree.text_attribute(dataset, "dtype")
+    if declared and item_size(declared) == dataset.dtype.itemsize:
         return declared
     return str(dataset.dtype.newbyteorder("<").name)
 
@@ -240,8 +225,6 @@ def _dtype_of(dataset: Any) -> str:
 def _offset_of(dataset: Any, spec: TensorSpec, size: int) -> int | None:
     """Where the values lie in one piece, as they are in memory; None if they do not."""
     plist = dataset.id.get_create_plist()
-    if plist.get_layout() == h5py.h5d.VIRTUAL or plist.get_external_count():
-        raise FormatError("malformed", f"{spec.name}: its values lie in another file.")
     if plist.get_layout() != h5py.h5d.CONTIGUOUS or dataset.dtype.byteorder == ">":
         return None
     offset = dataset.id.get_offset()

@@ -7,6 +7,9 @@ member is unpacked first, through a bounded buffer, into a temporary file that h
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import shutil
 import tempfile
 import zlib
 from dataclasses import dataclass
@@ -14,13 +17,17 @@ from typing import IO
 
 import numpy as np
 
+from checkpointd.criteria import most_unpacked
 from checkpointd.formats import FormatError
 from checkpointd.formats.keras import Archive, ZipMember, read_archive
-from checkpointd.tensors import Found, MemberDigest, Problem, TensorSpec, TensorStats, hdf5
+from checkpointd.tensors import Found, MemberDigest, Problem, TensorSpec, TensorStats, hdf5, npz
 from checkpointd.tensors.stream import BLOCK, Checksum, Piece, Source, opened, stream
 
 STORED, DEFLATED = 0, 8
 """Compression methods (PKWARE APPNOTE.TXT, 4.4.5)."""
+
+_SPARE = 2
+"""How many times a member's size has to be free where it is unpacked: others write there too."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,17 @@ class Inside:
 
 @dataclass(frozen=True)
 class Plan:
-    """An archive ready to be read; `problems` are those of its compressed members."""
+    """An archive ready to be read; `problems` are those of its compressed members.
+
+    `unpacked_bytes` is what its members, and the arrays of an `.npz` among them, would take in
+    memory. Where that is more than any model's, nothing was unpacked and `inside` is empty.
+    """
 
     path: str
     archive: Archive
     inside: tuple[Inside, ...]
     problems: tuple[Problem, ...]
+    unpacked_bytes: int
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -68,7 +80,10 @@ def plan(path: str) -> Plan:
     archive = read_archive(path)
     inside: list[Inside] = []
     problems: list[Problem] = []
+    total = archive.unpacked_bytes
     with contextlib.ExitStack() as on_failure, opened(path) as source:
+        if total > most_unpacked(source.size):
+            return Plan(path, archive, (), (), total)
         for member in archive.members:
             unpacked = None
             if member.method != STORED:
@@ -79,10 +94,13 @@ def plan(path: str) -> Plan:
                 on_failure.callback(unpacked.close)
             if member.name.endswith(".h5"):
                 inside.append(Inside(member, _layout(source, member, unpacked), unpacked))
-            elif unpacked is not None:
+                continue
+            if member.name.endswith(".npz"):
+                total += npz.array_bytes(_window(source, member, unpacked), member.name)
+            if unpacked is not None:
                 unpacked.close()
         on_failure.pop_all()
-    return Plan(path, archive, tuple(inside), tuple(problems))
+    return Plan(path, archive, tuple(inside), tuple(problems), total)
 
 
 def read(planned: Plan) -> tuple[tuple[TensorStats, ...], Found]:
@@ -138,6 +156,9 @@ def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem |
         raise FormatError(
             "malformed", f"{member.name!r} is compressed by the unknown method {member.method}."
         )
+    scratch = tempfile.gettempdir()
+    if shutil.disk_usage(scratch).free < _SPARE * member.size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), scratch)
     target = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the plan
     if not _inflate(source, member, target):
         target.close()

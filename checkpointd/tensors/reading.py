@@ -42,6 +42,26 @@ class Plan:
         found += [s for _, p in self.files for s in p.specs]
         return (*found, *(self.archive.specs if self.archive else ()))
 
+    @property
+    def layouts(self) -> tuple[tuple[str, hdf5.Layout], ...]:
+        """What the HDF5 files in it hold, each with its name, empty for the checkpoint itself."""
+        inside = self.archive.inside if self.archive else ()
+        return (
+            *((name.removeprefix("/../"), p.layout) for name, p in self.files),
+            *((i.member.name, i.layout) for i in inside),
+        )
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """What it would take in memory: its tensors, and what its archive unpacks to."""
+        tensors = sum(s.size_bytes for s in self.specs)
+        return max(tensors, self.archive.unpacked_bytes if self.archive else 0)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The HDF5 filters that would have to be loaded to read its values."""
+        return tuple(sorted({name for _, layout in self.layouts for name in layout.filters}))
+
     def close(self) -> None:
         """Give up temporary files; the plan cannot be read any more."""
         if self.archive is not None:

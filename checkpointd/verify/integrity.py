@@ -39,7 +39,22 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     hindrance = safety.blocks_reading(context)
-    return skipped(NAME, f"Not read: {hindrance}") if hindrance else _read(context)
+    if hindrance:
+        return skipped(NAME, f"Not read: {hindrance}")
+    planned = context.laid_out()
+    if planned is not None and planned.filters:
+        return _filtered(planned.filters)
+    return _read(context)
+
+
+def _filtered(filters: tuple[str, ...]) -> CheckResult:
+    return failed(
+        NAME,
+        "environment",
+        f"Its values are packed by the HDF5 filter {', '.join(filters)}, which is a plug-in of its "
+        "own, and no plug-in is ever loaded here: save it uncompressed or with gzip.",
+        filters=list(filters),
+    )
 
 
 def _read(context: ScanContext) -> CheckResult:
@@ -161,7 +176,7 @@ def _golden(context: ScanContext) -> tuple[Golden | None, str]:
     """The record if it is of this save, else a sentence that says why it does not count."""
     checkpoint = context.request.checkpoint
     where = golden.path_for(checkpoint.path, context.facts.format)
-    if not Path(where).exists():
+    if not Path(where).is_file():  # a pipe would be waited for without end
         return None, ""
     try:
         record = golden.read(where)

@@ -7,19 +7,17 @@ keras/src/legacy/saving/legacy_h5_format.py (HDF5). Read without Keras; nothing 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import FormatError
+from checkpointd.formats import jsons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from checkpointd.tensors import TensorSpec
 
-_MAX_ATTRIBUTE = 256 << 20
 _OWN_MODULES = ("keras", "tf_keras", "builtins", "tensorflow")
 _OWN_PACKAGE = "Custom>"
 _OPTIMIZERS = frozenset(
@@ -87,10 +85,11 @@ def _of_archive(path: str) -> KerasConfig:
 
 def _of_hdf5(path: str) -> KerasConfig:
     from checkpointd.tensors import hdf5
+    from checkpointd.tensors.hdf5_tree import text_attribute
 
     with hdf5.open_hdf5(path) as handle:
         texts = {
-            key: hdf5.guarded(lambda key=key: _text(handle, key))  # type: ignore[misc]
+            key: hdf5.guarded(lambda key=key: text_attribute(handle, key))  # type: ignore[misc]
             for key in ("keras_version", "backend", "model_config", "training_config")
         }
     return KerasConfig(
@@ -101,22 +100,10 @@ def _of_hdf5(path: str) -> KerasConfig:
     )
 
 
-def _text(handle: Any, key: str) -> str:
-    if key not in handle.attrs:
-        return ""
-    if handle.attrs.get_id(key).get_storage_size() > _MAX_ATTRIBUTE:
-        raise FormatError("malformed", f"The attribute {key} is larger than any configuration.")
-    value = handle.attrs[key]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
 def _parsed(text: str, what: str) -> dict[str, Any]:
     if not text:
         return {}
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError("malformed", f"{what} is no JSON: {error}.") from error
+    value = jsons.parse(text, what)
     return value if isinstance(value, dict) else {}
 
 

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.formats import FormatError
 from checkpointd.verify import (
     builders,
     keras_models,
@@ -16,9 +17,12 @@ from checkpointd.verify import (
     runtime,
     saved_models,
     user_code,
+    user_modules,
 )
+from checkpointd.verify.keras_code import carries_code
 from checkpointd.verify.load_errors import (
     classify,
+    foreign_code,
     forgotten,
     is_built_in,
     needs_code,
@@ -26,10 +30,13 @@ from checkpointd.verify.load_errors import (
     unknown_name,
     unknown_object,
 )
-from checkpointd.verify.origin import Origin, carries_code, names_policy, read_origin
+from checkpointd.verify.origin import Origin, names_policy, read_origin
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from checkpointd.criteria import VerifySettings
     from checkpointd.verify.runtime import LoadContext
 
 _NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.verify]."
@@ -56,6 +63,8 @@ def check(context: LoadContext) -> CheckResult:
         return _whole_model(context, path, form, origin)
     except UserCodeError as error:
         return failed("load", "environment", str(error))
+    except FormatError as error:  # `structure` says so first, unless it is switched off
+        return failed("load", "load_error", f"It cannot be loaded: {error}")
 
 
 def _saved_model(context: LoadContext, path: str) -> CheckResult:
@@ -80,6 +89,9 @@ def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) 
     if hindrance is not None:
         return hindrance
     custom = user_code.custom_objects(settings)
+    refused = _refused(origin, library, custom, settings)
+    if refused is not None:
+        return refused
     note = ""
     try:
         with runtime.policy(library, _policy(context, origin)):
@@ -136,6 +148,20 @@ def _hindrance(form: Format, origin: Origin, library: Any, allow_code: bool) -> 
             f"{library.__version__}: set python in [watch.verify] to one that has Keras 3.",
         )
     return None
+
+
+def _refused(
+    origin: Origin, library: Any, custom: Mapping[str, Any], settings: VerifySettings
+) -> CheckResult | None:
+    """Say what the library would import or call for it that nobody trusts; None if nothing."""
+    code = user_modules.foreign_code(origin.config, custom)
+    if code is not None:
+        return foreign_code(code.place, f"{code.module}.{code.name}")
+    unknown = user_modules.not_to_import(origin.config, library, custom, settings)
+    if not unknown:
+        return None
+    others = forgotten(origin.config, library, custom)
+    return unknown_object(tuple(dict.fromkeys((*unknown, *others))), tuple(custom))
 
 
 def _load(

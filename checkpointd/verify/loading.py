@@ -5,6 +5,7 @@ It runs in a process where `preload` was called and no TensorFlow op was ever ru
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from checkpointd import golden
@@ -64,8 +65,11 @@ def _find_record(context: LoadContext) -> None:
     path, form = context.request.checkpoint.path, context.facts.format
     if form is Format.UNKNOWN:
         form = context.request.checkpoint.format
+    where = golden.path_for(path, form)
+    if not os.path.isfile(where):  # a pipe would be waited for without end
+        return
     try:
-        record = golden.read(golden.path_for(path, form))
+        record = golden.read(where)
         bound = record.binding == golden.binding_of(path, form) != ""
     except FileNotFoundError:
         return

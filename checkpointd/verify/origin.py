@@ -1,4 +1,4 @@
-"""Who wrote a Keras file, and whether its configuration carries Python code.
+"""Who wrote a Keras file, and which custom objects its configuration names.
 
 Read from the file itself, before anything is loaded, with what every Keras brings along: the
 scan side's reader needs libraries that a training job's interpreter may lack.
@@ -6,17 +6,16 @@ scan side's reader needs libraries that a training job's interpreter may lack.
 
 from __future__ import annotations
 
-import json
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
+from checkpointd.formats import FormatError, jsons
+from checkpointd.formats.facts import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_MAX_JSON = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
 
     Raises:
         OSError: it cannot be read.
-        ValueError: its configuration is no JSON.
+        FormatError: its configuration is no JSON.
     """
     if format is Format.KERAS:
         with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(_member(archive, "metadata.json"))
-            config = json.loads(_member(archive, "config.json"))
+            metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+            config = jsons.parse(_member(archive, "config.json"), "config.json")
         compiled = config.get("compile_config") if isinstance(config, dict) else None
         return Origin(str(metadata.get("keras_version", "")), config, compiled=compiled)
     if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
@@ -65,36 +64,23 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
         legacy = "layer_names" in weights.attrs or "layer_names0" in weights.attrs
     if legacy and not version:
         version = "1"  # Keras wrote no version before 2.0
-    configs = [json.loads(_text(part)) for part in (config, training) if part is not None]
+    configs = [
+        jsons.parse(_text(part), "its configuration")
+        for part in (config, training)
+        if part is not None
+    ]
     compiled = configs[-1] if training is not None else None
     return Origin(_text(version), configs or None, legacy, compiled)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _MAX_JSON:
-        raise ValueError(f"its {name} is larger than {_MAX_JSON} bytes")
+    if archive.getinfo(name).file_size > jsons.MAX_BYTES:
+        raise FormatError(MALFORMED, f"Its {name} is larger than any configuration.")
     return archive.read(name)
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def carries_code(config: Any) -> str:
-    """Find a Lambda layer whose function is stored as Python bytecode.
-
-    Returns:
-        The layer's name (`a Lambda layer` when it has none); empty when there is no such layer.
-    """
-    for node in _objects(config):
-        kind = node.get("class_name")
-        inner = node.get("config")
-        inner = inner if isinstance(inner, dict) else {}
-        if kind == "__lambda__":
-            return "a Lambda layer"
-        if kind == "Lambda" and not _is_named(inner):
-            return str(inner.get("name") or "a Lambda layer")
-    return ""
 
 
 def names_policy(config: Any, policy: str) -> bool:
@@ -133,14 +119,6 @@ def _may_be_custom(kind: str, module: str) -> bool:
 
 def _is_kerass(module: str) -> bool:
     return module.partition(".")[0] in ("keras", "tf_keras")
-
-
-def _is_named(config: dict[str, Any]) -> bool:
-    """Whether a Lambda layer names its function, so that the code is the user's own."""
-    function = config.get("function")
-    if isinstance(function, dict):
-        return function.get("class_name") == "function"
-    return isinstance(function, str) and config.get("function_type") == "function"
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:

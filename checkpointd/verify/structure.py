@@ -46,6 +46,12 @@ class ScanContext(Context):
     incomplete: str = ""
     findings: tuple[Finding, ...] | None = None
 
+    def laid_out(self) -> reading.Plan | None:
+        """What lies where, also where `structure` is switched off; None if that is not known."""
+        if self.planned is None:
+            check(self)
+        return self.planned
+
     def read(self) -> Contents:
         """What the one pass over the bytes gives; it is made when it is first asked for.
 
@@ -95,7 +101,11 @@ def check(context: ScanContext) -> CheckResult:
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(
-        NAME, f"{len(specs)} tensors, {size:,} bytes.", tensors=len(specs), tensor_bytes=size
+        NAME,
+        f"{len(specs)} tensors, {size:,} bytes.",
+        tensors=len(specs),
+        tensor_bytes=size,
+        unpacked_bytes=planned.unpacked_bytes,
     )
 
 

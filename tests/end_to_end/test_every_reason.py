@@ -41,6 +41,10 @@ ONE_SHOT = {
     "integrity.mixed_versions": "plain/mixed",
     "integrity.digest_mismatch": "plain/digest.h5",
     "integrity.golden_unbound": "plain/unbound.keras",
+    "safety.code": "plain/code.keras",
+    "safety.foreign_reference": "plain/foreign.h5",
+    "safety.traversal": "plain/traversal.keras",
+    "safety.bomb": "plain/bomb.weights.h5",
     "safety.needs_code": "plain/lambda.keras",
     "finite.nan": "plain/nan.keras",
     "finite.inf": "plain/inf.keras",
@@ -84,11 +88,7 @@ ELSEWHERE = {"integrity.bit_rot": "test_daemon_scrub.py"}
 """Needs a disk of its own, whose blocks rot while it is not mounted; that test shows it."""
 
 OF_ISSUE_5 = {
-    "safety.code",
-    "safety.foreign_reference",
     "safety.unsafe_op",
-    "safety.traversal",
-    "safety.bomb",
     "load.sandbox_unavailable",
 }
 ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}

@@ -9,6 +9,8 @@ import venv
 import zipfile
 from pathlib import Path
 
+import h5py
+
 from tests.helpers.corpus import change
 from tests.helpers.watch import offset_of_a_kernel
 
@@ -55,21 +57,32 @@ def spoil(home: Path) -> None:
     shutil.copytree(plain / "export_other" / "variables", plain / "mixed" / "variables")
     change(plain / "digest.h5", lambda data: _flip(data, offset_of_a_kernel(plain / "digest.h5")))
     shutil.copy(plain / "mismatch.keras.golden.npz", plain / "unbound.keras.golden.npz")
-    _other_units(plain / "good.keras", plain / "load_error.keras")
+    _reconfigured(plain, "load_error.keras", b'"units": 2', b'"units": 7')
+    call = {"class_name": "function", "module": "os", "config": "system", "registered_name": None}
+    _reconfigured(plain, "code.keras", b'"linear"', json.dumps(call).encode())
+    _reconfigured(plain, "traversal.keras", b'"name": "dense', b'"name": "../../dense')
+    shutil.copy(plain / "first.h5", plain / "foreign.h5")
+    shutil.copy(home / "weights.weights.h5", plain / "bomb.weights.h5")
+    with h5py.File(plain / "foreign.h5", "r+") as file:
+        file["model_weights/more"] = h5py.ExternalLink("/etc/elsewhere.h5", "/")
+    with h5py.File(plain / "bomb.weights.h5", "r+") as file:
+        file.create_dataset("layers/more/vars/0", (1 << 40,), "f4")
 
 
 def _flip(data: bytearray, at: int) -> None:
     data[at] ^= 0x10
 
 
-def _other_units(source: Path, target: Path) -> None:
-    """Write an archive whose configuration and weights do not fit each other."""
-    with zipfile.ZipFile(source) as archive:
+def _reconfigured(plain: Path, name: str, old: bytes, new: bytes) -> None:
+    """Write the good archive with another configuration."""
+    with zipfile.ZipFile(plain / "good.keras") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    members["config.json"] = members["config.json"].replace(b'"units": 2', b'"units": 7')
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
+    changed = members["config.json"].replace(old, new)
+    assert changed != members["config.json"]
+    members["config.json"] = changed
+    with zipfile.ZipFile(plain / name, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
 
 
 def without_tf_keras(home: Path) -> Path:

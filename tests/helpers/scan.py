@@ -96,10 +96,11 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def field(number: int, value: int | bytes) -> bytes:
+def field(number: int, value: int | bytes | str) -> bytes:
     """A protocol buffer's field."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 

@@ -16,7 +16,7 @@ from tests.helpers import models
 from tests.helpers.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # What TensorFlow and Keras warn of among themselves is not ours to mend.
@@ -153,6 +153,53 @@ def test_a_lambda_layer_waits_for_permission(keras: Any, ending: str, tmp_path: 
     allowed, _ = load(path, form, allow_code=True)
     assert allowed["load"].outcome is Outcome.PASS, allowed["load"].message
     assert allowed["inference"].outcome is Outcome.PASS, allowed["inference"].message
+
+
+def _reconfigured(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change the configuration in a `.keras` file."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    edit(config)
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def test_a_module_that_nobody_named_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tf-keras imports whatever a configuration names, and runs it by that: it is not let to."""
+    marker = tmp_path / "marker"
+    (tmp_path / "lurking.py").write_text(f"open({str(marker)!r}, 'w').close()")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "m.keras"
+    models.sequential(models.library("tf_keras")).save(path)
+    mine = {"class_name": "Mine", "module": "lurking", "registered_name": None}
+    _reconfigured(path, lambda model: model.update(mine))
+    results, _ = load(str(path), "keras")
+    assert results["load"].reason == "load.unknown_object", results["load"].message
+    assert "Mine" in results["load"].message
+    assert not marker.exists()
+    load(str(path), "keras", python_path=(str(tmp_path),))
+    assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("os", "system"), ("builtins", "eval"), ("keras.utils", "get_file")]
+)
+def test_load_calls_no_function_that_no_model_names(
+    keras: Any, module: str, name: str, tmp_path: Path
+) -> None:
+    """Whatever `safety` was told to skip; with allow_code too."""
+    path = tmp_path / "m.keras"
+    models.sequential(keras).save(path)
+    call = {"class_name": "function", "module": module, "config": name, "registered_name": None}
+    _reconfigured(path, lambda m: m["config"]["layers"][-1]["config"].update(activation=call))
+    results, _ = load(str(path), "keras", allow_code=True, skip=("safety",))
+    assert results["load"].reason == "safety.code", results["load"].message
+    assert f"{module}.{name}" in results["load"].message
 
 
 def test_a_compile_configuration_that_does_not_load_is_a_warning(tmp_path: Path) -> None:

@@ -102,6 +102,32 @@ def test_memory_grows_with_the_checkpoint_unless_it_is_configured() -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "needed"),
+    [
+        (None, 10**9),
+        (10**8, 10**9),
+        (3 * 10**9, 3 * 10**9),
+        (10**15, 10**11),
+        ("much", 10**9),
+    ],
+)
+def test_a_compressed_checkpoint_gets_the_memory_that_it_unpacks_to(
+    told: object, needed: int
+) -> None:
+    """By what the scan says it holds; a scan that says more than any sound one is not believed."""
+    details = {} if told is None else {"unpacked_bytes": told}
+    assert judge.needed_bytes([passed("structure", "", **details)], 10**9) == needed
+    assert judge.needed_bytes([], 10**9) == 10**9
+
+
+def test_the_scan_may_unpack_as_much_as_any_sound_archive_holds() -> None:
+    """Into a file without a name; the load side writes nothing of that size."""
+    assert limits_for(SCAN, 10**6, "auto", 60).file_bytes >= 256 << 20
+    assert limits_for(SCAN, 10**8, "auto", 60).file_bytes >= 10**10
+    assert limits_for(LOAD, 10**8, "auto", 60).file_bytes < 2 * 10**8
+
+
+@pytest.mark.parametrize(
     ("run", "word"),
     [
         (Run(signal=signal.SIGSEGV), "crashed"),

@@ -144,6 +144,17 @@ def test_a_compressed_record_is_refused(tmp_path: Path) -> None:
         golden.read(str(path))
 
 
+def test_an_array_that_declares_more_than_it_holds_is_damage(tmp_path: Path) -> None:
+    """No room is made for a header's word alone: the record cannot be used, and nothing more."""
+    path = tmp_path / "x.golden.npz"
+    for shape in ((1 << 60,), (1 << 20,)):
+        with zipfile.ZipFile(path, "w") as archive, archive.open("meta.npy", "w") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        with pytest.raises(GoldenError, match="is damaged"):
+            golden.read(str(path))
+
+
 def test_a_record_of_another_version_says_so(tmp_path: Path) -> None:
     """A record from a later checkpointd is named as such."""
     path = tmp_path / "r.npz"

@@ -15,7 +15,7 @@ from checkpointd.checkpoint import Format, Outcome
 from checkpointd.golden import Golden
 from checkpointd.verify import feeding, load, load_errors, signatures
 from checkpointd.verify.inference import judge
-from checkpointd.verify.origin import carries_code
+from checkpointd.verify.keras_code import carries_code
 from checkpointd.verify.predictions import compare, tolerances
 from checkpointd.verify.runtime import Signature, Spec
 

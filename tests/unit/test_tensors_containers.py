@@ -145,7 +145,7 @@ def test_weights_of_a_model_without_its_configuration_are_malformed(tmp_path: Pa
 
 
 def test_links_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
-    """Soft and external links lead nowhere, a dataset with two names is read once."""
+    """Soft and external links are not followed, a dataset with two names is read once."""
     write_weights(tmp_path / "other.weights.h5", {"secret": np.ones(3)})
     with h5py.File(tmp_path / "m.weights.h5", "w") as file:
         vars_group = file.create_group("layers/dense/vars")
@@ -155,16 +155,6 @@ def test_links_out_of_the_file_are_not_followed(tmp_path: Path) -> None:
         vars_group["3"] = h5py.SoftLink("/layers/dense/vars/0")
     found = contents(tmp_path / "m.weights.h5", Format.HDF5_WEIGHTS)
     assert [t.key for t in found.tensors] == ["layers/dense/vars/0"]
-
-
-def test_values_in_another_file_are_refused(tmp_path: Path) -> None:
-    """An HDF5 dataset can point at any file: such a one is malformed, and is not read."""
-    with h5py.File(tmp_path / "m.weights.h5", "w") as file:
-        file.create_group("layers/dense/vars").create_dataset(
-            "0", (4,), "f4", external=[("/etc/hostname", 0, 16)]
-        )
-    with pytest.raises(FormatError, match="in another file"):
-        contents(tmp_path / "m.weights.h5", Format.HDF5_WEIGHTS)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

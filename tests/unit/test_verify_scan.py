@@ -54,6 +54,14 @@ def test_a_truncated_file_is_incomplete_and_says_what_is_missing(tmp_path: Path)
     assert result.checks["integrity"].outcome is Outcome.SKIP
 
 
+def test_a_pipe_in_place_of_a_golden_record_is_not_waited_for(tmp_path: Path) -> None:
+    """It is no record; to open it would be to wait for somebody who writes."""
+    path = tmp_path / "m.weights.h5"
+    write_weights(path, WEIGHTS)
+    os.mkfifo(golden.path_for(str(path), Format.HDF5_WEIGHTS))
+    assert scanned(path).clean
+
+
 def test_a_data_set_is_unknown(tmp_path: Path) -> None:
     """HDF5 that holds no model is counted and left alone."""
     with h5py.File(tmp_path / "data.h5", "w") as file:

@@ -1,27 +1,199 @@
-"""Keras configurations: code in them, and what they name outside of Keras."""
+"""Keras configurations: code in them, and what they name outside of Keras and of themselves.
+
+Whose a class or function is decides `keras_names`, what is stored code `keras_code`; here they are
+judged, with what layers of Keras read from elsewhere: CVE-2026-1462 (TFSMLayer loads a SavedModel),
+CVE-2025-12058 (a vocabulary that is a path or URL), CVE-2025-49655 (TorchModuleWrapper unpickles),
+CVE-2026-12479 (layer names with `..`), and the op layers of Keras 2, which call any function or
+op of TensorFlow. A class of the user's own that nobody configured is left to `load`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify import keras_config, origin
-from checkpointd.verify.safety.findings import NEEDS_CODE, Finding
+from checkpointd.checkpoint import Format
+from checkpointd.verify import keras_config, keras_metadata
+from checkpointd.verify.keras_code import stores_code
+from checkpointd.verify.keras_names import CODE as FOREIGN_CODE
+from checkpointd.verify.keras_names import (
+    KERAS_TEAM,
+    is_kerass,
+    is_unsafe_op,
+    is_unsafe_symbol,
+    owner,
+)
+from checkpointd.verify.keras_nodes import Node, nodes
+from checkpointd.verify.safety.findings import (
+    CODE,
+    FOREIGN_REFERENCE,
+    NEEDS_CODE,
+    TRAVERSAL,
+    Finding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from checkpointd.criteria import VerifySettings
     from checkpointd.verify.structure import ScanContext
+
+_MOST = 200
+_MODELS_IN_FILES = frozenset({"TFSMLayer", "ReloadedLayer"})
+_LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
+_LOOKUPS |= {"TextVectorizationV1", "DynamicLookup", "DynamicEmbedding", "PretrainedEmbedding"}
+_READ = ("vocabulary", "idf_weights", "initial_vocabulary", "merges", "proto", "filepath", "url")
+_SYMBOLS = ("function", "cls_symbol", "symbol")
+_OP_LAYERS = frozenset(
+    {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"}
+)
+_OP_NODE = "TensorFlowOpLayer"
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
-    """Look through the configuration of a `.keras` or HDF5 file, at any depth."""
-    config = keras_config.read(context.request.checkpoint.path, context.facts.format)
-    layer = origin.carries_code((config.model, config.compile))
-    if layer:
+    """Look through the configurations of a checkpoint, at any depth."""
+    path, kind = context.request.checkpoint.path, context.facts.format
+    settings = context.request.settings
+    if kind is Format.SAVEDMODEL:
+        known = {member.name for member in context.request.generation.members}
+        if keras_metadata.MEMBER in known:
+            yield from _of_metadata(path, settings)
+        return
+    config = keras_config.read(path, kind)
+    parts = [config.model]
+    if kind is not Format.KERAS and config.compile is not None:  # a `.keras` holds it in its model
+        parts.append({"training_config": config.compile})
+    yield from judge(parts, settings)
+
+
+def judge(config: Any, settings: VerifySettings) -> Iterator[Finding]:
+    """Judge every object that a configuration names; the same thing is told once.
+
+    Args:
+        config: what JSON gave.
+        settings: whose `custom_objects` say what is the user's own.
+    """
+    seen: set[tuple[str, str]] = set()
+    for node in nodes(config):
+        for finding in _of_node(node, settings):
+            if (finding.word, finding.message) not in seen:
+                seen.add((finding.word, finding.message))
+                yield finding
+        if len(seen) >= _MOST:
+            return
+
+
+def _of_metadata(path: str, settings: VerifySettings) -> Iterator[Finding]:
+    """Judge what Keras 2 keeps beside a graph: code, and whose; assets lie in the SavedModel."""
+    read = keras_metadata.read(path)
+    if read.problem:
         yield Finding(
             NEEDS_CODE,
-            f"Loading it would run Python code stored in it ({layer}): set allow_code = true in "
-            "[watch.verify] if you trust its writer.",
-            where=layer,
-            what="Lambda",
+            f"keras_metadata.pb cannot be read ({read.problem}): nobody can say which code Keras 2 "
+            "would run. Save it once more, or set allow_code = true in [watch.verify].",
+            where="keras_metadata.pb",
         )
+    for finding in judge(read.configs, settings):
+        if finding.word in (CODE, NEEDS_CODE):
+            yield finding
+
+
+def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
+    if stores_code(node):
+        yield Finding(
+            NEEDS_CODE,
+            f"Loading it would run Python code stored in it ({node.place}): set allow_code = true "
+            "in [watch.verify] if you trust its writer.",
+            where=node.place,
+            what=node.kind,
+        )
+    yield from _traversal(node)
+    if node.key in settings.custom_objects:
+        return
+    names = node.lookups
+    if "TorchModuleWrapper" in names:
+        yield _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
+    elif _MODELS_IN_FILES & names:
+        yield _reference(node, f"loads a model from {node.config.get('filepath')!r}")
+    else:
+        yield from _whose(node)
+    yield from _arguments(node, names)
+    yield from _op_layer(node)
+
+
+def _whose(node: Node) -> Iterator[Finding]:
+    for name in sorted(node.lookups):
+        if owner(node.module, name, is_function=node.is_function) == FOREIGN_CODE:
+            yield _code(node, f"names {node.module}.{name}")
+
+
+def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
+    """Judge what layers of Keras would read: a vocabulary is a list, or the path of one."""
+    known = is_kerass(node.module) or node.module.partition(".")[0] in KERAS_TEAM
+    if not known and not _LOOKUPS & {name.rpartition(">")[2] for name in names}:
+        return
+    for argument in _READ:
+        value = node.config.get(argument)
+        if isinstance(value, str) and value and not _MODELS_IN_FILES & names:
+            yield _reference(node, f"reads its {argument} from {value!r}")
+
+
+def _op_layer(node: Node) -> Iterator[Finding]:
+    if node.kind in _OP_LAYERS:
+        for argument in _SYMBOLS:
+            symbol = node.config.get(argument)
+            if isinstance(symbol, str) and is_unsafe_symbol(symbol):
+                yield _code(node, f"calls tf.{symbol}")
+        if any("file://" in text for text in _texts(node.content.get("inbound_nodes"))):
+            yield _code(node, "writes to a file")
+    elif node.kind == _OP_NODE:
+        definition = node.config.get("node_def")
+        op = definition.get("op") if isinstance(definition, dict) else definition
+        if isinstance(op, str) and is_unsafe_op(op):
+            yield _code(node, "holds a TensorFlow op that does more than compute")
+
+
+def _traversal(node: Node) -> Iterator[Finding]:
+    """Judge a name, which Keras makes a directory of when it unpacks; Keras 2 allows a slash."""
+    name = node.config.get("name")
+    if not isinstance(name, str):
+        return
+    if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
+        yield Finding(
+            TRAVERSAL,
+            f"The layer {node.place} is called {name!r}, which as a path leads out of the "
+            "directory that it is unpacked to. Do not load it.",
+            where=node.place,
+            what=name,
+        )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, (list, tuple)):
+            waiting.extend(one)
+
+
+def _code(node: Node, does: str) -> Finding:
+    return Finding(
+        CODE,
+        f"{node.place} {does}: loading it would run code that is not the model's, or unpack "
+        "objects that are. Do not load it, and ask where it came from.",
+        where=node.place,
+        what=does,
+    )
+
+
+def _reference(node: Node, does: str) -> Finding:
+    return Finding(
+        FOREIGN_REFERENCE,
+        f"{node.place} {does}, which is no part of the checkpoint: put what it needs into the "
+        "model (a vocabulary as a list) and save it again.",
+        where=node.place,
+        what=does,
+    )

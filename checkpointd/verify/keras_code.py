@@ -1,0 +1,55 @@
+"""Python code that is stored in a Keras configuration as marshalled bytecode.
+
+CVE-2024-3660, CVE-2025-9905 and CVE-2026-12481: a Lambda layer keeps its function so, its
+`output_shape` and its `mask` too, and Keras ignores `safe_mode` where the file is an HDF5 one;
+tf-keras ignores it everywhere. A function that is only named is no stored code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.verify.keras_nodes import nodes
+
+if TYPE_CHECKING:
+    from checkpointd.verify.keras_nodes import Node
+
+_PARTS = ("function", "output_shape", "mask")
+_BYTECODE = re.compile(r"(?:4w|Yw)[A-Q]AAAA")
+"""How base64 of marshal's code object begins: its type, and fewer than 256 arguments."""
+
+_LEAST = 80
+
+
+def carries_code(config: Any) -> str:
+    """Find the first object whose code is stored in a configuration.
+
+    Returns:
+        Its place, such as `model/td/lambda_1`; empty when there is none.
+    """
+    return next((node.place for node in nodes(config) if stores_code(node)), "")
+
+
+def stores_code(node: Node) -> bool:
+    """Whether loading one object of a configuration would run code that is stored in it."""
+    if node.kind == "__lambda__":
+        return True
+    config = node.config
+    if "Lambda" in (node.kind, node.content.get("registered_name")):
+        typed = any(config.get(f"{part}_type") == "lambda" for part in _PARTS)
+        return typed or not _is_named(config)
+    return any(_is_bytecode(value) for value in config.values())
+
+
+def _is_named(config: Any) -> bool:
+    """Whether a Lambda layer names its function, so that the code is the user's own."""
+    function = config.get("function")
+    if isinstance(function, dict):
+        return function.get("class_name") == "function"
+    return isinstance(function, str) and config.get("function_type") == "function"
+
+
+def _is_bytecode(value: Any) -> bool:
+    first = value[0] if isinstance(value, (list, tuple)) and value else value
+    return isinstance(first, str) and len(first) > _LEAST and bool(_BYTECODE.match(first))

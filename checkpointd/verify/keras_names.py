@@ -1,0 +1,185 @@
+"""Whose the classes and functions are that a Keras configuration names: Keras's, or code elsewhere.
+
+Read in keras/src/saving/serialization_lib.py: Keras 3.15 imports modules of `keras` alone (and of
+keras_hub, keras_cv and keras_nlp, and takes classes that can be saved from these), Keras before
+3.9 and tf-keras to this day any module that a configuration names; then they take any name in it,
+`outer.inner` too, and `registered_name` where the first name is not there. So what counts is not
+whether a name is known to be bad, but whether it is one that Keras writes.
+
+Cases: CVE-2025-1550 (builtins, os), CVE-2025-8747 (keras.utils.get_file), CVE-2025-9906
+(keras.config.enable_unsafe_deserialization). Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+OWN, CODE, OTHER = "own", "code", "other"
+"""Keras's own; what only an attacker would name; a class or function of the user's, or a library's.
+
+OTHER is nobody's fault: the user names it in `custom_objects`, or `load` says how.
+"""
+
+KERAS = frozenset({"keras", "tf_keras"})
+KERAS_TEAM = frozenset({"keras_hub", "keras_nlp", "keras_cv"})
+"""The Keras team's libraries of models, of which Keras itself takes classes."""
+
+_WRAPPINGS = KERAS | {"tensorflow", "tensorflow_core", "python", "api", "_api", "_tf_keras"}
+_WRAPPINGS |= {"_v1", "_v2", "v1", "v2", "compat", "src"}
+_ROOMS = frozenset(
+    {
+        *("activations", "constraints", "dtype_policies", "initializers", "layers", "losses"),
+        *("metrics", "mixed_precision", "models", "ops", "optimizers", "quantizers", "random"),
+        *("regularizers", "engine", "trainers", "backend", "legacy", "distillation"),
+        *("premade", "premade_models", "experimental", "feature_column", "__internal__"),
+        *("legacy_tf_layers", "rnn", "integration_test"),
+    }
+)
+"""The parts of Keras whose classes and functions configurations name, whatever the version."""
+
+_CLOSED = frozenset({"saving", "utils", "export", "callbacks", "datasets", "config", "testing"})
+_OPEN = {
+    "utils": frozenset({"FeatureSpace", "Cross", "Feature", "JaxLayer", "FlaxLayer"}),
+    "applications": frozenset({"LayerScale", "StochasticDepth", "CustomScaleLayer"}),
+}
+"""Rooms of tools in which some classes are that models are made of (ConvNeXt, for one)."""
+
+_REVIVED = "saved_model"
+_VERBS = frozenset(
+    {
+        *("load", "loads", "save", "file", "files", "json", "yaml", "open", "exec", "eval"),
+        *("import", "unsafe", "deserialize", "serialize", "download", "dataset", "session"),
+        *("marshal", "pickle", "system", "subprocess", "write", "read", "dump"),
+    }
+)
+"""Words in the names of Keras's and TensorFlow's functions that do more than compute."""
+
+_BUILTINS = frozenset(
+    {
+        *("eval", "exec", "compile", "open", "getattr", "setattr", "delattr", "globals", "locals"),
+        *("vars", "input", "breakpoint", "exit", "quit", "help", "__import__", "__build_class__"),
+    }
+)
+_STANDARD = frozenset(getattr(sys, "stdlib_module_names", ())) | {
+    *("os", "posix", "nt", "sys", "subprocess", "shutil", "pathlib", "io", "socket", "ctypes"),
+    *("importlib", "runpy", "pickle", "marshal", "code", "pty", "imp", "commands", "urllib"),
+    *("http", "ftplib", "tempfile", "multiprocessing", "threading", "webbrowser", "zipfile"),
+}
+_GADGETS = frozenset(
+    {
+        *("torch", "joblib", "dill", "cloudpickle", "pandas", "requests", "urllib3", "httpx"),
+        *("aiohttp", "fsspec", "smart_open", "wget", "yaml", "h5py", "psutil", "paramiko", "sh"),
+        *("pexpect", "IPython", "setuptools", "pip", "pkg_resources", "cffi", "gdown", "boto3"),
+        *("huggingface_hub", "tensorflow_hub", "tensorflow_datasets", "cv2", "PIL", "imageio"),
+    }
+)
+"""Libraries whose functions read files, reach the network or unpickle."""
+
+_COMPUTING = re.compile(r"(?:gen_)?(?:math|nn|array|clip|image|linalg|string|special_math|random)_")
+_LIBRARY_ROOMS = frozenset(
+    {
+        *("io", "lib", "platform", "saved_model", "data", "train", "training", "debug", "summary"),
+        *("autograph", "gfile", "io_ops", "script_ops", "logging_ops", "eager", "profiler"),
+        *("distribute", "config", "sysconfig", "test", "tpu", "lite", "python_io"),
+        *("resource_loader", "app", "flags", "feature_column"),
+    }
+)
+_CODECS = ("decode_", "parse_", "encode_", "serialize_", "deserialize_")
+_CALLS = frozenset(
+    {
+        *("py_function", "numpy_function", "py_func", "load_op_library", "load_library"),
+        *("load_file_system_library", "import_graph_def", "read_file", "write_file"),
+        *("matching_files", "enable_dump_debug_info"),
+    }
+)
+_OPS = re.compile(
+    "File|Save|Restore|Dataset|PyFunc|Print|Debug|Rpc|Reader|Iterator|Summary|Checkpoint|Library"
+    "|LoadAndRemap|Send|Recv|Worker"
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def owner(module: str, name: str, *, is_function: bool) -> str:
+    """Say whose a class or function is: OWN, CODE or OTHER.
+
+    Args:
+        module: where a configuration says that it is defined; empty in what Keras 2 wrote.
+        name: what it is called there.
+        is_function: whether it would be called as it is.
+    """
+    top, _, rest = module.partition(".")
+    if "." in name and not name[:1].isupper():  # `np.load` in a module that imports numpy as np
+        return CODE
+    if is_kerass(module):
+        return _of_keras(module.split("."), name)
+    if top == "tensorflow":
+        called = is_function or not name[:1].isupper()
+        return _of_tensorflow(rest.split("."), name, called=called)
+    return CODE if _is_harmful(top, name, is_function=is_function) else OTHER
+
+
+def _is_harmful(top: str, name: str, *, is_function: bool) -> bool:
+    """Whether a library's function does more than compute; whatever is called so, in Python's."""
+    called = is_function or not name[:1].isupper()  # tf-keras takes a function for a class too
+    if top == "builtins":
+        return name in _BUILTINS
+    if top == "numpy":
+        return called and _does_more(name)
+    return top in _STANDARD or (called and top in _GADGETS)
+
+
+def is_kerass(module: str) -> bool:
+    """Whether a module is one of Keras, in any of its packages."""
+    return module.partition(".")[0] in KERAS or _is_tensorflows_keras(module)
+
+
+def is_unsafe_symbol(symbol: str) -> bool:
+    """Whether a TensorFlow symbol, such as a TFOpLambda names, does more than compute.
+
+    Args:
+        symbol: as in `tf.` and the symbol: `math.add`, `io.read_file`, `raw_ops.WriteFile`.
+    """
+    *rooms, name = symbol.split(".")
+    if rooms[-1:] == ["io"]:
+        return not name.startswith(_CODECS)
+    if rooms[-1:] == ["raw_ops"]:
+        return is_unsafe_op(name)
+    if any(part in _CLOSED or part in _LIBRARY_ROOMS for part in rooms):
+        return True
+    return name in _CALLS or ("keras" in rooms and _does_more(name))
+
+
+def is_unsafe_op(op: str) -> bool:
+    """Whether a TensorFlow op reads or writes files, reaches the network, or runs Python."""
+    return _OPS.search(op) is not None
+
+
+def _is_tensorflows_keras(module: str) -> bool:
+    parts = module.split(".")
+    return parts[0] in ("tensorflow", "tensorflow_core") and "keras" in parts[1:4]
+
+
+def _of_keras(parts: list[str], name: str) -> str:
+    inside = [part for part in parts if part not in _WRAPPINGS]
+    if "." in name:
+        return CODE
+    if inside and inside[0] in _OPEN:
+        return OWN if name in _OPEN[inside[0]] else CODE
+    if _REVIVED in inside and "saving" in inside and name[:1].isupper():
+        return OTHER  # a class that Keras 2 made up when it loaded a SavedModel
+    if inside and (inside[0] not in _ROOMS or any(part in _CLOSED for part in inside)):
+        return CODE
+    return CODE if _does_more(name) else OWN
+
+
+def _of_tensorflow(parts: list[str], name: str, *, called: bool) -> str:
+    if not called:
+        return OWN if name.endswith("Spec") and "." not in name else OTHER
+    if "." in name or _does_more(name) or any(part in _LIBRARY_ROOMS for part in parts):
+        return CODE
+    return OWN if _COMPUTING.match(parts[-1]) or parts[-1] in ("math", "nn") else OTHER
+
+
+def _does_more(name: str) -> bool:
+    return any(word.lower() in _VERBS for word in _WORD.findall(name))

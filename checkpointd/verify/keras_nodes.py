@@ -1,0 +1,126 @@
+"""The objects that a Keras configuration names, at any depth, each with its place in the model.
+
+Layers within layers (TimeDistributed, Bidirectional, nested models), compile configurations, and
+strings that hold JSON themselves. No recursion: a hostile configuration may be nested very deep.
+Standard library only, Python 3.9: both sides of the suite look through configurations.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.formats import FormatError, jsons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MAX_PLACE = 240
+_MAX_TEXTS = 4
+_JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{])")
+"""How a text begins that may hold objects: `{"` or `[{`, and not `[UNK]`."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One object of a configuration: a dict with a `class_name`, and where it lies.
+
+    `place` is a path of layer names such as `model/td/lambda_1`; `content` the dict itself.
+    """
+
+    place: str
+    content: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The name of its class; empty if that is no text."""
+        return _text(self.content.get("class_name"))
+
+    @property
+    def module(self) -> str:
+        """Where the class or function is defined; empty in what Keras 1 and 2 wrote."""
+        return _text(self.content.get("module"))
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it names a function rather than the class of an object."""
+        return self.kind == "function"
+
+    @property
+    def name(self) -> str:
+        """What is looked up: a function's own name, else the class's."""
+        inner = self.content.get("config")
+        return _text(inner) if self.is_function else self.kind
+
+    @property
+    def lookups(self) -> frozenset[str]:
+        """Every name that Keras may look up for it in `module`.
+
+        tf-keras takes `registered_name` where the first is not there, and a type by `spec_name`.
+        """
+        also = (self.content.get("registered_name"), self.content.get("spec_name"))
+        found = {self.name, *(name for name in also if isinstance(name, str))}
+        return frozenset(found - {"", "function", "__typespec__"})
+
+    @property
+    def key(self) -> str:
+        """The name under which Keras looks for it among the custom objects, as Keras does it."""
+        if self.is_function:
+            return self.name
+        return _text(self.content.get("registered_name", self.kind))
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What the object is made of; empty where that is no dict."""
+        inner = self.content.get("config")
+        return inner if isinstance(inner, dict) else {}
+
+
+def nodes(config: Any, root: str = "") -> Iterator[Node]:
+    """Give every object in a configuration.
+
+    Args:
+        config: what JSON gave.
+        root: the place of the whole.
+    """
+    waiting: list[tuple[Any, str, int]] = [(config, root, 0)]
+    while waiting:
+        value, place, texts = waiting.pop()
+        if isinstance(value, dict):
+            if "class_name" in value:
+                place = _below(place, value)
+                yield Node(place or str(value["class_name"])[:_MAX_PLACE], value)
+            waiting.extend(
+                (inner, _part(place, key), texts) for key, inner in value.items() if _holds(inner)
+            )
+        elif isinstance(value, (list, tuple)):
+            waiting.extend((inner, place, texts) for inner in value if _holds(inner))
+        elif texts < _MAX_TEXTS:
+            try:
+                waiting.append((jsons.parse(value, place), place, texts + 1))
+            except FormatError:
+                continue  # a text that is no JSON names no object
+
+
+def _holds(value: Any) -> bool:
+    if isinstance(value, str):
+        return _JSON.match(value) is not None
+    return isinstance(value, (dict, list, tuple))
+
+
+def _part(place: str, key: str) -> str:
+    return f"{place}/compile" if key in ("compile_config", "training_config") else place
+
+
+def _below(place: str, value: Mapping[str, Any]) -> str:
+    inner = value.get("config")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    if not isinstance(name, str) or not name:
+        return place
+    whole = f"{place}/{name}" if place else name
+    return whole if len(whole) <= _MAX_PLACE else f"{whole[: _MAX_PLACE // 2]}…{name[-80:]}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
