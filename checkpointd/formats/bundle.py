@@ -30,6 +30,9 @@ OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 _CACHE_KEY = re.compile(r"\s*\d+_\s*\d+")
 _MAX_SHARDS = 99999
+_MAX_TYPE = 100
+_VERSION = 1
+"""The version of the format that TensorFlow 2.21 reads (kTensorBundleVersion)."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,12 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class BundleIndex:
-    """What a bundle's index says."""
+    """What a bundle's index says; `refused` is why TensorFlow would not read it, a sentence."""
 
     num_shards: int
     entries: tuple[TensorEntry, ...]
     big_endian: bool = False
+    refused: str = ""
 
 
 def shard_suffix(shard: int, num_shards: int) -> str:
@@ -138,7 +142,7 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
     Raises:
         FormatError: there is no header among them, or one is malformed.
     """
-    header: tuple[int, bool] | None = None
+    header: tuple[int, bool, str] | None = None
     entries = []
     for key, value in pairs:
         if key:
@@ -147,19 +151,38 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
             header = _header(value)
     if header is None:
         raise FormatError(MALFORMED, "The index holds no bundle's header.")
-    return BundleIndex(header[0], tuple(entries), header[1])
+    return BundleIndex(header[0], tuple(entries), *header[1:])
 
 
-def _header(value: bytes) -> tuple[int, bool]:
-    num_shards, big_endian = 0, False
+def _header(value: bytes) -> tuple[int, bool, str]:
+    num_shards, big_endian, refused = 0, False, ""
     for field, content in fields(value):
         if field == 1:
             num_shards = number(content)
         elif field == 2:  # noqa: PLR2004 - BundleHeaderProto.endianness
             big_endian = number(content) == 1
+        elif field == 3:  # noqa: PLR2004 - BundleHeaderProto.version
+            refused = _refused(message(content))
     if num_shards > _MAX_SHARDS:
         raise FormatError(MALFORMED, f"The index names {num_shards} shards.")
-    return num_shards, big_endian
+    return num_shards, big_endian, refused
+
+
+def _refused(version: bytes) -> str:
+    """Why TensorFlow refuses a VersionDef; empty if it does not. Numbers may be packed."""
+    producer, least, bad = 0, 0, False
+    for field, content in fields(version):
+        if field == 1:
+            producer = signed(number(content))
+        elif field == 2:  # noqa: PLR2004 - VersionDef.min_consumer
+            least = signed(number(content))
+        elif field == 3:  # noqa: PLR2004 - VersionDef.bad_consumers
+            bad |= content == _VERSION or (isinstance(content, bytes) and _VERSION in content)
+    if producer < 0:
+        return "The index names a negative version of its format."
+    if least > _VERSION or bad:
+        return "The index says that only a newer TensorFlow may read it."
+    return ""
 
 
 def _entry(name: str, value: bytes) -> TensorEntry:
@@ -176,7 +199,8 @@ def _entry(name: str, value: bytes) -> TensorEntry:
             slices.append(tuple(_extent(part) for f, part in fields(message(content)) if f == 1))
     return TensorEntry(
         name,
-        dtype_name(numbers[1]),
+        # a reference type, which dtype_name knows, is none that a tensor can be stored in
+        dtype_name(numbers[1]) if numbers[1] <= _MAX_TYPE else f"dtype_{numbers[1]}",
         shape,
         numbers[3],
         numbers[4],

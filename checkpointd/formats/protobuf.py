@@ -17,6 +17,9 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 _MAX_VARINT_BYTES = 10
 _SHORT_HEADER, _LONG_HEADER = 8, 20
+_MORE = 0x80
+"""The bit of a varint's byte that says that more follow."""
+
 _MASK64 = (1 << 64) - 1
 _SIGN64 = 1 << 63
 
@@ -44,10 +47,19 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
             raise FormatError(TRUNCATED, "A number is cut short.")
         byte = data[index]
         result |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says "more follows"
+        if byte < _MORE:
             return result & _MASK64, index + 1
         shift += 7
     raise FormatError(MALFORMED, "A number has more than 64 bits.")
+
+
+def encode_varint(value: int) -> bytes:
+    """Encode an unsigned number of up to 64 bits."""
+    encoded = bytearray()
+    while value >= _MORE:
+        encoded.append(value & 0x7F | _MORE)
+        value >>= 7
+    return bytes([*encoded, value])
 
 
 def signed(value: int) -> int:
@@ -61,20 +73,28 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
     Raises:
         FormatError: it is no message, or is cut short.
     """
-    at = 0
-    while at < len(data):
-        tag, at = read_varint(data, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == VARINT:
+    at, end = 0, len(data)
+    while at < end:
+        tag = data[at]
+        if tag < _MORE:  # nearly always, and a graph has millions of fields
+            at += 1
+        else:
+            tag, at = read_varint(data, at)
+        kind = tag & 7
+        if kind == LENGTH and at < end and data[at] < _MORE:
+            length = data[at]
+            at += 1
+        elif kind == VARINT:
             value, at = read_varint(data, at)
-            yield number, value
+            yield tag >> 3, value
             continue
-        length, at = _length(kind, data, at)
-        if at + length > len(data):
+        else:
+            length, at = _length(kind, data, at)
+        if at + length > end:
             raise FormatError(TRUNCATED, "A message is cut short.")
         piece = data[at : at + length]
         at += length
-        yield number, piece if kind == LENGTH else int.from_bytes(piece, "little")
+        yield tag >> 3, piece if kind == LENGTH else int.from_bytes(piece, "little")
 
 
 def walk(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[Span]:

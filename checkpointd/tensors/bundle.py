@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
 
 from checkpointd.formats import FormatError
+from checkpointd.formats.bundle_rules import refused
 from checkpointd.formats.protobuf import fields, message, read_varint, text
 from checkpointd.formats.table import FOOTER_BYTES, unmask
 from checkpointd.formats.tf_checkpoint import (
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MAX_GRAPH = 256 << 20
+_MAX_OBJECTS = 10_000_000
 _VARINT_BYTES = 10
 _NUMBER_END = 0x80
 _UINT32 = 0xFFFFFFFF
@@ -134,7 +137,7 @@ def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
         OSError: it could not be read.
     """
     index = read_index(prefix, google_crc32c.value)
-    wrong = missing_bytes(index, sizes)
+    wrong = refused(index) or missing_bytes(index, sizes)
     if wrong is not None:
         raise wrong
     entries = [e for e in index.entries if not e.slices]
@@ -232,8 +235,6 @@ def _by_shard(
 def _spec(
     name: str, entry: TensorEntry, index: BundleIndex, optimizers: frozenset[str]
 ) -> TensorSpec:
-    if any(n < 0 for n in entry.shape):
-        raise FormatError("malformed", f"{name}: the index gives it a negative dimension.")
     width = item_size(entry.dtype)
     count = math.prod(entry.shape)
     if width is not None and width * count != entry.size:
@@ -274,7 +275,7 @@ def _own_names(prefix: str, index: BundleIndex) -> dict[str, str]:
     start = next((i for i, byte in enumerate(data[:_VARINT_BYTES]) if byte < _NUMBER_END), 0) + 5
     names: dict[str, str] = {}
     try:
-        for number, node in fields(data[start:]):
+        for number, node in islice(fields(data[start:]), _MAX_OBJECTS):
             if number != 1:
                 continue
             for kind, attribute in fields(message(node)):

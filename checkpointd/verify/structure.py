@@ -18,12 +18,15 @@ from checkpointd.tensors import reading
 from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify import fingerprint, keras_config
+from checkpointd.verify.safety.graph import leads_out
+from checkpointd.verify.safety.graph_reading import UncheckedError, graphs_of
 from checkpointd.verify.suite import Context, Stop
 
 if TYPE_CHECKING:
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
     from checkpointd.verify.safety.findings import Finding
+    from checkpointd.verify.safety.graph_model import MetaGraph
 
 NAME = "structure"
 _ROTTEN = (
@@ -37,13 +40,15 @@ class ScanContext(Context):
     """What the checks of the scan side share.
 
     `incomplete` says what its writer still owes,
-    `findings` what speaks against loading it, None before anybody has looked.
+    `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
+    None before anybody has looked.
     """
 
     planned: reading.Plan | None = None
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
+    graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
     def laid_out(self) -> reading.Plan | None:
@@ -134,8 +139,15 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
     context.learn(signatures=dict(info.signatures))
+    members = {m.name: m.size for m in context.request.generation.members}
+    try:
+        context.graphs = graphs_of(planned.path, members)
+    except UncheckedError:
+        pass  # `safety` says so
+    except FormatError as error:  # the file is whole, as `read_graph` has seen
+        raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
     for asset in info.assets:
-        if f"/assets/{asset}" not in names:
+        if f"/assets/{asset}" not in names and not leads_out(asset):
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )

@@ -46,6 +46,7 @@ ONE_SHOT = {
     "safety.traversal": "plain/traversal.keras",
     "safety.bomb": "plain/bomb.weights.h5",
     "safety.needs_code": "plain/lambda.keras",
+    "safety.unsafe_op": "plain/writes",
     "finite.nan": "plain/nan.keras",
     "finite.inf": "plain/inf.keras",
     "finite.nan_elsewhere": "plain/nan_elsewhere.keras",
@@ -88,7 +89,6 @@ ELSEWHERE = {"integrity.bit_rot": "test_daemon_scrub.py"}
 """Needs a disk of its own, whose blocks rot while it is not mounted; that test shows it."""
 
 OF_ISSUE_5 = {
-    "safety.unsafe_op",
     "load.sandbox_unavailable",
 }
 ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import h5py
 
+from tests.helpers import graphs
 from tests.helpers.corpus import change
+from tests.helpers.formats import field
 from tests.helpers.watch import offset_of_a_kernel
 
 USER_CODE = """
@@ -55,6 +57,12 @@ def spoil(home: Path) -> None:
     shutil.copytree(plain / "export", plain / "mixed")
     shutil.rmtree(plain / "mixed" / "variables")
     shutil.copytree(plain / "export_other" / "variables", plain / "mixed" / "variables")
+    shutil.copytree(plain / "export", plain / "writes")
+    (plain / "writes" / "fingerprint.pb").unlink()
+    with (plain / "writes" / "saved_model.pb").open("ab") as file:
+        nodes = (graphs.text("c", "/nonexistent/file"), graphs.node("y", "WriteFile", "c", "c"))
+        runs = [graphs.outputs("serving_default", "y:0")]
+        file.write(field(2, graphs.meta_graph(*nodes, signatures=runs)))
     change(plain / "digest.h5", lambda data: _flip(data, offset_of_a_kernel(plain / "digest.h5")))
     shutil.copy(plain / "mismatch.keras.golden.npz", plain / "unbound.keras.golden.npz")
     _reconfigured(plain, "load_error.keras", b'"units": 2', b'"units": 7')

@@ -1,0 +1,76 @@
+"""What a bundle's index may say, before TensorFlow reads it.
+
+TensorFlow 2.21 ends the whole process (SIGABRT) when the index of a bundle has an element type
+that it does not know, a negative dimension, one too many, or a shape whose elements cannot be
+counted in 63 bits: measured, every one of them. What else it refuses is refused here as well.
+Sources: tensorflow/core/util/tensor_bundle/tensor_bundle.cc, core/framework/tensor_shape.cc.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from checkpointd.formats.facts import MALFORMED, FormatError
+
+if TYPE_CHECKING:
+    from checkpointd.formats.bundle import BundleIndex, TensorEntry
+
+_MAX_RANK = 254
+_END = 1 << 63
+_CHECKSUM_BYTES = 4
+_WHOLE = -1
+
+
+def refused(index: BundleIndex) -> FormatError | None:
+    """Say why TensorFlow would not read a bundle with this index, or would end reading it.
+
+    Whether the shards hold what the index names is another question.
+    """
+    if index.refused:
+        return FormatError(MALFORMED, index.refused)
+    for entry in index.entries:
+        wrong = _wrong(entry)
+        if wrong:
+            return FormatError(MALFORMED, f"{entry.name}: the index gives it {wrong}.")
+    return None
+
+
+def _wrong(entry: TensorEntry) -> str:
+    """What is wrong with an entry, as the end of a sentence; empty if nothing is."""
+    if entry.dtype.startswith("dtype_") or entry.dtype == "resource":
+        return "an element type that no tensor has"
+    wrong = _wrong_shape(entry.shape)
+    if wrong or not entry.slices:
+        return wrong or _wrong_place(entry)
+    return next((said for s in entry.slices if (said := _wrong_slice(entry, s))), "")
+
+
+def _wrong_shape(shape: tuple[int, ...]) -> str:
+    if len(shape) > _MAX_RANK:
+        return f"{len(shape)} dimensions, {_MAX_RANK} are the most"
+    if any(n < 0 for n in shape):
+        return "a negative dimension"
+    if math.prod(n for n in shape if n) >= _END:
+        return "more elements than can be counted"
+    return ""
+
+
+def _wrong_place(entry: TensorEntry) -> str:
+    if entry.offset >= _END or entry.size >= _END:
+        return "a negative place or size"
+    count = math.prod(entry.shape)
+    least = {"string": count + _CHECKSUM_BYTES, "variant": count}.get(entry.dtype, 0)
+    if count and entry.size < least:
+        return f"{entry.size} bytes for {count} elements, which need {least} at the least"
+    return ""
+
+
+def _wrong_slice(entry: TensorEntry, extents: tuple[tuple[int, int], ...]) -> str:
+    if len(extents) != len(entry.shape):
+        return f"a part of {len(extents)} dimensions, and {len(entry.shape)} itself"
+    for (start, length), size in zip(extents, entry.shape):
+        whole = (start, length) == (0, _WHOLE)
+        if not whole and (start < 0 or length < 0 or start + length > size):
+            return "a part that lies outside of it"
+    return ""

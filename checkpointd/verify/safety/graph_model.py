@@ -1,0 +1,249 @@
+"""A SavedModel's graphs as the room `safety` looks at them: nodes, functions, and what is run.
+
+Sources: tensorflow/core/protobuf/{saved_model,meta_graph,saver,saved_object_graph}.proto and
+core/framework/{graph,function}.proto. A message that comes twice is one, as protobuf has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from checkpointd.formats.facts import MALFORMED, FormatError
+from checkpointd.formats.graph import META_GRAPH
+from checkpointd.formats.protobuf import fields, message, number, signed, text, walk
+from checkpointd.verify.safety.graph_nodes import Node, Window, entry, node_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from checkpointd.formats.protobuf import Span
+
+    Read = Callable[[int, int], bytes]
+
+_META_INFO, _GRAPH, _SAVER, _COLLECTION, _SIGNATURE, _ASSET, _OBJECTS = range(1, 8)
+_MAX_MESSAGE = 256 << 20
+_MAX_DEPTH = 64
+
+INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
+"""The collections of TensorFlow 1 whose ops are run when it is loaded."""
+
+_ASSET_COLLECTION = "saved_model_assets"
+"""Where TensorFlow 1 keeps its assets."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the library: its arguments' names and its nodes."""
+
+    name: str
+    arguments: tuple[str, ...]
+    nodes: tuple[Node, ...]
+
+
+@dataclass
+class Objects:
+    """The objects of TensorFlow 2, by number.
+
+    `functions` maps a concrete function to the objects that it captures, `assets` and `constants`
+    an object to what it is, `saving` holds the functions that save and restore an object.
+    """
+
+    functions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    assets: set[int] = field(default_factory=set)
+    constants: dict[int, str] = field(default_factory=dict)
+    saving: set[str] = field(default_factory=set)
+
+
+@dataclass
+class MetaGraph:
+    """One graph, and what is run of it.
+
+    `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops;
+    `saver` holds those of the saver, `filename` the tensor that it takes the path from.
+    `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
+    """
+
+    version: str = ""
+    nodes: list[Node] = field(default_factory=list)
+    functions: dict[str, Function] = field(default_factory=dict)
+    signatures: dict[str, list[str]] = field(default_factory=dict)
+    initial: dict[str, list[str]] = field(default_factory=dict)
+    saver: list[str] = field(default_factory=list)
+    filename: str = ""
+    assets: list[tuple[str, str]] = field(default_factory=list)
+    objects: Objects = field(default_factory=Objects)
+
+
+def read_graphs(read: Read, size: int) -> list[MetaGraph]:
+    """Read every graph of a `saved_model.pb`.
+
+    Args:
+        read: gives bytes of it from an offset, fewer at its end.
+        size: of it, in bytes.
+
+    Raises:
+        FormatError: it is malformed, or cut short.
+        OSError: it cannot be read.
+    """
+    window = Window(read)
+    return [_meta_graph(window, top) for top in walk(window, 0, size) if top.number == META_GRAPH]
+
+
+def _meta_graph(read: Read, span: Span) -> MetaGraph:
+    found = MetaGraph()
+    for part in walk(read, span.start, span.end):
+        if part.number == _GRAPH:
+            _graph(read, part, found)
+        elif part.number == _OBJECTS:
+            _objects(read, part, found.objects)
+        elif part.number in (_META_INFO, _SAVER, _COLLECTION, _SIGNATURE, _ASSET):
+            _description(part.number, _whole(read, part), found)
+    return found
+
+
+def _whole(read: Read, span: Span) -> bytes:
+    size = span.end - span.start
+    if size > _MAX_MESSAGE:
+        raise FormatError(MALFORMED, "A description in saved_model.pb is far too large.")
+    return read(span.start, size)
+
+
+def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
+    """Read a GraphDef: its nodes, and its library of functions."""
+    for part in walk(read, graph.start, graph.end):
+        if part.number == 1:
+            found.nodes.append(node_at(read, part))
+        elif part.number == 2:  # noqa: PLR2004 - GraphDef.library
+            for piece in walk(read, part.start, part.end):
+                if piece.number == 1:
+                    function = _function(read, piece)
+                    if function.name in found.functions:
+                        raise FormatError(
+                            MALFORMED, f"saved_model.pb holds the function {function.name!r} twice."
+                        )
+                    found.functions[function.name] = function
+
+
+def _function(read: Read, span: Span) -> Function:
+    name = ""
+    arguments: list[str] = []
+    nodes: list[Node] = []
+    for part in walk(read, span.start, span.end):
+        if part.number == 3:  # noqa: PLR2004 - FunctionDef.node_def
+            nodes.append(node_at(read, part))
+        elif part.number == 1:
+            for key, value in fields(_whole(read, part)):
+                if key == 1:
+                    name = text(value)
+                elif key == 2:  # noqa: PLR2004 - OpDef.input_arg
+                    names = (text(v) for f, v in fields(message(value)) if f == 1)
+                    arguments.append(next(names, ""))
+    return Function(name, tuple(arguments), tuple(nodes))
+
+
+def _description(kind: int, data: bytes, found: MetaGraph) -> None:
+    """Read one of the small parts of a MetaGraphDef."""
+    if kind == _META_INFO:
+        found.version = next((text(v) for f, v in fields(data) if f == 5), found.version)  # noqa: PLR2004
+    elif kind == _SAVER:
+        for key, value in fields(data):
+            if key in (1, 2, 3):
+                found.saver.append(text(value))
+            if key == 1:
+                found.filename = text(value)
+    elif kind == _COLLECTION:
+        _collection(data, found)
+    elif kind == _SIGNATURE:
+        name, value = entry(data)
+        where = found.initial if name.startswith("__saved_model_") else found.signatures
+        outputs = (entry(message(v))[1] for f, v in fields(value) if f == 2)  # noqa: PLR2004
+        tensors = [t for info in outputs for t in _tensors(info)]
+        where.setdefault(f"signature {name}", []).extend(tensors)
+    else:
+        _asset(data, found)
+
+
+def _collection(data: bytes, found: MetaGraph) -> None:
+    """Read an entry of MetaGraphDef.collection_def, if it is one that tells of loading."""
+    name, value = entry(data)
+    if name in INIT_COLLECTIONS:
+        lists = (message(v) for f, v in fields(value) if f == 1)
+        names = [text(v) for one in lists for f, v in fields(one) if f == 1]
+        found.initial.setdefault(f"the collection {name}", []).extend(names)
+    elif name == _ASSET_COLLECTION:
+        lists = (message(v) for f, v in fields(value) if f == 5)  # noqa: PLR2004 - any_list
+        for packed in (message(v) for one in lists for f, v in fields(one) if f == 1):
+            for asset in (message(v) for f, v in fields(packed) if f == 2):  # noqa: PLR2004
+                _asset(asset, found)
+
+
+def _asset(data: bytes, found: MetaGraph) -> None:
+    """Read an AssetFileDef."""
+    info = b"".join(message(v) for f, v in fields(data) if f == 1)
+    filename = next((text(v) for f, v in fields(data) if f == 2), "")  # noqa: PLR2004
+    found.assets.append((next(_tensors(info), ""), filename))
+
+
+def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
+    """The names of the tensors that a TensorInfo is made of."""
+    if depth > _MAX_DEPTH:
+        raise FormatError(MALFORMED, "A tensor of a signature is nested too deeply.")
+    for key, value in fields(info):
+        if key == 1:
+            yield text(value)
+        elif key == 4:  # noqa: PLR2004 - TensorInfo.coo_sparse
+            yield from (text(v) for f, v in fields(message(value)) if f in (1, 2, 3))
+        elif key == 5:  # noqa: PLR2004 - TensorInfo.composite_tensor
+            for inner, component in fields(message(value)):
+                if inner == 2:  # noqa: PLR2004 - CompositeTensor.components
+                    yield from _tensors(message(component), depth + 1)
+
+
+def _objects(read: Read, span: Span, found: Objects) -> None:
+    """Read a SavedObjectGraph."""
+    held: dict[int, tuple[str, ...]] = {}
+    saving: set[int] = set()
+    count = 0
+    for part in walk(read, span.start, span.end):
+        if part.number == 1:
+            _object(_whole(read, part), count, found, held, saving)
+            count += 1
+        elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
+            name, value = entry(_whole(read, part))
+            found.functions[name] = tuple(_captures(value))
+    found.saving.update(name for index in saving for name in held.get(index, ()))
+
+
+def _object(
+    data: bytes, index: int, found: Objects, held: dict[int, tuple[str, ...]], saving: set[int]
+) -> None:
+    """Read a SavedObject."""
+    for key, value in fields(data):
+        if key == 5:  # noqa: PLR2004 - SavedObject.asset
+            found.assets.add(index)
+        elif key in (6, 8):  # function, bare_concrete_function
+            held[index] = tuple(text(v) for f, v in fields(message(value)) if f == 1)
+        elif key == 9:  # noqa: PLR2004 - SavedObject.constant
+            found.constants[index] = "".join(text(v) for f, v in fields(message(value)) if f == 1)
+        elif key == 11:  # noqa: PLR2004 - SavedObject.saveable_objects
+            functions = fields(entry(message(value))[1])
+            saving.update(signed(number(v)) for f, v in functions if f in (1, 2))
+
+
+def _captures(data: bytes) -> Iterator[int]:
+    """The objects that a SavedConcreteFunction captures; the numbers may be packed."""
+    for key, value in fields(data):
+        if key == 2 and isinstance(value, int):  # noqa: PLR2004 - bound_inputs
+            yield signed(value)
+        elif key == 2 and isinstance(value, bytes):  # noqa: PLR2004 - the same, packed
+            packed = b"".join(b"\x08" + piece for piece in _varints(value))
+            yield from (signed(number(v)) for _, v in fields(packed))
+
+
+def _varints(data: bytes) -> Iterator[bytes]:
+    start = 0
+    for at, byte in enumerate(data):
+        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
+            yield data[start : at + 1]
+            start = at + 1

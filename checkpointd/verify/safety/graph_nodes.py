@@ -1,0 +1,265 @@
+"""The nodes of a graph: names, ops, inputs, the functions they call, and what their constants say.
+
+Sources: tensorflow/core/framework/{node_def,attr_value,tensor}.proto. A tensor's content is never
+read: what is large is walked over in the file, and counted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from checkpointd.formats.dtypes import dtype_name
+from checkpointd.formats.facts import MALFORMED, FormatError
+from checkpointd.formats.protobuf import (
+    LENGTH,
+    encode_varint,
+    fields,
+    message,
+    number,
+    signed,
+    text,
+    walk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from checkpointd.formats.protobuf import Span, Value
+
+_LARGE = 64 << 10
+_BLOCK = 1 << 20
+_MAX_DEPTH = 64
+_KEPT_VALUES = 64
+_KEPT_BYTES = 4096
+
+_NAME, _OP, _INPUT, _ATTR = 1, 2, 3, 5
+_LIST, _STRING, _TENSOR, _FUNCTION = 1, 2, 8, 10
+_LIST_STRING, _LIST_FUNCTION = 2, 9
+_DTYPE, _SHAPE, _CONTENT, _INTS, _STRINGS, _LONGS = 1, 2, 4, 7, 8, 10
+_STRING_TYPE = 7
+_WIDTHS = {3: 4, 9: 8}
+"""Bytes of an element of int32 and int64, the types that shapes are given in."""
+
+
+class Constant(NamedTuple):
+    """A tensor in the graph.
+
+    `stored` counts the bytes that the file has for its values, which may be fewer than its shape
+    asks for. `strings` are its first values if it is of strings, `numbers` if it is a short list
+    of int32 or int64; None where they are not kept.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    stored: int
+    strings: tuple[bytes, ...] | None
+    numbers: tuple[int, ...] | None
+
+
+class Node(NamedTuple):
+    """One node: `called` are the functions that its attributes name, `texts` their strings."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    called: tuple[str, ...]
+    texts: Mapping[str, tuple[str, ...]]
+    constant: Constant | None
+
+
+_NOTHING: Mapping[str, tuple[str, ...]] = {}
+
+
+class Window:
+    """Reads pieces of a file through a block that is kept, so that walking costs few calls."""
+
+    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+        self._read = read
+        self._start = 0
+        self._block = b""
+
+    def __call__(self, offset: int, size: int) -> bytes:
+        """Read `size` bytes at `offset`, fewer at the end of the file."""
+        at = offset - self._start
+        if at < 0 or at + size > len(self._block):
+            self._start, at = offset, 0
+            self._block = self._read(offset, max(size, _BLOCK))
+        return self._block[at : at + size]
+
+
+def node_at(read: Callable[[int, int], bytes], span: Span) -> Node:
+    """Read the NodeDef that lies at a place in a file.
+
+    Raises:
+        FormatError: it is malformed, or cut short.
+    """
+    size = span.end - span.start
+    if size <= _LARGE:
+        return node_of(read(span.start, size))
+    data, left_out = _trimmed(read, span.start, span.end, _TENSORS)
+    return node_of(data, left_out)
+
+
+def node_of(data: bytes, left_out: int = 0) -> Node:
+    """Read a NodeDef.
+
+    Args:
+        data: its bytes.
+        left_out: how many bytes of tensors' values are not in `data`.
+
+    Raises:
+        FormatError: it is malformed.
+    """
+    parts: dict[int, list[Value]] = {_NAME: [], _OP: [], _INPUT: [], _ATTR: []}
+    for field, value in fields(data):
+        if field in parts:
+            parts[field].append(value)
+    called: list[str] = []
+    texts: dict[str, tuple[str, ...]] = {}
+    tensors = []
+    for attribute in parts[_ATTR]:
+        key, held = entry(message(attribute))
+        for kind, content in fields(held):
+            if kind == _TENSOR:
+                tensors.append(message(content))
+            elif kind == _FUNCTION:
+                called.extend(_functions(kind, message(content)))
+            elif kind == _LIST:
+                _list(key, message(content), called, texts)
+            elif kind == _STRING and key[:1] != "_":
+                texts[key] = (text(content),)
+    constant = _constant(b"".join(tensors), left_out) if tensors else None
+    name, op = (text(parts[f][-1]) if parts[f] else "" for f in (_NAME, _OP))
+    inputs = tuple(text(value) for value in parts[_INPUT])
+    return Node(name, sys.intern(op), inputs, tuple(called), texts or _NOTHING, constant)
+
+
+def _list(key: str, data: bytes, called: list[str], texts: dict[str, tuple[str, ...]]) -> None:
+    """Read a list that an attribute holds: the functions and the strings in it."""
+    held = list(fields(data))
+    if any(field == _LIST_FUNCTION for field, _ in held):
+        called.extend(_functions(_LIST, data))
+    strings = tuple(text(value) for field, value in held if field == _LIST_STRING)
+    if strings:
+        texts[key] = (*texts.get(key, ()), *strings)
+
+
+def entry(data: bytes) -> tuple[str, bytes]:
+    """Read one entry of a protobuf map from a string to a message.
+
+    A message that comes in two pieces is the two put together, as protobuf has it.
+    """
+    key, value = "", b""
+    for field, content in fields(data):
+        if field == 1:
+            key = text(content)
+        elif field == 2:  # noqa: PLR2004 - a map entry's value
+            value += message(content)
+    return key, value
+
+
+def _functions(kind: int, data: bytes) -> Iterator[str]:
+    """The names of functions in an attribute, and in the attributes of those functions."""
+    left = [(kind, data, 0)]
+    while left:
+        kind, data, depth = left.pop()
+        if depth > _MAX_DEPTH:
+            raise FormatError(MALFORMED, "The functions of a node are nested too deeply.")
+        for field, content in fields(data):
+            if kind == _LIST:
+                if field == _LIST_FUNCTION:
+                    left.append((_FUNCTION, message(content), depth + 1))
+            elif field == 1:
+                yield text(content)
+            elif field == 2:  # noqa: PLR2004 - NameAttrList.attr
+                inner = fields(entry(message(content))[1])
+                left.extend((f, message(v), depth + 1) for f, v in inner if f in (_LIST, _FUNCTION))
+
+
+def _constant(data: bytes, left_out: int) -> Constant:
+    """Read a TensorProto, but for its values: of those, what may be a path or a shape."""
+    kind, stored, content = 0, left_out, b""
+    shape: tuple[int, ...] = ()
+    strings: list[bytes] = []
+    numbers: list[int] = []
+    for field, value in fields(data):
+        if field == _DTYPE:
+            kind = number(value)
+        elif field == _SHAPE:
+            shape = dims(message(value))
+        else:
+            stored += len(value) if isinstance(value, bytes) else 1
+            if field == _STRINGS and len(strings) < _KEPT_VALUES:
+                strings.append(message(value)[:_KEPT_BYTES])
+            elif field == _CONTENT:
+                content = message(value)
+            elif field in (_INTS, _LONGS) and isinstance(value, int):
+                numbers.append(signed(value))
+            elif field in (_INTS, _LONGS) and isinstance(value, bytes):
+                numbers.extend(_packed(value))
+    width = _WIDTHS.get(kind)
+    if width and content and len(content) <= _KEPT_VALUES * width:
+        steps = range(0, len(content), width)
+        numbers = [int.from_bytes(content[i : i + width], "little", signed=True) for i in steps]
+    return Constant(
+        dtype_name(kind),
+        shape,
+        stored,
+        tuple(strings) if kind == _STRING_TYPE and not left_out else None,
+        tuple(numbers) if width and not left_out and len(numbers) <= _KEPT_VALUES else None,
+    )
+
+
+def dims(data: bytes) -> tuple[int, ...]:
+    """Read a TensorShapeProto: its dimensions, -1 for an open one."""
+    return tuple(
+        next((signed(number(v)) for f, v in fields(message(dim)) if f == 1), 0)
+        for field, dim in fields(data)
+        if field == 2  # noqa: PLR2004 - TensorShapeProto.dim
+    )
+
+
+def _packed(data: bytes) -> list[int]:
+    """Read packed varints, no more than are kept."""
+    found: list[int] = []
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
+            found.append(signed(value))
+            value = shift = 0
+            if len(found) > _KEPT_VALUES:
+                break
+    return found
+
+
+_TENSORS = (_ATTR, 2, _TENSOR)
+"""Where a node has a large tensor: attr.value.tensor."""
+
+
+def _trimmed(
+    read: Callable[[int, int], bytes], start: int, end: int, way: tuple[int, ...]
+) -> tuple[bytes, int]:
+    """Copy a message, but for the large values of the tensor that `way` leads to.
+
+    Returns:
+        The copy, and how many bytes of it are left out.
+    """
+    kept: list[bytes] = []
+    left_out = 0
+    before = start
+    for span in walk(read, start, end):
+        size = span.end - span.start
+        if size > _LARGE and span.kind == LENGTH and way and span.number == way[0]:
+            inner, less = _trimmed(read, span.start, span.end, way[1:])
+            head = encode_varint(span.number << 3 | LENGTH) + encode_varint(len(inner))
+            kept.append(head + inner)
+            left_out += less
+        elif size > _LARGE and not way and span.number != _SHAPE:
+            left_out += size
+        else:
+            kept.append(read(before, span.end - before))
+        before = span.end
+    return b"".join(kept), left_out

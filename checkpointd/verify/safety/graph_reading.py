@@ -1,0 +1,71 @@
+"""Which file holds a SavedModel's graphs, and how it is read.
+
+TensorFlow's Python reads `saved_model.pb`, and only where that is not there `saved_model.pbtxt`
+(tensorflow/python/saved_model/loader_impl.py); TensorFlow Serving may prefer `saved_model.cpb`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH
+from checkpointd.tensors.stream import opened
+from checkpointd.verify.safety import graph_text
+from checkpointd.verify.safety.graph_model import read_graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from checkpointd.verify.safety.graph_model import MetaGraph
+
+_MAX_TEXT = 64 << 20
+
+
+class UncheckedError(Exception):
+    """The graphs are in a form that cannot be looked through; says what to do."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
+    """Read the graphs of a SavedModel.
+
+    Args:
+        directory: of the SavedModel.
+        members: the names of its files, with their sizes in bytes.
+
+    Raises:
+        UncheckedError: they cannot be looked through.
+        FormatError: they are malformed.
+        OSError: they cannot be read.
+    """
+    if IMAGE_GRAPH in members:
+        raise UncheckedError(
+            "It holds a graph in TensorFlow's image format (saved_model.cpb), which cannot be "
+            "looked through: save it without experimental_image_format, into a new directory.",
+            IMAGE_GRAPH,
+        )
+    if GRAPH in members:
+        with opened(directory + GRAPH) as source:
+
+            def read(offset: int, size: int) -> bytes:
+                return source.read(offset, max(0, min(size, source.size - offset)))
+
+            return read_graphs(read, source.size)
+    if members[TEXT_GRAPH] > _MAX_TEXT:
+        raise UncheckedError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
+    with opened(directory + TEXT_GRAPH) as source:
+        text = source.read(0, min(source.size, _MAX_TEXT))
+    try:
+        data = graph_text.encode(text)
+    except graph_text.NotUnderstoodError as error:
+        raise UncheckedError(_UNREADABLE.format(error), TEXT_GRAPH) from None
+    return read_graphs(lambda offset, size: data[offset : offset + size], len(data))
+
+
+_UNREADABLE = (
+    "Its saved_model.pbtxt cannot be looked through ({}): write the graph as saved_model.pb, which "
+    "is what TensorFlow does unless it is asked for text."
+)

@@ -1,0 +1,285 @@
+"""`saved_model.pbtxt` to the bytes of `saved_model.pb`: as much of it as `graph_model` reads.
+
+Source: https://protobuf.dev/reference/protobuf/textformat-spec/. TensorFlow loads such a file, so
+it is looked through by the same rules. Fields that nobody asks for are left out; whatever is not
+understood is refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.formats.dtypes import dtype_number
+from checkpointd.formats.protobuf import LENGTH, VARINT, encode_varint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Kind = Any
+    Schema = dict[str, tuple[int, Kind]]
+
+STRING, INTEGER, TYPE, COUNTED = "string", "integer", "type", "counted"
+"""What a field may be besides a message: of what is counted only the number of values is kept."""
+
+_MAX_DEPTH = 100
+_TOKEN = re.compile(
+    rb"""(?:\s+|\#[^\n]*)*(?:
+    (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+    |(?P<word>[A-Za-z_][\w]*)
+    |(?P<number>\d[\w.+]*(?:(?<=[eE])-\d+)?|\.\d[\w.+]*(?:(?<=[eE])-\d+)?)
+    |(?P<mark>[{}<>\[\]:;,./-])
+    |(?P<end>\Z)
+    )""",
+    re.VERBOSE,
+)
+_ESCAPE = re.compile(
+    rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))"
+)
+_LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"} | {
+    b"v": b"\v"
+}
+_EXPANDED = "[type.googleapis.com/tensorflow.AssetFileDef]"
+"""How an asset is written where a message of any kind may stand, as in TensorFlow 1."""
+
+_OPEN = {b"{": b"}", b"<": b">", b"[": b"]"}
+
+
+def _strings(**numbers: int) -> Schema:
+    return {name: (number, STRING) for name, number in numbers.items()}
+
+
+def _entry(value: Kind) -> Schema:
+    return {"key": (1, STRING), "value": (2, value)}
+
+
+_FUNCTION: Schema = {"name": (1, STRING)}
+_SHAPE: Schema = {"dim": (2, {"size": (1, INTEGER)})}
+_TENSOR: Schema = {
+    "dtype": (1, TYPE),
+    "tensor_shape": (2, _SHAPE),
+    "int_val": (7, INTEGER),
+    "int64_val": (10, INTEGER),
+    "float_val": (5, COUNTED),
+    "double_val": (6, COUNTED),
+    "scomplex_val": (9, COUNTED),
+    "bool_val": (11, COUNTED),
+    "dcomplex_val": (12, COUNTED),
+    "half_val": (13, COUNTED),
+    "uint32_val": (16, COUNTED),
+    "uint64_val": (17, COUNTED),
+    **_strings(tensor_content=4, string_val=8, float8_val=18),
+}
+_LIST: Schema = {"s": (2, STRING), "func": (9, _FUNCTION)}
+_ATTRIBUTES: Schema = _entry(
+    {"s": (2, STRING), "tensor": (8, _TENSOR), "list": (1, _LIST), "func": (10, _FUNCTION)}
+)
+_FUNCTION["attr"] = (2, _ATTRIBUTES)
+_NODE: Schema = {**_strings(name=1, op=2, input=3), "attr": (5, _ATTRIBUTES)}
+_ARGUMENT = (2, _strings(name=1))
+_LIBRARY: Schema = {
+    "function": (
+        1,
+        {
+            "signature": (1, {"name": (1, STRING), "input_arg": _ARGUMENT}),
+            "node_def": (3, _NODE),
+        },
+    )
+}
+_INFO: Schema = {"name": (1, STRING)}
+_INFO["coo_sparse"] = (
+    4,
+    _strings(values_tensor_name=1, indices_tensor_name=2, dense_shape_tensor_name=3),
+)
+_INFO["composite_tensor"] = (5, {"components": (2, _INFO)})
+_OBJECT: Schema = {
+    "asset": (5, {}),
+    "function": (6, _strings(concrete_functions=1)),
+    "bare_concrete_function": (8, _strings(concrete_function_name=1)),
+    "constant": (9, _strings(operation=1)),
+    "saveable_objects": (
+        11,
+        _entry({"save_function": (2, INTEGER), "restore_function": (3, INTEGER)}),
+    ),
+}
+_OBJECTS: Schema = {
+    "nodes": (1, _OBJECT),
+    "concrete_functions": (2, _entry({"bound_inputs": (2, INTEGER)})),
+}
+_ASSET: Schema = {"tensor_info": (1, _INFO), "filename": (2, STRING)}
+_ANY: Schema = {"type_url": (1, STRING), "value": (2, STRING), _EXPANDED: (2, _ASSET)}
+_COLLECTION: Schema = {
+    "node_list": (1, _strings(value=1)),
+    "any_list": (5, {"value": (1, _ANY)}),
+}
+_META_GRAPH: Schema = {
+    "meta_info_def": (1, _strings(tags=4, tensorflow_version=5)),
+    "graph_def": (2, {"node": (1, _NODE), "library": (2, _LIBRARY)}),
+    "saver_def": (3, _strings(filename_tensor_name=1, save_tensor_name=2, restore_op_name=3)),
+    "collection_def": (4, _entry(_COLLECTION)),
+    "signature_def": (5, _entry({"outputs": (2, _entry(_INFO))})),
+    "asset_file_def": (6, _ASSET),
+    "object_graph_def": (7, _OBJECTS),
+}
+_SAVED_MODEL: Schema = {"meta_graphs": (2, _META_GRAPH)}
+
+
+class NotUnderstoodError(ValueError):
+    """The text is no SavedModel, or uses a form that is not known here."""
+
+
+def encode(text: bytes) -> bytes:
+    """Encode a SavedModel's text.
+
+    Raises:
+        NotUnderstoodError: it cannot be read with certainty.
+    """
+    return _Reader(text).message(_SAVED_MODEL, b"", 0)
+
+
+class _Reader:
+    """Reads one token after the other; `kind` and `token` are the one at hand."""
+
+    def __init__(self, text: bytes) -> None:
+        self._tokens = self._split(text)
+        self.kind, self.token = next(self._tokens)
+
+    @staticmethod
+    def _split(text: bytes) -> Iterator[tuple[str, bytes]]:
+        at = 0
+        while True:
+            found = _TOKEN.match(text, at)
+            if found is None or found.lastgroup is None:
+                raise NotUnderstoodError(f"there is no token at byte {at}")
+            yield found.lastgroup, found[found.lastgroup]
+            at = found.end()
+
+    def take(self) -> bytes:
+        """Give the token at hand, and go on."""
+        token = self.token
+        if self.kind == "end":
+            raise NotUnderstoodError("it ends within a message")
+        self.kind, self.token = next(self._tokens)
+        return token
+
+    def message(self, schema: Schema, end: bytes, depth: int) -> bytes:
+        """Read fields until `end`, which is taken too; empty for the end of the text."""
+        if depth > _MAX_DEPTH:
+            raise NotUnderstoodError("its messages are nested too deeply")
+        parts: list[bytes] = []
+        while not (self.kind == "end" if not end else self.token == end and self.kind == "mark"):
+            field = schema.get(self._name())
+            if field is None:
+                self._skip_value()
+            else:
+                parts.extend(self._values(*field, depth))
+            if self.kind == "mark" and self.token in (b";", b","):
+                self.take()
+        if end:
+            self.take()
+        return b"".join(parts)
+
+    def _name(self) -> str:
+        """Take the name of a field; that of an extension or of a kind of message in brackets."""
+        if self._is(b"["):
+            parts = [self.take()]
+            while parts[-1] != b"]":
+                parts.append(self.take())
+            return b"".join(parts).decode("utf-8", "replace")
+        if self.kind != "word":
+            raise NotUnderstoodError(f"{self.token[:40]!r} stands where a name should")
+        return self.take().decode()
+
+    def _values(self, number: int, kind: Kind, depth: int) -> Iterator[bytes]:
+        """Encode the value, or the list of values, of a field."""
+        if self._is(b":"):
+            self.take()
+        if not self._is(b"["):
+            yield self._value(number, kind, depth)
+            return
+        self.take()
+        while not self._is(b"]"):
+            yield self._value(number, kind, depth)
+            if self._is(b","):
+                self.take()
+        self.take()
+
+    def _value(self, number: int, kind: Kind, depth: int) -> bytes:
+        if not isinstance(kind, str):
+            if not (self._is(b"{") or self._is(b"<")):
+                raise NotUnderstoodError(f"{self.token[:40]!r} stands where a message should")
+            content = self.message(kind, _OPEN[self.take()], depth + 1)
+        elif kind == STRING:
+            content = self._string()
+        else:
+            return encode_varint(number << 3 | VARINT) + encode_varint(self._number(kind))
+        return encode_varint(number << 3 | LENGTH) + encode_varint(len(content)) + content
+
+    def _string(self) -> bytes:
+        if self.kind != "string":
+            raise NotUnderstoodError(f"{self.token[:40]!r} stands where a string should")
+        pieces = []
+        while self.kind == "string":
+            pieces.append(_ESCAPE.sub(_unescape, self.take()[1:-1]))
+        return b"".join(pieces)
+
+    def _number(self, kind: str) -> int:
+        negative = self._is(b"-")
+        if negative:
+            self.take()
+        if self.kind not in ("number", "word"):
+            raise NotUnderstoodError(f"{self.token[:40]!r} stands where a number should")
+        word = self.take().decode()
+        if kind == COUNTED:
+            return 0
+        known = dtype_number(word) if kind == TYPE else None
+        try:
+            value = int(word, 8 if re.fullmatch("0[0-7]+", word) else 0) if known is None else known
+        except ValueError:
+            raise NotUnderstoodError(f"{word[:40]!r} stands where a number should") from None
+        return (-value if negative else value) & ((1 << 64) - 1)
+
+    def _is(self, mark: bytes) -> bool:
+        return self.kind == "mark" and self.token == mark
+
+    def _skip_brackets(self) -> None:
+        """Go on behind the bracket that closes the one at hand."""
+        closing = []
+        while True:
+            token, kind = self.token, self.kind
+            self.take()
+            if kind == "mark" and token in _OPEN:
+                closing.append(_OPEN[token])
+            elif kind == "mark" and token in _OPEN.values() and token != closing.pop():
+                raise NotUnderstoodError("its brackets do not match")
+            if not closing:
+                return
+
+    def _skip_value(self) -> None:
+        """Go on behind the value of a field that nobody asks for."""
+        if self._is(b":"):
+            self.take()
+        if self.kind == "mark" and self.token in _OPEN:
+            self._skip_brackets()
+        elif self.kind == "string":
+            self._string()
+        else:
+            if self._is(b"-"):
+                self.take()
+            if self.kind not in ("number", "word"):
+                raise NotUnderstoodError(f"{self.token[:40]!r} stands where a value should")
+            self.take()
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    octal, hexadecimal, short, long, letter = found.groups()
+    if octal is not None:
+        return bytes([int(octal, 8) & 0xFF])
+    if hexadecimal is not None:
+        return bytes([int(hexadecimal, 16)])
+    if short or long:
+        code = int(short or long, 16)
+        if code > 0x10FFFF:  # noqa: PLR2004 - the last character there is
+            raise NotUnderstoodError("a string has an escape that is no character")
+        return chr(code).encode("utf-8", "surrogatepass")
+    return _LETTERS.get(letter, letter)

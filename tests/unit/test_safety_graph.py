@@ -1,0 +1,298 @@
+"""Which ops of a SavedModel's graph are findings: by who runs them, and where the path is from."""
+
+from __future__ import annotations
+
+import pytest
+
+from checkpointd.verify.safety import graph_ops
+from tests.helpers.formats import field
+from tests.helpers.graphs import (
+    asset,
+    concrete,
+    constant,
+    found,
+    function,
+    main_op,
+    meta_graph,
+    node,
+    outputs,
+    parsed,
+    saver,
+    shaped,
+    text,
+    words,
+)
+
+X = node("x", "Placeholder")
+Y = node("y", "Identity", "x")
+SERVE = outputs("serving_default", "y:0")
+WRITE = node("w", "WriteFile", "x", "x")
+READ = node("r", "ReadFile", "x")
+CALL = node("y", "StatefulPartitionedCall", "x", calls=["f"])
+ORDINARY = (
+    text("save/Const", "model"),
+    text("save/part", "_temp/part"),
+    node("save/StringJoin", "StringJoin", "save/Const", "save/part"),
+    node("save/SaveV2", "SaveV2", "save/StringJoin", "names", "slices", "v"),
+    node("save/merge", "MergeV2Checkpoints", "save/StringJoin", "save/Const"),
+    node("save/control_dependency", "Identity", "save/Const", "^save/merge"),
+    node("save/RestoreV2", "RestoreV2", "save/Const", "names", "slices"),
+    node("save/restore_all", "NoOp", "^save/RestoreV2"),
+)
+
+
+def test_the_ops_of_a_saver_are_ordinary() -> None:
+    """They use the path that the saver is given, in the graph itself as TensorFlow 1 has them."""
+    assert words(meta_graph(X, Y, *ORDINARY, signatures=[SERVE], saving=saver())) == []
+
+
+def test_the_functions_of_a_saver_are_ordinary() -> None:
+    """TensorFlow 2 has them in functions, called by the saver, or by nobody in what is old."""
+    save = function("save_1", *ORDINARY[1:4], arguments=["save/Const"])
+    restore = function("restore_2", ORDINARY[6], arguments=["save/Const"])
+    calls = (
+        node("saver_filename", "Placeholder"),
+        node(
+            "save/control_dependency", "PartitionedCall", "saver_filename", calls=["traced_save_1"]
+        ),
+        node("save/restore_all", "PartitionedCall", "saver_filename", calls=["traced_restore_2"]),
+    )
+    made = meta_graph(*calls, X, Y, functions=[save, restore], saving=saver("saver_filename:0"))
+    assert words(made) == []
+    assert words(meta_graph(X, Y, functions=[save, restore], signatures=[SERVE])) == []
+
+
+def test_a_saver_that_reads_another_checkpoint_is_found() -> None:
+    """Loading restores from the path that it is given, and from no other."""
+    foreign = text("elsewhere", "/etc/ckpt")
+    restore = node("save/RestoreV2", "RestoreV2", "elsewhere", "names", "slices")
+    made = meta_graph(*ORDINARY[:-2], foreign, restore, ORDINARY[-1], saving=saver())
+    (finding,) = found(made)
+    assert (finding.word, finding.what) == ("foreign_reference", "RestoreV2")
+    assert "/etc/ckpt" in finding.message
+    assert "the saver → " in finding.message
+
+
+def test_a_saver_is_no_excuse_for_a_path_beside_its_own() -> None:
+    """A path put together of the one that is given and another one is not the one given."""
+    joined = node("joined", "StringJoin", "save/Const", "up")
+    restore = node("save/RestoreV2", "RestoreV2", "joined", "names", "slices")
+    made = meta_graph(
+        *ORDINARY[:-2], text("up", "/../../x"), joined, restore, ORDINARY[-1], saving=saver()
+    )
+    assert words(made) == ["foreign_reference"]
+
+
+@pytest.mark.parametrize("op", ["SaveV2", "RestoreV2", "MergeV2Checkpoints"])
+def test_a_signature_that_uses_checkpoints_is_found(op: str) -> None:
+    """Whatever the path is: that is what a saver is for."""
+    made = meta_graph(X, node("y", op, "x", "x", "x"), signatures=[SERVE])
+    assert words(made) == ["unsafe_op"]
+
+
+def test_what_training_left_beside_the_served_graph_is_ordinary() -> None:
+    """Readers, Python functions and initialisers from a checkpoint: nobody runs them."""
+    left = (
+        text("path", "/home/me/bert.ckpt"),
+        node("checkpoint_initializer", "RestoreV2", "path", "names", "slices"),
+        node("reader", "TFRecordReaderV2"),
+        node("image", "ReadFile", "path"),
+        node("targets", "PyFunc", "image"),
+        text("save_1/Const", "model"),
+        node("save_1/SaveV2", "SaveV2", "save_1/Const", "names", "slices"),
+    )
+    assert words(meta_graph(X, Y, *left, signatures=[SERVE])) == []
+
+
+@pytest.mark.parametrize("op", ["WriteFile", "RpcClient", "XlaCustomCallV2", "DumpTensor"])
+def test_what_writes_or_connects_is_found_though_nobody_runs_it(op: str) -> None:
+    """No export of a training job holds such a node."""
+    made = meta_graph(X, Y, node("w", op, "x"), signatures=[SERVE])
+    (finding,) = found(made)
+    assert finding.word == "unsafe_op"
+    assert "nothing that is run → node w" in finding.message
+
+
+@pytest.mark.parametrize("op", sorted(graph_ops.READS | graph_ops.WRITES | graph_ops.PYTHON))
+def test_an_op_in_a_function_is_found_whoever_calls_it(op: str) -> None:
+    """A function can be called in more ways than can be listed."""
+    orphan = function("f", node("n", op, "a"), arguments=["a"])
+    assert words(meta_graph(X, Y, functions=[orphan], signatures=[SERVE])) == ["unsafe_op"]
+
+
+def test_the_sentence_tells_the_way_from_what_runs_it() -> None:
+    """The signature, the functions on the way, and the node."""
+    inner = function("g", WRITE, arguments=["x"])
+    outer = function("f", node("call", "PartitionedCall", "x", calls=["g"]), arguments=["x"])
+    (finding,) = found(meta_graph(X, CALL, functions=[outer, inner], signatures=[SERVE]))
+    way = "signature serving_default → function f → function g → node w (WriteFile)."
+    assert finding.message.endswith(way)
+    assert (finding.where, finding.what) == ("w", "WriteFile")
+
+
+def test_what_loading_runs_is_named_before_what_signatures_run() -> None:
+    """An initializer does its harm though nobody calls anything."""
+    f = function("f", WRITE, arguments=["x"])
+    made = meta_graph(
+        X, CALL, functions=[f], signatures=[outputs("__saved_model_init_op", "y"), SERVE]
+    )
+    assert "signature __saved_model_init_op → function f" in found(made)[0].message
+    old = meta_graph(X, CALL, functions=[f], collections=[main_op("legacy_init_op", "y")])
+    assert "the collection legacy_init_op → function f" in found(old)[0].message
+    objects = meta_graph(X, functions=[f], concretes=[concrete("f")])
+    assert "the saved objects → function f" in found(objects)[0].message
+
+
+def test_a_control_input_is_followed() -> None:
+    """A node may be run for its effect alone."""
+    made = meta_graph(X, READ, node("y", "Identity", "x", "^r"), signatures=[SERVE])
+    assert words(made) == ["unsafe_op"]
+
+
+@pytest.mark.parametrize(
+    ("op", "texts", "harmful"),
+    [
+        ("PrintV2", {"output_stream": "stderr"}, False),
+        ("PrintV2", {}, False),
+        ("PrintV2", {"output_stream": "file:///tmp/x"}, True),
+        ("DebugNumericSummary", {}, False),
+        ("DebugIdentityV2", {"debug_urls": "grpc://host:1"}, True),
+        ("FixedUnigramCandidateSampler", {"vocab_file": ""}, False),
+        ("FixedUnigramCandidateSampler", {"vocab_file": "/etc/passwd"}, True),
+        ("DecodeProtoV2", {"descriptor_source": "local://"}, False),
+        ("DecodeProtoV2", {"descriptor_source": "bytes://abc"}, False),
+        ("DecodeProtoV2", {"descriptor_source": "/etc/passwd"}, True),
+    ],
+)
+def test_some_ops_are_judged_by_an_attribute(op: str, texts: dict[str, str], harmful: bool) -> None:
+    """A print to the terminal is ordinary, one to a file is not."""
+    made = meta_graph(X, node("y", op, "x", **texts), signatures=[SERVE])
+    assert words(made) == (["unsafe_op"] if harmful else [])
+
+
+@pytest.mark.parametrize(("path", "harmful"), [("", False), ("/var/cache", True)])
+def test_a_cache_is_ordinary_in_memory_alone(path: str, harmful: bool) -> None:
+    """Its file has an empty name then, also where it is handed to a function."""
+    cache = node("c", "CacheDatasetV2", "d", "file", "m")
+    made = meta_graph(
+        X,
+        text("empty", path),
+        node("y", "StatefulPartitionedCall", "x", "empty", calls=["f"]),
+        functions=[function("f", cache, arguments=["d", "file"])],
+        signatures=[SERVE],
+    )
+    assert words(made) == (["unsafe_op"] if harmful else [])
+
+
+def test_a_vocabulary_among_the_assets_is_ordinary() -> None:
+    """In TensorFlow 1 the path is a constant that is replaced when it is loaded."""
+    nodes = (
+        text("path", "/home/me/vocabulary.txt"),
+        node("table", "HashTableV2"),
+        node("init", "InitializeTableFromTextFileV2", "table", "path"),
+    )
+    run = [main_op("table_initializer", "init")]
+    ordinary = meta_graph(*nodes, collections=run, assets=[asset("path:0", "vocabulary.txt")])
+    assert words(ordinary) == []
+    packed = field(1, "type.googleapis.com/tensorflow.AssetFileDef")
+    packed += field(2, asset("path:0", "vocabulary.txt"))
+    collected = field(1, "saved_model_assets") + field(2, field(5, field(1, packed)))
+    assert words(meta_graph(*nodes, collections=[*run, collected])) == []
+    (finding,) = found(meta_graph(*nodes, collections=run))
+    assert (finding.word, finding.what) == ("foreign_reference", "/home/me/vocabulary.txt")
+    assert words(meta_graph(*nodes)) == []
+
+
+@pytest.mark.parametrize("harmful", [False, True])
+def test_what_a_function_captures_is_followed(harmful: bool) -> None:
+    """In TensorFlow 2 it captures the object of an asset, or a constant of any text."""
+    init = function(
+        "init",
+        node("i", "InitializeTableFromTextFileV2", "table", "path"),
+        arguments=["table", "path"],
+    )
+    objects = [b"", field(9, field(1, "Const")) if harmful else field(5, b"")]
+    made = meta_graph(
+        text("Const", "/etc/passwd"),
+        functions=[init],
+        objects=objects,
+        concretes=[concrete("init", 0, 1)],
+    )
+    assert words(made) == (["foreign_reference"] if harmful else [])
+
+
+def test_a_variable_that_keeps_the_path_of_an_asset_is_followed() -> None:
+    """That is how TensorFlow 2 initialises it in the main graph."""
+    nodes = (
+        node("asset_path_initializer", "Placeholder"),
+        node("Variable", "VarHandleOp"),
+        node("assign", "AssignVariableOp", "Variable", "asset_path_initializer"),
+        node("read", "ReadVariableOp", "Variable", "^assign"),
+        node("init", "InitializeTableFromTextFileV2", "x", "read"),
+    )
+    made = meta_graph(
+        X,
+        *nodes,
+        assets=[asset("asset_path_initializer:0", "v.txt")],
+        signatures=[outputs("__saved_model_init_op", "init")],
+    )
+    assert words(made) == []
+
+
+def test_an_op_of_a_library_needs_its_code() -> None:
+    """It is named once, however often it is there, and nobody is blamed."""
+    nodes = [node(f"n{i}", "SentencepieceOp") for i in range(3)]
+    (finding,) = found(meta_graph(X, Y, *nodes, signatures=[SERVE]))
+    assert (finding.word, finding.what) == ("needs_code", "SentencepieceOp")
+    assert "allow_code" in finding.message
+
+
+def test_an_op_that_may_be_a_newer_tensorflows_is_left_to_load() -> None:
+    """Nobody here can know; a call of a function by its name is no op."""
+    assert words(meta_graph(node("n", "BrandNewOp"), version="2.22.0")) == []
+    called = meta_graph(node("n", "my_function"), functions=[function("my_function")])
+    assert words(called) == []
+    assert words(meta_graph(node("n", "BrandNewOp"), version="")) == ["needs_code"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a/../../x", "..\\x"])
+def test_a_name_of_an_asset_that_leads_out_is_found(name: str) -> None:
+    """`assets/` and everything below it is where an asset may be."""
+    assert words(meta_graph(X, assets=[asset("x:0", name)])) == ["traversal"]
+    assert words(meta_graph(X, assets=[asset("x:0", "sub/..x/v.txt")])) == []
+
+
+def test_a_name_of_a_node_that_leads_out_is_found() -> None:
+    """Somebody may make a path of it."""
+    assert words(meta_graph(node("../x", "NoOp"))) == ["traversal"]
+    assert words(meta_graph(node("a..b/x", "NoOp"))) == []
+
+
+def test_a_graph_that_comes_in_pieces_is_one() -> None:
+    """Protobuf puts a message together that comes twice; so must whoever looks for harm."""
+    halves = field(
+        5, field(1, "f") + field(2, field(1, b"")) + field(2, field(1, field(9, field(1, "g"))))
+    )
+    call = field(1, "y") + field(2, "Case") + halves
+    two = meta_graph(X, functions=[function("g", READ, arguments=["x"])], signatures=[SERVE])
+    two += field(2, field(1, call))
+    assert "signature serving_default → function g" in found(two)[0].message
+
+
+def test_a_large_node_hides_nothing() -> None:
+    """Whatever else is large, the function that it calls is seen."""
+    called = field(1, "g") + field(2, field(1, "pad") + field(2, field(2, "x" * 100_000)))
+    call = node("y", "Case", "x") + field(5, field(1, "f") + field(2, field(10, called)))
+    made = meta_graph(X, call, functions=[function("g", READ)], signatures=[SERVE])
+    assert "signature serving_default → function g" in found(made)[0].message
+
+
+def test_what_a_large_constant_holds_is_counted_and_not_kept() -> None:
+    """A node of megabytes is walked over; what it calls is known all the same."""
+    big = constant("c", shaped(1, 1 << 18) + field(4, b"\1" * (1 << 20)))
+    big += field(5, field(1, "f") + field(2, field(10, field(1, "g"))))
+    (read,) = parsed(meta_graph(big)).nodes
+    assert read.constant is not None
+    assert (read.constant.dtype, read.constant.shape) == ("float32", (1 << 18,))
+    assert read.constant.stored == 1 << 20
+    assert (read.name, read.op, read.called) == ("c", "Const", ("g",))
