@@ -64,7 +64,8 @@ async def hear(
     Raises:
         WireError: it broke the protocol.
     """
-    listening = asyncio.ensure_future(listen(job, reader, result, on_check))
+    started = time.monotonic()
+    listening = asyncio.ensure_future(listen(job, reader, result, on_check, started))
     ending = asyncio.ensure_future(ended())
     try:
         await asyncio.wait((listening, ending), return_when=asyncio.FIRST_COMPLETED)
@@ -87,13 +88,16 @@ async def listen(
     reader: asyncio.StreamReader,
     result: Run,
     on_check: Callable[[CheckResult], None] | None,
+    started: float,
 ) -> None:
     """Take a child's answers until it closes its end; more, or other, than agreed is refused.
+
+    `started` is when it was given its job, on the monotonic clock.
 
     Raises:
         WireError: it broke the protocol.
     """
-    hearing, started = Hearing(job), time.monotonic()
+    hearing = Hearing(job)
     total = 0
     while line := await _line(reader):
         total += len(line)

@@ -124,6 +124,16 @@ def test_what_is_switched_off_can_only_be_skipped() -> None:
         heard(skip=("load",)).check(passed("load"), 1.0)
 
 
+def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
+    """Its first check is refused, even one that is switched off, and all others are skipped."""
+    own = OwnCheck("mine", "code:mine")
+    made = heard(skip=("load",), checks=(own,))
+    made.check(failed("load", "sandbox_unavailable", "x."), 1.0)
+    for name in checks_of(LOAD, VerifySettings(checks=(own,)))[1:]:
+        made.check(skipped(name, "x."), 1.0)
+    assert made.end(DONE).end is End.DONE
+
+
 def test_an_end_before_every_check_was_answered_is_refused() -> None:
     """Silence about a check is no pass."""
     with pytest.raises(WireError, match="'inference'"):
