@@ -52,6 +52,7 @@ class Hearing:
         self._stage = job.stage
         self._expected = list(job.checks)
         self._skip = frozenset(job.request["settings"]["skip"])
+        self._private = job.request["copied"]
         self._own = [name for name in job.checks if name not in CHECKS]
         self._told: Facts | None = None
         self._confined = self._over = False
@@ -121,6 +122,8 @@ class Hearing:
         self._open()
         if self._stage not in (SCAN, LOAD):
             raise WireError("an end that was not asked for")
+        if finished.end is End.SUPERSEDED and self._private:
+            raise WireError("a copy that nobody else has was not written over")
         foreign = self._stage == LOAD or self._told is not None
         if foreign and finished.end not in (End.DONE, End.SUPERSEDED):
             raise WireError(f"it cannot end as {finished.end}")

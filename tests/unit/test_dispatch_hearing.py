@@ -153,6 +153,16 @@ def test_code_of_the_user_cannot_talk_a_checkpoint_out_of_its_verdict(end: End) 
     assert heard(stage=SCAN).end(Finished(end, "", Facts())).end is end
 
 
+def test_a_private_copy_is_never_superseded() -> None:
+    """Else code in a checkpoint could put its verdict off for ever."""
+    asked = job()
+    copy = Hearing(replace(asked, request={**asked.request, "copied": True}))
+    copy.sandbox(Sandbox())
+    with pytest.raises(WireError, match="nobody else"):
+        copy.end(Finished(End.SUPERSEDED, "", Facts()))
+    assert heard().end(Finished(End.SUPERSEDED, "", Facts())).end is End.SUPERSEDED
+
+
 def test_nothing_is_heard_after_the_end() -> None:
     """Whoever speaks then is not who was asked."""
     made = heard(stage=SCAN)
