@@ -211,7 +211,7 @@ def test_without_the_check_the_sandbox_alone_holds(
         skip=("safety",),
         allow_code=True,
         builder="attacked:model",
-        python_path=(str(attacks.home),),
+        python_path=(str(attacks.home / "code"),),
     )
     effects = attacks.effects()
     attacks.forget()
@@ -220,5 +220,11 @@ def test_without_the_check_the_sandbox_alone_holds(
         for row, answer in zip(rows, answers, strict=True):
             print(f"{row['name']:<32}{said(answer)}")  # noqa: T201 - the same
     assert not effects
+    read = {name for name, what in attacks.seen.items() if what == "reads a file"}
+    assert not [
+        row["name"]
+        for row, answer in zip(rows, answers, strict=True)
+        if row["name"] in read and said(answer).startswith("valid")
+    ]
     told = json.dumps([to_json(a.report) for a in answers if a is not None and a.report])
     assert CANARY[:25].decode() not in told

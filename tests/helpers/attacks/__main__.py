@@ -28,10 +28,10 @@ MODULES = (keras_configs, zips, hdf5_files, saved_models, checkpoints)
 def main(home: Path, port: int) -> None:
     """Write the good model, the foreign files that attacks ask for, and the attacks."""
     warnings.simplefilter("ignore")
-    for name in ("good", "markers", "attacks"):
+    for name in ("good", "markers", "attacks", "code"):
         (home / name).mkdir()
     (home / "canary").write_bytes(CANARY)
-    (home / "attacked.py").write_text(BUILDER)
+    (home / "code" / "attacked.py").write_text(BUILDER)
     keras.utils.set_random_seed(7)
     layers = [keras.layers.Input((4,)), keras.layers.Dense(3, name="dense")]
     model = keras.Sequential(layers, name="sequential")
@@ -39,7 +39,8 @@ def main(home: Path, port: int) -> None:
         model.save(home / "good" / name)
     model.save_weights(home / "good" / "good.weights.h5")
     secret = tf.Variable(np.frombuffer(CANARY[:12], "float32"))
-    tf.train.Checkpoint(v=secret).write(str(home / "good" / "secret"))
+    for name in ("secret", "part"):
+        tf.train.Checkpoint(v=secret).write(str(home / "good" / name))
     make_all(Site(home, port))
 
 

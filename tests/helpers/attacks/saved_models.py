@@ -217,7 +217,7 @@ def signature_merge(site: Site, path: Path) -> None:
 
     def body(x: Any) -> Any:
         tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=[str(site.home / "good" / "secret")],
+            checkpoint_prefixes=[str(site.home / "good" / "part")],  # which it moves
             destination_prefix=site.marker("signature_merge"),
             delete_old_dirs=False,
         )

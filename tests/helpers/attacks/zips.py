@@ -89,7 +89,7 @@ def zip_nested_json(site: Site, path: Path) -> None:
     archive(path, site, {}, **{"config.json": b'{"a":' * 100_000 + b"1" + b"}" * 100_000})
 
 
-@attack("zip_nested_names", ".keras", MALFORMED, BOMB, CODE, oracle=UNSAFE)
+@attack("zip_nested_names", ".keras", MALFORMED, BOMB, CODE, "load.load_error", oracle=UNSAFE)
 def zip_nested_names(site: Site, path: Path) -> None:
     """Models in models, as deep as a parser of JSON goes."""
     deep = b'{"class_name":"Sequential","config":{"layers":[' * 230
