@@ -10,12 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from checkpointd import wire
 from checkpointd.checkpoint import (
     LOAD_CHECKS,
     SCAN_CHECKS,
     Checkpoint,
     CheckResult,
+    Digest,
     End,
     Facts,
     Format,
@@ -348,3 +352,38 @@ def test_descriptors_that_a_child_passes_are_closed() -> None:
 def test_no_answer_leaves_a_check_out() -> None:
     """The order of the suite is the order of the answers."""
     assert checks_of(LOAD, VerifySettings()) == LOAD_CHECKS[:-1]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.sampled_from(["pass", "fail", "load", "load.load_error", "done", "float32"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.data())
+def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObject) -> None:
+    """Nothing but a `WireError` comes of it, and what is taken can be kept and read again."""
+    honest = {
+        "check": to_json(failed("load", "load_error", "x.")),
+        "facts": to_json(Facts(optimizer_tensors=(Digest("k", "float32", (2,), 1),))),
+    }
+    kind = data.draw(st.sampled_from(sorted(honest)))
+    key = data.draw(st.sampled_from(sorted(honest[kind])))
+    spoiled = {kind: {**honest[kind], key: data.draw(JSON)}}
+    try:
+        answer = decode_answer(json.dumps(spoiled).encode())
+        if isinstance(answer, CheckResult):
+            kept = to_json(heard().check(answer, 1.0))
+            assert wire.check_result(json.loads(json.dumps(kept))).name == "load"
+        elif isinstance(answer, Facts):
+            kept = to_json(hearing.checked(answer))
+            text = json.dumps(kept)
+            assert to_json(wire.facts(json.loads(text)))["digest"] == kept["digest"]
+    except WireError:
+        return
