@@ -121,7 +121,8 @@ async def one(
         shutil.rmtree(place)
         return done, "no checkpoint", ""
     overdue = rng.random() < 0.5
-    settings = VerifySettings(skip=() if number % LOADED == 0 else LOAD_CHECKS)
+    whole = bool(ONLY) or number % LOADED == 0
+    settings = VerifySettings(skip=() if whole else LOAD_CHECKS)
     request = Request(found.checkpoint, found.generation, settings, overdue=overdue)
     started = time.monotonic()
     answer = await dispatcher.verify(request)
