@@ -36,6 +36,22 @@ def test_status_tells_how_it_is(running: Daemon) -> None:
     assert facts["watches"][0]["name"] == "runs"
 
 
+def test_status_tells_what_confines_a_model(running: Daemon) -> None:
+    """Which layers are in force, and that the self-test was passed: for people, and in a scrape."""
+    facts = json.loads(running.cli("status", "--json").stdout)["sandbox"]
+    assert facts == {
+        "mode": "enforce",
+        "landlock": facts["landlock"],
+        "seccomp": True,
+        "self_test": "passed",
+        "missing": [],
+    }
+    line = f"enforce: Landlock version {facts['landlock']}, seccomp, self-test passed"
+    assert line in running.cli("status").stdout
+    for layer in ("landlock", "seccomp"):
+        assert f'checkpointd_sandbox_in_force{{layer="{layer}"}} 1.0' in running.text("/metrics")
+
+
 def test_reload_tells_the_outcome(running: Daemon) -> None:
     """78 for a config that is wrong, and the old one goes on."""
     done = running.cli("reload")

@@ -49,12 +49,16 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLIN
 
 @dataclass
 class Daemon:
-    """A daemon on a directory that holds config.toml, state/ and runs/."""
+    """A daemon on a directory that holds config.toml, state/ and runs/.
+
+    `before` is put before its command line.
+    """
 
     home: Path
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     logs: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> Path:
@@ -79,11 +83,15 @@ class Daemon:
                 events.append(json.loads(line))
         return events
 
+    @property
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "checkpointd", "--config", str(self.config)]
+
     def start(self) -> Daemon:
         """Start it and wait until it is ready."""
         with (self.home / "daemon.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "checkpointd", "--config", str(self.config), "run"],
+                [*self.before, *self._command, "run"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -149,7 +157,7 @@ class Daemon:
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run the command line with its config."""
         return subprocess.run(
-            [sys.executable, "-m", "checkpointd", "--config", str(self.config), *arguments],
+            [*self._command, *arguments],
             capture_output=True,
             text=True,
             timeout=timeout,

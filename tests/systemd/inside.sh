@@ -15,6 +15,8 @@ cp -r "$1" $runs/given && chown -R checkpointd $runs/given
 valid() { get $web/api/v1/checkpoints | grep -q '"state": *"valid"'; }
 waited valid && ok "verdict under the hardened unit"
 get $web/api/v1/checkpoints
+confined() { get $web/api/v1/status | grep -q '"self_test": *"passed"'; }
+waited confined && ok "the sandbox is whole under the hardened unit"
 told() { systemctl show -p StatusText checkpointd | grep -q "1 valid"; }
 waited told && ok "status text counts it"
 journalctl -u checkpointd -o cat --no-pager | grep -q '"event": *"valid"' && ok "the journal has it as JSON"

@@ -27,6 +27,7 @@ _FACTS = (
     "active as soon as start returns",
     "healthy",
     "verdict under the hardened unit",
+    "the sandbox is whole under the hardened unit",
     "status text counts it",
     "the journal has it as JSON",
     "the watchdog is fed",

@@ -63,6 +63,7 @@ def test_a_retry_waits_twice_as_long_each_time_and_a_day_at_most() -> None:
         (judged(Verdict.INCONCLUSIVE, "load.unknown_object"), THEN, False),
         (judged(Verdict.INCONCLUSIVE, "load.unknown_object"), NOW, True),
         (judged(Verdict.INCONCLUSIVE, "load.environment"), THEN, True),
+        (judged(Verdict.INCONCLUSIVE, "load.sandbox_unavailable"), THEN, True),
         (judged(Verdict.VALID, shown=("intact", "loads")), NOW, False),
         (judged(Verdict.VALID), NOW, True),
         (judged(Verdict.VALID), replace(NOW, skip=("load",)), False),
