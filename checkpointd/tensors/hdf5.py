@@ -62,13 +62,15 @@ class Layout:
     """What an HDF5 file holds: `kind` is model, weights, or empty for what is no model's.
 
     `foreign` lies in other files and is never read, `unallocated` are bytes that datasets declare
-    and that were never written; `filters` name what would have to be loaded to read the values.
+    and that were never written, `surplus` those by which chunks are larger than their datasets;
+    `filters` name what would have to be loaded to read the values.
     """
 
     kind: str
     datasets: tuple[Dataset, ...]
     foreign: tuple[Foreign, ...] = ()
     unallocated: int = 0
+    surplus: int = 0
     filters: tuple[str, ...] = ()
 
 
@@ -183,7 +185,7 @@ def _layout(handle: Any, size: int) -> Layout:
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
     datasets: list[Dataset] = []
     filters: set[str] = set()
-    unallocated = 0
+    unallocated = surplus = 0
     for name, (key, dataset) in zip(names, found):
         dtype = _dtype_of(dataset)
         shape = tuple(int(n) for n in dataset.shape or ())
@@ -192,9 +194,10 @@ def _layout(handle: Any, size: int) -> Layout:
             name, key, roles.of_hdf5(key, legacy_weights=legacy_weights), dtype, shape, stored
         )
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
-        unallocated += hdf5_tree.unallocated(dataset, stored)
+        unwritten, beyond = hdf5_tree.storage(dataset, stored)
+        unallocated, surplus = unallocated + unwritten, surplus + beyond
         filters.update(hdf5_tree.missing_filters(dataset))
-    return Layout(kind, tuple(datasets), tree.foreign, unallocated, tuple(sorted(filters)))
+    return Layout(kind, tuple(datasets), tree.foreign, unallocated, surplus, tuple(sorted(filters)))
 
 
 def _wanted(handle: Any, key: str, *, legacy_weights: bool) -> str:

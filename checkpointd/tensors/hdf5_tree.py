@@ -154,16 +154,25 @@ def _storage_elsewhere(dataset: Any) -> str:
     return ""
 
 
-def unallocated(dataset: Any, declared: int) -> int:
-    """Count the bytes of values that a dataset declares and that nobody has ever written."""
+def storage(dataset: Any, declared: int) -> tuple[int, int]:
+    """Hold what a dataset declares against the room that was made for it.
+
+    Args:
+        dataset: to look at.
+        declared: bytes of its values.
+
+    Returns:
+        The bytes that nobody has ever written, and those by which its chunks are larger than its
+        values: a chunk is unpacked as a whole.
+    """
     plist = dataset.id.get_create_plist()
     if not declared or dataset.dtype.kind == "O":
-        return 0
-    written = int(dataset.id.get_storage_size())
+        return 0, 0
+    room = int(dataset.id.get_storage_size())
     if plist.get_layout() == h5py.h5d.CHUNKED:
         chunk = math.prod(plist.get_chunk()) * int(dataset.dtype.itemsize)
-        written = int(dataset.id.get_num_chunks()) * chunk
-    return int(max(0, declared - written))
+        room = int(dataset.id.get_num_chunks()) * chunk
+    return max(0, declared - room), max(0, room - declared)
 
 
 def missing_filters(dataset: Any) -> tuple[str, ...]:

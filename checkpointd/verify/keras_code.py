@@ -45,8 +45,8 @@ def stores_code(node: Node) -> bool:
 def _is_named(config: Any) -> bool:
     """Whether a Lambda layer names its function, so that the code is the user's own."""
     function = config.get("function")
-    if isinstance(function, dict):
-        return function.get("class_name") == "function"
+    if isinstance(function, dict):  # a function's name, or an object that can be called
+        return function.get("class_name") not in (None, "__lambda__")
     return isinstance(function, str) and config.get("function_type") == "function"
 
 

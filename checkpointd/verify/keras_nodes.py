@@ -90,7 +90,7 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
         if isinstance(value, dict):
             if "class_name" in value:
                 place = _below(place, value)
-                yield Node(place or str(value["class_name"])[:_MAX_PLACE], value)
+                yield Node(place or _text(value["class_name"])[:_MAX_PLACE] or "an object", value)
             waiting.extend(
                 (inner, _part(place, key), texts) for key, inner in value.items() if _holds(inner)
             )

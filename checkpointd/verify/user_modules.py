@@ -52,14 +52,15 @@ def not_to_import(
     for node in nodes(config):
         known = node.key in given or (registered is not None and registered(node.key) is not None)
         if not known and _owner(node) == OTHER and not _is_trusted(node, settings):
-            found[node.key or node.name] = None
+            found[node.key or node.name or node.module] = None
     return tuple(found)
 
 
 def _owner(node: Node) -> str:
-    if not node.module or node.kind in ("__lambda__", "Lambda"):
+    if not node.module or node.kind == "__lambda__":
         return ""
-    owners = {owner(node.module, n, is_function=node.is_function) for n in node.lookups}
+    names = node.lookups or {""}  # a module is imported before its name is looked at
+    owners = {owner(node.module, name, is_function=node.is_function) for name in names}
     return CODE if CODE in owners else OTHER if OTHER in owners else ""
 
 
@@ -84,7 +85,7 @@ def _is_defined_there(node: Node) -> bool:
     except (Exception, SystemExit):  # noqa: BLE001 - a user's module; Keras will say so
         return True
     top = node.module.partition(".")[0]
-    named = (getattr(module, name, None) for name in node.lookups)
+    named = (getattr(module, name.partition(".")[0], None) for name in node.lookups)
     return all(
         str(getattr(one, "__module__", None) or top).partition(".")[0] == top for one in named
     )

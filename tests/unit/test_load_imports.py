@@ -40,6 +40,13 @@ def test_what_nobody_named_is_not_imported(library: Any, module: str) -> None:
     assert refused(named("Mine", module, "pkg>Mine"), library) == ("pkg>Mine",)
 
 
+@pytest.mark.parametrize("kind", ["Lambda", "function", "__typespec__", 7, None])
+def test_a_module_counts_whatever_is_looked_up_in_it(kind: Any) -> None:
+    """It is imported, and run by that, before the name is looked at."""
+    assert refused({"class_name": kind, "module": "evil", "config": None}) != ()
+    assert foreign_code({"class_name": kind, "module": "os", "config": None}, {}) is not None
+
+
 def test_a_later_keras_imports_nothing_and_is_let_try() -> None:
     """It looks among its own and the registered ones alone, and says itself what it misses."""
     assert refused(named("Mine", "mylib.layers"), CAREFUL) == ()

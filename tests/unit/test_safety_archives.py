@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import h5py
@@ -158,6 +159,21 @@ def test_a_member_that_unpacks_without_end_is_a_bomb(
     seen = scanned(path)
     assert seen.checks["safety"].reason == "safety.bomb"
     assert seen.checks["integrity"].outcome is Outcome.SKIP
+
+
+def test_a_scratch_disk_that_is_nearly_full_is_not_filled(
+    tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressed archive is unpacked to be read; it is nobody's fault where there is no room."""
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in {**BASE, "model.weights.h5": weights}.items():
+            file.writestr(name, data)
+    assert scanned(tmp_path / "m.keras").clean
+    full = SimpleNamespace(free=len(weights))
+    monkeypatch.setattr("shutil.disk_usage", lambda _place: full)
+    seen = scanned(tmp_path / "m.keras")
+    assert seen.checks["structure"].reason == "structure.unreadable"
+    assert "No space left" in seen.checks["structure"].message
 
 
 def npz(shape: tuple[int, ...], data: bytes = b"", kind: str = "<f4") -> bytes:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import Outcome
+from checkpointd.checkpoint import End, Outcome
 from checkpointd.formats import FormatError, jsons
 from checkpointd.tensors import hdf5, hdf5_tree
 from tests.helpers.scan import scanned, write_weights
@@ -117,12 +117,26 @@ def test_many_datasets_that_were_never_written_are_a_bomb_together(
 
     path = weights(tmp_path / "m.weights.h5", change)
     seen = scanned(path)
+    assert seen.end is End.INCOMPLETE  # a save that goes on would look like that
     assert seen.checks["safety"].reason == "safety.bomb"
     assert seen.checks["integrity"].outcome is Outcome.SKIP
     with h5py.File(path, "r+") as file:
         for number in range(10):
             del file[f"layers/dense/vars/{number + 1}"]
     assert scanned(path).checks["safety"].outcome is Outcome.PASS
+
+
+def test_a_chunk_far_larger_than_its_dataset_is_a_bomb(tmp_path: Path) -> None:
+    """A chunk is unpacked as a whole, whatever of it is a value."""
+
+    def change(file: Any) -> None:
+        dataset = file["layers/dense/vars"].create_dataset(
+            "1", (16,), "f4", chunks=(100 << 20,), maxshape=(None,), compression="gzip"
+        )
+        dataset.id.write_direct_chunk((0,), zlib.compress(bytes(1 << 20)))
+
+    path = weights(tmp_path / "m.weights.h5", change)
+    assert scanned(path).checks["safety"].reason == "safety.bomb"
 
 
 @pytest.mark.parametrize("in_archive", [False, True])

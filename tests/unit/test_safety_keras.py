@@ -203,6 +203,8 @@ ORDINARY = [
     layer("TFOpLambda", None, name="x", function="io.decode_png"),
     layer("SlicingOpLambda", None, name="x", function="__operators__.getitem"),
     layer("TensorFlowOpLayer", None, name="x", node_def={"op": "AddV2"}),
+    layer("TensorFlowOpLayer", None, name="x", node_def="\n\x06Reader\x12\x05AddV2"),
+    layer("Lambda", name="l", function={"class_name": "Scale", "module": "mine", "config": {}}),
     layer("StringLookup", name="x", vocabulary=["[UNK]", "{", "../x", "/etc/passwd"]),
     layer("Mine", "mine.layers", name="x", vocabulary="abcdef", path="/data"),
     layer("Mine", "__main__", name="x"),
@@ -249,6 +251,16 @@ def test_a_configuration_nested_without_end_is_walked_without_recursion() -> Non
     assert word == "needs_code"
     assert where.endswith("lambda_1")
     assert len(where) < 300
+
+
+def test_what_is_no_text_where_a_text_belongs_is_not_shown_whole() -> None:
+    """A name, a class or a path that is a structure without end ends no check."""
+    endless: Any = []
+    for _ in range(50_000):
+        endless = [endless]
+    odd = layer("Dense", name=endless, vocabulary=endless)
+    assert found({**odd, "class_name": endless, "module": endless}) == []
+    assert found(layer("TFSMLayer", name="x", filepath=endless)) == [("foreign_reference", "x")]
 
 
 def metadata(path: Path, *objects: bytes) -> str:

@@ -7,7 +7,9 @@ A checkpoint is a bomb when all its datasets together declare more than `most_un
 its bytes on disk (a hundred times them, and 256 MiB in any case), or when more than 16 MiB of what
 they declare was never written. It is the total that counts: many datasets, each below a bound,
 are no way around it, and moments of zeros that compress a thousandfold beside weights that do not
-are none either. Keras writes every value of every dataset, and compresses none.
+are none either. What was never written may still be on its way: there is no verdict before the
+writer is overdue. Chunks count whole, however little of them a dataset takes. Keras writes every
+value of every dataset, and compresses none.
 """
 
 from __future__ import annotations
@@ -42,20 +44,22 @@ def findings(context: ScanContext) -> Iterator[Finding]:
                 in_weights=True,
             )
     stored = context.request.generation.size_bytes
-    if planned.unpacked_bytes > most_unpacked(stored):
+    unpacked = planned.unpacked_bytes + sum(layout.surplus for _, layout in planned.layouts)
+    if unpacked > most_unpacked(stored):
         yield Finding(
             BOMB,
-            f"It declares {planned.unpacked_bytes:,} bytes and has {stored:,} on disk: loading it "
+            f"It declares {unpacked:,} bytes and has {stored:,} on disk: loading it "
             "would exhaust memory. If it is sound, save it uncompressed.",
-            what=f"{planned.unpacked_bytes} bytes",
+            what=f"{unpacked} bytes",
             in_weights=True,
         )
     empty = sum(layout.unallocated for _, layout in planned.layouts)
     if empty > _NEVER_WRITTEN:
+        context.incomplete = context.incomplete or "Its datasets are there, and not their values."
         yield Finding(
             BOMB,
             f"Its datasets declare {empty:,} bytes that were never written: loading it would fill "
-            "memory with nothing.",
+            "memory with nothing. It is a save that was cut short, or made to do harm.",
             what=f"{empty} bytes",
             in_weights=True,
         )

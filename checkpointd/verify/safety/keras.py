@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
+from checkpointd.formats import FormatError
+from checkpointd.formats.protobuf import fields
 from checkpointd.verify import keras_config, keras_metadata
 from checkpointd.verify.keras_code import stores_code
 from checkpointd.verify.keras_names import CODE as FOREIGN_CODE
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.structure import ScanContext
 
 _MOST = 200
+_SHOWN = 200
 _MODELS_IN_FILES = frozenset({"TFSMLayer", "ReloadedLayer"})
 _LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
 _LOOKUPS |= {"TextVectorizationV1", "DynamicLookup", "DynamicEmbedding", "PretrainedEmbedding"}
@@ -113,7 +116,7 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     if "TorchModuleWrapper" in names:
         yield _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
     elif _MODELS_IN_FILES & names:
-        yield _reference(node, f"loads a model from {node.config.get('filepath')!r}")
+        yield _reference(node, f"loads a model from {_shown(node.config.get('filepath'))}")
     else:
         yield from _whose(node)
     yield from _arguments(node, names)
@@ -121,9 +124,9 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
 
 
 def _whose(node: Node) -> Iterator[Finding]:
-    for name in sorted(node.lookups):
+    for name in sorted(node.lookups) or [""]:  # a module is imported before its name is looked at
         if owner(node.module, name, is_function=node.is_function) == FOREIGN_CODE:
-            yield _code(node, f"names {node.module}.{name}")
+            yield _code(node, f"names {node.module}.{name}"[:_SHOWN].rstrip("."))
 
 
 def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
@@ -134,7 +137,7 @@ def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
     for argument in _READ:
         value = node.config.get(argument)
         if isinstance(value, str) and value and not _MODELS_IN_FILES & names:
-            yield _reference(node, f"reads its {argument} from {value!r}")
+            yield _reference(node, f"reads its {argument} from {_shown(value)}")
 
 
 def _op_layer(node: Node) -> Iterator[Finding]:
@@ -142,14 +145,27 @@ def _op_layer(node: Node) -> Iterator[Finding]:
         for argument in _SYMBOLS:
             symbol = node.config.get(argument)
             if isinstance(symbol, str) and is_unsafe_symbol(symbol):
-                yield _code(node, f"calls tf.{symbol}")
+                yield _code(node, f"calls tf.{symbol[:_SHOWN]}")
         if any("file://" in text for text in _texts(node.content.get("inbound_nodes"))):
             yield _code(node, "writes to a file")
     elif node.kind == _OP_NODE:
-        definition = node.config.get("node_def")
-        op = definition.get("op") if isinstance(definition, dict) else definition
-        if isinstance(op, str) and is_unsafe_op(op):
-            yield _code(node, "holds a TensorFlow op that does more than compute")
+        op = _op_of(node.config.get("node_def"))
+        if is_unsafe_op(op):
+            yield _code(node, f"calls the TensorFlow op {op[:_SHOWN]!r}")
+
+
+def _op_of(definition: Any) -> str:
+    """Read which op a `NodeDef` is of: its field 2, in JSON or as a message in a text."""
+    if isinstance(definition, dict):
+        op = definition.get("op")
+        return op if isinstance(op, str) else ""
+    if not isinstance(definition, str):
+        return ""
+    try:
+        op = dict(fields(definition.encode())).get(2)
+    except (FormatError, UnicodeEncodeError):
+        return definition  # what cannot be read is searched whole
+    return op.decode("utf-8", "replace") if isinstance(op, bytes) else definition
 
 
 def _traversal(node: Node) -> Iterator[Finding]:
@@ -160,10 +176,10 @@ def _traversal(node: Node) -> Iterator[Finding]:
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
         yield Finding(
             TRAVERSAL,
-            f"The layer {node.place} is called {name!r}, which as a path leads out of the "
+            f"The layer {node.place} is called {_shown(name)}, which as a path leads out of the "
             "directory that it is unpacked to. Do not load it.",
             where=node.place,
-            what=name,
+            what=name[:_SHOWN],
         )
 
 
@@ -179,11 +195,16 @@ def _texts(value: Any) -> Iterator[str]:
             waiting.extend(one)
 
 
+def _shown(value: Any) -> str:
+    """Show what is to be read, cut short; a structure may be endless, and is only called so."""
+    return repr(value[:_SHOWN]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
 def _code(node: Node, does: str) -> Finding:
     return Finding(
         CODE,
-        f"{node.place} {does}: loading it would run code that is not the model's, or unpack "
-        "objects that are. Do not load it, and ask where it came from.",
+        f"{node.place} {does}: loading it would run that, and no model is made of it. Do not load "
+        "it, and ask where it came from.",
         where=node.place,
         what=does,
     )
