@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from checkpointd.checkpoint import End, Outcome
 from checkpointd.verify.safety import graph_ops
-from tests.helpers.formats import field
+from tests.helpers.formats import bundle, field
 from tests.helpers.graphs import (
     asset,
     concrete,
@@ -22,6 +25,10 @@ from tests.helpers.graphs import (
     text,
     words,
 )
+from tests.helpers.scan import scanned
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 X = node("x", "Placeholder")
 Y = node("y", "Identity", "x")
@@ -262,10 +269,61 @@ def test_a_name_of_an_asset_that_leads_out_is_found(name: str) -> None:
     assert words(meta_graph(X, assets=[asset("x:0", "sub/..x/v.txt")])) == []
 
 
+def saved(path: Path, graph: bytes) -> Path:
+    """Write a SavedModel with one graph."""
+    bundle(path / "variables" / "variables")
+    (path / "saved_model.pb").write_bytes(field(1, 1) + field(2, graph))
+    return path
+
+
+def test_the_scan_tells_of_an_asset_that_leads_out(tmp_path: Path) -> None:
+    """It is no file that is missing: the name is what is wrong."""
+    path = saved(tmp_path, meta_graph(X, Y, assets=[asset("x:0", "../../x")], signatures=[SERVE]))
+    result = scanned(path)
+    assert result.reasons == ["safety.traversal"]
+    assert result.checks["finite"].outcome is Outcome.SKIP
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        field(1, b"\x0a\x7f"),
+        field(1, b"\x0b\x0c"),
+        field(2, field(1, function("f")) * 2),
+        field(2, field(1, function(""))),
+    ],
+)
+def test_a_graph_that_cannot_be_looked_through_is_malformed(tmp_path: Path, broken: bytes) -> None:
+    """The file is whole, so nobody waits for more of it."""
+    result = scanned(saved(tmp_path, meta_graph(X) + field(2, broken)))
+    assert (result.end, result.reasons) == (End.DONE, ["structure.malformed"])
+
+
+def test_switching_the_check_off_lets_it_pass(tmp_path: Path) -> None:
+    """The user's word is the last one."""
+    path = saved(tmp_path, meta_graph(X, WRITE, signatures=[SERVE]))
+    assert scanned(path).reasons == ["safety.unsafe_op"]
+    assert scanned(path, skip=("safety",)).reasons == []
+    assert scanned(path, allow_code=True).reasons == ["safety.unsafe_op"]
+    custom = saved(tmp_path / "custom", meta_graph(node("n", "MyOp")))
+    assert scanned(custom).reasons == ["safety.needs_code"]
+    assert scanned(custom, allow_code=True).clean
+
+
 def test_a_name_of_a_node_that_leads_out_is_found() -> None:
     """Somebody may make a path of it."""
     assert words(meta_graph(node("../x", "NoOp"))) == ["traversal"]
     assert words(meta_graph(node("a..b/x", "NoOp"))) == []
+
+
+def test_the_gradient_of_a_function_is_run_as_well() -> None:
+    """By an op that names the function alone."""
+    made = meta_graph(X, CALL, functions=[function("f")], signatures=[SERVE])
+    restore = function("g", node("r", "RestoreV2", "a", "b", "c"), arguments=["a"])
+    library = field(1, restore) + field(2, field(1, "f") + field(2, "g"))
+    made += field(2, field(2, library))
+    assert "signature serving_default → function f" not in found(made)[0].message
+    assert "signature serving_default → function g" in found(made)[0].message
 
 
 def test_a_graph_that_comes_in_pieces_is_one() -> None:

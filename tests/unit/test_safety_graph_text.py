@@ -103,6 +103,7 @@ def test_the_forms_of_a_text_mean_the_same(text: str) -> None:
         "node { x { } ] }",
         "node { x: }",
         "node { @ }",
+        "node { " + " #" * 50_000 + "\n" * 50_000 + "@ }",
         "node {" + "attr { value { func {" * 40 + "}}}" * 40 + "}",
     ],
 )

@@ -24,7 +24,8 @@ MAIN = ""
 _DIRECT_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
-_MAX_STEPS = 20_000
+_MAX_STEPS = 2_000_000
+"""How many tensors are looked at on the way to where strings come from, in one graph."""
 _MAX_NAMED = 7
 
 
@@ -58,6 +59,7 @@ class Flow:
         self.graph = graph
         self._main = {node.name: node for node in graph.nodes}
         self._scopes: dict[str, dict[str, Node]] = {MAIN: self._main}
+        self._left = _MAX_STEPS
         self._sites: dict[str, list[tuple[str, Node]]] | None = None
         self._assets = {base(tensor) for tensor, _ in graph.assets}
         self._assigned: dict[str, list[str]] = {}
@@ -107,6 +109,13 @@ class Flow:
             if name in self.graph.functions:
                 yield name
 
+    def _run(self, node: Node) -> Iterator[str]:
+        """The functions that a node may run: those that it names, and their gradients."""
+        for name in self.called(node):
+            yield name
+            if self.graph.gradients.get(name) in self.graph.functions:
+                yield self.graph.gradients[name]
+
     def source(self, scope: str, node: Node, index: int) -> Sources:
         """Say where the string comes from that is a node's input number `index`."""
         found = Sources()
@@ -117,7 +126,8 @@ class Flow:
         left = [(scope, data[index])]
         seen = set(left)
         while left:
-            if len(seen) > _MAX_STEPS:
+            self._left -= 1
+            if self._left < 0:
                 found.computed = True
                 return found
             for step in self._before(*left.pop(), found):
@@ -224,7 +234,7 @@ class Flow:
             else:
                 nodes = self.graph.functions[scope].nodes
             for node in nodes:
-                needed = [(function, "") for function in self.called(node)]
+                needed = [(function, "") for function in self._run(node)]
                 if scope == MAIN:
                     needed += [(MAIN, base(i)) for i in node.inputs]
                 for other in needed:

@@ -61,12 +61,14 @@ class MetaGraph:
 
     `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops;
     `saver` holds those of the saver, `filename` the tensor that it takes the path from.
+    `gradients` maps a function to the one that gives its gradient.
     `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
     """
 
     version: str = ""
     nodes: list[Node] = field(default_factory=list)
     functions: dict[str, Function] = field(default_factory=dict)
+    gradients: dict[str, str] = field(default_factory=dict)
     signatures: dict[str, list[str]] = field(default_factory=dict)
     initial: dict[str, list[str]] = field(default_factory=dict)
     saver: list[str] = field(default_factory=list)
@@ -116,13 +118,20 @@ def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
             found.nodes.append(node_at(read, part))
         elif part.number == 2:  # noqa: PLR2004 - GraphDef.library
             for piece in walk(read, part.start, part.end):
-                if piece.number == 1:
-                    function = _function(read, piece)
-                    if function.name in found.functions:
-                        raise FormatError(
-                            MALFORMED, f"saved_model.pb holds the function {function.name!r} twice."
-                        )
-                    found.functions[function.name] = function
+                _library(read, piece, found)
+
+
+def _library(read: Read, piece: Span, found: MetaGraph) -> None:
+    """Read a part of a FunctionDefLibrary."""
+    if piece.number == 1:
+        function = _function(read, piece)
+        if function.name in found.functions or not function.name:
+            wrong = f"It holds the function {function.name!r} twice, or without a name."
+            raise FormatError(MALFORMED, wrong)
+        found.functions[function.name] = function
+    elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
+        names = dict(fields(_whole(read, piece)))
+        found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
 
 
 def _function(read: Read, span: Span) -> Function:

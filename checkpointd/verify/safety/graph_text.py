@@ -24,7 +24,7 @@ STRING, INTEGER, TYPE, COUNTED = "string", "integer", "type", "counted"
 
 _MAX_DEPTH = 100
 _TOKEN = re.compile(
-    rb"""(?:\s+|\#[^\n]*)*(?:
+    rb"""(?:\s|\#[^\n]*(?:\n|\Z))*(?:
     (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
     |(?P<word>[A-Za-z_][\w]*)
     |(?P<number>\d[\w.+]*(?:(?<=[eE])-\d+)?|\.\d[\w.+]*(?:(?<=[eE])-\d+)?)
@@ -78,13 +78,14 @@ _FUNCTION["attr"] = (2, _ATTRIBUTES)
 _NODE: Schema = {**_strings(name=1, op=2, input=3), "attr": (5, _ATTRIBUTES)}
 _ARGUMENT = (2, _strings(name=1))
 _LIBRARY: Schema = {
+    "gradient": (2, _strings(function_name=1, gradient_func=2)),
     "function": (
         1,
         {
             "signature": (1, {"name": (1, STRING), "input_arg": _ARGUMENT}),
             "node_def": (3, _NODE),
         },
-    )
+    ),
 }
 _INFO: Schema = {"name": (1, STRING)}
 _INFO["coo_sparse"] = (
