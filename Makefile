@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit wild bench clean
+.PHONY: run test lint unit wild fuzz bench clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -20,6 +20,9 @@ unit: $(STAMP)
 
 wild: $(STAMP)
 	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
+
+fuzz: $(STAMP)
+	FUZZ=$${FUZZ:-2000} FUZZ_LOAD=$${FUZZ_LOAD:-1} FUZZ_KEEP=$${FUZZ_KEEP:-fuzz-failures} $(BIN)/python -m pytest -x tests/integration/test_fuzz.py
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/feel.py

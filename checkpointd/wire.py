@@ -35,6 +35,10 @@ from checkpointd.criteria import (
 T = TypeVar("T")
 
 
+MAX_INTEGER = 2**64
+"""No whole number of ours is as large; a larger one would stop who formats or exports it."""
+
+
 class WireError(ValueError):
     """What came is not what was agreed on; the sentence says where."""
 
@@ -45,6 +49,8 @@ def _get(data: Any, key: str, kind: type[T] | tuple[type, ...]) -> T:
     value = data.get(key)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise WireError(f"{key!r} is {type(value).__name__}")
+    if isinstance(value, int) and abs(value) >= MAX_INTEGER:
+        raise WireError(f"{key!r} is larger than 64 bits")
     return value  # type: ignore[return-value]  # kind is T or a union that the caller narrows
 
 
@@ -209,7 +215,7 @@ def _optional_digests(data: Any, key: str) -> tuple[Digest, ...] | None:
 def digest(data: Any) -> Digest:
     """Read a `Digest`."""
     shape = _get(data, "shape", list)
-    if not all(type(n) is int for n in shape):
+    if not all(type(n) is int and abs(n) < MAX_INTEGER for n in shape):
         raise WireError("'shape' holds something that is no whole number")
     return Digest(
         _get(data, "name", str), _get(data, "dtype", str), tuple(shape), _get(data, "crc32", int)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 from typing import TYPE_CHECKING
 
 import structlog
+
+from checkpointd.observe.text import json_text
 
 if TYPE_CHECKING:
     from checkpointd.checkpoint import Report
@@ -36,7 +37,7 @@ async def tell(command: tuple[str, ...], report: Report) -> None:
         return
     try:
         async with asyncio.timeout(_SECONDS):
-            _, stderr = await process.communicate(json.dumps(report.to_public()).encode())
+            _, stderr = await process.communicate(json_text(report.to_public()).encode())
     except TimeoutError:
         log.warning("hook took too long and was ended", command=command[0], seconds=_SECONDS)
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,10 @@ def document(entry: Entry) -> bytes:
         "path": entry.checkpoint.path,
         "watch": entry.checkpoint.watch,
         **{key: public[key] for key in ("format", "series", "step", "size_bytes")},
-        "metrics": dict(entry.checkpoint.metrics),
+        "metrics": {
+            name: value if math.isfinite(value) else None
+            for name, value in entry.checkpoint.metrics.items()
+        },
         **{key: public[key] for key in ("verdict", "reason", "message", "shown")},
         "environment": public["environment"],
         "saved_at": entry.saved_at,

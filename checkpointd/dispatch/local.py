@@ -25,7 +25,7 @@ from checkpointd.checkpoint import (
     to_json,
 )
 from checkpointd.criteria import VerifySettings, most_unpacked
-from checkpointd.dispatch import judge
+from checkpointd.dispatch import hearing, judge
 from checkpointd.dispatch.interpreters import Interpreters
 from checkpointd.dispatch.private import for_copy, of_original
 from checkpointd.dispatch.run import Run
@@ -159,9 +159,15 @@ class LocalDispatcher:
                 on_check(died)
                 checks += judge.not_run(names, died.name, checks)
                 overran = died.name if run.timed_out else ""
-                facts = run.facts or facts
-            elif run.finished is not None:
-                facts = run.finished.facts
+                told = run.facts
+            else:
+                told = run.finished.facts if run.finished is not None else None
+            if told is not None:
+                evaluation = request.settings.evaluate
+                asked = evaluation.digest if evaluation.is_set else ""
+                facts = (
+                    hearing.of_load(facts, told, asked, run.environment) if stage == LOAD else told
+                )
         if sandbox is not None:
             facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.told})
         report = _report(request, facts, checks, time.monotonic() - started, stderr)
@@ -211,7 +217,8 @@ class LocalDispatcher:
     ) -> Run:
         zygote = await self.interpreters.get(LOAD if job.stage == LOAD else SCAN, python)
         try:
-            return await zygote.run(job, limits, seconds, on_check)
+            run = await zygote.run(job, limits, seconds, on_check)
+            return replace(run, environment=zygote.environment)
         finally:
             self.interpreters.release(zygote)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STDERR_TAIL = 8 * 1024
+_STDERR_BYTES = 64 * 1024 * 1024
 
 
 def came(forked: asyncio.Future[int]) -> int:
@@ -47,8 +49,10 @@ def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
     sentinel = Path(f"{scratch}{SENTINEL}")
     try:
         sentinel.touch(mode=0o600)
-        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC)
+        stderr = os.memfd_create("stderr", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
+            os.ftruncate(stderr, _STDERR_BYTES)  # it is memory, which no limit of the child counts
+            fcntl.fcntl(stderr, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
             yield scratch, stderr
         finally:
             os.close(stderr)
@@ -59,7 +63,7 @@ def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
 
 
 def tail(descriptor: int) -> str:
-    """The end of what was written to a file."""
-    size = os.fstat(descriptor).st_size
-    data = os.pread(descriptor, _STDERR_TAIL, max(0, size - _STDERR_TAIL))
+    """The end of what was written to a file, which may have been made larger beforehand."""
+    size = min(os.lseek(descriptor, 0, os.SEEK_CUR), os.fstat(descriptor).st_size)
+    data = os.pread(descriptor, min(size, _STDERR_TAIL), max(0, size - _STDERR_TAIL))
     return data.decode(errors="replace").strip()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def for_copy(request: Request, path: str, copied: dict[str, Any] | None) -> Request | Answer:
     """Make the request for a copy that a child made, or the answer where there is none.
 
+    It still says `copied`: nobody else has the copy, so it cannot have been superseded.
+
     Args:
         request: for the checkpoint itself.
         path: the copy's.
@@ -34,7 +36,7 @@ def for_copy(request: Request, path: str, copied: dict[str, Any] | None) -> Requ
     if made.key != request.generation.key:
         return Answer(End.SUPERSEDED, "It changed while it was copied.")
     checkpoint = replace(request.checkpoint, path=path)
-    return replace(request, checkpoint=checkpoint, generation=made, copied=False)
+    return replace(request, checkpoint=checkpoint, generation=made)
 
 
 def of_original(answer: Answer, request: Request, path: str) -> Answer:

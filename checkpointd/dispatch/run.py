@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
-from checkpointd.checkpoint import Facts
+from checkpointd.checkpoint import CheckResult, Facts
+from checkpointd.dispatch.hearing import Hearing
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Finished, Sandbox
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from checkpointd.checkpoint import CheckResult
+    from checkpointd.worker.protocol import Job
+
+_LINGER_SECONDS = 30.0
+_LAST_WORDS_SECONDS = 2.0
 
 
 @dataclass
@@ -22,7 +27,8 @@ class Run:
     """What one child did: its answers in order, and how it ended.
 
     `sandbox` is its first word: what confined it before it read anything.
-    `facts` are those that it told before it ran the user's own checks, `finished` its last word.
+    `facts` are those that it told before it ran the user's own checks, `finished` its last word;
+    `environment` is what its interpreter said of itself before it was forked.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
     `refused` (a sentence: it broke the protocol) mean that the signal was ours; `not_started` (a
     sentence) that there was no interpreter to run it.
@@ -33,6 +39,7 @@ class Run:
     facts: Facts | None = None
     finished: Finished | None = None
     inspection: dict[str, Any] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     signal: int = 0
     exit_code: int = 0
     timed_out: bool = False
@@ -42,43 +49,74 @@ class Run:
     stderr: str = ""
 
 
-async def listen(
-    checks: Sequence[str],
+async def hear(
+    job: Job,
     reader: asyncio.StreamReader,
     result: Run,
     on_check: Callable[[CheckResult], None] | None,
+    ended: Callable[[], Awaitable[int]],
+) -> int:
+    """Take a child's answers until it has ended, and say with what wait status.
+
+    A process that it left behind may hold the stream open: what comes after its end is not waited
+    for. A child that closes its end and lives on has not long to live.
+
+    Raises:
+        WireError: it broke the protocol.
+    """
+    started = time.monotonic()
+    listening = asyncio.ensure_future(listen(job, reader, result, on_check, started))
+    ending = asyncio.ensure_future(ended())
+    try:
+        await asyncio.wait((listening, ending), return_when=asyncio.FIRST_COMPLETED)
+        patience = _LINGER_SECONDS if listening.done() else _LAST_WORDS_SECONDS
+        if not listening.done() or listening.exception() is None:
+            await asyncio.wait((listening, ending), timeout=patience)
+        if listening.done():
+            listening.result()
+        if not ending.done():
+            raise wire.WireError("it closed its end and lived on")
+        return ending.result()
+    finally:
+        listening.cancel()
+        ending.cancel()
+        await asyncio.gather(listening, ending, return_exceptions=True)
+
+
+async def listen(
+    job: Job,
+    reader: asyncio.StreamReader,
+    result: Run,
+    on_check: Callable[[CheckResult], None] | None,
+    started: float,
 ) -> None:
-    """Take a child's answers until it closes its end; more, or other, than agreed is refused."""
-    expected = list(checks)
+    """Take a child's answers until it closes its end; more, or other, than agreed is refused.
+
+    `started` is when it was given its job, on the monotonic clock.
+
+    Raises:
+        WireError: it broke the protocol.
+    """
+    hearing = Hearing(job)
     total = 0
     while line := await _line(reader):
         total += len(line)
         if total > protocol.MAX_TOTAL:
             raise wire.WireError("it said too much")
         answer = protocol.decode_answer(line)
-        if result.finished is not None or result.inspection is not None:
-            raise wire.WireError("it went on after its end")
-        _in_turn(answer, result)
         if isinstance(answer, Sandbox):
-            result.sandbox = answer
-        elif isinstance(answer, Finished):
-            result.finished = answer
-        elif isinstance(answer, dict):
-            result.inspection = answer
-        elif isinstance(answer, Facts):
-            result.facts = answer
-        elif answer.name in expected:
-            del expected[: expected.index(answer.name) + 1]
-            result.checks.append(answer)
+            result.sandbox = hearing.sandbox(answer)
+        elif isinstance(answer, CheckResult):
+            told = hearing.check(answer, time.monotonic() - started)
+            result.checks.append(told)
             if on_check is not None:
-                on_check(answer)
+                on_check(told)
+        elif isinstance(answer, Finished):
+            result.finished = hearing.end(answer)
+        elif isinstance(answer, Facts):
+            result.facts = hearing.facts(answer)
         else:
-            raise wire.WireError(f"an answer out of turn: {answer.name!r}")
-
-
-def _in_turn(answer: object, result: Run) -> None:
-    if isinstance(answer, Sandbox) != (result.sandbox is None):
-        raise wire.WireError("what confines it has to be its first word, once")
+            result.inspection = hearing.inspection(answer)
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from checkpointd import wire
 from checkpointd.dispatch import starting
 from checkpointd.dispatch.environment import rooms_for
+from checkpointd.dispatch.hearing import last_words
 from checkpointd.dispatch.offspring import came, end, of_its_own, tail
-from checkpointd.dispatch.run import Run, listen
+from checkpointd.dispatch.run import Run, hear
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
 
@@ -265,7 +266,7 @@ class Zygote:
         try:
             with of_its_own(self.kind, self._scratch) as (scratch, stderr):
                 await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
-                result.stderr = tail(stderr)
+                result.stderr = last_words(tail(stderr))
         except OSError as error:
             raise ZygoteError(f"no worker can be made: {error.strerror}") from None
         finally:
@@ -306,8 +307,13 @@ class Zygote:
             try:
                 async with asyncio.timeout(seconds):
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
-                    await listen(job.checks, reader, result, on_check)
-                    status = await self._status(exited, pidfd, become=order.become)
+                    status = await hear(
+                        job,
+                        reader,
+                        result,
+                        on_check,
+                        lambda: self._status(exited, pidfd, become=order.become),
+                    )
             except TimeoutError:
                 result.timed_out = True
                 status = await self._kill(exited, pidfd, become=order.become)
@@ -332,7 +338,7 @@ class Zygote:
 
     async def _status(self, exited: asyncio.Future[int], pidfd: int, *, become: bool) -> int:
         if not become:
-            return await exited
+            return await asyncio.shield(exited)  # a wait that is given up is made again
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         loop.add_reader(pidfd, lambda: None if ended.done() else ended.set_result(None))

@@ -109,6 +109,8 @@ def _link_elsewhere(handle: Any, group: Any, name: str, path: str) -> str | None
         link = group.get(name, getlink=True)
     except TypeError:  # a kind of link that a plug-in would follow
         return "is a link of a user-defined kind"
+    if link is None:
+        raise FormatError("malformed", f"Its group {path or '/'!r} lists {name!r} and lacks it.")
     if isinstance(link, h5py.HardLink):
         return None
     if isinstance(link, h5py.ExternalLink):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import FormatError, member_path
+from checkpointd.formats import FormatError, member_path, sharded
 from checkpointd.tensors import Contents, Found, MemberDigest, TensorSpec, bundle, combine
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
         return Plan(path, format, archive=keras_zip.plan(path))
     from checkpointd.tensors import hdf5
 
+    if path.endswith(sharded.EXTENSION):
+        _check_map(path, names)
     files = tuple(
         (name, hdf5.plan(member_path(path, name)))
         for name in names
@@ -104,6 +106,17 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
         kind = Format.UNKNOWN
     taken = {name for name, _ in files}
     return Plan(path, kind, files=files, others=tuple(n for n in names if n not in taken))
+
+
+def _check_map(path: str, names: tuple[str, ...]) -> None:
+    """See that every shard is there that a map names, which a probe cannot read if it is long.
+
+    Raises:
+        FormatError: one is missing, or the map is none.
+    """
+    for name in sharded.read_names(path):
+        if not sharded.leaves(name) and f"/../{name}" not in names:
+            raise FormatError("missing_member", f"The shard {name!r} is not there.")
 
 
 def read(planned: Plan, *, with_crc32: bool = False) -> Contents:

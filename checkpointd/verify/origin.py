@@ -36,7 +36,7 @@ class Origin:
     def generation(self) -> int:
         """The writer's Keras generation; 0 when the file does not say."""
         major = self.version.partition(".")[0]
-        return int(major) if major.isdigit() else 0
+        return int(major) if major.isdecimal() else 0
 
 
 def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
@@ -44,8 +44,15 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
 
     Raises:
         OSError: it cannot be read.
-        FormatError: its configuration is no JSON.
+        FormatError: its configuration is no JSON, or what holds it is broken.
     """
+    try:
+        return _read(path, format)
+    except (RuntimeError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise FormatError(MALFORMED, f"what it says of its writer is broken: {error}") from error
+
+
+def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
     if format is Format.KERAS:
         with zipfile.ZipFile(path) as archive:
             metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")

@@ -155,8 +155,8 @@ def decode_job(data: bytes) -> Job:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise wire.WireError(f"not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise wire.WireError("a line that is no JSON") from None
     if not isinstance(raw, dict):
         raise wire.WireError("not an object")
     return raw
@@ -178,7 +178,7 @@ def decode_notice(data: bytes) -> Notice:
     if notice.kind not in ("ready", "forked", "exited") or not all(
         type(number) is int for number in numbers
     ):
-        raise wire.WireError(f"no notice: {raw!r:.200}")
+        raise wire.WireError("a datagram that is no notice")
     return notice
 
 
@@ -210,18 +210,19 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | Sandbox | dic
         checkpointd.wire.WireError: it is none of these.
     """
     raw = _object(data)
-    if "check" in raw:
+    keys = set(raw)
+    if keys == {"check"}:
         return wire.check_result(raw["check"])
-    if "end" in raw:
+    if keys == {"end", "message", "facts"} and isinstance(raw["message"], str):
         try:
             end = End(raw["end"])
-        except ValueError as error:
-            raise wire.WireError(str(error)) from None
-        return Finished(end, str(raw.get("message", "")), wire.facts(raw.get("facts")))
-    if "facts" in raw:
+        except ValueError:
+            raise wire.WireError("an end that is none") from None
+        return Finished(end, raw["message"], wire.facts(raw["facts"]))
+    if keys == {"facts"}:
         return wire.facts(raw["facts"])
-    if "sandbox" in raw:
+    if keys == {"sandbox"}:
         return _sandbox(raw["sandbox"])
-    if isinstance(raw.get("inspection"), dict):
+    if keys == {"inspection"} and isinstance(raw["inspection"], dict):
         return dict(raw["inspection"])
-    raise wire.WireError(f"no answer: {raw!r:.200}")
+    raise wire.WireError("a line that is no answer")

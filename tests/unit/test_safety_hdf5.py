@@ -193,6 +193,14 @@ def test_groups_nested_without_end_are_malformed(tmp_path: Path) -> None:
     assert seen.checks["structure"].reason == "structure.malformed"
 
 
+def test_a_name_that_its_group_lists_and_lacks_is_malformed(tmp_path: Path) -> None:
+    """One bit in the heap of names: the list is not in order any more, and a search misses."""
+    path = tmp_path / "m.weights.h5"
+    weights(path, lambda file: [file.create_group(name) for name in ("aaa", "bbb", "ccc")])
+    path.write_bytes(path.read_bytes().replace(b"aaa\0", b"zaa\0", 1))
+    assert scanned(path).reasons[0] == "structure.malformed"
+
+
 def test_an_attribute_is_read_when_it_is_one_text(tmp_path: Path) -> None:
     """An array of texts can name one long text over and over."""
     with h5py.File(tmp_path / "a.h5", "w") as file:

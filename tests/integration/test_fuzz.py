@@ -1,0 +1,178 @@
+"""Mutated checkpoints of every format: each ends in a verdict, and the next good one is valid.
+
+A check that fails with an error of its own is a fault of ours, whatever the file. `make fuzz` runs
+as many mutations as it is told (`FUZZ`, a format), from a seed that is printed (`FUZZ_SEED`), and
+keeps what went wrong (`FUZZ_KEEP`, a directory); `FUZZ_ONLY=hdf5:17` does one of them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.checkpoint import LOAD_CHECKS, Answer, End, Request, Verdict
+from checkpointd.config import WorkerSettings
+from checkpointd.criteria import VerifySettings
+from checkpointd.dispatch.local import LocalDispatcher
+from tests.helpers.fuzz.formats import FORMATS, mutate
+from tests.helpers.scan import request_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COUNT = int(os.environ.get("FUZZ", "200"))
+LOADED = int(os.environ.get("FUZZ_LOAD", "3"))
+"""Of so many mutations one is loaded, if the scan lets it through; all others are scanned alone."""
+SEED = os.environ.get("FUZZ_SEED") or str(secrets.randbits(32))
+KEEP = os.environ.get("FUZZ_KEEP", "")
+ONLY = os.environ.get("FUZZ_ONLY", "")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 2 * COUNT)]
+
+BATCH = 50
+"""After so many mutations a good checkpoint has to be valid."""
+OURS = (
+    "The check itself failed with",
+    "The worker broke the protocol",
+    "The worker ended without a result",
+    "The worker was lost",
+)
+"""What a report says when the fault is ours."""
+
+_MAKE = """
+import json, shutil, sys, numpy, keras, tensorflow as tf
+for version in ("a", "b"):
+    home = f"{sys.argv[1]}/{version}"
+    keras.utils.set_random_seed(ord(version))
+    model = keras.Sequential([
+        keras.layers.Input((6,)), keras.layers.Dense(8, activation="relu"),
+        keras.layers.BatchNormalization(), keras.layers.Dense(3)])
+    model.compile(keras.optimizers.Adam(0.01), keras.losses.MeanSquaredError())
+    model.fit(numpy.ones((8, 6)), numpy.ones((8, 3)), verbose=0)
+    model.save(f"{home}/m.keras")
+    model.save_weights(f"{home}/m.weights.h5")
+    tf.train.Checkpoint(model=model).write(f"{home}/ckpt-1")
+    model.export(f"{home}/export", verbose=False)
+    model.save(f"{home}/m.h5")
+    shutil.copy(f"{home}/m.weights.h5", f"{home}/s_00000.weights.h5")
+    weights = {"layers/dense": "s_00000.weights.h5", "layers/dense_1": ["s_00000.weights.h5"]}
+    with open(f"{home}/s.weights.json", "w") as file:
+        json.dump({"metadata": {"total_size": 1}, "weight_map": weights}, file)
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two saves, `a` and `b`, of one model in every format."""
+    home = tmp_path_factory.mktemp("fuzz")
+    for version in ("a", "b"):
+        (home / version).mkdir()
+    subprocess.run([sys.executable, "-c", _MAKE, str(home)], check=True, capture_output=True)
+    return home
+
+
+def cases(form: str) -> Iterator[int]:
+    """The numbers of the mutations to make of a format."""
+    wanted, _, number = ONLY.partition(":")
+    if not ONLY:
+        yield from range(COUNT)
+    elif wanted == form:
+        yield int(number)
+
+
+def fault(answer: Answer) -> str:
+    """What of an answer is a fault of ours; empty if nothing is."""
+    if answer.report is None:
+        return "" if answer.end is not End.DONE else "no report"
+    told = (c for c in answer.report.checks if c.message.startswith(OURS))
+    return next((f"{c.reason}: {c.message}\n{answer.report.stderr}" for c in told), "")
+
+
+def said(answer: Answer) -> str:
+    """An answer in a word."""
+    if answer.report is None:
+        return str(answer.end)
+    return answer.report.reason or str(answer.report.verdict)
+
+
+async def one(
+    dispatcher: LocalDispatcher, made: Path, home: Path, form: str, number: int
+) -> tuple[str, str, str]:
+    """Make a mutation and verify it: what was done, what came of it, what is our fault."""
+    rng = random.Random(f"{SEED}:{form}:{number}")  # noqa: S311 - test data
+    name = FORMATS[form]
+    place = home / form / str(number)
+    place.mkdir(parents=True)
+    done = await asyncio.to_thread(mutate, made / "a" / name, made / "b" / name, place / name, rng)
+    try:
+        found = request_for(place / name)
+    except AssertionError:
+        shutil.rmtree(place)
+        return done, "no checkpoint", ""
+    overdue = rng.random() < 0.5
+    whole = bool(ONLY) or number % LOADED == 0
+    settings = VerifySettings(skip=() if whole else LOAD_CHECKS)
+    request = Request(found.checkpoint, found.generation, settings, overdue=overdue)
+    started = time.monotonic()
+    answer = await dispatcher.verify(request)
+    wrong = fault(answer)
+    if wrong and KEEP:
+        kept = Path(KEEP) / f"{SEED}-{form}-{number}"
+        await asyncio.to_thread(shutil.copytree, place, kept, dirs_exist_ok=True)
+    shutil.rmtree(place)
+    slow = " slowly" if time.monotonic() - started > 5 else ""
+    return done, said(answer) + slow, wrong
+
+
+async def work(made: Path, home: Path) -> tuple[dict[str, Counter[str]], list[str]]:
+    """Everything, with one dispatcher, two at a time."""
+    told: dict[str, Counter[str]] = {}
+    wrong: list[str] = []
+    dispatcher = LocalDispatcher(WorkerSettings(concurrency=2, timeout=10.0), home / "scratch")
+    try:
+        await dispatcher.warm(VerifySettings())
+        for form, name in FORMATS.items():
+            numbers = list(cases(form))
+            for start in range(0, len(numbers), BATCH):
+                batch = numbers[start : start + BATCH]
+                results = await asyncio.gather(
+                    *(one(dispatcher, made, home, form, number) for number in batch)
+                )
+                for number, (done, outcome, fault_of_ours) in zip(batch, results, strict=True):
+                    told.setdefault(f"{form:<14}{done}", Counter())[outcome] += 1
+                    if fault_of_ours:
+                        wrong.append(f"FUZZ_SEED={SEED} FUZZ_ONLY={form}:{number} {done}:")
+                        wrong.append(fault_of_ours)
+                good = await dispatcher.verify(request_for(made / "a" / name))
+                assert good.report is not None, good
+                assert good.report.verdict is Verdict.VALID, good.report.message
+    finally:
+        await dispatcher.close()
+    return told, wrong
+
+
+def test_every_mutation_ends_in_a_verdict_and_the_next_good_checkpoint_is_valid(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One daemon outlives them all, and none makes a check of ours fail."""
+    started = time.monotonic()
+    told, wrong = asyncio.run(work(made, tmp_path))
+    seconds = time.monotonic() - started
+    with capsys.disabled():
+        total = sum(outcomes.total() for outcomes in told.values())
+        print(f"\nFUZZ_SEED={SEED}: {total} mutations in {seconds:.0f} s")  # noqa: T201 - to replay
+        for kind, outcomes in sorted(told.items()):
+            words = ", ".join(f"{word} {count}" for word, count in outcomes.most_common())
+            print(f"{kind:<30}{outcomes.total():>4}  {words}")  # noqa: T201 - the same
+    assert not wrong, "\n".join(wrong)
