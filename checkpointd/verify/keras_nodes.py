@@ -95,7 +95,7 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
             waiting.extend(reversed(inside))
         elif isinstance(value, (list, tuple)):
             waiting.extend((v, place, texts) for v in reversed(value) if _holds(v))
-        elif texts < _MAX_TEXTS:
+        elif isinstance(value, str) and texts < _MAX_TEXTS:
             try:
                 waiting.append((jsons.parse(value, place), place, texts + 1))
             except FormatError:

@@ -243,6 +243,12 @@ def test_a_finding_is_graded_by_its_word() -> None:
     assert grade(code, allow_code=True).reason == ""
 
 
+@pytest.mark.parametrize("config", [None, 7, "", "text", [], {}, [None], "[{"])
+def test_what_is_no_configuration_holds_nothing(config: Any) -> None:
+    """A file of weights has none."""
+    assert found(config) == []
+
+
 def test_many_findings_do_not_hide_a_graver_one() -> None:
     """Three hundred Lambda layers, which may be allowed, and a call at the end."""
     many = [layer("Lambda", name=f"l{i}", function=[BYTECODE, None, None]) for i in range(300)]
