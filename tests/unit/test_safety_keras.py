@@ -192,6 +192,11 @@ def test_an_op_layer_of_keras_2_that_does_more_than_compute_is_code(config: Any)
 ORDINARY = [
     layer("Dense", name="block1/dense.x", activation="relu"),
     layer("LayerScale", "keras.src.applications.convnext", name="stage_0/scale"),
+    {
+        **layer("CustomScaleLayer", "tf_keras.src.applications.inception_resnet_v2", name="s"),
+        "registered_name": "Custom>CustomScaleLayer",
+    },
+    layer("Constant", "tensorflow.python.ops.init_ops_v2", value=0.1),
     layer("FeatureSpace", "keras.utils", name="space"),
     layer("Adam", "keras.src.optimizers.adam"),
     layer("Adam", "keras.optimizers.legacy"),
