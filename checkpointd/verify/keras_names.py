@@ -181,8 +181,9 @@ def _of_keras(parts: list[str], name: str) -> str:
 
 
 def _of_tensorflow(parts: list[str], name: str, *, called: bool) -> str:
-    if not called:
-        return OWN if name.endswith("Spec") and "." not in name else OTHER
+    if not called:  # the type of an input, or an initializer (EfficientNetV2 has TensorFlow's)
+        inside = not any(part in _LIBRARY_ROOMS for part in parts)
+        return OWN if "." not in name and (inside or name.endswith("Spec")) else OTHER
     if "." in name or _does_more(name) or any(part in _LIBRARY_ROOMS for part in parts):
         return CODE
     return OWN if _COMPUTING.match(parts[-1]) or parts[-1] in ("math", "nn") else OTHER

@@ -58,9 +58,10 @@ class Node:
         """Every name that Keras may look up for it in `module`.
 
         tf-keras takes `registered_name` where the first is not there, and a type by `spec_name`.
+        A name such as `Custom>Mine` is only ever found among the registered ones.
         """
         also = (self.content.get("registered_name"), self.content.get("spec_name"))
-        found = {self.name, *(name for name in also if isinstance(name, str))}
+        found = {self.name, *(n for n in also if isinstance(n, str) and ">" not in n)}
         return frozenset(found - {"", "function", "__typespec__"})
 
     @property
@@ -95,7 +96,7 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
             waiting.extend(reversed(inside))
         elif isinstance(value, (list, tuple)):
             waiting.extend((v, place, texts) for v in reversed(value) if _holds(v))
-        elif texts < _MAX_TEXTS:
+        elif isinstance(value, str) and texts < _MAX_TEXTS:
             try:
                 waiting.append((jsons.parse(value, place), place, texts + 1))
             except FormatError:

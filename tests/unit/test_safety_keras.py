@@ -192,6 +192,11 @@ def test_an_op_layer_of_keras_2_that_does_more_than_compute_is_code(config: Any)
 ORDINARY = [
     layer("Dense", name="block1/dense.x", activation="relu"),
     layer("LayerScale", "keras.src.applications.convnext", name="stage_0/scale"),
+    {
+        **layer("CustomScaleLayer", "tf_keras.src.applications.inception_resnet_v2", name="s"),
+        "registered_name": "Custom>CustomScaleLayer",
+    },
+    layer("Constant", "tensorflow.python.ops.init_ops_v2", value=0.1),
     layer("FeatureSpace", "keras.utils", name="space"),
     layer("Adam", "keras.src.optimizers.adam"),
     layer("Adam", "keras.optimizers.legacy"),
@@ -241,6 +246,12 @@ def test_a_finding_is_graded_by_its_word() -> None:
     code = [f for f in findings if f.word == "needs_code"]
     assert grade(code, allow_code=False).reason == "safety.needs_code"
     assert grade(code, allow_code=True).reason == ""
+
+
+@pytest.mark.parametrize("config", [None, 7, "", "text", [], {}, [None], "[{"])
+def test_what_is_no_configuration_holds_nothing(config: Any) -> None:
+    """A file of weights has none."""
+    assert found(config) == []
 
 
 def test_many_findings_do_not_hide_a_graver_one() -> None:
