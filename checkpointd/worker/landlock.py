@@ -41,6 +41,9 @@ _LOGS_SINCE, _NOT_LOGGED = 7, 1
 _VERSION, _PATH_BENEATH = 1, 1
 _PR_SET_NO_NEW_PRIVS = 38
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
 
 class LandlockError(Exception):
     """A ruleset could not be put on; the text is a clause that says what is missing."""
@@ -99,7 +102,7 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
     try:
         for path, access in rules:
             _allow(machine, ruleset, path, access & files)
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         # What is refused comes back as an error; the audit log would have each self-test as well.
         quiet = _NOT_LOGGED if abi >= _LOGS_SINCE else 0
         if _call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), quiet) != 0:
@@ -126,9 +129,7 @@ def _allow(machine: Machine, ruleset: int, path: str, access: int) -> None:
 
 
 def _call(machine: Machine, name: str, *arguments: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    return int(libc.syscall(ctypes.c_long(machine.calls[name]), *arguments))
+    return int(_libc.syscall(ctypes.c_long(machine.calls[name]), *arguments))
 
 
 def _why(error: int) -> str:
