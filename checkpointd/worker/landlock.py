@@ -37,8 +37,12 @@ TRUNCATES_SINCE = 3
 _FILES_OF = ((1, (1 << 13) - 1), (2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
 _NETWORK_SINCE, _NETWORK = 4, 0b11
 _SCOPES_SINCE, _SCOPES = 6, 0b11
+_LOGS_SINCE, _NOT_LOGGED = 7, 1
 _VERSION, _PATH_BENEATH = 1, 1
 _PR_SET_NO_NEW_PRIVS = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
 
 
 class LandlockError(Exception):
@@ -81,7 +85,11 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
         LandlockError: the kernel does not take it, or this process has more threads than this
             one, which would go free.
     """
-    if len(os.listdir("/proc/self/task")) != 1:
+    try:
+        alone = len(os.listdir("/proc/self/task")) == 1
+    except OSError as error:
+        raise LandlockError(f"its own threads cannot be counted ({error})") from None
+    if not alone:
         raise LandlockError("the process has other threads already, which Landlock would not bind")
     files, network, scopes = handled(abi)
     wanted = struct.pack("=QQQ", files, network, scopes)
@@ -94,8 +102,10 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
     try:
         for path, access in rules:
             _allow(machine, ruleset, path, access & files)
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        if _call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), 0) != 0:
+        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        # What is refused comes back as an error; the audit log would have each self-test as well.
+        quiet = _NOT_LOGGED if abi >= _LOGS_SINCE else 0
+        if _call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), quiet) != 0:
             raise LandlockError(_why(ctypes.get_errno()))
     finally:
         os.close(ruleset)
@@ -119,9 +129,7 @@ def _allow(machine: Machine, ruleset: int, path: str, access: int) -> None:
 
 
 def _call(machine: Machine, name: str, *arguments: object) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    return int(libc.syscall(ctypes.c_long(machine.calls[name]), *arguments))
+    return int(_libc.syscall(ctypes.c_long(machine.calls[name]), *arguments))
 
 
 def _why(error: int) -> str:

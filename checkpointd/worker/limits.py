@@ -24,8 +24,8 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_IDLE = 3 << 13
-_MOST_OPEN = 1024
-"""Open files: a checkpoint of many shards has them open one after the other."""
+_MOST_OPEN = 16384
+"""Open files: TensorFlow holds every shard of a checkpoint open, and there may be thousands."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -34,6 +34,7 @@ _SET_MODE_FILTER, _TSYNC = 1, 1
 _WORD = 0xFFFFFFFF
 
 _CLONE_THREAD = 0x00010000
+_NAMESPACES = 0x7E020000
 _O_TRUNC = 0o1000
 _NEITHER_READ_NOR_WRITE = 3
 _SHARED_ANONYMOUS = 0x01 | 0x20
@@ -108,7 +109,7 @@ def inner(pid: int, *, may_set_times: bool = False, truncation: bool = False) ->
             for r in _refused(_NETWORK + _FOREIGN + _ALONE)
             if not (may_set_times and r.call == "utimensat")
         ),
-        Rule("clone", values=(_CLONE_THREAD,), mask=_CLONE_THREAD, unless=True),
+        Rule("clone", values=(_CLONE_THREAD,), mask=_CLONE_THREAD | _NAMESPACES, unless=True),
         Rule("clone3", errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
         Rule("openat2", errno.ENOSYS),
         *(

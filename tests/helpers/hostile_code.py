@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_IMPORTED_BY = os.getpid()
 
 
 def attack(context: Any) -> dict[str, Any]:
     """Try everything; the details say by the attack's name what came of it."""
     target = _target()
     found = {name: _tried(function) for name, function in _attacks(context.path, target).items()}
-    return {"outcome": "pass", "details": {"attacks": found, "open": _open()}}
+    return {
+        "outcome": "pass",
+        "details": {"attacks": found, "open": _open(), "at_home": _at_home()},
+    }
 
 
 def wait_until_replaced(context: Any) -> str:
@@ -44,6 +48,11 @@ def wait_until_replaced(context: Any) -> str:
             pass
         time.sleep(0.005)
     return "it was never replaced"
+
+
+def _at_home() -> bool:
+    """Whether this very process has imported this module, and not the zygote it was forked from."""
+    return os.getpid() == _IMPORTED_BY
 
 
 def _target() -> dict[str, Any]:

@@ -153,6 +153,7 @@ def test_user_code_can_do_nothing_but_compute(saved: Path, code: Path, tmp_path:
     assert report.verdict is Verdict.VALID, report.message
     assert {**tree(runs), **tree(code.parent / "foreign")} == before
     for check in report.checks[-1], next(c for c in report.checks if c.name == "scanned"):
+        assert check.details["at_home"]
         attacks = check.details["attacks"]
         assert len(attacks) > 50
         assert {name: told for name, told in attacks.items() if told != "refused"} == {}
@@ -274,3 +275,67 @@ def test_a_kernel_that_cannot_confine_loads_nothing_unless_it_may(
     assert missing in tried["environment"]["sandbox"]
     for worker in workers:
         assert missing in worker["sandbox"]["missing"][0]
+
+
+_OLD_ABI = """
+import json, os, sys
+from checkpointd.worker import landlock, reach, sandbox
+abi, foreign, readable, scratch = int(sys.argv[1]), *sys.argv[2:]
+os.chdir(scratch)
+landlock.version = lambda machine: abi
+rules = (*reach.of_interpreter(), (readable, landlock.READ_FILE), (scratch, landlock.WRITE))
+state = sandbox.enter(reach.Reach(rules), foreign)
+
+def tried(function):
+    try:
+        function()
+    except PermissionError:
+        return "refused"
+    return "DONE"
+
+def opened(path, flags):
+    return lambda: os.close(os.open(path, flags, 0o600))
+
+with open("own", "w") as file:
+    file.write("mine")
+with open("own", "w") as file:
+    file.truncate(2)
+print(json.dumps({
+    "state": [state.landlock, state.seccomp, state.missing],
+    "read": tried(opened(readable, os.O_RDONLY)),
+    "attacks": [tried(attack) for attack in (
+        opened(foreign, os.O_RDONLY),
+        opened(readable, os.O_WRONLY),
+        opened(readable, os.O_RDONLY | os.O_TRUNC),
+        opened(readable, 3 | os.O_TRUNC),
+        opened(foreign, os.O_RDONLY | os.O_TRUNC),
+        opened(foreign, 3 | os.O_TRUNC),
+        lambda: os.truncate(readable, 0),
+        lambda: os.truncate(foreign, 0),
+        lambda: os.rename(readable, "taken"),
+    )],
+}))
+"""
+
+
+@pytest.mark.parametrize("abi", [2, 3, 5, 6])
+def test_an_older_landlock_keeps_files_whole_as_well(tmp_path: Path, abi: int) -> None:
+    """Truncation, which it does not know before its third version, is refused by seccomp."""
+    foreign, readable, scratch = (tmp_path / name for name in ("foreign", "readable", "scratch"))
+    foreign.write_text("whole")
+    readable.write_text("whole")
+    scratch.mkdir()
+    words = [str(abi), str(foreign), str(readable), str(scratch)]
+    done = subprocess.run(
+        [sys.executable, "-c", _OLD_ABI, *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["state"] == [abi, True, []]
+    assert told["read"] == "DONE"
+    assert set(told["attacks"]) == {"refused"}
+    assert (foreign.read_text(), readable.read_text()) == ("whole", "whole")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from checkpointd.daemon.confinement import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.observe.text import sandbox
 from checkpointd.verify import user_code
-from checkpointd.worker import reach
+from checkpointd.worker import landlock, reach
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
 from checkpointd.worker.protocol import Sandbox
 
@@ -68,6 +69,21 @@ def test_a_report_says_what_confined_its_worker() -> None:
     assert Sandbox(7, seccomp=True).told == "Landlock 7, seccomp"
     assert Sandbox(0, seccomp=True, missing=("x",)).told == "seccomp, but x"
     assert Sandbox(missing=("x", "y")).told == "none, but x; y"
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (errno.ENOSYS, "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK"),
+        (errno.EOPNOTSUPP, "add landlock to lsm= on the kernel's command line"),
+        (errno.EPERM, "allow the system calls landlock_create_ruleset"),
+        (errno.E2BIG, "in too many layers"),
+        (errno.EINVAL, "Invalid argument"),
+    ],
+)
+def test_what_keeps_landlock_away_is_told_apart(error: int, cure: str) -> None:
+    """No kernel support, switched off at boot, a container's filter: each has another cure."""
+    assert cure in landlock._why(error)
 
 
 def test_an_older_landlock_is_asked_for_no_more_than_it_knows() -> None:

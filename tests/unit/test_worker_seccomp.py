@@ -55,6 +55,7 @@ def test_what_a_child_may_not_call_is_an_error(machine: Machine) -> None:
     [
         ("clone", (THREAD,), ALLOW),
         ("clone", (FORK,), EPERM),
+        ("clone", (THREAD | 0x00020000,), EPERM),  # CLONE_NEWNS, which root may ask for
         ("clone", (FORK | 0x10000 << 32,), EPERM),
         ("clone3", (), ENOSYS),
         ("openat2", (), ENOSYS),
