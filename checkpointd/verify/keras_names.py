@@ -61,11 +61,18 @@ _BUILTINS = frozenset(
         *("vars", "input", "breakpoint", "exit", "quit", "help", "__import__", "__build_class__"),
     }
 )
-_STANDARD = frozenset(getattr(sys, "stdlib_module_names", ())) | {
-    *("os", "posix", "nt", "sys", "subprocess", "shutil", "pathlib", "io", "socket", "ctypes"),
-    *("importlib", "runpy", "pickle", "marshal", "code", "pty", "imp", "commands", "urllib"),
-    *("http", "ftplib", "tempfile", "multiprocessing", "threading", "webbrowser", "zipfile"),
-}
+_STANDARD = frozenset(getattr(sys, "stdlib_module_names", ()))
+"""Python's own modules, whose names a user's files may share: `statistics.py`, `profile.py`."""
+
+_NO_MODEL = frozenset(
+    {
+        *("os", "posix", "nt", "sys", "subprocess", "shutil", "pathlib", "io", "socket", "ctypes"),
+        *("importlib", "runpy", "pickle", "marshal", "pty", "imp", "commands", "urllib", "http"),
+        *("ftplib", "tempfile", "multiprocessing", "threading", "webbrowser", "zipfile", "code"),
+    }
+)
+"""Those that no model was ever defined in."""
+
 _GADGETS = frozenset(
     {
         *("torch", "joblib", "dill", "cloudpickle", "pandas", "requests", "urllib3", "httpx"),
@@ -126,7 +133,7 @@ def _is_harmful(top: str, name: str, *, is_function: bool) -> bool:
         return name in _BUILTINS
     if top == "numpy":
         return called and _does_more(name)
-    return top in _STANDARD or (called and top in _GADGETS)
+    return top in _NO_MODEL or (called and (top in _STANDARD or top in _GADGETS))
 
 
 def is_kerass(module: str) -> bool:
@@ -174,8 +181,9 @@ def _of_keras(parts: list[str], name: str) -> str:
 
 
 def _of_tensorflow(parts: list[str], name: str, *, called: bool) -> str:
-    if not called:
-        return OWN if name.endswith("Spec") and "." not in name else OTHER
+    if not called:  # the type of an input, or an initializer (EfficientNetV2 has TensorFlow's)
+        inside = not any(part in _LIBRARY_ROOMS for part in parts)
+        return OWN if "." not in name and (inside or name.endswith("Spec")) else OTHER
     if "." in name or _does_more(name) or any(part in _LIBRARY_ROOMS for part in parts):
         return CODE
     return OWN if _COMPUTING.match(parts[-1]) or parts[-1] in ("math", "nn") else OTHER

@@ -58,9 +58,10 @@ class Node:
         """Every name that Keras may look up for it in `module`.
 
         tf-keras takes `registered_name` where the first is not there, and a type by `spec_name`.
+        A name such as `Custom>Mine` is only ever found among the registered ones.
         """
         also = (self.content.get("registered_name"), self.content.get("spec_name"))
-        found = {self.name, *(name for name in also if isinstance(name, str))}
+        found = {self.name, *(n for n in also if isinstance(n, str) and ">" not in n)}
         return frozenset(found - {"", "function", "__typespec__"})
 
     @property
@@ -78,7 +79,7 @@ class Node:
 
 
 def nodes(config: Any, root: str = "") -> Iterator[Node]:
-    """Give every object in a configuration.
+    """Give every object in a configuration, in the order in which they are written.
 
     Args:
         config: what JSON gave.
@@ -91,12 +92,11 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
             if "class_name" in value:
                 place = _below(place, value)
                 yield Node(place or _text(value["class_name"])[:_MAX_PLACE] or "an object", value)
-            waiting.extend(
-                (inner, _part(place, key), texts) for key, inner in value.items() if _holds(inner)
-            )
+            inside = [(v, _part(place, key), texts) for key, v in value.items() if _holds(v)]
+            waiting.extend(reversed(inside))
         elif isinstance(value, (list, tuple)):
-            waiting.extend((inner, place, texts) for inner in value if _holds(inner))
-        elif texts < _MAX_TEXTS:
+            waiting.extend((v, place, texts) for v in reversed(value) if _holds(v))
+        elif isinstance(value, str) and texts < _MAX_TEXTS:
             try:
                 waiting.append((jsons.parse(value, place), place, texts + 1))
             except FormatError:

@@ -58,6 +58,8 @@ def test_a_later_keras_imports_nothing_and_is_let_try() -> None:
         named("Dense", "keras.layers"),
         named("Functional", "tf_keras.src.engine.functional", "Functional"),
         named("Dense", "tensorflow.python.keras.layers.core"),
+        named("Constant", "tensorflow.python.ops.init_ops_v2", "Constant"),
+        named("CustomScaleLayer", "keras.src.applications.x", "Custom>CustomScaleLayer"),
         named("GemmaBackbone", "keras_hub.src.models.gemma"),
         named("function", "builtins"),
         {"class_name": "Dense", "config": {}},

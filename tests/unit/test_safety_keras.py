@@ -192,6 +192,11 @@ def test_an_op_layer_of_keras_2_that_does_more_than_compute_is_code(config: Any)
 ORDINARY = [
     layer("Dense", name="block1/dense.x", activation="relu"),
     layer("LayerScale", "keras.src.applications.convnext", name="stage_0/scale"),
+    {
+        **layer("CustomScaleLayer", "tf_keras.src.applications.inception_resnet_v2", name="s"),
+        "registered_name": "Custom>CustomScaleLayer",
+    },
+    layer("Constant", "tensorflow.python.ops.init_ops_v2", value=0.1),
     layer("FeatureSpace", "keras.utils", name="space"),
     layer("Adam", "keras.src.optimizers.adam"),
     layer("Adam", "keras.optimizers.legacy"),
@@ -208,6 +213,7 @@ ORDINARY = [
     layer("StringLookup", name="x", vocabulary=["[UNK]", "{", "../x", "/etc/passwd"]),
     layer("Mine", "mine.layers", name="x", vocabulary="abcdef", path="/data"),
     layer("Mine", "__main__", name="x"),
+    layer("Mine", "statistics", name="x"),
     {"class_name": "__tuple__", "items": [1, 2]},
     {
         "class_name": "__typespec__",
@@ -240,6 +246,22 @@ def test_a_finding_is_graded_by_its_word() -> None:
     code = [f for f in findings if f.word == "needs_code"]
     assert grade(code, allow_code=False).reason == "safety.needs_code"
     assert grade(code, allow_code=True).reason == ""
+
+
+@pytest.mark.parametrize("config", [None, 7, "", "text", [], {}, [None], "[{"])
+def test_what_is_no_configuration_holds_nothing(config: Any) -> None:
+    """A file of weights has none."""
+    assert found(config) == []
+
+
+def test_many_findings_do_not_hide_a_graver_one() -> None:
+    """Three hundred Lambda layers, which may be allowed, and a call at the end."""
+    many = [layer("Lambda", name=f"l{i}", function=[BYTECODE, None, None]) for i in range(300)]
+    call = layer("Dense", name="last", activation=function("os", "system"))
+    findings = list(judge(model(*many, call), VerifySettings()))
+    assert len(findings) < 300
+    assert findings[0].where == "model/l0"
+    assert grade(findings, allow_code=True).reason == "safety.code"
 
 
 def test_a_configuration_nested_without_end_is_walked_without_recursion() -> None:

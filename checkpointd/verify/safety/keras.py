@@ -75,14 +75,13 @@ def judge(config: Any, settings: VerifySettings) -> Iterator[Finding]:
         config: what JSON gave.
         settings: whose `custom_objects` say what is the user's own.
     """
-    seen: set[tuple[str, str]] = set()
+    seen: dict[str, set[str]] = {}
     for node in nodes(config):
         for finding in _of_node(node, settings):
-            if (finding.word, finding.message) not in seen:
-                seen.add((finding.word, finding.message))
+            told = seen.setdefault(finding.word, set())  # of each word: none hides a graver one
+            if finding.message not in told and len(told) < _MOST:
+                told.add(finding.message)
                 yield finding
-        if len(seen) >= _MOST:
-            return
 
 
 def _of_metadata(path: str, settings: VerifySettings) -> Iterator[Finding]:
