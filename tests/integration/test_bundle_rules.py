@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPEN_EACH = """
-import json, os, sys
+import json, os, resource, sys
 import tensorflow as tf
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 said = {}
 for name in sys.argv[2:]:
     child = os.fork()

@@ -124,7 +124,7 @@ def _iterates(x: Any) -> Any:
 
 
 def test_ordinary_programs_are_never_flagged(tmp_path: Path) -> None:
-    """Prints, asserts, data sets in memory, a vocabulary, a training step, zeros."""
+    """Prints, asserts, data sets in memory, a vocabulary, assets, a training step, zeros."""
     weight = tf.Variable(2.0)
 
     def step(x: Any) -> Any:
@@ -134,7 +134,15 @@ def test_ordinary_programs_are_never_flagged(tmp_path: Path) -> None:
         return {"y": loss}
 
     table = vocabulary(tmp_path / "vocabulary.txt")
+    asset = tf.saved_model.Asset(str(tmp_path / "vocabulary.txt"))
+
+    def reads(x: Any) -> Any:
+        for line in tf.data.TextLineDataset(asset.asset_path):
+            x += tf.cast(tf.strings.length(line), tf.float32)
+        return {"y": x, "text": tf.io.read_file(asset.asset_path)}
+
     ordinary = (
+        saved(tmp_path / "reads", reads, asset=asset),
         saved(tmp_path / "prints", _prints),
         saved(tmp_path / "iterates", _iterates),
         saved(tmp_path / "trains", step, weight=weight),

@@ -18,6 +18,7 @@ from tests.helpers.graphs import (
     main_op,
     meta_graph,
     node,
+    numbers,
     outputs,
     parsed,
     saver,
@@ -80,14 +81,20 @@ def test_a_saver_that_reads_another_checkpoint_is_found() -> None:
     assert "the saver → " in finding.message
 
 
-def test_a_saver_is_no_excuse_for_a_path_beside_its_own() -> None:
+@pytest.mark.parametrize(
+    ("up", "word"),
+    [
+        (text("up", "/../../x"), "foreign_reference"),
+        (text("up", "x"), "unsafe_op"),
+        (node("up", "UnicodeEncode", "y"), "unsafe_op"),
+    ],
+)
+def test_a_saver_is_no_excuse_for_a_path_beside_its_own(up: bytes, word: str) -> None:
     """A path put together of the one that is given and another one is not the one given."""
     joined = node("joined", "StringJoin", "save/Const", "up")
     restore = node("save/RestoreV2", "RestoreV2", "joined", "names", "slices")
-    made = meta_graph(
-        *ORDINARY[:-2], text("up", "/../../x"), joined, restore, ORDINARY[-1], saving=saver()
-    )
-    assert words(made) == ["foreign_reference"]
+    made = meta_graph(*ORDINARY[:-2], Y, up, joined, restore, ORDINARY[-1], saving=saver())
+    assert words(made) == [word]
 
 
 @pytest.mark.parametrize("op", ["SaveV2", "RestoreV2", "MergeV2Checkpoints"])
@@ -226,6 +233,27 @@ def test_what_a_function_captures_is_followed(harmful: bool) -> None:
         concretes=[concrete("init", 0, 1)],
     )
     assert words(made) == (["foreign_reference"] if harmful else [])
+
+
+@pytest.mark.parametrize("path", ["asset", "foreign", "x", "made"])
+def test_what_reads_an_asset_is_ordinary(path: str) -> None:
+    """Also inside a function that a data set hands its elements to."""
+    one = function("one_file", node("t", "TextLineDataset", "name"), arguments=["name"])
+    nodes = (
+        node("asset", "Placeholder"),
+        text("foreign", "/etc/passwd"),
+        node("letters", "UnicodeEncode", "numbers"),
+        node("made", "StringJoin", "asset", "letters"),
+        numbers("numbers", 47, 46, 46),
+        node("names", "TensorSliceDataset", path),
+        node("lines", "FlatMapDataset", "names", calls=["one_file"]),
+        node("content", "ReadFile", path),
+        node("y", "Identity", "content", "^lines"),
+    )
+    made = meta_graph(
+        X, *nodes, functions=[one], assets=[asset("asset:0", "v.txt")], signatures=[SERVE]
+    )
+    assert words(made) == ([] if path == "asset" else ["unsafe_op", "unsafe_op"])
 
 
 def test_a_variable_that_keeps_the_path_of_an_asset_is_followed() -> None:

@@ -7,7 +7,7 @@ ops alone is wrong. What counts is who runs an op and where the path comes from 
 - An op that reads files, or calls Python, is a finding unless it lies in a graph of TensorFlow 1
   beside all that is run, as the readers of a training job do in many exports; one in a function
   counts whoever calls it. One that writes, connects or executes is a finding wherever it is.
-- A table may read its vocabulary from an asset of the SavedModel.
+- What reads a file may read an asset of the SavedModel.
 - An op that TensorFlow does not have comes with a library of native code.
 
 A `saved_model.pbtxt` is read just so (`graph_text`). The graph in the `.meta` file of a TensorFlow
@@ -105,6 +105,10 @@ def _harmless(flow: Flow, scope: str, node: Node) -> bool:
             value in ordinary or any(o.endswith("://") and value.startswith(o) for o in ordinary)
             for value in node.texts.get(name, ("",))
         )
+    if node.op in graph_ops.READS_ASSETS:
+        source = flow.source(scope, node, 0)
+        elsewhere = source.given or source.computed or source.filename
+        return source.assets and not elsewhere and not source.constants
     if node.op in graph_ops.CACHES:
         source = flow.source(scope, node, graph_ops.CACHES[node.op])
         return not source.computed and not source.constants - {b""}
@@ -126,8 +130,8 @@ def _checkpoint_op(flow: Flow, scope: str, node: Node, reached: Reached) -> Iter
         source = flow.source(scope, node, index)
         placed = any(_is_place(constant) for constant in source.constants)
         given = source.filename or source.given
-        if given and not (placed and reads):
-            continue
+        if given and not (reads and (placed or source.computed)):
+            continue  # a path to write to is put together, one to read from is not
         if placed or scope != MAIN or reached is Reached.SAVER:
             yield _finding(flow, scope, node)
             return

@@ -24,6 +24,13 @@ MAIN = ""
 _DIRECT_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
+_PASS_ON = _PLACEHOLDERS | frozenset(
+    {"ConcatV2", "Const", "ExpandDims", "Identity", "IdentityN", "OptionsDataset", "Pack"}
+    | {"PrefetchDataset", "ReadVariableOp", "RepeatDataset", "Reshape", "ShuffleDatasetV3"}
+    | {"Squeeze", "TensorDataset", "TensorSliceDataset"}
+)
+"""Ops that give the strings that they are given; any other may make a string of what it likes."""
+
 _MAX_STEPS = 2_000_000
 """How many tensors are looked at on the way to where strings come from, in one graph."""
 _MAX_NAMED = 7
@@ -165,7 +172,7 @@ class Flow:
         data = [i for i in node.inputs if not i.startswith("^")]
         if scope == MAIN and where in self._assigned:  # a variable, as one keeps an asset's path
             return [(scope, i) for i in self._assigned[where]]
-        if any(self.called(node)) or not (data or node.constant or node.op in _PLACEHOLDERS):
+        if node.op not in _PASS_ON:
             found.computed = True
         return [(scope, i) for i in data]
 
@@ -188,8 +195,9 @@ class Flow:
             direct = node.op == function or node.op in _DIRECT_CALLS
             if direct and index < len(data):
                 yield scope, data[index]
-            else:
-                found.given = True
+            else:  # which of them becomes the argument depends on the op: it is one of them
+                yield from ((scope, name) for name in data)
+                found.given |= not data
         if not sites and index < own:
             found.given = True
 

@@ -23,6 +23,8 @@ _MAX_UNFOLDED = 50_000_000
 _FLOOR = 4 << 30
 _TIMES_THE_FILE = 16
 _UNCOUNTED = 1 << 60
+_ELEMENT_BYTES = 4
+"""Of what an op makes; nearly all are float32 or int32."""
 _WIDTHS = {"8": 1, "4": 1, "2": 1, "16": 2, "32": 4, "64": 8, "128": 16}
 
 _SHAPED = {
@@ -56,7 +58,8 @@ def circles(flow: Flow) -> Iterator[Finding]:
     size: dict[str, int] = {}
     while ready:
         name = ready.pop()
-        size[name] = len(functions[name].nodes) + sum(size[c] for c in calls[name])
+        unfolded = len(functions[name].nodes) + sum(size[c] for c in calls[name])
+        size[name] = min(unfolded, _UNCOUNTED)
         for caller in callers.get(name, ()):
             depth[caller] = max(depth.get(caller, 0), depth[name] + 1)
             waiting[caller] -= 1
@@ -112,7 +115,7 @@ def shapes(flow: Flow, size: int) -> Iterator[Finding]:
                 return
             unstored += max(0, needed - node.constant.stored)
         elif node.op in _SHAPED and flow.reached(scope, node) is Reached.LIVE:
-            needed = _elements(flow, scope, node)
+            needed = _ELEMENT_BYTES * _elements(flow, scope, node)
             if needed > bound:
                 yield _bomb(node, needed, flow.path(scope, node))
                 return

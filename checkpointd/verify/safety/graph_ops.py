@@ -26,6 +26,12 @@ READS = frozenset(
 )
 """These read files."""
 
+READS_ASSETS = frozenset(
+    {"CSVDataset", "CSVDatasetV2", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2"}
+    | {"ReadFile", "TFRecordDataset", "TFRecordDatasetV2", "TextLineDataset"}
+)
+"""Of these that read files, the first input is the path: ordinary if that is an asset."""
+
 WRITES = frozenset(
     {"CalibrationStatisticsSaver", "CreateSummaryDbWriter", "CreateSummaryFileWriter"}
     | {"DatasetToTFRecord", "DistributedSave", "DumpTensor", "ExperimentalDatasetToTFRecord"}
