@@ -103,7 +103,8 @@ def said(answer: Answer) -> str:
     """An answer in a word."""
     if answer.report is None:
         return str(answer.end)
-    return answer.report.reason or str(answer.report.verdict)
+    slowly = " slowly" if answer.report.duration_seconds > 5 else ""
+    return (answer.report.reason or str(answer.report.verdict)) + slowly
 
 
 async def one(
@@ -124,15 +125,13 @@ async def one(
     whole = bool(ONLY) or number % LOADED == 0
     settings = VerifySettings(skip=() if whole else LOAD_CHECKS)
     request = Request(found.checkpoint, found.generation, settings, overdue=overdue)
-    started = time.monotonic()
     answer = await dispatcher.verify(request)
     wrong = fault(answer)
     if wrong and KEEP:
         kept = Path(KEEP) / f"{SEED}-{form}-{number}"
         await asyncio.to_thread(shutil.copytree, place, kept, dirs_exist_ok=True)
     shutil.rmtree(place)
-    slow = " slowly" if time.monotonic() - started > 5 else ""
-    return done, said(answer) + slow, wrong
+    return done, said(answer), wrong
 
 
 async def work(made: Path, home: Path) -> tuple[dict[str, Counter[str]], list[str]]:
