@@ -29,7 +29,7 @@ from tests.helpers.attacks.table import CANARY
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -172,7 +172,7 @@ def said(answer: Answer | None) -> str:
 
 
 def test_no_attack_is_valid_and_none_has_an_effect(
-    attacks: Attacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    attacks: Attacks, tmp_path: Path, show: Callable[[str], None]
 ) -> None:
     """By its own reason each; nothing written, nobody asked, no foreign byte in a report."""
     answers = verify(attacks.rows, attacks, tmp_path)
@@ -184,9 +184,8 @@ def test_no_attack_is_valid_and_none_has_an_effect(
         for row, what in zip(attacks.rows, caught, strict=True)
     ]
     live = sum(map(bool, attacks.seen.values()))
-    with capsys.disabled():
-        print(f"\n{len(lines)} attacks, {live} seen to work on who has no checkpointd")  # noqa: T201 - the issue asks
-        print("\n".join(lines))  # noqa: T201 - the same
+    title = f"{len(lines)} attacks, {live} seen to work on who has no checkpointd"
+    show("\n".join([title, *lines]))
     assert not effects
     assert {name for name in SEEN if not attacks.seen.get(name)} == set()
     wrong = [
@@ -200,7 +199,7 @@ def test_no_attack_is_valid_and_none_has_an_effect(
 
 
 def test_without_the_check_the_sandbox_alone_holds(
-    attacks: Attacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    attacks: Attacks, tmp_path: Path, show: Callable[[str], None]
 ) -> None:
     """`safety` switched off, code allowed, weights loaded into a model: still no effect."""
     rows = [row for row in attacks.rows if row["name"].startswith(REACHING)]
@@ -215,10 +214,8 @@ def test_without_the_check_the_sandbox_alone_holds(
     )
     effects = attacks.effects()
     attacks.forget()
-    with capsys.disabled():
-        print("\nWithout the check `safety`, and with allow_code")  # noqa: T201 - the issue asks
-        for row, answer in zip(rows, answers, strict=True):
-            print(f"{row['name']:<32}{said(answer)}")  # noqa: T201 - the same
+    lines = [f"{r['name']:<32}{said(a)}" for r, a in zip(rows, answers, strict=True)]
+    show("\n".join(["Without the check `safety`, and with allow_code", *lines]))
     assert not effects
     read = {name for name, what in attacks.seen.items() if what == "reads a file"}
     assert not [
