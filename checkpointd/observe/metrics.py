@@ -26,6 +26,7 @@ from checkpointd import __version__
 from checkpointd.checkpoint import Format, Outcome, Verdict
 from checkpointd.observe.gauges import GaugeCollector
 from checkpointd.observe.text import shown, utf8
+from checkpointd.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -47,6 +48,9 @@ _CHECK_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _RECONCILE_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60)
 _FORMATS = tuple(str(f) for f in Format if f is not Format.UNKNOWN)
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+MAX_OWN_REASONS = 20
+"""Reasons that are exposed of one check of the user's own; further ones count as other."""
+
 _EXEMPLAR_CHARACTERS = 100
 _OUTCOMES = {Outcome.FAIL: "failures", Outcome.WARN: "warnings", Outcome.ERROR: "errors"}
 
@@ -63,6 +67,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
         self._watches: set[str] = set()
+        self._own_reasons: dict[str, set[str]] = {}
         self._discovered = self._counter(
             "artifacts_discovered", "Checkpoints seen for the first time.", "watch", "format"
         )
@@ -210,7 +215,16 @@ class Metrics:
             self._check_seconds.labels(name).observe(check.duration_seconds)
             word = _OUTCOMES.get(check.outcome)
             if word is not None:
-                self._checks[word].labels(watch, name, _bounded(check.reason)).inc()
+                self._checks[word].labels(watch, name, self._reason(name, check.reason)).inc()
+
+    def _reason(self, name: str, reason: str) -> str:
+        """A reason as a label: of those that a user's own check makes up, only the first few."""
+        if reason in REASONS:
+            return reason
+        known = self._own_reasons.setdefault(name, set())
+        if len(known) < MAX_OWN_REASONS:
+            known.add(_bounded(reason))
+        return reason if reason in known else "other"
 
     def superseded(self, watch: str) -> None:
         """A verification was thrown away, because what it read changed."""

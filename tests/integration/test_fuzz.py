@@ -29,7 +29,7 @@ from tests.helpers.fuzz.formats import FORMATS, mutate
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 COUNT = int(os.environ.get("FUZZ", "200"))
 LOADED = int(os.environ.get("FUZZ_LOAD", "3"))
@@ -162,16 +162,17 @@ async def work(made: Path, home: Path) -> tuple[dict[str, Counter[str]], list[st
 
 
 def test_every_mutation_ends_in_a_verdict_and_the_next_good_checkpoint_is_valid(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    made: Path, tmp_path: Path, show: Callable[[str], None]
 ) -> None:
     """One daemon outlives them all, and none makes a check of ours fail."""
+    print(f"FUZZ_SEED={SEED}")  # noqa: T201 - shown by pytest when the test fails
     started = time.monotonic()
     told, wrong = asyncio.run(work(made, tmp_path))
     seconds = time.monotonic() - started
-    with capsys.disabled():
-        total = sum(outcomes.total() for outcomes in told.values())
-        print(f"\nFUZZ_SEED={SEED}: {total} mutations in {seconds:.0f} s")  # noqa: T201 - to replay
-        for kind, outcomes in sorted(told.items()):
-            words = ", ".join(f"{word} {count}" for word, count in outcomes.most_common())
-            print(f"{kind:<30}{outcomes.total():>4}  {words}")  # noqa: T201 - the same
+    total = sum(outcomes.total() for outcomes in told.values())
+    lines = [f"FUZZ_SEED={SEED}: {total} mutations in {seconds:.0f} s"]
+    for kind, outcomes in sorted(told.items()):
+        words = ", ".join(f"{word} {count}" for word, count in outcomes.most_common())
+        lines.append(f"{kind:<30}{outcomes.total():>4}  {words}")
+    show("\n".join(lines))
     assert not wrong, "\n".join(wrong)

@@ -131,6 +131,26 @@ def with_assets(program: Program) -> None:
     program.options["main_op"] = v1.tables_initializer()
 
 
+def beside_training(program: Program) -> None:
+    """What a training job had in its graph too: readers, a Python function, more savers."""
+    tf, v1 = program.tf, program.v1
+    program.multiply()
+    image = tf.io.read_file("/nonexistent/image.png")
+    v1.py_func(lambda data: data, [image], tf.string)
+    v1.TextLineReader().read(v1.train.string_input_producer(["/nonexistent/lines"]))
+    v1.train.Saver(sharded=True)
+    v1.train.Saver()
+
+
+def warm_started(program: Program) -> None:
+    """Variables whose initializers read another checkpoint, which is not there any more."""
+    v1 = program.v1
+    other = str(program.path.with_name("other.ckpt"))
+    by_saver(plain, step=None)(program.path.with_name("other.ckpt"))
+    program.multiply()
+    v1.train.init_from_checkpoint(other, {"w": "w"})
+
+
 def classify(program: Program) -> dict[str, Any]:
     """Serialised examples, for the classify, regress and predict methods."""
     tf, v1 = program.tf, program.v1
@@ -260,6 +280,8 @@ SAVED = {
     "a legacy_init_op": legacy_init,
     "a main_op": main_op,
     "a vocabulary among its assets": with_assets,
+    "a training job's readers beside it": beside_training,
+    "initializers that read another checkpoint": warm_started,
     "signatures to classify and to regress": classify,
     "default attributes left out": stripped,
     "a tag for training alone": training_alone,
