@@ -12,9 +12,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd import bindings
 from checkpointd.checkpoint import Format
 from checkpointd.formats import generation_of, member_path
-from checkpointd.formats.names import GOLDEN, WEIGHTS_MAP
+from checkpointd.formats.names import WEIGHTS_MAP
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRITE, WRITE_FILE
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def of_checkpoint(path: str, form: Format, generation: Generation | None) -> tup
             generation = generation_of(path, form)
     names = [m.name for m in generation.members] if generation else []
     members = [member_path(path, name) for name in names]
-    record = (record_path(path, form), READ_FILE)
+    record = (bindings.path_for(path, form), READ_FILE)
     if form is Format.SAVEDMODEL:
         links = [member for member in members if os.path.islink(member)]
         return ((path, READ), *((link, READ_FILE) for link in links), record)
@@ -99,13 +100,6 @@ def of_checkpoint(path: str, form: Format, generation: Generation | None) -> tup
     if form is Format.TF_CHECKPOINT or path.endswith(WEIGHTS_MAP):
         rules.append((os.path.dirname(path) or ".", READ_DIR))
     return tuple(rules)
-
-
-def record_path(path: str, form: Format) -> str:
-    """Where the golden record lies: `golden.path_for`, which would import numpy too early."""
-    if form is Format.SAVEDMODEL:
-        return os.path.join(path, "assets.extra", "golden.npz")
-    return path + GOLDEN
 
 
 def of_request(request: Request, scratch: str, target: str = "") -> Reach:

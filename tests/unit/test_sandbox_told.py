@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd import golden
 from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
 from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.confinement import confinement, layers, problem
@@ -93,12 +92,6 @@ def test_an_older_landlock_is_asked_for_no_more_than_it_knows() -> None:
     assert handled(3) == ((1 << 15) - 1, 0, 0)
     assert handled(4) == ((1 << 15) - 1, 0b11, 0)
     assert handled(9) == ((1 << 16) - 1, 0b11, 0b11)
-
-
-@pytest.mark.parametrize("form", Format)
-def test_the_golden_record_is_where_the_writer_puts_it(form: Format) -> None:
-    """Two rooms know it, because one of them may not import numpy."""
-    assert reach.record_path("/runs/x", form) == golden.path_for("/runs/x", form)
 
 
 def member(name: str) -> Member:
