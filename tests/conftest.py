@@ -28,6 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_TABLES] = []
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that several processes end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand the texts of one of several processes to the one that speaks."""
     told = getattr(session.config, "workeroutput", None)

@@ -95,6 +95,7 @@ def test_training_needs_our_wheel_alone(job: tuple[Path, dict[str, Any]]) -> Non
     rooms = {name.split(".")[1] for name in said["ours"]}
     assert rooms == {
         "arrays",
+        "bindings",
         "checkpoint",
         "golden",
         "reasons",
