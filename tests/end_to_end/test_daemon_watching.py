@@ -47,6 +47,7 @@ poll_interval = "0.5s"
 [watch.verify]
 python_path = ["code"]
 builder = "reads_late:build"
+read_paths = ["mount"]
 """
 _BUILDER = """
     import os, time
@@ -56,7 +57,7 @@ _BUILDER = """
 
     def build():
         import keras
-        (HOME / "begun").touch()
+        Path("begun").touch()
         while not (HOME / "go").exists():
             time.sleep(0.05)
         for path in (HOME / "mount").iterdir():
@@ -95,7 +96,8 @@ def test_a_disk_that_hangs_under_a_verification_holds_up_nobody_else(
     daemon.start()
     assert daemon.text("/metrics").count('checkpointd_watch_up{watch="sick"} 1.0') == 1
     shutil.copy(made / "only.weights.h5", remote.mount / "only.weights.h5")
-    eventually("the child to run the builder", (tmp_path / "begun").exists)
+    state = daemon.home / "state"
+    eventually("the child to run the builder", lambda: list(state.glob("**/begun")))
     remote.hang()
     (tmp_path / "go").touch()
     shutil.copy(made / "plain.keras", daemon.runs / "plain.keras")
