@@ -86,7 +86,7 @@ def main() -> None:
                 seconds = latency(daemon, source)
                 print(
                     f"verdict {source.name:<8} {seconds:.2f} s after its last byte "
-                    f"(1/{cold / seconds:.0f} of a new interpreter), all eight checks"
+                    f"(1/{cold / seconds:.0f} of a new interpreter), every check"
                 )
             assert daemon.process is not None
             process = psutil.Process(daemon.process.pid)
