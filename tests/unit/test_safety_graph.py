@@ -80,6 +80,17 @@ def test_a_saver_that_writes_while_it_restores_is_found() -> None:
     assert (finding.word, finding.where) == ("unsafe_op", "save/more")
 
 
+def test_a_function_that_saves_and_has_a_name_can_be_called() -> None:
+    """What an object keeps for its saving has none; `serve` is called, whatever else it is for."""
+    saves = function("s", node("w", "SaveV2", "path", "names", "slices"), arguments=["path"])
+    held = field(6, field(1, "s"))
+    saveable = field(11, field(1, "x") + field(2, field(2, 0)))
+    made = {"functions": [saves], "concretes": [concrete("s")]}
+    assert words(meta_graph(objects=[held, saveable], **made)) == []
+    root = saveable + field(1, field(1, 0) + field(2, "serve"))
+    assert words(meta_graph(objects=[held, root], **made)) == ["unsafe_op"]
+
+
 def test_the_path_of_the_saver_is_no_vocabulary() -> None:
     """Any node can be called the saver's: a constant of it is a path like another."""
     table = node("init", "InitializeTableFromTextFileV2", "table", "elsewhere")

@@ -217,15 +217,19 @@ def _objects(read: Read, span: Span, found: Objects) -> None:
     """Read a SavedObjectGraph."""
     held: dict[int, tuple[str, ...]] = {}
     saving: set[int] = set()
+    children: set[int] = set()
     count = 0
     for part in walk(read, span.start, span.end):
         if part.number == 1:
-            _object(_whole(read, part), count, found, held, saving)
+            data = _whole(read, part)
+            _object(data, count, found, held, saving)
+            children.update(_children(data))
             count += 1
         elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
             name, value = entry(_whole(read, part))
             found.functions[name] = tuple(_captures(value))
-    found.saving.update(name for index in saving for name in held.get(index, ()))
+    called = saving - children  # what an object has by a name can be called for other ends
+    found.saving.update(name for index in called for name in held.get(index, ()))
 
 
 def _object(
@@ -242,6 +246,12 @@ def _object(
         elif key == 11:  # noqa: PLR2004 - SavedObject.saveable_objects
             functions = fields(entry(message(value))[1])
             saving.update(signed(number(v)) for f, v in functions if f == 2)  # noqa: PLR2004 - loading runs the other, restore_function
+
+
+def _children(data: bytes) -> Iterator[int]:
+    """The objects that a SavedObject has by a name."""
+    for reference in (message(v) for f, v in fields(data) if f == 1):
+        yield signed(next((number(v) for f, v in fields(reference) if f == 1), 0))
 
 
 def _captures(data: bytes) -> Iterator[int]:

@@ -99,6 +99,7 @@ _INFO["coo_sparse"] = (
 )
 _INFO["composite_tensor"] = (5, {"components": (2, _INFO)})
 _OBJECT: Schema = {
+    "children": (1, {"node_id": (1, INTEGER)}),
     "asset": (5, {}),
     "function": (6, _strings(concrete_functions=1)),
     "bare_concrete_function": (8, _strings(concrete_function_name=1)),
