@@ -117,14 +117,16 @@ def _record(place: Place, targets: Any, view: Any) -> list[int]:
 
 @contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
-    import shutil
     import tempfile
+
+    from checkpointd.removal import remove_tree
 
     directory = Path(tempfile.mkdtemp(prefix="checkpointd-"))
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(directory)
 
 
 async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:

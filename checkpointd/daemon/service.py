@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import contextlib
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from checkpointd.observe.keys import KeysError
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
 from checkpointd.observe.server import ListenError
+from checkpointd.removal import remove_tree
 from checkpointd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ class Service:
             state.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock.acquire()
             self._locked = True
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            self.scratch.mkdir(mode=0o700)
+            with contextlib.suppress(OSError):
+                remove_tree(self.scratch)
+            self.scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(self.config.watch))
             await self.ledger.open(state)
             await self.listening.start()
@@ -317,7 +319,8 @@ class Service:
         await self.publishing.close()
         await self.listening.close()
         await self.ledger.close()
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self.scratch)
         self._lock.release()
         log.info("stopped")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import shutil
 import tempfile
 import time
 from dataclasses import replace
@@ -30,6 +30,7 @@ from checkpointd.dispatch.interpreters import Interpreters
 from checkpointd.dispatch.private import for_copy, of_original
 from checkpointd.dispatch.run import Run
 from checkpointd.dispatch.zygote import StartError, ZygoteError
+from checkpointd.removal import remove_tree
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Limits, Sandbox
 
@@ -128,7 +129,8 @@ class LocalDispatcher:
                 return private
             return of_original(await self._verify(private, on_check), request, path)
         finally:
-            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(remove_tree, home)
 
     async def _verify(self, request: Request, on_check: Callable[[CheckResult], None]) -> Answer:
         started = time.monotonic()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from checkpointd.removal import remove_tree
 from checkpointd.worker.protocol import SENTINEL
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
         finally:
             os.close(stderr)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(scratch)
         with contextlib.suppress(OSError):
             sentinel.unlink()
 

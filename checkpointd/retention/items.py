@@ -6,10 +6,10 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import time
 from typing import TYPE_CHECKING
 
+from checkpointd.removal import remove_tree
 from checkpointd.retention import moving
 from checkpointd.retention.files import exists, opened
 from checkpointd.retention.manifest import Manifest, Stage, write_manifest
@@ -62,7 +62,7 @@ def delete(trash_fd: int, identity: str, step: Callable[[str], None]) -> None:
             moving.mark(item_fd, Stage.DONE, Stage.DELETING)
         step("delete: content")
         if exists(moving.CONTENT, item_fd):
-            shutil.rmtree(moving.CONTENT, dir_fd=item_fd)
+            remove_tree(moving.CONTENT, dir_fd=item_fd)
     step("delete: rest")
     discard(trash_fd, identity)
 

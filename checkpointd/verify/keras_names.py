@@ -89,7 +89,8 @@ _LIBRARY_ROOMS = frozenset(
         *("io", "lib", "platform", "saved_model", "data", "train", "training", "debug", "summary"),
         *("autograph", "gfile", "io_ops", "script_ops", "logging_ops", "eager", "profiler"),
         *("distribute", "config", "sysconfig", "test", "tpu", "lite", "python_io"),
-        *("resource_loader", "app", "flags", "feature_column"),
+        *("resource_loader", "app", "flags", "feature_column", "lookup", "mlir", "dtensor"),
+        *("tensorrt", "estimator"),
     }
 )
 _CODECS = ("decode_", "parse_", "encode_", "serialize_", "deserialize_")
@@ -97,7 +98,9 @@ _CALLS = frozenset(
     {
         *("py_function", "numpy_function", "py_func", "load_op_library", "load_library"),
         *("load_file_system_library", "import_graph_def", "read_file", "write_file"),
-        *("matching_files", "enable_dump_debug_info"),
+        *("matching_files", "enable_dump_debug_info", "register_filesystem_plugin"),
+        *("quantize_saved_model", "TfRecordRepresentativeDatasetSaver"),
+        *("fixed_unigram_candidate_sampler", "TextFileInitializer"),
     }
 )
 _OPS = re.compile(
@@ -154,7 +157,9 @@ def is_unsafe_symbol(symbol: str) -> bool:
         return is_unsafe_op(name)
     if any(part in _CLOSED or part in _LIBRARY_ROOMS for part in rooms):
         return True
-    return name in _CALLS or ("keras" in rooms and _does_more(name))
+    if "keras" in rooms:  # to call a class is to make a layer, of whatever its arguments say
+        return name[:1].isupper() or _does_more(name)
+    return name in _CALLS
 
 
 def is_unsafe_op(op: str) -> bool:

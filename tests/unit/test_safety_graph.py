@@ -10,7 +10,9 @@ from checkpointd.checkpoint import End, Outcome
 from checkpointd.verify.safety import graph_ops
 from tests.helpers.formats import bundle, field
 from tests.helpers.graphs import (
+    STRING,
     asset,
+    attribute,
     concrete,
     constant,
     found,
@@ -68,6 +70,80 @@ def test_the_functions_of_a_saver_are_ordinary() -> None:
     made = meta_graph(*calls, X, Y, functions=[save, restore], saving=saver("saver_filename:0"))
     assert words(made) == []
     assert words(meta_graph(X, Y, functions=[save, restore], signatures=[SERVE])) == []
+
+
+def test_a_saver_that_writes_while_it_restores_is_found() -> None:
+    """Loading runs what restores: to write is then no saver's business, wherever it leads."""
+    write = node("save/more", "SaveV2", "save/StringJoin", "names", "slices", "v")
+    restore = node("save/restore_all", "NoOp", "^save/RestoreV2", "^save/more")
+    (finding,) = found(meta_graph(*ORDINARY[:-1], write, restore, saving=saver()))
+    assert (finding.word, finding.where) == ("unsafe_op", "save/more")
+
+
+def test_a_function_that_saves_and_has_a_name_can_be_called() -> None:
+    """What an object keeps for its saving has none; `serve` is called, whatever else it is for."""
+    saves = function("s", node("w", "SaveV2", "path", "names", "slices"), arguments=["path"])
+    held = field(6, field(1, "s"))
+    saveable = field(11, field(1, "x") + field(2, field(2, 0)))
+    made = {"functions": [saves], "concretes": [concrete("s")]}
+    assert words(meta_graph(objects=[held, saveable], **made)) == []
+    root = saveable + field(1, field(1, 0) + field(2, "serve"))
+    assert words(meta_graph(objects=[held, root], **made)) == ["unsafe_op"]
+
+
+def test_the_path_of_the_saver_is_no_vocabulary() -> None:
+    """Any node can be called the saver's: a constant of it is a path like another."""
+    table = node("init", "InitializeTableFromTextFileV2", "table", "elsewhere")
+    made = meta_graph(
+        text("elsewhere", "/etc/passwd"),
+        table,
+        collections=[main_op("saved_model_main_op", "init")],
+        saving=saver("elsewhere:0"),
+    )
+    assert words(made) == ["foreign_reference"]
+
+
+@pytest.mark.parametrize("op", ["InitializeTableFromTextFileV2", "CacheDatasetV2"])
+def test_a_path_that_a_variable_holds_is_none_of_the_assets(op: str) -> None:
+    """A function captures it, and its value comes with the weights."""
+    nodes = [node("path", "ReadVariableOp", "captured"), node("i", op, "table", "path")]
+    init = function("init", *nodes, arguments=["captured"])
+    variable = field(7, field(1, 7))
+    made = meta_graph(functions=[init], objects=[variable], concretes=[concrete("init", 0)])
+    assert len(words(made)) == 1
+
+
+def test_what_the_call_of_a_function_fills_in_is_not_empty() -> None:
+    """An attribute, or a constant, may be left to whoever calls the function."""
+    left = attribute("output_stream", field(9, "where"))
+    printing = function("f", node("p", "PrintV2", "x") + left, arguments=["x"])
+    assert words(meta_graph(X, CALL, functions=[printing], signatures=[SERVE])) == ["unsafe_op"]
+    path = node("path", "Const") + attribute("value", field(9, "where"))
+    cache = node("c", "CacheDatasetV2", "x", "path", "memory")
+    caching = function("f", path, cache, arguments=["x"])
+    assert words(meta_graph(X, CALL, functions=[caching], signatures=[SERVE])) == ["unsafe_op"]
+
+
+@pytest.mark.parametrize(("shape", "sizes"), [((), b"\x06"), ((2,), b"\x06\x00")])
+def test_a_packed_string_is_not_empty(shape: tuple[int, ...], sizes: bytes) -> None:
+    """TensorFlow takes the content of a tensor for strings as well: sizes, then characters."""
+    path = constant("path", shaped(STRING, *shape) + field(4, sizes + b"/srv/x"))
+    made = meta_graph(
+        path, X, node("y", "CacheDatasetV2", "x", "path", "memory"), signatures=[SERVE]
+    )
+    assert words(made) == ["unsafe_op"]
+    table = node("y", "InitializeTableFromTextFileV2", "table", "path")
+    (finding,) = found(meta_graph(path, table, signatures=[SERVE]))
+    assert finding.what == "/srv/x"
+
+
+def test_a_constant_is_an_asset_only_while_it_is_loaded() -> None:
+    """TensorFlow 1 feeds the asset's path in its place then; a signature reads the constant."""
+    path, files = text("path", "/etc/passwd"), [asset("path:0", "words.txt")]
+    read = node("y", "ReadFile", "path")
+    assert words(meta_graph(path, read, signatures=[SERVE], assets=files)) == ["unsafe_op"]
+    loading = [main_op("saved_model_main_op", "y")]
+    assert words(meta_graph(path, read, collections=loading, assets=files)) == []
 
 
 def test_a_saver_that_reads_another_checkpoint_is_found() -> None:

@@ -160,6 +160,19 @@ def test_what_a_layer_reads_from_elsewhere_is_a_foreign_reference(config: Any, t
     assert told in findings[0].message
 
 
+def test_the_name_of_a_custom_object_hides_no_layer_that_reads() -> None:
+    """Keras looks for `class_name` where the file is an HDF5 one, whatever is registered."""
+    own = {"custom_objects": {"Mine": "mine:Mine"}}
+    for kind, config in (
+        ("StringLookup", {"vocabulary": "/etc/passwd"}),
+        ("TFSMLayer", {"filepath": "/srv/m"}),
+        ("TFOpLambda", {"function": "io.write_file"}),
+    ):
+        hidden = {**layer(kind, None, name="x", **config), "registered_name": "Mine"}
+        assert [where for _, where in found(hidden, **own)] == ["x"]
+    assert found({**layer("X", "os", name="x"), "registered_name": "Mine"}, **own) == []
+
+
 @pytest.mark.parametrize("name", ["../../x", "a/../b", "/etc/x", "a\\b", "a\0b", ".."])
 def test_a_layer_name_that_climbs_is_a_traversal(name: str) -> None:
     """Keras makes a directory of it when it unpacks."""
@@ -175,6 +188,17 @@ def test_a_layer_name_that_climbs_is_a_traversal(name: str) -> None:
         layer("TFOpLambda", None, name="x", function="io.gfile.remove"),
         layer("TFOpLambda", None, name="x", function="raw_ops.ReadFile"),
         layer("TFOpLambda", None, name="x", function="load_op_library"),
+        layer("TFOpLambda", None, name="x", function="experimental.register_filesystem_plugin"),
+        layer(
+            "TFOpLambda", None, name="x", function="quantization.experimental.quantize_saved_model"
+        ),
+        layer("TFOpLambda", None, name="x", function="mlir.experimental.convert_saved_model"),
+        layer("TFOpLambda", None, name="x", function="experimental.dtensor.name_based_save"),
+        layer("TFOpLambda", None, name="x", function="keras.layers.StringLookup"),
+        layer("TFOpLambda", None, name="x", function="raw_ops.Skipgram"),
+        layer("TFOpLambda", None, name="x", function="record_input"),
+        layer("TensorFlowOpLayer", None, name="x", node_def={"op": "ImmutableConst"}),
+        {**layer("Op", None, name="x", function="io.write_file"), "registered_name": "TFOpLambda"},
         layer("ClassMethod", None, name="x", cls_symbol="io.TFRecordWriter", method_name="write"),
         layer("TensorFlowOpLayer", None, name="x", node_def={"op": "WriteFile"}),
         layer("TensorFlowOpLayer", None, name="x", node_def="\n\x01x\x12\tWriteFile"),
@@ -206,6 +230,10 @@ ORDINARY = [
     layer("GetItem", "keras.src.ops.numpy", name="get_item"),
     layer("TFOpLambda", None, name="tf.math.add", function="math.add"),
     layer("TFOpLambda", None, name="x", function="io.decode_png"),
+    layer("TFOpLambda", None, name="x", function="experimental.numpy.copy"),
+    layer("TFOpLambda", None, name="x", function="keras.backend.rnn"),
+    layer("TFOpLambda", None, name="x", function="quantization.fake_quant_with_min_max_vars"),
+    layer("TFOpLambda", None, name="x", function="compat.v1.nn.embedding_lookup"),
     layer("SlicingOpLambda", None, name="x", function="__operators__.getitem"),
     layer("TensorFlowOpLayer", None, name="x", node_def={"op": "AddV2"}),
     layer("TensorFlowOpLayer", None, name="x", node_def="\n\x06Reader\x12\x05AddV2"),

@@ -34,6 +34,7 @@ from checkpointd.verify.safety.graph_reading import UncheckedError, graphs_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from checkpointd.verify.safety.graph_flow import Sources
     from checkpointd.verify.safety.graph_model import MetaGraph
     from checkpointd.verify.safety.graph_nodes import Node
     from checkpointd.verify.structure import ScanContext
@@ -107,21 +108,29 @@ def _harmless(flow: Flow, scope: str, node: Node) -> bool:
         )
     if node.op in graph_ops.READS_ASSETS:
         source = flow.source(scope, node, 0)
-        elsewhere = source.given or source.computed or source.filename
-        return source.assets and not elsewhere and not source.constants
+        return _is_asset(flow, scope, node, source)
     if node.op in graph_ops.CACHES:
         source = flow.source(scope, node, graph_ops.CACHES[node.op])
-        return not source.computed and not source.constants - {b""}
+        elsewhere = source.given or source.computed or source.filename or source.assets
+        return not elsewhere and not source.constants - {b""}
     if node.op in graph_ops.REMOTE:
         source = flow.source(scope, node, graph_ops.REMOTE[node.op])
-        return all(b"/job:" not in c or b"/job:localhost" in c for c in source.constants)
+        here = all(b"/job:" not in c or b"/job:localhost" in c for c in source.constants)
+        return here and not source.computed
     return False
+
+
+def _is_asset(flow: Flow, scope: str, node: Node, source: Sources) -> bool:
+    """Whether a path is that of an asset: a constant is one only while it is loaded."""
+    elsewhere = source.given or source.computed or source.filename or source.constants
+    fixed = source.fixed and flow.in_signature(scope, node)
+    return source.assets and not elsewhere and not fixed
 
 
 def _checkpoint_op(flow: Flow, scope: str, node: Node, reached: Reached) -> Iterator[Finding]:
     """Judge an op of the saver: it may use the path that the saver is given, and no other."""
     reads = node.op in graph_ops.CHECKPOINT_READS
-    if reached is Reached.LIVE:
+    if reached is Reached.LIVE or (reached is Reached.RESTORE and not reads):
         yield _finding(flow, scope, node)
         return
     if scope == MAIN and reached is Reached.NEVER and reads:
@@ -132,7 +141,7 @@ def _checkpoint_op(flow: Flow, scope: str, node: Node, reached: Reached) -> Iter
         given = source.filename or source.given
         if given and not (reads and (placed or source.computed)):
             continue  # a path to write to is put together, one to read from is not
-        if placed or scope != MAIN or reached is Reached.SAVER:
+        if placed or scope != MAIN or reached is not Reached.NEVER:
             yield _finding(flow, scope, node)
             return
 
@@ -143,8 +152,9 @@ def _table(flow: Flow, scope: str, node: Node, reached: Reached) -> Iterator[Fin
         return
     source = flow.source(scope, node, graph_ops.TABLES[node.op])
     foreign = sorted(source.constants)
-    if foreign or source.computed:
-        name = foreign[0].decode("utf-8", "backslashreplace") if foreign else "computed in it"
+    if not _is_asset(flow, scope, node, source):
+        said = "computed in it" if source.computed else "given to it"
+        name = foreign[0].decode("utf-8", "backslashreplace") if foreign else said
         yield Finding(
             FOREIGN_REFERENCE,
             f"A table in its graph is read from a file that is none of its assets ({name}): "

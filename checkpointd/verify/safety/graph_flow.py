@@ -37,9 +37,10 @@ _MAX_NAMED = 7
 
 
 class Reached(enum.Enum):
-    """Who runs a node: a signature or the loading, the saver alone, or nobody."""
+    """Who runs a node: a signature or initializer, the restoring, the rest of the saver, nobody."""
 
     LIVE = "live"
+    RESTORE = "restore"
     SAVER = "saver"
     NEVER = "never"
 
@@ -50,10 +51,13 @@ class Sources:
 
     `constants` are those in the graph, `assets` files that the SavedModel holds, `filename` the
     path that the saver is given, `given` what a caller hands over, `computed` anything else.
+    `fixed` tells of an asset that is a constant in the graph: TensorFlow 1 feeds the path of the
+    asset in its place while it loads, and not when a signature is run.
     """
 
     constants: set[bytes] = field(default_factory=set)
     assets: bool = False
+    fixed: bool = False
     filename: bool = False
     given: bool = False
     computed: bool = False
@@ -78,6 +82,10 @@ class Flow:
         for roots in self._roots():
             self._spread(roots, self._live)
         self._spread(self._saving(), self._saver)
+        self._restored: dict[tuple[str, str], object] = {}
+        self._spread([("the restoring", (MAIN, base(graph.restore)))], self._restored)
+        self._signed: dict[tuple[str, str], object] = {}
+        self._spread(list(self._roots())[1], self._signed)
 
     def nodes(self) -> Iterator[tuple[str, Node]]:
         """Every node, with the function that it is in."""
@@ -92,7 +100,13 @@ class Flow:
         key = (scope, node.name if scope == MAIN else "")
         if key in self._live:
             return Reached.LIVE
+        if key in self._restored:
+            return Reached.RESTORE
         return Reached.SAVER if key in self._saver else Reached.NEVER
+
+    def in_signature(self, scope: str, node: Node) -> bool:
+        """Whether a signature runs a node: what is fed at loading is not fed there."""
+        return (scope, node.name if scope == MAIN else "") in self._signed
 
     def path(self, scope: str, node: Node) -> str:
         """Say how a node is reached: from what runs it, through functions, to the node."""
@@ -160,10 +174,12 @@ class Flow:
             return ()
         if scope == MAIN and where in self._assets:
             found.assets = True
+            found.fixed |= node.op == "Const"
             return ()
         if scope == MAIN and self.graph.filename and where == base(self.graph.filename):
             found.filename = True
             return ()
+        found.computed |= node.op == "Const" and node.constant is None  # its caller gives it
         if node.constant is not None and node.constant.dtype == "string":
             strings = node.constant.strings
             found.constants.update((b"",) if strings == () else strings or (b"(long)",))
@@ -187,8 +203,8 @@ class Flow:
                 found.assets = True
             elif captured in objects.constants:
                 yield MAIN, objects.constants[captured]
-            else:
-                found.given = True
+            else:  # a variable, which has what the checkpoint says
+                found.computed = True
         sites = self._callers().get(function, ())
         for scope, node in sites:
             data = [name for name in node.inputs if not name.startswith("^")]

@@ -46,7 +46,7 @@ class Objects:
     """The objects of TensorFlow 2, by number.
 
     `functions` maps a concrete function to the objects that it captures, `assets` and `constants`
-    an object to what it is, `saving` holds the functions that save and restore an object.
+    an object to what it is, `saving` holds the functions that save an object.
     """
 
     functions: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -60,7 +60,8 @@ class MetaGraph:
     """One graph, and what is run of it.
 
     `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops;
-    `saver` holds those of the saver, `filename` the tensor that it takes the path from.
+    `saver` holds those of the saver, `restore` the one that loading runs, `filename` the tensor
+    that it takes the path from.
     `gradients` maps a function to the one that gives its gradient.
     `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
     """
@@ -72,6 +73,7 @@ class MetaGraph:
     signatures: dict[str, list[str]] = field(default_factory=dict)
     initial: dict[str, list[str]] = field(default_factory=dict)
     saver: list[str] = field(default_factory=list)
+    restore: str = ""
     filename: str = ""
     assets: list[tuple[str, str]] = field(default_factory=list)
     objects: Objects = field(default_factory=Objects)
@@ -161,6 +163,8 @@ def _description(kind: int, data: bytes, found: MetaGraph) -> None:
                 found.saver.append(text(value))
             if key == 1:
                 found.filename = text(value)
+            elif key == 3:  # noqa: PLR2004 - SaverDef.restore_op_name
+                found.restore = text(value)
     elif kind == _COLLECTION:
         _collection(data, found)
     elif kind == _SIGNATURE:
@@ -213,15 +217,19 @@ def _objects(read: Read, span: Span, found: Objects) -> None:
     """Read a SavedObjectGraph."""
     held: dict[int, tuple[str, ...]] = {}
     saving: set[int] = set()
+    children: set[int] = set()
     count = 0
     for part in walk(read, span.start, span.end):
         if part.number == 1:
-            _object(_whole(read, part), count, found, held, saving)
+            data = _whole(read, part)
+            _object(data, count, found, held, saving)
+            children.update(_children(data))
             count += 1
         elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
             name, value = entry(_whole(read, part))
             found.functions[name] = tuple(_captures(value))
-    found.saving.update(name for index in saving for name in held.get(index, ()))
+    called = saving - children  # what an object has by a name can be called for other ends
+    found.saving.update(name for index in called for name in held.get(index, ()))
 
 
 def _object(
@@ -237,7 +245,13 @@ def _object(
             found.constants[index] = "".join(text(v) for f, v in fields(message(value)) if f == 1)
         elif key == 11:  # noqa: PLR2004 - SavedObject.saveable_objects
             functions = fields(entry(message(value))[1])
-            saving.update(signed(number(v)) for f, v in functions if f in (1, 2))
+            saving.update(signed(number(v)) for f, v in functions if f == 2)  # noqa: PLR2004 - loading runs the other, restore_function
+
+
+def _children(data: bytes) -> Iterator[int]:
+    """The objects that a SavedObject has by a name."""
+    for reference in (message(v) for f, v in fields(data) if f == 1):
+        yield signed(next((number(v) for f, v in fields(reference) if f == 1), 0))
 
 
 def _captures(data: bytes) -> Iterator[int]:

@@ -34,7 +34,7 @@ _KEPT_VALUES = 64
 _KEPT_BYTES = 4096
 
 _NAME, _OP, _INPUT, _ATTR = 1, 2, 3, 5
-_LIST, _STRING, _TENSOR, _FUNCTION = 1, 2, 8, 10
+_LIST, _STRING, _TENSOR, _PLACEHOLDER, _FUNCTION = 1, 2, 8, 9, 10
 _LIST_STRING, _LIST_FUNCTION = 2, 9
 _DTYPE, _SHAPE, _CONTENT, _INTS, _STRINGS, _LONGS = 1, 2, 4, 7, 8, 10
 _STRING_TYPE = 7
@@ -67,6 +67,9 @@ class Node(NamedTuple):
     texts: Mapping[str, tuple[str, ...]]
     constant: Constant | None
 
+
+BY_THE_CALLER = "(given by whoever calls the function)"
+"""What stands for the text of an attribute that a call of the function gives."""
 
 _NOTHING: Mapping[str, tuple[str, ...]] = {}
 
@@ -127,8 +130,8 @@ def node_of(data: bytes, left_out: int = 0) -> Node:
                 called.extend(_functions(kind, message(content)))
             elif kind == _LIST:
                 _list(key, message(content), called, texts)
-            elif kind == _STRING and key[:1] != "_":
-                texts[key] = (text(content),)
+            elif kind in (_STRING, _PLACEHOLDER) and key[:1] != "_":
+                texts[key] = (text(content) if kind == _STRING else BY_THE_CALLER,)
     constant = _constant(b"".join(tensors), left_out) if tensors else None
     name, op = (text(parts[f][-1]) if parts[f] else "" for f in (_NAME, _OP))
     inputs = tuple(text(value) for value in parts[_INPUT])
@@ -198,6 +201,8 @@ def _constant(data: bytes, left_out: int) -> Constant:
                 numbers.append(signed(value))
             elif field in (_INTS, _LONGS) and isinstance(value, bytes):
                 numbers.extend(_packed(value))
+    if kind == _STRING_TYPE and content:
+        strings.append(_joined(content, shape)[:_KEPT_BYTES])
     width = _WIDTHS.get(kind)
     if width and content and len(content) <= _KEPT_VALUES * width:
         steps = range(0, len(content), width)
@@ -209,6 +214,18 @@ def _constant(data: bytes, left_out: int) -> Constant:
         tuple(strings) if kind == _STRING_TYPE and not left_out else None,
         tuple(numbers) if width and not left_out and len(numbers) <= _KEPT_VALUES else None,
     )
+
+
+def _joined(content: bytes, shape: tuple[int, ...]) -> bytes:
+    """The strings of a packed tensor, one behind the other: their sizes come before them."""
+    count, at = 1, 0
+    for size in shape:
+        count = min(count * max(0, size), len(content))
+    for _ in range(count):
+        while at < len(content) and content[at] >= 0x80:  # noqa: PLR2004 - not a size's last byte
+            at += 1
+        at += 1
+    return content[at:]
 
 
 def dims(data: bytes) -> tuple[int, ...]:

@@ -72,7 +72,12 @@ _TENSOR: Schema = {
 }
 _LIST: Schema = {"s": (2, STRING), "func": (9, _FUNCTION)}
 _ATTRIBUTES: Schema = _entry(
-    {"s": (2, STRING), "tensor": (8, _TENSOR), "list": (1, _LIST), "func": (10, _FUNCTION)}
+    {
+        **_strings(s=2, placeholder=9),
+        "tensor": (8, _TENSOR),
+        "list": (1, _LIST),
+        "func": (10, _FUNCTION),
+    }
 )
 _FUNCTION["attr"] = (2, _ATTRIBUTES)
 _NODE: Schema = {**_strings(name=1, op=2, input=3), "attr": (5, _ATTRIBUTES)}
@@ -94,6 +99,7 @@ _INFO["coo_sparse"] = (
 )
 _INFO["composite_tensor"] = (5, {"components": (2, _INFO)})
 _OBJECT: Schema = {
+    "children": (1, {"node_id": (1, INTEGER)}),
     "asset": (5, {}),
     "function": (6, _strings(concrete_functions=1)),
     "bare_concrete_function": (8, _strings(concrete_function_name=1)),

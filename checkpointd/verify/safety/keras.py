@@ -25,6 +25,7 @@ from checkpointd.verify.keras_names import (
     owner,
 )
 from checkpointd.verify.keras_nodes import Node, nodes
+from checkpointd.verify.safety import graph_ops
 from checkpointd.verify.safety.findings import (
     CODE,
     FOREIGN_REFERENCE,
@@ -50,6 +51,8 @@ _OP_LAYERS = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty"}
 )
 _OP_NODE = "TensorFlowOpLayer"
+_REACHES = _MODELS_IN_FILES | _LOOKUPS | _OP_LAYERS | {_OP_NODE, "TorchModuleWrapper"}
+_WATCHED = frozenset(op.replace("_", "").lower() for op in graph_ops.WATCHED)
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
@@ -109,9 +112,10 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
             what=node.kind,
         )
     yield from _traversal(node)
-    if node.key in settings.custom_objects:
-        return
     names = node.lookups
+    others = {name.rpartition(">")[2] for name in names - set(settings.custom_objects)}
+    if node.key in settings.custom_objects and not others & _REACHES:
+        return  # but in an HDF5 file Keras looks for `class_name`, whatever is registered
     if "TorchModuleWrapper" in names:
         yield _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
     elif _MODELS_IN_FILES & names:
@@ -119,7 +123,7 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     else:
         yield from _whose(node)
     yield from _arguments(node, names)
-    yield from _op_layer(node)
+    yield from _op_layer(node, names)
 
 
 def _whose(node: Node) -> Iterator[Finding]:
@@ -139,18 +143,24 @@ def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
             yield _reference(node, f"reads its {argument} from {_shown(value)}")
 
 
-def _op_layer(node: Node) -> Iterator[Finding]:
-    if node.kind in _OP_LAYERS:
+def _op_layer(node: Node, names: frozenset[str]) -> Iterator[Finding]:
+    if _OP_LAYERS & names:
         for argument in _SYMBOLS:
             symbol = node.config.get(argument)
-            if isinstance(symbol, str) and is_unsafe_symbol(symbol):
+            if isinstance(symbol, str) and (is_unsafe_symbol(symbol) or _is_watched(symbol)):
                 yield _code(node, f"calls tf.{symbol[:_SHOWN]}")
         if any("file://" in text for text in _texts(node.content.get("inbound_nodes"))):
             yield _code(node, "writes to a file")
-    elif node.kind == _OP_NODE:
+    elif _OP_NODE in names:
         op = _op_of(node.config.get("node_def"))
-        if is_unsafe_op(op):
+        if is_unsafe_op(op) or op in graph_ops.WATCHED:
             yield _code(node, f"calls the TensorFlow op {op[:_SHOWN]!r}")
+
+
+def _is_watched(symbol: str) -> bool:
+    """Whether a symbol is an op that reaches outside: TensorFlow has each as `tf.an_op` too."""
+    rooms, _, name = symbol.rpartition(".")
+    return name.replace("_", "").lower() in _WATCHED and "numpy" not in rooms.split(".")
 
 
 def _op_of(definition: Any) -> str:
