@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, failed, passed
-from checkpointd.verify.safety import archive, graph, hdf5, keras
+from checkpointd.verify.safety import archive, graph, hdf5, keras, links
 from checkpointd.verify.safety.findings import GRAVEST_FIRST, NEEDS_CODE, UNREADABLE, Finding
 from checkpointd.verify.suite import printable
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 NAME = "safety"
 _LISTED = 50
 
-SCANNERS = (keras.findings, hdf5.findings, archive.findings, graph.findings)
+SCANNERS = (
+    links.findings,
+    keras.findings,
+    hdf5.findings,
+    archive.findings,
+    graph.findings,
+)
 """Each takes a `ScanContext` and yields what speaks against loading."""
 
 
