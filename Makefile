@@ -16,7 +16,7 @@ lint: $(STAMP)
 	bash .ci/check lint
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n logical tests/unit
 
 wild: $(STAMP)
 	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
