@@ -104,24 +104,40 @@ def _canary() -> bool:
 
 
 def _rehearsal() -> Sandbox | None:
-    """Put the sandbox on a child that has no checkpoint, and see what it comes to."""
+    """Put the sandbox on a child that has no checkpoint, and see what it comes to.
+
+    Returns:
+        What was in force; None where that could not be tried, on a full disk for one.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=os.getcwd()) as scratch:
+            sentinel = scratch + protocol.SENTINEL
+            with open(sentinel, "wb"):
+                pass
+            try:
+                told = _rehearsed(scratch, sentinel)
+            finally:
+                os.unlink(sentinel)
+    except OSError:  # each child tries it by itself all the same
+        return None
+    return protocol.decode_sandbox(told) if told else None
+
+
+def _rehearsed(scratch: str, sentinel: str) -> bytes:
     read, write = os.pipe()
-    with tempfile.TemporaryDirectory(dir=os.getcwd()) as scratch:
-        sentinel = scratch + protocol.SENTINEL
-        with open(sentinel, "wb"):
-            pass
-        pid = os.fork()
-        if pid == 0:
+    pid = os.fork()
+    if pid == 0:
+        try:
             rules = (*reach.of_interpreter(), (scratch, WRITE))
             state = sandbox.enter(reach.Reach(rules), sentinel)
             os.write(write, json.dumps(to_json(state)).encode())
+        finally:
             os._exit(0)
-        os.close(write)
-        os.waitpid(pid, 0)
-        os.unlink(sentinel)
+    os.close(write)
     with open(read, "rb") as pipe:
         told = pipe.read()
-    return protocol.decode_sandbox(told) if told else None
+    os.waitpid(pid, 0)
+    return told
 
 
 def _become(connection: socket.socket, order: Order, stderr: int) -> NoReturn:

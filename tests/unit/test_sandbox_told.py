@@ -15,7 +15,7 @@ from checkpointd.daemon.confinement import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.observe.text import sandbox
 from checkpointd.verify import user_code
-from checkpointd.worker import landlock, reach
+from checkpointd.worker import landlock, reach, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
 from checkpointd.worker.protocol import Sandbox
 
@@ -192,3 +192,31 @@ def test_a_zygote_inherits_nothing_that_loads_code_or_opens_accounts(
     assert made["LD_LIBRARY_PATH"] == "/opt/lib"
     assert made["HDF5_PLUGIN_PRELOAD"] == "::"
     assert made["HOME"] == str(tmp_path) != os.environ.get("HOME")
+
+
+def test_a_zygote_that_cannot_rehearse_goes_on_and_says_that_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scratch is gone, or the disk full: each child tries by itself all the same."""
+    gone = tmp_path / "scratch"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert zygote._rehearsal() is None
+
+
+def test_a_rehearsal_that_goes_wrong_leaves_no_second_zygote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its child ends whatever happens in it, and never goes on in its parent's place."""
+
+    def fails(*_: object) -> Sandbox:
+        raise MemoryError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(zygote.sandbox, "enter", fails)
+    told = zygote._rehearsal()
+    with (tmp_path / "came back").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    assert told is None
+    assert (tmp_path / "came back").read_text() == f"{os.getpid()}\n"
