@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ _NAMES = 10
 _NOISE = re.compile(r"^\{\{.*?\}\} | \[Op:.*$", re.DOTALL)
 _GZIP = b"\x1f\x8b"
 _DEFLATE = 0x78
+_EITHER = zlib.MAX_WBITS | 32
+_CHUNK = 1 << 16
 _KINDS = {"float32": "float_list", "int64": "int64_list", "string": "bytes_list"}
 
 
@@ -76,6 +79,40 @@ def _batches(tf: Any, path: str) -> Iterator[Any]:
     except tf.errors.OpError as error:
         cause = _NOISE.sub("", str(error.message))
         raise UnfitError(f"it cannot be read ({cause})") from None
+    if compression:
+        _ask_for_its_end(path, compression, count)
+
+
+def _ask_for_its_end(path: str, compression: str, count: int) -> None:
+    """Look whether compressed data has its trailer, and was read up to its end.
+
+    TensorFlow takes a file for whole if what a cut has left of it unpacks to whole records, and
+    of several streams behind each other it reads all with GZIP, only the first with ZLIB.
+    Format: RFC 1950 and 1952.
+
+    Raises:
+        UnfitError: it has none, or not the right one, or something was not read; `count` records
+            before that were whole.
+    """
+    stream = zlib.decompressobj(_EITHER)
+    with open(path, "rb") as file:
+        while packed := file.read(_CHUNK):
+            while packed:
+                if stream.eof and compression == "ZLIB":
+                    raise UnfitError(
+                        f"something stands behind the end of its {count} compressed records, "
+                        "which TensorFlow does not read: write all records into one file at "
+                        "once, or with GZIP"
+                    )
+                if stream.eof:
+                    stream = zlib.decompressobj(_EITHER)
+                try:
+                    stream.decompress(packed)
+                except zlib.error as error:
+                    raise UnfitError(_loss(str(error), count)) from None
+                packed = stream.unused_data
+    if not stream.eof:
+        raise UnfitError(_loss("truncated", count))
 
 
 def _compression(tf: Any, path: str) -> str:
@@ -100,8 +137,8 @@ def _loss(told: str, count: int) -> str:
     """Say in which way it is damaged; `count` records before that were whole."""
     if "truncated" in told:
         return (
-            f"it ends in the middle of a record, after {count} or more whole ones: copy it again "
-            "from where it was written"
+            f"its end is missing, after {count} or more whole records: copy it again from where "
+            "it was written"
         )
     if not count and "corrupted record at 0" in told:
         return "it is no TFRecord file: mend data, or leave features out for an .npz"

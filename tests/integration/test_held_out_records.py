@@ -16,6 +16,7 @@ from checkpointd.config import WorkerSettings
 from checkpointd.criteria import Evaluation, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
+from checkpointd.verify import tfrecord
 from tests.helpers import models
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def example(tf: Any, values: dict[str, Any]) -> bytes:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=array.ravel()))
 
     features = {name: feature(value) for name, value in values.items()}
-    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    made = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(made.SerializeToString(deterministic=True))
 
 
 def write(tf: Any, path: Path, records: list[bytes], compression: str = "") -> None:
@@ -238,8 +240,8 @@ def test_each_feature_counts(reports: dict[str, Report]) -> None:
             "other bytes",
             "'image/raw' of its record 0 is 6 bytes long, and raw:int16[2,3] is 12: mend inputs",
         ),
-        ("torn", "it ends in the middle of a record, after 128 or more whole ones: copy"),
-        ("torn gzip", "it ends in the middle of a record, after "),
+        ("torn", "its end is missing, after 128 or more whole records: copy"),
+        ("torn gzip", "its end is missing, after "),
         ("spoiled", "it is damaged after 64 or more whole records (corrupted record at "),
         ("no records", "it is no TFRecord file: mend data, or leave features out"),
         ("an npz", "it is no TFRecord file: mend data, or leave features out"),
@@ -262,3 +264,60 @@ def test_what_is_wrong_with_records_is_a_sentence_that_names_the_key(
     )
     assert told in report.message
     assert report.message.startswith("data in [watch.verify] evaluate is '")
+
+
+@pytest.mark.parametrize(("compression", "streams"), [("GZIP", 1), ("GZIP", 2), ("ZLIB", 1)])
+def test_compressed_records_that_are_cut_anywhere_are_not_taken_for_whole(
+    tmp_path: Path, compression: str, streams: int
+) -> None:
+    """Nor if what is left unpacks to whole records, which TensorFlow reads without a word."""
+    import tensorflow as tf
+
+    file = tmp_path / "records"
+    write(tf, file, [example(tf, {"x": number}) for number in range(3)], compression)
+    one = file.read_bytes()
+    content = one * streams
+    file.write_bytes(content)
+    features = {"inputs": "int64[] from x"}
+    assert tfrecord.arrays(str(file), features)["inputs"].tolist() == [0, 1, 2] * streams
+    for size in range(len(content)):
+        file.write_bytes(content[:size])
+        if size != len(one):
+            with pytest.raises(tfrecord.UnfitError):
+                tfrecord.arrays(str(file), features)
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_compressed_records_with_a_wrong_trailer_are_damaged(
+    tmp_path: Path, compression: str
+) -> None:
+    """The checksum of the whole is asked for."""
+    import tensorflow as tf
+
+    file = tmp_path / "records"
+    write(tf, file, [example(tf, {"x": number}) for number in range(3)], compression)
+    content = file.read_bytes()
+    for back in (1, 2, 3, 4):
+        spoiled = bytearray(content)
+        spoiled[-back] ^= 1
+        file.write_bytes(spoiled)
+        with pytest.raises(tfrecord.UnfitError, match="it is damaged after"):
+            tfrecord.arrays(str(file), {"inputs": "int64[] from x"})
+
+
+@pytest.mark.parametrize(
+    ("compression", "told"), [("GZIP", "it is damaged after"), ("ZLIB", "something stands behind")]
+)
+def test_what_stands_behind_compressed_records_is_not_passed_over(
+    tmp_path: Path, compression: str, told: str
+) -> None:
+    """TensorFlow reads the first zlib stream alone: the metrics would be of some of the records."""
+    import tensorflow as tf
+
+    file = tmp_path / "records"
+    write(tf, file, [example(tf, {"x": number}) for number in range(3)], compression)
+    content = file.read_bytes()
+    for more in (b"more", bytes(512), *((content,) if compression == "ZLIB" else ())):
+        file.write_bytes(content + more)
+        with pytest.raises(tfrecord.UnfitError, match=told):
+            tfrecord.arrays(str(file), {"inputs": "int64[] from x"})
