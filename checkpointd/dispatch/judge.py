@@ -34,7 +34,8 @@ def pending(order: Sequence[str], run: Run, skip: Sequence[str]) -> str:
 
 def crashed(run: Run) -> bool:
     """Whether a fresh interpreter should have a second look before anybody is blamed."""
-    return not run.timed_out and not run.refused and run.signal in CRASHES
+    ours = run.timed_out or run.refused or run.overdrawn
+    return not ours and run.signal in CRASHES
 
 
 def death(
@@ -50,7 +51,7 @@ def death(
         skip: the checks that were not to run.
         timeout: the seconds it had.
     """
-    if run.finished is not None and not run.refused and not run.timed_out:
+    if run.finished is not None and not (run.refused or run.timed_out or run.overdrawn):
         return None
     name = pending(order, run, skip)
     word, message = _endless(name) if run.signal == ENDLESS else _meaning(run, timeout)
@@ -81,6 +82,7 @@ def _meaning(run: Run, timeout: float) -> tuple[str, str]:
             run.refused,
             ("environment", f"The worker broke the protocol and was ended: {run.refused}."),
         ),
+        (run.overdrawn, ("environment", f"The worker was ended: {run.overdrawn}.")),
         (
             run.lost,
             ("environment", f"The worker was lost: {run.stderr or 'its zygote ended'}."),

@@ -123,6 +123,8 @@ class LocalDispatcher:
                 run = await self._run(job, "", limits, self._worker.timeout)
             except ZygoteError as error:
                 return Answer(End.SUPERSEDED, f"It could not be copied: {error}.")
+            if run.overdrawn:
+                return Answer(End.SUPERSEDED, f"It could not be copied: {run.overdrawn}.")
             path = os.path.join(home, os.path.basename(request.checkpoint.path))
             private = for_copy(request, path, run.inspection)
             if isinstance(private, Answer):
@@ -236,7 +238,7 @@ class LocalDispatcher:
         if run.inspection is not None:
             return run.inspection
         last = run.stderr.splitlines()[-1] if run.stderr else f"exit {run.exit_code}"
-        return {"error": f"It could not be read: {run.refused or last}."}
+        return {"error": f"It could not be read: {run.refused or run.overdrawn or last}."}
 
     def forget(self, used: Collection[str]) -> None:
         """Forget the interpreters that no settings name any more; see `Interpreters`."""
@@ -264,6 +266,8 @@ def _cause(run: Run) -> str:
         return "timeout"
     if run.refused:
         return "protocol"
+    if run.overdrawn:
+        return "disk"
     if run.lost or run.not_started:
         return "lost"
     if run.signal:

@@ -16,6 +16,7 @@ from checkpointd.worker.protocol import Finished, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from checkpointd.dispatch.allowance import OverdrawnError
     from checkpointd.worker.protocol import Job
 
 _LINGER_SECONDS = 30.0
@@ -29,9 +30,9 @@ class Run:
     `sandbox` is its first word: what confined it before it read anything.
     `facts` are those that it told before it ran the user's own checks, `finished` its last word;
     `environment` is what its interpreter said of itself before it was forked.
-    `signal` is the number of the signal that killed it, 0 if none did; `timed_out` and
-    `refused` (a sentence: it broke the protocol) mean that the signal was ours; `not_started` (a
-    sentence) that there was no interpreter to run it.
+    `signal` is the number of the signal that killed it, 0 if none did; `timed_out`, `refused` (a
+    clause: it broke the protocol) and `overdrawn` (a clause: what it took of the disk) mean that
+    the signal was ours; `not_started` (a sentence) that there was no interpreter to run it.
     """
 
     sandbox: Sandbox | None = None
@@ -44,9 +45,19 @@ class Run:
     exit_code: int = 0
     timed_out: bool = False
     refused: str = ""
+    overdrawn: str = ""
     lost: bool = False
     not_started: str = ""
     stderr: str = ""
+
+    def ended_for(self, error: TimeoutError | wire.WireError | OverdrawnError) -> None:
+        """Note why we end it."""
+        if isinstance(error, TimeoutError):
+            self.timed_out = True
+        elif isinstance(error, wire.WireError):
+            self.refused = str(error)
+        else:
+            self.overdrawn = str(error)
 
 
 async def hear(

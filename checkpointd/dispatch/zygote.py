@@ -12,10 +12,12 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from checkpointd import wire
 from checkpointd.dispatch import starting
+from checkpointd.dispatch.allowance import OverdrawnError, guarded
 from checkpointd.dispatch.environment import rooms_for
 from checkpointd.dispatch.hearing import last_words
 from checkpointd.dispatch.offspring import came, end, of_its_own, tail
@@ -307,18 +309,11 @@ class Zygote:
             try:
                 async with asyncio.timeout(seconds):
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
-                    status = await hear(
-                        job,
-                        reader,
-                        result,
-                        on_check,
-                        lambda: self._status(exited, pidfd, become=order.become),
-                    )
-            except TimeoutError:
-                result.timed_out = True
-                status = await self._kill(exited, pidfd, become=order.become)
-            except wire.WireError as error:
-                result.refused = str(error)
+                    ended = partial(self._status, exited, pidfd, become=order.become)
+                    heard = hear(job, reader, result, on_check, ended)
+                    status = await guarded(heard, scratch, limits.file_bytes)
+            except (TimeoutError, wire.WireError, OverdrawnError) as error:
+                result.ended_for(error)
                 status = await self._kill(exited, pidfd, become=order.become)
             result.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
             result.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0

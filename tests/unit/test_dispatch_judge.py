@@ -25,6 +25,7 @@ from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, chec
         (Run(signal=signal.SIGSYS), "structure.environment", Outcome.ERROR),
         (Run(signal=signal.SIGTERM), "structure.environment", Outcome.ERROR),
         (Run(refused="not JSON", signal=9), "structure.environment", Outcome.ERROR),
+        (Run(overdrawn="it wrote", signal=9), "structure.environment", Outcome.ERROR),
         (Run(lost=True), "structure.environment", Outcome.ERROR),
         (Run(exit_code=3), "structure.environment", Outcome.ERROR),
         (Run(), "structure.environment", Outcome.ERROR),

@@ -1,0 +1,148 @@
+"""What a child may take of the disk, and when it is ended for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkpointd.dispatch import allowance
+from checkpointd.dispatch.allowance import OverdrawnError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allowance, "_EVERY_SECONDS", 0.01)
+
+
+def wait_with(scratch: Path, file_bytes: int) -> str:
+    """Wait for a child that never ends, guarded."""
+    ended = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(OverdrawnError) as error:
+        asyncio.run(allowance.guarded(work(), scratch, file_bytes))
+    assert ended
+    return str(error.value)
+
+
+def test_what_a_child_gives_is_passed_on(tmp_path: Path) -> None:
+    """And what it raises."""
+
+    async def gives() -> int:
+        await asyncio.sleep(0.05)
+        return 7
+
+    async def raises() -> int:
+        raise ValueError("mine")
+
+    assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
+    with pytest.raises(ValueError, match="mine"):
+        asyncio.run(allowance.guarded(raises(), tmp_path, 1))
+
+
+def test_many_files_count_together(tmp_path: Path) -> None:
+    """Each of them is as small as it has to be."""
+    for number in range(5):
+        (tmp_path / "below" / str(number)).mkdir(parents=True)
+        (tmp_path / "below" / str(number) / "file").write_bytes(os.urandom(1 << 20))
+    assert 5 << 20 <= allowance.used(tmp_path) < 6 << 20
+    assert wait_with(tmp_path, 2 << 20) == ("it wrote more than 4.0 MiB into its scratch directory")
+
+
+def test_a_hole_takes_nothing(tmp_path: Path) -> None:
+    """Only what lies on the disk counts."""
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(_GIB)
+    assert allowance.used(tmp_path) < 1 << 20
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Neither out of the directory nor round in it."""
+    outside, scratch = tmp_path / "outside", tmp_path / "scratch"
+    outside.mkdir()
+    scratch.mkdir()
+    (outside / "file").write_bytes(bytes(1 << 20))
+    (scratch / "out").symlink_to(outside)
+    (scratch / "round").symlink_to(scratch)
+    assert allowance.used(scratch) < 1 << 19
+
+
+def test_too_much_to_be_counted_is_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty files take no bytes, and deep directories have no path that can be opened."""
+    monkeypatch.setattr(allowance, "_MOST_ENTRIES", 20)
+    for number in range(21):
+        (tmp_path / str(number)).touch()
+    assert "more than 20 files" in wait_with(tmp_path, 1 << 30)
+    deep = tmp_path / "0"
+    deep.unlink()
+    (tmp_path / "1").unlink()
+    deep.joinpath(*["d"] * 50).mkdir(parents=True)
+    monkeypatch.setattr(allowance, "_MOST_ENTRIES", 1000)
+    assert "nested more than 32" in wait_with(tmp_path, 1 << 30)
+
+
+def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
+    """Its child will say itself what it misses."""
+
+    async def gives() -> int:
+        await asyncio.sleep(0.05)
+        return 7
+
+    assert allowance.used(tmp_path / "none") == 0
+    assert asyncio.run(allowance.guarded(gives(), tmp_path / "none", 1)) == 7
+
+
+@given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
+def test_the_reserve_is_a_twentieth_and_never_more_than_a_gibibyte(
+    total: int, share: float
+) -> None:
+    """Of a small disk and of a large one."""
+    free = int(total * share)
+    disk = SimpleNamespace(f_bavail=free, f_blocks=total, f_frsize=4096)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _path: disk)
+        short = allowance.is_short("/")  # type: ignore[arg-type]
+    assert short == (free * 4096 < min(_GIB, total * 4096 // 20))
+
+
+@pytest.mark.parametrize(("at_first", "ended"), [(False, True), (True, False)])
+def test_who_began_on_a_full_disk_is_not_ended_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_first: bool, ended: bool
+) -> None:
+    """A disk that stays full would end everybody for ever."""
+
+    def answers() -> Iterator[bool]:
+        yield at_first
+        while True:
+            yield True
+
+    short = answers()
+    monkeypatch.setattr(allowance, "is_short", lambda _path: next(short))
+
+    async def gives() -> int:
+        await asyncio.sleep(0.2)
+        return 7
+
+    if ended:
+        assert wait_with(tmp_path, 1).startswith("the disk of state_dir is nearly full")
+    else:
+        assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
