@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,8 +25,13 @@ def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with no text to show."""
+    """Begin with no text to show, and as from a terminal.
+
+    A shell that runs this in the background has Ctrl-C ignored here, and in what the tests start.
+    """
     config.stash[_TABLES] = []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

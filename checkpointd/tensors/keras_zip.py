@@ -110,15 +110,14 @@ def read(planned: Plan) -> tuple[tuple[TensorStats, ...], Found]:
         OSError: it could not be read.
     """
     whole = Checksum()
-    stored = [(m, Checksum(with_crc32=True)) for m in planned.archive.members if m.method == STORED]
+    stored = _stored(planned)
     members = [Piece(m.data_offset, m.size, check) for m, check in stored]
     counted = [(i, *hdf5.pieces_of(i.layout, i.base)) for i in planned.inside]
     tensors = [p for i, _, pieces in counted if i.unpacked is None for p in pieces]
     with opened(planned.path) as source:
         layers = [sorted(layer, key=lambda p: p.offset) for layer in (members, tensors)]
         stream(source, [[Piece(0, source.size, whole)], *layers])
-        problems = [*planned.problems]
-        problems += [_mismatch(m) for m, check in stored if check.crc32 != m.crc32]
+        problems = [*planned.problems, *_mismatches(stored)]
         for item, tallies, pieces in counted:
             if item.unpacked is not None:
                 stream(item.unpacked, [pieces])
@@ -128,6 +127,28 @@ def read(planned: Plan) -> tuple[tuple[TensorStats, ...], Found]:
     digest = MemberDigest("", whole.size, whole.crc32c)
     results = tuple(t.result() for _, tallies, _ in counted for t in tallies)
     return results, Found((digest,), tuple(problems))
+
+
+def problems(planned: Plan) -> tuple[Problem, ...]:
+    """Hold an archive's parts against their CRC32, without a look at what they say.
+
+    Raises:
+        OSError: it could not be read.
+    """
+    stored = _stored(planned)
+    members = [Piece(m.data_offset, m.size, check) for m, check in stored]
+    with opened(planned.path) as source:
+        stream(source, [sorted(members, key=lambda p: p.offset)])
+    return (*planned.problems, *_mismatches(stored))
+
+
+def _stored(planned: Plan) -> list[tuple[ZipMember, Checksum]]:
+    members = planned.archive.members
+    return [(m, Checksum(with_crc32=True)) for m in members if m.method == STORED]
+
+
+def _mismatches(checked: list[tuple[ZipMember, Checksum]]) -> list[Problem]:
+    return [_mismatch(m) for m, check in checked if check.crc32 != m.crc32]
 
 
 def _layout(source: Source, member: ZipMember, unpacked: Source | None) -> hdf5.Layout:

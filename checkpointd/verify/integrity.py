@@ -16,14 +16,16 @@ import numpy as np
 from checkpointd import bindings, golden
 from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
 from checkpointd.formats import FormatError
-from checkpointd.tensors import MODEL, baseline
+from checkpointd.tensors import MODEL, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import fingerprint, optimizers, safety
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from checkpointd.checkpoint import Digest
     from checkpointd.golden import Golden
-    from checkpointd.tensors import Contents, TensorStats
+    from checkpointd.tensors import Contents, Problem, TensorStats
     from checkpointd.verify.structure import ScanContext
 
 NAME = "integrity"
@@ -42,10 +44,14 @@ def check(context: ScanContext) -> CheckResult:
     Raises:
         OSError: it could not be read.
     """
+    planned = context.laid_out()
     hindrance = safety.blocks_reading(context)
     if hindrance:
+        # What looks like an attack may be a flipped bit, and checksums can tell without a look.
+        broken = keras_zip.problems(planned.archive) if planned and planned.archive else ()
+        if broken:
+            return failed(NAME, broken[0].word, _several(broken))
         return skipped(NAME, f"Not read: {hindrance}")
-    planned = context.laid_out()
     if planned is not None and planned.filters:
         return _filtered(planned.filters)
     return _read(context)
@@ -72,7 +78,7 @@ def _read(context: ScanContext) -> CheckResult:
     if context.request.digest not in ("", contents.digest):
         return _bit_rot(contents)
     if contents.problems:
-        return failed(NAME, contents.problems[0].word, _several(contents))
+        return failed(NAME, contents.problems[0].word, _several(contents.problems))
     prints = _fingerprint(context)
     if isinstance(prints, CheckResult):
         return prints
@@ -93,7 +99,7 @@ def _read(context: ScanContext) -> CheckResult:
 
 
 def _bit_rot(contents: Contents) -> CheckResult:
-    said = f" {_several(contents)}" if contents.problems else ""
+    said = f" {_several(contents.problems)}" if contents.problems else ""
     return failed(
         NAME,
         "bit_rot",
@@ -149,9 +155,9 @@ def _totals(contents: Contents) -> dict[str, object]:
     }
 
 
-def _several(contents: Contents) -> str:
-    shown = " ".join(p.message for p in contents.problems[:_SHOWN])
-    rest = len(contents.problems) - _SHOWN
+def _several(problems: Sequence[Problem]) -> str:
+    shown = " ".join(p.message for p in problems[:_SHOWN])
+    rest = len(problems) - _SHOWN
     return f"{shown} And {rest} more." if rest > 0 else shown
 
 

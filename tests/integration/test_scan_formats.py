@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -191,6 +192,19 @@ def test_a_flipped_bit_in_the_weights_is_found_wherever_it_is(copy: Path, name: 
             assert result.reasons[0].split(".")[0] in ("structure", "integrity")
             flip(member, offset, bit)
     assert scanned(copy / name).clean
+
+
+@pytest.mark.parametrize("name", ["keras3/m.keras", "keras2/m.keras"])
+def test_a_flipped_bit_that_looks_like_an_attack_is_told_as_a_flipped_bit(
+    copy: Path, name: str
+) -> None:
+    """Values of terabytes are a bomb; in an archive whose CRC32 differs, nobody has made one."""
+    path = copy / name
+    # The layout message of the kernel of 3 times 5: version, class, address and size.
+    layout = re.search(rb"\x03\x01.{8}\x3c\0{7}", path.read_bytes(), re.DOTALL)
+    assert layout
+    flip(path, layout.end() - 2, 3)
+    assert scanned(path).reasons == ["integrity.checksum_mismatch", "safety.bomb"]
 
 
 def places(member: Path, kind: Format, rng: random.Random) -> list[int]:
