@@ -2,8 +2,8 @@
 
 A resource limit bounds each file that it writes, not how many it writes. So a child is looked at
 while it runs, and ended when its scratch holds more than it can need. Files that no name leads to
-any more count only in the disk's free space: a child is ended too when little of that is left and
-there was more when it began, whoever filled it. What it wrote is gone with it.
+any more count only in the disk's free space: a child is ended too when little of that is left,
+whoever filled it. What it wrote is gone with it.
 """
 
 from __future__ import annotations
@@ -59,30 +59,40 @@ async def guarded(work: Coroutine[Any, Any, T], scratch: Path, file_bytes: int) 
 
 
 async def _guard(scratch: Path, file_bytes: int) -> NoReturn:
-    began_short = is_short(scratch)
+    floor = floor_of(scratch)
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
-        await asyncio.to_thread(_look, scratch, _FILES * file_bytes, began_short=began_short)
+        await asyncio.to_thread(_look, scratch, _FILES * file_bytes, floor)
 
 
-def _look(scratch: Path, most: int, *, began_short: bool) -> None:
+def _look(scratch: Path, most: int, floor: int) -> None:
     if used(scratch) > most:
         raise OverdrawnError(f"it wrote more than {format_size(most)} into its scratch directory")
-    if not began_short and is_short(scratch):
+    disk = _disk(scratch)
+    if disk is not None and disk[1] < floor:
         raise OverdrawnError(
-            "the disk of state_dir is nearly full, and was not when the worker began: make room "
-            "there; it is tried again"
+            "the disk of state_dir became nearly full while it ran: make room there; it is tried "
+            "again"
         )
 
 
-def is_short(path: Path) -> bool:
-    """Whether less is free on a disk than a twentieth of it, or than 1 GiB of a large one."""
+def floor_of(path: Path) -> int:
+    """Free bytes below which a child is ended that begins now.
+
+    A twentieth of the disk, 1 GiB at most; half of what is free where that is less, so that a disk
+    which is nearly full for good ends nobody, and is not filled either.
+    """
+    total, free = _disk(path) or (0, 0)
+    return min(_RESERVE_MOST, total // _RESERVE_SHARE, free // 2)
+
+
+def _disk(path: Path) -> tuple[int, int] | None:
+    """Bytes that a disk has, and those that are free; None where it does not say."""
     try:
         disk = os.statvfs(path)
     except OSError:
-        return False
-    reserve = min(_RESERVE_MOST, disk.f_blocks * disk.f_frsize // _RESERVE_SHARE)
-    return disk.f_bavail * disk.f_frsize < reserve
+        return None
+    return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
 
 
 def used(scratch: Path) -> int:

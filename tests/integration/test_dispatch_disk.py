@@ -74,8 +74,8 @@ _GLUTTONS = """
 _ENDED = {
     "many_files": "The worker was ended: it wrote more than 128.",
     "far_below": "The worker was ended: it ",
-    "without_names": "The worker was ended: the disk of state_dir is nearly full",
-    "only_mapped": "The worker was ended: the disk of state_dir is nearly full",
+    "without_names": "The worker was ended: the disk of state_dir became nearly full",
+    "only_mapped": "The worker was ended: the disk of state_dir became nearly full",
     "no_bytes": "The worker was ended: it made more than 10000 files",
 }
 

@@ -112,37 +112,46 @@ def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
 
 
 @given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
-def test_the_reserve_is_a_twentieth_and_never_more_than_a_gibibyte(
+def test_the_floor_is_a_twentieth_a_gibibyte_or_half_of_what_is_free(
     total: int, share: float
 ) -> None:
-    """Of a small disk and of a large one."""
+    """Of a small disk, of a large one, of one that is nearly full for good."""
     free = int(total * share)
     disk = SimpleNamespace(f_bavail=free, f_blocks=total, f_frsize=4096)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _path: disk)
-        short = allowance.is_short("/")  # type: ignore[arg-type]
-    assert short == (free * 4096 < min(_GIB, total * 4096 // 20))
+        floor = allowance.floor_of("/")  # type: ignore[arg-type]
+    assert 0 <= floor <= min(_GIB, total * 4096 // 20)
+    assert floor == min(_GIB, total * 4096 // 20) or floor * 2 == free * 4096
 
 
-@pytest.mark.parametrize(("at_first", "ended"), [(False, True), (True, False)])
-def test_who_began_on_a_full_disk_is_not_ended_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_first: bool, ended: bool
+@pytest.mark.parametrize(
+    ("at_first", "later", "ended"),
+    [
+        (_GIB, 1 << 20, True),
+        (10 << 20, 4 << 20, True),
+        (10 << 20, 6 << 20, False),
+        (0, 0, False),
+    ],
+)
+def test_whoever_fills_the_disk_the_child_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_first: int, later: int, ended: bool
 ) -> None:
-    """A disk that stays full would end everybody for ever."""
+    """But not for a disk that was as full when it began."""
 
-    def answers() -> Iterator[bool]:
-        yield at_first
+    def answers() -> Iterator[tuple[int, int]]:
+        yield 4 * _GIB, at_first
         while True:
-            yield True
+            yield 4 * _GIB, later
 
-    short = answers()
-    monkeypatch.setattr(allowance, "is_short", lambda _path: next(short))
+    free = answers()
+    monkeypatch.setattr(allowance, "_disk", lambda _path: next(free))
 
     async def gives() -> int:
         await asyncio.sleep(0.2)
         return 7
 
     if ended:
-        assert wait_with(tmp_path, 1).startswith("the disk of state_dir is nearly full")
+        assert wait_with(tmp_path, 1).startswith("the disk of state_dir became nearly full")
     else:
         assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
