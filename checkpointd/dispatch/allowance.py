@@ -62,7 +62,11 @@ async def _guard(scratch: Path, file_bytes: int) -> NoReturn:
     floor = floor_of(scratch)
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
-        await asyncio.to_thread(_look, scratch, _FILES * file_bytes, floor)
+        most = _FILES * file_bytes
+        try:
+            await asyncio.to_thread(_look, scratch, most, floor)
+        except RuntimeError:  # a child may have taken every thread that there is
+            _look(scratch, most, floor)
 
 
 def _look(scratch: Path, most: int, floor: int) -> None:

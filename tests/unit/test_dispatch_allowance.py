@@ -155,3 +155,16 @@ def test_whoever_fills_the_disk_the_child_is_ended(
         assert wait_with(tmp_path, 1).startswith("the disk of state_dir became nearly full")
     else:
         assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
+
+
+def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look has a thread of its own where there is one."""
+
+    async def no_thread(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "to_thread", no_thread)
+    (tmp_path / "file").write_bytes(os.urandom(1 << 20))
+    assert wait_with(tmp_path, 1 << 18).startswith("it wrote more than 512.0 KiB")
