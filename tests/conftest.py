@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +23,12 @@ _TABLES = pytest.StashKey[list[str]]()
 def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give a function that shows a text at the end of the run, whether or not tests fail."""
     return request.config.stash[_TABLES].append
+
+
+@pytest.fixture(autouse=True)
+def _imports_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test imports from where an earlier one did: `python_path` stays in a process for good."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 def pytest_configure(config: pytest.Config) -> None:

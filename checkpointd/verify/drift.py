@@ -223,7 +223,7 @@ def _statistics(tensors: Mapping[str, TensorStats]) -> set[str]:
         shapes = {tensors[name].shape for name in names}
         alike = len(shapes) == 1 and len(next(iter(shapes))) == 1
         if alike and (_BATCH_NORM.search(group) or len(names) == _BATCH_NORM_VARS):
-            found.update(sorted(names, key=lambda n: int(tensors[n].key.rpartition("/")[2]))[-2:])
+            found.update(sorted(names, key=lambda n: _size(tensors[n].key.rpartition("/")[2]))[-2:])
     return found
 
 
@@ -247,9 +247,15 @@ def _renamed(old: Mapping[str, Weight], now: Mapping[str, Weight]) -> dict[str, 
     return pairs if same else {}
 
 
-def _in_order(name: str) -> tuple[str, list[int]]:
-    """A name without its layers' numbers, and these numbers."""
-    return _LAYER_NUMBER.sub("", name), [int(n) for n in _LAYER_NUMBER.findall(name)]
+def _in_order(name: str) -> tuple[str, list[tuple[int, str]]]:
+    """A name without its layers' numbers, and what sorts as these numbers do."""
+    return _LAYER_NUMBER.sub("", name), [_size(n) for n in _LAYER_NUMBER.findall(name)]
+
+
+def _size(digits: str) -> tuple[int, str]:
+    """What sorts as a number does, however long it is."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _differences(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from checkpointd.tensors.stream import Source, opened
 from checkpointd.verify.canonical import SAVED_MODEL, canonical
 from checkpointd.verify.farmhash import fingerprint64
+from checkpointd.verify.origin import release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,8 +96,7 @@ def compare(directory: str, tensorflow_version: str) -> Comparison:
 
 
 def _known(version: str) -> bool:
-    parts = version.split(".")[:2]
-    return all(p.isdecimal() for p in parts) and tuple(int(p) for p in parts) <= NEWEST
+    return () < release(version) <= NEWEST
 
 
 def _whole(path: str) -> bytes | None:

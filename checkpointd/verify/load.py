@@ -30,7 +30,7 @@ from checkpointd.verify.load_errors import (
     unknown_name,
     unknown_object,
 )
-from checkpointd.verify.origin import Origin, names_policy, read_origin
+from checkpointd.verify.origin import Origin, names_policy, read_origin, release
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _not_loaded(
         )
     if origin.generation == runtime.LEGACY and runtime.generation(library) != runtime.LEGACY:
         return _needs_legacy(origin, result.message)
-    if _release(origin.version) > _release(str(library.__version__)):
+    if release(origin.version) > release(str(library.__version__)):
         return failed(
             "load",
             "environment",
@@ -215,11 +215,6 @@ def _needs_legacy(origin: Origin, message: str = "") -> CheckResult:
         + (f" {message}" if message else ""),
         written_by=origin.version,
     )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    parts = version.split(".")[:2]
-    return tuple(int(part) for part in parts if part.isdigit())
 
 
 def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:

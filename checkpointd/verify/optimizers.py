@@ -253,7 +253,10 @@ def _equal(before: Any, now: Any) -> bool:
 
 def _number(value: Any) -> float | None:
     if isinstance(value, (bool, int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # JSON knows integers of any length
+            return -math.inf if value < 0 else math.inf
     if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0:
         return float(value) if np.asarray(value).dtype.kind in "biuf" else None
     return None

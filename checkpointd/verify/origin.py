@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_DIGITS = frozenset("0123456789")
+_LONGEST = 9
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version that a file tells; empty where it is none."""
+    parts = version.split(".")[:2]
+    numbers = all(0 < len(part) <= _LONGEST and _DIGITS.issuperset(part) for part in parts)
+    return tuple(int(part) for part in parts) if numbers else ()
+
+
 @dataclass(frozen=True)
 class Origin:
     """What a Keras file says about itself.
@@ -35,8 +46,7 @@ class Origin:
     @property
     def generation(self) -> int:
         """The writer's Keras generation; 0 when the file does not say."""
-        major = self.version.partition(".")[0]
-        return int(major) if major.isdecimal() else 0
+        return (*release(self.version), 0)[0]
 
 
 def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word

@@ -26,7 +26,10 @@ def test_a_damaged_attribute_is_malformed(tmp_path: Path) -> None:
         read_origin(str(path), Format.HDF5)
 
 
-@pytest.mark.parametrize(("version", "generation"), [("2.15", 2), ("", 0), ("²", 0), ("x.1", 0)])
+@pytest.mark.parametrize(
+    ("version", "generation"),
+    [("2.15", 2), ("", 0), ("²", 0), ("x.1", 0), ("9" * 5000, 0), (f"2.{'9' * 5000}", 0)],
+)
 def test_a_version_that_is_no_number_is_unknown(version: str, generation: int) -> None:
     """Digits that are no decimal ones too."""
     assert Origin(version).generation == generation

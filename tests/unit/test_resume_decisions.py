@@ -145,6 +145,9 @@ def test_a_name_is_the_same_in_any_spelling() -> None:
         ({"class_name": "Cosine"}, 0.1, False),
         (object(), 1.0, True),
         (float("nan"), float("nan"), True),
+        (10**400, 0.1, False),
+        (-(10**400), 10**400, False),
+        ([10**400], [10**5000], True),
     ],
 )
 def test_hyperparameters_are_compared_as_far_as_both_tell(

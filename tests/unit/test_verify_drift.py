@@ -153,6 +153,14 @@ def test_layers_that_are_only_numbered_otherwise_are_the_same_tensors() -> None:
     assert judged([stats("left")], [stats("right")]).reason == "drift.shape_changed"
 
 
+def test_layers_are_in_the_order_of_their_numbers_however_long_these_are() -> None:
+    """dense_9 comes before dense_10; Python makes no number of more than 4300 digits."""
+    long = "9" * 5000
+    before = [stats("dense_9/vars/0", 0.5), stats("dense_10/vars/0", 0.5, (8, 2))]
+    now = [stats("dense_10/vars/0", 0.5, crc32=1), stats(f"dense_{long}/vars/0", 0.5, (8, 2))]
+    assert judged(before, now).outcome is Outcome.PASS
+
+
 def test_a_kernel_that_died_is_told_and_a_bias_that_is_zero_is_not() -> None:
     """Biases start at zero and may stay there."""
     bias = stats("bias", 0.0, (8,))

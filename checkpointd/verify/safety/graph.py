@@ -20,6 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
+from checkpointd.verify.origin import release
 from checkpointd.verify.safety import graph_limits, graph_ops
 from checkpointd.verify.safety.findings import (
     FOREIGN_REFERENCE,
@@ -185,7 +186,7 @@ def _is_place(constant: bytes) -> bool:
 
 def _unregistered(flow: Flow) -> Iterator[Finding]:
     """Find ops that only a library of native code has."""
-    if _release(flow.graph.version) > graph_ops.KNOWN_VERSION:
+    if release(flow.graph.version) > graph_ops.KNOWN_VERSION:
         return  # it may be one of TensorFlow's newer ones: `load` will see
     known = graph_ops.registered()
     told: set[str] = set()
@@ -203,12 +204,6 @@ def _unregistered(flow: Flow) -> Iterator[Finding]:
             where=f"{scope}/{node.name}" if scope else node.name,
             what=node.op,
         )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version; those of no known release where it is none."""
-    parts = version.split(".")[:2]
-    return tuple(int(p) for p in parts) if all(p.isdecimal() for p in parts) else ()
 
 
 def _names(graph: MetaGraph) -> Iterator[Finding]:
