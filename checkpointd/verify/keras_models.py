@@ -65,8 +65,13 @@ def pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) ->
 
 
 def _specs(tensors: Any, word: str) -> tuple[Spec, ...]:
+    """Describe tensors; a user's class, or FeatureSpace, may keep what it likes by that name."""
+    if not isinstance(tensors, (list, tuple)):
+        return ()
+    if not all(hasattr(tensor, "dtype") and hasattr(tensor, "shape") for tensor in tensors):
+        return ()
     specs = []
-    for number, tensor in enumerate(tensors or ()):
+    for number, tensor in enumerate(tensors):
         name = _layer_name(tensor) or f"{word}_{number}"
         specs.append(Spec(name, _dtype(tensor.dtype), _shape(tensor.shape)))
     if len({spec.name for spec in specs}) < len(specs):

@@ -37,7 +37,13 @@ _CLONE_THREAD = 0x00010000
 _NAMESPACES = 0x7E020000
 _O_TRUNC = 0o1000
 _NEITHER_READ_NOR_WRITE = 3
-_SHARED_ANONYMOUS = 0x01 | 0x20
+_SHARED, _ANONYMOUS, _GROWS_DOWN = 0x01, 0x20, 0x0100
+_SHARED_ANONYMOUS = _SHARED | _ANONYMOUS
+_UNCOUNTED = (
+    *(_SHARED_ANONYMOUS, _SHARED_ANONYMOUS | _GROWS_DOWN),
+    *(_GROWS_DOWN, _GROWS_DOWN | _SHARED, _GROWS_DOWN | _ANONYMOUS),
+)
+"""Memory that no limit of data counts: what is shared, and stacks (MAP_GROWSDOWN)."""
 _LOCKS = (5, 6, 7, 36, 37, 38)  # F_GETLK, F_SETLK, F_SETLKW and those of open file descriptions
 _OWNERS = (8, 10, 15, 1024, 1026)  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
 _TERMINAL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
@@ -120,7 +126,7 @@ def inner(pid: int, *, may_set_times: bool = False, truncation: bool = False) ->
         Rule("fcntl", argument=1, values=(*_LOCKS, *_OWNERS)),
         Rule("ioctl", errno.ENOTTY, argument=1, values=_TERMINAL, unless=True),
         Rule("prctl", values=(_DEATH, _DUMPABLE, _PTRACER)),
-        Rule("mmap", argument=3, values=(_SHARED_ANONYMOUS,), mask=_SHARED_ANONYMOUS),
+        Rule("mmap", argument=3, values=_UNCOUNTED, mask=_SHARED_ANONYMOUS | _GROWS_DOWN),
     ]
     if truncation:
         emptied = {

@@ -153,6 +153,9 @@ def _attacks(path: str, target: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         "outlive the zygote": lambda: _call("prctl", 1, 0, 0, 0, 0),
         "have memory that is no data": lambda: os.memfd_create("x"),
         "have shared memory": lambda: mmap.mmap(-1, 4096),
+        "have a stack of any size": lambda: mmap.mmap(
+            -1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x0100
+        ),
         "have System V memory": lambda: _call("shmget", 0, 4096, 0o1600),
         "mount": lambda: _call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
         "have a namespace": lambda: _call("unshare", 0x10000000),

@@ -156,10 +156,36 @@ def test_what_training_left_beside_the_served_graph_is_ordinary() -> None:
         node("reader", "TFRecordReaderV2"),
         node("image", "ReadFile", "path"),
         node("targets", "PyFunc", "image"),
+        node("cached", "CacheDataset", "image", "path"),
+        node("events", "CreateSummaryFileWriter", "path"),
         text("save_1/Const", "model"),
         node("save_1/SaveV2", "SaveV2", "save_1/Const", "names", "slices"),
     )
     assert words(meta_graph(X, Y, *left, signatures=[SERVE])) == []
+
+
+@pytest.mark.parametrize("op", ["TFRecordDataset", "PyFunc", "CreateSummaryFileWriter"])
+def test_what_the_data_sets_of_training_call_is_left_beside_too(op: str) -> None:
+    """TensorFlow 1 has their readers in functions; only what is run itself runs those."""
+    inner = function("one_file", node("n", op, "a"), arguments=["a"])
+    flat = node("d", "FlatMapDataset", "a", calls=["one_file"])
+    outer = function("make", flat, arguments=["a"])
+    dataset = node("iterator", "OneShotIterator", calls=["make"])
+    made = meta_graph(X, Y, dataset, functions=[inner, outer], signatures=[SERVE])
+    assert words(made) == []
+    run = [outputs("serving_default", "iterator:0")]
+    assert words(meta_graph(X, dataset, functions=[inner, outer], signatures=run)) == ["unsafe_op"]
+    objects = {"functions": [inner, outer], "concretes": [concrete("make")]}
+    assert words(meta_graph(X, Y, dataset, signatures=[SERVE], **objects)) == ["unsafe_op"]
+
+
+def test_a_function_that_stands_in_for_another_is_run() -> None:
+    """TensorFlow may run it in place of any function with the same `api_implements`."""
+    chosen = function("g", READ, arguments=["x"])
+    chosen += field(5, field(1, "api_implements") + field(2, field(2, "lstm")))
+    call = node("left", "PartitionedCall", "x", calls=["g"])
+    (finding,) = found(meta_graph(X, Y, call, functions=[chosen], signatures=[SERVE]))
+    assert "the choice among implementations → function g → node r" in finding.message
 
 
 @pytest.mark.parametrize("op", ["WriteFile", "RpcClient", "XlaCustomCallV2", "DumpTensor"])

@@ -82,6 +82,9 @@ def test_what_a_child_may_not_call_is_an_error(machine: Machine) -> None:
         ("mmap", (0, 1, 3, 0x22), ALLOW),
         ("mmap", (0, 1, 3, 0x21), EPERM),  # shared memory, which no limit counts
         ("mmap", (0, 1, 3, 0x01), ALLOW),
+        ("mmap", (0, 1, 3, 0x020022), ALLOW),  # MAP_STACK, as libc makes the stack of a thread
+        ("mmap", (0, 1, 3, 0x0122), EPERM),  # MAP_GROWSDOWN, which no limit of data counts either
+        ("mmap", (0, 1, 3, 0x0102), EPERM),
         ("openat", (-100, 0, 0), ALLOW),
         ("openat", (-100, 0, EMPTY), ALLOW),  # Landlock knows truncation, or seccomp is told
         ("truncate", (), ALLOW),

@@ -5,8 +5,9 @@ ops alone is wrong. What counts is who runs an op and where the path comes from 
 
 - The saver's own ops are ordinary where the path is the one that it is given, and nowhere else.
 - An op that reads files, or calls Python, is a finding unless it lies in a graph of TensorFlow 1
-  beside all that is run, as the readers of a training job do in many exports; one in a function
-  counts whoever calls it. One that writes, connects or executes is a finding wherever it is.
+  beside all that is run, as the readers and data sets of a training job do in many exports, with
+  their caches and the writers of summaries. One in a function that nobody calls counts all the
+  same, and one that writes, connects or executes is a finding wherever it is.
 - What reads a file may read an asset of the SavedModel.
 - An op that TensorFlow does not have comes with a library of native code.
 
@@ -92,8 +93,7 @@ def _watched(flow: Flow, scope: str, node: Node) -> Iterator[Finding]:
     if node.op in graph_ops.TABLES:
         yield from _table(flow, scope, node, reached)
         return
-    reads = graph_ops.READS | graph_ops.PYTHON
-    if scope == MAIN and reached is Reached.NEVER and node.op in reads:
+    if node.op in graph_ops.LEFT_BEHIND and flow.left_behind(scope, node):
         return
     if not _harmless(flow, scope, node):
         yield _finding(flow, scope, node)

@@ -84,6 +84,7 @@ class Flow:
         self._spread(self._saving(), self._saver)
         self._restored: dict[tuple[str, str], object] = {}
         self._spread([("the restoring", (MAIN, base(graph.restore)))], self._restored)
+        self._called: dict[tuple[str, str], object] | None = None
         self._signed: dict[tuple[str, str], object] = {}
         self._spread(list(self._roots())[1], self._signed)
 
@@ -103,6 +104,21 @@ class Flow:
         if key in self._restored:
             return Reached.RESTORE
         return Reached.SAVER if key in self._saver else Reached.NEVER
+
+    def left_behind(self, scope: str, node: Node) -> bool:
+        """Whether a node lies in a graph of TensorFlow 1 beside all that is run.
+
+        One in a function too, if nodes of the graph call it that are not run themselves: so does
+        a data set. A function that nobody calls may be called in a way that is not known here.
+        """
+        if self.reached(scope, node) is not Reached.NEVER:
+            return False
+        if scope == MAIN or self.graph.objects.functions:
+            return scope == MAIN
+        if self._called is None:
+            self._called = {}
+            self._spread([("the graph", (MAIN, name)) for name in self._main], self._called)
+        return (scope, "") in self._called
 
     def in_signature(self, scope: str, node: Node) -> bool:
         """Whether a signature runs a node: what is fed at loading is not fed there."""
@@ -232,6 +248,8 @@ class Flow:
         objects = self.graph.objects
         concrete = (n for n in objects.functions if n in self.graph.functions)
         yield [("the saved objects", (n, "")) for n in concrete if n not in objects.saving]
+        chosen = (f.name for f in self.graph.functions.values() if f.stands_in)
+        yield [("the choice among implementations", (name, "")) for name in chosen]
 
     def _saving(self) -> Iterator[tuple[str, tuple[str, str]]]:
         for name in self.graph.saver:

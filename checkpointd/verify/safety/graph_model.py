@@ -34,11 +34,16 @@ _ASSET_COLLECTION = "saved_model_assets"
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the library: its arguments' names and its nodes."""
+    """A function of the library: its arguments' names and its nodes.
+
+    `stands_in` tells of one that TensorFlow may run in place of another that nothing here names
+    it for: both have the attribute `api_implements` (its grappler's implementation selector).
+    """
 
     name: str
     arguments: tuple[str, ...]
     nodes: tuple[Node, ...]
+    stands_in: bool = False
 
 
 @dataclass
@@ -140,9 +145,12 @@ def _function(read: Read, span: Span) -> Function:
     name = ""
     arguments: list[str] = []
     nodes: list[Node] = []
+    stands_in = False
     for part in walk(read, span.start, span.end):
         if part.number == 3:  # noqa: PLR2004 - FunctionDef.node_def
             nodes.append(node_at(read, part))
+        elif part.number == 5:  # noqa: PLR2004 - FunctionDef.attr
+            stands_in |= entry(_whole(read, part))[0] == "api_implements"
         elif part.number == 1:
             for key, value in fields(_whole(read, part)):
                 if key == 1:
@@ -150,7 +158,7 @@ def _function(read: Read, span: Span) -> Function:
                 elif key == 2:  # noqa: PLR2004 - OpDef.input_arg
                     names = (text(v) for f, v in fields(message(value)) if f == 1)
                     arguments.append(next(names, ""))
-    return Function(name, tuple(arguments), tuple(nodes))
+    return Function(name, tuple(arguments), tuple(nodes), stands_in)
 
 
 def _description(kind: int, data: bytes, found: MetaGraph) -> None:

@@ -67,6 +67,14 @@ TABLES = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
 CACHES = {"CacheDataset": 1, "CacheDatasetV2": 1}
 """These write a file unless its name, the input of that number, is empty."""
 
+LEFT_BEHIND = (
+    READS
+    | PYTHON
+    | CACHES.keys()
+    | {"CreateSummaryDbWriter", "CreateSummaryFileWriter", "SnapshotDataset", "SnapshotDatasetV2"}
+)
+"""What a training job of TensorFlow 1 leaves in the graph that it exports, beside what is run."""
+
 REMOTE = {"RemoteCall": 0}
 """These run a function on the device that the input of that number names."""
 

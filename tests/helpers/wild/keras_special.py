@@ -9,7 +9,7 @@ from tests.helpers import models
 from tests.helpers.wild import zoo
 from tests.helpers.wild.keras_cases import SAID, WAYS, golden, made, plainly
 from tests.helpers.wild.making import numbers, through
-from tests.helpers.wild.table import PREDICTS, Case
+from tests.helpers.wild.table import LOADS, PREDICTS, Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +47,7 @@ def special(keras: str) -> Iterator[Case]:
     yield Case("a Keras 3 archive with LoRA", golden(keras, lora), ".keras", PREDICTS)
     yield Case("a Keras 3 export of several endpoints", _endpoints)
     yield Case("a Keras 3 archive by ModelCheckpoint", _by_callback, ".keras")
+    yield Case("a Keras 3 archive of a FeatureSpace", _features, ".keras", LOADS)
 
 
 def _tensorflow() -> Any:
@@ -103,3 +104,13 @@ def _by_callback(path: Path) -> None:
     model.compile("adam", "mse")
     callback = keras.callbacks.ModelCheckpoint(str(path))
     model.fit(inputs, inputs[:, :2], verbose=0, callbacks=[callback])
+
+
+def _features(path: Path) -> None:
+    """A layer saved for itself, whose `inputs` are no list of tensors but a dict."""
+    tensorflow, space = _tensorflow(), importlib.import_module("keras").utils.FeatureSpace
+    features = {"age": space.float_normalized(), "city": space.string_categorical()}
+    made = space(features=features, output_mode="concat")
+    rows = {"age": [1.0, 2.0], "city": ["Bonn", "Rome"]}
+    made.adapt(tensorflow.data.Dataset.from_tensor_slices(rows))
+    made.save(str(path))

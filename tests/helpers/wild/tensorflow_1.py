@@ -142,6 +142,18 @@ def beside_training(program: Program) -> None:
     v1.train.Saver()
 
 
+def data_sets(program: Program) -> None:
+    """The data sets that a training job read, cached and with Python in them; its summaries."""
+    tf, v1 = program.tf, program.v1
+    program.multiply()
+    records = v1.data.TFRecordDataset(["/nonexistent/a", "/nonexistent/b"]).cache("/nonexistent/c")
+    decoded = records.map(lambda r: v1.py_func(lambda data: data, [r], tf.string))
+    v1.data.make_one_shot_iterator(decoded.batch(2)).get_next()
+    lines = v1.data.Dataset.list_files("/nonexistent/*", shuffle=False)
+    v1.data.make_initializable_iterator(lines.interleave(v1.data.TextLineDataset)).get_next()
+    tf.summary.create_file_writer("/nonexistent/logs")
+
+
 def warm_started(program: Program) -> None:
     """Variables whose initializers read another checkpoint, which is not there any more."""
     v1 = program.v1
@@ -281,6 +293,7 @@ SAVED = {
     "a main_op": main_op,
     "a vocabulary among its assets": with_assets,
     "a training job's readers beside it": beside_training,
+    "a training job's data sets beside it": data_sets,
     "initializers that read another checkpoint": warm_started,
     "signatures to classify and to regress": classify,
     "default attributes left out": stripped,
