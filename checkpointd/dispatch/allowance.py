@@ -1,9 +1,10 @@
-"""What a child may fill of the disk on which its scratch lies.
+"""What a child may take that no resource limit bounds: the disk of its scratch, and threads.
 
-A resource limit bounds each file that it writes, not how many it writes. So a child is looked at
-while it runs, and ended when its scratch holds more than it can need. Files that no name leads to
+A limit bounds each file that it writes, not how many it writes. So a child is looked at while it
+runs, and ended when its scratch holds more than it can need. Files that no name leads to
 any more count only in the disk's free space: a child is ended too when little of that is left,
-whoever filled it. What it wrote is gone with it.
+whoever filled it. What it wrote is gone with it. The limit of processes counts all of a user's
+threads, which may be the training job's too, so a child's own are counted here.
 """
 
 from __future__ import annotations
@@ -24,23 +25,29 @@ T = TypeVar("T")
 _EVERY_SECONDS = 0.2
 _MOST_ENTRIES = 10_000
 _DEEPEST = 32
+_MOST_THREADS = 4096
+"""Libraries make one or two for each CPU."""
+
 _FILES = 2
 """Whole files of the largest size that a limit allows; what is needed is one."""
 
 _RESERVE_SHARE = 20
 _RESERVE_MOST = 1 << 30
+_RESERVE_LEAST = 256 << 20
+_SMALL_SHARE = 4
 _BLOCK = 512
 
 
 class OverdrawnError(Exception):
-    """A child took too much of the disk, or too little is left; the text is a clause."""
+    """A child took too much, or too little of the disk is left; the text is a clause."""
 
 
-async def guarded(work: Coroutine[Any, Any, T], scratch: Path, file_bytes: int) -> T:
-    """Wait for a child, and look meanwhile at what it takes of the disk.
+async def guarded(work: Coroutine[Any, Any, T], pidfd: int, scratch: Path, file_bytes: int) -> T:
+    """Wait for a child, and look meanwhile at what it takes.
 
     Args:
         work: what waits for it; it is cancelled when this raises.
+        pidfd: the child's.
         scratch: the child's directory.
         file_bytes: the most that one of its files may hold.
 
@@ -48,7 +55,7 @@ async def guarded(work: Coroutine[Any, Any, T], scratch: Path, file_bytes: int) 
         OverdrawnError: the child is to be ended.
     """
     working = asyncio.ensure_future(work)
-    guarding = asyncio.ensure_future(_guard(scratch, file_bytes))
+    guarding = asyncio.ensure_future(_guard(_pid_of(pidfd), scratch, file_bytes))
     try:
         await asyncio.wait((working, guarding), return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else guarding.result()
@@ -58,18 +65,20 @@ async def guarded(work: Coroutine[Any, Any, T], scratch: Path, file_bytes: int) 
         await asyncio.gather(working, guarding, return_exceptions=True)
 
 
-async def _guard(scratch: Path, file_bytes: int) -> NoReturn:
+async def _guard(pid: int, scratch: Path, file_bytes: int) -> NoReturn:
     floor = floor_of(scratch)
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         most = _FILES * file_bytes
         try:
-            await asyncio.to_thread(_look, scratch, most, floor)
+            await asyncio.to_thread(_look, pid, scratch, most, floor)
         except RuntimeError:  # a child may have taken every thread that there is
-            _look(scratch, most, floor)
+            _look(pid, scratch, most, floor)
 
 
-def _look(scratch: Path, most: int, floor: int) -> None:
+def _look(pid: int, scratch: Path, most: int, floor: int) -> None:
+    if threads_of(pid) > _MOST_THREADS:
+        raise OverdrawnError(f"it started more than {_MOST_THREADS} threads")
     if used(scratch) > most:
         raise OverdrawnError(f"it wrote more than {format_size(most)} into its scratch directory")
     disk = _disk(scratch)
@@ -80,14 +89,33 @@ def _look(scratch: Path, most: int, floor: int) -> None:
         )
 
 
+def _pid_of(pidfd: int) -> int:
+    """The process that a pidfd is of; -1 if it has ended (proc_pid_fdinfo(5))."""
+    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
+    return -1
+
+
+def threads_of(pid: int) -> int:
+    """How many threads a process has; 0 where that cannot be seen (proc_pid_status(5))."""
+    with (
+        contextlib.suppress(OSError),
+        open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file,
+    ):
+        return next((int(line[8:]) for line in file if line.startswith("Threads:")), 0)
+    return 0
+
+
 def floor_of(path: Path) -> int:
     """Free bytes below which a child is ended that begins now.
 
-    A twentieth of the disk, 1 GiB at most; half of what is free where that is less, so that a disk
-    which is nearly full for good ends nobody, and is not filled either.
+    A twentieth of the disk, 1 GiB at most; 256 MiB at least, or a quarter of a small disk, because
+    it is filled quickly. Half of what is free where that is less, so that a disk which is nearly
+    full for good ends nobody, and is not filled either.
     """
     total, free = _disk(path) or (0, 0)
-    return min(_RESERVE_MOST, total // _RESERVE_SHARE, free // 2)
+    least = min(_RESERVE_LEAST, total // _SMALL_SHARE)
+    return min(max(total // _RESERVE_SHARE, least), _RESERVE_MOST, free // 2)
 
 
 def _disk(path: Path) -> tuple[int, int] | None:

@@ -267,7 +267,7 @@ def _cause(run: Run) -> str:
     if run.refused:
         return "protocol"
     if run.overdrawn:
-        return "disk"
+        return "overdrawn"
     if run.lost or run.not_started:
         return "lost"
     if run.signal:

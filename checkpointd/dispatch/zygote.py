@@ -311,7 +311,7 @@ class Zygote:
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
                     ended = partial(self._status, exited, pidfd, become=order.become)
                     heard = hear(job, reader, result, on_check, ended)
-                    status = await guarded(heard, scratch, limits.file_bytes)
+                    status = await guarded(heard, pidfd, scratch, limits.file_bytes)
             except (TimeoutError, wire.WireError, OverdrawnError) as error:
                 result.ended_for(error)
                 status = await self._kill(exited, pidfd, become=order.become)

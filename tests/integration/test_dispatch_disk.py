@@ -1,4 +1,4 @@
-"""Children that fill the disk of the state directory: each is ended, and all is free again."""
+"""Children that take what no limit bounds, a disk or threads: each is ended, and all is free."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from checkpointd.checkpoint import Report
 
 _GLUTTONS = """
-    import mmap, os, time
+    import mmap, os, threading, time
 
     CHUNK = b"x" * (8 << 20)
     kept = []
@@ -40,7 +40,7 @@ _GLUTTONS = """
         for number in range(1000):
             with open(f"file-{number}", "wb") as file:
                 file.write(CHUNK)
-            time.sleep(0.02)
+            time.sleep(0.04)
 
     def far_below():
         for number in range(1000):
@@ -48,14 +48,14 @@ _GLUTTONS = """
             os.chdir("d")
             with open("file", "wb") as file:
                 file.write(CHUNK)
-            time.sleep(0.02)
+            time.sleep(0.04)
 
     def without_names():
         for number in range(1000):
             kept.append(open("file", "wb"))
             kept[-1].write(CHUNK)
             os.unlink("file")
-            time.sleep(0.02)
+            time.sleep(0.04)
 
     def only_mapped():
         for number in range(1000):
@@ -64,7 +64,12 @@ _GLUTTONS = """
                 file.flush()
                 kept.append(mmap.mmap(file.fileno(), 0))
             os.unlink("file")
-            time.sleep(0.02)
+            time.sleep(0.04)
+
+    def threads():
+        threading.stack_size(32768)
+        for number in range(1_000_000):
+            threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 
     def no_bytes():
         for number in range(1_000_000):
@@ -76,6 +81,7 @@ _ENDED = {
     "far_below": "The worker was ended: it ",
     "without_names": "The worker was ended: the disk of state_dir became nearly full",
     "only_mapped": "The worker was ended: the disk of state_dir became nearly full",
+    "threads": "The worker was ended: it started more than 4096 threads",
     "no_bytes": "The worker was ended: it made more than 10000 files",
 }
 
@@ -97,7 +103,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_who_fills_the_disk_is_ended_and_the_next_checkpoint_is_verified_as_if_nothing_had_been(
     tmp_path: Path, disk: Path
 ) -> None:
-    """With many files, far below, without a name, only mapped, or with nothing in them."""
+    """With files, many, far below, nameless, mapped, or with nothing in them; or with threads."""
     (tmp_path / "gluttons.py").write_text(textwrap.dedent(_GLUTTONS))
     path = tmp_path / "m.weights.h5"
     write_weights(path, {"dense": [[1.0] * 3] * 4})
@@ -135,7 +141,7 @@ def test_who_fills_the_disk_is_ended_and_the_next_checkpoint_is_verified_as_if_n
             report.message,
         )
         assert told in report.message
-    assert exits.count("disk") == len(_ENDED)
+    assert exits.count("overdrawn") == len(_ENDED)
     assert not [name for name in os.listdir(disk) if name.startswith(("scan-", "load-"))]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from checkpointd.dispatch import allowance
 from checkpointd.dispatch.allowance import OverdrawnError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
     from pathlib import Path
 
 _GIB = 1 << 30
@@ -37,7 +39,7 @@ def wait_with(scratch: Path, file_bytes: int) -> str:
             ended.append(True)
 
     with pytest.raises(OverdrawnError) as error:
-        asyncio.run(allowance.guarded(work(), scratch, file_bytes))
+        asyncio.run(allowance.guarded(work(), -1, scratch, file_bytes))
     assert ended
     return str(error.value)
 
@@ -52,9 +54,9 @@ def test_what_a_child_gives_is_passed_on(tmp_path: Path) -> None:
     async def raises() -> int:
         raise ValueError("mine")
 
-    assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
+    assert asyncio.run(allowance.guarded(gives(), -1, tmp_path, 1)) == 7
     with pytest.raises(ValueError, match="mine"):
-        asyncio.run(allowance.guarded(raises(), tmp_path, 1))
+        asyncio.run(allowance.guarded(raises(), -1, tmp_path, 1))
 
 
 def test_many_files_count_together(tmp_path: Path) -> None:
@@ -108,21 +110,21 @@ def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
         return 7
 
     assert allowance.used(tmp_path / "none") == 0
-    assert asyncio.run(allowance.guarded(gives(), tmp_path / "none", 1)) == 7
+    assert asyncio.run(allowance.guarded(gives(), -1, tmp_path / "none", 1)) == 7
 
 
 @given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
-def test_the_floor_is_a_twentieth_a_gibibyte_or_half_of_what_is_free(
-    total: int, share: float
-) -> None:
+def test_the_floor_leaves_room_on_every_disk(total: int, share: float) -> None:
     """Of a small disk, of a large one, of one that is nearly full for good."""
     free = int(total * share)
     disk = SimpleNamespace(f_bavail=free, f_blocks=total, f_frsize=4096)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _path: disk)
         floor = allowance.floor_of("/")  # type: ignore[arg-type]
-    assert 0 <= floor <= min(_GIB, total * 4096 // 20)
-    assert floor == min(_GIB, total * 4096 // 20) or floor * 2 == free * 4096
+    size = total * 4096
+    assert 0 <= floor <= min(_GIB, size // 4, free * 4096 // 2)
+    assert floor >= min(_GIB // 4, size // 4, free * 4096 // 2)
+    assert floor >= min(_GIB, size // 20, free * 4096 // 2)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_whoever_fills_the_disk_the_child_is_ended(
     if ended:
         assert wait_with(tmp_path, 1).startswith("the disk of state_dir became nearly full")
     else:
-        assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
+        assert asyncio.run(allowance.guarded(gives(), -1, tmp_path, 1)) == 7
 
 
 def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
@@ -168,3 +170,41 @@ def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
     monkeypatch.setattr(asyncio, "to_thread", no_thread)
     (tmp_path / "file").write_bytes(os.urandom(1 << 20))
     assert wait_with(tmp_path, 1 << 18).startswith("it wrote more than 512.0 KiB")
+
+
+def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the process that a pidfd is of."""
+    monkeypatch.setattr(allowance, "_MOST_THREADS", 20)
+    program = (
+        "import threading, time\n"
+        "for _ in range(30): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "time.sleep(60)"
+    )
+    for python, told in ((program, True), ("import time; time.sleep(0.5)", False)):
+        process = subprocess.Popen([sys.executable, "-c", python])
+        pidfd = os.pidfd_open(process.pid)
+        try:
+            waiting = asyncio.to_thread(process.wait)
+            if told:
+                with pytest.raises(OverdrawnError, match="it started more than 20 threads"):
+                    asyncio.run(ended(allowance.guarded(waiting, pidfd, tmp_path, 1), process))
+            else:
+                assert asyncio.run(allowance.guarded(waiting, pidfd, tmp_path, 1)) == 0
+        finally:
+            process.kill()
+            process.wait()
+            os.close(pidfd)
+
+
+async def ended(guarded: Coroutine[Any, Any, int], process: subprocess.Popen[bytes]) -> int:
+    """Wait for a guarded process, and end it, so that the thread that waits for it ends too."""
+    try:
+        return await guarded
+    finally:
+        process.kill()
+
+
+def test_the_threads_of_nobody_are_none() -> None:
+    """It has ended."""
+    assert allowance.threads_of(-1) == 0
+    assert allowance.threads_of(os.getpid()) >= 1

@@ -24,6 +24,13 @@ MAIN = ""
 _DIRECT_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 _ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
+_HANDLE = "VarHandleOp"
+_VARIABLES = frozenset({_HANDLE, "Variable", "VariableV2"})
+_NO_NAME = "cd2c89b7-88b7-44c8-ad83-06c2a9158347"
+"""The shared name of a variable that shares none (TensorFlow's `ResourceHandle`)."""
+_ALIASES = frozenset({"Identity", "RefIdentity"})
+_LEAVE_IT = _ALIASES | _ASSIGNMENTS | {"ReadVariableOp", "VarIsInitializedOp", "VariableShape"}
+"""What may be done with a variable's handle without another value in it than is assigned here."""
 _PASS_ON = _PLACEHOLDERS | frozenset(
     {"ConcatV2", "Const", "ExpandDims", "Identity", "IdentityN", "OptionsDataset", "Pack"}
     | {"PrefetchDataset", "ReadVariableOp", "RepeatDataset", "Reshape", "ShuffleDatasetV3"}
@@ -31,6 +38,7 @@ _PASS_ON = _PLACEHOLDERS | frozenset(
 )
 """Ops that give the strings that they are given; any other may make a string of what it likes."""
 
+_LONGEST_CHAIN = 100
 _MAX_STEPS = 2_000_000
 """How many tensors are looked at on the way to where strings come from, in one graph."""
 _MAX_NAMED = 7
@@ -74,9 +82,15 @@ class Flow:
         self._sites: dict[str, list[tuple[str, Node]]] | None = None
         self._assets = {base(tensor) for tensor, _ in graph.assets}
         self._assigned: dict[str, list[str]] = {}
+        self._handed_on: set[str] = set()
         for node in graph.nodes:
             if node.op in _ASSIGNMENTS and len(node.inputs) > 1:
-                self._assigned.setdefault(base(node.inputs[0]), []).append(node.inputs[1])
+                variable = self._variable(base(node.inputs[0]))
+                self._assigned.setdefault(variable, []).append(node.inputs[1])
+            if node.op not in _LEAVE_IT:
+                given = (self._main.get(base(i)) for i in node.inputs if not i.startswith("^"))
+                handles = (n.name for n in given if n is not None and n.op == _HANDLE)
+                self._handed_on.update(self._variable(name) for name in handles)
         self._live: dict[tuple[str, str], object] = {}
         self._saver: dict[tuple[str, str], object] = {}
         for roots in self._roots():
@@ -179,6 +193,20 @@ class Flow:
             self._scopes[scope] = {n.name: n for n in self.graph.functions[scope].nodes}
         return self._scopes[scope].get(base(name))
 
+    def _variable(self, where: str) -> str:
+        """The variable that a node is, or stands for: several may share one by its name."""
+        node = self._main.get(where)
+        for _ in range(_LONGEST_CHAIN):
+            if node is None or node.op not in _ALIASES or not node.inputs:
+                break
+            node = self._main.get(base(node.inputs[0]))
+        if node is None or node.op not in _VARIABLES:
+            return where
+        shared = node.texts.get("shared_name", ("",))[0]
+        if shared == _NO_NAME:
+            return node.name
+        return f"shared {shared or ('' if node.op == _HANDLE else node.name)}"
+
     def _before(self, scope: str, name: str, found: Sources) -> Iterable[tuple[str, str]]:
         """Note what a tensor is if it is a source, and give the tensors that it is made of."""
         where = base(name)
@@ -202,8 +230,10 @@ class Flow:
         if node.op in _PLACEHOLDERS:
             found.given = True
         data = [i for i in node.inputs if not i.startswith("^")]
-        if scope == MAIN and where in self._assigned:  # a variable, as one keeps an asset's path
-            return [(scope, i) for i in self._assigned[where]]
+        variable = self._variable(where) if scope == MAIN else ""
+        if variable in self._assigned:  # as one keeps an asset's path
+            found.computed |= variable in self._handed_on
+            return [(scope, i) for i in self._assigned[variable]]
         if node.op not in _PASS_ON:
             found.computed = True
         return [(scope, i) for i in data]
