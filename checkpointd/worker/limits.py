@@ -27,6 +27,14 @@ _IOPRIO_IDLE = 3 << 13
 _MOST_OPEN = 16384
 """Open files: TensorFlow holds every shard of a checkpoint open, and there may be thousands."""
 
+_MOST_STACK = 64 << 20
+"""Of the first thread; no other limit counts it."""
+
+_KEPT_CAPABILITIES = 1 << 1 | 1 << 2
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: root reads what others have saved for themselves."""
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,7 +68,7 @@ def go_first() -> None:
 
 
 def confine(limits: Limits) -> None:
-    """Bound memory, CPU time, files and their size, and give up privileges.
+    """Bound memory, CPU time, files and their size, and give up privileges, those of root too.
 
     Only effects on this process; a limit that the system refuses because it is already lower is
     left as it is.
@@ -71,10 +79,32 @@ def confine(limits: Limits) -> None:
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_DATA, limits.data_bytes),
         (resource.RLIMIT_NOFILE, _MOST_OPEN),
+        (resource.RLIMIT_STACK, _stack()),
     ):
         _, hard = resource.getrlimit(which)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(which, (bound, hard if which == resource.RLIMIT_CPU else bound))
+    _drop_capabilities()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _stack() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    return _MOST_STACK if soft == resource.RLIM_INFINITY else min(soft, _MOST_STACK)
+
+
+def _drop_capabilities() -> None:
+    """Keep of root's capabilities only those to read files: limits bind nobody who has them all.
+
+    Source: capget(2); linux/capability.h.
+    """
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    held = (ctypes.c_uint32 * 6)()
+    if _libc.capget(header, held) != 0:
+        return
+    for low in range(3):  # effective, permitted, inheritable; then the upper halves of each
+        held[low] &= _KEPT_CAPABILITIES
+        held[low + 3] = 0
+    _libc.capset(header, held)

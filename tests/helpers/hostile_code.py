@@ -50,6 +50,14 @@ def wait_until_replaced(context: Any) -> str:
     return "it was never replaced"
 
 
+def _raise(limit: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    try:
+        resource.setrlimit(limit, (hard + 1, hard + 1))
+    except ValueError:  # Python's own word for EPERM
+        raise PermissionError(errno.EPERM, "setrlimit") from None
+
+
 def _at_home() -> bool:
     """Whether this very process has imported this module, and not the zygote it was forked from."""
     return os.getpid() == _IMPORTED_BY
@@ -156,6 +164,10 @@ def _attacks(path: str, target: dict[str, Any]) -> dict[str, Callable[[], Any]]:
         "have a stack of any size": lambda: mmap.mmap(
             -1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x0100
         ),
+        "have more memory": lambda: _raise(resource.RLIMIT_DATA),
+        "have a larger stack": lambda: _raise(resource.RLIMIT_STACK),
+        "have larger files": lambda: _raise(resource.RLIMIT_FSIZE),
+        "have its first place back": lambda: os.nice(-5),
         "have System V memory": lambda: _call("shmget", 0, 4096, 0o1600),
         "mount": lambda: _call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
         "have a namespace": lambda: _call("unshare", 0x10000000),
