@@ -139,6 +139,9 @@ class Interpreters:
         zygote = Zygote(*key, self._scratch)
         try:
             await zygote.start()
+        except asyncio.CancelledError:
+            await zygote.ended()  # it is killed; who closes us shall not leave it behind
+            raise
         except StartError as error:
             self._failures[key] = _Failure(error)
             raise
