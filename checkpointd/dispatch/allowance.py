@@ -1,10 +1,10 @@
 """What a child may take that no resource limit bounds: the disk of its scratch, and threads.
 
 A limit bounds each file that it writes, not how many it writes. So a child is looked at while it
-runs, and ended when its scratch holds more than it can need. Files that no name leads to
-any more count only in the disk's free space: a child is ended too when little of that is left,
-whoever filled it. What it wrote is gone with it. The limit of processes counts all of a user's
-threads, which may be the training job's too, so a child's own are counted here.
+runs, and ended when its scratch holds more than it can need. Files that no name leads to any more
+count only in the disk's free space: a child is ended too when little of that is left, whoever
+filled it. What it wrote is gone with it. The limit of processes counts all of a user's threads,
+which may be the training job's too, so a child's own are counted here.
 """
 
 from __future__ import annotations

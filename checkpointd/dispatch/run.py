@@ -31,7 +31,7 @@ class Run:
     `facts` are those that it told before it ran the user's own checks, `finished` its last word;
     `environment` is what its interpreter said of itself before it was forked.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out`, `refused` (a
-    clause: it broke the protocol) and `overdrawn` (a clause: what it took of the disk) mean that
+    clause: it broke the protocol) and `overdrawn` (a clause: what it took too much of) mean that
     the signal was ours; `not_started` (a sentence) that there was no interpreter to run it.
     """
 

@@ -28,9 +28,12 @@ _HANDLE = "VarHandleOp"
 _VARIABLES = frozenset({_HANDLE, "Variable", "VariableV2"})
 _NO_NAME = "cd2c89b7-88b7-44c8-ad83-06c2a9158347"
 """The shared name of a variable that shares none (TensorFlow's `ResourceHandle`)."""
-_ALIASES = frozenset({"Identity", "RefIdentity"})
+_ALIASES = frozenset({"Assign", "Identity", "RefIdentity"})
+"""Ops that give the very variable that they are given."""
+
 _LEAVE_IT = _ALIASES | _ASSIGNMENTS | {"ReadVariableOp", "VarIsInitializedOp", "VariableShape"}
 """What may be done with a variable's handle without another value in it than is assigned here."""
+
 _PASS_ON = _PLACEHOLDERS | frozenset(
     {"ConcatV2", "Const", "ExpandDims", "Identity", "IdentityN", "OptionsDataset", "Pack"}
     | {"PrefetchDataset", "ReadVariableOp", "RepeatDataset", "Reshape", "ShuffleDatasetV3"}
@@ -38,7 +41,6 @@ _PASS_ON = _PLACEHOLDERS | frozenset(
 )
 """Ops that give the strings that they are given; any other may make a string of what it likes."""
 
-_LONGEST_CHAIN = 100
 _MAX_STEPS = 2_000_000
 """How many tensors are looked at on the way to where strings come from, in one graph."""
 _MAX_NAMED = 7
@@ -81,6 +83,7 @@ class Flow:
         self._left = _MAX_STEPS
         self._sites: dict[str, list[tuple[str, Node]]] | None = None
         self._assets = {base(tensor) for tensor, _ in graph.assets}
+        self._ends: dict[str, Node | None] = {}
         self._assigned: dict[str, list[str]] = {}
         self._handed_on: set[str] = set()
         for node in graph.nodes:
@@ -88,9 +91,7 @@ class Flow:
                 variable = self._variable(base(node.inputs[0]))
                 self._assigned.setdefault(variable, []).append(node.inputs[1])
             if node.op not in _LEAVE_IT:
-                given = (self._main.get(base(i)) for i in node.inputs if not i.startswith("^"))
-                handles = (n.name for n in given if n is not None and n.op == _HANDLE)
-                self._handed_on.update(self._variable(name) for name in handles)
+                self._handed_on.update(self._given_away(node))
         self._live: dict[tuple[str, str], object] = {}
         self._saver: dict[tuple[str, str], object] = {}
         for roots in self._roots():
@@ -193,13 +194,31 @@ class Flow:
             self._scopes[scope] = {n.name: n for n in self.graph.functions[scope].nodes}
         return self._scopes[scope].get(base(name))
 
+    def _given_away(self, node: Node) -> Iterator[str]:
+        """The variables that a node may fill in a way that is not seen here."""
+        for name in node.inputs:
+            if not name.startswith("^"):
+                given = self._behind(base(name))
+                op = given.op if given is not None else ""
+                if op == _HANDLE or (op in _VARIABLES and node.op.startswith("Ref")):
+                    yield self._variable(base(name))
+
+    def _behind(self, where: str) -> Node | None:
+        """What a node stands for, through the aliases of a variable; None in a circle of them."""
+        passed: dict[str, None] = {}
+        while where not in self._ends and where not in passed:
+            passed[where] = None
+            node = self._main.get(where)
+            if node is None or node.op not in _ALIASES or not node.inputs:
+                self._ends[where] = node
+            else:
+                where = base(node.inputs[0])
+        self._ends.update(dict.fromkeys(passed, self._ends.get(where)))
+        return self._ends[where]
+
     def _variable(self, where: str) -> str:
         """The variable that a node is, or stands for: several may share one by its name."""
-        node = self._main.get(where)
-        for _ in range(_LONGEST_CHAIN):
-            if node is None or node.op not in _ALIASES or not node.inputs:
-                break
-            node = self._main.get(base(node.inputs[0]))
+        node = self._behind(where)
         if node is None or node.op not in _VARIABLES:
             return where
         shared = node.texts.get("shared_name", ("",))[0]
@@ -230,7 +249,7 @@ class Flow:
         if node.op in _PLACEHOLDERS:
             found.given = True
         data = [i for i in node.inputs if not i.startswith("^")]
-        variable = self._variable(where) if scope == MAIN else ""
+        variable = self._variable(where) if scope == MAIN and node.op not in _ALIASES else ""
         if variable in self._assigned:  # as one keeps an asset's path
             found.computed |= variable in self._handed_on
             return [(scope, i) for i in self._assigned[variable]]
