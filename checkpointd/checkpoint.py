@@ -47,6 +47,7 @@ SHOWS = {
 """What a check shows when it passes."""
 
 _SHOWN_ALTHOUGH_WARNED = {"integrity", "load"}
+_KEEP_FROM_INTACT = ("structure", "integrity")
 
 
 class Format(str, enum.Enum):
@@ -154,8 +155,9 @@ class Checkpoint:
 class CheckResult:
     """What one check of the suite found.
 
-    `reason` is `<check>.<word>` from `checkpointd.reasons`, empty on a pass;
-    `message` is one plain sentence; `details` holds JSON-serialisable facts.
+    `reason` is `<check>.<word>` from `checkpointd.reasons`, empty on a pass and where a check did
+    not apply; a skip with a reason is a note, which says why something was not shown. `message`
+    is one plain sentence; `details` holds JSON-serialisable facts.
     """
 
     name: str
@@ -310,13 +312,15 @@ def decide(
 ) -> tuple[Verdict, str, str, tuple[str, ...]]:
     """Judge a suite: any fail is invalid; any error, or `intact` not shown, is inconclusive.
 
+    A skipped check with a reason is a note: it says why something was not shown, and no more.
+
     Args:
         checks: what each check found, in the order of the suite.
         fail_on: names of checks whose warnings count as failures.
 
     Returns:
         The verdict, the reason and message of the first check that decided it (for a valid
-        checkpoint the first warning's, or empty), and what was shown.
+        checkpoint the first warning's, else the first note's, or empty), and what was shown.
     """
     strict = set(fail_on)
     results = [
@@ -341,14 +345,17 @@ def decide(
         first = next((c for c in results if c.outcome is outcome), None)
         if first is not None:
             return verdict, first.reason, first.message, shown
+    notes = [c for c in results if c.outcome is Outcome.SKIP and c.reason]
     if "intact" not in shown:
+        why = next((c for c in notes if c.name in _KEEP_FROM_INTACT), None)
+        unread = "Nothing was shown about its content: the integrity check did not run."
         return (
             Verdict.INCONCLUSIVE,
-            "",
-            "Nothing was shown about its content: the integrity check did not run.",
+            why.reason if why else "",
+            why.message if why else unread,
             shown,
         )
-    warned = next((c for c in results if c.outcome is Outcome.WARN), None)
+    warned = next((c for c in results if c.outcome is Outcome.WARN), next(iter(notes), None))
     return Verdict.VALID, warned.reason if warned else "", warned.message if warned else "", shown
 
 
@@ -363,6 +370,7 @@ def failed(check: str, word: str, message: str, **details: Any) -> CheckResult:
         Severity.FAIL: Outcome.FAIL,
         Severity.ERROR: Outcome.ERROR,
         Severity.WARN: Outcome.WARN,
+        Severity.NOTE: Outcome.SKIP,
     }[REASONS[reason].severity]
     return CheckResult(check, outcome, reason, message, details=details)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SUITE_VERSION = 3
+SUITE_VERSION = 4
 """Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
 
 SCAN_STAGE, LOAD_STAGE = "scan", "load"

@@ -42,7 +42,7 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
         head.append(f"  {told}{took}")
         lines = [head]
         for check in public.get("checks", ()):
-            if check.get("outcome") == "warn":
+            if check.get("reason") and check.get("outcome") in ("warn", "skip"):
                 note = f"Note: {check['reason']}: {check['message']} {cure(check['reason'])}"
                 lines.append(_indented(note))
         return lines

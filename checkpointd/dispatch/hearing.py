@@ -40,9 +40,9 @@ _SEVERITIES = {
     Outcome.FAIL: Severity.FAIL,
     Outcome.ERROR: Severity.ERROR,
     Outcome.WARN: Severity.WARN,
+    Outcome.SKIP: Severity.NOTE,
 }
 _UNCONFINED = "load.sandbox_unavailable"
-_SAYS_NOTHING = frozenset({Outcome.PASS, Outcome.SKIP})
 
 
 class Hearing:
@@ -154,11 +154,12 @@ class Hearing:
 
 def _consistent(result: CheckResult, *, own: bool) -> bool:
     """Whether a check can end in this outcome for this reason."""
-    if result.outcome in _SAYS_NOTHING:
+    if result.outcome is Outcome.PASS or (result.outcome is Outcome.SKIP and not result.reason):
         return not result.reason
     check, _, word = result.reason.partition(".")
     if own:
-        return check == result.name and _WORD.fullmatch(word) is not None
+        said = result.outcome is not Outcome.SKIP
+        return said and check == result.name and _WORD.fullmatch(word) is not None
     known = REASONS.get(result.reason)
     belongs = check == result.name or (result.name, check) == ("load", "safety")
     return known is not None and belongs and known.severity is _SEVERITIES[result.outcome]

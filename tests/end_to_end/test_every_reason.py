@@ -192,7 +192,8 @@ def assert_told(public: dict[str, Any], reason: str) -> None:
     """A check ends with this reason, as gravely as the list says, and with a sentence."""
     checks = {check["reason"]: check for check in public["checks"] if check["reason"]}
     assert reason in checks, {name: check["message"] for name, check in checks.items()}
-    assert checks[reason]["outcome"] == REASONS[reason].severity.value
+    severity = REASONS[reason].severity.value
+    assert checks[reason]["outcome"] == {"note": "skip"}.get(severity, severity)
     assert checks[reason]["message"].strip()
     assert public["reason"] in checks
     grave = {check["outcome"] for check in checks.values()}

@@ -17,6 +17,7 @@ _VERDICTS = {
     Severity.FAIL: "invalid",
     Severity.ERROR: "inconclusive",
     Severity.WARN: "valid, with a warning",
+    Severity.NOTE: "not shown, with a note",
 }
 _ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}
 
