@@ -347,11 +347,35 @@ _NOTED = frozenset({"drift", "signatures", "inference", "predictions", "resume"}
 
 _MISSING_HERE = frozenset({"environment", "out_of_memory"})
 
+_CRASHES = {
+    "inference": (
+        _E,
+        (
+            "Running it on inputs that were made up crashes the interpreter, twice in a row: run "
+            "it by hand before it is served."
+        ),
+        _INPUTS,
+    ),
+    "resume": (
+        _N,
+        (
+            "The training step that was made up for it crashes the interpreter, twice in a row: "
+            "that says nothing of the step that the job would make."
+        ),
+        _INPUTS,
+    ),
+}
+"""What crashes only where we make up what the model is given."""
+
 
 def _any(check: str, word: str) -> Reason:
     """What a word that any check may end in means for this one."""
     severity, cure, basis = _ANY[word]
-    return Reason(_N if check in _NOTED and word in _MISSING_HERE else severity, cure, basis)
+    if word == "crashed" and check in _CRASHES:
+        severity, cure, basis = _CRASHES[check]
+    if check in _NOTED and word in _MISSING_HERE:
+        severity = _N
+    return Reason(severity, cure, basis)
 
 
 _CHECK_NAMES = sorted({reason.split(".")[0] for reason in _OWN})

@@ -7,23 +7,20 @@ skip. `make wild` adds the models that some packages on PyPI ship.
 from __future__ import annotations
 
 import csv
-import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.helpers.cli import ROOT, environment
+from tests.helpers.cli import ROOT
 from tests.helpers.oracle.asking import answers
 from tests.helpers.oracle.loaders import LOADS, READS, RUNS
+from tests.helpers.oracle.verifying import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 WILD = ROOT.parent / "shared" / "wild"
 
@@ -93,27 +90,13 @@ def _listed() -> dict[str, dict[str, str]]:
     return {**found, **{name: {"right_verdict": verdict} for name, (verdict, _) in GPU.items()}}
 
 
-def _verify(paths: list[Path], home: Path) -> dict[str, dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "checkpointd", "verify", "--json", *map(str, paths)],
-        capture_output=True,
-        text=True,
-        env=environment(home),
-        cwd=home,
-        timeout=850,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr[-2000:]
-    return {report["path"]: report for report in map(json.loads, done.stdout.splitlines())}
-
-
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory, show: Callable[[str], None]) -> dict[str, Row]:
     """Every artifact through the command line, and the table of agreement shown."""
     home = tmp_path_factory.mktemp("wild_corpus")
     listed = _listed()
     loaders = answers(WILD, sorted(listed), home)
-    reports = _verify([WILD / name for name in sorted(listed)], home)
+    reports = verify([str(WILD / name) for name in sorted(listed)], home)
     found = {
         name: Row(name, row, loaders[name], reports.get(str(WILD / name), {}))
         for name, row in listed.items()

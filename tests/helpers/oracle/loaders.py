@@ -20,10 +20,10 @@ def loaders_for(path: str) -> Iterator[tuple[str, Callable[[str], str]]]:
     if glob.glob(f"{glob.escape(path)}/saved_model.pb*"):
         yield "saved_model", saved_model
         yield "saved_model_v1", saved_model_v1
-    elif os.path.isdir(path) and os.path.exists(f"{path}/config.json"):
-        yield "keras", keras
     elif os.path.exists(f"{path}.index"):
         yield "tf_train", tf_train
+    elif os.path.isdir(path) and os.path.exists(f"{path}/config.json"):
+        yield "keras", keras
     elif path.endswith((".keras", ".h5", ".hdf5")):
         yield "keras", keras
         yield "tf_keras", tf_keras
