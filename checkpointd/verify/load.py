@@ -15,7 +15,7 @@ from checkpointd.verify import (
     optimizers,
     restore,
     runtime,
-    saved_models,
+    saved_model_loading,
     user_code,
     user_modules,
 )
@@ -56,7 +56,7 @@ def check(context: LoadContext) -> CheckResult:
     user_code.use_python_path(settings)
     try:
         if form is Format.SAVEDMODEL:
-            return _saved_model(context, path)
+            return saved_model_loading.check(context, path)
         origin = read_origin(path, form)
         if weights_only:
             return _weights(context, path, form, origin)
@@ -65,21 +65,6 @@ def check(context: LoadContext) -> CheckResult:
         return failed("load", "environment", str(error))
     except FormatError as error:  # `structure` says so first, unless it is switched off
         return failed("load", "load_error", f"It cannot be loaded: {error}")
-
-
-def _saved_model(context: LoadContext, path: str) -> CheckResult:
-    try:
-        context.loaded = saved_models.load(path)
-    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; classify tells
-        return classify(error)
-    version = str(getattr(context.loaded.model, "tensorflow_version", ""))
-    return passed(
-        "load",
-        "Loaded as a SavedModel.",
-        loader="tf.saved_model",
-        saved_with=version,
-        signatures=sorted(context.loaded.signatures),
-    )
 
 
 def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
