@@ -19,7 +19,7 @@ from checkpointd.verify import (
     user_code,
     user_modules,
 )
-from checkpointd.verify.keras_code import carries_code
+from checkpointd.verify.keras_code import carries_code, of_another_python
 from checkpointd.verify.load_errors import (
     classify,
     foreign_code,
@@ -31,6 +31,8 @@ from checkpointd.verify.load_errors import (
     unknown_object,
 )
 from checkpointd.verify.origin import Origin, names_policy, read_origin, release
+from checkpointd.verify.suite import printable
+from checkpointd.verify.tf_errors import other_python
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
@@ -122,6 +124,9 @@ def _hindrance(form: Format, origin: Origin, library: Any, allow_code: bool) -> 
     layer = "" if allow_code else carries_code(origin.config)
     if layer:
         return needs_code(layer)
+    foreign = of_another_python(origin.config) if allow_code else ""
+    if foreign:
+        return failed("load", "environment", other_python(f"It lies in {printable(foreign)}."))
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     if legacy_writer and runtime.generation(library) != runtime.LEGACY and form is Format.KERAS:
         return _needs_legacy(origin)
