@@ -269,6 +269,14 @@ def _counted(op: str, given: list[Value]) -> Value:
     return NOTHING
 
 
+def _multiplied(_op: str, given: list[Value]) -> Value:
+    """The columns of a sparse matrix are the rows of the dense one."""
+    rows = (given[3].shape or (None,))[0]
+    for limits in given[2].of:
+        limits.columns = rows or 1
+    return NOTHING
+
+
 def _same(_op: str, given: list[Value]) -> Value:
     return given[0]
 
@@ -305,4 +313,5 @@ _EVALUATED: Mapping[str, Callable[[str, list[Value]], Value]] = {
     **dict.fromkeys((*_ABOVE, *_BELOW, *_EQUAL), _compared),
     **dict.fromkeys(("Bincount", "DenseBincount", "RaggedBincount"), _counted),
     "OneHot": _one_hot,
+    "SparseTensorDenseMatMul": _multiplied,
 }

@@ -47,7 +47,8 @@ class Limits:
 
     `least` and `below` bound whole numbers; `near` holds constants that it is compared with;
     `words` keys of a table that it is looked up in; `kinds` what its bytes are decoded as;
-    `features` those that are parsed out of it.
+    `features` those that are parsed out of it; `columns` how many values stand in a line of it, or
+    in a row of the sparse matrix whose shape it is.
     """
 
     least: int = 0

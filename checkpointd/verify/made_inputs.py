@@ -38,6 +38,7 @@ _MORE_SIZES = (1, 2, 4, 16, 64, 128, 256, 512)
 _LONG_SIZES = (1024, 4096, 16000, 48000)
 """Sounds; tried where one size is open."""
 
+_MATRIX = 2
 _WHOLE = ("int", "uint", "qint", "quint")
 _LENGTHS = ("len", "num_frames", "duration")
 
@@ -81,13 +82,15 @@ class _Maker:
 
     def one(self, spec: Spec, shape: tuple[int, ...], style: Style, part: str) -> Any:
         """Make one input; `part` says what it is of a ragged or a sparse one."""
+        limits = self.limits.get(spec.name, Limits())
         if part == "splits":
             return np.arange(shape[0] + 1, dtype=spec.dtype)
         if part == "indices":
             return np.zeros((1, *shape[1:]), spec.dtype)
         if part == "shape":
-            return np.ones(shape, spec.dtype)
-        limits = self.limits.get(spec.name, Limits())
+            sizes = np.ones(shape, spec.dtype)
+            sizes[-1:] = limits.columns
+            return sizes
         if _is_length(spec):
             return np.full(shape, self.length(style), spec.dtype)
         return self.values(spec.dtype, shape, limits, style, mask="mask" in spec.name.lower())
@@ -185,23 +188,30 @@ def _styles(signature: Signature) -> Iterator[Style]:
 
 
 def parts_of(signature: Signature) -> dict[str, str]:
-    """Name the inputs that are parts of a ragged or a sparse one: splits, indices, a shape."""
-    names = {spec.name for spec in signature.inputs}
-    found = {}
-    for spec in signature.inputs:
-        stem, _, last = spec.name.replace("/", "_").rpartition("_")
-        stem = stem.removesuffix("_dense") if hasattr(stem, "removesuffix") else stem
-        if spec.dtype not in ("int32", "int64") or not spec.shape:
-            continue
-        ragged = signature.in_parts and spec.shape == (None,) and last.isdigit()
-        sparse = {n for n in names if n.startswith(stem) and n.endswith("values")}
-        if ragged and spec.name.rpartition("_")[0] in names:
-            found[spec.name] = "splits"
-        elif last == "indices" and len(spec.shape) > 1 and sparse:
-            found[spec.name] = "indices"
-        elif last == "shape" and len(spec.shape) == 1 and sparse:
-            found[spec.name] = "shape"
-    return found
+    """Name the inputs that are parts of a ragged or a sparse one: splits, indices, a shape.
+
+    TensorFlow names the parts of `x` `x`, `x_1`, ...; TFX `x_indices`, `x_values`, and
+    `x_dense_shape` or `x_shape`.
+    """
+    shapes = {spec.name: spec.shape for spec in signature.inputs}
+    whole = {spec.name for spec in signature.inputs if spec.dtype in ("int32", "int64")}
+    found: dict[str, str] = {}
+    for name, shape in shapes.items():
+        rank = (shape or (None, None))[1] if shape and len(shape) == _MATRIX else None
+        stem = name[: -len("indices")] if name.endswith("indices") else f"{name}_"
+        for one in (f"{name}_2", f"{stem}shape", f"{stem}dense_shape"):
+            if name in whole and one in whole and rank and shapes[one] == (rank,):
+                found[name], found[one] = "indices", "shape"
+        first, _, number = name.rpartition("_")
+        ragged = signature.in_parts and shape == (None,) and number.isdigit() and first in shapes
+        if ragged and name in whole and name not in found:
+            found[name] = "splits"
+    return {name: part for name, part in found.items() if not _is_value(name, found)}
+
+
+def _is_value(name: str, found: Mapping[str, str]) -> bool:
+    """Whether it is the values of a sparse input, which stand between indices and shape."""
+    return name.endswith("_1") and found.get(name[:-2]) == "indices"
 
 
 def _assert_makeable(spec: Spec) -> None:
