@@ -268,9 +268,21 @@ _OWN = {
         ),
         _INPUTS,
     ),
+    "inference.non_finite_unrecorded": (
+        _W,
+        (
+            "It gives NaN or Inf for inputs that were given, and no record says whether the "
+            "original did: let GoldenCheckpoint record what it gives."
+        ),
+        _INPUTS,
+    ),
     "inference.inference_error": (_F, "It loads, but it cannot be run: read the message.", _RECORD),
     "inference.non_finite_output": (_F, "It runs, but gives NaN or Inf: do not serve it.", _RECORD),
-    "inference.wrong_shape": (_F, "Its outputs have another shape than it declares.", _FILE),
+    "inference.wrong_shape": (
+        _F,
+        "Its outputs have another shape than it declares, and than the original gave.",
+        _RECORD,
+    ),
     "predictions.mismatch": (
         _F,
         (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from checkpointd.golden import Golden
+    from checkpointd.verify.input_limits import GraphSource
 
 LEGACY = 2
 """The Keras generation of tf-keras, and of TensorFlow before 2.16."""
@@ -51,12 +52,14 @@ class Signature:
     """One way to run a model: `run` takes arrays by input name and gives arrays by output name.
 
     `in_parts` tells that it takes a ragged input `x` as its values `x` and splits `x_1`, `x_2`, …
+    `source` gives its graph, where one can be had.
     """
 
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
     run: Callable[[Mapping[str, Any]], dict[str, Any]]
     in_parts: bool = False
+    source: Callable[[], GraphSource] | None = None
 
     def to_fact(self) -> dict[str, list[list[Any]]]:
         """The form that `Facts.signatures` holds."""

@@ -9,6 +9,7 @@ what the optimizer makes of it counts. Both run eagerly: tracing takes longer th
 from __future__ import annotations
 
 import contextlib
+import itertools
 import resource
 import warnings
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.verify import feeding, keras_models
+from checkpointd.verify import keras_models, made_inputs
 from checkpointd.verify.load_errors import told
 from checkpointd.verify.tf_errors import lack
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.runtime import Loaded
 
 _TEXT = 400
+_MOST_TRIES = 8
 _SLACK = 128 << 20
 """Bytes for what a step needs besides gradients and a copy of the weights."""
 
@@ -165,7 +167,8 @@ def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[A
         if not pairs:
             raise _NotMadeError("none of its outputs depends on a weight that is trained")
         if not _finite([g for _, g in pairs]):
-            raise _NotMadeError("its gradients are not finite without its own loss")
+            problem = "its gradients are not finite without its own loss"
+            continue
         return [v for v, _ in pairs], [g for _, g in pairs]
     raise _NotMadeError(problem)
 
@@ -178,10 +181,9 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
     for signature in loaded.signatures.values():
         if not signature.inputs:
             continue
-        for size in feeding.OPEN_SIZES:
-            with contextlib.suppress(ValueError):
-                feed = feeding.make(signature, size)
-                structure = keras_models.structure_of(loaded.model)
+        structure = keras_models.structure_of(loaded.model)
+        with contextlib.suppress(made_inputs.CannotMakeError):
+            for feed in itertools.islice(made_inputs.tries(signature), _MOST_TRIES):
                 yield keras_models.pack(structure, signature.inputs, feed.arrays)
 
 
