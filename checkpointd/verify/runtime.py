@@ -71,7 +71,8 @@ class Loaded:
     """A model that was loaded: a Keras model, or what `tf.saved_model.load` gives.
 
     `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
-    why that is nobody's fault. `state` holds the variables that running it may change.
+    why that is nobody's fault. `state` holds the variables that running it may change. `again`
+    makes the same model from the file once more, where that can be done.
     """
 
     model: Any
@@ -80,6 +81,7 @@ class Loaded:
     optimizers: tuple[Any, ...] = ()
     no_optimizer: str = ""
     state: tuple[Any, ...] = ()
+    again: Callable[[], Any] | None = None
 
     def unchanged(self) -> AbstractContextManager[None]:
         """A block after which the model is as it was before, whatever was run in it."""
@@ -96,6 +98,7 @@ class LoadContext(Context):
     record: Golden | None = None
     compile_config: Mapping[str, Any] | None = None
     compile_failed: bool = False
+    load_seconds: float = 0.0
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
@@ -138,8 +141,13 @@ def generation(keras: Any) -> int:
     return int(str(keras.__version__).partition(".")[0])
 
 
-def library_for(writer_generation: int) -> Any:
-    """Choose the library that a checkpoint is loaded with: its writer's generation, else Keras 3.
+def installed() -> tuple[str, ...]:
+    """Name the Keras libraries in this interpreter, Keras 3 (or the only one there is) first."""
+    return tuple(n for n in ("keras", "tf_keras") if importlib.util.find_spec(n) is not None)
+
+
+def libraries_for(writer_generation: int) -> tuple[Any, ...]:
+    """Give the libraries that a checkpoint may be loaded with, its writer's generation first.
 
     Args:
         writer_generation: 1, 2 or 3; 0 when nobody knows.
@@ -147,11 +155,12 @@ def library_for(writer_generation: int) -> Any:
     Raises:
         ImportError: there is no Keras at all.
     """
-    names = ("tf_keras", "keras") if writer_generation in (1, LEGACY) else ("keras", "tf_keras")
-    installed = [name for name in names if importlib.util.find_spec(name) is not None]
-    if not installed:
+    libraries = [importlib.import_module(name) for name in installed()]
+    if not libraries:
         raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
-    return importlib.import_module(installed[0])
+    legacy = writer_generation in (1, LEGACY)
+    libraries.sort(key=lambda library: (generation(library) == LEGACY) is not legacy)
+    return tuple(libraries)
 
 
 @contextlib.contextmanager
