@@ -79,8 +79,8 @@ def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> C
         if form is Format.TF_CHECKPOINT:
             restored = restore.tf_checkpoint(built, path)
         else:
-            known = context.facts.optimizer_tensors
-            restored = restore.hdf5_weights(built, path, origin, with_optimizer=bool(known))
+            known = context.facts.optimizer_tensors or ()
+            restored = restore.hdf5_weights(built, path, origin, known)
     except Exception as error:  # noqa: BLE001 - Keras raises anything; classify tells
         result = classify(error, library)
         if result.reason != "load.load_error":
@@ -92,7 +92,7 @@ def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> C
             f"the code that the job runs. {told(str(error), 400)}",
         )
     context.loaded = dataclasses.replace(
-        keras_models.wrap(built.model, library, context.record),
+        keras_models.wrap(restored.model or built.model, library, context.record),
         optimizers=restored.optimizers,
         no_optimizer=restored.no_optimizer,
     )
