@@ -52,9 +52,22 @@ def call(model: Any, inputs: Any, *, compiled: bool) -> Any:
     return model(tensors, training=False)
 
 
+def variables_of(model: Any, kind: str = "variables") -> list[Any]:
+    """Give the variables of a model; none of one that was not built, where Keras 2 raises.
+
+    Args:
+        model: any object.
+        kind: the attribute, such as `trainable_variables`.
+    """
+    try:
+        return list(getattr(model, kind, None) or ())
+    except (ValueError, TypeError):
+        return []
+
+
 def state_of(model: Any) -> list[Any]:
     """Find the variables that running a model may change, whether they are saved or not."""
-    found: list[Any] = list(getattr(model, "non_trainable_variables", None) or ())
+    found = variables_of(model, "non_trainable_variables")
     walk = getattr(model, "_flatten_layers", None)
     for layer in walk() if callable(walk) else ():
         states = getattr(layer, "states", None)  # of a stateful recurrent layer: saved nowhere

@@ -107,21 +107,6 @@ def of_model(model: Any) -> tuple[Any, ...]:
     return tuple({id(value): value for value in held if is_optimizer(value)}.values())
 
 
-def build(optimizer: Any, model: Any) -> None:
-    """Make an optimizer's variables, so that there is something to restore into.
-
-    Raises:
-        Exception: whatever the library raises.
-    """
-    variables = model.trainable_variables
-    if getattr(optimizer, "built", False) or not variables:
-        return
-    if hasattr(optimizer, "build"):
-        optimizer.build(variables)
-    else:
-        optimizer._create_all_weights(variables)  # noqa: SLF001 - Keras 2 has no public way
-
-
 def of_memory(optimizer: Any) -> Optimizer:
     """Describe an optimizer as it is in this process."""
     try:

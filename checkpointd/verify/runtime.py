@@ -76,7 +76,8 @@ class Loaded:
     `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
     why that is nobody's fault. `state` holds the variables that running it may change; a `guard`
     puts back what is not held in variables. `elsewhere` has a sentence for each signature that
-    ran only in another loader than the one that the model came back by.
+    ran only in another loader than the one that the model came back by. `again` makes the same
+    model from the file once more, where that can be done.
     """
 
     model: Any
@@ -87,6 +88,7 @@ class Loaded:
     state: tuple[Any, ...] = ()
     guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], Any] | None = None
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -105,6 +107,7 @@ class LoadContext(Context):
     record: Golden | None = None
     compile_config: Mapping[str, Any] | None = None
     compile_failed: bool = False
+    load_seconds: float = 0.0
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
@@ -147,8 +150,13 @@ def generation(keras: Any) -> int:
     return int(str(keras.__version__).partition(".")[0])
 
 
-def library_for(writer_generation: int) -> Any:
-    """Choose the library that a checkpoint is loaded with: its writer's generation, else Keras 3.
+def installed() -> tuple[str, ...]:
+    """Name the Keras libraries in this interpreter, Keras 3 (or the only one there is) first."""
+    return tuple(n for n in ("keras", "tf_keras") if importlib.util.find_spec(n) is not None)
+
+
+def libraries_for(writer_generation: int) -> tuple[Any, ...]:
+    """Give the libraries that a checkpoint may be loaded with, its writer's generation first.
 
     Args:
         writer_generation: 1, 2 or 3; 0 when nobody knows.
@@ -156,11 +164,12 @@ def library_for(writer_generation: int) -> Any:
     Raises:
         ImportError: there is no Keras at all.
     """
-    names = ("tf_keras", "keras") if writer_generation in (1, LEGACY) else ("keras", "tf_keras")
-    installed = [name for name in names if importlib.util.find_spec(name) is not None]
-    if not installed:
+    libraries = [importlib.import_module(name) for name in installed()]
+    if not libraries:
         raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
-    return importlib.import_module(installed[0])
+    legacy = writer_generation in (1, LEGACY)
+    libraries.sort(key=lambda library: (generation(library) == LEGACY) is not legacy)
+    return tuple(libraries)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import golden, running
 from checkpointd.verify import keras_models, made_inputs
 from checkpointd.verify.load_errors import told
 from checkpointd.verify.tf_errors import lack
@@ -74,7 +74,7 @@ def _see_that_it_can_be(model: Any) -> None:
     Raises:
         _NotMadeError: none can be made.
     """
-    variables = list(getattr(model, "trainable_variables", ()))
+    variables = running.variables_of(model, "trainable_variables")
     if not variables:
         raise _NotMadeError("it has no weight that is trained")
     if not _finite(variables):
@@ -223,7 +223,7 @@ def _finite(values: Any) -> bool:
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
     """Give the model its weights back: the checks that follow take it as it was loaded."""
-    kept = [(variable, np.array(variable.numpy())) for variable in model.variables]
+    kept = [(variable, np.array(variable.numpy())) for variable in running.variables_of(model)]
     try:
         yield
     finally:
@@ -236,7 +236,7 @@ def _has_room(model: Any) -> bool:
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if limit == resource.RLIM_INFINITY:
         return True
-    weights = sum(np.asarray(v.numpy()).nbytes for v in model.variables)
+    weights = sum(np.asarray(v.numpy()).nbytes for v in running.variables_of(model))
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
     return used + 3 * weights + _SLACK <= limit

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from checkpointd import golden
 from checkpointd.checkpoint import Format, Outcome
 from checkpointd.golden import Golden
-from checkpointd.verify import feeding, load, load_errors, signatures
+from checkpointd.verify import feeding, load_errors, signatures, whole_models
 from checkpointd.verify.keras_code import carries_code
 from checkpointd.verify.predictions import compare, tolerances
 from checkpointd.verify.runtime import Signature, Spec
@@ -203,7 +203,7 @@ def test_safe_mode_is_asked_of_a_keras_that_has_it(guarded: bool) -> None:
         return name
 
     library = SimpleNamespace(models=SimpleNamespace(load_model=new if guarded else old))
-    load._load("/x/m.h5", Format.HDF5, library, {}, False, compiled=True)
+    whole_models.load_model("/x/m.h5", Format.HDF5, library, {}, False, compiled=True)
     assert asked == {
         "custom_objects": {},
         "compile": True,
