@@ -20,8 +20,8 @@ from checkpointd.formats.facts import (
     incomplete,
     unknown,
 )
+from checkpointd.formats.members import member_path
 from checkpointd.formats.names import WEIGHTS_MAP
-from checkpointd.formats.recognise import member_path
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
