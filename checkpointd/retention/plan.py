@@ -27,6 +27,8 @@ UNCLAIMED = "unclaimed"
 QUARANTINE = "quarantine_ttl"
 """The `rule` of a removal of an invalid one that is old enough."""
 
+_NO_CHECKPOINT = "structure.not_a_checkpoint"
+
 _KEPT_STATES = {
     State.WRITING: "it is still being written",
     State.PENDING: "it has no verdict yet",
@@ -212,7 +214,9 @@ class _Series:
         elif entry.state is State.INVALID:
             ttl = self._policy.quarantine_ttl
             since = max(entry.saved_at, entry.first_seen, entry.seen)
-            if ttl is None:
+            if entry.report is not None and entry.report.reason == _NO_CHECKPOINT:
+                yield "invalid", "it is no checkpoint, whatever it is called: remove it yourself"
+            elif ttl is None:
                 yield "invalid", "it is invalid, and stays to be looked at (no quarantine_ttl)"
             elif self._now - since <= ttl:
                 yield "invalid", f"it is invalid, and quarantine_ttl = {duration(ttl)} is not over"

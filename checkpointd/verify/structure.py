@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
-from checkpointd.formats import FormatError, Found, ProbeState, probe
+from checkpointd.formats import FormatError, Found, ProbeState, names, probe
 from checkpointd.formats import tf_checkpoint as bundles
-from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
+from checkpointd.formats.facts import MISSING_MEMBER, NOT_A_CHECKPOINT, TRUNCATED
 from checkpointd.formats.savedmodel import read_graph
 from checkpointd.tensors import reading
 from checkpointd.tensors.baseline import model_tensors
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.safety.graph_model import MetaGraph
 
 NAME = "structure"
+_NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
 _ROTTEN = (
     " It was whole when it was read before, and nobody has touched any of its files since: the "
     "disk is going bad."
@@ -94,7 +95,9 @@ def check(context: ScanContext) -> CheckResult:
     try:
         planned = reading.plan(checkpoint.path, seen.format, generation)
         if planned.format is Format.UNKNOWN:
-            raise Stop(End.UNKNOWN, "An HDF5 file that holds no Keras model and no weights.")
+            if names.hint_of(checkpoint.path) is Format.KERAS:
+                return failed(NAME, NOT_A_CHECKPOINT, f"It is {_NO_MODEL}.")
+            raise Stop(End.UNKNOWN, f"{_NO_MODEL[0].upper()}{_NO_MODEL[1:]}.")
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
@@ -135,8 +138,8 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     """
     if planned.format is not Format.SAVEDMODEL:
         return
-    names = {m.name for m in context.request.generation.members}
-    if "/saved_model.pb" not in names:
+    present = {m.name for m in context.request.generation.members}
+    if "/saved_model.pb" not in present:
         return
     info = read_graph(planned.path)
     if info.tensorflow_version and not context.facts.writer:
@@ -150,7 +153,7 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     except FormatError as error:  # the file is whole, as `read_graph` has seen
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
     for asset in info.assets:
-        if f"/assets/{asset}" not in names and not leads_out(asset):
+        if f"/assets/{asset}" not in present and not leads_out(asset):
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )
