@@ -92,6 +92,14 @@ _OWN = {
         ),
         _FILE,
     ),
+    "structure.unsupported": (
+        _E,
+        (
+            "It is in a format of old that checkpointd cannot read: read the message for how to "
+            "convert it."
+        ),
+        _READER,
+    ),
     "integrity.not_readable": (
         _N,
         (

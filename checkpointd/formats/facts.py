@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"
 MALFORMED = "malformed"
+NOT_A_CHECKPOINT = "not_a_checkpoint"
+UNSUPPORTED = "unsupported"
 
 PROBE_BYTES = 4096
 """The most that a probe reads of one member."""
@@ -20,7 +22,8 @@ PROBE_BYTES = 4096
 class FormatError(Exception):
     """A container that breaks its format's rules.
 
-    `word` is TRUNCATED, MISSING_MEMBER or MALFORMED, `message` one plain sentence.
+    `word` is TRUNCATED, MISSING_MEMBER, MALFORMED, NOT_A_CHECKPOINT or UNSUPPORTED, `message` one
+    plain sentence.
     """
 
     def __init__(self, word: str, message: str) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import jsons, zip_rules, zipfiles
+from checkpointd.formats import content, jsons, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
+    NOT_A_CHECKPOINT,
     TRUNCATED,
     FormatError,
     Probe,
@@ -24,7 +25,7 @@ from checkpointd.formats.facts import (
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from checkpointd.formats.storage import Storage
     from checkpointd.formats.zipfiles import CentralEntry, Directory
@@ -98,7 +99,9 @@ def probe_archive(
     Raises:
         OSError: it cannot be read.
     """
-    promised = hint is Format.KERAS or _first_name(head) in {METADATA, CONFIG}
+    known = _first_name(head) in {METADATA, CONFIG}
+    promised = known or hint is not Format.UNKNOWN
+    kind = Format.KERAS if known or hint is Format.UNKNOWN else hint
 
     def read(offset: int, length: int) -> bytes:
         return storage.pread(path, offset, length)
@@ -115,13 +118,14 @@ def probe_archive(
         data = read(directory.offset, min(directory.size, _PROBE_DIRECTORY))
         seen = {entry.name for entry in zipfiles.entries_of(data, directory.entries)}
     except FormatError as error:
-        return incomplete(Format.KERAS, error) if promised else unknown(Format.UNKNOWN)
+        return incomplete(kind, error) if promised else unknown(Format.UNKNOWN)
     if len(data) < directory.size:  # an archive of many assets: a child reads all of it
         return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
-    if CONFIG not in seen or METADATA not in seen:
-        return unknown(hint, "A zip archive without config.json and metadata.json.")
-    if not any(name in seen for name in WEIGHTS):
-        return incomplete(Format.KERAS, _no_weights())
+    try:
+        _require(seen)
+    except FormatError as error:
+        begun = error.word != NOT_A_CHECKPOINT and {METADATA, CONFIG} <= seen
+        return incomplete(kind, error) if promised or begun else unknown(Format.UNKNOWN)
     return complete(Format.KERAS)
 
 
@@ -158,7 +162,7 @@ def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
         for entry, member in zip(central, members)
     )
     archive = Archive(members)
-    _require(archive.members)
+    _require({member.name for member in members})
     escapes = ((entry.name, zip_rules.escape_of(entry.name, entry.mode)) for entry in central)
     return Archive(
         members,
@@ -230,8 +234,9 @@ def _no_weights() -> FormatError:
     )
 
 
-def _require(members: Iterable[ZipMember]) -> None:
-    names = {member.name for member in members}
+def _require(names: Collection[str]) -> None:
+    if METADATA not in names and CONFIG not in names:
+        raise FormatError(NOT_A_CHECKPOINT, f"It is {content.of_archive(names)}.")
     for name in (METADATA, CONFIG):
         if name not in names:
             raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")

@@ -43,7 +43,7 @@ def read(prefix: str) -> StoredObjects:
     import tensorflow as tf
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
-    reader = tf.train.load_checkpoint(prefix)
+    reader = tf.compat.v1.train.NewCheckpointReader(prefix)  # an empty prefix too
     if not reader.has_tensor(_OBJECT_GRAPH):
         return StoredObjects()
     graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(

@@ -189,7 +189,7 @@ def _assert_matched(status: Any, built: Built, prefix: str) -> None:
     except AssertionError:
         if not built.optimizers:
             raise
-        reader = tf.train.load_checkpoint(prefix)
+        reader = tf.compat.v1.train.NewCheckpointReader(prefix)  # an empty prefix too
         stored = {_digest(reader.get_tensor(key)) for key in reader.get_variable_to_shape_map()}
         weights = [
             weight

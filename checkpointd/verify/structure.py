@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
-from checkpointd.formats import FormatError, Found, ProbeState, probe
+from checkpointd.formats import FormatError, Found, ProbeState, names, probe
 from checkpointd.formats import tf_checkpoint as bundles
-from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
+from checkpointd.formats.facts import MISSING_MEMBER, NOT_A_CHECKPOINT, TRUNCATED
 from checkpointd.formats.graph import (
     GRAPH,
     IMAGE_GRAPH,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.safety.graph_model import MetaGraph
 
 NAME = "structure"
+_NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
 _ROTTEN = (
     " It was whole when it was read before, and nobody has touched any of its files since: the "
     "disk is going bad."
@@ -108,7 +109,9 @@ def check(context: ScanContext) -> CheckResult:
     try:
         planned = reading.plan(checkpoint.path, seen.format, generation)
         if planned.format is Format.UNKNOWN:
-            raise Stop(End.UNKNOWN, "An HDF5 file that holds no Keras model and no weights.")
+            if names.hint_of(checkpoint.path) is Format.KERAS:
+                return failed(NAME, NOT_A_CHECKPOINT, f"It is {_NO_MODEL}.")
+            raise Stop(End.UNKNOWN, f"{_NO_MODEL[0].upper()}{_NO_MODEL[1:]}.")
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
