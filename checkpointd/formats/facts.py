@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"
 MALFORMED = "malformed"
+ENVIRONMENT = "environment"
+UNREADABLE = "not_readable"
+"""Why a container was not read to its end; the last two are no fault of it: this machine's
+TensorFlow is too old for it, or our own reader does not know the layout."""
 
 PROBE_BYTES = 4096
 """The most that a probe reads of one member."""
 
 
 class FormatError(Exception):
-    """A container that breaks its format's rules.
+    """A container that breaks its format's rules, or one whose layout is not known here.
 
-    `word` is TRUNCATED, MISSING_MEMBER or MALFORMED, `message` one plain sentence.
+    `word` is one of the above, `message` one plain sentence. Of what is UNREADABLE nothing is known
+    to be wrong: a real loader has to say.
     """
 
     def __init__(self, word: str, message: str) -> None:

@@ -24,6 +24,7 @@ from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
     PROBE_BYTES,
+    UNREADABLE,
     FormatError,
     Probe,
     complete,
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 _HEAD_BYTES = 64
+_MAX_UNFOLDED = 1 << 20
 
 
 def probe(found: Found, storage: Storage = LOCAL) -> Probe:
@@ -69,6 +71,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
     try:
         certain, model = probe_bundle(found.path, members, storage)
     except FormatError as error:
+        if error.word == UNREADABLE:
+            return complete(Format.TF_CHECKPOINT)
         if len(members) == 1 and ".index" in members and error.word != MISSING_MEMBER:
             return unknown(Format.TF_CHECKPOINT, "A file called .index that is no table.")
         return incomplete(Format.TF_CHECKPOINT, error)
@@ -102,7 +106,7 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
         def read(offset: int, size: int) -> bytes:
             return data[offset : offset + size]
 
-        bundle = index_of(table.read_entries(read, len(data)))
+        bundle = index_of(table.read_entries(read, len(data), limit=_MAX_UNFOLDED))
     else:
         tail = storage.pread(path, index.size - table.FOOTER_BYTES, table.FOOTER_BYTES)
         table.parse_footer(tail, index.size)

@@ -45,6 +45,12 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     planned = context.laid_out()
+    if context.unreadable:
+        return failed(
+            NAME,
+            "not_readable",
+            f"{context.unreadable} Its values were not read here: whether it loads will tell.",
+        )
     hindrance = safety.blocks_reading(context)
     if hindrance:
         # What looks like an attack may be a flipped bit, and checksums can tell without a look.

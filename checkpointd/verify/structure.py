@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
+from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
 from checkpointd.formats import FormatError, Found, ProbeState, probe
 from checkpointd.formats import tf_checkpoint as bundles
-from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
+from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED, UNREADABLE
 from checkpointd.formats.savedmodel import read_graph
 from checkpointd.tensors import reading
 from checkpointd.tensors.baseline import model_tensors
@@ -39,7 +39,7 @@ _ROTTEN = (
 class ScanContext(Context):
     """What the checks of the scan side share.
 
-    `incomplete` says what its writer still owes,
+    `incomplete` says what its writer still owes, `unreadable` why its layout is not known here,
     `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
     None before anybody has looked.
     """
@@ -48,12 +48,13 @@ class ScanContext(Context):
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
+    unreadable: str = ""
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
     def laid_out(self) -> reading.Plan | None:
         """What lies where, also where `structure` is switched off; None if that is not known."""
-        if self.planned is None:
+        if self.planned is None and not self.unreadable:
             check(self)
         return self.planned
 
@@ -102,6 +103,9 @@ def check(context: ScanContext) -> CheckResult:
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
     except FormatError as error:
+        if error.word == UNREADABLE:
+            context.unreadable = error.message
+            return skipped(NAME, f"Not known: {error.message}")
         if error.word in (TRUNCATED, MISSING_MEMBER):
             context.incomplete = error.message
         known = _ROTTEN if context.request.digest else ""
