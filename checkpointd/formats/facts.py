@@ -37,6 +37,13 @@ class FormatError(Exception):
         return self.message
 
 
+class SurplusError(FormatError):
+    """A file goes on after the end that its format gives it; real readers do not mind.
+
+    Its writer may not be done, or something was appended.
+    """
+
+
 @dataclass(frozen=True)
 class Found:
     """Something that may be a checkpoint, and the identity of its members just now.
@@ -76,7 +83,8 @@ class Probe:
     """What a few reads of at most 4 KiB a member say about a candidate.
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
-    that the writer has finished, so that no settle time is needed.
+    that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE
+    because it goes on after its own end, and a real reader takes it as it is.
     """
 
     state: ProbeState
@@ -84,11 +92,14 @@ class Probe:
     reason: str = ""
     message: str = ""
     certain: bool = False
+    surplus: bool = False
 
 
 def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - INTERFACE's word
     """Make the probe of something that is not, or not yet, whole."""
-    return Probe(ProbeState.INCOMPLETE, format, f"structure.{error.word}", error.message)
+    surplus = isinstance(error, SurplusError)
+    reason = f"structure.{error.word}"
+    return Probe(ProbeState.INCOMPLETE, format, reason, error.message, surplus=surplus)
 
 
 def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - INTERFACE's word

@@ -99,8 +99,15 @@ def _read(context: ScanContext) -> CheckResult:
         "fingerprints": list(prints),
         "golden_digests": len(record.digests) if record else 0,
     }
-    if warning:
-        return failed(NAME, "golden_unbound", warning, **details)
+    unsure = ("golden_unbound", warning)
+    if context.surplus:
+        unsure = (
+            "not_readable",
+            f"{context.surplus} What it holds up to there was read, and nobody can tell whether "
+            "that is all.",
+        )
+    if unsure[1]:
+        return failed(NAME, *unsure, **details)
     return passed(NAME, _said(context.facts.format, prints, record), **details)
 
 

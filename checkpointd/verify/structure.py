@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
-from checkpointd.formats import FormatError, Found, ProbeState, probe
+from checkpointd.formats import LOCAL, FormatError, Found, ProbeState, hdf5, member_path, probe
 from checkpointd.formats import tf_checkpoint as bundles
 from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED, UNREADABLE
 from checkpointd.formats.savedmodel import read_graph
@@ -40,6 +40,7 @@ class ScanContext(Context):
     """What the checks of the scan side share.
 
     `incomplete` says what its writer still owes, `unreadable` why its layout is not known here,
+    `surplus` are bytes after its own end that nobody can judge,
     `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
     None before anybody has looked.
     """
@@ -49,6 +50,7 @@ class ScanContext(Context):
     golden: Golden | None = None
     incomplete: str = ""
     unreadable: str = ""
+    surplus: str = ""
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
@@ -91,7 +93,8 @@ def check(context: ScanContext) -> CheckResult:
     context.learn(format=seen.format)
     if seen.state is ProbeState.INCOMPLETE:
         context.incomplete = seen.message
-        return failed(NAME, seen.reason.partition(".")[2], seen.message)
+        if not seen.surplus:
+            return failed(NAME, seen.reason.partition(".")[2], seen.message)
     try:
         planned = reading.plan(checkpoint.path, seen.format, generation)
         if planned.format is Format.UNKNOWN:
@@ -102,6 +105,7 @@ def check(context: ScanContext) -> CheckResult:
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
+        _look_for_surplus(context, planned)
     except FormatError as error:
         if error.word == UNREADABLE:
             context.unreadable = error.message
@@ -158,6 +162,12 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )
+
+
+def _look_for_surplus(context: ScanContext, planned: reading.Plan) -> None:
+    for name, _ in planned.files:
+        error = hdf5.surplus(member_path(planned.path, name), LOCAL)
+        context.surplus = context.surplus or (error.message if error is not None else "")
 
 
 def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:
