@@ -16,6 +16,7 @@ from checkpointd.formats.facts import (
     NOT_A_CHECKPOINT,
     PROBE_BYTES,
     TRUNCATED,
+    UNREADABLE,
     FormatError,
     Probe,
     complete,
@@ -90,6 +91,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
         if missing is not None:
             raise missing
     except FormatError as error:
+        if error.word == UNREADABLE:
+            return complete(Format.SAVEDMODEL)
         return incomplete(Format.SAVEDMODEL, error)
     certain = bundle and _marked(found.path, members, info.root, storage)
     return complete(Format.SAVEDMODEL, certain=certain)

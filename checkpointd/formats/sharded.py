@@ -119,7 +119,7 @@ def _check_shard(path: str, name: str, size: int, storage: Storage) -> None:
     try:
         hdf5.check_size(0, head, size)
     except FormatError as error:
-        raise FormatError(error.word, f"Shard {name!r}: {error.message}") from None
+        raise type(error)(error.word, f"Shard {name!r}: {error.message}") from None
 
 
 def _parse(data: bytes) -> tuple[str, ...]:

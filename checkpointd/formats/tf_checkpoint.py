@@ -28,6 +28,7 @@ from checkpointd.formats.facts import (
     MISSING_MEMBER,
     NOT_A_CHECKPOINT,
     PROBE_BYTES,
+    UNREADABLE,
     FormatError,
     Probe,
     complete,
@@ -60,6 +61,7 @@ __all__ = [
 _HEAD_BYTES = 64
 _CALLED_SO = re.compile(r"(?i)ckpt|checkpoint|^variables$|^cp[-_.]?\d")
 """How prefixes of checkpoints are called, and hardly anything else."""
+_MAX_UNFOLDED = 1 << 20
 
 
 def probe(found: Found, storage: Storage = LOCAL) -> Probe:
@@ -76,6 +78,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
     try:
         certain, model = probe_bundle(found.path, members, storage)
     except FormatError as error:
+        if error.word == UNREADABLE:
+            return complete(Format.TF_CHECKPOINT)
         told = explain(error, found.path, members, storage)
         index = members[".index"] if set(members) == {".index"} else None
         if index is not None and not _is_meant(found.path, index, told, storage):
@@ -153,7 +157,7 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
         def read(offset: int, size: int) -> bytes:
             return data[offset : offset + size]
 
-        bundle = index_of(table.read_entries(read, len(data)))
+        bundle = index_of(table.read_entries(read, len(data), limit=_MAX_UNFOLDED))
     else:
         tail = storage.pread(path, index.size - table.FOOTER_BYTES, table.FOOTER_BYTES)
         table.parse_footer(tail, index.size)

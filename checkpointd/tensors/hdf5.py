@@ -168,7 +168,8 @@ def layout(handle: Any, size: int) -> Layout:
 
 def _layout(handle: Any, size: int) -> Layout:
     attributes = set(handle.attrs)
-    legacy_weights = "layer_names" in attributes
+    # a list of names that is too long for one attribute is kept in several
+    legacy_weights = bool({"layer_names", "layer_names0"} & attributes)
     tree = hdf5_tree.explore(handle)
     found = tree.datasets
     keys = [key for key, _ in found] + [place.key for place in tree.foreign]

@@ -29,6 +29,12 @@ _ITEM_SIZES = {
     "uint4": 1,
     "int2": 1,
     "uint2": 1,
+    "float4_e2m1fn": 1,
+    "qint8": 1,
+    "quint8": 1,
+    "qint16": 2,
+    "quint16": 2,
+    "qint32": 4,
 }
 
 

@@ -102,6 +102,9 @@ class Drift:
 def check(context: ScanContext) -> CheckResult:
     """Compare with the last valid checkpoint of the series, if there is one."""
     previous, settings = context.request.previous, context.request.settings
+    context.laid_out()
+    if context.unreadable:
+        return skipped(NAME, f"Not read: {context.unreadable}")
     tensors = context.read().tensors
     before = baseline.unpack(previous.facts.tensors) if previous is not None else None
     if previous is None or before is None:

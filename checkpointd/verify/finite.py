@@ -9,7 +9,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, failed, passed
+from checkpointd.checkpoint import CheckResult, failed, passed, skipped
 from checkpointd.tensors import MODEL
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ _LISTED = 100
 
 def check(context: ScanContext) -> CheckResult:
     """Judge what the pass over the weights has counted."""
+    context.laid_out()
+    if context.unreadable:
+        return skipped(NAME, f"Not read: {context.unreadable}")
     return judge(context.read().tensors, context.request.settings.ignore_tensors)
 
 

@@ -45,6 +45,12 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     planned = context.laid_out()
+    if context.unreadable:
+        return failed(
+            NAME,
+            "not_readable",
+            f"{context.unreadable} Its values were not read here: whether it loads will tell.",
+        )
     hindrance = safety.blocks_reading(context)
     if hindrance:
         # What looks like an attack may be a flipped bit, and checksums can tell without a look.
@@ -93,8 +99,15 @@ def _read(context: ScanContext) -> CheckResult:
         "fingerprints": list(prints),
         "golden_digests": len(record.digests) if record else 0,
     }
-    if warning:
-        return failed(NAME, "golden_unbound", warning, **details)
+    unsure = ("golden_unbound", warning)
+    if context.surplus:
+        unsure = (
+            "not_readable",
+            f"{context.surplus} What it holds up to there was read, and nobody can tell whether "
+            "that is all.",
+        )
+    if unsure[1]:
+        return failed(NAME, *unsure, **details)
     return passed(NAME, _said(context.facts.format, prints, record), **details)
 
 

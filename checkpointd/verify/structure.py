@@ -9,10 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
-from checkpointd.formats import FormatError, Found, ProbeState, names, probe
+from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
+from checkpointd.formats import (
+    LOCAL,
+    FormatError,
+    Found,
+    ProbeState,
+    hdf5,
+    member_path,
+    names,
+    probe,
+)
 from checkpointd.formats import tf_checkpoint as bundles
-from checkpointd.formats.facts import MISSING_MEMBER, NOT_A_CHECKPOINT, TRUNCATED
+from checkpointd.formats.facts import MISSING_MEMBER, NOT_A_CHECKPOINT, TRUNCATED, UNREADABLE
 from checkpointd.formats.graph import (
     GRAPH,
     IMAGE_GRAPH,
@@ -54,7 +63,8 @@ _ROTTEN = (
 class ScanContext(Context):
     """What the checks of the scan side share.
 
-    `incomplete` says what its writer still owes,
+    `incomplete` says what its writer still owes, `unreadable` why its layout is not known here,
+    `surplus` are bytes after its own end that nobody can judge,
     `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
     None before anybody has looked.
     """
@@ -63,12 +73,14 @@ class ScanContext(Context):
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
+    unreadable: str = ""
+    surplus: str = ""
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
     def laid_out(self) -> reading.Plan | None:
         """What lies where, also where `structure` is switched off; None if that is not known."""
-        if self.planned is None:
+        if self.planned is None and not self.unreadable:
             check(self)
         return self.planned
 
@@ -105,7 +117,8 @@ def check(context: ScanContext) -> CheckResult:
     context.learn(format=seen.format)
     if seen.state is ProbeState.INCOMPLETE:
         context.incomplete = seen.message
-        return failed(NAME, seen.reason.partition(".")[2], seen.message)
+        if not seen.surplus:
+            return failed(NAME, seen.reason.partition(".")[2], seen.message)
     try:
         planned = reading.plan(checkpoint.path, seen.format, generation)
         if planned.format is Format.UNKNOWN:
@@ -118,7 +131,11 @@ def check(context: ScanContext) -> CheckResult:
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
+        _look_for_surplus(context, planned)
     except FormatError as error:
+        if error.word == UNREADABLE:
+            context.unreadable = error.message
+            return skipped(NAME, f"Not known: {error.message}")
         if error.word in (TRUNCATED, MISSING_MEMBER):
             context.incomplete = error.message
         known = _ROTTEN if context.request.digest else ""
@@ -190,6 +207,12 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
         return None
     except FormatError as error:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
+
+
+def _look_for_surplus(context: ScanContext, planned: reading.Plan) -> None:
+    for name, _ in planned.files:
+        error = hdf5.surplus(member_path(planned.path, name), LOCAL)
+        context.surplus = context.surplus or (error.message if error is not None else "")
 
 
 def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:
