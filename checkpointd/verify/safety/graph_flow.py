@@ -12,10 +12,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from checkpointd.verify.safety.graph_sources import Origins
-from checkpointd.verify.safety.graph_walk import MAIN, Walk, base
+from checkpointd.verify.safety.graph_walk import MAIN, Walk, base, tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from checkpointd.verify.safety.graph_model import MetaGraph
     from checkpointd.verify.safety.graph_nodes import Node
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str]
     """A node of the main graph, or a function and an empty name."""
 
+_MAKE_READY = frozenset({"Iterator", "IteratorV2", "MakeIterator"})
 _MAX_NAMED = 7
 
 
@@ -53,10 +54,17 @@ class Flow(Walk):
         super().__init__(graph)
         self.origins = Origins(self)
         self._called: dict[Key, object] | None = None
-        self._by: dict[str, dict[Key, object]] = {}
+        self._by = {
+            label.partition(" ")[2]: self._spread(
+                [(label, (MAIN, base(n))) for n in names if tensor(n) not in self._fed(label)],
+                fed=self._fed(label),
+            )
+            for label, names in graph.signatures.items()
+        }
+        self._eager: dict[Key, object] | None = None
         self._seen: dict[Reached, dict[Key, object]] = {
             Reached.LOADED: self._spread(self._loading()),
-            Reached.SIGNED: self._spread(self._signatures()),
+            Reached.SIGNED: self._signed(),
             Reached.CALLABLE: self._spread(self._callable()),
             Reached.RESTORE: self._spread([("the restoring", (MAIN, base(graph.restore)))]),
             Reached.SAVER: self._spread(self._saving()),
@@ -87,11 +95,24 @@ class Flow(Walk):
 
     def signatures_of(self, scope: str, node: Node) -> list[str]:
         """The names of the signatures that run a node."""
-        if not self._by:
-            for label, names in self.graph.signatures.items():
-                roots = [(label, (MAIN, base(name))) for name in names]
-                self._by[label.partition(" ")[2]] = self._spread(roots)
         return sorted(name for name, seen in self._by.items() if _key(scope, node) in seen)
+
+    def fed_to(self, scope: str, node: Node) -> frozenset[str]:
+        """The tensors that are always given where a node is run: what makes them is not run."""
+        names = self.signatures_of(scope, node)
+        if not names or self.reached(scope, node) is not Reached.SIGNED:
+            return frozenset()
+        return frozenset.intersection(*(self._fed(f"signature {name}") for name in names))
+
+    def unread(self, scope: str, node: Node) -> bool:
+        """Whether a node is of a data set that loading makes ready and that nothing reads."""
+        key = _key(scope, node)
+        if key not in self._seen[Reached.LOADED] or self._reads_data_sets():
+            return False
+        if self._eager is None:
+            self._eager = self._spread(self._loading(), lazy=True)
+        used = (self._eager, self._seen[Reached.SIGNED], self._seen[Reached.CALLABLE])
+        return not any(key in seen for seen in used)
 
     def path(self, scope: str, node: Node) -> str:
         """Say how a node is reached: from what runs it, through functions, to the node."""
@@ -118,10 +139,24 @@ class Flow(Walk):
             yield from _nodes(graph.otherwise)  # as TensorFlow does it by default
         yield from self._of(sorted(graph.objects.loading), "the loading of an object")
 
-    def _signatures(self) -> Iterator[tuple[str, Key]]:
-        yield from _nodes(self.graph.signatures)
+    def _signed(self) -> dict[Key, object]:
         chosen = (f.name for f in self.graph.functions.values() if f.stands_in)
-        yield from self._of(chosen, "the choice among implementations")
+        seen = self._spread(self._of(chosen, "the choice among implementations"))
+        for one in reversed(self._by.values()):
+            seen.update(one)
+        return seen
+
+    def _fed(self, label: str) -> frozenset[str]:
+        return frozenset(map(tensor, self.graph.fed.get(label, ())))
+
+    def _reads_data_sets(self) -> bool:
+        """Whether anything that is run takes an element from an iterator."""
+        return any(
+            "Iterator" in node.op
+            and node.op not in _MAKE_READY
+            and self.reached(scope, node) is not Reached.NEVER
+            for scope, node in self.nodes()
+        )
 
     def _callable(self) -> Iterator[tuple[str, Key]]:
         objects = self.graph.objects
@@ -137,8 +172,20 @@ class Flow(Walk):
     def _of(self, names: Iterable[str], label: str) -> Iterator[tuple[str, Key]]:
         yield from ((label, (name, "")) for name in names if name in self.graph.functions)
 
-    def _spread(self, roots: Iterable[tuple[str, Key]]) -> dict[Key, object]:
-        """Follow what roots need: what needs a node or a function, by it; the roots' is a label."""
+    def _spread(
+        self,
+        roots: Iterable[tuple[str, Key]],
+        *,
+        fed: Collection[str] = (),
+        lazy: bool = False,
+    ) -> dict[Key, object]:
+        """Follow what roots need: what needs a node or a function, by it; the roots' is a label.
+
+        Args:
+            roots: in words, with where each begins.
+            fed: tensors that are given, so that nothing makes them.
+            lazy: leave out what an iterator is made ready for.
+        """
         seen: dict[Key, object] = {}
         left: deque[Key] = deque()
         for label, key in roots:
@@ -156,7 +203,10 @@ class Flow(Walk):
             for node in nodes:
                 needed = [(function, "") for function in self.runs(node)]
                 if scope == MAIN:
-                    needed += [(MAIN, base(i)) for i in node.inputs]
+                    inputs = node.inputs[1:] if lazy and node.op == "MakeIterator" else node.inputs
+                    needed += [
+                        (MAIN, base(i)) for i in inputs if i[:1] == "^" or tensor(i) not in fed
+                    ]
                 for other in needed:
                     if other not in seen:
                         seen[other] = key

@@ -103,6 +103,8 @@ class Judge:
             return True
         if node.op in graph_ops.LEFT_BEHIND and self._flow.left_behind(scope, node):
             return True
+        if node.op in graph_ops.READS | graph_ops.PYTHON and self._flow.unread(scope, node):
+            return True
         reads = node.op in graph_ops.PATHS or node.op in graph_ops.PYTHON
         if reached is not Reached.NEVER or not reads or scope == MAIN:
             return False
@@ -110,23 +112,22 @@ class Judge:
 
     def _stays_inside(self, scope: str, node: Node) -> bool:
         """Whether an op's arguments make it one that stays inside."""
-        origins = self._flow.origins
         if node.op in graph_ops.ATTRIBUTES:
             name, ordinary = graph_ops.ATTRIBUTES[node.op]
             begun = tuple(one for one in ordinary if one.endswith("://"))
             given = node.texts.get(name, ("",))
             return all(value in ordinary or value.startswith(begun) for value in given)
         if node.op in graph_ops.READS_ASSETS or node.op in graph_ops.TABLES:
-            source = origins.source(scope, node, graph_ops.PATHS[node.op])
+            source = self._source(scope, node, graph_ops.PATHS[node.op])
             elsewhere = source.given or source.computed or source.filename or bool(source.constants)
             fixed = source.fixed and self._flow.in_signature(scope, node)
             return source.assets and not elsewhere and not fixed
         if node.op in graph_ops.CACHES:
-            source = origins.source(scope, node, graph_ops.CACHES[node.op])
+            source = self._source(scope, node, graph_ops.CACHES[node.op])
             made = source.given or source.computed or source.filename or source.assets
             return not made and not source.constants - {b""}
         if node.op in graph_ops.REMOTE:
-            source = origins.source(scope, node, graph_ops.REMOTE[node.op])
+            source = self._source(scope, node, graph_ops.REMOTE[node.op])
             here = all(b"/job:" not in c or b"/job:localhost" in c for c in source.constants)
             return here and not source.computed
         return False
@@ -139,16 +140,21 @@ class Judge:
         if scope == MAIN and reached is Reached.NEVER:
             return True  # tf.train.init_from_checkpoint leaves such, and so does a second Saver
         for index in (0, 1) if node.op == "MergeV2Checkpoints" else (0,):
-            source = self._flow.origins.source(scope, node, index)
+            source = self._source(scope, node, index)
             placed = any(_is_place(constant) for constant in source.constants)
             given = source.filename or source.given
             if not given or (reads and (placed or source.computed)):
                 return False  # a path to write to is put together, one to read from is not
         return True
 
+    def _source(self, scope: str, node: Node, index: int, *, head: bool = False) -> Sources:
+        """Where a node's input comes from, wherever the node is run."""
+        fed = self._flow.fed_to(scope, node)
+        return self._flow.origins.source(scope, node, index, head=head, fed=fed)
+
     def _names_a_file(self, scope: str, node: Node) -> bool:
         """Whether an op has a path of its own, and not only one that it is handed."""
-        source = self._flow.origins.source(scope, node, graph_ops.PATHS[node.op])
+        source = self._source(scope, node, graph_ops.PATHS[node.op])
         return bool(source.constants)
 
     def _only_given(self, scope: str, node: Node) -> bool:
@@ -156,7 +162,7 @@ class Judge:
         if node.op not in graph_ops.PATHS:
             return False
         wanted = (0, 1) if node.op == "MergeV2Checkpoints" else (graph_ops.PATHS[node.op],)
-        sources = [self._flow.origins.source(scope, node, i, head=True) for i in wanted]
+        sources = [self._source(scope, node, i, head=True) for i in wanted]
         return all(source.only_given for source in sources)
 
     def _asks(self, scope: str, node: Node) -> list[str]:
@@ -179,7 +185,7 @@ class Judge:
         if node.op in graph_ops.TABLES:
             return FOREIGN_REFERENCE
         if node.op in graph_ops.CHECKPOINT_READS:
-            constants = self._flow.origins.source(scope, node, 0).constants
+            constants = self._source(scope, node, 0).constants
             return FOREIGN_REFERENCE if any(map(_is_place, constants)) else UNSAFE_OP
         return UNSAFE_OP
 
@@ -187,8 +193,7 @@ class Judge:
         """Make a finding: what is there, the way to it, and what to do."""
         index = graph_ops.PATHS.get(node.op)
         head = self._only_given(scope, node)
-        origins = self._flow.origins
-        source = None if index is None else origins.source(scope, node, index, head=head)
+        source = None if index is None else self._source(scope, node, index, head=head)
         file = f" {_file(node, source)}" if source is not None else ""
         what = graph_ops.purpose(node.op)
         constants = sorted(source.constants) if source is not None else []

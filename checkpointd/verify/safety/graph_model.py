@@ -54,9 +54,10 @@ class MetaGraph:
     """One graph, and what is run of it.
 
     `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops, and
-    so does `otherwise`, of what is run only where there is no op of initialisation; `saver` holds
-    those of the saver, `restore` the one that loading runs, `filename` the tensor that it takes
-    the path from.
+    so does `otherwise`, of what is run only where there is no op of initialisation. `fed` are the
+    tensors that a signature is given, `defaults` those of them that it may go without. `saver`
+    holds the nodes of the saver, `restore` the one that loading runs, `filename` the tensor that
+    it takes the path from.
     `gradients` maps a function to the one that gives its gradient, `backward` holds those that
     give that of an op.
     `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
@@ -68,6 +69,8 @@ class MetaGraph:
     gradients: dict[str, str] = field(default_factory=dict)
     backward: set[str] = field(default_factory=set)
     signatures: dict[str, list[str]] = field(default_factory=dict)
+    fed: dict[str, set[str]] = field(default_factory=dict)
+    defaults: set[str] = field(default_factory=set)
     initial: dict[str, list[str]] = field(default_factory=dict)
     otherwise: dict[str, list[str]] = field(default_factory=dict)
     saver: list[str] = field(default_factory=list)
@@ -177,15 +180,29 @@ def _description(kind: int, data: bytes, found: MetaGraph) -> None:
     elif kind == _COLLECTION:
         _collection(data, found)
     elif kind == _SIGNATURE:
-        name, value = entry(data)
-        if name == _TRAIN_OP:
-            return  # neither loading nor serving runs it
-        where = found.initial if name == _INIT_OP else found.signatures
-        outputs = (entry(message(v))[1] for f, v in fields(value) if f == 2)  # noqa: PLR2004
-        tensors = [t for info in outputs for t in _tensors(info)]
-        where.setdefault(f"signature {name}", []).extend(tensors)
+        _signature(data, found)
     else:
         _asset(data, found)
+
+
+def _signature(data: bytes, found: MetaGraph) -> None:
+    """Read an entry of MetaGraphDef.signature_def."""
+    name, value = entry(data)
+    if name == _TRAIN_OP:
+        return  # neither loading nor serving runs it
+    given: dict[str, list[str]] = {}
+    asked: list[str] = []
+    for key, content in fields(value):
+        if key in (1, 2):  # SignatureDef.inputs, outputs
+            alias, info = entry(message(content))
+            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))  # noqa: PLR2004
+    left = {entry(message(v))[0] for f, v in fields(value) if f == 4}  # noqa: PLR2004 - SignatureDef.defaults
+    label = f"signature {name}"
+    where = found.initial if name == _INIT_OP else found.signatures
+    where.setdefault(label, []).extend(asked)
+    for alias, tensors in given.items():
+        to = found.defaults if alias in left else found.fed.setdefault(label, set())
+        to.update(tensors)
 
 
 def _collection(data: bytes, found: MetaGraph) -> None:

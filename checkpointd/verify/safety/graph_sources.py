@@ -13,7 +13,7 @@ from checkpointd.verify.safety.graph_variables import ALIASES, PLACEHOLDERS, Var
 from checkpointd.verify.safety.graph_walk import MAIN, base, data_of, tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from checkpointd.verify.safety.graph_nodes import Node
     from checkpointd.verify.safety.graph_walk import Walk
@@ -100,13 +100,22 @@ class Origins:
         self._left = _MAX_STEPS
         self._sites: dict[str, list[tuple[str, Node]]] | None = None
         self._assets = {tensor(name) for name, _ in graph.assets if name}
+        self._defaults = set(map(tensor, graph.defaults))
         self._filename = tensor(graph.filename) if graph.filename else ""
         self._variables = Variables(walk)
         self._never_given = {*graph.gradients.values(), *graph.backward, *graph.objects.loading}
         self._never_given |= {f.name for f in graph.functions.values() if f.stands_in}
         self._never_given.update(f for _, node in walk.nodes() for f in walk.in_texts(node))
 
-    def source(self, scope: str, node: Node, index: int, *, head: bool = False) -> Sources:
+    def source(
+        self,
+        scope: str,
+        node: Node,
+        index: int,
+        *,
+        head: bool = False,
+        fed: Collection[str] = (),
+    ) -> Sources:
         """Say where the string comes from that is a node's input number `index`.
 
         Args:
@@ -116,13 +125,16 @@ class Origins:
             head: of a path that is put together, look at the part alone that it begins with. What
                 follows is the caller's, or constants that name a file in a directory: a path that
                 leads anywhere else, also where the first part is empty, counts as computed.
+            fed: tensors of the graph that a caller hands over.
         """
         data = data_of(node)
         if index >= len(data):
             return Sources(computed=True)
-        return self._trace(scope, data[index], head=head)
+        return self._trace(scope, data[index], fed, head=head)
 
-    def _trace(self, scope: str, start: str, *, head: bool = False) -> Sources:
+    def _trace(
+        self, scope: str, start: str, fed: Collection[str], *, head: bool = False
+    ) -> Sources:
         found = Sources()
         left = [(scope, start)]
         seen = set(left)
@@ -132,14 +144,19 @@ class Origins:
                 found.computed = True
                 return found
             at, name = left.pop()
-            steps = self._joined(at, name, found) if head else None
+            if at == MAIN and tensor(name) in fed:
+                found.given = True
+                continue
+            steps = self._joined(at, name, found, fed) if head else None
             for step in self._before(at, name, found) if steps is None else steps:
                 if step not in seen:
                     seen.add(step)
                     left.append(step)
         return found
 
-    def _joined(self, scope: str, name: str, found: Sources) -> list[tuple[str, str]] | None:
+    def _joined(
+        self, scope: str, name: str, found: Sources, fed: Collection[str]
+    ) -> list[tuple[str, str]] | None:
         """What a path that is put together begins with; None if that is not what a tensor is."""
         node = self._walk.node(scope, base(name))
         data = data_of(node) if node is not None else []
@@ -148,7 +165,7 @@ class Origins:
         between = node.texts.get("separator", ("",))[0].encode("utf-8", "surrogateescape")
         fixed = [between] * (len(data) - 1)
         for rest in data[1:] if node.op in _JOIN else ():
-            source = self._trace(scope, rest)
+            source = self._trace(scope, rest, fed)
             found.computed |= source.computed or source.assets or source.filename
             fixed += source.constants
         found.computed |= any(b".." in text for text in fixed)
@@ -171,6 +188,7 @@ class Origins:
             found.fixed |= asset and node.op not in ("Placeholder", "PlaceholderV2")
             found.filename |= not asset
             return ()
+        found.computed |= scope == MAIN and tensor(name) in self._defaults
         found.computed |= node.op == "Const" and node.constant is None  # its caller gives it
         if node.constant is not None and node.constant.dtype == "string":
             strings = node.constant.strings
