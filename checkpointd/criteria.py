@@ -200,7 +200,8 @@ class OwnCheck:
 class VerifySettings:
     """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
 
-    `read_paths` are what the user's code may read besides the checkpoint and its own modules.
+    `read_paths` are what the user's code may read besides the checkpoint and its own modules;
+    `allow_signatures` names signatures that may read and write files whose paths they are given.
     `runtime` names the interpreter and the libraries that will load it, as far as is known.
     """
 
@@ -214,6 +215,7 @@ class VerifySettings:
     python: str = ""
     builder: str = ""
     allow_code: bool = False
+    allow_signatures: tuple[str, ...] = ()
     required_signatures: tuple[str, ...] = ()
     fail_on: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()

@@ -148,7 +148,10 @@ _OWN = {
     ),
     "safety.unsafe_op": (
         _F,
-        "Its graph reads or writes files, or reaches the network: do not load it.",
+        (
+            "An op of its graph reads or writes files, reaches other hosts or needs Python: the "
+            "message says which, and what to do."
+        ),
         _DANGER,
     ),
     "safety.traversal": (_F, "A name in it points outside its directory: do not load it.", _DANGER),
@@ -158,6 +161,30 @@ _OWN = {
         (
             "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you "
             "trust its writer."
+        ),
+        _DANGER,
+    ),
+    "safety.given_path": (
+        _W,
+        (
+            "It opens the file whose path it is given: let only those call it whom you trust, or "
+            "export it with the file's content as its input."
+        ),
+        _DANGER,
+    ),
+    "safety.keras_metadata_code": (
+        _W,
+        (
+            "Its keras_metadata.pb holds code that load_model of Keras 2 would run: load it with "
+            "tf.saved_model.load, or set allow_code = true in [watch.verify] if you trust it."
+        ),
+        _DANGER,
+    ),
+    "safety.not_served": (
+        _W,
+        (
+            "A part of its graph that neither loading nor a signature runs reaches outside: do not "
+            "run it by hand, and export the model without it."
         ),
         _DANGER,
     ),

@@ -131,6 +131,7 @@ def settings(data: Any) -> VerifySettings:
         python=_get(data, "python", str),
         builder=_get(data, "builder", str),
         allow_code=_get(data, "allow_code", bool),
+        allow_signatures=_strings(data, "allow_signatures"),
         required_signatures=_strings(data, "required_signatures"),
         fail_on=_strings(data, "fail_on"),
         skip=_strings(data, "skip"),

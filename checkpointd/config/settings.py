@@ -188,6 +188,7 @@ class VerifyConfig(_Section):
     python: Location | None = None
     builder: Dotted | None = None
     allow_code: Flag = False
+    allow_signatures: tuple[Text, ...] = ()
     required_signatures: tuple[Text, ...] = ()
     fail_on: tuple[Text, ...] = ()
     skip: tuple[Text, ...] = ()
@@ -212,6 +213,7 @@ class VerifyConfig(_Section):
             python=str(self.python) if self.python else "",
             builder=self.builder or "",
             allow_code=self.allow_code,
+            allow_signatures=self.allow_signatures,
             required_signatures=self.required_signatures,
             fail_on=self.fail_on,
             skip=self.skip,

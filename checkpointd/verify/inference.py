@@ -63,6 +63,9 @@ def check(context: LoadContext) -> CheckResult:
     ran: dict[str, str] = {}
     others: list[CheckResult] = []
     for name, signature in loaded.signatures.items():
+        if name in context.request.settings.allow_signatures:
+            notes.append(f"{name!r} was not run: allow_signatures lets it use files.")
+            continue
         with loaded.unchanged():
             one = _run(context, name, signature, warm.requests.get(name, ()))
         if one.result is not None and one.result.outcome is Outcome.FAIL:
