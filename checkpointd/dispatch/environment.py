@@ -30,6 +30,7 @@ _ROOMS = (
     "state_file.py",
     "wire.py",
     "arrays.py",
+    "backends.py",
     "bindings.py",
     "running.py",
     "golden.py",

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import backends, golden
 from checkpointd.verify import feeding, keras_models
 from checkpointd.verify.load_errors import WRONG_MACHINE, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from checkpointd.golden import Golden
     from checkpointd.verify.runtime import Loaded
@@ -76,7 +76,7 @@ def _see_that_it_can_be(model: Any) -> None:
         raise _NotMadeError("it has no weight that is trained")
     if not _finite(variables):
         raise _NotMadeError("its weights are not finite")
-    if not _has_room(model):
+    if not has_room(model.variables):
         raise _NotMadeError("a step needs more memory than this worker has: raise [worker] memory")
 
 
@@ -229,12 +229,12 @@ def _put_back(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def _has_room(model: Any) -> bool:
-    """Whether a copy of the weights and their gradients still fit under this process's limit."""
+def has_room(variables: Iterable[Any]) -> bool:
+    """Whether a copy of variables and as much for gradients still fit under this limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if limit == resource.RLIM_INFINITY:
         return True
-    weights = sum(np.asarray(v.numpy()).nbytes for v in model.variables)
+    weights = sum(backends.numpy_of(v).nbytes for v in variables)
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
     return used + 3 * weights + _SLACK <= limit
