@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import arrays, backends
@@ -71,6 +72,13 @@ def tensors_of(structure: Any, keras: Any) -> Any:
 
     backend = backends.name_of(keras)
     return arrays.mapped(tensor_of, structure)
+
+
+def packed(structure: Any, flat: list[Any]) -> Any:
+    """Put values into a structure such as Keras keeps of a model's inputs."""
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"].nest.pack_sequence_as(structure, flat)
+    return sys.modules["keras"].tree.pack_sequence_as(structure, flat)
 
 
 def state_of(model: Any) -> list[Any]:

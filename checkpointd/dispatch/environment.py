@@ -60,7 +60,6 @@ def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "KERAS_HOME": str(scratch),
-        "KERAS_BACKEND": "tensorflow",
         "HDF5_USE_FILE_LOCKING": "FALSE",
         "HDF5_PLUGIN_PRELOAD": "::",
         "CUDA_VISIBLE_DEVICES": "-1",
