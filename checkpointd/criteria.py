@@ -202,13 +202,15 @@ class VerifySettings:
 
     `read_paths` are what the user's code may read besides the checkpoint and its own modules;
     `allow_signatures` names signatures that may read and write files whose paths they are given.
-    `runtime` names the interpreter and the libraries that will load it, as far as is known.
+    Without `cross_atol` and `cross_rtol` the noise of rounding decides what another environment
+    may change. `runtime` names the interpreter and the libraries that will load it, as far as is
+    known.
     """
 
     atol: float = 1e-6
     rtol: float = 1e-5
-    cross_atol: float = 1e-3
-    cross_rtol: float = 1e-2
+    cross_atol: float | None = None
+    cross_rtol: float | None = None
     custom_objects: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[str, ...] = ()
     read_paths: tuple[str, ...] = ()

@@ -329,8 +329,9 @@ _OWN = {
     "predictions.environment_differs": (
         _E,
         (
-            "It was recorded on other hardware or another TensorFlow and differs by more than "
-            "cross_atol and cross_rtol allow."
+            "It was recorded on other hardware or by another backend, and differs by more than "
+            "rounding explains (or cross_atol and cross_rtol allow): verify it where it was "
+            "recorded, or with the training job's interpreter as python in [watch.verify]."
         ),
         _MACHINE,
     ),

@@ -124,7 +124,9 @@ def checkpoint(data: Any) -> Checkpoint:
 def settings(data: Any) -> VerifySettings:
     """Read `VerifySettings`."""
     return VerifySettings(
-        **{key: _number(data, key) for key in ("atol", "rtol", "cross_atol", "cross_rtol")},
+        **{key: _number(data, key) for key in ("atol", "rtol")},
+        cross_atol=_optional_number(data, "cross_atol"),
+        cross_rtol=_optional_number(data, "cross_rtol"),
         custom_objects=_texts(data, "custom_objects"),
         python_path=_strings(data, "python_path"),
         read_paths=_strings(data, "read_paths"),

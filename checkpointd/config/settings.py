@@ -180,8 +180,8 @@ class VerifyConfig(_Section):
 
     atol: Tolerance = 1e-6
     rtol: Tolerance = 1e-5
-    cross_atol: Tolerance = 1e-3
-    cross_rtol: Tolerance = 1e-2
+    cross_atol: Tolerance | None = None
+    cross_rtol: Tolerance | None = None
     custom_objects: dict[str, Dotted] = Field(default_factory=dict)
     python_path: tuple[Location, ...] = ()
     read_paths: tuple[Location, ...] = ()

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,8 @@ def unpack(returned: Any, builder: str) -> Built:
     Raises:
         UserCodeError: there is no model in it.
     """
-    import tensorflow as tf
-
-    if isinstance(returned, tf.train.Checkpoint):
+    tf = sys.modules.get("tensorflow")
+    if tf is not None and isinstance(returned, tf.train.Checkpoint):
         parts = {k: v for k, v in vars(returned).items() if not k.startswith("_")}
         return _of_parts(parts, builder, returned)
     if isinstance(returned, dict):

@@ -99,15 +99,11 @@ def _read(context: ScanContext) -> CheckResult:
         "fingerprints": list(prints),
         "golden_digests": len(record.digests) if record else 0,
     }
-    unsure = ("golden_unbound", warning)
     if context.surplus:
-        unsure = (
-            "not_readable",
-            f"{context.surplus} What it holds up to there was read, and nobody can tell whether "
-            "that is all.",
-        )
-    if unsure[1]:
-        return failed(NAME, *unsure, **details)
+        unsure = "What it holds up to there was read, and nobody can tell whether that is all."
+        return failed(NAME, "not_readable", f"{context.surplus} {unsure}", **details)
+    if warning:
+        return failed(NAME, "golden_unbound", warning, **details)
     return passed(NAME, _said(context.facts.format, prints, record), **details)
 
 

@@ -66,13 +66,11 @@ def structure_of(model: Any) -> Any:
 
 def pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
     """Put arrays by input name together as a model is given them."""
-    import tensorflow as tf
-
     flat = [arrays[spec.name] for spec in inputs]
     if isinstance(structure, dict) and set(structure) == {spec.name for spec in inputs}:
         return {spec.name: array for spec, array in zip(inputs, flat)}
     if structure is not None and not isinstance(structure, (list, tuple)):
-        return tf.nest.pack_sequence_as(structure, flat)
+        return running.packed(structure, flat)
     return flat[0] if len(flat) == 1 else flat
 
 

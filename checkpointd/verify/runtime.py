@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.verify import keras_backend
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ _SILENCE = {
     "HDF5_USE_FILE_LOCKING": "FALSE",  # a reader's lock would break the trainer's next save
     "CUDA_VISIBLE_DEVICES": "-1",  # the GPU is the trainer's
     "TF_CPP_MIN_LOG_LEVEL": "2",
-    "KERAS_BACKEND": "tensorflow",
+    "JAX_PLATFORMS": "cpu",
+    "NPROC": "1",  # of the threads that XLA starts
     "OMP_NUM_THREADS": "1",
 }
 
@@ -113,24 +115,20 @@ class LoadContext(Context):
 
 
 def preload() -> dict[str, str]:
-    """Import TensorFlow and every Keras there is, and run no op.
+    """Import TensorFlow, else JAX or torch, and every Keras there is, and run no op.
 
     Returns:
         The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, then
-        `device`, and the `interpreter`'s path.
+        the `backend` that Keras runs on, `device`, and the `interpreter`'s path.
 
     Raises:
-        ImportError: there is no TensorFlow.
+        ImportError: there is no TensorFlow, and no Keras 3 with JAX or torch.
     """
     os.environ.update(_SILENCE)
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    with contextlib.suppress(RuntimeError):  # it has run already: a test's process
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras_backend.start()
     for name in ("keras", "tf_keras"):
-        if importlib.util.find_spec(name) is not None:
+        usable = name == "keras" or "tensorflow" in sys.modules
+        if usable and importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
     return describe()
 
@@ -142,7 +140,15 @@ def describe() -> dict[str, str]:
         for name in ("tensorflow", "keras", "tf_keras")
     }
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return {**versions, "python": python, "device": "cpu", "interpreter": sys.executable}
+    backend = keras_backend.current()
+    library = sys.modules.get(backend)
+    return {
+        **versions,
+        "backend": f"{backend} {getattr(library, '__version__', '')}".strip(),
+        "python": python,
+        "device": "cpu",
+        "interpreter": sys.executable,
+    }
 
 
 def generation(keras: Any) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden, running
+from checkpointd import backends, golden, running
 from checkpointd.verify import keras_models, made_inputs
 from checkpointd.verify.load_errors import told
 from checkpointd.verify.tf_errors import lack
@@ -93,27 +93,36 @@ def _attempt(loaded: Loaded, record: Golden | None) -> Step:
                 step = _own_step(model, _batch(record))
                 if step.made:
                     return step
+    if backends.name_of(loaded.library) != backends.TENSORFLOW:
+        raise _NotMadeError("no labels were recorded, which a step on this backend needs")
     if len(optimizers) != 1:
         raise _NotMadeError("it has several optimizers, and no labels were recorded")
     return _step_on_outputs(loaded, optimizers[0], record)
 
 
-def _batch(record: Golden) -> Any:
-    """The golden batch as `fit` gives it to `train_step`."""
-    import tensorflow as tf
-
+def _batch(record: Golden) -> list[Any]:
+    """The golden batch: inputs, labels, sample weights."""
     parts = [golden.assemble(record.inputs, record.input_structure)]
     if record.labels:
         parts.append(golden.assemble(record.labels, record.label_structure))
     if record.sample_weights:
         parts.append(golden.assemble(record.sample_weights, record.weight_structure))
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, parts)
-    return tuple(tensors) if len(tensors) > 1 else tensors[0]
+    return parts
 
 
-def _own_step(model: Any, batch: Any) -> Step:
+def _made(model: Any, batch: list[Any]) -> Any:
+    """Make a step as `fit` does on the backend that a model runs on; gives its logs."""
+    if backends.name_of(running.keras_of(model)) != backends.TENSORFLOW:
+        return model.train_on_batch(*batch, return_dict=True)
+    import tensorflow as tf
+
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    return model.train_step(tuple(tensors) if len(tensors) > 1 else tensors[0])
+
+
+def _own_step(model: Any, batch: list[Any]) -> Step:
     try:
-        logs = model.train_step(batch)
+        logs = _made(model, batch)
     except Exception as error:  # noqa: BLE001 - a model raises anything
         return _judged(error)
     loss = _loss(logs)
@@ -212,7 +221,8 @@ def _has_own_step(model: Any) -> bool:
 
 def _finite(values: Any) -> bool:
     for value in values:
-        array = np.asarray(getattr(value, "values", value) if hasattr(value, "indices") else value)
+        sparse = hasattr(value, "indices") and hasattr(value, "dense_shape")
+        array = backends.numpy_of(value.values if sparse else value)
         if array.dtype.kind == "V" or "float" in str(array.dtype):
             array = array.astype(np.float32)
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
@@ -223,7 +233,10 @@ def _finite(values: Any) -> bool:
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
     """Give the model its weights back: the checks that follow take it as it was loaded."""
-    kept = [(variable, np.array(variable.numpy())) for variable in running.variables_of(model)]
+    kept = [
+        (variable, np.array(backends.numpy_of(variable)))
+        for variable in running.variables_of(model)
+    ]
     try:
         yield
     finally:
