@@ -99,12 +99,18 @@ def _read(context: ScanContext) -> CheckResult:
         "fingerprints": list(prints),
         "golden_digests": len(record.digests) if record else 0,
     }
+    word, doubt = _doubt(context, warning)
+    if doubt:
+        return failed(NAME, word, doubt, **details)
+    return passed(NAME, _said(context.facts.format, prints, record), **details)
+
+
+def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:
+    """What is to be said of content that holds against every checksum; empty if nothing is."""
     if context.surplus:
         unsure = "What it holds up to there was read, and nobody can tell whether that is all."
-        return failed(NAME, "not_readable", f"{context.surplus} {unsure}", **details)
-    if warning:
-        return failed(NAME, "golden_unbound", warning, **details)
-    return passed(NAME, _said(context.facts.format, prints, record), **details)
+        return "not_readable", f"{context.surplus} {unsure}"
+    return "golden_unbound", warning
 
 
 def _bit_rot(contents: Contents) -> CheckResult:
