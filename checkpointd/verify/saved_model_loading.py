@@ -49,6 +49,9 @@ def check(context: LoadContext, path: str) -> CheckResult:
             errors.update({_SESSION + _with(t): e for t, e in error.errors.items()})
         except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; `_judge` tells
             errors[_SESSION] = error
+    if second is not None and not second.signatures and first is None:
+        # Objects that a library has to register: a graph without a signature is no use of them.
+        second = second if all(lack(error) is None for error in errors.values()) else None
     if second is not None and (first is None or second.signatures):
         context.loaded = second
         return _passed(second, saved_models_v1.LOADER, second.model.tags, errors)

@@ -36,11 +36,14 @@ REVIEWED: dict[str, str] = {}
 """Invalid although a loader loads and runs it: why that is right. None is."""
 
 OTHERWISE = {
+    "tensorflow+serving/tensorflow_serving/session_bundle/testdata/half_plus_two/00000123/"
+    "export-00000-of-00001": "inconclusive",
     "tensorflow+tfx/tfx/benchmarks/datasets/chicago_taxi/model/tft_saved_model": "valid",
     "tensorflow+tfx/tfx/benchmarks/datasets/chicago_taxi/model/trained_saved_model": "valid",
 }
-"""Where the rule says otherwise than the table: both load, and this TensorFlow lacks a kernel of
-their signatures. That keeps neither `intact` nor `loads` from being shown, so it is a note."""
+"""Where we say otherwise than the table. A checkpoint in TensorFlow's V1 format is named for what
+it is, and not read. The two others load, and this TensorFlow lacks a kernel of their signatures:
+that keeps neither `intact` nor `loads` from being shown, so by the rule it is a note."""
 
 GPU = {
     "gpu/jax/ae_float32.keras": ("valid", True),
