@@ -10,6 +10,7 @@ from checkpointd.formats import (
     content,
     hdf5,
     keras,
+    keras_directory,
     old_format,
     savedmodel,
     sharded,
@@ -48,6 +49,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
         if old_format.is_alone(found.generation):
             return complete(Format.TF_CHECKPOINT)
         return tf_checkpoint.probe(found, storage)
+    if found.hint is Format.KERAS and keras_directory.is_one(found.generation):
+        return keras_directory.probe(found, storage)
     if found.path.endswith(sharded.EXTENSION):
         return sharded.probe(found, storage)
     return _probe_file(found.path, found.hint, found.generation.size_bytes, storage)

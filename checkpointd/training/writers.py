@@ -155,6 +155,8 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERF
     Returns:
         What `golden.binding_of` will read from it.
     """
+    if format is Format.KERAS and os.path.isdir(path):
+        path, format = os.path.join(path, "model.weights.h5"), Format.HDF5_WEIGHTS  # noqa: A001
     if format in (Format.HDF5, Format.HDF5_WEIGHTS) or (format is Format.KERAS and _is_hdf5(path)):
         import h5py
 

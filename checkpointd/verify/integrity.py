@@ -7,6 +7,7 @@ digests against the stored tensors, whatever their names.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +91,8 @@ def _read(context: ScanContext) -> CheckResult:
         return prints
     if record is not None:
         context.golden = record
-        otherwise = _otherwise(record, contents)
+        path = context.request.checkpoint.path
+        otherwise = _otherwise(record, contents, _text_of(path, context.facts.format))
         if otherwise is not None:
             return otherwise
         context.learn(has_golden=True, metrics=dict(record.metrics), step=record.step)
@@ -102,7 +104,8 @@ def _read(context: ScanContext) -> CheckResult:
     word, doubt = _doubt(context, warning)
     if doubt:
         return failed(NAME, word, doubt, **details)
-    return passed(NAME, _said(context.facts.format, prints, record), **details)
+    is_file = not os.path.isdir(context.request.checkpoint.path)
+    return passed(NAME, _said(context.facts.format, prints, record, is_file=is_file), **details)
 
 
 def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:
@@ -123,11 +126,19 @@ def _bit_rot(contents: Contents) -> CheckResult:
     )
 
 
-def _otherwise(record: Golden, contents: Contents) -> CheckResult | None:
+def _text_of(path: str, format: Format) -> str:  # noqa: A002
+    """The checksum of the texts in Keras's directory; empty for what is no directory."""
+    is_directory = format is Format.KERAS and os.path.isdir(path)
+    return bindings.content_of(path, format) if is_directory else ""
+
+
+def _otherwise(record: Golden, contents: Contents, text: str) -> CheckResult | None:
     """What is stored otherwise than it was recorded; None if nothing is."""
     missing = unmatched(record.digests, contents.tensors)
     if missing:
         return _digest_mismatch(missing, len(record.digests))
+    if text and record.content not in ("", text):
+        return failed(NAME, "checksum_mismatch", _OTHERWISE)
     if contents.crc32 is not None and record.content != bindings.named(contents.crc32):
         return failed(NAME, "checksum_mismatch", _OTHERWISE)
     return None
@@ -240,9 +251,15 @@ def _digest_mismatch(missing: tuple[Digest, ...], recorded: int) -> CheckResult:
     )
 
 
-def _said(format: Format, prints: tuple[str, ...], record: Golden | None) -> str:  # noqa: A002
+def _said(
+    format: Format,  # noqa: A002
+    prints: tuple[str, ...],
+    record: Golden | None,
+    *,
+    is_file: bool,
+) -> str:
     said = ["Every byte was read."]
-    if format not in _WITHOUT_CHECKSUMS:
+    if format not in _WITHOUT_CHECKSUMS and (is_file or format is not Format.KERAS):
         said = ["Every stored checksum holds."]
     elif record is None or not record.digests:
         said.append("HDF5 stores no checksums: a golden record would show a flipped bit.")

@@ -6,12 +6,13 @@ scan side's reader needs libraries that a training job's interpreter may lack.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import FormatError, jsons
+from checkpointd.formats import FormatError, jsons, keras_directory, names
 from checkpointd.formats.facts import MALFORMED
 from checkpointd.verify.keras_names import is_kerass
 
@@ -73,6 +74,11 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
 
 
 def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+    if format is Format.KERAS and os.path.isdir(path):
+        metadata = keras_directory.read_json(path, names.KERAS_METADATA)
+        config = keras_directory.read_json(path, names.KERAS_CONFIG)
+        version = str(metadata.get("keras_version", ""))
+        return Origin(version, config, compiled=config.get("compile_config"))
     if format is Format.KERAS:
         with zipfile.ZipFile(path) as archive:
             metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")

@@ -33,6 +33,9 @@ _BUILDS_NONE = (
 )
 _ENDINGS = {Format.KERAS: ".keras", Format.HDF5: ".h5", Format.HDF5_WEIGHTS: ".weights.h5"}
 
+_DIRECTORY = ".directory"
+"""Any ending that Keras takes for no file's."""
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -61,6 +64,8 @@ def alias(path: str, form: Format, ending: str = "") -> Iterator[str]:
         ending: the ending to give it, in place of the format's usual one.
     """
     with tempfile.TemporaryDirectory(prefix="checkpointd-") as directory:
+        if form is Format.KERAS and os.path.isdir(path):
+            ending = _DIRECTORY
         name = os.path.join(directory, "model" + (ending or _ENDINGS[form]))
         os.symlink(os.path.abspath(path), name)
         yield name

@@ -114,7 +114,7 @@ def place(
 
     Args:
         relative: its path below the root of the watch, a prefix without `.index`.
-        format: how it lies on disk; only a SavedModel's name may be nothing but a number.
+        format: how it lies on disk; only a directory's name may be nothing but a number.
         template: the watch's `version` template, in Keras's own syntax.
         stems: what the names of a TensorFlow checkpoint's versions begin with, up to the number,
             as the `checkpoint` state file beside it says (`checkpointd.state_file.stems`).
@@ -128,7 +128,9 @@ def place(
             return placed
     start = relative.rfind("/") + 1
     name = relative[start:]
-    is_directory = format is Format.SAVEDMODEL
+    is_directory = format is Format.SAVEDMODEL or (
+        format is Format.KERAS and not relative.lower().endswith(".keras")
+    )
     stem = next((s for s in stems if _is_listed(name, s)), None)
     if stem is not None and format is Format.TF_CHECKPOINT:
         spans, step = [(len(stem), len(name))], _step(name[len(stem) :])

@@ -96,7 +96,7 @@ def test_a_saved_model_never_replaces_a_directory_of_other_things(tmp_path: Path
     """A directory that is no SavedModel is refused, and nothing in it is touched."""
     (tmp_path / "notes.txt").write_text("mine")
     model = models.functional(models.library("keras"))
-    with pytest.raises(FileExistsError, match="something else than a SavedModel"):
+    with pytest.raises(FileExistsError, match="something else than a model"):
         save(model, tmp_path)
     assert os.listdir(tmp_path) == ["notes.txt"]
 

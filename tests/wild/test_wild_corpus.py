@@ -44,9 +44,9 @@ OTHERWISE = {
     "tensorflow+tfx/tfx/benchmarks/datasets/chicago_taxi/model/trained_saved_model": "valid",
 }
 """Where we say otherwise than the table. The first runs in a session, as TensorFlow Serving runs
-it, although TensorFlow 2's loader lacks a library for it. A checkpoint in TensorFlow's V1 format is named for what
-it is, and not read. The two others load, and this TensorFlow lacks a kernel of their signatures:
-that keeps neither `intact` nor `loads` from being shown, so by the rule it is a note."""
+it, although TensorFlow 2's loader lacks a library for it. A checkpoint in TensorFlow's V1 format is
+named for what it is, and not read. The two others load, and this TensorFlow lacks a kernel of their
+signatures: that keeps neither `intact` nor `loads` from being shown, so by the rule it is a note."""
 
 GPU = {
     "gpu/jax/ae_float32.keras": ("valid", True),
