@@ -99,16 +99,14 @@ def _read(context: ScanContext) -> CheckResult:
         "fingerprints": list(prints),
         "golden_digests": len(record.digests) if record else 0,
     }
-    unsure = ("golden_unbound", warning)
     if context.surplus:
-        unsure = (
-            "not_readable",
-            f"{context.surplus} What it holds up to there was read, and nobody can tell whether "
-            "that is all.",
-        )
-    if unsure[1]:
-        return failed(NAME, *unsure, **details)
-    return passed(NAME, _said(context.facts.format, prints, record), **details)
+        said = f"{context.surplus} What it holds up to there was read; nobody knows if that is all."
+        return failed(NAME, "not_readable", said, **details)
+    return (
+        failed(NAME, "golden_unbound", warning, **details)
+        if warning
+        else passed(NAME, _said(context.facts.format, prints, record), **details)
+    )
 
 
 def _bit_rot(contents: Contents) -> CheckResult:

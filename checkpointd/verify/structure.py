@@ -102,6 +102,8 @@ def check(context: ScanContext) -> CheckResult:
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
+        if planned.archive is not None:  # its end was found, where a probe does not look
+            context.incomplete = ""
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
