@@ -19,7 +19,7 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -n logical tests/unit
 
 wild: $(STAMP)
-	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
+	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/wild tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
 
 fuzz: $(STAMP)
 	FUZZ=$${FUZZ:-2000} FUZZ_LOAD=$${FUZZ_LOAD:-1} FUZZ_KEEP=$${FUZZ_KEEP:-fuzz-failures} $(BIN)/python -m pytest -x tests/integration/test_fuzz.py

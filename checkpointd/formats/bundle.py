@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """The key under which object-based checkpoints keep how their variables hang together."""
 
+NO_HEADER = "The index holds no bundle's header."
+"""What is wrong with a table that is no bundle's."""
+
 _CACHE_KEY = re.compile(r"\s*\d+_\s*\d+")
 _MAX_SHARDS = 99999
 _MAX_TYPE = 100
@@ -156,7 +159,7 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
         else:
             header = _header(value)
     if header is None:
-        raise FormatError(MALFORMED, "The index holds no bundle's header.")
+        raise FormatError(MALFORMED, NO_HEADER)
     return BundleIndex(header[0], tuple(entries), *header[1:])
 
 

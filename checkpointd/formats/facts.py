@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"
 MALFORMED = "malformed"
+NOT_A_CHECKPOINT = "not_a_checkpoint"
+UNSUPPORTED = "unsupported"
 ENVIRONMENT = "environment"
 UNREADABLE = "not_readable"
 """Why a container was not read to its end; the last two are no fault of it: this machine's

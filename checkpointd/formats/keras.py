@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import jsons, unpacking, zip_rules, zipfiles
+from checkpointd.formats import content, jsons, unpacking, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
+    NOT_A_CHECKPOINT,
     TRUNCATED,
     FormatError,
     Probe,
@@ -26,7 +27,7 @@ from checkpointd.formats.storage import LOCAL
 from checkpointd.formats.unpacking import STORED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from checkpointd.formats.storage import Storage
     from checkpointd.formats.zipfiles import CentralEntry, Directory
@@ -99,7 +100,9 @@ def probe_archive(
     Raises:
         OSError: it cannot be read.
     """
-    promised = hint is Format.KERAS or _first_name(head) in {METADATA, CONFIG}
+    known = _first_name(head) in {METADATA, CONFIG}
+    promised = known or hint is not Format.UNKNOWN
+    kind = Format.KERAS if known or hint is Format.UNKNOWN else hint
 
     def read(offset: int, length: int) -> bytes:
         return storage.pread(path, offset, length)
@@ -116,13 +119,16 @@ def probe_archive(
         if len(data) == directory.size:
             _check_start(directory, seen, size)
     except FormatError as error:
-        return incomplete(Format.KERAS, error) if promised else unknown(Format.UNKNOWN)
+        return incomplete(kind, error) if promised else unknown(Format.UNKNOWN)
     if len(data) < directory.size:  # an archive of many assets: a child reads all of it
         return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
-    if CONFIG not in seen or not (promised or METADATA in seen):
-        return unknown(hint, "A zip archive without config.json and metadata.json.")
-    if not any(name in seen for name in WEIGHTS):
-        return incomplete(Format.KERAS, _no_weights())
+    if not promised and METADATA not in seen:
+        return unknown(Format.UNKNOWN)
+    try:
+        _require(seen)
+    except FormatError as error:
+        begun = error.word != NOT_A_CHECKPOINT and {METADATA, CONFIG} <= seen
+        return incomplete(kind, error) if promised or begun else unknown(Format.UNKNOWN)
     return complete(Format.KERAS)
 
 
@@ -165,7 +171,7 @@ def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
         for entry, member in zip(central, members)
     )
     archive = Archive(members)
-    _require(archive.members)
+    _require({member.name for member in members})
     escapes = ((entry.name, zip_rules.escape_of(entry.name, entry.mode)) for entry in central)
     return Archive(
         members,
@@ -237,8 +243,9 @@ def _no_weights() -> FormatError:
     )
 
 
-def _require(members: Iterable[ZipMember]) -> None:
-    names = {member.name for member in members}
+def _require(names: Collection[str]) -> None:
+    if METADATA not in names and CONFIG not in names:
+        raise FormatError(NOT_A_CHECKPOINT, f"It is {content.of_archive(names)}.")
     if CONFIG not in names:
         raise FormatError(MISSING_MEMBER, f"The archive has no {CONFIG}.")
     if not any(name in names for name in WEIGHTS):

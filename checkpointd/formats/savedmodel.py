@@ -6,12 +6,14 @@ Source: the order in which tf.saved_model.save and tf_keras write: `variables/`,
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import names
+from checkpointd.formats import content, names
 from checkpointd.formats.facts import (
     MISSING_MEMBER,
+    NOT_A_CHECKPOINT,
     PROBE_BYTES,
     TRUNCATED,
     UNREADABLE,
@@ -35,7 +37,7 @@ from checkpointd.formats.graph import (
 )
 from checkpointd.formats.protobuf import walk
 from checkpointd.formats.storage import LOCAL
-from checkpointd.formats.tf_checkpoint import probe_bundle
+from checkpointd.formats.tf_checkpoint import explain, probe_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +59,9 @@ __all__ = [
 
 FINGERPRINT = "/fingerprint.pb"
 KERAS_METADATA = "/keras_metadata.pb"
+
+_FIELD = re.compile(rb"[A-Za-z_]\w* *: *[^\s{<\[]+\s*(?:#.*)?$")
+"""A line of a text that is a field of the outermost message."""
 
 KERAS_ROOT = "_tf_keras_"
 """How the identifier of the root object begins in what Keras 2 saved."""
@@ -105,7 +110,12 @@ def _check_presence(members: Mapping[str, Member]) -> None:
 
 def _probe_text(path: str, members: Mapping[str, Member], storage: Storage) -> Probe:
     size = members[TEXT_GRAPH].size
-    if not storage.pread(path + TEXT_GRAPH, max(0, size - 64), 64).rstrip().endswith(b"}"):
+    begins = max(0, size - PROBE_BYTES // 2)
+    lines = storage.pread(path + TEXT_GRAPH, begins, PROBE_BYTES // 2).splitlines()
+    code = [line for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
+    last = code[-1] if code else b""
+    binary = b"\0" in storage.pread(path + TEXT_GRAPH, 0, min(size, PROBE_BYTES // 2))
+    if not (binary or last.rstrip().endswith((b"}", b">", b"]")) or _FIELD.match(last)):
         raise FormatError(TRUNCATED, "saved_model.pbtxt is cut short.")
     _probe_variables(path, members, storage)
     return complete(Format.SAVEDMODEL)
@@ -123,7 +133,8 @@ def _probe_variables(path: str, members: Mapping[str, Member], storage: Storage)
     try:
         return probe_bundle(path + VARIABLES, parts, storage)[0]
     except FormatError as error:
-        raise FormatError(error.word, f"variables: {error.message}") from None
+        told = explain(error, path + VARIABLES, parts, storage)
+        raise FormatError(told.word, f"variables: {told.message}") from None
 
 
 def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
@@ -135,10 +146,11 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
         FormatError: the graph is cut short.
     """
     reader = _Budget(path, storage)
-    root, saver, begun = KERAS_ROOT, False, False
+    root, saver, begun, other = KERAS_ROOT, False, False, False
     try:
         for top in walk(reader, 0, size):
             begun |= top.number == META_GRAPH
+            other |= top.number > META_GRAPH
             for part in walk(reader, top.start, top.end) if top.number == META_GRAPH else ():
                 saver |= part.number == SAVER
                 if part.number == OBJECT_GRAPH:
@@ -146,10 +158,25 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
     except _BudgetError:
         pass
     except FormatError as error:
-        raise FormatError(error.word, f"saved_model.pb: {error.message}") from None
+        raise content.blame(_broken(error), path, "saved_model.pb", storage) from None
+    instead = content.Content() if begun else content.look(path, storage)
+    if instead.what:
+        raise content.instead("saved_model.pb", instead)
+    if not begun and other:
+        raise FormatError(NOT_A_CHECKPOINT, "saved_model.pb is no SavedModel: it holds no graph.")
     if not begun:
         raise FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
     return SavedModelInfo(has_saver=saver, root=root)
+
+
+def _broken(error: FormatError) -> FormatError:
+    if error.word == TRUNCATED:
+        return FormatError(TRUNCATED, f"saved_model.pb: {error.message}")
+    return FormatError(
+        error.word,
+        "saved_model.pb is no protocol buffer, as that of a SavedModel is: its bytes were changed, "
+        f"or it is another file ({error.message.rstrip('.')}).",
+    )
 
 
 def _marked(path: str, members: Mapping[str, Member], root: str, storage: Storage) -> bool:
@@ -181,12 +208,12 @@ class _BudgetError(Exception):
 
 
 class _Budget:
-    """Reads a file until PROBE_BYTES have been read."""
+    """Reads a file until no more may be read than shows what it is otherwise."""
 
     def __init__(self, path: str, storage: Storage) -> None:
         self._path = path
         self._storage = storage
-        self._left = PROBE_BYTES
+        self._left = PROBE_BYTES - content.HEAD_BYTES
 
     def __call__(self, offset: int, size: int) -> bytes:
         self._left -= size

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import FormatError, member_path, sharded
+from checkpointd.formats import FormatError, member_path, old_format, sharded
+from checkpointd.formats.facts import UNSUPPORTED
 from checkpointd.tensors import Contents, Found, MemberDigest, TensorSpec, bundle, combine
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
     if format is Format.SAVEDMODEL:
         return _with_bundle(path, format, VARIABLES, generation)
     if format is Format.TF_CHECKPOINT:
+        if old_format.is_alone(generation):
+            raise FormatError(UNSUPPORTED, old_format.MESSAGE)
         return _with_bundle(path, format, "", generation)
     if format is Format.KERAS:
         from checkpointd.tensors import keras_zip

@@ -59,7 +59,7 @@ def save(
         The absolute path of the checkpoint.
 
     Raises:
-        ValueError: path and format do not go together.
+        ValueError: path and format do not go together, or there is no TensorFlow to write it.
         FileExistsError: a SavedModel would replace a directory of other things.
         OSError: it cannot be written; what was there before still is.
     """
@@ -70,6 +70,7 @@ def save(
             f"A {type(model).__name__} is no Keras model: save it as a SavedModel (a path without "
             "extension) or with format='tf_checkpoint'."
         )
+    writers.check_writable(keras_of(model), chosen)
     if chosen is Format.SAVEDMODEL:
         placing.check_replaceable(target)
     if optimizer is None and chosen is Format.TF_CHECKPOINT:

@@ -5,28 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.arrays import ArrayError, array_of
+from checkpointd.verify.input_limits import GraphSource
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _SERVE = "serve"
 
 
-def load(path: str) -> Loaded:
+LOADER = "saved_model"
+
+
+def load(path: str, tags: Sequence[str] | None = None) -> Loaded:
     """Load a SavedModel with TensorFlow's own loader.
+
+    Args:
+        path: its directory.
+        tags: of the graph to load; None where there is only one.
 
     Raises:
         Exception: whatever TensorFlow raises.
     """
     import tensorflow as tf
 
-    try:
-        model = tf.saved_model.load(path)
-    except (RuntimeError, ValueError) as error:
-        if "tags" not in str(error):
-            raise
-        model = tf.saved_model.load(path, tags=[_SERVE])  # TF 1: several graphs in one directory
+    model = tf.saved_model.load(path, tags=None if tags is None else list(tags))
     signatures = {name: _signature(function) for name, function in model.signatures.items()}
     return Loaded(model, None, signatures, state=_state(model))
 
@@ -72,6 +75,20 @@ def _signature(function: Any) -> Signature:
         tuple(_spec(name, spec) for name, spec in sorted(named.items())),
         run,
         in_parts=True,
+        source=lambda: graph_of(function, list(specs)),
+    )
+
+
+def graph_of(function: Any, names: Sequence[str]) -> GraphSource:
+    """Give the graph of a concrete function, whose first inputs have these names."""
+    inputs = dict(zip(names, (tensor.op.name for tensor in function.inputs)))
+    captured = {inside.op.name: outside for outside, inside in function.graph.captures}
+    shapes = {id(v.handle): tuple(v.shape) for v in function.variables if hasattr(v, "handle")}
+    return GraphSource(
+        function.graph.as_graph_def(),
+        inputs,
+        captured,
+        {name: shapes[id(h)] for name, h in captured.items() if id(h) in shapes},
     )
 
 

@@ -10,25 +10,49 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
-from checkpointd.formats import LOCAL, FormatError, Found, ProbeState, hdf5, member_path, probe
+from checkpointd.formats import (
+    LOCAL,
+    FormatError,
+    Found,
+    ProbeState,
+    hdf5,
+    member_path,
+    names,
+    probe,
+)
 from checkpointd.formats import tf_checkpoint as bundles
-from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED, UNREADABLE
-from checkpointd.formats.savedmodel import read_graph
+from checkpointd.formats.facts import MISSING_MEMBER, NOT_A_CHECKPOINT, TRUNCATED, UNREADABLE
+from checkpointd.formats.graph import (
+    GRAPH,
+    IMAGE_GRAPH,
+    TEXT_GRAPH,
+    check_variables,
+    read_graph,
+)
 from checkpointd.tensors import reading
 from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify import fingerprint, keras_config
 from checkpointd.verify.safety.graph import leads_out
-from checkpointd.verify.safety.graph_reading import UncheckedError, graphs_of
+from checkpointd.verify.safety.graph_reading import (
+    UncheckedError,
+    described_in,
+    encoded_text,
+    graphs_in,
+    graphs_of,
+)
 from checkpointd.verify.suite import Context, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
     from checkpointd.verify.safety.findings import Finding
     from checkpointd.verify.safety.graph_model import MetaGraph
 
 NAME = "structure"
+_NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
 _ROTTEN = (
     " It was whole when it was read before, and nobody has touched any of its files since: the "
     "disk is going bad."
@@ -98,7 +122,9 @@ def check(context: ScanContext) -> CheckResult:
     try:
         planned = reading.plan(checkpoint.path, seen.format, generation)
         if planned.format is Format.UNKNOWN:
-            raise Stop(End.UNKNOWN, "An HDF5 file that holds no Keras model and no weights.")
+            if names.hint_of(checkpoint.path) is Format.KERAS:
+                return failed(NAME, NOT_A_CHECKPOINT, f"It is {_NO_MODEL}.")
+            raise Stop(End.UNKNOWN, f"{_NO_MODEL[0].upper()}{_NO_MODEL[1:]}.")
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
@@ -109,13 +135,7 @@ def check(context: ScanContext) -> CheckResult:
         _check_meta_graph(context, planned)
         _look_for_surplus(context, planned)
     except FormatError as error:
-        if error.word == UNREADABLE:
-            context.unreadable = error.message
-            return skipped(NAME, f"Not known: {error.message}")
-        if error.word in (TRUNCATED, MISSING_MEMBER):
-            context.incomplete = error.message
-        known = _ROTTEN if context.request.digest else ""
-        return failed(NAME, error.word, error.message + known)
+        return _refused(context, error)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(
@@ -125,6 +145,17 @@ def check(context: ScanContext) -> CheckResult:
         tensor_bytes=size,
         unpacked_bytes=planned.unpacked_bytes,
     )
+
+
+def _refused(context: ScanContext, error: FormatError) -> CheckResult:
+    """What it means that a container was not read to its end."""
+    if error.word == UNREADABLE:
+        context.unreadable = error.message
+        return skipped(NAME, f"Not known: {error.message}")
+    if error.word in (TRUNCATED, MISSING_MEMBER):
+        context.incomplete = error.message
+    known = _ROTTEN if context.request.digest else ""
+    return failed(NAME, error.word, error.message + known)
 
 
 def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
@@ -145,25 +176,44 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     """
     if planned.format is not Format.SAVEDMODEL:
         return
-    names = {m.name for m in context.request.generation.members}
-    if "/saved_model.pb" not in names:
-        return
-    info = read_graph(planned.path)
+    members = {m.name: m.size for m in context.request.generation.members}
+    try:
+        if GRAPH in members:
+            info = read_graph(planned.path)
+            context.graphs = _graphs(planned.path, members)
+        elif TEXT_GRAPH in members and IMAGE_GRAPH not in members:
+            data = encoded_text(planned.path, members)
+            info = described_in(data)
+            context.graphs = graphs_in(data)
+        else:
+            return
+    except UncheckedError:
+        return  # `safety` says so
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
     context.learn(signatures=dict(info.signatures))
-    members = {m.name: m.size for m in context.request.generation.members}
-    try:
-        context.graphs = graphs_of(planned.path, members)
-    except UncheckedError:
-        pass  # `safety` says so
-    except FormatError as error:  # the file is whole, as `read_graph` has seen
-        raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
+    missing = check_variables(info, members)
+    if missing is not None:
+        raise missing
     for asset in info.assets:
-        if f"/assets/{asset}" not in names and not leads_out(asset):
+        if f"/assets/{asset}" not in members and not leads_out(asset):
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )
+
+
+def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
+    """Read what would be run; None if it cannot be looked through.
+
+    Raises:
+        FormatError: it is malformed, although the file is whole, as `read_graph` has seen.
+    """
+    try:
+        return graphs_of(path, members)
+    except UncheckedError:
+        return None
+    except FormatError as error:
+        raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
 
 
 def _look_for_surplus(context: ScanContext, planned: reading.Plan) -> None:

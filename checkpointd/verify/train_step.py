@@ -9,6 +9,7 @@ what the optimizer makes of it counts. Both run eagerly: tracing takes longer th
 from __future__ import annotations
 
 import contextlib
+import itertools
 import resource
 import warnings
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
-from checkpointd.verify import feeding, keras_models
-from checkpointd.verify.load_errors import WRONG_MACHINE, told
+from checkpointd import backends, golden, running
+from checkpointd.verify import keras_models, made_inputs
+from checkpointd.verify.load_errors import told
+from checkpointd.verify.tf_errors import lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.runtime import Loaded
 
 _TEXT = 400
+_MOST_TRIES = 8
 _SLACK = 128 << 20
 """Bytes for what a step needs besides gradients and a copy of the weights."""
 
@@ -71,7 +74,7 @@ def _see_that_it_can_be(model: Any) -> None:
     Raises:
         _NotMadeError: none can be made.
     """
-    variables = list(getattr(model, "trainable_variables", ()))
+    variables = running.variables_of(model, "trainable_variables")
     if not variables:
         raise _NotMadeError("it has no weight that is trained")
     if not _finite(variables):
@@ -90,27 +93,36 @@ def _attempt(loaded: Loaded, record: Golden | None) -> Step:
                 step = _own_step(model, _batch(record))
                 if step.made:
                     return step
+    if backends.name_of(loaded.library) != backends.TENSORFLOW:
+        raise _NotMadeError("no labels were recorded, which a step on this backend needs")
     if len(optimizers) != 1:
         raise _NotMadeError("it has several optimizers, and no labels were recorded")
     return _step_on_outputs(loaded, optimizers[0], record)
 
 
-def _batch(record: Golden) -> Any:
-    """The golden batch as `fit` gives it to `train_step`."""
-    import tensorflow as tf
-
+def _batch(record: Golden) -> list[Any]:
+    """The golden batch: inputs, labels, sample weights."""
     parts = [golden.assemble(record.inputs, record.input_structure)]
     if record.labels:
         parts.append(golden.assemble(record.labels, record.label_structure))
     if record.sample_weights:
         parts.append(golden.assemble(record.sample_weights, record.weight_structure))
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, parts)
-    return tuple(tensors) if len(tensors) > 1 else tensors[0]
+    return parts
 
 
-def _own_step(model: Any, batch: Any) -> Step:
+def _made(model: Any, batch: list[Any]) -> Any:
+    """Make a step as `fit` does on the backend that a model runs on; gives its logs."""
+    if backends.name_of(running.keras_of(model)) != backends.TENSORFLOW:
+        return model.train_on_batch(*batch, return_dict=True)
+    import tensorflow as tf
+
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    return model.train_step(tuple(tensors) if len(tensors) > 1 else tensors[0])
+
+
+def _own_step(model: Any, batch: list[Any]) -> Step:
     try:
-        logs = model.train_step(batch)
+        logs = _made(model, batch)
     except Exception as error:  # noqa: BLE001 - a model raises anything
         return _judged(error)
     loss = _loss(logs)
@@ -164,7 +176,8 @@ def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[A
         if not pairs:
             raise _NotMadeError("none of its outputs depends on a weight that is trained")
         if not _finite([g for _, g in pairs]):
-            raise _NotMadeError("its gradients are not finite without its own loss")
+            problem = "its gradients are not finite without its own loss"
+            continue
         return [v for v, _ in pairs], [g for _, g in pairs]
     raise _NotMadeError(problem)
 
@@ -177,17 +190,15 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
     for signature in loaded.signatures.values():
         if not signature.inputs:
             continue
-        for size in feeding.OPEN_SIZES:
-            with contextlib.suppress(ValueError):
-                feed = feeding.make(signature, size)
-                structure = keras_models.structure_of(loaded.model)
+        structure = keras_models.structure_of(loaded.model)
+        with contextlib.suppress(made_inputs.CannotMakeError):
+            for feed in itertools.islice(made_inputs.tries(signature), _MOST_TRIES):
                 yield keras_models.pack(structure, signature.inputs, feed.arrays)
 
 
 def _judged(error: Exception) -> Step:
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    exhausted = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-    if exhausted or any(sign in str(error) for sign in WRONG_MACHINE):
+    if lack(error) is not None:
         return Step(note=f"this machine cannot make one: {text}")
     return Step(failed=f"a training step fails with {text}")
 
@@ -210,7 +221,8 @@ def _has_own_step(model: Any) -> bool:
 
 def _finite(values: Any) -> bool:
     for value in values:
-        array = np.asarray(getattr(value, "values", value) if hasattr(value, "indices") else value)
+        sparse = hasattr(value, "indices") and hasattr(value, "dense_shape")
+        array = backends.numpy_of(value.values if sparse else value)
         if array.dtype.kind == "V" or "float" in str(array.dtype):
             array = array.astype(np.float32)
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
@@ -221,7 +233,10 @@ def _finite(values: Any) -> bool:
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
     """Give the model its weights back: the checks that follow take it as it was loaded."""
-    kept = [(variable, np.array(variable.numpy())) for variable in model.variables]
+    kept = [
+        (variable, np.array(backends.numpy_of(variable)))
+        for variable in running.variables_of(model)
+    ]
     try:
         yield
     finally:
@@ -234,7 +249,7 @@ def _has_room(model: Any) -> bool:
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if limit == resource.RLIM_INFINITY:
         return True
-    weights = sum(np.asarray(v.numpy()).nbytes for v in model.variables)
+    weights = sum(np.asarray(v.numpy()).nbytes for v in running.variables_of(model))
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
     return used + 3 * weights + _SLACK <= limit

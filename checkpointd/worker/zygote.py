@@ -83,7 +83,7 @@ def _preload(stage: str) -> Mapping[str, str]:
 def _hindrance(error: Exception) -> str:
     """Say why nothing can be imported, as a clause that begins with a verb."""
     if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
-        return "has no TensorFlow"
+        return "has no TensorFlow, and no Keras 3 with JAX or torch"
     return f"cannot import what it needs ({type(error).__name__}: {error})"
 
 

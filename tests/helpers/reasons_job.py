@@ -86,6 +86,27 @@ def recorded(path: Path, shift: float, **environment: str) -> None:
     golden.write(where, replace(record, environment={**record.environment, **environment}))
 
 
+def ones(*shape: int) -> dict[str, Any]:
+    """An output of ones."""
+    return {"y": np.ones(shape, np.float32)}
+
+
+def served(path: Path, gave: dict[str, Any]) -> None:
+    """Record what a SavedModel's signature gave once, as its job says."""
+    given = {"x": np.ones((2, 3), np.float32)}
+    record = golden.Golden(
+        inputs=given,
+        outputs=gave,
+        signatures={"serve": golden.Run(given, gave)},
+        binding=golden.binding_of(str(path), Format.SAVEDMODEL),
+        input_structure=golden.DICT,
+        output_structure=golden.DICT,
+    )
+    where = Path(golden.path_for(str(path), Format.SAVEDMODEL))
+    where.parent.mkdir(exist_ok=True)
+    golden.write(str(where), record)
+
+
 def one_shot(home: Path) -> None:
     """What `verify` is to judge without a daemon."""
     plain = home / "plain"
@@ -113,9 +134,22 @@ def one_shot(home: Path) -> None:
         ("lambda", keras.layers.Lambda(lambda x: x * 2)),
     ):
         keras.Sequential([keras.layers.Input((3,)), layer]).save(plain / f"{name}.keras")
-    for kind in ("infinite", "failing", "misshapen"):
-        module = Served(kind)
+    for kind, of, gave in (
+        ("infinite", "infinite", ones(2, 3)),
+        ("failing", "failing", ones(2, 3)),
+        ("misshapen", "misshapen", ones(2, 7)),
+        ("unrecorded", "infinite", {}),
+        ("made_up", "infinite", None),
+        ("not_run", "failing", None),
+    ):
+        module = Served(of)
         tf.saved_model.save(module, str(plain / kind), signatures={"serve": module.serve})
+        if gave is not None:
+            served(plain / kind, gave)
+    words = keras.layers.StringLookup()
+    words.adapt(tf.constant(["cat"]))
+    entry = keras.layers.Input((1,), dtype="string")
+    keras.Model(entry, words(entry)).save(plain / "no_table.h5")
     models.sequential(tf_keras, trained=False).save(home / "legacy" / "keras2.keras")
 
 

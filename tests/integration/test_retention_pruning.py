@@ -114,7 +114,9 @@ def test_what_is_not_what_was_verified_stays(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda d: (d / "new.txt").write_text("mine"), "'/new.txt' was not there"),
+        (lambda d: (d / "new.txt").write_text("mine"), "also holds 'new.txt'"),
+        (lambda d: (d / "logs").mkdir(), "also holds 'logs'"),
+        (lambda d: (d / "variables" / "new.txt").write_text("x"), "'/variables/new.txt' was"),
         (lambda d: (d / "saved_model.pb").unlink(), "'/saved_model.pb' is missing"),
         (lambda d: (d / "variables" / "link").symlink_to("/etc"), "'/variables/link' was not"),
         (lambda d: (d / "variables" / "variables.index").write_text("x"), "written again"),

@@ -29,6 +29,7 @@ from checkpointd.verify.safety import graph_ops
 from checkpointd.verify.safety.findings import (
     CODE,
     FOREIGN_REFERENCE,
+    KERAS_METADATA_CODE,
     NEEDS_CODE,
     TRAVERSAL,
     Finding,
@@ -88,18 +89,29 @@ def judge(config: Any, settings: VerifySettings) -> Iterator[Finding]:
 
 
 def _of_metadata(path: str, settings: VerifySettings) -> Iterator[Finding]:
-    """Judge what Keras 2 keeps beside a graph: code, and whose; assets lie in the SavedModel."""
+    """Judge what Keras 2 keeps beside a graph: code, and whose; assets lie in the SavedModel.
+
+    Loading the SavedModel as such reads none of it.
+    """
     read = keras_metadata.read(path)
     if read.problem:
         yield Finding(
-            NEEDS_CODE,
-            f"keras_metadata.pb cannot be read ({read.problem}): nobody can say which code Keras 2 "
-            "would run. Save it once more, or set allow_code = true in [watch.verify].",
+            KERAS_METADATA_CODE,
+            f"keras_metadata.pb cannot be read ({read.problem}): nobody can say which code "
+            "load_model of Keras 2 would run. It was loaded without it, by tf.saved_model.load.",
             where="keras_metadata.pb",
         )
     for finding in judge(read.configs, settings):
-        if finding.word in (CODE, NEEDS_CODE):
+        if finding.word == CODE:
             yield finding
+        elif finding.word == NEEDS_CODE:
+            yield Finding(
+                KERAS_METADATA_CODE,
+                f"keras_metadata.pb holds Python code ({finding.where}) that load_model of Keras 2 "
+                "would run. Loading the SavedModel as such does not, and so it was loaded here.",
+                where=finding.where,
+                what=finding.what,
+            )
 
 
 def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
