@@ -40,9 +40,9 @@ class FormatError(Exception):
 
 
 class SurplusError(FormatError):
-    """A file goes on after the end that its format gives it; real readers do not mind.
+    """A file whose edges look cut short, and that a real reader may take as it is.
 
-    Its writer may not be done, or something was appended.
+    It goes on after the end that its format gives it, or its end is too long for a probe.
     """
 
 
@@ -86,7 +86,7 @@ class Probe:
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
     that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE
-    because it goes on after its own end, and a real reader takes it as it is.
+    for what a `SurplusError` says, and reading it whole decides.
     """
 
     state: ProbeState

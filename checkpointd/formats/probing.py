@@ -58,7 +58,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
 
 def _probe_file(path: str, hint: Format, size: int, storage: Storage) -> Probe:
     head = storage.pread(path, 0, hdf5.SUPERBLOCK_BYTES) if size else b""
-    if head.startswith((LOCAL_SIGNATURE, EMPTY_SIGNATURE)):
+    archive = head.startswith((LOCAL_SIGNATURE, EMPTY_SIGNATURE))
+    if archive or (hint is Format.KERAS and keras.is_prefixed(path, size, storage)):
         return keras.probe_archive(path, hint, size, head, storage)
     if head.startswith(hdf5.SIGNATURE):
         return hdf5.probe_superblock(hint, 0, head, size)

@@ -81,10 +81,10 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
         return Origin(version, config, compiled=config.get("compile_config"))
     if format is Format.KERAS:
         with zipfile.ZipFile(path) as archive:
-            metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+            version = _keras_version(archive)
             config = jsons.parse(_member(archive, "config.json"), "config.json")
         compiled = config.get("compile_config") if isinstance(config, dict) else None
-        return Origin(str(metadata.get("keras_version", "")), config, compiled=compiled)
+        return Origin(version, config, compiled=compiled)
     if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
         return Origin()
     import h5py
@@ -104,6 +104,15 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
     ]
     compiled = configs[-1] if training is not None else None
     return Origin(_text(version), configs or None, legacy, compiled)
+
+
+def _keras_version(archive: zipfile.ZipFile) -> str:
+    """Which Keras wrote an archive; Keras itself never asks, and loads one that does not say."""
+    try:
+        metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+    except (KeyError, FormatError):
+        return ""
+    return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -128,18 +128,14 @@ def check(context: ScanContext) -> CheckResult:
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
+        if planned.archive is not None:  # its end was found, where a probe does not look
+            context.incomplete = ""
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
         _look_for_surplus(context, planned)
     except FormatError as error:
-        if error.word == UNREADABLE:
-            context.unreadable = error.message
-            return skipped(NAME, f"Not known: {error.message}")
-        if error.word in (TRUNCATED, MISSING_MEMBER):
-            context.incomplete = error.message
-        known = _ROTTEN if context.request.digest else ""
-        return failed(NAME, error.word, error.message + known)
+        return _refused(context, error)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(
@@ -149,6 +145,17 @@ def check(context: ScanContext) -> CheckResult:
         tensor_bytes=size,
         unpacked_bytes=planned.unpacked_bytes,
     )
+
+
+def _refused(context: ScanContext, error: FormatError) -> CheckResult:
+    """What it means that a container was not read to its end."""
+    if error.word == UNREADABLE:
+        context.unreadable = error.message
+        return skipped(NAME, f"Not known: {error.message}")
+    if error.word in (TRUNCATED, MISSING_MEMBER):
+        context.incomplete = error.message
+    known = _ROTTEN if context.request.digest else ""
+    return failed(NAME, error.word, error.message + known)
 
 
 def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:

@@ -46,7 +46,7 @@ OTHERWISE = {
 """Where we say otherwise than the table. The first runs in a session, as TensorFlow Serving runs
 it, although TensorFlow 2's loader lacks a library for it. A checkpoint in TensorFlow's V1 format is
 named for what it is, and not read. The two others load, and this TensorFlow lacks a kernel of their
-signatures: that keeps neither `intact` nor `loads` from being shown, so by the rule it is a note."""
+signatures, which keeps neither `intact` nor `loads` from being shown: by the rule, a note."""
 
 GPU = {
     "gpu/jax/ae_float32.keras": ("valid", True),
