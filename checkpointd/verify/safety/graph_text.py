@@ -152,27 +152,29 @@ _OTHERS = {
 
 
 _HEAD = 4096
-_CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 class NotUnderstoodError(ValueError):
     """The text is no SavedModel, or uses a form that is not known here."""
 
 
+class CutShortError(NotUnderstoodError):
+    """The text ends within a message."""
+
+
 def refused(text: bytes) -> str:
     """Say what a text is that is certainly no SavedModel; empty for any other."""
     if not text.strip():
         return "empty"
-    binary = b"\0" in text[:_HEAD] or bool(_CONTROL.search(text[:_HEAD]))
-    name = ""
+    if _CONTROL.search(text[:_HEAD]):
+        return "no text: a binary SavedModel is called saved_model.pb"
     try:
         name = _Reader(text).name()
     except NotUnderstoodError:
-        binary = True
+        return "no text of a protocol buffer"
     if name in _OTHERS:
         return _OTHERS[name]
-    if binary:
-        return "no text: a binary SavedModel is called saved_model.pb"
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:
@@ -185,9 +187,16 @@ def encode(text: bytes) -> bytes:
     """Encode a SavedModel's text.
 
     Raises:
+        CutShortError: it ends too early.
         NotUnderstoodError: it cannot be read with certainty.
     """
-    return _Reader(text).message(_SAVED_MODEL, b"", 0)
+    reader = _Reader(text)
+    try:
+        return reader.message(_SAVED_MODEL, b"", 0)
+    except NotUnderstoodError as error:
+        if reader.kind == "end":
+            raise CutShortError("it ends within a message") from error
+        raise
 
 
 class _Reader:
