@@ -92,7 +92,7 @@ def _passed(
 ) -> CheckResult:
     message = "Loaded as a SavedModel."
     if loader == saved_models_v1.LOADER:
-        message = f"Loaded as a SavedModel by {_SESSION}{_with(tags)}, as TensorFlow Serving does"
+        message = f"Loaded as a SavedModel by {_SESSION}{_with(tags)}"
         first = next(iter(errors.items()), None)
         why = f": {first[0]} fails with {shortened(str(first[1]))}" if first else "."
         message += why

@@ -65,14 +65,19 @@ class SessionModel:
 
         v1 = tf.compat.v1
         config = v1.ConfigProto(
-            allow_soft_placement=True,  # a graph that asks for a GPU runs without one
+            allow_soft_placement=True,
             intra_op_parallelism_threads=1,
             inter_op_parallelism_threads=1,
         )
         session = v1.Session(graph=tf.Graph(), config=config)
         try:
             with session.graph.as_default():
-                self.meta_graph = v1.saved_model.loader.load(session, list(self.tags), self.path)
+                self.meta_graph = v1.saved_model.loader.load(
+                    session,
+                    list(self.tags),
+                    self.path,
+                    clear_devices=True,  # of the machine that wrote it, which is another
+                )
         except BaseException:
             session.close()
             raise

@@ -31,7 +31,8 @@ _PLATFORM = re.compile(
 )
 _NEWER = re.compile(
     r"GraphDef min consumer version \d+ above current version \d+|"
-    r"is not supported by this version of TensorFlow"
+    r"is not supported by this version of TensorFlow|"
+    r"XlaCallModule(?:Op)? with version \d+ is not supported by this build"
 )
 _CLASS = re.compile(r"registry does not have name '?([^'\n]+?)'?(?:[.:\n]|$)")
 _FOR_OTHERS = re.compile(
@@ -40,6 +41,7 @@ _FOR_OTHERS = re.compile(
     r"NCHW\w* (?:is |format )?(?:not|un)\w* ?supported|supports NHWC tensor format|"
     r"[Cc]ollective ops? .{0,40}not (?:been )?(?:initialized|configured)|"
     r"(?:No|no) (?:GPU|TPU|visible GPU)[^.\n]{0,20} (?:device|found|available)|"
+    r"No registered implementation for [^\n]{0,40}custom call|"
     r"XLA compilation requires|TPU system is not initialized|UNIMPLEMENTED: .{0,80}\bCPU\b"
 )
 _BYTECODE = re.compile(
@@ -57,7 +59,9 @@ _STACKS = (
     re.compile(r"Detected at node[^\n]*\n(?:(?!Node:)[^\n]*\n)*?(?=Node:)"),
     re.compile(r"Detected at node[^\n]*\n(?: +[^\n]*\n)*"),
     re.compile(r"^Node: '[^\n]*'\n", re.MULTILINE),
-    re.compile(r"^\s*File \"[^\n]*\n?", re.MULTILINE),
+    re.compile(r"^\s*File \"[^\n]*(?: \*)?\n(?: {8,}[^\n]*\n)*", re.MULTILINE),
+    re.compile(r"in user code:\s*"),
+    re.compile(r"\s*tf2xla conversion failed while .*", re.DOTALL),
     re.compile(r"\{\{function_node [^}]*\}\}\s*"),
     re.compile(r"^\s*\[\[[^\n]*\]\]\s*", re.MULTILINE),
     re.compile(r"\s*\[Op:[^\]]*\](?: name:)?"),

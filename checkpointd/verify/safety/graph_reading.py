@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.formats.facts import FormatError
+from checkpointd.formats.facts import TRUNCATED, FormatError
 from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH, described
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.safety import graph_text
@@ -94,6 +94,8 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
         raise FormatError("not_a_checkpoint", f"saved_model.pbtxt is {instead}.")
     try:
         return graph_text.encode(text)
+    except graph_text.CutShortError as error:
+        raise FormatError(TRUNCATED, f"saved_model.pbtxt is cut short: {error}.") from None
     except graph_text.NotUnderstoodError as error:
         raise UncheckedError(_UNREADABLE.format(error), TEXT_GRAPH) from None
 
