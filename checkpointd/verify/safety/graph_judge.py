@@ -214,8 +214,8 @@ class Judge:
 def _file(node: Node, source: Sources) -> str:
     """Say which file an op uses, as the end of a sentence that names the op."""
     does = "reads" if node.op in _READS else "writes to"
-    if source.constants:
-        chosen = min(source.constants, key=lambda c: (not _is_place(c), c))
+    if source.constants - {b""}:
+        chosen = min(source.constants - {b""}, key=lambda c: (not _is_place(c), c))
         return f"{does} {_text(chosen)!r}, a constant in the graph"
     if source.filename:
         return f"{does} a path that is made of the saver's"
