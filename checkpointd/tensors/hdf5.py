@@ -190,9 +190,8 @@ def _layout(handle: Any, size: int) -> Layout:
         dtype = _dtype_of(dataset)
         shape = tuple(int(n) for n in dataset.shape or ())
         stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
-        spec = TensorSpec(
-            name, key, roles.of_hdf5(key, legacy_weights=legacy_weights), dtype, shape, stored
-        )
+        role = roles.of_hdf5(key, shape, legacy_weights=legacy_weights)
+        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by)
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
         unwritten, beyond = hdf5_tree.storage(dataset, stored)
         unallocated, surplus = unallocated + unwritten, surplus + beyond
