@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 _SERVE = "serve"
 
 
-def load(path: str) -> Loaded:
+LOADER = "saved_model"
+
+
+def load(path: str, tags: Sequence[str] | None = None) -> Loaded:
     """Load a SavedModel with TensorFlow's own loader.
+
+    Args:
+        path: its directory.
+        tags: of the graph to load; None where there is only one.
 
     Raises:
         Exception: whatever TensorFlow raises.
     """
     import tensorflow as tf
 
-    try:
-        model = tf.saved_model.load(path)
-    except (RuntimeError, ValueError) as error:
-        if "tags" not in str(error):
-            raise
-        model = tf.saved_model.load(path, tags=[_SERVE])  # TF 1: several graphs in one directory
+    model = tf.saved_model.load(path, tags=None if tags is None else list(tags))
     signatures = {name: _signature(function) for name, function in model.signatures.items()}
     return Loaded(model, None, signatures, state=_state(model))
 

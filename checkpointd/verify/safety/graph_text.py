@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Kind = Any
     Schema = dict[str, tuple[int, Kind]]
 
-STRING, INTEGER, TYPE, COUNTED = "string", "integer", "type", "counted"
+STRING, INTEGER, TYPE, COUNTED, BOOLEAN = "string", "integer", "type", "counted", "boolean"
 """What a field may be besides a message: of what is counted only the number of values is kept."""
 
 _MAX_DEPTH = 100
@@ -92,7 +92,11 @@ _LIBRARY: Schema = {
         },
     ),
 }
-_INFO: Schema = {"name": (1, STRING)}
+_INFO: Schema = {
+    "name": (1, STRING),
+    "dtype": (2, TYPE),
+    "tensor_shape": (3, {**_SHAPE, "unknown_rank": (3, BOOLEAN)}),
+}
 _INFO["coo_sparse"] = (
     4,
     _strings(values_tensor_name=1, indices_tensor_name=2, dense_shape_tensor_name=3),
@@ -124,24 +128,75 @@ _META_GRAPH: Schema = {
     "graph_def": (2, {"node": (1, _NODE), "library": (2, _LIBRARY)}),
     "saver_def": (3, _strings(filename_tensor_name=1, save_tensor_name=2, restore_op_name=3)),
     "collection_def": (4, _entry(_COLLECTION)),
-    "signature_def": (5, _entry({"outputs": (2, _entry(_INFO))})),
+    "signature_def": (5, _entry({"inputs": (1, _entry(_INFO)), "outputs": (2, _entry(_INFO))})),
     "asset_file_def": (6, _ASSET),
     "object_graph_def": (7, _OBJECTS),
 }
 _SAVED_MODEL: Schema = {"meta_graphs": (2, _META_GRAPH)}
+_VERSION = "saved_model_schema_version"
+
+_OTHERS = {
+    "item": "an object detection's label map",
+    "model": "the configuration of a training pipeline",
+    "train_config": "the configuration of a training pipeline",
+    "node": "a graph without a SavedModel around it (a GraphDef)",
+    "versions": "a graph without a SavedModel around it (a GraphDef)",
+    "library": "a graph without a SavedModel around it (a GraphDef)",
+    "graph_def": "one graph without a SavedModel around it (a MetaGraphDef)",
+    "meta_info_def": "one graph without a SavedModel around it (a MetaGraphDef)",
+    "model_checkpoint_path": "the state file of a training job",
+    "layer": "a Caffe network",
+    "feature": "a schema of TensorFlow Metadata",
+}
+"""What a text is that has such a field at its top, where a SavedModel has none."""
+
+
+_HEAD = 4096
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 class NotUnderstoodError(ValueError):
     """The text is no SavedModel, or uses a form that is not known here."""
 
 
+class CutShortError(NotUnderstoodError):
+    """The text ends within a message."""
+
+
+def refused(text: bytes) -> str:
+    """Say what a text is that is certainly no SavedModel; empty for any other."""
+    if not text.strip():
+        return "empty"
+    if _CONTROL.search(text[:_HEAD]):
+        return "no text: a binary SavedModel is called saved_model.pb"
+    try:
+        name = _Reader(text).name()
+    except NotUnderstoodError:
+        return "no text of a protocol buffer"
+    if name in _OTHERS:
+        return _OTHERS[name]
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return "no text in UTF-8, and TensorFlow reads no other"
+    known = name in _SAVED_MODEL or name == _VERSION
+    return "" if known else f"no SavedModel: one has no field {name[:40]!r}"
+
+
 def encode(text: bytes) -> bytes:
     """Encode a SavedModel's text.
 
     Raises:
+        CutShortError: it ends too early.
         NotUnderstoodError: it cannot be read with certainty.
     """
-    return _Reader(text).message(_SAVED_MODEL, b"", 0)
+    reader = _Reader(text)
+    try:
+        return reader.message(_SAVED_MODEL, b"", 0)
+    except NotUnderstoodError as error:
+        if reader.kind == "end":
+            raise CutShortError("it ends within a message") from error
+        raise
 
 
 class _Reader:
@@ -175,7 +230,7 @@ class _Reader:
             raise NotUnderstoodError("its messages are nested too deeply")
         parts: list[bytes] = []
         while not (self.kind == "end" if not end else self.token == end and self.kind == "mark"):
-            field = schema.get(self._name())
+            field = schema.get(self.name())
             if field is None:
                 self._skip_value()
             else:
@@ -186,7 +241,7 @@ class _Reader:
             self.take()
         return b"".join(parts)
 
-    def _name(self) -> str:
+    def name(self) -> str:
         """Take the name of a field; that of an extension or of a kind of message in brackets."""
         if self._is(b"["):
             parts = [self.take()]
@@ -239,6 +294,8 @@ class _Reader:
         word = self.take().decode()
         if kind == COUNTED:
             return 0
+        if kind == BOOLEAN:
+            return int(word in ("true", "True", "t", "1"))
         known = dtype_number(word) if kind == TYPE else None
         try:
             value = int(word, 8 if re.fullmatch("0[0-7]+", word) else 0) if known is None else known
