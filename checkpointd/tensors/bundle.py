@@ -1,20 +1,16 @@
-"""TensorFlow's tensor bundles: every tensor's CRC32C and statistics, in one pass over the shards.
-
-Source: tensorflow/core/protobuf/trackable_object_graph.proto (the variables' own names).
-"""
+"""TensorFlow's tensor bundles: CRC32C and statistics of every tensor, in one pass."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import google_crc32c
 
 from checkpointd.formats import FormatError
 from checkpointd.formats.bundle_rules import refused
-from checkpointd.formats.protobuf import fields, message, read_varint, text
+from checkpointd.formats.protobuf import read_varint
 from checkpointd.formats.table import FOOTER_BYTES, unmask
 from checkpointd.formats.tf_checkpoint import (
     OBJECT_GRAPH,
@@ -32,10 +28,12 @@ from checkpointd.tensors import (
     Problem,
     TensorSpec,
     TensorStats,
+    object_graph,
     roles,
     unique,
 )
 from checkpointd.tensors.bundle_tallies import CHECKSUM_BYTES, lengths_end, tally_for
+from checkpointd.tensors.object_graph import ObjectGraph
 from checkpointd.tensors.statistics import item_size
 from checkpointd.tensors.stream import Checksum, Piece, layered, opened, stream
 
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from checkpointd.tensors.stream import Tally
 
 _MAX_GRAPH = 256 << 20
-_MAX_OBJECTS = 10_000_000
 _UNCHECKED = frozenset({"variant", "resource"})
 _TRAILER = 5  # a block's type and its checksum
 _SLICE_MARK, _SLICE_END = "\0", "\0\x01"
@@ -90,11 +87,12 @@ def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
     if wrong is not None:
         raise wrong
     entries = [e for e in index.entries if not e.slices]
-    named = _own_names(prefix, index)
+    objects = _objects(prefix, index)
     optimizers = roles.optimizers(e.name for e in entries)
-    names = unique(_names_of(e.name, named) for e in entries)
+    names = unique(_names_of(e.name, objects.names) for e in entries)
     stored = tuple(
-        Stored(_spec(name, entry, optimizers), entry) for name, entry in zip(names, entries)
+        Stored(_spec(name, entry, optimizers, objects), entry)
+        for name, entry in zip(names, entries)
     )
     return Plan(prefix, index, stored, frozenset(sizes) & frozenset(range(index.num_shards)))
 
@@ -175,7 +173,9 @@ def _by_shard(
     yield from groups.items()
 
 
-def _spec(name: str, entry: TensorEntry, optimizers: frozenset[str]) -> TensorSpec:
+def _spec(
+    name: str, entry: TensorEntry, optimizers: frozenset[str], objects: ObjectGraph
+) -> TensorSpec:
     width = item_size(entry.dtype)
     count = math.prod(entry.shape)
     if width is not None and width * count != entry.size:
@@ -184,8 +184,11 @@ def _spec(name: str, entry: TensorEntry, optimizers: frozenset[str]) -> TensorSp
             f"{name}: the index gives it {entry.size} bytes, {entry.dtype}{list(entry.shape)} "
             f"needs {width * count}.",
         )
-    role = OTHER if width is None else roles.of_bundle(_plain(entry.name), optimizers)
-    return TensorSpec(name, _plain(entry.name), role, entry.dtype, entry.shape, entry.size)
+    key = _plain(entry.name)
+    role = roles.of_bundle(key, optimizers, entry.shape, objects)
+    if width is None:
+        role = roles.Role(OTHER, f"its type: {entry.dtype}")
+    return TensorSpec(name, key, role.role, entry.dtype, entry.shape, entry.size, role.decided_by)
 
 
 def _plain(key: str) -> str:
@@ -203,24 +206,12 @@ def _names_of(key: str, named: Mapping[str, str]) -> tuple[str, str]:
     return (own, f"{own} ({path})") if own else (path, _plain(key))
 
 
-def _own_names(prefix: str, index: BundleIndex) -> dict[str, str]:
-    """The names that variables had in the program, by key; empty where none are stored."""
+def _objects(prefix: str, index: BundleIndex) -> ObjectGraph:
+    """What the checkpoint says of its variables; nothing where it has no graph of objects."""
     entry = next((e for e in index.entries if e.name == OBJECT_GRAPH), None)
     if entry is None or not entry.size or entry.size > _MAX_GRAPH or entry.shape:
-        return {}
+        return ObjectGraph()
     with opened(shard_path(prefix, entry.shard, index.num_shards)) as source:
         data = source.read(entry.offset, entry.size)
     start = lengths_end(data) + CHECKSUM_BYTES
-    names: dict[str, str] = {}
-    try:
-        for number, node in islice(fields(data[start:]), _MAX_OBJECTS):
-            if number != 1:
-                continue
-            for kind, attribute in fields(message(node)):
-                if kind == 2:  # noqa: PLR2004 - TrackableObject.attributes
-                    found = {n: text(v) for n, v in fields(message(attribute))}
-                    if found.get(2) and found.get(3):
-                        names[found[3]] = found[2]
-    except FormatError:
-        return {}  # its checksum says so in the pass over the shards
-    return names
+    return object_graph.parse(data[start:])

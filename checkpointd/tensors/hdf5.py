@@ -192,8 +192,8 @@ def _layout(handle: Any, size: int) -> Layout:
         shape = tuple(int(n) for n in dataset.shape or ())
         stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
         path = key.replace("\\", "/")  # Keras 2.13 on Windows
-        role = roles.of_hdf5(path, legacy_weights=legacy_weights)
-        spec = TensorSpec(name, key, role, dtype, shape, stored)
+        role = roles.of_hdf5(path, shape, legacy_weights=legacy_weights)
+        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by)
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
         unwritten, beyond = hdf5_tree.storage(dataset, stored)
         unallocated, surplus = unallocated + unwritten, surplus + beyond

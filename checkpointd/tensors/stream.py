@@ -99,6 +99,8 @@ class Tally:
             inf=counted.inf,
             sum_of_squares=counted.sum_of_squares,
             crc32=self.crc32,
+            minus_inf=counted.minus_inf,
+            decided_by=spec.decided_by,
         )
 
 

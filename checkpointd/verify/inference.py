@@ -16,7 +16,7 @@ from checkpointd.checkpoint import CheckResult, Format, Outcome, failed, passed,
 from checkpointd.verify import feeding, made_inputs, outputs, warmup
 from checkpointd.verify.load_errors import told
 from checkpointd.verify.suite import printable
-from checkpointd.verify.tf_errors import lack, shortened
+from checkpointd.verify.tf_errors import lack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,6 @@ _UNINITIALIZED = (
     "variable was uninitialized",
     "ttempting to use uninitialized value",
 )
-_NO_MEMORY = ("ResourceExhaustedError",)
 _NO_PRIMITIVE = "could not create a primitive"
 
 
@@ -196,14 +195,14 @@ def _attempt(ran: _Ran, feed: Feed) -> CheckResult | None:
 def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
     """Say why a signature did not run, and what that rests on."""
     raw = str(error)
-    text = told(f"{type(error).__name__}: {shortened(raw)}", 600)
-    if type(error).__name__ in _NO_MEMORY or _NO_PRIMITIVE in raw:
-        said = f"There was not enough memory to run {ran.name!r}: {text}"
-        return failed(NAME, "out_of_memory", said)
+    text = told(f"{type(error).__name__}: {raw}", 600)
     missing = lack(error)
     if missing is not None:
         said = f"{ran.name!r} cannot be run here. {missing.message}"
         return failed(NAME, missing.word, said, **missing.details)
+    if _NO_PRIMITIVE in raw:
+        said = f"There was not enough memory to run {ran.name!r}: {text}"
+        return failed(NAME, "out_of_memory", said)
     if any(mark in raw for mark in _UNINITIALIZED):
         said = f"{ran.name!r} reads a table or a variable that nothing initialises: {text}"
         return failed(NAME, "uninitialized", said)
