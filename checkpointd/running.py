@@ -97,16 +97,17 @@ def unchanged(variables: Iterable[Any]) -> Iterator[None]:
         with contextlib.suppress(Exception):  # a key's state, or one that has no value yet
             count = int(np.prod(tuple(variable.shape)))
             if count <= min(left, _MOST_STATE):
-                held.append((variable, np.array(_value(variable))))
+                held.append((variable, np.array(value_of(variable))))
                 left -= count
     try:
         yield
     finally:
         for variable, before in held:
-            now = np.asarray(_value(variable))
+            now = np.asarray(value_of(variable))
             if before.tobytes() != now.tobytes():
                 variable.assign(before)
 
 
-def _value(variable: Any) -> Any:
+def value_of(variable: Any) -> Any:
+    """The values of a variable, or of what is an array already."""
     return variable.numpy() if hasattr(variable, "numpy") else variable

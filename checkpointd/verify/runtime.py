@@ -92,13 +92,17 @@ class Loaded:
 
 @dataclass
 class LoadContext(Context):
-    """What the checks of the load side share."""
+    """What the checks of the load side share.
+
+    `seeded`: the user's code seeded the random generators, or drew from them, when it was imported.
+    """
 
     loaded: Loaded | None = None
     record: Golden | None = None
     compile_config: Mapping[str, Any] | None = None
     compile_failed: bool = False
     load_seconds: float = 0.0
+    seeded: bool = False
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
