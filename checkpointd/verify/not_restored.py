@@ -21,7 +21,7 @@ import numpy as np
 from checkpointd import golden, running
 from checkpointd.arrays import Ragged
 from checkpointd.checkpoint import CheckResult, failed
-from checkpointd.verify import feeding, keras_models, train_step
+from checkpointd.verify import feeding, keras_models, runtime, train_step
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _feeds(context: LoadContext, signature: Any) -> Iterator[feeding.Feed]:
 def _again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:
     """Load the same file once more, under another seed."""
     assert loaded.again is not None  # noqa: S101 - `check` has looked
+    runtime.restart_names(loaded.library)
     seeding = getattr(getattr(loaded.library, "utils", None), "set_random_seed", None)
     if callable(seeding):
         seeding(seed)

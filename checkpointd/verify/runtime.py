@@ -167,6 +167,19 @@ def libraries_for(writer_generation: int) -> tuple[Any, ...]:
     return tuple(libraries)
 
 
+def restart_names(library: Any) -> None:
+    """Let a library number the names of layers from the start, as in a new process.
+
+    A layer of the user's may take its seed from its name.
+    """
+    with contextlib.suppress(Exception):
+        if generation(library) == LEGACY:
+            library.backend.reset_uids()
+        else:
+            state = importlib.import_module("keras.src.backend.common.global_state")
+            state.set_global_attribute("object_name_uids", None)
+
+
 @contextlib.contextmanager
 def policy(library: Any, name: str) -> Iterator[None]:
     """Set the global precision policy of a Keras library for a while; empty changes nothing."""
