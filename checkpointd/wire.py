@@ -206,6 +206,7 @@ def facts(data: Any) -> Facts:
         environment=_texts(data, "environment"),
         optimizer_step=_optional_int(data, "optimizer_step"),
         optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
+        other_tensors=_optional_digests(data, "other_tensors"),
     )
 
 

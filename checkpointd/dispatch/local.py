@@ -298,7 +298,8 @@ def _report(
         message=message,
         shown=shown,
         checks=tuple(checks),
-        facts=replace(facts, optimizer_tensors=None),  # for the load stage alone, and long
+        # For the load stage alone, and long.
+        facts=replace(facts, optimizer_tensors=None, other_tensors=None),
         duration_seconds=seconds,
         settings_digest=request.settings.digest,
         finished_at=time.time(),

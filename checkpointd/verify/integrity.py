@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import bindings, golden
-from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.checkpoint import CheckResult, Digest, Format, failed, passed, skipped
 from checkpointd.formats import FormatError
-from checkpointd.tensors import MODEL, baseline, keras_zip
+from checkpointd.tensors import MODEL, OPTIMIZER, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import fingerprint, optimizers, safety
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.checkpoint import Digest
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, Problem, TensorStats
     from checkpointd.verify.structure import ScanContext
@@ -64,6 +63,12 @@ def check(context: ScanContext) -> CheckResult:
     return _read(context)
 
 
+def _others(tensors: tuple[TensorStats, ...]) -> tuple[Digest, ...] | None:
+    """What is stored besides the optimizer, without names; None if it is too much to hand on."""
+    found = tuple(Digest("", t.dtype, t.shape, t.crc32) for t in tensors if t.role != OPTIMIZER)
+    return found if len(found) <= optimizers.MOST_TENSORS else None
+
+
 def _filtered(filters: tuple[str, ...]) -> CheckResult:
     return failed(
         NAME,
@@ -80,6 +85,7 @@ def _read(context: ScanContext) -> CheckResult:
     context.learn(
         digest=contents.digest,
         optimizer_tensors=optimizers.stored(contents.tensors),
+        other_tensors=_others(contents.tensors),
         **_totals(contents),
     )
     if context.request.digest not in ("", contents.digest):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
 from checkpointd.formats import FormatError
 from checkpointd.verify import (
     builders,
     keras_models,
+    not_restored,
     restore,
     runtime,
     saved_model_loading,
@@ -21,6 +23,7 @@ from checkpointd.verify.origin import Origin, read_origin
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
+    from checkpointd.verify.builders import Built
     from checkpointd.verify.runtime import LoadContext
 
 _NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.verify]."
@@ -41,9 +44,12 @@ def check(context: LoadContext) -> CheckResult:
         if form is Format.SAVEDMODEL:
             return saved_model_loading.check(context, path)
         origin = read_origin(path, form)
-        if weights_only:
-            return _weights(context, path, form, origin)
-        return whole_models.load(context, path, form, origin)
+        before = not_restored.random_state()
+        user_code.import_all(settings)
+        context.seeded = not_restored.random_state() != before
+        load = _weights if weights_only else whole_models.load
+        result = load(context, path, form, origin)
+        return not_restored.check(context) or result
     except UserCodeError as error:
         return failed("load", "environment", str(error))
     except FormatError as error:  # `structure` says so first, unless it is switched off
@@ -52,20 +58,11 @@ def check(context: LoadContext) -> CheckResult:
 
 def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
     settings = context.request.settings
-    built = builders.unpack(user_code.build(settings), settings.builder)
+    started = time.perf_counter()
+    built = _built(context, form)
     library = runtime.library_of(built.model)
-    if library is None and form is not Format.TF_CHECKPOINT:
-        raise UserCodeError(
-            f"The builder {settings.builder!r} returned a {type(built.model).__name__}: it has to "
-            "return a Keras model."
-        )
-    restore.build_variables(built.model, context.record, settings.builder)
     try:
-        if form is Format.TF_CHECKPOINT:
-            restored = restore.tf_checkpoint(built, path)
-        else:
-            known = context.facts.optimizer_tensors or ()
-            restored = restore.hdf5_weights(built, path, origin, known)
+        restored = _restored(context, built, path, form, origin)
     except Exception as error:  # noqa: BLE001 - Keras raises anything; classify tells
         result = classify(error, library)
         if result.reason != "load.load_error":
@@ -76,13 +73,45 @@ def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> C
             f"Its weights do not fit the model that {settings.builder!r} makes: point builder at "
             f"the code that the job runs. {told(str(error), 400)}",
         )
+    context.load_seconds = time.perf_counter() - started
+
+    def again() -> Any:
+        other = _built(context, form)
+        return _restored(context, other, path, form, origin).model or other.model
+
     context.loaded = dataclasses.replace(
         keras_models.wrap(restored.model or built.model, library, context.record),
         optimizers=restored.optimizers,
         no_optimizer=restored.no_optimizer,
+        again=again,
     )
     how = f"Loaded into the builder's model {restored.how}."
     if form is Format.TF_CHECKPOINT or library is None:
         return passed("load", how, loader="tf_train")
     version = str(library.__version__)
     return passed("load", how, loader=library.__name__, loader_version=version)
+
+
+def _built(context: LoadContext, form: Format) -> Built:
+    """Call the user's builder, and see that its model has variables to fill.
+
+    Raises:
+        UserCodeError: it cannot be used.
+    """
+    settings = context.request.settings
+    built = builders.unpack(user_code.build(settings), settings.builder)
+    if runtime.library_of(built.model) is None and form is not Format.TF_CHECKPOINT:
+        raise UserCodeError(
+            f"The builder {settings.builder!r} returned a {type(built.model).__name__}: it has to "
+            "return a Keras model."
+        )
+    restore.build_variables(built.model, context.record, settings.builder)
+    return built
+
+
+def _restored(
+    context: LoadContext, built: Built, path: str, form: Format, origin: Origin
+) -> restore.Restored:
+    if form is Format.TF_CHECKPOINT:
+        return restore.tf_checkpoint(built, path)
+    return restore.hdf5_weights(built, path, origin, context.facts.optimizer_tensors or ())

@@ -9,6 +9,7 @@ digest of its values.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from checkpointd import backends, golden
 from checkpointd.checkpoint import Digest
 from checkpointd.tensors import OPTIMIZER, roles
+from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import runtime
 from checkpointd.verify.suite import printable
 
@@ -212,7 +214,16 @@ def lost(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[Digest]:
         for d in saved.tensors
         if (d.dtype, tuple(d.shape), d.crc32) not in present and not _counted(d, back.counts)
     ]
-    return [d for d in missing if d.shape or not bundle or _COUNTERS & set(d.name.split("/"))]
+    counts = [d for d in missing if _COUNTERS & set(d.name.split("/"))]
+    others = [d for d in missing if d not in counts and not _is_placeholder(d)]
+    return [*counts, *(d for d in others if d.shape or not bundle)]
+
+
+def _is_placeholder(digest: Digest) -> bool:
+    """Whether a variable holds nothing: Keras 2's Adam stores a zero for each `vhat` it lacks."""
+    size = item_size(digest.dtype) or 0
+    count = math.prod(digest.shape)
+    return count <= 1 and digest.crc32 == zlib.crc32(bytes(size * count))
 
 
 def _counted(stored: Digest, counts: Iterable[int]) -> bool:

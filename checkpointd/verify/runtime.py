@@ -103,13 +103,17 @@ class Loaded:
 
 @dataclass
 class LoadContext(Context):
-    """What the checks of the load side share."""
+    """What the checks of the load side share.
+
+    `seeded`: the user's code seeded the random generators, or drew from them, when it was imported.
+    """
 
     loaded: Loaded | None = None
     record: Golden | None = None
     compile_config: Mapping[str, Any] | None = None
     compile_failed: bool = False
     load_seconds: float = 0.0
+    seeded: bool = False
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
@@ -176,6 +180,19 @@ def libraries_for(writer_generation: int) -> tuple[Any, ...]:
     legacy = writer_generation in (1, LEGACY)
     libraries.sort(key=lambda library: (generation(library) == LEGACY) is not legacy)
     return tuple(libraries)
+
+
+def restart_names(library: Any) -> None:
+    """Let a library number the names of layers from the start, as in a new process.
+
+    A layer of the user's may take its seed from its name.
+    """
+    with contextlib.suppress(Exception):
+        if generation(library) == LEGACY:
+            library.backend.reset_uids()
+        else:
+            state = importlib.import_module("keras.src.backend.common.global_state")
+            state.set_global_attribute("object_name_uids", None)
 
 
 @contextlib.contextmanager

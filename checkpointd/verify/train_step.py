@@ -79,7 +79,7 @@ def _see_that_it_can_be(model: Any) -> None:
         raise _NotMadeError("it has no weight that is trained")
     if not _finite(variables):
         raise _NotMadeError("its weights are not finite")
-    if not _has_room(model):
+    if not has_room(model):
         raise _NotMadeError("a step needs more memory than this worker has: raise [worker] memory")
 
 
@@ -244,7 +244,7 @@ def _put_back(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def _has_room(model: Any) -> bool:
+def has_room(model: Any) -> bool:
     """Whether a copy of the weights and their gradients still fit under this process's limit."""
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if limit == resource.RLIM_INFINITY:

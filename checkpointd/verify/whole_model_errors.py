@@ -31,15 +31,13 @@ if TYPE_CHECKING:
 _LEGACY_PIP = "pip install 'checkpointd[legacy]'"
 _OURS_TO_JUDGE = frozenset({"load.load_error", "load.unknown_object"})
 _LACKS = re.compile(r"missing \d+ required [\w-]+ arguments?: (.+)")
-_REFUSES = re.compile(
-    r"nrecognized keyword arguments?|unexpected keyword argument|[Kk]eyword argument not understood"
-)
 _CLASS = re.compile(r"deserializing class '([^']+)'|(\w+)\.__init__\(\)")
 _EVERY_LAYER = frozenset(
     {
         *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape"),
         *("batch_size", "weights", "activity_regularizer", "autocast", "input_dim", "dynamic"),
         *("input_length", "input_dtype", "kwargs", "self"),
+        *("query_shape", "key_shape", "value_shape"),
     }
 )
 
@@ -66,7 +64,8 @@ def judge(
     if origin.generation == 1:
         return _environment(
             "Keras 1 wrote it, and no Keras that is maintained reads its configuration: load it "
-            f"with Keras 2.2 and save it again. {result.message}",
+            "with Keras 2.2 and save it again. It cannot be loaded: "
+            f"{told(f'{type(error).__name__}: {error}', 400)}",
             origin,
         )
     operations = built_in.own_operations(origin.model, library)
@@ -153,20 +152,24 @@ def _of_arguments(
 ) -> CheckResult:
     """A class that does not take what its configuration says: the user's, or one of that name."""
     text = str(error)
-    lacks, refuses = _LACKS.search(text), _REFUSES.search(text)
-    kinds = [next(filter(None, found)) for found in _CLASS.findall(text)]
-    if not kinds or not (lacks or refuses):
-        return result
-    kind = kinds[-1]
-    if lacks and any(kind == name.rpartition(">")[2] for name in custom):
+    kinds = [next(filter(None, found)) for found in _CLASS.findall(text)][-1:]
+    if kinds and _LACKS.search(text) and any(kinds[0] == n.rpartition(">")[2] for n in custom):
         return dataclasses.replace(
             result,
-            message=f"{result.message} get_config of {printable(kind, 80)} does not give it: let "
-            "it return every argument that __init__ needs, and save again.",
+            message=f"{result.message} get_config of {printable(kinds[0], 80)} does not give it: "
+            "let it return every argument that __init__ needs, and save again.",
         )
-    others = _other_arguments(kind, library, origin)
-    if kind in custom or not others:
+    if not isinstance(error, (TypeError, KeyError)):
         return result
+    for kind in kinds or dict.fromkeys(str(n.get("class_name")) for n in objects(origin.model)):
+        others = () if kind in custom else _other_arguments(kind, library, origin)
+        if others:
+            return _namesake(kind, others)
+    return result
+
+
+def _namesake(kind: str, others: tuple[str, ...]) -> CheckResult:
+    """Make the result for a class that bears the name of one of Keras's and is another."""
     line = custom_objects_line((kind,))
     shown = ", ".join(map(repr, others[:3]))
     return failed(
@@ -189,7 +192,10 @@ def _other_arguments(kind: str, library: Any, origin: Origin) -> tuple[str, ...]
     Keras 2, and Keras 3 in an HDF5 file, do not say where a class is defined. A name that differs
     by one character from an argument that is not there is a damaged one.
     """
-    known = {*_EVERY_LAYER, *_parameters(getattr(library.layers, kind, None))}
+    own = getattr(library.layers, kind, None)
+    if own is None:
+        return ()
+    known = {*_EVERY_LAYER, *_parameters(own)}
     found: dict[str, None] = {}
     for node in objects(origin.model):
         config = node.get("config")
