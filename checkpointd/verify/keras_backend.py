@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _TENSORFLOW, _JAX, _TORCH = "tensorflow", "jax", "torch"
 _CHOICE = (_TENSORFLOW, _JAX, _TORCH)
+_WRAPPERS = ("TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _TORCH_OPTIMIZERS = "keras.src.backend.torch.optimizers.torch_"
 
 
@@ -72,6 +73,7 @@ def use_for(environment: Mapping[str, str]) -> None:
     if wanted and "keras" in sys.modules and name != current():
         _import_again(name)
     stand_in_for_torch()
+    _register_wrappers()
 
 
 def _import_again(name: str) -> None:
@@ -81,6 +83,16 @@ def _import_again(name: str) -> None:
     importlib.import_module(name)
     _one_thread(name)
     importlib.import_module("keras")
+
+
+def _register_wrappers() -> None:
+    """Make known what Keras 3 finds in a `.keras` file and not in its own HDF5 files."""
+    keras = sys.modules.get("keras")
+    known = getattr(getattr(keras, "saving", None), "get_custom_objects", None)
+    for name in _WRAPPERS:
+        kind = getattr(getattr(keras, "layers", None), name, None)
+        if kind is not None and callable(known):
+            known().setdefault(name, kind)
 
 
 def stand_in_for_torch() -> None:

@@ -25,7 +25,7 @@ from checkpointd.verify.keras_names import (
     owner,
 )
 from checkpointd.verify.keras_nodes import Node, nodes
-from checkpointd.verify.safety import graph_ops
+from checkpointd.verify.safety import graph_ops, pickles
 from checkpointd.verify.safety.findings import (
     CODE,
     FOREIGN_REFERENCE,
@@ -129,13 +129,27 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     if node.key in settings.custom_objects and not others & _REACHES:
         return  # but in an HDF5 file Keras looks for `class_name`, whatever is registered
     if "TorchModuleWrapper" in names:
-        yield _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
+        yield _torch_module(node)
     elif _MODELS_IN_FILES & names:
         yield _reference(node, f"loads a model from {_shown(node.config.get('filepath'))}")
     else:
         yield from _whose(node)
     yield from _arguments(node, names)
     yield from _op_layer(node, names)
+
+
+def _torch_module(node: Node) -> Finding:
+    """Judge a module of torch that is stored as a pickle: by what it would import and call."""
+    if not pickles.module_is_plain(node.config.get("module")):
+        return _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
+    return Finding(
+        NEEDS_CODE,
+        f"{node.place} is a TorchModuleWrapper: loading it would unpickle a module of torch that "
+        "is stored in it. Set allow_code = true in [watch.verify] if you trust its writer, and "
+        "python to an interpreter with torch.",
+        where=node.place,
+        what=node.kind,
+    )
 
 
 def _whose(node: Node) -> Iterator[Finding]:
