@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden, running
+from checkpointd import backends, golden, running
 from checkpointd.arrays import Ragged
 from checkpointd.checkpoint import CheckResult, failed
 from checkpointd.verify import feeding, keras_models, runtime, train_step
