@@ -37,6 +37,8 @@ ONE_SHOT = {
     "structure.truncated": "plain/truncated.keras",
     "structure.missing_member": "plain/ckpt-1",
     "structure.malformed": "plain/malformed",
+    "structure.not_a_checkpoint": "plain/page.keras",
+    "structure.unsupported": "plain/old.ckpt-7",
     "integrity.checksum_mismatch": "plain/flipped-1",
     "integrity.mixed_versions": "plain/mixed",
     "integrity.digest_mismatch": "plain/digest.h5",
