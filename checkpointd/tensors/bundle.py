@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from checkpointd.formats import FormatError
-from checkpointd.formats.bundle_rules import refused
+from checkpointd.formats.bundle_rules import SLICE_END, SLICE_MARK, refused
 from checkpointd.formats.protobuf import fields, message, read_varint, text
 from checkpointd.formats.table import FOOTER_BYTES, unmask
 from checkpointd.formats.tf_checkpoint import (
@@ -48,7 +48,6 @@ _MAX_GRAPH = 256 << 20
 _MAX_OBJECTS = 10_000_000
 _UNCHECKED = frozenset({"variant", "resource"})
 _TRAILER = 5  # a block's type and its checksum
-_SLICE_MARK, _SLICE_END = "\0", "\0\x01"
 
 
 @dataclass(frozen=True)
@@ -190,9 +189,9 @@ def _spec(name: str, entry: TensorEntry, optimizers: frozenset[str]) -> TensorSp
 
 def _plain(key: str) -> str:
     """The key as a reader may see it: a part of a partitioned variable has an encoded one."""
-    if not key.startswith(_SLICE_MARK):
+    if not key.startswith(SLICE_MARK):
         return key
-    name, _, where = key[1:].partition(_SLICE_END)
+    name, _, where = key[1:].partition(SLICE_END)
     return f"{name} (part {where.encode('utf-8', 'surrogateescape').hex()})"
 
 
