@@ -15,7 +15,12 @@ from checkpointd.formats.dtypes import FIRST_REFERENCE, NEWEST
 from checkpointd.formats.facts import ENVIRONMENT, MALFORMED, FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpointd.formats.bundle import BundleIndex, TensorEntry
+
+SLICE_MARK, SLICE_END = "\0", "\0\x01"
+"""What stands around the tensor's name in the name of a part of it."""
 
 _MAX_RANK = 254
 _END = 1 << 63
@@ -31,8 +36,9 @@ def refused(index: BundleIndex) -> FormatError | None:
     if index.refused is not None:
         return index.refused
     newer = None
+    whole = {entry.name: entry.dtype for entry in index.entries if entry.slices}
     for entry in index.entries:
-        wrong = _wrong(entry)
+        wrong = _wrong(entry) or _wrong_part(entry, whole)
         if wrong:
             return FormatError(MALFORMED, f"{entry.name}: the index gives it {wrong}.")
         if newer is None and entry.dtype.startswith("dtype_"):
@@ -52,6 +58,16 @@ def _wrong(entry: TensorEntry) -> str:
     if wrong or not entry.slices:
         return wrong or _wrong_place(entry)
     return next((said for s in entry.slices if (said := _wrong_slice(entry, s))), "")
+
+
+def _wrong_part(entry: TensorEntry, whole: Mapping[str, str]) -> str:
+    """What is wrong with a part of a tensor that was saved in pieces."""
+    if not whole or not entry.name.startswith(SLICE_MARK):
+        return ""
+    name = entry.name[len(SLICE_MARK) :].partition(SLICE_END)[0]
+    if whole.get(name, entry.dtype) != entry.dtype:
+        return f"the type {entry.dtype}, and {whole[name]} to the tensor that it is a part of"
+    return ""
 
 
 def _may_be_newer(entry: TensorEntry) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from checkpointd.formats import FormatError
-from checkpointd.formats.bundle_rules import refused
+from checkpointd.formats.bundle_rules import SLICE_END, SLICE_MARK, refused
 from checkpointd.formats.protobuf import read_varint
 from checkpointd.formats.table import FOOTER_BYTES, unmask
 from checkpointd.formats.tf_checkpoint import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 _MAX_GRAPH = 256 << 20
 _UNCHECKED = frozenset({"variant", "resource"})
 _TRAILER = 5  # a block's type and its checksum
-_SLICE_MARK, _SLICE_END = "\0", "\0\x01"
 
 
 @dataclass(frozen=True)
@@ -193,9 +192,9 @@ def _spec(
 
 def _plain(key: str) -> str:
     """The key as a reader may see it: a part of a partitioned variable has an encoded one."""
-    if not key.startswith(_SLICE_MARK):
+    if not key.startswith(SLICE_MARK):
         return key
-    name, _, where = key[1:].partition(_SLICE_END)
+    name, _, where = key[1:].partition(SLICE_END)
     return f"{name} (part {where.encode('utf-8', 'surrogateescape').hex()})"
 
 
