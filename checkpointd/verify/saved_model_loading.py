@@ -50,6 +50,9 @@ def check(context: LoadContext, path: str) -> CheckResult:
         except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; `_judge` tells
             errors[_SESSION] = error
     if second is not None and (first is None or second.signatures):
+        broken = _half_read(path, second, next(iter(errors.values()), None))
+        if broken is not None:
+            return broken
         context.loaded = second
         return _passed(second, saved_models_v1.LOADER, second.model.tags, errors)
     if first is not None:
@@ -82,6 +85,26 @@ def _by_tensorflow_2(
 
 def _with(tags: tuple[str, ...]) -> str:
     return f" with the tags {', '.join(tags)}" if tags else " without tags"
+
+
+def _half_read(path: str, loaded: Loaded, error: Exception | None) -> CheckResult | None:
+    """Judge why TensorFlow 2 did not take the objects that it wrote, and a session does not read.
+
+    Where that is a broken reference among them, they are a part that no loader reads.
+    """
+    if error is None or not loaded.model.meta_graph.object_graph_def.nodes:
+        return None
+    if lack(error) is not None or _newer_writer(path) is not None or not _is_broken(error):
+        return None
+    return _load_error([error])
+
+
+def _is_broken(error: Exception) -> bool:
+    return (
+        _is_certain(error)
+        or isinstance(error, (IndexError, KeyError, AssertionError))
+        or "incompatible tensor with shape" in str(error)
+    )
 
 
 def _passed(
