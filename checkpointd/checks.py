@@ -62,8 +62,9 @@ class Context:
     one of savedmodel, keras, hdf5, hdf5_weights, tf_checkpoint. `step` and `metrics` are what its
     name, its golden record and `evaluate` say. `tensors` holds the model's weights by name.
     `inputs` and `outputs` are those of the golden record by name, as numpy arrays; empty without
-    one. `model` is the loaded Keras model, or what `tf.saved_model.load` gives; None in stage
-    "scan". `previous` is None for the first of a series, and for `checkpointd verify`.
+    one. `model` is the loaded Keras model, or what `tf.saved_model.load` gives; where only a
+    session of TensorFlow 1 takes a SavedModel, it has `session` and `meta_graph`. It is None in
+    stage "scan". `previous` is None for the first of a series, and for `checkpointd verify`.
     """
 
     path: str

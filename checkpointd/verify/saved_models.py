@@ -57,7 +57,8 @@ def _signature(function: Any) -> Signature:
 
     keywords = function.structured_input_signature[1]
     order = list(getattr(function, "_arg_keywords", None) or sorted(keywords))
-    specs = {name: keywords[name] for name in order if name in keywords}
+    found = {name: keywords.get(name, keywords.get(_sanitized(name))) for name in order}
+    specs = {name: spec for name, spec in found.items() if spec is not None}
     outputs = function.structured_outputs
     named = outputs if isinstance(outputs, dict) else {}
 
@@ -90,6 +91,12 @@ def graph_of(function: Any, names: Sequence[str]) -> GraphSource:
         captured,
         {name: shapes[id(h)] for name, h in captured.items() if id(h) in shapes},
     )
+
+
+def _sanitized(name: str) -> str:
+    """What TensorFlow calls a parameter for an input with a name such as `x-1` or `a/b`."""
+    plain = "".join(c if c.isalnum() else "_" for c in name)
+    return plain if plain[:1].isalpha() else f"arg_{plain}"
 
 
 def _array(value: Any, name: str) -> Any:

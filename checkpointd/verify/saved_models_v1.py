@@ -155,7 +155,7 @@ def load(path: str, tag_sets: Iterable[tuple[str, ...]] | None = None) -> Loaded
     """
     errors: dict[tuple[str, ...], Exception] = {}
     spare: Loaded | None = None
-    for tags in tags_of(path) if tag_sets is None else tag_sets:
+    for tags in graphs_of(path) if tag_sets is None else tag_sets:
         try:
             model = SessionModel(path, tags)
             loaded = Loaded(model, None, _signatures(model), guard=model.unchanged)
@@ -171,17 +171,23 @@ def load(path: str, tag_sets: Iterable[tuple[str, ...]] | None = None) -> Loaded
     return spare
 
 
-def tags_of(path: str) -> list[tuple[str, ...]]:
-    """The tag sets of a SavedModel's graphs, each once: what is served first, `train` last.
+def graphs_of(path: str) -> dict[tuple[str, ...], bool]:
+    """The tag sets of a SavedModel's graphs: what is served first, `train` last.
+
+    Returns:
+        Each once, with whether that graph has a signature.
 
     Raises:
         Exception: whatever TensorFlow raises while it reads the file.
     """
     from tensorflow.python.saved_model import loader_impl
 
-    graphs = loader_impl.parse_saved_model(path).meta_graphs
-    found = dict.fromkeys(tuple(sorted(g.meta_info_def.tags)) for g in graphs)
-    return sorted(found, key=lambda tags: (tags != _FIRST, "serve" not in tags, "train" in tags))
+    found: dict[tuple[str, ...], bool] = {}
+    for graph in loader_impl.parse_saved_model(path).meta_graphs:
+        tags = tuple(sorted(graph.meta_info_def.tags))  # of equal ones the first is loaded
+        found.setdefault(tags, bool(set(graph.signature_def) - set(_INTERNAL)))
+    order = sorted(found, key=lambda tags: (tags != _FIRST, "serve" not in tags, "train" in tags))
+    return {tags: found[tags] for tags in order}
 
 
 def _signatures(model: SessionModel) -> dict[str, Signature]:

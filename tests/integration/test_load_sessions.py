@@ -265,3 +265,51 @@ def test_a_signature_that_runs_only_in_a_session_counts_as_run(
     assert loader_of(results)[0] == "saved_model"
     assert results["inference"].outcome is Outcome.PASS
     assert "runs only in the TensorFlow 1 session loader" in results["inference"].message
+
+
+@pytest.mark.parametrize("name", ["x-1", "input.1", "a/b", "0"])
+def test_an_input_may_have_a_name_that_no_parameter_has(tmp_path: Path, name: str) -> None:
+    """TensorFlow 2 gives the parameter another name than the signature has."""
+
+    @tf.function
+    def run(x: Any) -> Any:
+        return {"y": x * 2.0}
+
+    module = tf.Module()
+    spec = tf.TensorSpec([None, 2], tf.float32, name=name)
+    tf.saved_model.save(module, str(tmp_path / "1"), run.get_concrete_function(spec))
+    results, facts = verify(str(tmp_path / "1"))
+    assert loader_of(results)[0] == "saved_model"
+    assert results["inference"].outcome is Outcome.PASS, results["inference"].message
+    assert [entry[0] for entry in facts.signatures["serving_default"]["inputs"]] == [name]
+
+
+def test_objects_with_a_broken_reference_are_a_part_that_no_loader_reads(tmp_path: Path) -> None:
+    """A session runs the graph of TensorFlow 2 without them, and that shows nothing of them."""
+    module = tf.Module()
+    module.weight = tf.Variable([1.0, 2.0])
+    module.run = tf.function(
+        lambda x: {"y": x * module.weight}, input_signature=[tf.TensorSpec([None, 2])]
+    )
+    tf.saved_model.save(module, str(tmp_path / "1"), module.run)
+
+    def lost_child(objects: Any) -> None:
+        objects.nodes[0].children[0].node_id = 99
+
+    def lost_function(objects: Any) -> None:
+        for node in objects.nodes:
+            if node.HasField("bare_concrete_function"):
+                node.bare_concrete_function.concrete_function_name = "nothing"
+
+    def other_shape(objects: Any) -> None:
+        for node in objects.nodes:
+            if node.HasField("variable"):
+                node.variable.shape.dim[0].size = 7
+
+    for change in (lost_child, lost_function, other_shape):
+        path = rewritten(
+            tmp_path / "1",
+            tmp_path / change.__name__,
+            lambda proto, change=change: change(proto.meta_graphs[0].object_graph_def),
+        )
+        assert load(str(path), "savedmodel")[0]["load"].reason == "load.load_error"
