@@ -89,6 +89,19 @@ def read_graph(path: str, storage: Storage = LOCAL) -> SavedModelInfo:
     def read(offset: int, length: int) -> bytes:
         return storage.pread(path + GRAPH, offset, length)
 
+    return described(read, size)
+
+
+def described(read: Callable[[int, int], bytes], size: int) -> SavedModelInfo:
+    """Read what a SavedModel says, from its encoded bytes.
+
+    Args:
+        read: gives that many bytes of it from an offset.
+        size: of it, in bytes.
+
+    Raises:
+        FormatError: it is malformed.
+    """
     graphs = [_meta_graph(read, top) for top in walk(read, 0, size) if top.number == META_GRAPH]
     if not graphs:
         raise FormatError(MALFORMED, "saved_model.pb holds no graph.")

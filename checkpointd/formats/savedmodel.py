@@ -6,6 +6,7 @@ Source: the order in which tf.saved_model.save and tf_keras write: `variables/`,
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
@@ -57,6 +58,9 @@ __all__ = [
 FINGERPRINT = "/fingerprint.pb"
 KERAS_METADATA = "/keras_metadata.pb"
 
+_FIELD = re.compile(rb"[A-Za-z_]\w* *: *[^\s{<\[]+\s*(?:#.*)?$")
+"""A line of a text that is a field of the outermost message."""
+
 KERAS_ROOT = "_tf_keras_"
 """How the identifier of the root object begins in what Keras 2 saved."""
 
@@ -102,7 +106,12 @@ def _check_presence(members: Mapping[str, Member]) -> None:
 
 def _probe_text(path: str, members: Mapping[str, Member], storage: Storage) -> Probe:
     size = members[TEXT_GRAPH].size
-    if not storage.pread(path + TEXT_GRAPH, max(0, size - 64), 64).rstrip().endswith(b"}"):
+    begins = max(0, size - PROBE_BYTES // 2)
+    lines = storage.pread(path + TEXT_GRAPH, begins, PROBE_BYTES // 2).splitlines()
+    code = [line for line in lines if line.strip() and not line.lstrip().startswith(b"#")]
+    last = code[-1] if code else b""
+    binary = b"\0" in storage.pread(path + TEXT_GRAPH, 0, min(size, PROBE_BYTES // 2))
+    if not (binary or last.rstrip().endswith((b"}", b">", b"]")) or _FIELD.match(last)):
         raise FormatError(TRUNCATED, "saved_model.pbtxt is cut short.")
     _probe_variables(path, members, storage)
     return complete(Format.SAVEDMODEL)

@@ -10,8 +10,8 @@ import numpy as np
 from checkpointd.arrays import Ragged
 from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
 from checkpointd.verify import feeding, warmup
-from checkpointd.verify.load_errors import WRONG_MACHINE
 from checkpointd.verify.suite import printable
+from checkpointd.verify.tf_errors import lack, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,7 @@ def check(context: LoadContext) -> CheckResult:
         notes += outcome.notes
         if outcome.on:
             ran[name] = outcome.on
+    notes += loaded.elsewhere.values()
     if not ran:
         return skipped("inference", printable(" ".join(notes)))
     told = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
@@ -115,13 +116,13 @@ def _attempt(name: str, signature: Signature, feed: Feed, ran: _Ran) -> CheckRes
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a model raises anything
-        text = printable(f"{type(error).__name__}: {error}", 600)
+        text = printable(f"{type(error).__name__}: {shortened(str(error))}", 600)
         if type(error).__name__ == "ResourceExhaustedError":
             return failed("inference", "out_of_memory", f"Not enough memory to run {name!r}.")
-        if any(mark in str(error) for mark in WRONG_MACHINE):
-            return failed(
-                "inference", "environment", f"{name!r} has an op that needs a GPU: {text}"
-            )
+        missing = lack(error)
+        if missing is not None:
+            said = f"{name!r} cannot be run here. {missing.message}"
+            return failed("inference", missing.word, said, **missing.details)
         on = _SAID.get(feed.on, feed.on)
         return failed("inference", "inference_error", f"{name!r} fails on {on}: {text}")
     result = judge(name, signature.outputs, outputs)

@@ -8,10 +8,11 @@ from typing import Any
 from checkpointd import golden
 from checkpointd.checkpoint import Format
 from checkpointd.formats import FormatError, Found, ProbeState, generation_of, probe
-from checkpointd.formats.savedmodel import read_graph
+from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
 from checkpointd.verify import keras_config
+from checkpointd.verify.safety.graph_reading import UncheckedError, described_in, encoded_text
 
 
 def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - INTERFACE's word
@@ -75,10 +76,25 @@ def _look_inside(facts: dict[str, Any], path: str, format: Format) -> None:  # n
         "optimizer_bytes": sum(s.size_bytes for s in planned.specs if s.role == OPTIMIZER),
     }
     if format is Format.SAVEDMODEL:
-        info = read_graph(path)
+        info = _described(path)
         facts["signatures"] = dict(info.signatures)
-        facts["writer"] = f"tensorflow {info.tensorflow_version}"
+        facts["writer"] = f"tensorflow {info.tensorflow_version}".strip()
         return
     config = keras_config.read(path, planned.format)
     facts["writer"] = f"keras {config.keras_version}" if config.keras_version else ""
     facts["custom_objects"] = list(config.custom_objects)
+
+
+def _described(path: str) -> SavedModelInfo:
+    """Read what a SavedModel says of itself, as text or not.
+
+    Raises:
+        FormatError: it is malformed, or as text not understood.
+    """
+    text = Path(path + TEXT_GRAPH)
+    if Path(path + GRAPH).exists() or not text.exists():
+        return read_graph(path)
+    try:
+        return described_in(encoded_text(path, {TEXT_GRAPH: text.stat().st_size}))
+    except UncheckedError as error:
+        raise FormatError("malformed", str(error)) from None

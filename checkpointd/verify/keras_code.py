@@ -7,12 +7,20 @@ tf-keras ignores it everywhere. A function that is only named is no stored code.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import dis
+import marshal
 import re
+import sys
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.keras_nodes import nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from checkpointd.verify.keras_nodes import Node
 
 _PARTS = ("function", "output_shape", "mask")
@@ -53,3 +61,46 @@ def _is_named(config: Any) -> bool:
 def _is_bytecode(value: Any) -> bool:
     first = value[0] if isinstance(value, (list, tuple)) and value else value
     return isinstance(first, str) and len(first) > _LEAST and bool(_BYTECODE.match(first))
+
+
+def of_another_python(config: Any) -> str:
+    """Find the first object whose stored code is not of this Python, which might crash on it.
+
+    Only for a checkpoint whose code is trusted: its bytes are unmarshalled, and not run.
+
+    Returns:
+        Its place, such as `model/td/lambda_1`; empty when there is none.
+    """
+    found = (node for node in nodes(config) if stores_code(node))
+    return next((n.place for n in found if any(_is_foreign(text) for text in _stored(n))), "")
+
+
+def _stored(node: Node) -> Iterator[str]:
+    """The texts in an object that may be bytecode."""
+    for value in (node.content.get("code"), *node.config.values()):
+        first = value[0] if isinstance(value, (list, tuple)) and value else value
+        if isinstance(first, str) and _BYTECODE.match(first):
+            yield first
+
+
+def _is_foreign(text: str) -> bool:
+    try:
+        code = marshal.loads(base64.b64decode(text))  # noqa: S302 - of a trusted writer
+    except binascii.Error:
+        return False  # what Keras says of it is better
+    except (ValueError, TypeError, EOFError):
+        return True
+    return isinstance(code, CodeType) and not _is_of_this_python(code)
+
+
+def _is_of_this_python(code: CodeType) -> bool:
+    """Whether code is made of this Python's instructions, as far as `dis` can tell."""
+    try:
+        names = [instruction.opname for instruction in dis.get_instructions(code)]
+    except Exception:  # noqa: BLE001 - it looks up names by numbers that mean something else
+        return False
+    if any(name == "CACHE" or name.startswith("<") for name in names):
+        return False
+    if sys.version_info >= (3, 11) and "RESUME" not in names:
+        return False
+    return all(_is_of_this_python(c) for c in code.co_consts if isinstance(c, CodeType))

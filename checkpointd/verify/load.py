@@ -15,11 +15,11 @@ from checkpointd.verify import (
     optimizers,
     restore,
     runtime,
-    saved_models,
+    saved_model_loading,
     user_code,
     user_modules,
 )
-from checkpointd.verify.keras_code import carries_code
+from checkpointd.verify.keras_code import carries_code, of_another_python
 from checkpointd.verify.load_errors import (
     classify,
     foreign_code,
@@ -31,6 +31,8 @@ from checkpointd.verify.load_errors import (
     unknown_object,
 )
 from checkpointd.verify.origin import Origin, names_policy, read_origin, release
+from checkpointd.verify.suite import printable
+from checkpointd.verify.tf_errors import other_python
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def check(context: LoadContext) -> CheckResult:
     user_code.use_python_path(settings)
     try:
         if form is Format.SAVEDMODEL:
-            return _saved_model(context, path)
+            return saved_model_loading.check(context, path)
         origin = read_origin(path, form)
         if weights_only:
             return _weights(context, path, form, origin)
@@ -65,21 +67,6 @@ def check(context: LoadContext) -> CheckResult:
         return failed("load", "environment", str(error))
     except FormatError as error:  # `structure` says so first, unless it is switched off
         return failed("load", "load_error", f"It cannot be loaded: {error}")
-
-
-def _saved_model(context: LoadContext, path: str) -> CheckResult:
-    try:
-        context.loaded = saved_models.load(path)
-    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; classify tells
-        return classify(error)
-    version = str(getattr(context.loaded.model, "tensorflow_version", ""))
-    return passed(
-        "load",
-        "Loaded as a SavedModel.",
-        loader="tf.saved_model",
-        saved_with=version,
-        signatures=sorted(context.loaded.signatures),
-    )
 
 
 def _whole_model(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
@@ -137,6 +124,9 @@ def _hindrance(form: Format, origin: Origin, library: Any, allow_code: bool) -> 
     layer = "" if allow_code else carries_code(origin.config)
     if layer:
         return needs_code(layer)
+    foreign = of_another_python(origin.config) if allow_code else ""
+    if foreign:
+        return failed("load", "environment", other_python(f"It lies in {printable(foreign)}."))
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     if legacy_writer and runtime.generation(library) != runtime.LEGACY and form is Format.KERAS:
         return _needs_legacy(origin)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.checkpoint import CheckResult, failed
 from checkpointd.verify.origin import custom_names
 from checkpointd.verify.suite import describe, printable
+from checkpointd.verify.tf_errors import cause, lack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,14 +22,10 @@ _NAMES = (
     re.compile(r"Could not deserialize (?:class |function |\w+ )?'([^']+)' because"),
 )
 _UNSAFE = re.compile(r"Lambda` layer|unsafe deserialization|enable_unsafe_deserialization")
-_UNREGISTERED_OP = re.compile(r"Op type not registered '([^']+)'")
 _VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
 _LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
 _TEXT = 600
-
-WRONG_MACHINE = ("No OpKernel was registered", "only supports the NHWC", "not supported on CPU")
-"""What TensorFlow says of an op that this machine has no kernel for."""
 
 
 def told(text: str, limit: int) -> str:
@@ -41,7 +38,7 @@ def told(text: str, limit: int) -> str:
         text: of the library's exception.
         limit: how many characters to keep.
     """
-    line = " ".join(_LISTS.sub("", _VALUES.sub(">", _STYLES.sub("", text))).split())
+    line = " ".join(_LISTS.sub("", _VALUES.sub(">", _STYLES.sub("", cause(text)))).split())
     if len(line) > limit:
         end = line.rfind(". ", 0, limit) + 1
         line = line[:end] if end else f"{line[:limit]}…"
@@ -193,15 +190,9 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
         return failed("load", "unreadable", f"It could not be read: {describe(error)}.")
     if _UNSAFE.search(str(error)):
         return needs_code("a Lambda layer")
-    operation = _UNREGISTERED_OP.search(str(error))
-    if operation:
-        return failed(
-            "load",
-            "environment",
-            f"Its graph uses the op {operation.group(1)!r}, which this TensorFlow does not have: "
-            "set python in [watch.verify] to an interpreter whose libraries register it.",
-            op=operation.group(1),
-        )
+    missing = lack(error)
+    if missing is not None:
+        return failed("load", missing.word, missing.message, **missing.details)
     return _classify_python(error, text, keras, known)
 
 
@@ -211,6 +202,4 @@ def _classify_python(
     name = unknown_name(error)
     if name and not is_built_in(name, keras):
         return unknown_object((name,), known)
-    if isinstance(error, ImportError):
-        return failed("load", "environment", f"A module that it needs is not there: {text}")
     return failed("load", "load_error", f"It cannot be loaded: {text}")

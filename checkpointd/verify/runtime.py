@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.suite import Context
@@ -68,10 +68,12 @@ class Signature:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that was loaded: a Keras model, or what `tf.saved_model.load` gives.
+    """A model that was loaded: a Keras model, what `tf.saved_model.load` gives, or a session's.
 
     `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
-    why that is nobody's fault. `state` holds the variables that running it may change.
+    why that is nobody's fault. `state` holds the variables that running it may change; a `guard`
+    puts back what is not held in variables. `elsewhere` has a sentence for each signature that
+    ran only in another loader than the one that the model came back by.
     """
 
     model: Any
@@ -80,12 +82,16 @@ class Loaded:
     optimizers: tuple[Any, ...] = ()
     no_optimizer: str = ""
     state: tuple[Any, ...] = ()
+    guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
-    def unchanged(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
         """A block after which the model is as it was before, whatever was run in it."""
         from checkpointd import running
 
-        return running.unchanged(self.state)
+        with running.unchanged(self.state), self.guard():
+            yield
 
 
 @dataclass

@@ -8,25 +8,27 @@ from checkpointd.arrays import ArrayError, array_of
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _SERVE = "serve"
 
 
-def load(path: str) -> Loaded:
+LOADER = "saved_model"
+
+
+def load(path: str, tags: Sequence[str] | None = None) -> Loaded:
     """Load a SavedModel with TensorFlow's own loader.
+
+    Args:
+        path: its directory.
+        tags: of the graph to load; None where there is only one.
 
     Raises:
         Exception: whatever TensorFlow raises.
     """
     import tensorflow as tf
 
-    try:
-        model = tf.saved_model.load(path)
-    except (RuntimeError, ValueError) as error:
-        if "tags" not in str(error):
-            raise
-        model = tf.saved_model.load(path, tags=[_SERVE])  # TF 1: several graphs in one directory
+    model = tf.saved_model.load(path, tags=None if tags is None else list(tags))
     signatures = {name: _signature(function) for name, function in model.signatures.items()}
     return Loaded(model, None, signatures, state=_state(model))
 
@@ -54,7 +56,8 @@ def _signature(function: Any) -> Signature:
 
     keywords = function.structured_input_signature[1]
     order = list(getattr(function, "_arg_keywords", None) or sorted(keywords))
-    specs = {name: keywords[name] for name in order if name in keywords}
+    found = {name: keywords.get(name, keywords.get(_sanitized(name))) for name in order}
+    specs = {name: spec for name, spec in found.items() if spec is not None}
     outputs = function.structured_outputs
     named = outputs if isinstance(outputs, dict) else {}
 
@@ -73,6 +76,12 @@ def _signature(function: Any) -> Signature:
         run,
         in_parts=True,
     )
+
+
+def _sanitized(name: str) -> str:
+    """What TensorFlow calls a parameter for an input with a name such as `x-1` or `a/b`."""
+    plain = "".join(c if c.isalnum() else "_" for c in name)
+    return plain if plain[:1].isalpha() else f"arg_{plain}"
 
 
 def _array(value: Any, name: str) -> Any:

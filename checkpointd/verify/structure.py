@@ -13,16 +13,30 @@ from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, pass
 from checkpointd.formats import FormatError, Found, ProbeState, probe
 from checkpointd.formats import tf_checkpoint as bundles
 from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
-from checkpointd.formats.savedmodel import read_graph
+from checkpointd.formats.graph import (
+    GRAPH,
+    IMAGE_GRAPH,
+    TEXT_GRAPH,
+    check_variables,
+    read_graph,
+)
 from checkpointd.tensors import reading
 from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify import fingerprint, keras_config
 from checkpointd.verify.safety.graph import leads_out
-from checkpointd.verify.safety.graph_reading import UncheckedError, graphs_of
+from checkpointd.verify.safety.graph_reading import (
+    UncheckedError,
+    described_in,
+    encoded_text,
+    graphs_in,
+    graphs_of,
+)
 from checkpointd.verify.suite import Context, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
     from checkpointd.verify.safety.findings import Finding
@@ -135,25 +149,44 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     """
     if planned.format is not Format.SAVEDMODEL:
         return
-    names = {m.name for m in context.request.generation.members}
-    if "/saved_model.pb" not in names:
-        return
-    info = read_graph(planned.path)
+    members = {m.name: m.size for m in context.request.generation.members}
+    try:
+        if GRAPH in members:
+            info = read_graph(planned.path)
+            context.graphs = _graphs(planned.path, members)
+        elif TEXT_GRAPH in members and IMAGE_GRAPH not in members:
+            data = encoded_text(planned.path, members)
+            info = described_in(data)
+            context.graphs = graphs_in(data)
+        else:
+            return
+    except UncheckedError:
+        return  # `safety` says so
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
     context.learn(signatures=dict(info.signatures))
-    members = {m.name: m.size for m in context.request.generation.members}
-    try:
-        context.graphs = graphs_of(planned.path, members)
-    except UncheckedError:
-        pass  # `safety` says so
-    except FormatError as error:  # the file is whole, as `read_graph` has seen
-        raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
+    missing = check_variables(info, members)
+    if missing is not None:
+        raise missing
     for asset in info.assets:
-        if f"/assets/{asset}" not in names and not leads_out(asset):
+        if f"/assets/{asset}" not in members and not leads_out(asset):
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )
+
+
+def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
+    """Read what would be run; None if it cannot be looked through.
+
+    Raises:
+        FormatError: it is malformed, although the file is whole, as `read_graph` has seen.
+    """
+    try:
+        return graphs_of(path, members)
+    except UncheckedError:
+        return None
+    except FormatError as error:
+        raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
 
 
 def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:

@@ -18,7 +18,8 @@ import numpy as np
 
 from checkpointd import golden
 from checkpointd.verify import feeding, keras_models
-from checkpointd.verify.load_errors import WRONG_MACHINE, told
+from checkpointd.verify.load_errors import told
+from checkpointd.verify.tf_errors import lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,8 +187,7 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
 
 def _judged(error: Exception) -> Step:
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    exhausted = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-    if exhausted or any(sign in str(error) for sign in WRONG_MACHINE):
+    if lack(error) is not None:
         return Step(note=f"this machine cannot make one: {text}")
     return Step(failed=f"a training step fails with {text}")
 

@@ -149,3 +149,43 @@ def test_constants_assets_and_objects_are_read() -> None:
     objects = graph.objects
     assert (objects.assets, objects.constants) == ({1}, {2: "c"})
     assert objects.functions == {"f": (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "said"),
+    [
+        (b'item { id: 1 name: "cat" }\n', "structure.not_a_checkpoint", "label map"),
+        (b'item { id: 1 name: "caf\xe9" }\n', "structure.not_a_checkpoint", "label map"),
+        (b"model { ssd { num_classes: 90 } }\n", "structure.not_a_checkpoint", "pipeline"),
+        (b'node { name: "x" op: "NoOp" }\n', "structure.not_a_checkpoint", "GraphDef"),
+        (b"\x08\x01\x12\x00\x00\x01", "structure.not_a_checkpoint", "saved_model.pb"),
+        (b"<html><body></body></html>", "structure.not_a_checkpoint", "no text of a protocol"),
+        (b"colour: 5\n", "structure.not_a_checkpoint", "no field 'colour'"),
+        (b'meta_graphs { meta_info_def { tags: "serve" }', "structure.truncated", "cut short"),
+        (b"saved_model_schema_version: 1\n", "structure.malformed", "no graph"),
+    ],
+)
+def test_another_text_under_its_name_is_named(
+    tmp_path: Path, content: bytes, reason: str, said: str
+) -> None:
+    """A label map, a pipeline's configuration, a binary file: no loader takes it."""
+    (tmp_path / "saved_model.pbtxt").write_bytes(content)
+    result = scanned(tmp_path)
+    assert result.reasons == [reason]
+    assert said in result.checks["structure"].message
+
+
+def test_what_a_text_names_has_to_be_there(tmp_path: Path) -> None:
+    """Variables and assets, as for a binary graph; and its signatures are known."""
+    text = WRITE % "Mul"
+    assets = 'asset_file_def { tensor_info { name: "x:0" } filename: "words.txt" }'
+    saver = 'saver_def { filename_tensor_name: "x:0" restore_op_name: "y" }'
+    file = tmp_path / "saved_model.pbtxt"
+    for part in (assets, saver):
+        file.write_text(text.replace("  graph_def", f"  {part}\n  graph_def"))
+        assert scanned(tmp_path).reasons == ["structure.missing_member"]
+    file.write_text(text + "# written by hand\nsaved_model_schema_version: 1 # twice\n")
+    result = scanned(tmp_path)
+    assert result.reasons == []
+    assert result.facts.signatures["serving_default"]["outputs"] == [["y", "float32", None]]
+    assert result.facts.writer == "tensorflow 2.21.0"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH
+from checkpointd.formats.facts import TRUNCATED, FormatError
+from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH, described
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.safety import graph_text
 from checkpointd.verify.safety.graph_model import read_graphs
@@ -16,6 +17,7 @@ from checkpointd.verify.safety.graph_model import read_graphs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.formats.graph import SavedModelInfo
     from checkpointd.verify.safety.graph_model import MetaGraph
 
 _MAX_TEXT = 64 << 20
@@ -54,15 +56,48 @@ def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
                 return source.read(offset, max(0, min(size, source.size - offset)))
 
             return read_graphs(read, source.size)
+    return graphs_in(encoded_text(directory, members))
+
+
+def described_in(data: bytes) -> SavedModelInfo:
+    """Read what the encoded bytes of a SavedModel say of it.
+
+    Raises:
+        FormatError: they are malformed.
+    """
+    return described(lambda offset, size: data[offset : offset + size], len(data))
+
+
+def graphs_in(data: bytes) -> list[MetaGraph]:
+    """Read the graphs of the encoded bytes of a SavedModel.
+
+    Raises:
+        FormatError: they are malformed.
+    """
+    return read_graphs(lambda offset, size: data[offset : offset + size], len(data))
+
+
+def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
+    """Read `saved_model.pbtxt`, and encode what of it is looked at as `saved_model.pb` is.
+
+    Raises:
+        UncheckedError: it cannot be read with certainty.
+        FormatError: it is certainly no SavedModel.
+        OSError: it cannot be read.
+    """
     if members[TEXT_GRAPH] > _MAX_TEXT:
         raise UncheckedError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
     with opened(directory + TEXT_GRAPH) as source:
         text = source.read(0, min(source.size, _MAX_TEXT))
+    instead = graph_text.refused(text)
+    if instead:
+        raise FormatError("not_a_checkpoint", f"saved_model.pbtxt is {instead}.")
     try:
-        data = graph_text.encode(text)
+        return graph_text.encode(text)
+    except graph_text.CutShortError as error:
+        raise FormatError(TRUNCATED, f"saved_model.pbtxt is cut short: {error}.") from None
     except graph_text.NotUnderstoodError as error:
         raise UncheckedError(_UNREADABLE.format(error), TEXT_GRAPH) from None
-    return read_graphs(lambda offset, size: data[offset : offset + size], len(data))
 
 
 _UNREADABLE = (

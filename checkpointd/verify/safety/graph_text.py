@@ -8,19 +8,24 @@ understood is refused rather than guessed.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from checkpointd.formats.dtypes import dtype_number
 from checkpointd.formats.protobuf import LENGTH, VARINT, encode_varint
+from checkpointd.verify.safety.graph_text_fields import (
+    BOOLEAN,
+    COUNTED,
+    OTHERS,
+    SAVED_MODEL,
+    STRING,
+    TYPE,
+    VERSION,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Kind = Any
-    Schema = dict[str, tuple[int, Kind]]
-
-STRING, INTEGER, TYPE, COUNTED = "string", "integer", "type", "counted"
-"""What a field may be besides a message: of what is counted only the number of values is kept."""
+    from checkpointd.verify.safety.graph_text_fields import Kind, Schema
 
 _MAX_DEPTH = 100
 _TOKEN = re.compile(
@@ -39,109 +44,55 @@ _ESCAPE = re.compile(
 _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"} | {
     b"v": b"\v"
 }
-_EXPANDED = "[type.googleapis.com/tensorflow.AssetFileDef]"
-"""How an asset is written where a message of any kind may stand, as in TensorFlow 1."""
-
 _OPEN = {b"{": b"}", b"<": b">", b"[": b"]"}
 
 
-def _strings(**numbers: int) -> Schema:
-    return {name: (number, STRING) for name, number in numbers.items()}
-
-
-def _entry(value: Kind) -> Schema:
-    return {"key": (1, STRING), "value": (2, value)}
-
-
-_FUNCTION: Schema = {"name": (1, STRING)}
-_SHAPE: Schema = {"dim": (2, {"size": (1, INTEGER)})}
-_TENSOR: Schema = {
-    "dtype": (1, TYPE),
-    "tensor_shape": (2, _SHAPE),
-    "int_val": (7, INTEGER),
-    "int64_val": (10, INTEGER),
-    "float_val": (5, COUNTED),
-    "double_val": (6, COUNTED),
-    "scomplex_val": (9, COUNTED),
-    "bool_val": (11, COUNTED),
-    "dcomplex_val": (12, COUNTED),
-    "half_val": (13, COUNTED),
-    "uint32_val": (16, COUNTED),
-    "uint64_val": (17, COUNTED),
-    **_strings(tensor_content=4, string_val=8, float8_val=18),
-}
-_LIST: Schema = {"s": (2, STRING), "func": (9, _FUNCTION)}
-_ATTRIBUTES: Schema = _entry(
-    {
-        **_strings(s=2, placeholder=9),
-        "tensor": (8, _TENSOR),
-        "list": (1, _LIST),
-        "func": (10, _FUNCTION),
-    }
-)
-_FUNCTION["attr"] = (2, _ATTRIBUTES)
-_NODE: Schema = {**_strings(name=1, op=2, input=3), "attr": (5, _ATTRIBUTES)}
-_ARGUMENT = (2, _strings(name=1))
-_LIBRARY: Schema = {
-    "gradient": (2, _strings(function_name=1, gradient_func=2)),
-    "function": (
-        1,
-        {
-            "signature": (1, {"name": (1, STRING), "input_arg": _ARGUMENT}),
-            "node_def": (3, _NODE),
-        },
-    ),
-}
-_INFO: Schema = {"name": (1, STRING)}
-_INFO["coo_sparse"] = (
-    4,
-    _strings(values_tensor_name=1, indices_tensor_name=2, dense_shape_tensor_name=3),
-)
-_INFO["composite_tensor"] = (5, {"components": (2, _INFO)})
-_OBJECT: Schema = {
-    "children": (1, {"node_id": (1, INTEGER)}),
-    "asset": (5, {}),
-    "function": (6, _strings(concrete_functions=1)),
-    "bare_concrete_function": (8, _strings(concrete_function_name=1)),
-    "constant": (9, _strings(operation=1)),
-    "saveable_objects": (
-        11,
-        _entry({"save_function": (2, INTEGER), "restore_function": (3, INTEGER)}),
-    ),
-}
-_OBJECTS: Schema = {
-    "nodes": (1, _OBJECT),
-    "concrete_functions": (2, _entry({"bound_inputs": (2, INTEGER)})),
-}
-_ASSET: Schema = {"tensor_info": (1, _INFO), "filename": (2, STRING)}
-_ANY: Schema = {"type_url": (1, STRING), "value": (2, STRING), _EXPANDED: (2, _ASSET)}
-_COLLECTION: Schema = {
-    "node_list": (1, _strings(value=1)),
-    "any_list": (5, {"value": (1, _ANY)}),
-}
-_META_GRAPH: Schema = {
-    "meta_info_def": (1, _strings(tags=4, tensorflow_version=5)),
-    "graph_def": (2, {"node": (1, _NODE), "library": (2, _LIBRARY)}),
-    "saver_def": (3, _strings(filename_tensor_name=1, save_tensor_name=2, restore_op_name=3)),
-    "collection_def": (4, _entry(_COLLECTION)),
-    "signature_def": (5, _entry({"outputs": (2, _entry(_INFO))})),
-    "asset_file_def": (6, _ASSET),
-    "object_graph_def": (7, _OBJECTS),
-}
-_SAVED_MODEL: Schema = {"meta_graphs": (2, _META_GRAPH)}
+_HEAD = 4096
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 class NotUnderstoodError(ValueError):
     """The text is no SavedModel, or uses a form that is not known here."""
 
 
+class CutShortError(NotUnderstoodError):
+    """The text ends within a message."""
+
+
+def refused(text: bytes) -> str:
+    """Say what a text is that is certainly no SavedModel; empty for any other."""
+    if not text.strip():
+        return "empty"
+    if _CONTROL.search(text[:_HEAD]):
+        return "no text: a binary SavedModel is called saved_model.pb"
+    try:
+        name = _Reader(text).name()
+    except NotUnderstoodError:
+        return "no text of a protocol buffer"
+    if name in OTHERS:
+        return OTHERS[name]
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return "no text in UTF-8, and TensorFlow reads no other"
+    known = name in SAVED_MODEL or name == VERSION
+    return "" if known else f"no SavedModel: one has no field {name[:40]!r}"
+
+
 def encode(text: bytes) -> bytes:
     """Encode a SavedModel's text.
 
     Raises:
+        CutShortError: it ends too early.
         NotUnderstoodError: it cannot be read with certainty.
     """
-    return _Reader(text).message(_SAVED_MODEL, b"", 0)
+    reader = _Reader(text)
+    try:
+        return reader.message(SAVED_MODEL, b"", 0)
+    except NotUnderstoodError as error:
+        if reader.kind == "end":
+            raise CutShortError("it ends within a message") from error
+        raise
 
 
 class _Reader:
@@ -175,7 +126,7 @@ class _Reader:
             raise NotUnderstoodError("its messages are nested too deeply")
         parts: list[bytes] = []
         while not (self.kind == "end" if not end else self.token == end and self.kind == "mark"):
-            field = schema.get(self._name())
+            field = schema.get(self.name())
             if field is None:
                 self._skip_value()
             else:
@@ -186,7 +137,7 @@ class _Reader:
             self.take()
         return b"".join(parts)
 
-    def _name(self) -> str:
+    def name(self) -> str:
         """Take the name of a field; that of an extension or of a kind of message in brackets."""
         if self._is(b"["):
             parts = [self.take()]
@@ -239,6 +190,8 @@ class _Reader:
         word = self.take().decode()
         if kind == COUNTED:
             return 0
+        if kind == BOOLEAN:
+            return int(word in ("true", "True", "t", "1"))
         known = dtype_number(word) if kind == TYPE else None
         try:
             value = int(word, 8 if re.fullmatch("0[0-7]+", word) else 0) if known is None else known
