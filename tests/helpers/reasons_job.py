@@ -153,6 +153,26 @@ def one_shot(home: Path) -> None:
     models.sequential(tf_keras, trained=False).save(home / "legacy" / "keras2.keras")
 
 
+def warned_of(home: Path) -> None:
+    """What reaches outside where nobody who loads and serves it is harmed."""
+    plain = home / "plain"
+    given = tf.Module()
+    given.serve = tf.function(
+        lambda path: {"y": tf.strings.length(tf.io.read_file(path))},
+        input_signature=[tf.TensorSpec([], tf.string)],
+    )
+    tf.saved_model.save(given, str(plain / "given"), signatures=given.serve)
+    beside = Served("beside")
+    spec = tf.TensorSpec([2, 3], tf.float32)
+    beside.other = tf.function(
+        lambda x: tf.numpy_function(np.sort, [x], tf.float32), input_signature=[spec]
+    )
+    beside.double = tf.function(lambda x: {"y": x * 2}, input_signature=[spec])
+    tf.saved_model.save(beside, str(plain / "beside"), signatures=beside.double)
+    layers = [tf_keras.layers.Input((3,)), tf_keras.layers.Lambda(lambda x: x * 2)]
+    tf_keras.Sequential(layers).save(plain / "metadata", save_format="tf")
+
+
 def for_the_daemon(home: Path) -> None:
     """What a daemon compares with the last valid one of its series, in this order."""
     model = trained()
@@ -179,4 +199,5 @@ if __name__ == "__main__":
     for part in ("plain", "legacy", "daemon"):
         (place / part).mkdir()
     one_shot(place)
+    warned_of(place)
     for_the_daemon(place)
