@@ -9,14 +9,13 @@ what the optimizer makes of it counts. Both run eagerly: tracing takes longer th
 from __future__ import annotations
 
 import contextlib
-import resource
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import golden, memory_errors
 from checkpointd.verify import feeding, keras_models
 from checkpointd.verify.load_errors import WRONG_MACHINE, told
 
@@ -186,8 +185,7 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
 
 def _judged(error: Exception) -> Step:
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    exhausted = isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-    if exhausted or any(sign in str(error) for sign in WRONG_MACHINE):
+    if memory_errors.is_one(error) or any(sign in str(error) for sign in WRONG_MACHINE):
         return Step(note=f"this machine cannot make one: {text}")
     return Step(failed=f"a training step fails with {text}")
 
@@ -230,11 +228,6 @@ def _put_back(model: Any) -> Iterator[None]:
 
 
 def _has_room(model: Any) -> bool:
-    """Whether a copy of the weights and their gradients still fit under this process's limit."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if limit == resource.RLIM_INFINITY:
-        return True
+    """Whether a copy of the weights and their gradients still fit into what a child may hold."""
     weights = sum(np.asarray(v.numpy()).nbytes for v in model.variables)
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
-    return used + 3 * weights + _SLACK <= limit
+    return memory_errors.has_room(3 * weights + _SLACK)
