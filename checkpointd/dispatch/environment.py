@@ -26,6 +26,7 @@ _ROOMS = (
     "checkpoint.py",
     "checks.py",
     "criteria.py",
+    "memory_errors.py",
     "reasons.py",
     "state_file.py",
     "wire.py",

@@ -42,7 +42,6 @@ _UNINITIALIZED = (
     "variable was uninitialized",
     "ttempting to use uninitialized value",
 )
-_NO_PRIMITIVE = "could not create a primitive"
 
 
 def check(context: LoadContext) -> CheckResult:
@@ -200,9 +199,6 @@ def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
     if missing is not None:
         said = f"{ran.name!r} cannot be run here. {missing.message}"
         return failed(NAME, missing.word, said, **missing.details)
-    if _NO_PRIMITIVE in raw:
-        said = f"There was not enough memory to run {ran.name!r}: {text}"
-        return failed(NAME, "out_of_memory", said)
     if any(mark in raw for mark in _UNINITIALIZED):
         said = f"{ran.name!r} reads a table or a variable that nothing initialises: {text}"
         return failed(NAME, "uninitialized", said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from checkpointd import memory_errors
 from checkpointd.checkpoint import CheckResult, failed
 from checkpointd.verify.built_in import is_built_in
 from checkpointd.verify.keras_messages import cause_first
@@ -130,7 +131,7 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
         known: names of the custom objects that were given.
     """
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if memory_errors.is_one(error):
         return failed("load", "out_of_memory", f"There was not enough memory to load it: {text}")
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return failed("load", "unreadable", f"It could not be read: {describe(error)}.")

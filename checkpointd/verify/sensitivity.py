@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import resource
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import backends
+from checkpointd import backends, memory_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +43,9 @@ def moved(model: Any, unit: float) -> Iterator[bool]:
         they are as they were.
     """
     weights = [v for v in _variables(model) if _moves(v)]
-    if not weights or not _has_room(sum(backends.numpy_of(v).nbytes for v in weights)):
+    if not weights or not memory_errors.has_room(
+        3 * sum(backends.numpy_of(v).nbytes for v in weights)
+    ):
         yield False
         return
     rng = np.random.default_rng(_SEED)
@@ -71,13 +72,3 @@ def _moves(variable: Any) -> bool:
     kind = str(getattr(variable.dtype, "name", variable.dtype))
     shape = getattr(variable, "shape", ())
     return hasattr(variable, "assign") and kind in _FLOATS and len(shape) >= _NARROWEST
-
-
-def _has_room(size: int) -> bool:
-    """Whether a copy of so many bytes, and what is made of them, fit under this process's limit."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if limit == resource.RLIM_INFINITY:
-        return True
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
-    return used + 3 * size <= limit

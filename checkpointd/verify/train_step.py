@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import resource
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import backends, golden, running
+from checkpointd import backends, golden, memory_errors, running
 from checkpointd.verify import keras_models, made_inputs
 from checkpointd.verify.load_errors import told
 from checkpointd.verify.tf_errors import lack
@@ -245,11 +244,6 @@ def _put_back(model: Any) -> Iterator[None]:
 
 
 def has_room(model: Any) -> bool:
-    """Whether a copy of the weights and their gradients still fit under this process's limit."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if limit == resource.RLIM_INFINITY:
-        return True
-    weights = sum(np.asarray(v.numpy()).nbytes for v in running.variables_of(model))
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
-    return used + 3 * weights + _SLACK <= limit
+    """Whether a copy of the weights and their gradients still fit into what a child may hold."""
+    weights = sum(backends.numpy_of(v).nbytes for v in running.variables_of(model))
+    return memory_errors.has_room(3 * weights + _SLACK)
