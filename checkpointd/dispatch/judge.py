@@ -132,11 +132,33 @@ def blocking(checks: Sequence[CheckResult]) -> str:
     )
 
 
-def not_run(order: Sequence[str], after: str, done: Sequence[CheckResult]) -> list[CheckResult]:
-    """The checks of a stage that did not run because `after` did not pass."""
+def not_run(
+    order: Sequence[str], after: str, done: Sequence[CheckResult], *, noted: bool = False
+) -> list[CheckResult]:
+    """The checks of a stage that did not run because `after` did not pass.
+
+    Args:
+        order: the checks of the stage.
+        after: the one that stood in their way.
+        done: what has run.
+        noted: it ended the process and is a mere note: then what the user asked for and did not
+            get, an evaluation or a check of their own, is an error.
+    """
     names = {c.name for c in done}
     return [
-        skipped(name, f"Not run, because {after} did not pass.")
+        _owed(name, after)
+        if noted and (name == "evaluate" or name not in CHECKS)
+        else skipped(name, f"Not run, because {after} did not pass.")
         for name in order
         if name not in names
     ]
+
+
+def _owed(name: str, after: str) -> CheckResult:
+    return CheckResult(
+        name,
+        Outcome.ERROR,
+        f"{name}.environment",
+        f"Not run, because {after} ended the interpreter: leave that out with "
+        f'skip = ["{after}"] in [watch.verify].',
+    )

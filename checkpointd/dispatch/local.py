@@ -161,7 +161,8 @@ class LocalDispatcher:
             if died is not None:
                 checks.append(died)
                 on_check(died)
-                checks += judge.not_run(names, died.name, checks)
+                noted = died.outcome is Outcome.SKIP
+                checks += judge.not_run(names, died.name, checks, noted=noted)
                 overran = died.name if run.timed_out else ""
                 told = run.facts
             else:

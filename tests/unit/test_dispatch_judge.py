@@ -93,6 +93,22 @@ def test_checks_that_did_not_run_say_why() -> None:
     assert all("integrity" in r.message for r in results)
 
 
+def test_what_was_asked_for_is_owed_where_a_note_ended_the_process() -> None:
+    """A training step that crashes is a note; an evaluation that it kept from running is none."""
+    names = (*checks_of(LOAD, VerifySettings()), "evaluate", "mine")
+    run = Run(signal=signal.SIGSEGV)
+    run.checks = [passed(name) for name in names if name not in ("resume", "evaluate", "mine")]
+    died = judge.death(names, run, (), 30.0)
+    assert died is not None
+    assert (died.name, died.outcome) == ("resume", Outcome.SKIP)
+    results = judge.not_run(names, died.name, [*run.checks, died], noted=True)
+    assert [(r.name, r.outcome) for r in results] == [
+        ("evaluate", Outcome.ERROR),
+        ("mine", Outcome.ERROR),
+    ]
+    assert all('skip = ["resume"]' in r.message for r in results)
+
+
 def test_memory_grows_with_the_checkpoint_unless_it_is_configured() -> None:
     """`auto` gives three times the checkpoint and a base; a number is a number."""
     small = limits_for(LOAD, 10**6, "auto", 60).data_bytes
