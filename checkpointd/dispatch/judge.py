@@ -155,7 +155,8 @@ def lost(
             check.name,
             Outcome.ERROR,
             f"{check.name}.{word}",
-            f"Not run, because its process ended in {died.name}.",
+            f"Not run, because its process ended in {died.name}: to have it all the same, set "
+            f'skip = ["{died.name}"] in [watch.verify].',
         )
         if died.outcome is Outcome.SKIP
         and check.name not in skip

@@ -11,7 +11,9 @@ the random generators when it is imported.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ import numpy as np
 from checkpointd import backends, golden, running
 from checkpointd.arrays import Ragged
 from checkpointd.checkpoint import CheckResult, failed
-from checkpointd.verify import feeding, keras_models, runtime, train_step
+from checkpointd.verify import feeding, keras_models, made_inputs, runtime, train_step
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from checkpointd.verify.runtime import LoadContext, Loaded
 
 _SHORT, _LONG = 2.0, 60.0
-"""Seconds that a load may take to be done again: for any reason, and for a weight's sake."""
+"""Seconds of CPU that a load may take to be done again: for any reason, and for a weight's sake."""
 
+_MOST_TRIES = 3
 _SEEDS = (20, 21)
 _NEAR, _NEAR_16 = 1e-4, 3e-2
 """By how much of an output's size two runs of the same weights may differ on one machine."""
@@ -42,9 +45,8 @@ _SHOWN = 3
 
 def random_state() -> Any:
     """What tells later whether somebody has seeded, or used, the random generators."""
-    from tensorflow.python.eager import context
-
-    seed = getattr(context.context(), "_seed", None)  # `tf.random.set_seed`
+    eager = sys.modules.get("tensorflow.python.eager.context")
+    seed = getattr(eager.context(), "_seed", None) if eager else None  # `tf.random.set_seed`
     state: Any = np.random.get_state()  # noqa: NPY002 - the generator that has a global seed
     return random.getstate(), state[1].tobytes(), state[2], seed
 
@@ -128,9 +130,8 @@ def _feeds(context: LoadContext, signature: Any) -> Iterator[feeding.Feed]:
     if recorded is not None:
         yield recorded
     elif signature.inputs:
-        for size in feeding.OPEN_SIZES:
-            with contextlib.suppress(ValueError):
-                yield feeding.make(signature, size)
+        with contextlib.suppress(made_inputs.CannotMakeError):
+            yield from itertools.islice(made_inputs.tries(signature), _MOST_TRIES)
 
 
 def _again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:

@@ -162,7 +162,8 @@ def generation(keras: Any) -> int:
 
 def installed() -> tuple[str, ...]:
     """Name the Keras libraries in this interpreter, Keras 3 (or the only one there is) first."""
-    return tuple(n for n in ("keras", "tf_keras") if importlib.util.find_spec(n) is not None)
+    usable = ("keras", "tf_keras") if "tensorflow" in sys.modules else ("keras",)
+    return tuple(name for name in usable if importlib.util.find_spec(name) is not None)
 
 
 def libraries_for(writer_generation: int) -> tuple[Any, ...]:

@@ -78,10 +78,10 @@ def load(context: LoadContext, path: str, form: Format, origin: Origin) -> Check
     policy = _policy(context, origin)
     failures: list[Attempt] = []
     for library in libraries:
-        started = time.perf_counter()
+        started = time.process_time()
         attempt = _attempt(path, form, origin, library, custom, settings, policy)
         if attempt.model is not None:
-            context.load_seconds = time.perf_counter() - started
+            context.load_seconds = time.process_time() - started
             return _loaded(context, attempt, origin, failures)
         failures.append(attempt)
         if attempt.error is not None:
