@@ -10,6 +10,7 @@ run: $(STAMP)
 
 test: $(STAMP)
 	bash .ci/other-runtime || [ $$? -eq 2 ]
+	bash .ci/jax-runtime || [ $$? -eq 2 ]
 	bash .ci/check
 
 lint: $(STAMP)
@@ -36,4 +37,4 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf .venv .venv-keras2 build dist *.egg-info
+	rm -rf .venv .venv-keras2 .venv-jax build dist *.egg-info
