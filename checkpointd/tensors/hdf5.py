@@ -7,7 +7,6 @@ in bounded slices; what HDF5's own checksums say on the way becomes a `Problem`.
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import signal
@@ -27,7 +26,7 @@ from checkpointd.tensors import (
     unique,
 )
 from checkpointd.tensors.statistics import item_size
-from checkpointd.tensors.stream import Checksum, Piece, Source, Tally, arranged, opened, stream
+from checkpointd.tensors.stream import Checksum, Piece, Tally, arranged, opened, stream
 
 import h5py  # isort: skip - after checkpointd.tensors, which forbids HDF5 to lock files
 import numpy as np  # isort: skip
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.tensors.hdf5_tree import Foreign
+    from checkpointd.tensors.window import Window
 
 SLICE = 8 << 20
 """Bytes of values asked of h5py at once."""
@@ -72,40 +72,6 @@ class Layout:
     unallocated: int = 0
     surplus: int = 0
     filters: tuple[str, ...] = ()
-
-
-class Window(io.RawIOBase):
-    """A range of a file as a file of its own: the HDF5 file inside a zip."""
-
-    def __init__(self, source: Source, offset: int, size: int) -> None:
-        super().__init__()
-        self._source, self._offset, self._size, self._at = source, offset, size, 0
-
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """It can be sought in."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place in the window."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """The place in the window."""
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """Read from here on."""
-        view = np.frombuffer(buffer, np.uint8)
-        count = max(0, min(len(view), self._size - self._at))
-        self._source.read_into(view[:count], self._offset + self._at)
-        self._at += count
-        return count
 
 
 def open_hdf5(where: str | Window) -> Any:

@@ -22,6 +22,7 @@ from checkpointd.formats.keras import Archive, ZipMember, read_archive
 from checkpointd.formats.unpacking import STORED, unpack
 from checkpointd.tensors import Found, MemberDigest, Problem, TensorSpec, TensorStats, hdf5, npz
 from checkpointd.tensors.stream import BLOCK, Checksum, Piece, Source, opened, stream
+from checkpointd.tensors.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,10 +159,10 @@ def _layout(source: Source, member: ZipMember, unpacked: Source | None) -> hdf5.
     return layout
 
 
-def _window(source: Source, member: ZipMember, unpacked: Source | None) -> hdf5.Window:
+def _window(source: Source, member: ZipMember, unpacked: Source | None) -> Window:
     if unpacked is not None:
-        return hdf5.Window(unpacked, 0, member.size)
-    return hdf5.Window(source, member.data_offset, member.size)
+        return Window(unpacked, 0, member.size)
+    return Window(source, member.data_offset, member.size)
 
 
 def _mismatch(member: ZipMember) -> Problem:

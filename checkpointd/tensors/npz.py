@@ -16,7 +16,7 @@ import numpy as np
 from checkpointd.formats import FormatError
 
 if TYPE_CHECKING:
-    from checkpointd.tensors.hdf5 import Window
+    from checkpointd.tensors.window import Window
 
 _MAX_ARRAYS = 100_000
 

@@ -130,8 +130,8 @@ def _of_directory(path: str, names: tuple[str, ...]) -> Plan:
     others = tuple(name for name in names if name != weights)
     if weights.endswith(".npz"):
         from checkpointd.tensors import npz
-        from checkpointd.tensors.hdf5 import Window
         from checkpointd.tensors.stream import opened
+        from checkpointd.tensors.window import Window
 
         with opened(path + weights) as source:
             unpacked = npz.array_bytes(Window(source, 0, source.size), weights[1:])
