@@ -148,11 +148,11 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
     except FormatError as error:
         raise content.blame(_broken(error), path, "saved_model.pb", storage) from None
     if not begun:
-        error = FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
+        wrong = FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
         if other:
             message = "saved_model.pb is no SavedModel: it holds no graph."
-            error = FormatError(NOT_A_CHECKPOINT, message)
-        raise content.blame(error, path, "saved_model.pb", storage)
+            wrong = FormatError(NOT_A_CHECKPOINT, message)
+        raise content.blame(wrong, path, "saved_model.pb", storage)
     return SavedModelInfo(has_saver=saver, root=root)
 
 

@@ -141,7 +141,12 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     present = {m.name for m in context.request.generation.members}
     if "/saved_model.pb" not in present:
         return
-    info = read_graph(planned.path)
+    try:
+        info = read_graph(planned.path)
+    except FormatError as error:
+        said = error.message
+        named = said if "saved_model.pb" in said else f"saved_model.pb is damaged: {said}"
+        raise FormatError(error.word, named) from None
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
     context.learn(signatures=dict(info.signatures))
