@@ -85,7 +85,7 @@ def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # 
 def _is_home(directory: str, kind: Format, storage: Storage) -> bool:
     try:
         return kind_of(directory, storage.scandir(directory), storage) is kind
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False
 
 
