@@ -96,6 +96,25 @@ def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
     return Plan(prefix, index, stored, frozenset(sizes) & frozenset(range(index.num_shards)))
 
 
+def sharing(planned: Plan) -> str:
+    """Say, as a sentence, where two tensors share bytes; empty where each has its own.
+
+    TensorFlow reads both. None of its writers makes such a bundle: one that saves space may, and
+    so may one that hides what it holds.
+    """
+    placed = sorted(
+        (s.entry.shard, s.entry.offset, s.entry.offset + s.entry.size, s.spec.name)
+        for s in planned.stored
+        if s.entry.size
+    )
+    end = (0, 0, "")
+    for shard, start, stop, name in placed:
+        if shard == end[0] and start < end[1]:
+            return f"{end[2]} and {name} share bytes, which no writer of TensorFlow's makes."
+        end = (shard, stop, name)
+    return ""
+
+
 def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...], Found]:
     """Read every byte of the index and the shards once.
 

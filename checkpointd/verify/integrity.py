@@ -116,9 +116,8 @@ def _read(context: ScanContext) -> CheckResult:
 
 def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:
     """What is to be said of content that holds against every checksum; empty if nothing is."""
-    if context.surplus:
-        unsure = "What it holds up to there was read, and nobody can tell whether that is all."
-        return "not_readable", f"{context.surplus} {unsure}"
+    if context.unclear:
+        return "not_readable", context.unclear
     return "golden_unbound", warning
 
 

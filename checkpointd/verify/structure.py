@@ -29,7 +29,7 @@ from checkpointd.formats.graph import (
     check_variables,
     read_graph,
 )
-from checkpointd.tensors import reading
+from checkpointd.tensors import bundle, reading
 from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify import fingerprint, keras_config
@@ -60,12 +60,15 @@ _ROTTEN = (
 )
 
 
+_UP_TO_THERE = "What it holds up to there was read; nobody knows if that is all."
+
+
 @dataclass
 class ScanContext(Context):
     """What the checks of the scan side share.
 
     `incomplete` says what its writer still owes, `unreadable` why its layout is not known here,
-    `surplus` are bytes after its own end that nobody can judge,
+    `unclear` what was read whole and may still not be what it seems,
     `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
     None before anybody has looked.
     """
@@ -75,7 +78,7 @@ class ScanContext(Context):
     golden: Golden | None = None
     incomplete: str = ""
     unreadable: str = ""
-    surplus: str = ""
+    unclear: str = ""
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
@@ -134,7 +137,7 @@ def check(context: ScanContext) -> CheckResult:
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
-        _look_for_surplus(context, planned)
+        _look_for_doubt(context, planned)
     except FormatError as error:
         return _refused(context, error)
     specs = planned.specs
@@ -231,10 +234,13 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
 
 
-def _look_for_surplus(context: ScanContext, planned: reading.Plan) -> None:
+def _look_for_doubt(context: ScanContext, planned: reading.Plan) -> None:
     for name, _ in planned.files:
         error = hdf5.surplus(member_path(planned.path, name), LOCAL)
-        context.surplus = context.surplus or (error.message if error is not None else "")
+        beyond = f"{error.message} {_UP_TO_THERE}" if error is not None else ""
+        context.unclear = context.unclear or beyond
+    for _, part in planned.bundles:
+        context.unclear = context.unclear or bundle.sharing(part)
 
 
 def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:
