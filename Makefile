@@ -10,6 +10,7 @@ run: $(STAMP)
 
 test: $(STAMP)
 	bash .ci/other-runtime || [ $$? -eq 2 ]
+	bash .ci/jax-runtime || [ $$? -eq 2 ]
 	bash .ci/check
 
 lint: $(STAMP)
@@ -19,7 +20,7 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -n logical tests/unit
 
 wild: $(STAMP)
-	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
+	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/wild tests/integration/test_wild_formats.py tests/integration/test_wild_large.py
 
 fuzz: $(STAMP)
 	FUZZ=$${FUZZ:-2000} FUZZ_LOAD=$${FUZZ_LOAD:-1} FUZZ_KEEP=$${FUZZ_KEEP:-fuzz-failures} $(BIN)/python -m pytest -x tests/integration/test_fuzz.py
@@ -36,4 +37,4 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 clean:
-	rm -rf .venv .venv-keras2 build dist *.egg-info
+	rm -rf .venv .venv-keras2 .venv-jax build dist *.egg-info

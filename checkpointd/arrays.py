@@ -2,18 +2,20 @@
 
 A ragged array is its flat values and the splits between its rows, outermost first, as in
 TensorFlow (https://www.tensorflow.org/guide/ragged_tensor). numpy and the standard library only,
-Python 3.9; TensorFlow is imported where a tensor is asked for.
+Python 3.9; TensorFlow is imported where one of its tensors is asked for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Callable, Union
 
 import numpy as np
 
+from checkpointd import backends
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 TEXT_KINDS = "OSU"
 """numpy's kinds of arrays that hold strings."""
@@ -74,11 +76,31 @@ def array_of(value: Any, name: str) -> Array:
     if hasattr(value, "dense_shape"):
         raise ArrayError(f"{name!r} is sparse: give a dense or a ragged one (tf.sparse.to_dense).")
     try:
-        return np.array(value)
+        return np.array(backends.numpy_of(value))
     except Exception as error:
         raise ArrayError(
             f"{name!r} is no array: {error}. Rows of different lengths are for tf.ragged.constant."
         ) from error
+
+
+def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
+    """Apply a function to every value of a structure of dicts, lists and tuples."""
+    if isinstance(structure, dict):
+        return {name: mapped(function, item) for name, item in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return [mapped(function, item) for item in structure]
+    return function(structure)
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    """Give every value of a structure of dicts, lists and tuples."""
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if not isinstance(structure, (list, tuple)):
+        yield structure
+        return
+    for item in structure:
+        yield from leaves(item)
 
 
 def tensor_of(value: Any) -> Any:

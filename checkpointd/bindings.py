@@ -19,10 +19,14 @@ ZIP_COMMENT_PREFIX = b"checkpointd-save-id:"
 
 _BLOCK = 1 << 20
 
+_DIRECTORY_TEXTS = ("metadata.json", "config.json")
+
 
 def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
     """Say where the golden record of a checkpoint lies."""
     if format is Format.SAVEDMODEL:
+        return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
+    if format is Format.KERAS and os.path.isdir(checkpoint_path):
         return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
     return checkpoint_path + ".golden.npz"
 
@@ -30,9 +34,9 @@ def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTER
 def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
     """Read what binds a checkpoint to its record; empty when nothing does.
 
-    It is the save id inside an HDF5 file or a zip, and otherwise `crc:` and the CRC-32 of
-    `PREFIX.index`, of a `.weights.json`, or of `saved_model.pb` and its variables' index together
-    (the graph alone is the same from epoch to epoch).
+    It is the save id inside an HDF5 file (in Keras's directory that of the weights) or a zip, and
+    otherwise `crc:` and the CRC-32 of `PREFIX.index`, of a `.weights.json`, or of `saved_model.pb`
+    and its variables' index together (the graph alone is the same from epoch to epoch).
 
     Raises:
         OSError: the checkpoint cannot be read.
@@ -43,6 +47,9 @@ def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INT
         return _crc_of(graph, *([index] if os.path.exists(index) else []))
     if format is Format.TF_CHECKPOINT:
         return _crc_of(checkpoint_path + ".index")
+    if format is Format.KERAS and os.path.isdir(checkpoint_path):
+        weights = os.path.join(checkpoint_path, "model.weights.h5")
+        return _hdf5_save_id(weights) if os.path.exists(weights) else ""
     if format is Format.KERAS:
         return _zip_save_id(checkpoint_path)
     if checkpoint_path.endswith(".json"):
@@ -57,11 +64,14 @@ def content_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INT
     weight in it as it was.
 
     Returns:
-        `crc:` and the CRC-32 of the whole HDF5 file; empty for the other formats.
+        `crc:` and the CRC-32 of the whole HDF5 file, or of the two texts in a Keras directory;
+        empty for the other formats.
 
     Raises:
         OSError: the checkpoint cannot be read.
     """
+    if format is Format.KERAS and os.path.isdir(checkpoint_path):
+        return _crc_of(*(os.path.join(checkpoint_path, name) for name in _DIRECTORY_TEXTS))
     if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or checkpoint_path.endswith(".json"):
         return ""
     return _crc_of(checkpoint_path)

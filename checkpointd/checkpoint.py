@@ -195,8 +195,9 @@ class Facts:
     packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
     moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
     `[name, dtype, shape]`. `evaluation` holds what `evaluate` gave, `evaluated_by` its digest.
-    `optimizer_step` is what the restored optimizer counts; `optimizer_tensors` (None: unknown)
-    goes from scan to load, and is kept in no report.
+    `optimizer_step` is what the restored optimizer counts; `optimizer_tensors` and
+    `other_tensors` (None: unknown) are what is stored of the optimizer, and of all else: they go
+    from scan to load, and are kept in no report.
     """
 
     format: Format = Format.UNKNOWN
@@ -219,6 +220,7 @@ class Facts:
     environment: Mapping[str, str] = field(default_factory=dict)
     optimizer_step: int | None = None
     optimizer_tensors: tuple[Digest, ...] | None = None
+    other_tensors: tuple[Digest, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -200,20 +200,24 @@ class OwnCheck:
 class VerifySettings:
     """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
 
-    `read_paths` are what the user's code may read besides the checkpoint and its own modules.
-    `runtime` names the interpreter and the libraries that will load it, as far as is known.
+    `read_paths` are what the user's code may read besides the checkpoint and its own modules;
+    `allow_signatures` names signatures that may read and write files whose paths they are given.
+    Without `cross_atol` and `cross_rtol` the noise of rounding decides what another environment
+    may change. `runtime` names the interpreter and the libraries that will load it, as far as is
+    known.
     """
 
     atol: float = 1e-6
     rtol: float = 1e-5
-    cross_atol: float = 1e-3
-    cross_rtol: float = 1e-2
+    cross_atol: float | None = None
+    cross_rtol: float | None = None
     custom_objects: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[str, ...] = ()
     read_paths: tuple[str, ...] = ()
     python: str = ""
     builder: str = ""
     allow_code: bool = False
+    allow_signatures: tuple[str, ...] = ()
     required_signatures: tuple[str, ...] = ()
     fail_on: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()

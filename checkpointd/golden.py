@@ -159,23 +159,25 @@ def _array(value: Any, name: str) -> Array:
         raise GoldenError(str(error)) from error
 
 
-def environment(library: str, version: str, policy: str, device: str) -> dict[str, str]:
+def environment(
+    library: str, version: str, policy: str, place: Mapping[str, str]
+) -> dict[str, str]:
     """Say what outputs depend on besides the model, for a record or for its replay.
 
     Args:
         library: `keras`, `tf_keras` or empty.
         version: the library's version.
         policy: the model's precision policy, such as `mixed_float16`; empty for float32.
-        device: `cpu` or `gpu`.
+        place: what it runs on, as `backends.place` describes it.
     """
     tensorflow = getattr(sys.modules.get("tensorflow"), "__version__", "")
     return {
         "tensorflow": str(tensorflow),
         "keras": f"{library} {version}".strip(),
         "python": platform.python_version(),
-        "device": device,
         "cpu": _cpu(),
         "policy": policy or "float32",
+        **{key: value for key, value in place.items() if value},
     }
 
 

@@ -92,6 +92,14 @@ _OWN = {
         ),
         _FILE,
     ),
+    "structure.unsupported": (
+        _E,
+        (
+            "It is in a format of old that checkpointd cannot read: read the message for how to "
+            "convert it."
+        ),
+        _READER,
+    ),
     "integrity.not_readable": (
         _N,
         (
@@ -140,7 +148,10 @@ _OWN = {
     ),
     "safety.unsafe_op": (
         _F,
-        "Its graph reads or writes files, or reaches the network: do not load it.",
+        (
+            "An op of its graph reads or writes files, reaches other hosts or needs Python: the "
+            "message says which, and what to do."
+        ),
         _DANGER,
     ),
     "safety.traversal": (_F, "A name in it points outside its directory: do not load it.", _DANGER),
@@ -150,6 +161,30 @@ _OWN = {
         (
             "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you "
             "trust its writer."
+        ),
+        _DANGER,
+    ),
+    "safety.given_path": (
+        _W,
+        (
+            "It opens the file whose path it is given: let only those call it whom you trust, or "
+            "export it with the file's content as its input."
+        ),
+        _DANGER,
+    ),
+    "safety.keras_metadata_code": (
+        _W,
+        (
+            "Its keras_metadata.pb holds code that load_model of Keras 2 would run: load it with "
+            "tf.saved_model.load, or set allow_code = true in [watch.verify] if you trust it."
+        ),
+        _DANGER,
+    ),
+    "safety.not_served": (
+        _W,
+        (
+            "A part of its graph that neither loading nor a signature runs reaches outside: do not "
+            "run it by hand, and export the model without it."
         ),
         _DANGER,
     ),
@@ -268,9 +303,21 @@ _OWN = {
         ),
         _INPUTS,
     ),
+    "inference.non_finite_unrecorded": (
+        _W,
+        (
+            "It gives NaN or Inf for inputs that were given, and no record says whether the "
+            "original did: let GoldenCheckpoint record what it gives."
+        ),
+        _INPUTS,
+    ),
     "inference.inference_error": (_F, "It loads, but it cannot be run: read the message.", _RECORD),
     "inference.non_finite_output": (_F, "It runs, but gives NaN or Inf: do not serve it.", _RECORD),
-    "inference.wrong_shape": (_F, "Its outputs have another shape than it declares.", _FILE),
+    "inference.wrong_shape": (
+        _F,
+        "Its outputs have another shape than it declares, and than the original gave.",
+        _RECORD,
+    ),
     "predictions.mismatch": (
         _F,
         (
@@ -282,8 +329,9 @@ _OWN = {
     "predictions.environment_differs": (
         _E,
         (
-            "It was recorded on other hardware or another TensorFlow and differs by more than "
-            "cross_atol and cross_rtol allow."
+            "It was recorded on other hardware or by another backend, and differs by more than "
+            "rounding explains (or cross_atol and cross_rtol allow): verify it where it was "
+            "recorded, or with the training job's interpreter as python in [watch.verify]."
         ),
         _MACHINE,
     ),
@@ -347,11 +395,35 @@ _NOTED = frozenset({"drift", "signatures", "inference", "predictions", "resume"}
 
 _MISSING_HERE = frozenset({"environment", "out_of_memory"})
 
+_CRASHES = {
+    "inference": (
+        _E,
+        (
+            "Running it on inputs that were made up crashes the interpreter, twice in a row: run "
+            "it by hand before it is served."
+        ),
+        _INPUTS,
+    ),
+    "resume": (
+        _N,
+        (
+            "The training step that was made up for it crashes the interpreter, twice in a row: "
+            "that says nothing of the step that the job would make."
+        ),
+        _INPUTS,
+    ),
+}
+"""What crashes only where we make up what the model is given."""
+
 
 def _any(check: str, word: str) -> Reason:
     """What a word that any check may end in means for this one."""
     severity, cure, basis = _ANY[word]
-    return Reason(_N if check in _NOTED and word in _MISSING_HERE else severity, cure, basis)
+    if word == "crashed" and check in _CRASHES:
+        severity, cure, basis = _CRASHES[check]
+    if check in _NOTED and word in _MISSING_HERE:
+        severity = _N
+    return Reason(severity, cure, basis)
 
 
 _CHECK_NAMES = sorted({reason.split(".")[0] for reason in _OWN})

@@ -124,13 +124,16 @@ def checkpoint(data: Any) -> Checkpoint:
 def settings(data: Any) -> VerifySettings:
     """Read `VerifySettings`."""
     return VerifySettings(
-        **{key: _number(data, key) for key in ("atol", "rtol", "cross_atol", "cross_rtol")},
+        **{key: _number(data, key) for key in ("atol", "rtol")},
+        cross_atol=_optional_number(data, "cross_atol"),
+        cross_rtol=_optional_number(data, "cross_rtol"),
         custom_objects=_texts(data, "custom_objects"),
         python_path=_strings(data, "python_path"),
         read_paths=_strings(data, "read_paths"),
         python=_get(data, "python", str),
         builder=_get(data, "builder", str),
         allow_code=_get(data, "allow_code", bool),
+        allow_signatures=_strings(data, "allow_signatures"),
         required_signatures=_strings(data, "required_signatures"),
         fail_on=_strings(data, "fail_on"),
         skip=_strings(data, "skip"),
@@ -203,6 +206,7 @@ def facts(data: Any) -> Facts:
         environment=_texts(data, "environment"),
         optimizer_step=_optional_int(data, "optimizer_step"),
         optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
+        other_tensors=_optional_digests(data, "other_tensors"),
     )
 
 

@@ -180,14 +180,15 @@ class VerifyConfig(_Section):
 
     atol: Tolerance = 1e-6
     rtol: Tolerance = 1e-5
-    cross_atol: Tolerance = 1e-3
-    cross_rtol: Tolerance = 1e-2
+    cross_atol: Tolerance | None = None
+    cross_rtol: Tolerance | None = None
     custom_objects: dict[str, Dotted] = Field(default_factory=dict)
     python_path: tuple[Location, ...] = ()
     read_paths: tuple[Location, ...] = ()
     python: Location | None = None
     builder: Dotted | None = None
     allow_code: Flag = False
+    allow_signatures: tuple[Text, ...] = ()
     required_signatures: tuple[Text, ...] = ()
     fail_on: tuple[Text, ...] = ()
     skip: tuple[Text, ...] = ()
@@ -212,6 +213,7 @@ class VerifyConfig(_Section):
             python=str(self.python) if self.python else "",
             builder=self.builder or "",
             allow_code=self.allow_code,
+            allow_signatures=self.allow_signatures,
             required_signatures=self.required_signatures,
             fail_on=self.fail_on,
             skip=self.skip,

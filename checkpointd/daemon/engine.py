@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from checkpointd.checkpoint import CheckResult, Facts, Outcome, Report, Verdict
 from checkpointd.criteria import VerifySettings
 from checkpointd.daemon.again import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.queue import Item, Queue
 from checkpointd.daemon.runtimes import Runtimes
+from checkpointd.daemon.unread import unread
 from checkpointd.daemon.verifications import Verifications
-from checkpointd.dispatch.judge import not_run
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.watch.events import (
     Coalesced,
@@ -30,7 +29,6 @@ from checkpointd.watch.events import (
     WatchEvent,
     WatchHealth,
 )
-from checkpointd.worker.protocol import LOAD, SCAN, checks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,7 +201,15 @@ class Engine:
             )
             log.info("writing", watch=event.watch, path=path, message=event.message)
         elif event.state == "torn":
-            await self.verifications.finish(_torn(event, self.settings(event.watch)))
+            reason = event.reason or "structure.truncated"
+            report = unread(
+                event.checkpoint,
+                event.generation,
+                self.settings(event.watch),
+                reason,
+                event.message,
+            )
+            await self.verifications.finish(report)
         else:
             await self.verify(
                 Item(event.checkpoint, event.generation, time.time(), overdue=event.overdue)
@@ -274,24 +280,3 @@ class Engine:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-
-
-def _torn(event: Sighting, settings: VerifySettings) -> Report:
-    """The report of a save that was never finished: nothing of it was read by a child."""
-    reason = event.reason or "structure.truncated"
-    first = CheckResult("structure", Outcome.FAIL, reason, event.message)
-    names = (*checks_of(SCAN, settings), *checks_of(LOAD, settings))
-    checks = (first, *not_run(names, "structure", [first]))
-    return Report(
-        checkpoint=event.checkpoint,
-        generation=event.generation,
-        verdict=Verdict.INVALID,
-        reason=reason,
-        message=event.message,
-        shown=(),
-        checks=checks,
-        facts=Facts(format=event.checkpoint.format),
-        duration_seconds=0.0,
-        settings_digest=settings.digest,
-        finished_at=time.time(),
-    )

@@ -138,7 +138,7 @@ def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
         entry = newest_valid(group, require)
         if entry is not None:
             path, form = entry.checkpoint.path, entry.checkpoint.format
-            whole = form in (Format.SAVEDMODEL, Format.TF_CHECKPOINT)
+            whole = form in (Format.SAVEDMODEL, Format.TF_CHECKPOINT) or os.path.isdir(path)
             ending = "" if whole else _ending(path)
             directory = file_name(label, safe="{} ")
             found.append(Link(directory, LINK + ending, path, form is Format.TF_CHECKPOINT))

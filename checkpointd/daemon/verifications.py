@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.checkpoint import CHECKS, End, Previous, Report, Request, Verdict
+from checkpointd.checkpoint import CHECKS, Answer, End, Previous, Report, Request, Verdict
 from checkpointd.criteria import MAX
 from checkpointd.daemon import hook
 from checkpointd.daemon.again import RETRY_SECONDS, is_transient, patience
+from checkpointd.daemon.unread import NOT_A_CHECKPOINT, unread, was_checkpoint
 from checkpointd.ledger import Ledger, LedgerError, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer
     from checkpointd.criteria import VerifySettings
     from checkpointd.daemon.engine import Engine
     from checkpointd.daemon.queue import Item
@@ -190,10 +190,25 @@ class Verifications:
         answer = await self._dispatch(item, request)
         if answer is None:
             return
+        answer = await self._judged_by_its_past(answer, item)
         if answer.report is not None:
             await self.finish(answer.report, item)
         else:
             await self._without_verdict(item, answer, watcher)
+
+    async def _judged_by_its_past(self, answer: Answer, item: Item) -> Answer:
+        """Where a checkpoint lay before, something else is no silence: it is waited for, or bad."""
+        if answer.end is not End.UNKNOWN:
+            return answer
+        checkpoint = item.checkpoint
+        if not was_checkpoint(await self._ledger(Ledger.history, checkpoint.path)):
+            return answer
+        message = f"A checkpoint lay here before, and something else does now: {answer.message}"
+        if not item.overdue:
+            return Answer(End.INCOMPLETE, message)
+        settings = self._engine.settings(checkpoint.watch)
+        report = unread(checkpoint, item.generation, settings, NOT_A_CHECKPOINT, message)
+        return Answer(End.DONE, report=report)
 
     async def _best(self, item: Item, settings: VerifySettings) -> dict[str, float]:
         """The best of the series so far, of each metric that is bounded by it."""

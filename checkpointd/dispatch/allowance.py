@@ -15,10 +15,13 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from checkpointd.config.units import format_size
+from checkpointd.dispatch.held import OverdrawnError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
+
+    from checkpointd.dispatch.held import Watched
 
 T = TypeVar("T")
 
@@ -38,46 +41,51 @@ _SMALL_SHARE = 4
 _BLOCK = 512
 
 
-class OverdrawnError(Exception):
-    """A child took too much, or too little of the disk is left; the text is a clause."""
-
-
-async def guarded(work: Coroutine[Any, Any, T], pidfd: int, scratch: Path, file_bytes: int) -> T:
+async def guarded(
+    work: Coroutine[Any, Any, T],
+    scratch: Path,
+    file_bytes: int,
+    watched: Watched | None = None,
+) -> T:
     """Wait for a child, and look meanwhile at what it takes.
 
     Args:
         work: what waits for it; it is cancelled when this raises.
-        pidfd: the child's.
         scratch: the child's directory.
         file_bytes: the most that one of its files may hold.
+        watched: what the kernel tells of the child, if it tells anything.
 
     Raises:
         OverdrawnError: the child is to be ended.
     """
     working = asyncio.ensure_future(work)
-    guarding = asyncio.ensure_future(_guard(_pid_of(pidfd), scratch, file_bytes))
+    guarding = [asyncio.ensure_future(_guard(watched, scratch, file_bytes))]
+    if watched is not None:
+        guarding.append(asyncio.ensure_future(watched.watch()))
     try:
-        await asyncio.wait((working, guarding), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else guarding.result()
+        await asyncio.wait((working, *guarding), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        return next(guard for guard in guarding if guard.done()).result()
     finally:
-        working.cancel()
-        guarding.cancel()
-        await asyncio.gather(working, guarding, return_exceptions=True)
+        for task in (working, *guarding):
+            task.cancel()
+        await asyncio.gather(working, *guarding, return_exceptions=True)
 
 
-async def _guard(pid: int, scratch: Path, file_bytes: int) -> NoReturn:
+async def _guard(watched: Watched | None, scratch: Path, file_bytes: int) -> NoReturn:
     floor = floor_of(scratch)
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         most = _FILES * file_bytes
         try:
-            await asyncio.to_thread(_look, pid, scratch, most, floor)
+            await asyncio.to_thread(_look, watched, scratch, most, floor)
         except RuntimeError:  # a child may have taken every thread that there is
-            _look(pid, scratch, most, floor)
+            _look(watched, scratch, most, floor)
 
 
-def _look(pid: int, scratch: Path, most: int, floor: int) -> None:
-    if threads_of(pid) > _MOST_THREADS:
+def _look(watched: Watched | None, scratch: Path, most: int, floor: int) -> None:
+    if watched is not None and watched.threads() > _MOST_THREADS:
         raise OverdrawnError(f"it started more than {_MOST_THREADS} threads")
     if used(scratch) > most:
         raise OverdrawnError(f"it wrote more than {format_size(most)} into its scratch directory")
@@ -87,23 +95,6 @@ def _look(pid: int, scratch: Path, most: int, floor: int) -> None:
             "the disk of state_dir became nearly full while it ran: make room there; it is tried "
             "again"
         )
-
-
-def _pid_of(pidfd: int) -> int:
-    """The process that a pidfd is of; -1 if it has ended (proc_pid_fdinfo(5))."""
-    with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-        return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
-    return -1
-
-
-def threads_of(pid: int) -> int:
-    """How many threads a process has; 0 where that cannot be seen (proc_pid_status(5))."""
-    with (
-        contextlib.suppress(OSError),
-        open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file,
-    ):
-        return next((int(line[8:]) for line in file if line.startswith("Threads:")), 0)
-    return 0
 
 
 def floor_of(path: Path) -> int:

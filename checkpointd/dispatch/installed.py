@@ -22,10 +22,11 @@ OLDEST = (3, 9)
 """The oldest Python that checkpoints can be loaded with."""
 
 _DECIDING = re.compile(
-    r"tensorflow(-cpu|-gpu|-intel|-macos)?|tf-nightly.*|keras(-nightly)?|tf-keras"
+    r"tensorflow(-cpu|-gpu|-intel|-macos)?|tf-nightly.*|keras(-nightly)?|tf-keras|jax|torch"
 )
 _DISTRIBUTION = re.compile(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info")
 _HARMLESS = {"distutils-precedence.pth"}
+_BACKENDS = ("tensorflow", "tensorflow.py", "jax", "torch")
 _CONFIG = "pyvenv.cfg"
 _CONFIG_BYTES = 64 * 1024
 
@@ -114,11 +115,11 @@ def hindrance(python: str) -> str:
     version = python_version(python)
     if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         return f"is Python {version}, and {'.'.join(map(str, OLDEST))} or newer is needed"
-    return "" if _may_have_tensorflow(python) else "has no TensorFlow"
+    return "" if _may_have_backend(python) else "has no TensorFlow, JAX or torch"
 
 
-def _may_have_tensorflow(python: str) -> bool:
-    """Whether TensorFlow is installed for a virtual environment, or may come from elsewhere."""
+def _may_have_backend(python: str) -> bool:
+    """Whether what Keras runs on is installed for a virtual environment, or may be elsewhere."""
     config = venv_config(python)
     if not config or config.get("include-system-site-packages", "").lower() == "true":
         return True
@@ -127,7 +128,7 @@ def _may_have_tensorflow(python: str) -> bool:
         with contextlib.suppress(OSError):
             names.update(os.listdir(directory))
     elsewhere = {n for n in names if n.endswith((".pth", ".egg-link"))} - _HARMLESS
-    return not names or bool(elsewhere) or not names.isdisjoint(("tensorflow", "tensorflow.py"))
+    return not names or bool(elsewhere) or not names.isdisjoint(_BACKENDS)
 
 
 def _file(python: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
 from checkpointd.criteria import most_unpacked
+from checkpointd.dispatch.shortage import why_it_died
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def pending(order: Sequence[str], run: Run, skip: Sequence[str]) -> str:
 
 def crashed(run: Run) -> bool:
     """Whether a fresh interpreter should have a second look before anybody is blamed."""
-    ours = run.timed_out or run.refused or run.overdrawn
+    ours = run.timed_out or run.refused or run.overdrawn or run.held_too_much
     return not ours and run.signal in CRASHES
 
 
@@ -51,14 +52,15 @@ def death(
         skip: the checks that were not to run.
         timeout: the seconds it had.
     """
-    if run.finished is not None and not (run.refused or run.timed_out or run.overdrawn):
+    ended = run.refused or run.timed_out or run.overdrawn or run.held_too_much
+    if run.finished is not None and not ended:
         return None
     name = pending(order, run, skip)
     word, message = _endless(name) if run.signal == ENDLESS else _meaning(run, timeout)
     last = run.stderr.splitlines()[-1][:_LAST_WORDS] if run.stderr else ""
     tells = word in ("crashed", "environment") and not run.lost and not run.not_started
     said = f" It said last: {last}" if last and tells else ""
-    if name not in CHECKS:
+    if name not in CHECKS or run.refused:  # nothing that such a child said can be believed
         return CheckResult(name, Outcome.ERROR, f"{name}.{word}", message + said)
     return failed(name, word, message + said)
 
@@ -72,6 +74,7 @@ def _endless(name: str) -> tuple[str, str]:
 def _meaning(run: Run, timeout: float) -> tuple[str, str]:
     """The word of the closed list for an early end, and a sentence."""
     name = signal.Signals(run.signal).name if run.signal else ""
+    shortage = why_it_died(run)
     table = (
         (run.not_started, ("environment", run.not_started)),
         (
@@ -88,6 +91,11 @@ def _meaning(run: Run, timeout: float) -> tuple[str, str]:
             ("environment", f"The worker was lost: {run.stderr or 'its zygote ended'}."),
         ),
         (
+            run.held_too_much,
+            ("out_of_memory", "It was ended because it held too much memory."),
+        ),
+        (shortage, ("out_of_memory", f"There was not enough memory: {shortage}.")),
+        (
             run.signal in CRASHES,
             ("crashed", f"It ended two fresh interpreters, one after the other, by {name}."),
         ),
@@ -95,7 +103,9 @@ def _meaning(run: Run, timeout: float) -> tuple[str, str]:
             run.signal == signal.SIGKILL,
             (
                 "out_of_memory",
-                "The worker was killed from outside, as the kernel does when memory is short.",
+                "The kernel killed it, because memory was short."
+                if run.oom_killed
+                else "It was killed from outside, as the kernel does when memory is short.",
             ),
         ),
         (
@@ -130,6 +140,30 @@ def blocking(checks: Sequence[CheckResult]) -> str:
         (c.name for c in checks if c.name in stops and c.outcome in (Outcome.FAIL, Outcome.ERROR)),
         "",
     )
+
+
+def lost(
+    order: Sequence[str], died: CheckResult, done: Sequence[CheckResult], skip: Sequence[str]
+) -> list[CheckResult]:
+    """The checks of a stage that a child's end has cost.
+
+    What the user asked for is not done with it, where `died` itself leaves the verdict open.
+    """
+    word = died.reason.partition(".")[2]
+    return [
+        CheckResult(
+            check.name,
+            Outcome.ERROR,
+            f"{check.name}.{word}",
+            f"Not run, because its process ended in {died.name}: to have it all the same, set "
+            f'skip = ["{died.name}"] in [watch.verify].',
+        )
+        if died.outcome is Outcome.SKIP
+        and check.name not in skip
+        and (check.name == "evaluate" or check.name not in CHECKS)
+        else check
+        for check in not_run(order, died.name, [*done, died])
+    ]
 
 
 def not_run(order: Sequence[str], after: str, done: Sequence[CheckResult]) -> list[CheckResult]:

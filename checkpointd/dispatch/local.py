@@ -24,47 +24,24 @@ from checkpointd.checkpoint import (
     decide,
     to_json,
 )
-from checkpointd.criteria import VerifySettings, most_unpacked
-from checkpointd.dispatch import hearing, judge
+from checkpointd.criteria import VerifySettings
+from checkpointd.dispatch import hearing, judge, shortage
+from checkpointd.dispatch.attempts import Attempts, Work
 from checkpointd.dispatch.interpreters import Interpreters
 from checkpointd.dispatch.private import for_copy, of_original
-from checkpointd.dispatch.run import Run
-from checkpointd.dispatch.zygote import StartError, ZygoteError
+from checkpointd.dispatch.zygote import ZygoteError
 from checkpointd.removal import remove_tree
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Limits, Sandbox
+from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
+    from checkpointd.dispatch.run import Run
 
-_MiB = 1024 * 1024
-_SCAN_BASE = 1024 * _MiB
-_LOAD_BASE = 2048 * _MiB
-_FILE_BYTES = 64 * _MiB
 _INSPECT_SECONDS = 120.0
-
-
-def limits_for(stage: str, size: int, memory: int | str, timeout: float) -> Limits:
-    """Bound a child by what its checkpoint can need.
-
-    Args:
-        stage: the stage that it runs.
-        size: bytes of the checkpoint; of what it holds, unpacked, where that is known.
-        memory: bytes configured, or `"auto"`: a base and three times the checkpoint.
-        timeout: wall-clock seconds.
-    """
-    if isinstance(memory, int):
-        data = memory
-    elif stage == LOAD:
-        data = max(_LOAD_BASE, _LOAD_BASE // 4 + 3 * size)
-    else:
-        data = _SCAN_BASE
-    # The scan unpacks the weights of a compressed archive into a file without a name.
-    written = most_unpacked(size) if stage in (SCAN, INSPECT) else size
-    return Limits(data_bytes=data, file_bytes=_FILE_BYTES + written, cpu_seconds=int(timeout) + 1)
 
 
 class LocalDispatcher:
@@ -84,9 +61,11 @@ class LocalDispatcher:
     ) -> None:
         self._worker = worker
         self._scratch = scratch
-        self._on_exit = on_exit or (lambda _cause: None)
         self._slots = asyncio.Semaphore(worker.concurrency)
         self.interpreters = Interpreters(scratch, worker.idle_exit)
+        self._attempts = Attempts(
+            self.interpreters, on_exit or (lambda _cause: None), worker.concurrency
+        )
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start both interpreters that these settings need; a failure is told by `verify`."""
@@ -116,11 +95,8 @@ class LocalDispatcher:
             return Answer(End.SUPERSEDED, f"It could not be copied: {error.strerror}.")
         try:
             job = self._job(COPY, request, target=home)
-            limits = limits_for(
-                COPY, request.generation.size_bytes, self._worker.memory, self._worker.timeout
-            )
             try:
-                run = await self._run(job, "", limits, self._worker.timeout)
+                run = await self._child(Work(job, "", request.generation.size_bytes))
             except ZygoteError as error:
                 return Answer(End.SUPERSEDED, f"It could not be copied: {error}.")
             if run.overdrawn:
@@ -151,17 +127,20 @@ class LocalDispatcher:
             given = to_json(facts) if stage == LOAD else None
             job = self._job(stage, request, facts=given, checks=names)
             size = judge.needed_bytes(checks, request.generation.size_bytes)
-            run = await self._stage(job, request, size, deadline, on_check)
+            python = request.settings.python if stage == LOAD else ""
+            worker = self._worker
+            run = await self._attempts.run(Work(job, python, size), worker, deadline, on_check)
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
-            checks += run.checks
+            checks += [shortage.explained(check, run, worker.memory) for check in run.checks]
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
-            died = judge.death(names, run, skip, self._worker.timeout)
+            died = judge.death(names, run, skip, worker.timeout)
             if died is not None:
-                checks.append(died)
+                died = shortage.explained(died, run, worker.memory)
+                lost = judge.lost(names, died, checks, skip)
+                checks += (died, *lost)
                 on_check(died)
-                checks += judge.not_run(names, died.name, checks)
                 overran = died.name if run.timed_out else ""
                 told = run.facts
             else:
@@ -181,58 +160,17 @@ class LocalDispatcher:
         enforce = self._worker.sandbox == "enforce"
         return Job(stage, "", to_json(request), enforce=enforce, **more)
 
-    async def _stage(
-        self,
-        job: Job,
-        request: Request,
-        size: int,
-        deadline: float,
-        on_check: Callable[[CheckResult], None],
-    ) -> Run:
-        """Run a stage; once more in a fresh interpreter where that may change the outcome."""
-        python = request.settings.python if job.stage == LOAD else ""
-        run = Run()
-        for attempt in (1, 2):
-            remaining = max(0.1, deadline - time.monotonic())
-            limits = limits_for(job.stage, size, self._worker.memory, self._worker.timeout)
-            try:
-                run = await self._run(
-                    job, python, limits, remaining, on_check if attempt == 1 else None
-                )
-            except StartError as error:
-                run = Run(not_started=str(error))
-            except ZygoteError as error:
-                run = Run(lost=True, stderr=str(error))
-            if job.stage == LOAD:
-                self.interpreters.used()
-            self._on_exit(_cause(run))
-            if not (run.lost or judge.crashed(run)):
-                break
-            self.interpreters.discard(job.stage, python)
-        return run
-
-    async def _run(
-        self,
-        job: Job,
-        python: str,
-        limits: Limits,
-        seconds: float,
-        on_check: Callable[[CheckResult], None] | None = None,
-    ) -> Run:
-        zygote = await self.interpreters.get(LOAD if job.stage == LOAD else SCAN, python)
-        try:
-            run = await zygote.run(job, limits, seconds, on_check)
-            return replace(run, environment=zygote.environment)
-        finally:
-            self.interpreters.release(zygote)
+    async def _child(self, work: Work, seconds: float = 0.0) -> Run:
+        seconds = seconds or self._worker.timeout
+        limits = self._attempts.limits(work, self._worker, seconds)
+        return await self._attempts.child(work, limits, seconds)
 
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
         """Say what is in a checkpoint; see `Dispatcher`."""
         request = Request(Checkpoint(path, fmt), Generation(()), VerifySettings())
         job = self._job(INSPECT, request)
-        limits = limits_for(INSPECT, 0, self._worker.memory, _INSPECT_SECONDS)
         try:
-            run = await self._run(job, "", limits, _INSPECT_SECONDS)
+            run = await self._child(Work(job), _INSPECT_SECONDS)
         except ZygoteError as error:
             return {"error": str(error)}
         if run.inspection is not None:
@@ -261,20 +199,6 @@ class LocalDispatcher:
         return self.interpreters.status()
 
 
-def _cause(run: Run) -> str:
-    if run.timed_out:
-        return "timeout"
-    if run.refused:
-        return "protocol"
-    if run.overdrawn:
-        return "overdrawn"
-    if run.lost or run.not_started:
-        return "lost"
-    if run.signal:
-        return "signal"
-    return "ok" if run.exit_code == 0 else "error"
-
-
 def _report(
     request: Request,
     facts: Facts,
@@ -298,7 +222,8 @@ def _report(
         message=message,
         shown=shown,
         checks=tuple(checks),
-        facts=replace(facts, optimizer_tensors=None),  # for the load stage alone, and long
+        # For the load stage alone, and long.
+        facts=replace(facts, optimizer_tensors=None, other_tensors=None),
         duration_seconds=seconds,
         settings_digest=request.settings.digest,
         finished_at=time.time(),

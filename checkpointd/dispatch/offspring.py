@@ -21,19 +21,36 @@ _STDERR_TAIL = 8 * 1024
 _STDERR_BYTES = 64 * 1024 * 1024
 
 
-def came(forked: asyncio.Future[int]) -> int:
-    """The pidfd that came in the very moment in which its wait was cancelled; -1 if none did."""
+def came(forked: asyncio.Future[list[int]]) -> list[int]:
+    """The descriptors that came in the very moment in which their wait was cancelled, if any."""
     if forked.done() and not forked.cancelled() and forked.exception() is None:
         return forked.result()
-    return -1
+    return []
 
 
-def end(pidfd: int) -> None:
-    """Kill a process if it still is there; -1 is none."""
-    if pidfd >= 0:
+def end(descriptors: list[int]) -> None:
+    """Kill a process if it still is there, and close what we hold of it.
+
+    Args:
+        descriptors: its pidfd, and what else there is; empty if there is no process.
+    """
+    if descriptors:
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.close(pidfd)
+            signal.pidfd_send_signal(descriptors[0], signal.SIGKILL)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def of_itself(pid: int) -> list[int]:
+    """The pidfd of an interpreter that turns into a child, and what the kernel tells of it.
+
+    Raises:
+        OSError: it has ended.
+    """
+    descriptors = [os.pidfd_open(pid)]
+    with contextlib.suppress(OSError):
+        descriptors.append(os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC))
+    return descriptors
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from checkpointd import wire
 from checkpointd.checkpoint import CheckResult, Facts
 from checkpointd.dispatch.hearing import Hearing
+from checkpointd.dispatch.held import Held, HeldError
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Finished, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from checkpointd.dispatch.allowance import OverdrawnError
-    from checkpointd.worker.protocol import Job
+    from checkpointd.dispatch.held import OverdrawnError
+    from checkpointd.worker.protocol import Job, Limits
 
 _LINGER_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 2.0
@@ -32,7 +34,9 @@ class Run:
     `environment` is what its interpreter said of itself before it was forked.
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out`, `refused` (a
     clause: it broke the protocol) and `overdrawn` (a clause: what it took too much of) mean that
-    the signal was ours; `not_started` (a sentence) that there was no interpreter to run it.
+    the signal was ours; `held_too_much` that this was memory; `oom_killed` that the kernel killed
+    something for want of it meanwhile; `not_started` (a sentence) that there
+    was no interpreter to run it. `held` is what it was seen to hold, `limits` what it might.
     """
 
     sandbox: Sandbox | None = None
@@ -46,9 +50,18 @@ class Run:
     timed_out: bool = False
     refused: str = ""
     overdrawn: str = ""
+    held_too_much: bool = False
+    oom_killed: bool = False
+    held: Held = field(default_factory=Held)
+    limits: Limits | None = None
     lost: bool = False
     not_started: str = ""
     stderr: str = ""
+
+    def ended_with(self, status: int) -> None:
+        """Note how it ended, by its wait status."""
+        self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        self.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
     def ended_for(self, error: TimeoutError | wire.WireError | OverdrawnError) -> None:
         """Note why we end it."""
@@ -56,6 +69,8 @@ class Run:
             self.timed_out = True
         elif isinstance(error, wire.WireError):
             self.refused = str(error)
+        elif isinstance(error, HeldError):
+            self.held_too_much = True
         else:
             self.overdrawn = str(error)
 

@@ -8,10 +8,12 @@ A process of its own can hang for as long as it likes.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import time
 from typing import IO, TYPE_CHECKING
 
 from checkpointd.dispatch.environment import zygote_environment
@@ -60,6 +62,16 @@ def launch(
         env=zygote_environment(scratch, source),
         start_new_session=True,
     )
+
+
+async def code_of(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code of an interpreter that has closed its end; None if it goes on for so long."""
+    deadline = time.monotonic() + seconds
+    while True:
+        code = process.poll()
+        if code is not None or time.monotonic() > deadline:
+            return code
+        await asyncio.sleep(0.01)
 
 
 def ended(code: int | None, said: str) -> str:

@@ -13,14 +13,15 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
 from checkpointd.dispatch import starting
-from checkpointd.dispatch.allowance import OverdrawnError, guarded
+from checkpointd.dispatch.allowance import guarded
 from checkpointd.dispatch.environment import rooms_for
 from checkpointd.dispatch.hearing import last_words
-from checkpointd.dispatch.offspring import came, end, of_its_own, tail
+from checkpointd.dispatch.held import OverdrawnError, Watched
+from checkpointd.dispatch.offspring import came, end, of_its_own, of_itself, tail
 from checkpointd.dispatch.run import Run, hear
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
@@ -73,7 +74,7 @@ class Zygote:
         self._reaper: threading.Thread | None = None
         self._control: socket.socket | None = None
         self._ready: asyncio.Future[None] | None = None
-        self._forks: dict[int, asyncio.Future[int]] = {}
+        self._forks: dict[int, asyncio.Future[list[int]]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
         self._number = 0
         self._used = False
@@ -131,29 +132,20 @@ class Zygote:
                 raise self._not_started(what, hung=True) from None
             except ZygoteError as error:
                 said = tail(log.fileno()).splitlines()
-                what = str(error) or starting.ended(await self._code(), said[-1] if said else "")
+                code = await starting.code_of(self._process, _END_SECONDS)
+                what = str(error) or starting.ended(code, said[-1] if said else "")
                 raise self._not_started(what) from None
 
     def _not_started(self, what: str, *, hung: bool = False) -> StartError:
         message = starting.sentence(self.python, what, load=self.kind == protocol.LOAD)
         return StartError(message, hung=hung)
 
-    async def _code(self) -> int | None:
-        """The exit code of an interpreter that has closed its end; None if it goes on."""
-        deadline = time.monotonic() + _END_SECONDS
-        while self._process is not None:
-            code = self._process.poll()
-            if code is not None or time.monotonic() > deadline:
-                return code
-            await asyncio.sleep(0.01)
-        return None
-
     def _on_notice(self) -> None:
         if self._control is None:
             return
         fds: list[int] = []
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, protocol.MAX_DATAGRAM, 1)
+            data, fds, _, _ = socket.recv_fds(self._control, protocol.MAX_DATAGRAM, 2)
             notice = protocol.decode_notice(data) if data else None
         except BlockingIOError:
             return
@@ -171,14 +163,17 @@ class Zygote:
         if notice.kind == "ready":
             self._on_ready(notice)
             return
-        waiting = self._forks if notice.kind == "forked" else self._exits
-        future = waiting.pop(notice.number, None)
+        if notice.kind == "exited":
+            exited = self._exits.pop(notice.number, None)
+            if exited is not None and not exited.done():
+                exited.set_result(notice.status)
+            return
+        future = self._forks.pop(notice.number, None)
         if future is None or future.done():
             return
-        if notice.kind == "exited":
-            future.set_result(notice.status)
-        elif fds:
-            future.set_result(fds.pop())
+        if fds:
+            future.set_result(fds[:])
+            fds.clear()
 
     def _on_ready(self, notice: Notice) -> None:
         if self._ready is None or self._ready.done():
@@ -196,7 +191,8 @@ class Zygote:
             self._ready.set_exception(ZygoteError(""))
             self._ready.exception()
         error = ZygoteError(message)
-        for future in (*self._forks.values(), *self._exits.values()):
+        waiting: list[asyncio.Future[Any]] = [*self._forks.values(), *self._exits.values()]
+        for future in waiting:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # whoever waits sees it; nobody waiting is no warning
@@ -289,8 +285,8 @@ class Zygote:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         exited: asyncio.Future[int] = loop.create_future()
-        forked: asyncio.Future[int] = loop.create_future()
-        pidfd = -1
+        forked: asyncio.Future[list[int]] = loop.create_future()
+        descriptors: list[int] = []
         writer: asyncio.StreamWriter | None = None
         try:
             control = self._connected()
@@ -298,12 +294,14 @@ class Zygote:
             socket.send_fds(control, [protocol.encode(order)], [theirs.fileno(), stderr])
             theirs.close()
             if order.become:
-                pidfd = os.pidfd_open(self.pid)
+                descriptors = of_itself(self.pid)
             else:
                 self._exits[number] = exited
                 self._forks[number] = forked
                 async with asyncio.timeout(_FORK_SECONDS):  # wait_for may swallow a cancellation
-                    pidfd = await forked
+                    descriptors = await forked
+            pidfd, result.limits = descriptors[0], limits
+            watched = Watched(descriptors[1:], limits, result.held)
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
@@ -311,18 +309,17 @@ class Zygote:
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
                     ended = partial(self._status, exited, pidfd, become=order.become)
                     heard = hear(job, reader, result, on_check, ended)
-                    status = await guarded(heard, pidfd, scratch, limits.file_bytes)
+                    status = await guarded(heard, scratch, limits.file_bytes, watched)
             except (TimeoutError, wire.WireError, OverdrawnError) as error:
                 result.ended_for(error)
                 status = await self._kill(exited, pidfd, become=order.become)
-            result.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-            result.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+            result.ended_with(status)
         except (ZygoteError, OSError, TimeoutError):
-            if pidfd < 0:
+            if not descriptors:
                 raise ZygoteError("the zygote was lost") from None
             result.lost = True
         finally:
-            end(pidfd if pidfd >= 0 else came(forked))
+            end(descriptors or came(forked))
             self._exits.pop(number, None)
             self._forks.pop(number, None)
             theirs.close()

@@ -15,10 +15,11 @@ from checkpointd.formats.facts import (
     Recognised,
 )
 from checkpointd.formats.locating import locate
+from checkpointd.formats.members import member_path
 from checkpointd.formats.names import is_left_out
 from checkpointd.formats.order import has_followed
 from checkpointd.formats.probing import probe
-from checkpointd.formats.recognise import generation_of, member_path, recognise
+from checkpointd.formats.recognise import generation_of, recognise
 from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
 
 __all__ = [

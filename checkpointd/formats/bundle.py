@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from checkpointd.formats import table
 from checkpointd.formats.dtypes import dtype_name
 from checkpointd.formats.facts import (
+    ENVIRONMENT,
     MALFORMED,
     MISSING_MEMBER,
     TRUNCATED,
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """The key under which object-based checkpoints keep how their variables hang together."""
+
+NO_HEADER = "The index holds no bundle's header."
+"""What is wrong with a table that is no bundle's."""
 
 _CACHE_KEY = re.compile(r"\s*\d+_\s*\d+")
 _MAX_SHARDS = 99999
@@ -56,12 +60,15 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class BundleIndex:
-    """What a bundle's index says; `refused` is why TensorFlow would not read it, a sentence."""
+    """What a bundle's index says; `refused` is why TensorFlow would not read it, if it would not.
+
+    The numbers in a bundle of a `big_endian` machine have their most significant byte first.
+    """
 
     num_shards: int
     entries: tuple[TensorEntry, ...]
     big_endian: bool = False
-    refused: str = ""
+    refused: FormatError | None = None
 
 
 def shard_suffix(shard: int, num_shards: int) -> str:
@@ -109,19 +116,21 @@ def missing_bytes(index: BundleIndex, sizes: Mapping[int, int]) -> FormatError |
         sizes: the size in bytes of each shard that is there, by number.
 
     Returns:
-        What is wrong, or None. A shard may be longer: what the index does not name is not read.
+        What is wrong, or None. A shard may be longer, and one that holds no tensor may be missing:
+        what the index does not name is not read. Where no entries are known, all have to be there.
     """
-    for shard in range(index.num_shards):
-        if shard not in sizes:
+    needed: dict[int, int] = {}
+    for entry in index.entries:
+        if not entry.slices:
+            end = entry.offset + entry.size if entry.size else 0
+            needed[entry.shard] = max(needed.get(entry.shard, 0), end)
+    for shard in sorted(needed) if index.entries else range(index.num_shards):
+        if shard not in sizes and shard < index.num_shards:
             return FormatError(
                 MISSING_MEMBER,
                 f"Shard {shard_suffix(shard, index.num_shards)} is not there, the index names "
                 f"{index.num_shards}.",
             )
-    needed: dict[int, int] = {}
-    for entry in index.entries:
-        if not entry.slices:
-            needed[entry.shard] = max(needed.get(entry.shard, 0), entry.offset + entry.size)
     for shard, size in sorted(needed.items()):
         if shard not in sizes:
             return FormatError(
@@ -142,7 +151,7 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
     Raises:
         FormatError: there is no header among them, or one is malformed.
     """
-    header: tuple[int, bool, str] | None = None
+    header: tuple[int, bool, FormatError | None] | None = None
     entries = []
     for key, value in pairs:
         if key:
@@ -150,12 +159,12 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
         else:
             header = _header(value)
     if header is None:
-        raise FormatError(MALFORMED, "The index holds no bundle's header.")
+        raise FormatError(MALFORMED, NO_HEADER)
     return BundleIndex(header[0], tuple(entries), *header[1:])
 
 
-def _header(value: bytes) -> tuple[int, bool, str]:
-    num_shards, big_endian, refused = 0, False, ""
+def _header(value: bytes) -> tuple[int, bool, FormatError | None]:
+    num_shards, big_endian, refused = 0, False, None
     for field, content in fields(value):
         if field == 1:
             num_shards = number(content)
@@ -168,8 +177,8 @@ def _header(value: bytes) -> tuple[int, bool, str]:
     return num_shards, big_endian, refused
 
 
-def _refused(version: bytes) -> str:
-    """Why TensorFlow refuses a VersionDef; empty if it does not. Numbers may be packed."""
+def _refused(version: bytes) -> FormatError | None:
+    """Why TensorFlow refuses a VersionDef; None if it does not. Numbers may be packed."""
     producer, least, bad = 0, 0, False
     for field, content in fields(version):
         if field == 1:
@@ -179,10 +188,12 @@ def _refused(version: bytes) -> str:
         elif field == 3:  # noqa: PLR2004 - VersionDef.bad_consumers
             bad |= content == _VERSION or (isinstance(content, bytes) and _VERSION in content)
     if producer < 0:
-        return "The index names a negative version of its format."
+        return FormatError(MALFORMED, "The index names a negative version of its format.")
     if least > _VERSION or bad:
-        return "The index says that only a newer TensorFlow may read it."
-    return ""
+        return FormatError(
+            ENVIRONMENT, "The index says that only a newer TensorFlow than any known may read it."
+        )
+    return None
 
 
 def _entry(name: str, value: bytes) -> TensorEntry:

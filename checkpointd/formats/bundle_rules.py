@@ -11,10 +11,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from checkpointd.formats.facts import MALFORMED, FormatError
+from checkpointd.formats.dtypes import FIRST_REFERENCE, NEWEST
+from checkpointd.formats.facts import ENVIRONMENT, MALFORMED, FormatError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpointd.formats.bundle import BundleIndex, TensorEntry
+
+SLICE_MARK, SLICE_END = "\0", "\0\x01"
+"""What stands around the tensor's name in the name of a part of it."""
 
 _MAX_RANK = 254
 _END = 1 << 63
@@ -27,23 +33,45 @@ def refused(index: BundleIndex) -> FormatError | None:
 
     Whether the shards hold what the index names is another question.
     """
-    if index.refused:
-        return FormatError(MALFORMED, index.refused)
+    if index.refused is not None:
+        return index.refused
+    newer = None
+    whole = {entry.name: entry.dtype for entry in index.entries if entry.slices}
     for entry in index.entries:
-        wrong = _wrong(entry)
+        wrong = _wrong(entry) or _wrong_part(entry, whole)
         if wrong:
             return FormatError(MALFORMED, f"{entry.name}: the index gives it {wrong}.")
-    return None
+        if newer is None and entry.dtype.startswith("dtype_"):
+            newer = FormatError(
+                ENVIRONMENT,
+                f"{entry.name}: its element type has the number {entry.dtype[6:]}, and TensorFlow "
+                f"2.21 knows those up to {NEWEST}: a newer one may have written it.",
+            )
+    return newer
 
 
 def _wrong(entry: TensorEntry) -> str:
     """What is wrong with an entry, as the end of a sentence; empty if nothing is."""
-    if entry.dtype.startswith("dtype_") or entry.dtype == "resource":
+    if entry.dtype == "resource" or (entry.dtype.startswith("dtype_") and not _may_be_newer(entry)):
         return "an element type that no tensor has"
     wrong = _wrong_shape(entry.shape)
     if wrong or not entry.slices:
         return wrong or _wrong_place(entry)
     return next((said for s in entry.slices if (said := _wrong_slice(entry, s))), "")
+
+
+def _wrong_part(entry: TensorEntry, whole: Mapping[str, str]) -> str:
+    """What is wrong with a part of a tensor that was saved in pieces."""
+    if not whole or not entry.name.startswith(SLICE_MARK):
+        return ""
+    name = entry.name[len(SLICE_MARK) :].partition(SLICE_END)[0]
+    if whole.get(name, entry.dtype) != entry.dtype:
+        return f"the type {entry.dtype}, and {whole[name]} to the tensor that it is a part of"
+    return ""
+
+
+def _may_be_newer(entry: TensorEntry) -> bool:
+    return NEWEST < int(entry.dtype[6:]) < FIRST_REFERENCE
 
 
 def _wrong_shape(shape: tuple[int, ...]) -> str:

@@ -38,8 +38,14 @@ _NAMES = {
     30: "uint4",
     31: "int2",
     32: "uint2",
+    33: "float4_e2m1fn",
 }
+NEWEST = max(_NAMES)
+"""The largest number that TensorFlow 2.21 has a type for."""
+
 _REFERENCE = 100
+FIRST_REFERENCE = _REFERENCE + 1
+"""The number of the first reference type, which no stored tensor has."""
 
 
 def dtype_name(number: int) -> str:

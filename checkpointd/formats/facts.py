@@ -12,15 +12,22 @@ if TYPE_CHECKING:
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"
 MALFORMED = "malformed"
+NOT_A_CHECKPOINT = "not_a_checkpoint"
+UNSUPPORTED = "unsupported"
+ENVIRONMENT = "environment"
+UNREADABLE = "not_readable"
+"""Why a container was not read to its end; the last two are no fault of it: this machine's
+TensorFlow is too old for it, or our own reader does not know the layout."""
 
 PROBE_BYTES = 4096
 """The most that a probe reads of one member."""
 
 
 class FormatError(Exception):
-    """A container that breaks its format's rules.
+    """A container that breaks its format's rules, or one whose layout is not known here.
 
-    `word` is TRUNCATED, MISSING_MEMBER or MALFORMED, `message` one plain sentence.
+    `word` is one of the above, `message` one plain sentence. Of what is UNREADABLE nothing is known
+    to be wrong: a real loader has to say.
     """
 
     def __init__(self, word: str, message: str) -> None:
@@ -30,6 +37,13 @@ class FormatError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class SurplusError(FormatError):
+    """A file whose edges look cut short, and that a real reader may take as it is.
+
+    It goes on after the end that its format gives it, or its end is too long for a probe.
+    """
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,8 @@ class Probe:
     """What a few reads of at most 4 KiB a member say about a candidate.
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
-    that the writer has finished, so that no settle time is needed.
+    that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE
+    for what a `SurplusError` says, and reading it whole decides.
     """
 
     state: ProbeState
@@ -79,11 +94,14 @@ class Probe:
     reason: str = ""
     message: str = ""
     certain: bool = False
+    surplus: bool = False
 
 
 def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - INTERFACE's word
     """Make the probe of something that is not, or not yet, whole."""
-    return Probe(ProbeState.INCOMPLETE, format, f"structure.{error.word}", error.message)
+    surplus = isinstance(error, SurplusError)
+    reason = f"structure.{error.word}"
+    return Probe(ProbeState.INCOMPLETE, format, reason, error.message, surplus=surplus)
 
 
 def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - INTERFACE's word

@@ -14,6 +14,7 @@ from checkpointd.formats.facts import (
     TRUNCATED,
     FormatError,
     Probe,
+    SurplusError,
     complete,
     incomplete,
 )
@@ -32,6 +33,7 @@ _LAYOUT = ((13, 24), (13, 28), (9, 12), (9, 12))
 
 _WIDTHS = (2, 4, 8)
 _WRITE_ACCESS = 0x01
+_BLOCK = 1 << 20
 
 
 def find_superblock(
@@ -90,7 +92,8 @@ def check_size(offset: int, block: bytes, size: int) -> None:
     """Compare the size with the one that the superblock holds.
 
     Raises:
-        FormatError: they differ, or `end_of_file` raises it.
+        SurplusError: the file is longer.
+        FormatError: it is shorter, or `end_of_file` raises it.
     """
     expected = end_of_file(offset, block)
     if size < expected:
@@ -98,7 +101,7 @@ def check_size(offset: int, block: bytes, size: int) -> None:
             TRUNCATED, f"The HDF5 file has {size} bytes, and {expected} were to be written."
         )
     if size > expected:
-        raise FormatError(
+        raise SurplusError(
             TRUNCATED,
             f"The HDF5 file has {size} bytes, its superblock accounts for {expected}: its writer "
             "has not closed it, or something was appended.",
@@ -117,3 +120,28 @@ def probe_superblock(hint: Format, offset: int, block: bytes, size: int) -> Prob
     except FormatError as error:
         return incomplete(kind, error)
     return complete(kind)
+
+
+def surplus(path: str, storage: Storage) -> FormatError | None:
+    """Say whether anything but zeros follows the end that the superblock gives a file.
+
+    Zeros are what a file system or a copy fills up with.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size = storage.stat(path).size
+    try:
+        found = find_superblock(path, size, storage.pread(path, 0, SUPERBLOCK_BYTES), storage)
+        if found is not None:
+            check_size(*found, size)
+    except SurplusError as error:
+        at = end_of_file(*found) if found is not None else size
+        while at < size:
+            block = storage.pread(path, at, _BLOCK)
+            if not block or block.strip(b"\0"):
+                return error
+            at += len(block)
+    except FormatError:
+        return None
+    return None

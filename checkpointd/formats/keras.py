@@ -10,21 +10,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import jsons, zip_rules, zipfiles
+from checkpointd.formats import content, jsons, unpacking, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
+    NOT_A_CHECKPOINT,
     TRUNCATED,
     FormatError,
     Probe,
+    SurplusError,
     complete,
     incomplete,
     unknown,
 )
 from checkpointd.formats.storage import LOCAL
+from checkpointd.formats.unpacking import STORED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from checkpointd.formats.storage import Storage
     from checkpointd.formats.zipfiles import CentralEntry, Directory
@@ -33,20 +36,19 @@ CONFIG, METADATA = "config.json", "metadata.json"
 WEIGHTS = ("model.weights.h5", "model.weights.npz", "model.weights.json")
 """One of them holds the weights: Keras's default, the form without h5py, the map of shards."""
 
-STORED, DEFLATED = 0, 8
-
+_SHORT_TAIL = 128
 _PROBE_TAIL = 1024
 _PROBE_LONG_TAIL = _PROBE_DIRECTORY = 2800
 _WINDOW = (1 << 16) + 22
 _MAX_DIRECTORY = 64 << 20
+_ALL_16 = 0xFFFF
 
 
 @dataclass(frozen=True)
 class ZipMember:
     """One file in the archive.
 
-    `data_offset` is where its bytes begin in the archive; sizes in bytes; `method` is STORED or
-    DEFLATED, or a method that Keras does not use.
+    `data_offset` is where its bytes begin in the file; sizes in bytes; `method` as in `unpacking`.
     """
 
     name: str
@@ -98,7 +100,9 @@ def probe_archive(
     Raises:
         OSError: it cannot be read.
     """
-    promised = hint is Format.KERAS or _first_name(head) in {METADATA, CONFIG}
+    known = _first_name(head) in {METADATA, CONFIG}
+    promised = known or hint is not Format.UNKNOWN
+    kind = Format.KERAS if known or hint is Format.UNKNOWN else hint
 
     def read(offset: int, length: int) -> bytes:
         return storage.pread(path, offset, length)
@@ -108,21 +112,30 @@ def probe_archive(
         if directory is None:  # a long comment
             directory = zipfiles.find_directory(read, size, _PROBE_LONG_TAIL)
             if directory is None:
-                raise zipfiles.truncated(size)
-            _check_start(directory, size)
+                raise _no_end(size)
             return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
-        _check_start(directory, size)
         data = read(directory.offset, min(directory.size, _PROBE_DIRECTORY))
-        seen = {entry.name for entry in zipfiles.entries_of(data, directory.entries)}
+        seen = {entry.name for entry in zipfiles.entries_of(data)}
+        if len(data) == directory.size:
+            _check_start(directory, seen, size)
     except FormatError as error:
-        return incomplete(Format.KERAS, error) if promised else unknown(Format.UNKNOWN)
+        return incomplete(kind, error) if promised else unknown(Format.UNKNOWN)
     if len(data) < directory.size:  # an archive of many assets: a child reads all of it
         return complete(Format.KERAS) if promised else unknown(Format.UNKNOWN)
-    if CONFIG not in seen or METADATA not in seen:
-        return unknown(hint, "A zip archive without config.json and metadata.json.")
-    if not any(name in seen for name in WEIGHTS):
-        return incomplete(Format.KERAS, _no_weights())
+    if not promised and METADATA not in seen:
+        return unknown(Format.UNKNOWN)
+    try:
+        _require(seen)
+    except FormatError as error:
+        begun = error.word != NOT_A_CHECKPOINT and {METADATA, CONFIG} <= seen
+        return incomplete(kind, error) if promised or begun else unknown(Format.UNKNOWN)
     return complete(Format.KERAS)
+
+
+def is_prefixed(path: str, size: int, storage: Storage = LOCAL) -> bool:
+    """Whether a file that begins otherwise ends as an archive: zipfile reads it all the same."""
+    at = max(0, size - _SHORT_TAIL)
+    return zipfiles.EMPTY_SIGNATURE in storage.pread(path, at, size - at)
 
 
 def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
@@ -140,30 +153,30 @@ def read_archive(path: str, storage: Storage = LOCAL) -> Archive:
     directory = zipfiles.find_directory(read, size, _WINDOW)
     if directory is None:
         raise zipfiles.truncated(size)
-    _check_start(directory, size)
     if directory.size > _MAX_DIRECTORY:
         raise FormatError(
             MALFORMED, f"The archive's directory has {directory.size} bytes, far too many."
         )
     data = read(directory.offset, directory.size)
-    central = tuple(zipfiles.entries_of(data, directory.entries))
-    if len(central) != directory.entries:
+    central = tuple(zipfiles.entries_of(data, directory.shift))
+    if len(central) & _ALL_16 != directory.entries & _ALL_16:
         raise FormatError(
             MALFORMED,
             f"The archive's directory holds {len(central)} of {directory.entries} entries.",
         )
+    _check_start(directory, {entry.name for entry in central}, size)
     members = tuple(_member(path, entry, directory.offset, storage) for entry in central)
     zip_rules.check_entries(
         (entry, member.data_offset + member.compressed_size)
         for entry, member in zip(central, members)
     )
     archive = Archive(members)
-    _require(archive.members)
+    _require({member.name for member in members})
     escapes = ((entry.name, zip_rules.escape_of(entry.name, entry.mode)) for entry in central)
     return Archive(
         members,
         _json(path, archive, CONFIG, storage),
-        _json(path, archive, METADATA, storage),
+        _metadata(path, archive, storage),
         tuple((name, how) for name, how in escapes if how),
     )
 
@@ -178,7 +191,7 @@ def read_member(path: str, member: ZipMember, limit: int, storage: Storage = LOC
         storage: where the archive lies.
 
     Raises:
-        FormatError: it is larger, is packed in a way that Keras does not use, or does not unpack.
+        FormatError: it is larger, does not unpack, or is packed in a way that is not known.
         OSError: it cannot be read.
     """
     if member.size > limit:
@@ -188,30 +201,24 @@ def read_member(path: str, member: ZipMember, limit: int, storage: Storage = LOC
     data = storage.pread(path, member.data_offset, member.compressed_size)
     if member.method == STORED:
         return data
-    if member.method != DEFLATED:
-        raise FormatError(
-            MALFORMED, f"{member.name} is packed by method {member.method}, not stored or deflated."
-        )
-    import zlib
-
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        unpacked = unpacker.decompress(data, limit)
-    except zlib.error as error:
-        raise FormatError(MALFORMED, f"{member.name} does not unpack: {error}.") from None
-    if unpacker.unconsumed_tail or len(unpacked) != member.size:
+    unpacked = bytearray()
+    for piece in unpacking.unpack([data], member.method, member.size, member.name):
+        unpacked += piece
+        if len(unpacked) > member.size:
+            break
+    if len(unpacked) != member.size:
         raise FormatError(MALFORMED, f"{member.name} unpacks to another size than it declares.")
-    return unpacked
+    return bytes(unpacked)
 
 
-def _check_start(directory: Directory, size: int) -> None:
+def _check_start(directory: Directory, names: Collection[str], size: int) -> None:
     """See that the directory is this archive's own, and not that of an archive stored in it.
 
     Raises:
-        FormatError: it counts from elsewhere than the file's first byte: `model.weights.npz` is a
-            zip itself, and its end is what a cut may leave last.
+        FormatError: it counts from elsewhere than the file's first byte, and is no model's:
+            `model.weights.npz` is a zip itself, and its end is what a cut may leave last.
     """
-    if directory.shift:
+    if directory.shift and CONFIG not in names:
         raise zipfiles.truncated(size)
 
 
@@ -223,6 +230,12 @@ def _first_name(head: bytes) -> str:
     return head[zipfiles.LOCAL_BYTES : zipfiles.LOCAL_BYTES + length].decode("ascii", "replace")
 
 
+def _no_end(size: int) -> FormatError:
+    """Make the error of an archive whose end was not found where a probe looks."""
+    error = zipfiles.truncated(size)
+    return SurplusError(error.word, error.message) if size > _PROBE_LONG_TAIL else error
+
+
 def _no_weights() -> FormatError:
     return FormatError(
         MISSING_MEMBER,
@@ -230,11 +243,11 @@ def _no_weights() -> FormatError:
     )
 
 
-def _require(members: Iterable[ZipMember]) -> None:
-    names = {member.name for member in members}
-    for name in (METADATA, CONFIG):
-        if name not in names:
-            raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")
+def _require(names: Collection[str]) -> None:
+    if METADATA not in names and CONFIG not in names:
+        raise FormatError(NOT_A_CHECKPOINT, f"It is {content.of_archive(names)}.")
+    if CONFIG not in names:
+        raise FormatError(MISSING_MEMBER, f"The archive has no {CONFIG}.")
     if not any(name in names for name in WEIGHTS):
         raise _no_weights()
 
@@ -255,6 +268,14 @@ def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMe
     return ZipMember(
         entry.name, start, entry.size, entry.compressed_size, entry.crc32, entry.method
     )
+
+
+def _metadata(path: str, archive: Archive, storage: Storage) -> Mapping[str, Any]:
+    """Read what says which Keras wrote it; Keras loads an archive without, or with any other."""
+    try:
+        return _json(path, archive, METADATA, storage)
+    except FormatError:
+        return {}
 
 
 def _json(path: str, archive: Archive, name: str, storage: Storage) -> Mapping[str, Any]:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format, Generation
+from checkpointd.checkpoint import Format
 from checkpointd.formats import names
+from checkpointd.formats.directories import home_of, kind_of
 from checkpointd.formats.facts import Found
-from checkpointd.formats.recognise import SHARD, generation_of, is_savedmodel, tree
+from checkpointd.formats.recognise import SHARD, generation_of
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
     from checkpointd.formats.storage import Stat, Storage
 
+_VARIABLES = ["variables", "variables"]
+"""The end of the prefix of a SavedModel's bundle, which is no file's name."""
+
 
 def locate(path: str, storage: Storage = LOCAL) -> Found | None:
     """Find out which checkpoint a path typed by a user means.
 
-    It may be a file, a SavedModel's directory or a file inside it, a prefix, `PREFIX.index` or a
-    shard. The checkpoint's path is built from the one given: relative stays relative.
+    It may be a file, a directory that is a checkpoint or a part of it, a prefix, `PREFIX.index`
+    or a shard. What only lies beside a checkpoint's parts means itself. The checkpoint's path is
+    built from the one given: relative stays relative.
 
     Returns:
         The checkpoint, or None if the path names none.
@@ -29,11 +34,14 @@ def locate(path: str, storage: Storage = LOCAL) -> Found | None:
     """
     path = path.rstrip("/") or path
     seen = _look(path, storage)
-    if seen is not None and seen.is_dir and is_savedmodel(path, storage.scandir(path), storage):
-        return _savedmodel(path, storage)
-    home = _home(path, storage)
-    if home is not None and (seen is None or seen.is_file):
-        return _savedmodel(home, storage)
+    if seen is not None and seen.is_dir:
+        kind = kind_of(path, storage.scandir(path), storage)
+        if kind is not None:
+            return _of(path, kind, storage)
+    elif (seen is not None and seen.is_file) or path.split("/")[-2:] == _VARIABLES:
+        home = home_of(path, storage)
+        if home is not None:
+            return _of(*home, storage)
     if seen is None or seen.is_dir:
         return _of(path, Format.TF_CHECKPOINT, storage)
     return _file(path, storage) if seen.is_file else None
@@ -53,11 +61,6 @@ def _of(path: str, hint: Format, storage: Storage) -> Found | None:
         return None
 
 
-def _savedmodel(path: str, storage: Storage) -> Found | None:
-    members = tree(path, storage)
-    return Found(path, Format.SAVEDMODEL, Generation(members)) if members else None
-
-
 def _file(path: str, storage: Storage) -> Found | None:
     """Take a file for itself, or for the checkpoint that it is a part of."""
     directory, name = os.path.split(path)
@@ -70,14 +73,3 @@ def _file(path: str, storage: Storage) -> Found | None:
         if _look(whole, storage) is not None:
             return _of(whole, Format.HDF5_WEIGHTS, storage)
     return _of(path, names.hint_of(name), storage)
-
-
-def _home(path: str, storage: Storage) -> str | None:
-    """Find the SavedModel that a path lies in: directly, or one directory down."""
-    parent = os.path.dirname(path)
-    for home in (parent or ".", os.path.dirname(parent) or "."):
-        for name in names.GRAPH_FILES:
-            graph = _look(os.path.join(home, name), storage)
-            if graph is not None and graph.is_file:
-                return home
-    return None

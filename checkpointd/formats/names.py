@@ -16,8 +16,24 @@ TRASH = ".checkpointd-trash"
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 """What makes a directory a SavedModel: TF 1 and 2, TF 1's text form, TF 2's image format."""
 
-BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.+)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
+BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.*)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
 """One file of a tensor bundle (tensorflow/core/util/tensor_bundle/naming.cc)."""
+
+_SAVEDMODEL_PARTS = frozenset(
+    {
+        *("variables", "assets", "assets.extra", "debug"),
+        *("fingerprint.pb", "keras_metadata.pb", "saved_model.cpb"),
+    }
+)
+_SAVEDMODEL_GRAPH = "saved_model.pb"
+
+KERAS_CONFIG, KERAS_METADATA = "config.json", "metadata.json"
+KERAS_WEIGHTS = ("model.weights.h5", "model.weights.npz")
+"""What `save(path, zipped=False)` of Keras 3 puts into its directory, beside `assets/`."""
+
+_KERAS_PARTS = frozenset(
+    {*(KERAS_CONFIG, KERAS_METADATA, *KERAS_WEIGHTS), *("assets", "assets.extra")}
+)
 
 STATE_FILE = state_file.NAME
 """What a training job's manager writes beside its checkpoints."""
@@ -65,6 +81,22 @@ _EXTENSIONS = (
 )
 
 
+def belongs(name: str, format: Format) -> bool:  # noqa: A002 - INTERFACE's word
+    """Say whether a name at the top of a checkpoint's directory is a part of that checkpoint.
+
+    Everything else there is somebody else's: another checkpoint, or a file of the user's.
+
+    Args:
+        name: a file's or a directory's own name.
+        format: the checkpoint's: a SavedModel or Keras's directory.
+    """
+    if format is Format.KERAS:
+        return name in _KERAS_PARTS
+    if name in _SAVEDMODEL_PARTS:
+        return True
+    return name.startswith(_SAVEDMODEL_GRAPH) and hint_of(name) is Format.UNKNOWN
+
+
 def is_temporary_member(name: str, directory: str) -> bool:
     """Say whether a known writer uses such a name inside a checkpoint that it has not finished.
 
@@ -96,10 +128,11 @@ def is_temporary_directory(name: str) -> bool:
 
 
 def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
-    """Say whether something inside a SavedModel belongs to no generation of it.
+    """Say whether something below a part of a SavedModel belongs to no generation of it.
 
-    Every other regular file, and every link to one, is a member; so whoever compares a directory
-    with a generation leaves out exactly what this names, and takes nothing else for an intruder.
+    Every other regular file, and every link to one, is a member where `belongs` says so of what
+    it lies in; so whoever compares a directory with a generation leaves out exactly what these
+    two name, and takes nothing else for an intruder.
 
     A sub-directory is left out with all below it when its own name is, as a whole and with the
     case that is written here (X+ is any text that is not empty, newlines included):

@@ -2,7 +2,7 @@
 
 Source: the measured write orders (DESIGN, "Measured facts"): a bundle's shards before its index
 and TF 1's graph after it; a SavedModel's variables and assets before `saved_model.pb`, then
-`fingerprint.pb`, then Keras 2's `keras_metadata.pb`.
+`fingerprint.pb`, then Keras 2's `keras_metadata.pb`; in Keras 3's directory the weights last.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _SAVEDMODEL = (
     r"/fingerprint\.pb",
     r"/keras_metadata\.pb",
 )
+_KERAS = (r"/(?:metadata|config)\.json", r"/model\.weights\.(?:h5|npz)")
 _ORDERS = {
+    Format.KERAS: tuple(re.compile(pattern) for pattern in _KERAS),
     Format.SAVEDMODEL: tuple(re.compile(pattern) for pattern in _SAVEDMODEL),
     Format.TF_CHECKPOINT: tuple(re.compile(pattern) for pattern in _BUNDLE),
 }

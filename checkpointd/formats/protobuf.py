@@ -81,6 +81,8 @@ def fields(data: bytes) -> Iterator[tuple[int, Value]]:
         else:
             tag, at = read_varint(data, at)
         kind = tag & 7
+        if tag == kind:
+            raise FormatError(MALFORMED, "A field has the number 0, which none has.")
         if kind == LENGTH and at < end and data[at] < _MORE:
             length = data[at]
             at += 1

@@ -10,11 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import names
+from checkpointd.formats import content, names
 from checkpointd.formats.facts import (
     MISSING_MEMBER,
+    NOT_A_CHECKPOINT,
     PROBE_BYTES,
     TRUNCATED,
+    UNREADABLE,
     FormatError,
     Probe,
     complete,
@@ -35,7 +37,7 @@ from checkpointd.formats.graph import (
 )
 from checkpointd.formats.protobuf import walk
 from checkpointd.formats.storage import LOCAL
-from checkpointd.formats.tf_checkpoint import probe_bundle
+from checkpointd.formats.tf_checkpoint import explain, probe_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,6 +91,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
         if missing is not None:
             raise missing
     except FormatError as error:
+        if error.word == UNREADABLE:
+            return complete(Format.SAVEDMODEL)
         return incomplete(Format.SAVEDMODEL, error)
     certain = bundle and _marked(found.path, members, info.root, storage)
     return complete(Format.SAVEDMODEL, certain=certain)
@@ -129,7 +133,8 @@ def _probe_variables(path: str, members: Mapping[str, Member], storage: Storage)
     try:
         return probe_bundle(path + VARIABLES, parts, storage)[0]
     except FormatError as error:
-        raise FormatError(error.word, f"variables: {error.message}") from None
+        told = explain(error, path + VARIABLES, parts, storage)
+        raise FormatError(told.word, f"variables: {told.message}") from None
 
 
 def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
@@ -141,10 +146,11 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
         FormatError: the graph is cut short.
     """
     reader = _Budget(path, storage)
-    root, saver, begun = KERAS_ROOT, False, False
+    root, saver, begun, other = KERAS_ROOT, False, False, False
     try:
         for top in walk(reader, 0, size):
             begun |= top.number == META_GRAPH
+            other |= top.number > META_GRAPH
             for part in walk(reader, top.start, top.end) if top.number == META_GRAPH else ():
                 saver |= part.number == SAVER
                 if part.number == OBJECT_GRAPH:
@@ -152,10 +158,25 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
     except _BudgetError:
         pass
     except FormatError as error:
-        raise FormatError(error.word, f"saved_model.pb: {error.message}") from None
+        raise content.blame(_broken(error), path, "saved_model.pb", storage) from None
+    instead = content.Content() if begun else content.look(path, storage)
+    if instead.what:
+        raise content.instead("saved_model.pb", instead)
+    if not begun and other:
+        raise FormatError(NOT_A_CHECKPOINT, "saved_model.pb is no SavedModel: it holds no graph.")
     if not begun:
         raise FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
     return SavedModelInfo(has_saver=saver, root=root)
+
+
+def _broken(error: FormatError) -> FormatError:
+    if error.word == TRUNCATED:
+        return FormatError(TRUNCATED, f"saved_model.pb: {error.message}")
+    return FormatError(
+        error.word,
+        "saved_model.pb is no protocol buffer, as that of a SavedModel is: its bytes were changed, "
+        f"or it is another file ({error.message.rstrip('.')}).",
+    )
 
 
 def _marked(path: str, members: Mapping[str, Member], root: str, storage: Storage) -> bool:
@@ -187,12 +208,12 @@ class _BudgetError(Exception):
 
 
 class _Budget:
-    """Reads a file until PROBE_BYTES have been read."""
+    """Reads a file until no more may be read than shows what it is otherwise."""
 
     def __init__(self, path: str, storage: Storage) -> None:
         self._path = path
         self._storage = storage
-        self._left = PROBE_BYTES
+        self._left = PROBE_BYTES - content.HEAD_BYTES
 
     def __call__(self, offset: int, size: int) -> bytes:
         self._left -= size

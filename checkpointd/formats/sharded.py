@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import hdf5, jsons
+from checkpointd.formats import content, hdf5, jsons
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
@@ -20,8 +20,8 @@ from checkpointd.formats.facts import (
     incomplete,
     unknown,
 )
+from checkpointd.formats.members import member_path
 from checkpointd.formats.names import WEIGHTS_MAP
-from checkpointd.formats.recognise import member_path
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 EXTENSION = WEIGHTS_MAP
 
 _TAIL_BYTES = 16
+_MOST_BYTES = PROBE_BYTES - content.HEAD_BYTES
 
 
 def read_shards(path: str, storage: Storage = LOCAL) -> tuple[str, ...]:
@@ -78,6 +79,9 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
             raise FormatError(MISSING_MEMBER, "The map of the sharded weights is not there.")  # noqa: TRY301 - one place makes the probe
         named = _named(found.path, sizes[""], storage)
         if named is None:
+            instead = content.look(found.path, storage)
+            if instead.stand_in:
+                raise content.instead("The map of the sharded weights", instead)
             return unknown(kind, "A JSON file that does not map weights to files.")
         for name in named:  # one that leads elsewhere is never opened: `safety` tells of it
             if not leaves(name) and f"/../{name}" not in sizes:
@@ -92,14 +96,14 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
 
 def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
     """Read which files the map names: none if it is too large, None if it is no such map."""
-    if size <= PROBE_BYTES:
+    if size <= _MOST_BYTES:
         try:
             return _parse(storage.pread(path, 0, size))
         except FormatError as error:
             if error.word == MALFORMED:
                 return None
             raise
-    head = storage.pread(path, 0, PROBE_BYTES - _TAIL_BYTES)
+    head = storage.pread(path, 0, _MOST_BYTES - _TAIL_BYTES)
     if b'"weight_map"' not in head and head.strip(b"\0"):
         return None
     if not storage.pread(path, size - _TAIL_BYTES, _TAIL_BYTES).rstrip().endswith(b"}"):
@@ -110,11 +114,12 @@ def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
 def _check_shard(path: str, name: str, size: int, storage: Storage) -> None:
     head = storage.pread(path, 0, hdf5.SUPERBLOCK_BYTES)
     if not head.startswith(hdf5.SIGNATURE):
-        raise FormatError(TRUNCATED, f"The shard {name!r} has no beginning.")
+        error = FormatError(TRUNCATED, f"The shard {name!r} has no beginning.")
+        raise content.blame(error, path, f"The shard {name!r}", storage)
     try:
         hdf5.check_size(0, head, size)
     except FormatError as error:
-        raise FormatError(error.word, f"Shard {name!r}: {error.message}") from None
+        raise type(error)(error.word, f"Shard {name!r}: {error.message}") from None
 
 
 def _parse(data: bytes) -> tuple[str, ...]:

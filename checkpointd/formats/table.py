@@ -1,15 +1,16 @@
 """Sorted string tables as TensorFlow writes them: the `.index` of a tensor bundle.
 
 Source: tensorflow/tsl/lib/io/table (LevelDB's format): data blocks of prefix-compressed entries,
-each block followed by a type byte and a masked CRC-32C, an index block, and a footer of 48 bytes
-that is written last.
+each block followed by a type byte and a masked CRC-32C over both, an index block, and a footer of
+48 bytes that is written last. A block is plain or compressed with Snappy; there is no other type.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from checkpointd.formats.facts import MALFORMED, TRUNCATED, FormatError
+from checkpointd.formats import snappy
+from checkpointd.formats.facts import MALFORMED, TRUNCATED, UNREADABLE, FormatError
 from checkpointd.formats.protobuf import read_varint
 from checkpointd.formats.storage import LOCAL
 
@@ -27,6 +28,7 @@ _MASK_DELTA = 0xA282EAD8
 _MASK32 = 0xFFFFFFFF
 _PLAIN, _SNAPPY = 0, 1
 _MAX_KEY = 1 << 16
+_MAX_UNFOLDED = 1 << 30
 
 
 class Handle(NamedTuple):
@@ -94,8 +96,15 @@ def read_entries(
     read: Callable[[int, int], bytes],
     size: int,
     crc32c: Callable[[bytes], int] | None = None,
+    limit: int = _MAX_UNFOLDED,
 ) -> Iterator[tuple[bytes, bytes]]:
     """Give the keys and values of a table of `size` bytes that `read(offset, size)` reads.
+
+    Args:
+        read: gives bytes of the table, fewer at its end.
+        size: of the table in bytes.
+        crc32c: computes an unmasked CRC-32C; blocks are checked when it is given.
+        limit: the most bytes that all keys and values may have together.
 
     Raises:
         FormatError: as `read_table` does. Blocks that overlap and keys that are not in order are
@@ -106,18 +115,20 @@ def read_entries(
         _check(handle, size)
         return _content(read(handle.offset, handle.size + _TRAILER_BYTES), handle, crc32c)
 
-    end = 0
     last: bytes | None = None
     footer = parse_footer(read(max(0, size - FOOTER_BYTES), FOOTER_BYTES), size)
-    for _, encoded in entries(block(footer)):
-        handle = parse_handle(encoded)
-        if handle.offset < end:
-            raise FormatError(MALFORMED, "Two blocks of the index overlap.")
-        end = handle.offset + handle.size
+    handles = [parse_handle(encoded) for _, encoded in entries(block(footer))]
+    placed = sorted(handles)
+    if any(one.offset + one.size > other.offset for one, other in zip(placed, placed[1:])):
+        raise FormatError(MALFORMED, "Two blocks of the index overlap.")
+    for handle in handles:
         for key, value in entries(block(handle)):
             if last is not None and key <= last:
                 raise FormatError(MALFORMED, "The keys of the index are not in order.")
             last = key
+            limit -= len(key) + len(value)
+            if limit < 0:
+                raise FormatError(UNREADABLE, "The names in the index are too long all together.")
             yield key, value
 
 
@@ -152,15 +163,20 @@ def entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise FormatError(MALFORMED, "An entry of the index reaches beyond its block.")
         key = key[:shared] + block[at : at + fresh]
         if len(key) > _MAX_KEY:
-            raise FormatError(MALFORMED, f"A name in the index has {len(key)} bytes.")
+            raise FormatError(UNREADABLE, f"A name in the index has {len(key)} bytes.")
         at += fresh
         yield key, block[at : at + length]
         at += length
 
 
 def first_entry(head: bytes) -> tuple[bytes, bytes] | None:
-    """Read the first entry from the beginning of a table; None if `head` is too short for it."""
+    """Read the first entry of a bundle's index from its beginning; None if that is too short.
+
+    Its key is empty, so a plain block begins with two zeros, and a compressed one with its length.
+    """
     try:
+        if head[:1] != b"\0":
+            head = snappy.unpack_beginning(head)
         shared, at = read_varint(head, 0)
         fresh, at = read_varint(head, at)
         length, at = read_varint(head, at)
@@ -187,9 +203,7 @@ def _content(data: bytes, handle: Handle, crc32c: Callable[[bytes], int] | None)
                 MALFORMED, f"The checksum of the index's block at byte {handle.offset} is wrong."
             )
     if kind == _SNAPPY:
-        raise FormatError(
-            MALFORMED, "The index is compressed with Snappy, which TensorFlow does not write."
-        )
+        return snappy.unpack(data[: handle.size])
     if kind != _PLAIN:
-        raise FormatError(MALFORMED, f"A block of the index has the unknown type {kind}.")
+        raise FormatError(UNREADABLE, f"A block of the index has the unknown type {kind}.")
     return data[: handle.size]

@@ -5,11 +5,14 @@ A bundle's writer finishes the shards first and writes the index's footer last.
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import table
+from checkpointd.formats import content, table
 from checkpointd.formats.bundle import (
+    NO_HEADER,
     OBJECT_GRAPH,
     BundleIndex,
     TensorEntry,
@@ -23,7 +26,9 @@ from checkpointd.formats.bundle import (
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
+    NOT_A_CHECKPOINT,
     PROBE_BYTES,
+    UNREADABLE,
     FormatError,
     Probe,
     complete,
@@ -43,6 +48,7 @@ __all__ = [
     "OBJECT_GRAPH",
     "BundleIndex",
     "TensorEntry",
+    "explain",
     "is_model",
     "missing_bytes",
     "probe",
@@ -53,6 +59,9 @@ __all__ = [
 ]
 
 _HEAD_BYTES = 64
+_CALLED_SO = re.compile(r"(?i)ckpt|checkpoint|^variables$|^cp[-_.]?\d")
+"""How prefixes of checkpoints are called, and hardly anything else."""
+_MAX_UNFOLDED = 1 << 20
 
 
 def probe(found: Found, storage: Storage = LOCAL) -> Probe:
@@ -69,12 +78,58 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
     try:
         certain, model = probe_bundle(found.path, members, storage)
     except FormatError as error:
-        if len(members) == 1 and ".index" in members and error.word != MISSING_MEMBER:
+        if error.word == UNREADABLE:
+            return complete(Format.TF_CHECKPOINT)
+        told = explain(error, found.path, members, storage)
+        index = members[".index"] if set(members) == {".index"} else None
+        if index is not None and not _is_meant(found.path, index, told, storage):
             return unknown(Format.TF_CHECKPOINT, "A file called .index that is no table.")
-        return incomplete(Format.TF_CHECKPOINT, error)
+        return incomplete(Format.TF_CHECKPOINT, told)
     if not model:
         return unknown(Format.TF_CHECKPOINT, "A bundle of tensors without names: a tf.data cache.")
     return complete(Format.TF_CHECKPOINT, certain=certain)
+
+
+def explain(
+    error: FormatError, prefix: str, members: Mapping[str, Member], storage: Storage
+) -> FormatError:
+    """Say why a bundle cannot be read, where one of its files is something else altogether.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    if error.word == MISSING_MEMBER:
+        return error
+    if ".index" in members:
+        found = content.look(prefix + ".index", storage, _read_of(members[".index"]))
+        if found.what:
+            return content.instead("The .index file", found)
+        if error.message == NO_HEADER:
+            return FormatError(
+                NOT_A_CHECKPOINT, "The .index file is a table of other things than tensors."
+            )
+    for name in members:
+        found = content.look(prefix + name, storage) if ".data-" in name else content.Content()
+        if found.stand_in:
+            return content.instead(f"The shard {name}", found)
+    return error
+
+
+def _read_of(index: Member) -> int:
+    return index.size if index.size <= PROBE_BYTES else table.FOOTER_BYTES + _HEAD_BYTES
+
+
+def _is_meant(prefix: str, index: Member, error: FormatError, storage: Storage) -> bool:
+    """Whether an index that is alone and cannot be read was one of a checkpoint.
+
+    Other programs call their own files so; it is one by its prefix, by its footer, or as what
+    was put in its place.
+    """
+    if error.word == MISSING_MEMBER or _CALLED_SO.search(os.path.basename(prefix)):
+        return True
+    path, size = prefix + ".index", index.size
+    tail = storage.pread(path, max(0, size - len(table.MAGIC)), len(table.MAGIC))
+    return tail == table.MAGIC or content.look(path, storage, _read_of(index)).stand_in
 
 
 def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -> tuple[bool, bool]:
@@ -102,7 +157,7 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
         def read(offset: int, size: int) -> bytes:
             return data[offset : offset + size]
 
-        bundle = index_of(table.read_entries(read, len(data)))
+        bundle = index_of(table.read_entries(read, len(data), limit=_MAX_UNFOLDED))
     else:
         tail = storage.pread(path, index.size - table.FOOTER_BYTES, table.FOOTER_BYTES)
         table.parse_footer(tail, index.size)

@@ -38,8 +38,7 @@ def escape_of(name: str, mode: int = 0) -> str:
         return "is a symbolic link"
     if "\0" in name:
         return "has a name with a NUL in it, which ends it for some readers"
-    if "\\" in name:
-        return "has a name with a backslash, which is a separator for some readers"
+    name = name.replace("\\", "/")  # a separator for readers on Windows
     if name.startswith("/") or _DRIVE.match(name):
         return "has an absolute name"
     return "has a name that climbs out of its directory" if ".." in name.split("/") else ""

@@ -70,8 +70,8 @@ def find_directory(read: Callable[[int, int], bytes], size: int, window: int) ->
         Where it lies, or None if no end-of-central-directory record is in the window.
 
     Raises:
-        FormatError: the record contradicts the file, or more than zeros follow it: of two records
-            readers take this one or that.
+        FormatError: the record contradicts the file, or another one follows or precedes it where
+            more than zeros follow it: of two records readers take this one or that.
     """
     start = max(0, size - window)
     tail = read(start, size - start)
@@ -82,7 +82,7 @@ def find_directory(read: Callable[[int, int], bytes], size: int, window: int) ->
     rest = at + _END.size + record[7]
     if rest > len(tail):
         return None
-    if tail[rest:].strip(b"\0"):
+    if tail[rest:].strip(b"\0") and tail.count(EMPTY_SIGNATURE) > 1:
         raise FormatError(MALFORMED, "The archive's file goes on after the archive's end.")
     end = start + at
     entries, length, offset = record[4], record[5], record[6]
@@ -109,16 +109,18 @@ def find_directory(read: Callable[[int, int], bytes], size: int, window: int) ->
     return Directory(actual, length, entries, actual - offset)
 
 
-def entries_of(data: bytes, count: int) -> Iterator[CentralEntry]:
-    """Read entries of a central directory, as far as `data` goes.
+def entries_of(data: bytes, shift: int = 0) -> Iterator[CentralEntry]:
+    """Read entries of a central directory, as far as `data` goes, however many were announced.
+
+    Args:
+        data: the directory, or its beginning.
+        shift: how many bytes lie before the archive's own first byte.
 
     Raises:
         FormatError: one is malformed.
     """
     at = 0
-    for _ in range(count):
-        if at + _CENTRAL.size > len(data):
-            return
+    while at + _CENTRAL.size <= len(data):
         fields = _CENTRAL.unpack_from(data, at)
         if fields[0] != _CENTRAL_SIGNATURE:
             raise FormatError(MALFORMED, "The archive's central directory is damaged.")
@@ -131,6 +133,7 @@ def entries_of(data: bytes, count: int) -> Iterator[CentralEntry]:
         raw = data[at + _CENTRAL.size : name_end]
         name = raw.decode("utf-8" if flags & _UTF8_FLAG else "cp437", "surrogateescape")
         size, compressed, offset = _zip64(extra, (size, compressed, offset))
+        offset += shift
         mode = fields[15] >> 16 if fields[1] >> 8 == _UNIX else 0
         yield CentralEntry(name, raw, offset, compressed, size, crc32, method, flags, mode)
         at = name_end + extra_size + comment_size

@@ -37,7 +37,17 @@ if TYPE_CHECKING:
 MAX_SERIES = 200
 """Series exposed a watch."""
 
-WORKER_EXITS = ("ok", "error", "signal", "timeout", "protocol", "overdrawn", "lost", "other")
+WORKER_EXITS = (
+    "ok",
+    "error",
+    "signal",
+    "timeout",
+    "protocol",
+    "overdrawn",
+    "out_of_memory",
+    "lost",
+    "other",
+)
 """Every value of `worker_exits_total`'s label."""
 
 WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from checkpointd.ledger import State
-from checkpointd.retention.files import is_same_content
+from checkpointd.retention.files import is_same_content, is_shared
 from checkpointd.retention.plan import Plan, plan
 from checkpointd.retention.references import find_references
 
@@ -50,6 +50,7 @@ def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = ""
             for e in entries
             if e.state is State.VALID and not is_same_content(e.path, e.checkpoint, e.generation)
         ),
+        shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([trouble, *references.troubles]).strip(),
         rebuilt=known.unconfirmed(watch.name),
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import enum
 import errno
 import os
 import stat
@@ -15,38 +14,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.retention.temporary import is_temporary_directory, is_temporary_member
+from checkpointd.retention.trees import (
+    DIRECTORY,
+    NotUnchangedError,
+    Sameness,
+    compare,
+    compare_tree,
+    opened,
+    others_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from checkpointd.checkpoint import Checkpoint, Generation, Member
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RENAME_NOREPLACE = 1
 _COMPANION = ".golden.npz"
 _BESIDE = "/../"
 
 
-class Sameness(enum.IntEnum):
-    """How much of a file's identity is compared; each compares what the ones before it do.
-
-    CONTENT: size and modification time, as what was saved is known by across remounts and chmods.
-    RENAMED: the inode, which a rename leaves alone. TOUCHED: the change time.
-    """
-
-    CONTENT = 0
-    RENAMED = 1
-    TOUCHED = 2
-
-
-class NotUnchangedError(Exception):
-    """What lies there is not what was verified; the sentence says in what."""
-
-
 @dataclass(frozen=True)
 class Part:
-    """One name that is moved as a whole: a file, or the directory of a SavedModel.
+    """One name that is moved as a whole: a file, or the directory that a checkpoint is.
 
     `companion` marks a golden record: it moves along, but the checkpoint is whole without it.
     """
@@ -58,23 +48,9 @@ class Part:
 
 
 @contextlib.contextmanager
-def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
-    """A directory's descriptor; the last component may be no link.
-
-    Raises:
-        OSError: it is no directory, or cannot be opened.
-    """
-    file = os.open(path, _DIRECTORY, dir_fd=dir_fd)
-    try:
-        yield file
-    finally:
-        os.close(file)
-
-
-@contextlib.contextmanager
 def opened_root(path: str) -> Iterator[int]:
     """A root's descriptor; the user may have configured a link to it."""
-    file = os.open(path, _DIRECTORY & ~os.O_NOFOLLOW)
+    file = os.open(path, DIRECTORY & ~os.O_NOFOLLOW)
     try:
         yield file
     finally:
@@ -97,7 +73,7 @@ def opened_below(root_fd: int, relative: str, *, create: bool = False) -> Iterat
             if create:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, dir_fd=file)
-            below = os.open(name, _DIRECTORY, dir_fd=file)
+            below = os.open(name, DIRECTORY, dir_fd=file)
             os.close(file)
             file = below
             if os.fstat(file).st_dev != device:
@@ -120,6 +96,8 @@ def parts_of(
     checkpoint: Checkpoint,
     generation: Generation,
     sameness: Sameness = Sameness.TOUCHED,
+    *,
+    alone: bool = False,
 ) -> list[Part]:
     """Look at a checkpoint and say which names are to be moved, in that order.
 
@@ -131,9 +109,11 @@ def parts_of(
         checkpoint: what the ledger knows.
         generation: the content that was verified.
         sameness: how much of it is compared.
+        alone: whether nothing else may lie in its directory.
 
     Raises:
         NotUnchangedError: it is not the generation that was verified.
+        NotAloneError: something else lies in its directory.
         FileNotFoundError: it is gone.
         OSError: it cannot be looked at.
     """
@@ -142,14 +122,14 @@ def parts_of(
         if not stat.S_ISDIR(found.st_mode):
             raise NotUnchangedError("it is no directory any more")
         with opened(name, parent_fd) as file:
-            _compare_tree(file, name, generation, sameness)
+            compare_tree(file, name, generation, sameness, alone=alone)
             inode = os.fstat(file).st_ino
         return [Part(name, inode, directory=True)]
     members = sorted(generation.members, key=lambda m: (m.name not in (".index", ""), m.name))
     parts = []
     for member in members:
         part = _beside(name, member)
-        _compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
+        compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
         found = os.stat(name + _COMPANION, dir_fd=parent_fd, follow_symlinks=False)
@@ -170,11 +150,11 @@ def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Gen
         with opened(name, content_fd) as file:
             if os.fstat(file).st_ino != parts[0].inode:
                 raise NotUnchangedError("it was replaced while it was moved")
-            _compare_tree(file, name, generation)
+            compare_tree(file, name, generation, alone=True)
         return
     for member in generation.members:
         found = os.stat(_beside(name, member), dir_fd=content_fd, follow_symlinks=False)
-        _compare(member, found, Sameness.RENAMED)
+        compare(member, found, Sameness.RENAMED)
 
 
 def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Generation) -> bool:
@@ -202,6 +182,17 @@ def is_same_content(path: str, checkpoint: Checkpoint, generation: Generation) -
     return True
 
 
+def is_shared(path: str, checkpoint: Checkpoint, generation: Generation) -> bool:
+    """Whether a checkpoint is a directory in which something else lies too."""
+    if not is_directory(checkpoint, generation):
+        return False
+    try:
+        with opened_root(path) as file:
+            return any(others_in(file, generation))
+    except OSError:
+        return False
+
+
 def exists(name: str, dir_fd: int) -> bool:
     """Whether a name is taken, by anything."""
     try:
@@ -222,10 +213,10 @@ def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> boo
             return False
         if part.directory:
             with opened(part.name, dir_fd) as file:
-                _compare_tree(file, part.name, generation)
+                compare_tree(file, part.name, generation, alone=True)
         for member in () if part.directory else generation.members:
             if _beside(name, member) == part.name:
-                _compare(member, found, Sameness.RENAMED)
+                compare(member, found, Sameness.RENAMED)
     except (OSError, NotUnchangedError):
         return False
     return True
@@ -275,61 +266,3 @@ def _beside(name: str, member: Member) -> str:
     if member.name.startswith(_BESIDE):
         return member.name[len(_BESIDE) :]
     return name + member.name
-
-
-def _compare(member: Member, found: os.stat_result, sameness: Sameness) -> None:
-    shown = repr(member.name) if member.name else "it"
-    if not stat.S_ISREG(found.st_mode):
-        raise NotUnchangedError(f"{shown} is no regular file")
-    if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
-        raise NotUnchangedError(f"{shown} was written again since it was verified")
-    if sameness >= Sameness.RENAMED and found.st_ino != member.inode:
-        raise NotUnchangedError(f"{shown} was replaced since it was verified")
-    if sameness >= Sameness.TOUCHED and found.st_ctime_ns != member.ctime_ns:
-        raise NotUnchangedError(f"{shown} was touched since it was verified")
-
-
-def _compare_tree(
-    top_fd: int, top: str, generation: Generation, sameness: Sameness = Sameness.TOUCHED
-) -> None:
-    """Every file below a directory is a member as it was, and none is missing.
-
-    What writers, rsync or NFS leave there and the watch leaves out is no member: it moves along.
-    """
-    expected = {m.name: m for m in generation.members}
-    with contextlib.closing(_files_below(top_fd, top)) as files:
-        for name, found in files:
-            member = expected.pop(name, None)
-            if member is None:
-                raise NotUnchangedError(f"{name!r} was not there when it was verified")
-            _compare(member, found, sameness)
-    if expected:
-        raise NotUnchangedError(f"{min(expected)!r} is missing")
-
-
-def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result], None, None]:
-    """What is no directory and not temporary, by its path below a directory, `/` first."""
-    device = os.fstat(top_fd).st_dev
-    left = [("", os.dup(top_fd))]
-    try:
-        while left:
-            below, file = left.pop()
-            own = below.rpartition("/")[2] or top
-            try:
-                with os.scandir(file) as listed:
-                    entries = list(listed)
-                for entry in entries:
-                    name = f"{below}/{entry.name}"
-                    found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
-                    if found.st_dev != device:
-                        raise NotUnchangedError(f"something is mounted on {name!r}")
-                    if not stat.S_ISDIR(found.st_mode):
-                        if not is_temporary_member(entry.name, own):
-                            yield name, found
-                    elif not is_temporary_directory(entry.name):
-                        left.append((name, os.open(entry.name, _DIRECTORY, dir_fd=file)))
-            finally:
-                os.close(file)
-    finally:
-        for _, file in left:
-            os.close(file)

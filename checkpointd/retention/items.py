@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from checkpointd.removal import remove_tree
 from checkpointd.retention import moving
-from checkpointd.retention.files import exists, opened
+from checkpointd.retention.files import exists
 from checkpointd.retention.manifest import Manifest, Stage, write_manifest
+from checkpointd.retention.trees import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,14 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.retention.files import (
-    NotUnchangedError,
-    compare_moved,
-    exists,
-    is_intact,
-    opened,
-    rename_new,
-)
+from checkpointd.retention.files import compare_moved, exists, is_intact, rename_new
+from checkpointd.retention.trees import NotUnchangedError, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable

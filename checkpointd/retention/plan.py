@@ -27,6 +27,8 @@ UNCLAIMED = "unclaimed"
 QUARANTINE = "quarantine_ttl"
 """The `rule` of a removal of an invalid one that is old enough."""
 
+_NO_CHECKPOINT = "structure.not_a_checkpoint"
+
 _KEPT_STATES = {
     State.WRITING: "it is still being written",
     State.PENDING: "it has no verdict yet",
@@ -88,6 +90,7 @@ def plan(
     references: frozenset[str] = frozenset(),
     *,
     changed: frozenset[str] = frozenset(),
+    shared: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
 ) -> Plan:
@@ -100,6 +103,8 @@ def plan(
         references: paths that `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
+        shared: paths of directories in which something lies that is no part of the checkpoint: it
+            would go with it, so they stay.
         listing: what went wrong while the watch was listed; empty if nothing did.
         rebuilt: whether the ledger was lost, and not all has been verified again.
     """
@@ -117,7 +122,7 @@ def plan(
     for (watch, series), group in sorted(groups.items(), key=lambda item: item[0]):
         held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
         holds.extend(held)
-        judge = _Series(group, policy, now, _Disk(references, changed, inside), rules, held)
+        judge = _Series(group, policy, now, _Disk(references, changed, inside, shared), rules, held)
         decisions.extend(judge.decide(entry) for entry in judge.ordered)
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     return Plan(policy, tuple(decisions), tuple(holds), suspects)
@@ -125,11 +130,12 @@ def plan(
 
 @dataclass(frozen=True)
 class _Disk:
-    """Paths by what the disk says of them: named, changed, or with checkpoints inside."""
+    """Paths by what the disk says: named, changed, with checkpoints or other files inside."""
 
     references: frozenset[str]
     changed: frozenset[str]
     inside: frozenset[str]
+    shared: frozenset[str]
 
 
 class _Series:
@@ -186,6 +192,8 @@ class _Series:
             yield "newest", "it is the newest of its series"
         if entry.path in self._disk.inside:
             yield "contains", "other checkpoints lie inside it"
+        elif entry.path in self._disk.shared:
+            yield "contains", "its directory also holds files that are no part of it"
         for name, claimed in self._claims:
             if entry.id in claimed:
                 yield name, claimed[entry.id]
@@ -206,7 +214,9 @@ class _Series:
         elif entry.state is State.INVALID:
             ttl = self._policy.quarantine_ttl
             since = max(entry.saved_at, entry.first_seen, entry.seen)
-            if ttl is None:
+            if entry.report is not None and entry.report.reason == _NO_CHECKPOINT:
+                yield "invalid", "it is no checkpoint, whatever it is called: remove it yourself"
+            elif ttl is None:
                 yield "invalid", "it is invalid, and stays to be looked at (no quarantine_ttl)"
             elif self._now - since <= ttl:
                 yield "invalid", f"it is invalid, and quarantine_ttl = {duration(ttl)} is not over"
@@ -240,7 +250,7 @@ def is_named(entry: Entry, references: frozenset[str]) -> bool:
         return False
     path = entry.path
     return (
-        path in references
+        path.rstrip("/") in references  # of an empty prefix the directory is named
         or any(path + m.name in references for m in entry.generation.members)
         or any(name.startswith(path + "/") for name in references)
     )

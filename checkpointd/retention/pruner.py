@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import LedgerError, State
-from checkpointd.retention.files import NotUnchangedError, is_unchanged, opened_root
+from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.plan import is_candidate, is_named
 from checkpointd.retention.references import find_references
 from checkpointd.retention.trash import Expired, Item, Recovered, Trash, TrashError
+from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,6 +169,8 @@ class Pruner:
                 reason=reason,
                 guard=lambda: self._guard(decision, plan, done),
             )
+        except NotAloneError as error:
+            refusal = str(error)
         except NotUnchangedError as error:
             refusal, suspects = f"{error}; it is verified again first", (entry.path,)
         except _RefusedError as error:

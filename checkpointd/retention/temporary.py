@@ -1,6 +1,6 @@
-"""What inside a SavedModel is no member of it: names of known writers that have not finished.
+"""What in a checkpoint's directory is no member of it: temporary names, and what is not its part.
 
-The same rule as `checkpointd.formats.names` has, which made the generation that is compared here:
+The same rules as `checkpointd.formats.names` has, which made the generation that is compared here:
 this room may not import that one, and a unit test holds both together.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from checkpointd.checkpoint import Format
 from checkpointd.retention.references import TRASH
 
 _FILES = re.compile(
@@ -33,6 +34,35 @@ _DIRECTORIES = re.compile(
 )
 _BUNDLE_DIRECTORY = re.compile(r"(?s).+_temp(?:_[0-9a-f]{32})?")
 _BUNDLE_PART = re.compile(r"part-\d{5}-of-\d{5}(?:\..+)?")
+
+_SAVEDMODEL_PARTS = frozenset(
+    {
+        *("variables", "assets", "assets.extra", "debug"),
+        *("fingerprint.pb", "keras_metadata.pb", "saved_model.cpb"),
+    }
+)
+_SAVEDMODEL_GRAPH = "saved_model.pb"
+_MODEL_NAMES = (".keras", ".h5", ".hdf5", ".weights.json")
+_KERAS_PARTS = frozenset(
+    {
+        *("config.json", "metadata.json", "model.weights.h5", "model.weights.npz"),
+        *("assets", "assets.extra"),
+    }
+)
+
+
+def belongs(name: str, format: Format) -> bool:  # noqa: A002 - INTERFACE's word
+    """Whether a name at the top of a checkpoint's directory is a part of it.
+
+    Args:
+        name: a file's or a directory's own name.
+        format: the checkpoint's: a SavedModel or Keras's directory.
+    """
+    if format is Format.KERAS:
+        return name in _KERAS_PARTS
+    if name in _SAVEDMODEL_PARTS:
+        return True
+    return name.startswith(_SAVEDMODEL_GRAPH) and not name.lower().endswith(_MODEL_NAMES)
 
 
 def is_temporary_member(name: str, directory: str) -> bool:

@@ -15,16 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.retention import items, moving
-from checkpointd.retention.files import (
-    NotUnchangedError,
-    exists,
-    opened,
-    opened_below,
-    opened_root,
-    parts_of,
-)
+from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.manifest import Manifest, Stage, read_manifest
 from checkpointd.retention.references import TRASH
+from checkpointd.retention.trees import NotUnchangedError, opened
 from checkpointd.retention.words import duration
 
 if TYPE_CHECKING:
@@ -136,7 +130,7 @@ class Trash:
         relative = self.relative(entry.path)
         parent, _, name = relative.rpartition("/")
         with opened_root(self.root) as root_fd, opened_below(root_fd, parent) as parent_fd:
-            parts = tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation))
+            parts = tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation, alone=True))
             manifest = Manifest(
                 path=relative,
                 watch=entry.checkpoint.watch,

@@ -28,7 +28,8 @@ class TensorSpec:
     """A stored tensor before it is read.
 
     `name` is unique in its checkpoint and as near as the container allows to the variable's own
-    (`dense/kernel`); `key` is its name in the container; `dtype` is numpy's or ml_dtypes' name.
+    (`dense/kernel`); `key` is its name in the container; `dtype` is numpy's or ml_dtypes' name;
+    `decided_by` says what told its role.
     """
 
     name: str
@@ -37,15 +38,17 @@ class TensorSpec:
     dtype: str
     shape: tuple[int, ...]
     size_bytes: int
+    decided_by: str = ""
 
 
 @dataclass(frozen=True)
 class TensorStats:
     """A stored tensor after it was read.
 
-    `nan` and `inf` count values. `sum_of_squares` is that of the finite ones; None where the
-    type has no values to square, or it overflowed. `crc32` is `zlib.crc32` of the values'
-    C-order little-endian bytes, which is what a golden record holds.
+    `nan` and `inf` count values, `minus_inf` those of the infinite ones that are negative.
+    `sum_of_squares` is that of the finite ones; None where the type has no values to square, or it
+    overflowed. `crc32` is `zlib.crc32` of the values' C-order little-endian bytes, which is what a
+    golden record holds.
     """
 
     name: str
@@ -58,6 +61,8 @@ class TensorStats:
     inf: int
     sum_of_squares: float | None
     crc32: int
+    minus_inf: int = 0
+    decided_by: str = ""
 
     @property
     def count(self) -> int:

@@ -1,22 +1,16 @@
-"""TensorFlow's tensor bundles: every tensor's CRC32C and statistics, in one pass over the shards.
-
-Sources: tensorflow/core/util/tensor_bundle/tensor_bundle.cc (how strings are stored and what
-their checksum covers), core/protobuf/trackable_object_graph.proto (the variables' own names).
-"""
+"""TensorFlow's tensor bundles: CRC32C and statistics of every tensor, in one pass."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import google_crc32c
-import numpy as np
 
 from checkpointd.formats import FormatError
-from checkpointd.formats.bundle_rules import refused
-from checkpointd.formats.protobuf import fields, message, read_varint, text
+from checkpointd.formats.bundle_rules import SLICE_END, SLICE_MARK, refused
+from checkpointd.formats.protobuf import read_varint
 from checkpointd.formats.table import FOOTER_BYTES, unmask
 from checkpointd.formats.tf_checkpoint import (
     OBJECT_GRAPH,
@@ -34,30 +28,23 @@ from checkpointd.tensors import (
     Problem,
     TensorSpec,
     TensorStats,
+    object_graph,
     roles,
     unique,
 )
-from checkpointd.tensors.statistics import Array, item_size
-from checkpointd.tensors.stream import (
-    Checksum,
-    Piece,
-    Tally,
-    arranged,
-    opened,
-    stream,
-)
+from checkpointd.tensors.bundle_tallies import CHECKSUM_BYTES, lengths_end, tally_for
+from checkpointd.tensors.object_graph import ObjectGraph
+from checkpointd.tensors.statistics import item_size
+from checkpointd.tensors.stream import Checksum, Piece, layered, opened, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from checkpointd.tensors.stream import Tally
+
 _MAX_GRAPH = 256 << 20
-_MAX_OBJECTS = 10_000_000
-_VARINT_BYTES = 10
-_NUMBER_END = 0x80
-_UINT32 = 0xFFFFFFFF
 _UNCHECKED = frozenset({"variant", "resource"})
 _TRAILER = 5  # a block's type and its checksum
-_SLICE_MARK, _SLICE_END = "\0", "\0\x01"
 
 
 @dataclass(frozen=True)
@@ -70,59 +57,17 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """A bundle ready to be read."""
+    """A bundle ready to be read; `shards` are those that are there, by number."""
 
     prefix: str
     index: BundleIndex
     stored: tuple[Stored, ...]
+    shards: frozenset[int]
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
         """The tensors in it."""
         return tuple(s.spec for s in self.stored)
-
-
-class StringTally(Tally):
-    """A tensor of strings: lengths as varints, their checksum, then all bytes.
-
-    The stored CRC32C covers each length as four bytes (eight if it needs them), the checksum of
-    the lengths, and the bytes.
-    """
-
-    def __init__(self, spec: TensorSpec) -> None:
-        super().__init__(spec)
-        self._head = b""
-        self._missing = math.prod(spec.shape)
-        self._at_bytes = False
-
-    def feed(self, block: Array) -> None:
-        """Take the next bytes."""
-        if not self._at_bytes:
-            data = self._head + block.tobytes()
-            at = self._lengths(data)
-            if self._missing or len(data) < at + 4:
-                self._head = data[at:]
-                return
-            self._at_bytes = True
-            block = np.frombuffer(data, np.uint8)[at:]
-        self.crc32c = google_crc32c.extend(self.crc32c, block)
-
-    def _lengths(self, data: bytes) -> int:
-        at = 0
-        while self._missing:
-            end = next(
-                (i for i in range(at, min(at + _VARINT_BYTES, len(data))) if data[i] < _NUMBER_END),
-                None,
-            )
-            if end is None:
-                break
-            length = sum((data[i] & 0x7F) << (7 * (i - at)) for i in range(at, end + 1))
-            width = 4 if length <= _UINT32 else 8
-            encoded = (length & ((1 << 64) - 1)).to_bytes(width, "little")
-            self.crc32c = google_crc32c.extend(self.crc32c, encoded)
-            self._missing -= 1
-            at = end + 1
-        return at
 
 
 def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
@@ -141,15 +86,14 @@ def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
     if wrong is not None:
         raise wrong
     entries = [e for e in index.entries if not e.slices]
-    named = _own_names(prefix, index)
+    objects = _objects(prefix, index)
     optimizers = roles.optimizers(e.name for e in entries)
-    names = unique(_names_of(e.name, named) for e in entries)
+    names = unique(_names_of(e.name, objects.names) for e in entries)
     stored = tuple(
-        Stored(_spec(name, entry, index, optimizers), entry) for name, entry in zip(names, entries)
+        Stored(_spec(name, entry, optimizers, objects), entry)
+        for name, entry in zip(names, entries)
     )
-    for _ in _by_shard(index.num_shards, stored):
-        pass
-    return Plan(prefix, index, stored)
+    return Plan(prefix, index, stored, frozenset(sizes) & frozenset(range(index.num_shards)))
 
 
 def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...], Found]:
@@ -162,16 +106,14 @@ def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...
     Raises:
         OSError: it could not be read.
     """
-    shards = planned.index.num_shards
     members = [checksum_of(planned.prefix + ".index", member_prefix + ".index")]
     problems = _metaindex_problem(planned.prefix + ".index")
     tallies: list[Tally] = []
-    for shard, pieces in _by_shard(shards, planned.stored):
+    for shard, pieces in _by_shard(planned):
         whole = Checksum()
-        with opened(shard_path(planned.prefix, shard, shards)) as source:
-            placed = arranged([p for _, p in pieces])
-            stream(source, [[Piece(0, source.size, whole)], placed])
-        suffix = shard_suffix(shard, shards)
+        suffix = shard_suffix(shard, planned.index.num_shards)
+        with opened(planned.prefix + suffix) as source:
+            stream(source, [[Piece(0, source.size, whole)], *layered([p for _, p in pieces])])
         members.append(MemberDigest(member_prefix + suffix, whole.size, whole.crc32c))
         for item, tally in ((s, t) for (s, t), _ in pieces):
             tallies.append(tally)
@@ -194,6 +136,8 @@ def _metaindex_problem(path: str) -> list[Problem]:
         footer = source.read(source.size - FOOTER_BYTES, FOOTER_BYTES)
         offset, at = read_varint(footer, 0)
         size, _ = read_varint(footer, at)
+        if not size:
+            return []  # TensorFlow's writer leaves a block without entries, another may leave none
         if offset + size + _TRAILER <= source.size:
             block = source.read(offset, size + _TRAILER)
             stored = unmask(int.from_bytes(block[-4:], "little"))
@@ -215,25 +159,21 @@ def checksum_of(path: str, member: str) -> MemberDigest:
 
 
 def _by_shard(
-    num_shards: int, stored: tuple[Stored, ...]
+    planned: Plan,
 ) -> Iterator[tuple[int, list[tuple[tuple[Stored, Tally], Piece]]]]:
-    """The tensors of each shard, with who reads them; refuses those that claim the same bytes."""
-    groups: dict[int, list[tuple[tuple[Stored, Tally], Piece]]] = {i: [] for i in range(num_shards)}
-    for item in stored:
-        tally = (
-            StringTally(item.spec)
-            if item.spec.dtype == "string"
-            else Tally(item.spec, with_crc32c=True)
-        )
+    """The tensors of each shard, with who reads them."""
+    groups: dict[int, list[tuple[tuple[Stored, Tally], Piece]]] = {
+        shard: [] for shard in sorted(planned.shards)
+    }
+    for item in planned.stored:
+        tally = tally_for(item.spec, big_endian=planned.index.big_endian)
         piece = Piece(item.entry.offset, item.entry.size, tally)
         groups[item.entry.shard].append(((item, tally), piece))
-    for shard, pieces in groups.items():
-        arranged([p for _, p in pieces])
-        yield shard, pieces
+    yield from groups.items()
 
 
 def _spec(
-    name: str, entry: TensorEntry, index: BundleIndex, optimizers: frozenset[str]
+    name: str, entry: TensorEntry, optimizers: frozenset[str], objects: ObjectGraph
 ) -> TensorSpec:
     width = item_size(entry.dtype)
     count = math.prod(entry.shape)
@@ -243,18 +183,18 @@ def _spec(
             f"{name}: the index gives it {entry.size} bytes, {entry.dtype}{list(entry.shape)} "
             f"needs {width * count}.",
         )
-    dtype = entry.dtype
-    if index.big_endian and width not in (None, 1) and dtype != "bfloat16":
-        dtype = np.dtype(dtype).newbyteorder(">").str
-    role = OTHER if width is None else roles.of_bundle(_plain(entry.name), optimizers)
-    return TensorSpec(name, _plain(entry.name), role, dtype, entry.shape, entry.size)
+    key = _plain(entry.name)
+    role = roles.of_bundle(key, optimizers, entry.shape, objects)
+    if width is None:
+        role = roles.Role(OTHER, f"its type: {entry.dtype}")
+    return TensorSpec(name, key, role.role, entry.dtype, entry.shape, entry.size, role.decided_by)
 
 
 def _plain(key: str) -> str:
     """The key as a reader may see it: a part of a partitioned variable has an encoded one."""
-    if not key.startswith(_SLICE_MARK):
+    if not key.startswith(SLICE_MARK):
         return key
-    name, _, where = key[1:].partition(_SLICE_END)
+    name, _, where = key[1:].partition(SLICE_END)
     return f"{name} (part {where.encode('utf-8', 'surrogateescape').hex()})"
 
 
@@ -265,24 +205,12 @@ def _names_of(key: str, named: Mapping[str, str]) -> tuple[str, str]:
     return (own, f"{own} ({path})") if own else (path, _plain(key))
 
 
-def _own_names(prefix: str, index: BundleIndex) -> dict[str, str]:
-    """The names that variables had in the program, by key; empty where none are stored."""
+def _objects(prefix: str, index: BundleIndex) -> ObjectGraph:
+    """What the checkpoint says of its variables; nothing where it has no graph of objects."""
     entry = next((e for e in index.entries if e.name == OBJECT_GRAPH), None)
     if entry is None or not entry.size or entry.size > _MAX_GRAPH or entry.shape:
-        return {}
+        return ObjectGraph()
     with opened(shard_path(prefix, entry.shard, index.num_shards)) as source:
         data = source.read(entry.offset, entry.size)
-    start = next((i for i, byte in enumerate(data[:_VARINT_BYTES]) if byte < _NUMBER_END), 0) + 5
-    names: dict[str, str] = {}
-    try:
-        for number, node in islice(fields(data[start:]), _MAX_OBJECTS):
-            if number != 1:
-                continue
-            for kind, attribute in fields(message(node)):
-                if kind == 2:  # noqa: PLR2004 - TrackableObject.attributes
-                    found = {n: text(v) for n, v in fields(message(attribute))}
-                    if found.get(2) and found.get(3):
-                        names[found[3]] = found[2]
-    except FormatError:
-        return {}  # its checksum says so in the pass over the shards
-    return names
+    start = lengths_end(data) + CHECKSUM_BYTES
+    return object_graph.parse(data[start:])

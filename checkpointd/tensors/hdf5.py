@@ -168,7 +168,8 @@ def layout(handle: Any, size: int) -> Layout:
 
 def _layout(handle: Any, size: int) -> Layout:
     attributes = set(handle.attrs)
-    legacy_weights = "layer_names" in attributes
+    # a list of names that is too long for one attribute is kept in several
+    legacy_weights = bool({"layer_names", "layer_names0"} & attributes)
     tree = hdf5_tree.explore(handle)
     found = tree.datasets
     keys = [key for key, _ in found] + [place.key for place in tree.foreign]
@@ -190,9 +191,9 @@ def _layout(handle: Any, size: int) -> Layout:
         dtype = _dtype_of(dataset)
         shape = tuple(int(n) for n in dataset.shape or ())
         stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
-        spec = TensorSpec(
-            name, key, roles.of_hdf5(key, legacy_weights=legacy_weights), dtype, shape, stored
-        )
+        path = key.replace("\\", "/")  # Keras 2.13 on Windows
+        role = roles.of_hdf5(path, shape, legacy_weights=legacy_weights)
+        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by)
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
         unwritten, beyond = hdf5_tree.storage(dataset, stored)
         unallocated, surplus = unallocated + unwritten, surplus + beyond

@@ -13,18 +13,18 @@ import shutil
 import tempfile
 import zlib
 from dataclasses import dataclass
-from typing import IO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING
 
 from checkpointd.criteria import most_unpacked
 from checkpointd.formats import FormatError
+from checkpointd.formats.facts import MALFORMED
 from checkpointd.formats.keras import Archive, ZipMember, read_archive
+from checkpointd.formats.unpacking import STORED, unpack
 from checkpointd.tensors import Found, MemberDigest, Problem, TensorSpec, TensorStats, hdf5, npz
 from checkpointd.tensors.stream import BLOCK, Checksum, Piece, Source, opened, stream
 
-STORED, DEFLATED = 0, 8
-"""Compression methods (PKWARE APPNOTE.TXT, 4.4.5)."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SPARE = 2
 """How many times a member's size has to be free where it is unpacked: others write there too."""
@@ -173,36 +173,38 @@ def _mismatch(member: ZipMember) -> Problem:
 
 def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem | None]:
     """Unpack a compressed member into a file without a name, and check its CRC32."""
-    if member.method != DEFLATED:
-        raise FormatError(
-            "malformed", f"{member.name!r} is compressed by the unknown method {member.method}."
-        )
     scratch = tempfile.gettempdir()
     if shutil.disk_usage(scratch).free < _SPARE * member.size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), scratch)
     target = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - lives as long as the plan
-    if not _inflate(source, member, target):
+    try:
+        sound = _unpacks(source, member, target)
+    except BaseException:
+        target.close()
+        raise
+    if not sound:
         target.close()
         return None, _mismatch(member)
     return Source.of(target, source.path), None
 
 
-def _inflate(source: Source, member: ZipMember, target: IO[bytes]) -> bool:
+def _unpacks(source: Source, member: ZipMember, target: IO[bytes]) -> bool:
     """Unpack a member into a file; whether it is what its size and CRC32 say."""
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    crc = size = 0
-    buffer = np.empty(BLOCK, np.uint8)
-    try:
+
+    def blocks() -> Iterator[bytes]:
         for start in range(0, member.compressed_size, BLOCK):
-            block = buffer[: min(BLOCK, member.compressed_size - start)]
-            source.read_into(block, member.data_offset + start)
-            data = inflate.decompress(block.tobytes(), BLOCK)
-            while data:
-                crc, size = zlib.crc32(data, crc), size + len(data)
-                if size > member.size:
-                    return False
-                target.write(data)
-                data = inflate.decompress(inflate.unconsumed_tail, BLOCK)
-    except zlib.error:
+            size = min(BLOCK, member.compressed_size - start)
+            yield source.read(member.data_offset + start, size)
+
+    crc = size = 0
+    try:
+        for data in unpack(blocks(), member.method, member.size, member.name):
+            crc, size = zlib.crc32(data, crc), size + len(data)
+            if size > member.size:
+                return False
+            target.write(data)
+    except FormatError as error:
+        if error.word != MALFORMED:
+            raise
         return False
     return crc == member.crc32 and size == member.size

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import FormatError, member_path, sharded
+from checkpointd.formats import FormatError, keras_directory, member_path, old_format, sharded
+from checkpointd.formats.facts import UNSUPPORTED
+from checkpointd.formats.names import KERAS_CONFIG, KERAS_METADATA
 from checkpointd.tensors import Contents, Found, MemberDigest, TensorSpec, bundle, combine
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Plan:
 
     `format` is what its content is: HDF5 or HDF5_WEIGHTS, and UNKNOWN for what is no model's.
     `others` are the members that hold no tensors; their bytes count for the digest.
+    `arrays_bytes` is what arrays of NumPy among them unpack to.
     """
 
     path: str
@@ -34,6 +37,7 @@ class Plan:
     files: tuple[tuple[str, hdf5.Plan], ...] = ()
     archive: keras_zip.Plan | None = None
     others: tuple[str, ...] = ()
+    arrays_bytes: int = 0
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -47,7 +51,7 @@ class Plan:
         """What the HDF5 files in it hold, each with its name, empty for the checkpoint itself."""
         inside = self.archive.inside if self.archive else ()
         return (
-            *((name.removeprefix("/../"), p.layout) for name, p in self.files),
+            *((name.removeprefix("/../").lstrip("/"), p.layout) for name, p in self.files),
             *((i.member.name, i.layout) for i in inside),
         )
 
@@ -55,6 +59,7 @@ class Plan:
     def unpacked_bytes(self) -> int:
         """What it would take in memory: its tensors, and what its archive unpacks to."""
         tensors = sum(s.size_bytes for s in self.specs)
+        tensors += self.arrays_bytes
         return max(tensors, self.archive.unpacked_bytes if self.archive else 0)
 
     @property
@@ -84,7 +89,11 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
     if format is Format.SAVEDMODEL:
         return _with_bundle(path, format, VARIABLES, generation)
     if format is Format.TF_CHECKPOINT:
+        if old_format.is_alone(generation):
+            raise FormatError(UNSUPPORTED, old_format.MESSAGE)
         return _with_bundle(path, format, "", generation)
+    if format is Format.KERAS and keras_directory.is_one(generation):
+        return _of_directory(path, names)
     if format is Format.KERAS:
         from checkpointd.tensors import keras_zip
 
@@ -106,6 +115,31 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
         kind = Format.UNKNOWN
     taken = {name for name, _ in files}
     return Plan(path, kind, files=files, others=tuple(n for n in names if n not in taken))
+
+
+def _of_directory(path: str, names: tuple[str, ...]) -> Plan:
+    """Plan to read what Keras saved with `zipped=False`; arrays of NumPy are not looked into.
+
+    Raises:
+        FormatError: a part of it is broken.
+        OSError: it could not be read.
+    """
+    for name in (KERAS_CONFIG, KERAS_METADATA):
+        keras_directory.read_json(path, name)
+    weights = f"/{keras_directory.weights_of(name[1:] for name in names)}"
+    others = tuple(name for name in names if name != weights)
+    if weights.endswith(".npz"):
+        from checkpointd.tensors import npz
+        from checkpointd.tensors.hdf5 import Window
+        from checkpointd.tensors.stream import opened
+
+        with opened(path + weights) as source:
+            unpacked = npz.array_bytes(Window(source, 0, source.size), weights[1:])
+        return Plan(path, Format.KERAS, others=names, arrays_bytes=unpacked)
+    from checkpointd.tensors import hdf5
+
+    files = ((weights, hdf5.plan(path + weights)),)
+    return Plan(path, Format.KERAS, files=files, others=others)
 
 
 def _check_map(path: str, names: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Which tensors are the model's, which the optimizer's: told from names alone.
+"""Which tensors are the model's weights, which the optimizer's, which neither, and why.
 
 | container | model | optimizer | other |
 | --- | --- | --- | --- |
@@ -10,14 +10,19 @@
 
 Keras 3 keeps the model's own weights under `optimizer/_trainable_variables/N` when an optimizer
 was saved with the model, because that is the shortest way to them: they are the model's.
+
+No weights in any of them: the state of a random generator, a metric, and a single number that
+nothing shows to be trained (the best loss so far, a loss scale). In TensorFlow 2 neither is what
+hangs from the root beside the model and is not trained by the optimizer that is stored with it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from checkpointd.tensors import MODEL, OPTIMIZER, OTHER
+from checkpointd.tensors.object_graph import ObjectGraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,19 +36,31 @@ _TF1_SLOTS = re.compile(
     r"|lars_momentum|adam_[mv]|ExponentialMovingAverageSlot)(_\d+)?$"
 )
 _TF1_POWERS = re.compile(r"(^|/)beta[12]_power(_\d+)?$")
+_METRICS = frozenset({"metrics", "_metrics"})
+_RANDOM = re.compile(r"_?seed_generator(_\d+|_state)?(:0)?$|_rng$|_random_generator$")
 _STEPS = frozenset({"_iterations", "iter", "iterations"})
 _COUNTERS = frozenset({"save_counter", "global_step", "_CHECKPOINTABLE_OBJECT_GRAPH"})
 
 
-def of_hdf5(key: str, *, legacy_weights: bool = False) -> str:
-    """Tell the role of a dataset by its path in the file."""
+class Role(NamedTuple):
+    """The role of a tensor, and what told it."""
+
+    role: str
+    decided_by: str
+
+
+def of_hdf5(
+    key: str, shape: tuple[int, ...] | None = None, *, legacy_weights: bool = False
+) -> Role:
+    """Tell the role of a dataset by its path in the file, and by its shape."""
     parts = key.split("/")
-    if legacy_weights:
-        return MODEL
     attribute = len(parts) > 1 and parts[0].endswith("optimizer")  # a model may have several
-    if attribute or parts[0] == "optimizer_weights" or _follows(parts, "optimizer", "vars"):
-        return OPTIMIZER
-    return OTHER if parts[0] == "metrics" else MODEL
+    kept = attribute or parts[0] == "optimizer_weights" or _follows(parts, "optimizer", "vars")
+    if kept and not legacy_weights:
+        return Role(OPTIMIZER, f"path in the file: {key}")
+    if parts[0] == "metrics" and not legacy_weights:
+        return Role(OTHER, f"path in the file: {key}")
+    return _no_weight(parts, shape) or Role(MODEL, f"path in the file: {key}")
 
 
 def optimizers(keys: Iterable[str]) -> frozenset[str]:
@@ -54,27 +71,61 @@ def optimizers(keys: Iterable[str]) -> frozenset[str]:
     ) - {""}
 
 
-def of_bundle(key: str, optimizers: frozenset[str] = frozenset()) -> str:
-    """Tell the role of a TensorFlow checkpoint's entry by its key.
+def of_bundle(
+    key: str,
+    optimizers: frozenset[str] = frozenset(),
+    shape: tuple[int, ...] | None = None,
+    objects: ObjectGraph | None = None,
+) -> Role:
+    """Tell the role of a TensorFlow checkpoint's entry by its key and by the graph of objects.
 
     Args:
         key: of the entry.
         optimizers: paths of objects known to be optimizers, whatever they are called.
+        shape: of the entry.
+        objects: what the checkpoint says of its variables; None where it says nothing.
     """
     name = key.split(ATTRIBUTES, 1)[0]
     if name in _COUNTERS:
-        return OTHER
-    if ATTRIBUTES not in key:
-        return OPTIMIZER if _TF1_SLOTS.search(name) or _TF1_POWERS.search(name) else MODEL
-    if _follows(name.split("/"), "keras_api", "metrics"):
-        return OTHER
+        return Role(OTHER, f"name: {name}")
+    if ATTRIBUTES in key:
+        return _of_object(key, name, optimizers, shape, objects or ObjectGraph())
+    if _TF1_SLOTS.search(name) or _TF1_POWERS.search(name):
+        return Role(OPTIMIZER, f"name: {name}")
+    return _no_weight(name.split("/"), shape) or Role(MODEL, f"name: {name}")
+
+
+def _of_object(
+    key: str,
+    name: str,
+    optimizers: frozenset[str],
+    shape: tuple[int, ...] | None,
+    objects: ObjectGraph,
+) -> Role:
+    why = f"object graph: {name}"
     if _SLOT in name:
-        return OPTIMIZER
-    if "/_trainable_variables/" in name:
-        return MODEL
+        return Role(OPTIMIZER, why)
+    if "/_trainable_variables/" in name or key in objects.trained:
+        return Role(MODEL, f"{why}, which the optimizer trains")
     parts = name.split("/")
     owners = {"/".join(parts[:i]) for i in range(1, len(parts))}
-    return OPTIMIZER if "optimizer" in parts[:-1] or owners & optimizers else MODEL
+    if "optimizer" in parts[:-1] or owners & optimizers:
+        return Role(OPTIMIZER, why)
+    if key in objects.at_root and objects.has_model and objects.trained:
+        return Role(OTHER, f"{why} hangs beside the model, and the optimizer does not train it")
+    return _no_weight(parts, shape) or Role(MODEL, why)
+
+
+def _no_weight(parts: list[str], shape: tuple[int, ...] | None) -> Role | None:
+    """Say why a tensor is no weight, whatever holds it; None where nothing says so."""
+    path = "/".join(parts)
+    if any(part in _METRICS for part in parts[:-1]):
+        return Role(OTHER, f"a metric: {path}")
+    if any(_RANDOM.match(part) for part in parts):
+        return Role(OTHER, f"the state of a random generator: {path}")
+    if shape == ():
+        return Role(OTHER, f"a single number that nothing shows to be trained: {path}")
+    return None
 
 
 def _follows(parts: list[str], first: str, second: str) -> bool:

@@ -29,6 +29,12 @@ _ITEM_SIZES = {
     "uint4": 1,
     "int2": 1,
     "uint2": 1,
+    "float4_e2m1fn": 1,
+    "qint8": 1,
+    "quint8": 1,
+    "qint16": 2,
+    "quint16": 2,
+    "qint32": 4,
 }
 
 
@@ -49,6 +55,7 @@ class Statistics:
     def __init__(self, dtype: str) -> None:
         self.nan = 0
         self.inf = 0
+        self.minus_inf = 0
         self._sum = 0.0
         self._decode = _decoder(dtype)
         self._item_size = item_size(dtype) or 1
@@ -84,6 +91,7 @@ class Statistics:
             if bad.any():
                 self.nan += int(np.count_nonzero(nan))
                 self.inf += int(np.count_nonzero(inf))
+                self.minus_inf += int(np.count_nonzero(np.isneginf(values.real[inf])))
                 values = values[~bad]
             values = values.view(values.real.dtype)
         full = len(values) - len(values) % _ROW
@@ -104,6 +112,7 @@ class Statistics:
             nan, inf = np.isnan(odd), np.isinf(odd)
             self.nan += int(np.count_nonzero(nan))
             self.inf += int(np.count_nonzero(inf))
+            self.minus_inf += int(np.count_nonzero(inf & (odd < 0)))
             finite = odd[~(nan | inf)].astype(np.float64)
             self._sum += float(np.einsum("i,i->", finite, finite))
 

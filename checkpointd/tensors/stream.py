@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import heapq
 import os
 import zlib
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class Tally:
             inf=counted.inf,
             sum_of_squares=counted.sum_of_squares,
             crc32=self.crc32,
+            minus_inf=counted.minus_inf,
+            decided_by=spec.decided_by,
         )
 
 
@@ -178,6 +181,21 @@ def arranged(pieces: Sequence[Piece]) -> list[Piece]:
         if one.end > other.offset:
             raise FormatError("malformed", f"Two tensors claim the bytes at {other.offset}.")
     return result
+
+
+def layered(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Sort pieces by their place in the file, in as few lists as no two overlap in one of them."""
+    layers: list[list[Piece]] = []
+    free: list[tuple[int, int]] = []
+    for piece in sorted((p for p in pieces if p.size), key=lambda p: p.offset):
+        if free and free[0][0] <= piece.offset:
+            number = heapq.heapreplace(free, (piece.end, free[0][1]))[1]
+        else:
+            number = len(layers)
+            layers.append([])
+            heapq.heappush(free, (piece.end, number))
+        layers[number].append(piece)
+    return layers
 
 
 def stream(source: Source, layers: Sequence[Sequence[Piece]], *, block_size: int = BLOCK) -> None:

@@ -1,7 +1,8 @@
 """What a training job imports: saves that are atomic and leave a golden record beside them.
 
-Needs numpy and Keras alone, Python 3.9 or later, and nothing of the daemon. Works for Keras 3 and
-for tf-keras: what is imported is the library that the model comes from.
+Needs numpy and Keras alone, Python 3.9 or later, and nothing of the daemon. Works for Keras 3 on
+TensorFlow, JAX and torch, and for tf-keras: what is imported is the library that the model comes
+from.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 from checkpointd.checkpoint import Format
 from checkpointd.training.library import generation, keras_of, preferred_keras
 from checkpointd.training.saving import infer_format, save
+from checkpointd.training.writers import check_writable
 
 _KERAS_3 = 3
 
@@ -40,6 +41,7 @@ class _Golden:
         self.filepath = path
         self.golden = golden
         self.golden_format = _format(path, format, weights_only)
+        check_writable(self.keras, self.golden_format)  # before hours of training, not after them
         self.golden_compiled = compiled
         self._given = {"format": format, "compiled": compiled, **arguments}
         self._logs: dict[str, Any] = {}

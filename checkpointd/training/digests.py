@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from checkpointd import backends
 from checkpointd.checkpoint import Digest, Format
 from checkpointd.golden import digest_of
 from checkpointd.training.library import generation, keras_of, submodule, writes_archives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import numpy as np
 
 
 def stored_digests(
@@ -76,7 +77,7 @@ def _name(variable: Any) -> str:
 
 
 def _values(variable: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
+    return backends.numpy_of(variable)
 
 
 def _by_own_walk(model: Any, keras: Any) -> tuple[Digest, ...]:

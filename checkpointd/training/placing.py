@@ -33,6 +33,7 @@ _SAVEDMODEL_NAMES = frozenset(
         "debug",
     }
 )
+_KERAS_NAMES = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 
 
 @contextlib.contextmanager
@@ -95,12 +96,12 @@ def place_prefix(source: str, target: str) -> None:
 
 
 def place_directory(source: str, target: str) -> None:
-    """Put a SavedModel in its place; one that is there is exchanged for it in one step.
+    """Put a model's directory in its place; one that is there is exchanged for it in one step.
 
     Files of the user's in the old directory are carried over.
 
     Raises:
-        FileExistsError: there is a directory that is no SavedModel, or a file.
+        FileExistsError: there is a directory that is no model, or a file.
     """
     if not os.path.lexists(target):
         os.rename(source, target)
@@ -111,7 +112,7 @@ def place_directory(source: str, target: str) -> None:
             os.rename(target, old)
             os.rename(source, target)
             source = old
-        _carry_over(source, target, _SAVEDMODEL_NAMES)
+        _carry_over(source, target, _SAVEDMODEL_NAMES | _KERAS_NAMES)
         extra = "assets.extra"
         if os.path.isdir(os.path.join(source, extra)):
             os.makedirs(os.path.join(target, extra), exist_ok=True)
@@ -120,22 +121,23 @@ def place_directory(source: str, target: str) -> None:
 
 
 def check_replaceable(target: str) -> None:
-    """See that a SavedModel may be put at `target` without losing anything else.
+    """See that a model's directory may be put at `target` without losing anything else.
 
     Raises:
-        FileExistsError: there is a directory that is no SavedModel, or a file.
+        FileExistsError: there is a directory that is no model, or a file.
     """
     if not os.path.lexists(target):
         return
     if not os.path.isdir(target):
         raise FileExistsError(
-            f"{target!r} is a file: give the SavedModel a directory of its own, or a name that "
+            f"{target!r} is a file: give the model a directory of its own, or a name that "
             "ends in .keras or .h5."
         )
     names = set(os.listdir(target))
-    if names and not names & {"saved_model.pb", "saved_model.cpb", "saved_model.pbtxt"}:
+    is_savedmodel = names & {"saved_model.pb", "saved_model.cpb", "saved_model.pbtxt"}
+    if names and not is_savedmodel and not names >= _KERAS_NAMES:
         raise FileExistsError(
-            f"{target!r} is a directory that holds something else than a SavedModel: save into a "
+            f"{target!r} is a directory that holds something else than a model: save into a "
             "directory of its own inside it, such as " + repr(os.path.join(target, "1")) + "."
         )
 

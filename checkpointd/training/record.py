@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import arrays, golden, running
+from checkpointd import arrays, backends, golden, running
 from checkpointd.training.library import keras_of
 
 if TYPE_CHECKING:
@@ -186,14 +186,12 @@ def _has_own(inputs: Any, signatures: Mapping[str, Any]) -> bool:
 
 def surroundings(model: Any) -> dict[str, str]:
     """Describe the environment that a model runs in; see `golden.environment`."""
-    import tensorflow as tf
-
     keras = keras_of(model)
     return golden.environment(
         keras.__name__ if keras else "",
         str(keras.__version__) if keras else "",
         golden.policy_of(model),
-        "gpu" if tf.config.list_physical_devices("GPU") else "cpu",
+        backends.place(backends.name_of(keras)),
     )
 
 

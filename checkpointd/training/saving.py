@@ -41,7 +41,7 @@ def save(
         path: where; missing directories are made.
         format: one of `savedmodel`, `keras`, `hdf5`, `hdf5_weights`, `tf_checkpoint`; inferred
             from `.keras`, `.weights.h5`, `.h5` and `.hdf5`, anything else is a SavedModel's
-            directory.
+            directory, or with `zipped=False` that of Keras 3.
         golden: a small batch of inputs: one array, a list of arrays, or a dict of them (numbers,
             strings, ragged tensors); with labels a tuple `(inputs, labels)` or `(inputs, labels,
             sample_weights)`, as `fit` takes them. Where `signatures` are given for a SavedModel,
@@ -59,18 +59,19 @@ def save(
         The absolute path of the checkpoint.
 
     Raises:
-        ValueError: path and format do not go together.
-        FileExistsError: a SavedModel would replace a directory of other things.
+        ValueError: path and format do not go together, or there is no TensorFlow to write it.
+        FileExistsError: a directory would replace a directory of other things.
         OSError: it cannot be written; what was there before still is.
     """
-    chosen = infer_format(os.fspath(path), format)
+    chosen = infer_format(os.fspath(path), format, zipped=bool(arguments.get("zipped", True)))
     target = _absolute(os.fspath(path))
     if keras_of(model) is None and chosen not in (Format.SAVEDMODEL, Format.TF_CHECKPOINT):
         raise ValueError(
             f"A {type(model).__name__} is no Keras model: save it as a SavedModel (a path without "
             "extension) or with format='tf_checkpoint'."
         )
-    if chosen is Format.SAVEDMODEL:
+    writers.check_writable(keras_of(model), chosen)
+    if chosen is Format.SAVEDMODEL or _is_directory(chosen, arguments):
         placing.check_replaceable(target)
     if optimizer is None and chosen is Format.TF_CHECKPOINT:
         optimizer = getattr(model, "optimizer", None)
@@ -92,7 +93,7 @@ def save(
             bound = dataclasses.replace(record, binding=binding, content=content)
             _leave_record(bound, temporary, target, chosen)
         placing.flush(directory)
-        if chosen is Format.SAVEDMODEL:
+        if os.path.isdir(temporary):
             placing.place_directory(temporary, target)
         elif chosen is Format.TF_CHECKPOINT:
             placing.place_prefix(temporary, target)
@@ -102,8 +103,18 @@ def save(
     return target
 
 
-def infer_format(path: str, format: str | Format | None = None) -> Format:  # noqa: A002
-    """Say what a path is to be saved as.
+def _is_directory(format: Format, arguments: Mapping[str, Any]) -> bool:  # noqa: A002
+    """Whether Keras is asked for its directory form."""
+    return format is Format.KERAS and not arguments.get("zipped", True)
+
+
+def infer_format(
+    path: str,
+    format: str | Format | None = None,  # noqa: A002
+    *,
+    zipped: bool = True,
+) -> Format:
+    """Say what a path is to be saved as; `zipped` as Keras's own `save` takes it.
 
     Raises:
         ValueError: the format is unknown, or the path is not a local one.
@@ -116,7 +127,7 @@ def infer_format(path: str, format: str | Format | None = None) -> Format:  # no
             raise ValueError("Say as what to save: savedmodel, keras, hdf5, hdf5_weights or …")
         return chosen
     lower = path.lower()
-    if lower.endswith(".keras"):
+    if lower.endswith(".keras") or not zipped:
         return Format.KERAS
     if lower.endswith(".weights.h5"):
         return Format.HDF5_WEIGHTS
@@ -172,7 +183,7 @@ def _leave_record(
     target: str,
     format: Format,  # noqa: A002
 ) -> None:
-    inside = format is Format.SAVEDMODEL
+    inside = os.path.isdir(temporary)
     path = records.path_for(temporary if inside else target, format)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import golden
+from checkpointd import backends, golden
 from checkpointd.checkpoint import Format
 from checkpointd.training.library import generation, keras_of
 from checkpointd.training.placing import TEMPORARY_PREFIX
@@ -18,6 +19,32 @@ if TYPE_CHECKING:
 
 _KERAS_2 = 2
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - INTERFACE's word
+    """See that a format can be written by the backend that a Keras library runs on.
+
+    Args:
+        keras: the library; None for a plain `tf.Module`.
+        format: what is to be written.
+
+    Raises:
+        ValueError: it is TensorFlow's own, and there is no TensorFlow.
+    """
+    backend = backends.name_of(keras)
+    if backend == backends.TENSORFLOW or format not in (Format.SAVEDMODEL, Format.TF_CHECKPOINT):
+        return
+    instead = "save as .keras, .h5 or .weights.h5 (format, or the path's ending)"
+    if format is Format.TF_CHECKPOINT:
+        raise ValueError(
+            f"A TensorFlow checkpoint holds TensorFlow's variables, and Keras runs on {backend} "
+            f"here: {instead}."
+        )
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ValueError(
+            f"A SavedModel is TensorFlow's format, and TensorFlow is not installed here, where "
+            f"Keras runs on {backend}: {instead}, or install TensorFlow."
+        )
 
 
 def write(
@@ -128,6 +155,8 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERF
     Returns:
         What `golden.binding_of` will read from it.
     """
+    if format is Format.KERAS and os.path.isdir(path):
+        path, format = os.path.join(path, "model.weights.h5"), Format.HDF5_WEIGHTS  # noqa: A001
     if format in (Format.HDF5, Format.HDF5_WEIGHTS) or (format is Format.KERAS and _is_hdf5(path)):
         import h5py
 

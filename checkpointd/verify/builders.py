@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,8 @@ def unpack(returned: Any, builder: str) -> Built:
     Raises:
         UserCodeError: there is no model in it.
     """
-    import tensorflow as tf
-
-    if isinstance(returned, tf.train.Checkpoint):
+    tf = sys.modules.get("tensorflow")
+    if tf is not None and isinstance(returned, tf.train.Checkpoint):
         parts = {k: v for k, v in vars(returned).items() if not k.startswith("_")}
         return _of_parts(parts, builder, returned)
     if isinstance(returned, dict):
@@ -65,7 +65,7 @@ def unpack(returned: Any, builder: str) -> Built:
 
 def _of_parts(parts: Mapping[str, Any], builder: str, checkpoint: Any = None) -> Built:
     trained_by = tuple(v for v in parts.values() if optimizers.is_optimizer(v))
-    models = [name for name, value in parts.items() if _may_be_model(value)]
+    models = [name for name, value in parts.items() if may_be_model(value)]
     if not models:
         raise UserCodeError(
             f"What the builder {builder!r} returned names no model: name it 'model', or as the "
@@ -76,9 +76,11 @@ def _of_parts(parts: Mapping[str, Any], builder: str, checkpoint: Any = None) ->
     return Built(model, trained_by or optimizers.of_model(model), parts, checkpoint)
 
 
-def _may_be_model(value: Any) -> bool:
-    return (
-        callable(value)
-        and hasattr(value, "trainable_variables")
-        and not optimizers.is_optimizer(value)
-    )
+def may_be_model(value: Any) -> bool:
+    """Whether a part of a checkpoint is a model, or a layer, rather than an optimizer or a step."""
+    if not callable(value) or optimizers.is_optimizer(value):
+        return False
+    try:
+        return hasattr(value, "trainable_variables")
+    except ValueError:  # of Keras 2, for a model without variables
+        return True

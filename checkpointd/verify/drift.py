@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, failed, passed, skipped
-from checkpointd.tensors import baseline
+from checkpointd.tensors import MODEL, baseline
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -102,6 +102,9 @@ class Drift:
 def check(context: ScanContext) -> CheckResult:
     """Compare with the last valid checkpoint of the series, if there is one."""
     previous, settings = context.request.previous, context.request.settings
+    context.laid_out()
+    if context.unreadable:
+        return skipped(NAME, f"Not read: {context.unreadable}")
     tensors = context.read().tensors
     before = baseline.unpack(previous.facts.tensors) if previous is not None else None
     if previous is None or before is None:
@@ -133,10 +136,11 @@ def compare(before: Baseline, tensors: Sequence[TensorStats], ignore: Sequence[s
     }
     statistics = _statistics(chosen)
     now = {name: baseline.weight_of(tensor) for name, tensor in chosen.items()}
+    no_weights = {t.name for t in tensors if t.role != MODEL}  # which once were taken for some
     old = {
         name: weight
         for name, weight in before.weights.items()
-        if not any(fnmatchcase(name, g) for g in ignore)
+        if name not in no_weights and not any(fnmatchcase(name, g) for g in ignore)
     }
     if before.left_out:
         now = {name: weight for name, weight in now.items() if name in old}

@@ -1,11 +1,9 @@
-"""What a model is run on: the golden inputs where they fit, else inputs made from its own spec."""
+"""Golden inputs and warm-up requests, fitted to the signatures of a model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from checkpointd import golden
 from checkpointd.arrays import TEXT_KINDS, Ragged
@@ -17,31 +15,47 @@ if TYPE_CHECKING:
     from checkpointd.golden import Golden
     from checkpointd.verify.runtime import Signature, Spec
 
-OPEN_SIZES = (8, 32, 224)
-"""What is tried for a size that a model leaves open, the batch aside: words, patches, pixels."""
-
-_SEED = 7
+OF_KERAS = ("serving_default", "serve")
+"""Under which names Keras exports what the model itself computes."""
 
 
 @dataclass(frozen=True)
 class Feed:
     """Inputs by name for one signature.
 
-    `on` says what they are. `made` tells made inputs from given ones; `guessed` says that the spec
-    left more open than the batch, so that a model that refuses them may be right.
+    `on` says what they are. `proven`: they were written down for this very signature, so that one
+    that refuses them is broken. `expected` holds by an output's name what the original gave for
+    them, where that is known.
     """
 
     arrays: Mapping[str, Any]
-    made: bool
-    guessed: bool = False
     on: str = "golden inputs"
+    proven: bool = True
+    expected: Mapping[str, Any] = field(default_factory=dict)
 
 
-def from_record(record: Golden | None, signature: Signature) -> Feed | None:
-    """Fit the golden inputs to a signature, by name, else by order; None when they do not fit."""
+def from_record(record: Golden | None, signature: Signature, name: str = "") -> Feed | None:
+    """Fit the golden inputs to a signature, by name, else by order; None when they do not fit.
+
+    Args:
+        record: of the checkpoint.
+        signature: that is to take them.
+        name: of the signature; where it was recorded itself, its own inputs are taken.
+    """
     if record is None:
         return None
-    return fitted(record.inputs, signature, by_name=record.input_structure == golden.DICT)
+    by_name = record.input_structure == golden.DICT
+    own = record.signatures.get(name)
+    feed = fitted(own.inputs, signature, by_name=by_name) if own is not None else None
+    outputs = own.outputs if own is not None else record.outputs
+    if feed is None:
+        feed = fitted(record.inputs, signature, by_name=by_name)
+        outputs = record.outputs
+        if feed is not None and (record.signatures or name not in OF_KERAS):
+            return replace(feed, proven=False)
+    if feed is None or record.stochastic:
+        return feed
+    return replace(feed, expected=outputs)
 
 
 def fitted(
@@ -66,7 +80,7 @@ def fitted(
     else:
         arrays = dict(zip(names, given.values()))
     fits = all(_fits(arrays[spec.name], spec) for spec in signature.inputs)
-    return Feed(arrays, made=False, on=on) if fits else None
+    return Feed(arrays, on) if fits else None
 
 
 def in_parts(inputs: Mapping[str, Array]) -> dict[str, Any]:
@@ -76,60 +90,6 @@ def in_parts(inputs: Mapping[str, Array]) -> dict[str, Any]:
         pieces = value.components if isinstance(value, Ragged) else [value]
         parts.update((f"{name}_{i}" if i else name, piece) for i, piece in enumerate(pieces))
     return parts
-
-
-def make(signature: Signature, open_size: int) -> Feed:
-    """Make inputs from a signature's spec: a batch of one, floats between 0 and 1, the rest zero.
-
-    Raises:
-        ValueError: an input is sparse or no array, or its rank is unknown; the sentence says which.
-    """
-    rng = np.random.default_rng(_SEED)
-    splits = _splits(signature)
-    arrays = {
-        spec.name: np.arange(2, dtype=spec.dtype)  # one row, of one value
-        if spec.name in splits
-        else _make(spec, open_size, rng)
-        for spec in signature.inputs
-    }
-    guessed = bool(splits) or any(
-        spec.dtype == "string" or None in (spec.shape or ())[1:] for spec in signature.inputs
-    )
-    return Feed(arrays, made=True, guessed=guessed, on="made inputs")
-
-
-def _splits(signature: Signature) -> set[str]:
-    """The inputs that may be the splits of a ragged one: `x_1` of whole numbers beside `x`."""
-    if not signature.in_parts:
-        return set()
-    names = {spec.name for spec in signature.inputs}
-    return {
-        spec.name
-        for spec in signature.inputs
-        if spec.dtype in ("int32", "int64")
-        and spec.shape == (None,)
-        and spec.name.rpartition("_")[2].isdigit()
-        and spec.name.rpartition("_")[0] in names
-    }
-
-
-def _make(spec: Spec, open_size: int, rng: np.random.Generator) -> Any:
-    if spec.shape is None:
-        kind = f"a {spec.dtype}" if spec.dtype.endswith("Spec") else "of unknown rank"
-        raise ValueError(f"its input {spec.name!r} is {kind}")
-    shape = tuple(
-        size if size is not None else (1 if axis == 0 else open_size)
-        for axis, size in enumerate(spec.shape)
-    )
-    if spec.dtype == "string":
-        return np.full(shape, b"", object)
-    if "float" in spec.dtype:
-        wide = np.dtype(spec.dtype) if spec.dtype in ("float16", "float64") else np.dtype("float32")
-        return rng.uniform(0.05, 0.95, shape).astype(wide)
-    try:
-        return np.zeros(shape, spec.dtype)
-    except TypeError:
-        raise ValueError(f"its input {spec.name!r} is of the type {spec.dtype}") from None
 
 
 def _fits(array: Any, spec: Spec) -> bool:

@@ -1,35 +1,56 @@
-"""The check `inference`: every signature runs, and gives finite outputs of the declared shape."""
+"""The check `inference`: every signature runs, and gives finite outputs of the declared shape.
+
+Only what was written down for a signature convicts it: golden inputs and warm-up requests. Inputs
+that were made up show that it runs, and never that it does not: a model may be right to refuse
+them, or to have no number for them. The one exception hangs on no input: a table or a variable
+that nothing initialises.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from checkpointd.arrays import Ragged
-from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
-from checkpointd.verify import feeding, warmup
+from checkpointd.checkpoint import CheckResult, Format, Outcome, failed, passed, skipped
+from checkpointd.verify import feeding, made_inputs, outputs, warmup
+from checkpointd.verify.load_errors import told
 from checkpointd.verify.suite import printable
-from checkpointd.verify.tf_errors import lack, shortened
+from checkpointd.verify.tf_errors import lack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from checkpointd.verify.feeding import Feed
-    from checkpointd.verify.runtime import LoadContext, Signature, Spec
+    from checkpointd.verify.runtime import LoadContext, Signature
 
-_SAID = {"golden inputs": "the golden inputs", "made inputs": "inputs made from its own spec"}
+NAME = "inference"
+
+_SAID = {"golden inputs": "the golden inputs", made_inputs.ON: "every input made for it"}
 _GIVE_GOLDEN = "give GoldenCheckpoint a golden batch"
+_SECONDS = 30.0
+"""After how long no further inputs are made for a signature."""
+
+_FINAL = frozenset({"inference.out_of_memory", "inference.environment"})
+"""What no other inputs change."""
+
+_MOST_UNINITIALIZED = 4
+
+_UNINITIALIZED = (
+    "Table not initialized",
+    "able was not initialized",
+    "variable was uninitialized",
+    "ttempting to use uninitialized value",
+)
 
 
 def check(context: LoadContext) -> CheckResult:
     """Run every signature on the golden inputs where they fit, else on made ones."""
     loaded = context.loaded
     if loaded is None:
-        return skipped("inference", context.nothing_loaded)
+        return skipped(NAME, context.nothing_loaded)
     if not loaded.signatures:
-        return skipped("inference", "It has no signature, so nothing in it can be run by itself.")
+        return skipped(NAME, "It has no signature, so nothing in it can be run by itself.")
     warm = warmup.Warmup()
     if loaded.library is None and context.facts.format is Format.SAVEDMODEL:
         warm = warmup.read(context.request.checkpoint.path)
@@ -38,36 +59,63 @@ def check(context: LoadContext) -> CheckResult:
     if absent:
         notes.append(f"Its warm-up requests name a signature that is not there: {absent[0]!r}.")
     ran: dict[str, str] = {}
+    others: list[CheckResult] = []
     for name, signature in loaded.signatures.items():
+        if name in context.request.settings.allow_signatures:
+            notes.append(f"{name!r} was not run: allow_signatures lets it use files.")
+            continue
         with loaded.unchanged():
-            outcome = _run(context, name, signature, warm.requests.get(name, ()))
-        if isinstance(outcome, CheckResult):
-            return outcome
-        notes += outcome.notes
-        if outcome.on:
-            ran[name] = outcome.on
+            one = _run(context, name, signature, warm.requests.get(name, ()))
+        if one.result is not None and one.result.outcome is Outcome.FAIL:
+            return one.result
+        others += [one.result] if one.result is not None else []
+        notes += one.notes
+        if one.on:
+            ran[name] = one.on
     notes += loaded.elsewhere.values()
-    if not ran:
-        return skipped("inference", printable(" ".join(notes)))
-    told = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
-    return passed("inference", printable(" ".join([f"Ran {told}.", *notes])), ran=ran)
+    return _summary(ran, others, notes)
+
+
+def _summary(
+    ran: Mapping[str, str], others: Sequence[CheckResult], notes: list[str]
+) -> CheckResult:
+    """Make one result of those of all signatures, of which none convicts."""
+    warned = next((r for r in others if r.outcome is Outcome.WARN), None)
+    if warned is not None:
+        return warned
+    notes = [*(r.message for r in others), *notes]
+    if ran:
+        said = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
+        return passed(NAME, printable(" ".join([f"Ran {said}.", *notes])), ran=dict(ran))
+    if others:
+        word = others[0].reason.partition(".")[2]
+        return failed(NAME, word, printable(" ".join(notes)), **others[0].details)
+    return failed(NAME, "not_run", printable(" ".join(notes)))
 
 
 @dataclass
 class _Ran:
-    """What became of one signature: what it ran on, if it did, and what is to be said of it."""
+    """What became of one signature.
 
+    `on` says what it ran on, if it did; `notes` what is to be said of it; `result` what is wrong
+    with it, or why it was not run.
+    """
+
+    name: str
+    signature: Signature
     keras: bool = False
     on: str = ""
     notes: list[str] = field(default_factory=list)
+    result: CheckResult | None = None
 
 
 def _run(
     context: LoadContext, name: str, signature: Signature, requests: Sequence[Mapping[str, Any]]
-) -> CheckResult | _Ran:
-    """Run one signature: what is wrong with it, or what it ran on."""
-    ran = _Ran(keras=context.loaded is not None and context.loaded.library is not None)
-    feeds = [feeding.from_record(context.record, signature)]
+) -> _Ran:
+    """Run one signature on what was written down for it, else on made inputs."""
+    keras = context.loaded is not None and context.loaded.library is not None
+    ran = _Ran(name, signature, keras)
+    feeds = [feeding.from_record(context.record, signature, name)]
     if feeds[0] is None and requests:
         on = "a warm-up request" if len(requests) == 1 else f"{len(requests)} warm-up requests"
         feeds = [feeding.fitted(r, signature, by_name=True, on=on) for r in requests]
@@ -75,86 +123,87 @@ def _run(
             ran.notes.append(f"A warm-up request does not fit {name!r}.")
     given = [feed for feed in feeds if feed is not None]
     for feed in given:
-        result = _attempt(name, signature, feed, ran)
+        result = _attempt(ran, feed)
+        if result is not None and result.reason == "inference.inference_error" and not feed.proven:
+            break  # they were another's
         if result is not None:
-            return result
+            ran.result = result
+            return ran
         ran.on = feed.on
-    return ran if given else _run_on_made(name, signature, ran)
-
-
-def _run_on_made(name: str, signature: Signature, ran: _Ran) -> CheckResult | _Ran:
-    if not signature.inputs and ran.keras:
-        ran.notes.append(f"{name!r} does not say what it takes: {_GIVE_GOLDEN}.")
-        return ran
-    result: CheckResult | None = None
-    for size in feeding.OPEN_SIZES:
-        try:
-            feed = feeding.make(signature, size)
-        except ValueError as error:
-            ran.notes.append(f"{name!r} was not run, because {error}: {_GIVE_GOLDEN}.")
-            return ran
-        result = _attempt(name, signature, feed, ran)
-        if result is None:
-            ran.on = feed.on
-            return ran
-        if not feed.guessed or result.reason != "inference.inference_error":
-            return result
-    message = result.message if result else ""
-    ran.notes.append(
-        f"{name!r} refuses inputs made from its own spec, which leaves sizes or texts open "
-        f"({message}): {_GIVE_GOLDEN}."
-    )
+    if not ran.on:
+        _run_on_made(ran)
     return ran
 
 
-def _attempt(name: str, signature: Signature, feed: Feed, ran: _Ran) -> CheckResult | None:
+def _run_on_made(ran: _Ran) -> None:
+    """Run a signature on made inputs, until it runs on some and gives finite outputs."""
+    if not ran.signature.inputs and ran.keras:
+        ran.notes.append(f"{ran.name!r} does not say what it takes: {_GIVE_GOLDEN}.")
+        return
+    started = time.monotonic()
+    refused: CheckResult | None = None
+    left = _MOST_UNINITIALIZED
     try:
-        outputs = signature.run(feed.arrays)
+        for feed in made_inputs.tries(ran.signature):
+            result = _attempt(ran, feed)
+            if result is None:
+                ran.on, ran.result = feed.on, None
+                return
+            if result.reason == "inference.inference_error":
+                refused = refused or result
+            elif ran.result is None or result.reason == "inference.non_finite_made_up":
+                ran.result = result
+            left -= result.reason == "inference.uninitialized"
+            if result.reason in _FINAL or not left or time.monotonic() - started > _SECONDS:
+                break
+    except made_inputs.CannotMakeError as error:
+        ran.notes.append(f"{ran.name!r} was not run, because {error}: {_GIVE_GOLDEN}.")
+        return
+    if ran.result is None and refused is not None:
+        ran.result = failed(NAME, "not_run", f"{refused.message.rstrip('.')}: {_GIVE_GOLDEN}.")
+
+
+def _attempt(ran: _Ran, feed: Feed) -> CheckResult | None:
+    """Run a signature once; None when nothing is wrong with what it gives."""
+    try:
+        given = ran.signature.run(feed.arrays)
     except MemoryError:
-        raise
+        return failed(NAME, "out_of_memory", f"There was not enough memory to run {ran.name!r}.")
     except Exception as error:  # noqa: BLE001 - a model raises anything
-        text = printable(f"{type(error).__name__}: {shortened(str(error))}", 600)
-        if type(error).__name__ == "ResourceExhaustedError":
-            return failed("inference", "out_of_memory", f"Not enough memory to run {name!r}.")
-        missing = lack(error)
-        if missing is not None:
-            said = f"{name!r} cannot be run here. {missing.message}"
-            return failed("inference", missing.word, said, **missing.details)
-        on = _SAID.get(feed.on, feed.on)
-        return failed("inference", "inference_error", f"{name!r} fails on {on}: {text}")
-    result = judge(name, signature.outputs, outputs)
-    if result is not None and result.reason == "inference.wrong_shape" and ran.keras:
-        # Keras calculates what a model declares anew, and sometimes wrongly: no checkpoint's fault.
-        ran.notes.append(f"{result.message.rstrip('.')}, which is Keras's own calculation.")
-        return judge(name, (), outputs)
-    return result
+        return _failure(ran, feed, error)
+    shaped = outputs.misshapen(ran.signature.outputs, given, feed.expected)
+    if shaped is not None and shaped.recorded and not ran.keras:
+        return failed(NAME, "wrong_shape", f"{ran.name!r} {shaped.said}.")
+    if shaped is not None:  # Keras calculates anew what a model declares, and sometimes wrongly
+        whose = ", which is Keras's own calculation" if ran.keras else ""
+        note = f"{ran.name!r} {shaped.said}{whose}."
+        ran.notes += [note] if note not in ran.notes else []
+    odd = outputs.non_finite(given, feed.expected)
+    if odd is None:
+        return None
+    if odd.recorded:
+        word, more = "non_finite_output", ""
+    elif feed.on == made_inputs.ON:
+        word, more = "non_finite_made_up", f" for {_SAID[feed.on]}, and may be right to"
+    else:
+        word, more = "non_finite_unrecorded", f" for {_said(feed)}"
+    said = f"{ran.name!r} {odd.said}{more}."
+    return failed(NAME, word, said, output=odd.output, count=odd.count)
 
 
-def judge(name: str, declared: tuple[Spec, ...], outputs: Mapping[str, Any]) -> CheckResult | None:
-    """Judge the outputs of one signature; None when nothing is wrong with them."""
-    shapes = {spec.name: spec.shape for spec in declared}
-    for key, value in outputs.items():
-        shape = np.shape(value) if not isinstance(value, Ragged) else value.shape
-        if feeding.wrong_shape(shape, shapes.get(key)):
-            return failed(
-                "inference",
-                "wrong_shape",
-                f"{name!r} gives {key!r} of shape {list(shape)}, and declares "
-                f"{list(shapes[key] or ())}.",
-            )
-    for key, value in outputs.items():
-        array = np.asarray(value.values if isinstance(value, Ragged) else value)
-        if array.dtype.isbuiltin != 1:  # ml_dtypes' narrow floats
-            array = array.astype(np.float32) if array.dtype.kind == "V" else array
-        if array.dtype.kind not in "fc":
-            continue
-        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-        if bad:
-            return failed(
-                "inference",
-                "non_finite_output",
-                f"{name!r} gives {bad} of {array.size} values of {key!r} that are NaN or Inf.",
-                output=key,
-                count=bad,
-            )
-    return None
+def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
+    """Say why a signature did not run, and what that rests on."""
+    raw = str(error)
+    text = told(f"{type(error).__name__}: {raw}", 600)
+    missing = lack(error)
+    if missing is not None:
+        said = f"{ran.name!r} cannot be run here. {missing.message}"
+        return failed(NAME, missing.word, said, **missing.details)
+    if any(mark in raw for mark in _UNINITIALIZED):
+        said = f"{ran.name!r} reads a table or a variable that nothing initialises: {text}"
+        return failed(NAME, "uninitialized", said)
+    return failed(NAME, "inference_error", f"{ran.name!r} fails on {_said(feed)}: {text}")
+
+
+def _said(feed: Feed) -> str:
+    return _SAID.get(feed.on, feed.on)

@@ -24,7 +24,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - INTERF
 
     Returns:
         JSON-serialisable facts: `path`, `format`, `writer`, `size_bytes`, `members`, `tensors`
-        (each `name`, `dtype`, `shape`, `bytes`, `role`), `totals`, `signatures`,
+        (each `name`, `dtype`, `shape`, `bytes`, `role`, `decided_by`), `totals`, `signatures`,
         `custom_objects`, `golden_record`; and `problem` where it is not whole.
 
     Raises:
@@ -66,6 +66,7 @@ def _look_inside(facts: dict[str, Any], path: str, format: Format) -> None:  # n
             "shape": list(s.shape),
             "bytes": s.size_bytes,
             "role": s.role,
+            "decided_by": s.decided_by,
         }
         for s in planned.specs
     ]

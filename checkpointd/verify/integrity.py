@@ -7,6 +7,7 @@ digests against the stored tensors, whatever their names.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import bindings, golden
-from checkpointd.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.checkpoint import CheckResult, Digest, Format, failed, passed, skipped
 from checkpointd.formats import FormatError
-from checkpointd.tensors import MODEL, baseline, keras_zip
+from checkpointd.tensors import MODEL, OPTIMIZER, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import fingerprint, optimizers, safety
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.checkpoint import Digest
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, Problem, TensorStats
     from checkpointd.verify.structure import ScanContext
@@ -45,6 +45,12 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     planned = context.laid_out()
+    if context.unreadable:
+        return failed(
+            NAME,
+            "not_readable",
+            f"{context.unreadable} Its values were not read here: whether it loads will tell.",
+        )
     hindrance = safety.blocks_reading(context)
     if hindrance:
         # What looks like an attack may be a flipped bit, and checksums can tell without a look.
@@ -55,6 +61,12 @@ def check(context: ScanContext) -> CheckResult:
     if planned is not None and planned.filters:
         return _filtered(planned.filters)
     return _read(context)
+
+
+def _others(tensors: tuple[TensorStats, ...]) -> tuple[Digest, ...] | None:
+    """What is stored besides the optimizer, without names; None if it is too much to hand on."""
+    found = tuple(Digest("", t.dtype, t.shape, t.crc32) for t in tensors if t.role != OPTIMIZER)
+    return found if len(found) <= optimizers.MOST_TENSORS else None
 
 
 def _filtered(filters: tuple[str, ...]) -> CheckResult:
@@ -73,6 +85,7 @@ def _read(context: ScanContext) -> CheckResult:
     context.learn(
         digest=contents.digest,
         optimizer_tensors=optimizers.stored(contents.tensors),
+        other_tensors=_others(contents.tensors),
         **_totals(contents),
     )
     if context.request.digest not in ("", contents.digest):
@@ -84,7 +97,8 @@ def _read(context: ScanContext) -> CheckResult:
         return prints
     if record is not None:
         context.golden = record
-        otherwise = _otherwise(record, contents)
+        path = context.request.checkpoint.path
+        otherwise = _otherwise(record, contents, _text_of(path, context.facts.format))
         if otherwise is not None:
             return otherwise
         context.learn(has_golden=True, metrics=dict(record.metrics), step=record.step)
@@ -93,9 +107,19 @@ def _read(context: ScanContext) -> CheckResult:
         "fingerprints": list(prints),
         "golden_digests": len(record.digests) if record else 0,
     }
-    if warning:
-        return failed(NAME, "golden_unbound", warning, **details)
-    return passed(NAME, _said(context.facts.format, prints, record), **details)
+    word, doubt = _doubt(context, warning)
+    if doubt:
+        return failed(NAME, word, doubt, **details)
+    is_file = not os.path.isdir(context.request.checkpoint.path)
+    return passed(NAME, _said(context.facts.format, prints, record, is_file=is_file), **details)
+
+
+def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:
+    """What is to be said of content that holds against every checksum; empty if nothing is."""
+    if context.surplus:
+        unsure = "What it holds up to there was read, and nobody can tell whether that is all."
+        return "not_readable", f"{context.surplus} {unsure}"
+    return "golden_unbound", warning
 
 
 def _bit_rot(contents: Contents) -> CheckResult:
@@ -108,11 +132,19 @@ def _bit_rot(contents: Contents) -> CheckResult:
     )
 
 
-def _otherwise(record: Golden, contents: Contents) -> CheckResult | None:
+def _text_of(path: str, format: Format) -> str:  # noqa: A002
+    """The checksum of the texts in Keras's directory; empty for what is no directory."""
+    is_directory = format is Format.KERAS and os.path.isdir(path)
+    return bindings.content_of(path, format) if is_directory else ""
+
+
+def _otherwise(record: Golden, contents: Contents, text: str) -> CheckResult | None:
     """What is stored otherwise than it was recorded; None if nothing is."""
     missing = unmatched(record.digests, contents.tensors)
     if missing:
         return _digest_mismatch(missing, len(record.digests))
+    if text and record.content not in ("", text):
+        return failed(NAME, "checksum_mismatch", _OTHERWISE)
     if contents.crc32 is not None and record.content != bindings.named(contents.crc32):
         return failed(NAME, "checksum_mismatch", _OTHERWISE)
     return None
@@ -225,9 +257,15 @@ def _digest_mismatch(missing: tuple[Digest, ...], recorded: int) -> CheckResult:
     )
 
 
-def _said(format: Format, prints: tuple[str, ...], record: Golden | None) -> str:  # noqa: A002
+def _said(
+    format: Format,  # noqa: A002
+    prints: tuple[str, ...],
+    record: Golden | None,
+    *,
+    is_file: bool,
+) -> str:
     said = ["Every byte was read."]
-    if format not in _WITHOUT_CHECKSUMS:
+    if format not in _WITHOUT_CHECKSUMS and (is_file or format is not Format.KERAS):
         said = ["Every stored checksum holds."]
     elif record is None or not record.digests:
         said.append("HDF5 stores no checksums: a golden record would show a flipped bit.")

@@ -7,11 +7,12 @@ keras/src/legacy/saving/legacy_h5_format.py (HDF5). Read without Keras; nothing 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import jsons
+from checkpointd.formats import jsons, keras_directory, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +46,7 @@ class KerasConfig:
 
 
 def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - INTERFACE's word
-    """Read the configuration of a `.keras` or HDF5 file.
+    """Read the configuration of a `.keras` or HDF5 file, or of Keras's directory.
 
     Raises:
         FormatError: the file is broken.
@@ -71,10 +72,14 @@ def digest_of_tensors(specs: Iterable[TensorSpec]) -> str:
 
 
 def _of_archive(path: str) -> KerasConfig:
-    from checkpointd.formats.keras import read_archive
+    if os.path.isdir(path):
+        metadata = keras_directory.read_json(path, names.KERAS_METADATA)
+        config = keras_directory.read_json(path, names.KERAS_CONFIG)
+    else:
+        from checkpointd.formats.keras import read_archive
 
-    archive = read_archive(path)
-    metadata, config = archive.metadata, archive.config
+        archive = read_archive(path)
+        metadata, config = archive.metadata, archive.config
     compiled = config.get("compile_config")
     return KerasConfig(
         keras_version=str(metadata.get("keras_version", "")),

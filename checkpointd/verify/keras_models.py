@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden, running
 from checkpointd.arrays import TEXT_KINDS
-from checkpointd.verify import optimizers
+from checkpointd.verify import optimizers, saved_models
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.golden import Golden
+    from checkpointd.verify.input_limits import GraphSource
 
 SIGNATURE = "serving_default"
 """What the one way to run a Keras model is called, as in a SavedModel made of it."""
@@ -35,7 +36,18 @@ def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
             return dict(zip((spec.name for spec in outputs), outcome.values()))
         return outcome
 
-    signature = Signature(inputs, outputs, run)
+    def traced() -> GraphSource:
+        import tensorflow as tf
+
+        names = [spec.name for spec in inputs]
+        function = tf.function(
+            lambda *given: model(pack(structure, inputs, dict(zip(names, given))), training=False),
+            autograph=False,
+        )
+        specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in inputs]
+        return saved_models.graph_of(function.get_concrete_function(*specs), names)
+
+    signature = Signature(inputs, outputs, run, source=traced)
     return Loaded(
         model,
         library,
@@ -54,13 +66,11 @@ def structure_of(model: Any) -> Any:
 
 def pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
     """Put arrays by input name together as a model is given them."""
-    import tensorflow as tf
-
     flat = [arrays[spec.name] for spec in inputs]
     if isinstance(structure, dict) and set(structure) == {spec.name for spec in inputs}:
         return {spec.name: array for spec, array in zip(inputs, flat)}
     if structure is not None and not isinstance(structure, (list, tuple)):
-        return tf.nest.pack_sequence_as(structure, flat)
+        return running.packed(structure, flat)
     return flat[0] if len(flat) == 1 else flat
 
 

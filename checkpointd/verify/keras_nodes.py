@@ -21,6 +21,10 @@ _MAX_TEXTS = 4
 _JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{])")
 """How a text begins that may hold objects: `{"` or `[{`, and not `[UNK]`."""
 
+_KNOW_WORDS = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
+_WORDS = ("vocabulary", "initial_vocabulary")
+"""Where layers of Keras have lists of words, of which none is ever read as JSON."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -86,13 +90,19 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
         root: the place of the whole.
     """
     waiting: list[tuple[Any, str, int]] = [(config, root, 0)]
+    words: dict[int, Any] = {}  # by identity; they are kept, so that none is another's
     while waiting:
         value, place, texts = waiting.pop()
         if isinstance(value, dict):
             if "class_name" in value:
                 place = _below(place, value)
                 yield Node(place or _text(value["class_name"])[:_MAX_PLACE] or "an object", value)
-            inside = [(v, _part(place, key), texts) for key, v in value.items() if _holds(v)]
+                words.update((id(one), one) for one in _words(value))
+            inside = [
+                (v, _part(place, key), texts)
+                for key, v in value.items()
+                if _holds(v) and id(v) not in words
+            ]
             waiting.extend(reversed(inside))
         elif isinstance(value, (list, tuple)):
             waiting.extend((v, place, texts) for v in reversed(value) if _holds(v))
@@ -101,6 +111,15 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
                 waiting.append((jsons.parse(value, place), place, texts + 1))
             except FormatError:
                 continue  # a text that is no JSON names no object
+
+
+def _words(value: Mapping[str, Any]) -> list[Any]:
+    """The lists of words that a layer of Keras knows: its data, and no configuration."""
+    if _text(value["class_name"]).rpartition(">")[2] not in _KNOW_WORDS:
+        return []
+    inner = value.get("config")
+    found = [inner.get(key) for key in _WORDS] if isinstance(inner, dict) else []
+    return [one for one in found if isinstance(one, list) and all(isinstance(w, str) for w in one)]
 
 
 def _holds(value: Any) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
+from checkpointd import memory_errors
 from checkpointd.checkpoint import CheckResult, failed
-from checkpointd.verify.origin import custom_names
+from checkpointd.verify.built_in import is_built_in
+from checkpointd.verify.keras_messages import cause_first
 from checkpointd.verify.suite import describe, printable
 from checkpointd.verify.tf_errors import cause, lack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _NAMES = (
     re.compile(r"Could not locate (?:class|function|\w+) '([^']+)'"),
@@ -21,10 +21,12 @@ _NAMES = (
     re.compile(r"Could not interpret [\w ]+ identifier: '?\"?([\w.>-]+)"),
     re.compile(r"Could not deserialize (?:class |function |\w+ )?'([^']+)' because"),
 )
+_KIND = re.compile(
+    r"Unknown (layer|loss|metric|optimizer|activation|initializer|regularizer|constraint)\b"
+)
 _UNSAFE = re.compile(r"Lambda` layer|unsafe deserialization|enable_unsafe_deserialization")
 _VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
 _LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
-_STYLES = re.compile(r"\x1b\[[0-9;]*m")
 _TEXT = 600
 
 
@@ -38,7 +40,7 @@ def told(text: str, limit: int) -> str:
         text: of the library's exception.
         limit: how many characters to keep.
     """
-    line = " ".join(_LISTS.sub("", _VALUES.sub(">", _STYLES.sub("", cause(text)))).split())
+    line = " ".join(_LISTS.sub("", _VALUES.sub(">", cause_first(cause(text)))).split())
     if len(line) > limit:
         end = line.rfind(". ", 0, limit) + 1
         line = line[:end] if end else f"{line[:limit]}…"
@@ -55,93 +57,38 @@ def unknown_name(error: BaseException) -> str:
     return ""
 
 
-_ROOMS = (
-    "layers",
-    "losses",
-    "metrics",
-    "activations",
-    "optimizers",
-    "optimizers.schedules",
-    "initializers",
-    "regularizers",
-    "constraints",
-    "models",
-    "mixed_precision",
-    "",
-)
-_KERAS_2_INTERNALS = frozenset(
-    {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "TensorShape", "TypeSpec"}
-    | {"function", "Functional", "Policy", "InputSpec", "MeanMetricWrapper", "LossFunctionWrapper"}
-)
+def _unknown_kind(error: BaseException) -> str:
+    """What Keras took the object for that it does not know; empty where it does not say."""
+    found = _KIND.search(str(error))
+    return found.group(1) if found else ""
 
 
-def is_built_in(name: str, keras: Any) -> bool:
-    """Whether a name is one of the library's own, so that naming it in the config mends nothing."""
-    name = name.rpartition("Custom>")[2]
-    if name.startswith(("keras.", "tf_keras.")) or name in _KERAS_2_INTERNALS:
-        return True
-    for room in _ROOMS:
-        place = _public(keras)
-        for part in filter(None, room.split(".")):
-            place = getattr(place, part, None)
-        if hasattr(place, name) or hasattr(place, name.lower()):
-            return True
-    return _is_abbreviation(keras, name)
-
-
-def _public(keras: Any) -> Any:
-    """Where a library has its public names: before 2.13, not all of them at its top."""
-    try:
-        return importlib.import_module(f"{keras.__name__}.api._v2.keras")
-    except ImportError:
-        return keras
-
-
-def _is_abbreviation(keras: Any, name: str) -> bool:
-    """Whether a name is one such as `mse`, which Keras takes although it is no attribute."""
-    return any(_takes(getattr(keras, room, None), name) for room in ("losses", "metrics"))
-
-
-def _takes(room: Any, name: str) -> bool:
-    try:
-        return callable(room.get(name))
-    except Exception:  # noqa: BLE001 - Keras raises this or that for what it does not know
-        return False
-
-
-def forgotten(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Find the custom objects that a configuration names and that nothing here resolves.
-
-    Args:
-        config: of the model, as the file holds it.
-        keras: the library that it is loaded with.
-        given: the custom objects that the settings name.
-    """
-    registered = getattr(getattr(keras, "saving", None), "get_registered_object", None)
-    return tuple(
-        name
-        for name, module in custom_names(config).items()
-        if name not in given
-        and not is_built_in(name, keras)
-        and not hasattr(sys.modules.get(module), name.rpartition(">")[2])
-        and (registered is None or registered(name) is None)
-    )
-
-
-def unknown_object(names: Sequence[str], known: Sequence[str]) -> CheckResult:
-    """Make the result for forgotten custom objects, with the line of config that mends it."""
+def custom_objects_line(names: Sequence[str]) -> str:
+    """Write the line of config that names custom objects."""
     entries = [
         f"{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else chr(34) + name + chr(34)} = "
         f'"your_module:{name.rpartition(">")[2].rpartition(".")[2]}"'
         for name in names
     ]
-    line = f"custom_objects = {{ {', '.join(entries)} }}"
+    return f"custom_objects = {{ {', '.join(entries)} }}"
+
+
+def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -> CheckResult:
+    """Make the result for forgotten custom objects, with the line of config that mends it.
+
+    Args:
+        names: what is not known.
+        known: names of the custom objects that were given.
+        kind: what Keras has nothing of by that name, where it has something else by it.
+    """
+    line = custom_objects_line(names)
     already = f" (named so far: {', '.join(known)})" if known else ""
+    why = f"and Keras has no {kind} of that name" if kind else "which is not Keras's own"
     return failed(
         "load",
         "unknown_object",
         printable(
-            f"It uses {', '.join(map(repr, names))}, which is not Keras's own{already}: add to "
+            f"It uses {', '.join(map(repr, names))}, {why}{already}: add to "
             f"[watch.verify] the line {line}, with python_path naming the directory that "
             "your_module lies in."
         ),
@@ -184,7 +131,7 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
         known: names of the custom objects that were given.
     """
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if memory_errors.is_one(error):
         return failed("load", "out_of_memory", f"There was not enough memory to load it: {text}")
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return failed("load", "unreadable", f"It could not be read: {describe(error)}.")
@@ -199,7 +146,7 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
 def _classify_python(
     error: Exception, text: str, keras: Any, known: tuple[str, ...]
 ) -> CheckResult:
-    name = unknown_name(error)
-    if name and not is_built_in(name, keras):
-        return unknown_object((name,), known)
+    name, kind = unknown_name(error), _unknown_kind(error)
+    if name and not is_built_in(name, keras, kind):
+        return unknown_object((name,), known, kind if is_built_in(name, keras) else "")
     return failed("load", "load_error", f"It cannot be loaded: {text}")

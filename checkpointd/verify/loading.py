@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from checkpointd import golden
 from checkpointd.checkpoint import Format
 from checkpointd.criteria import LOAD_STAGE
-from checkpointd.verify import evaluate, inference, load, predictions, resume, runtime, signatures
+from checkpointd.verify import (
+    evaluate,
+    inference,
+    keras_backend,
+    load,
+    predictions,
+    resume,
+    runtime,
+    signatures,
+)
 from checkpointd.verify.own import run_own
 from checkpointd.verify.runtime import LoadContext, preload
 from checkpointd.verify.suite import printable, run
@@ -53,8 +62,9 @@ def load_suite(
     """
     runtime.preload()
     context = LoadContext(request, facts)
-    context.learn(environment={**facts.environment, **runtime.describe()})
     _find_record(context)
+    keras_backend.use_for(context.record.environment if context.record else {})
+    context.learn(environment={**facts.environment, **runtime.describe()})
     wanted = [c for c in CHECKS if c[0] != evaluate.NAME or request.settings.evaluate.is_set]
     results = run(context, wanted, emit)
     run_own(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})

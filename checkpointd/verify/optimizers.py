@@ -9,14 +9,16 @@ digest of its values.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import backends, golden
 from checkpointd.checkpoint import Digest
 from checkpointd.tensors import OPTIMIZER, roles
+from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import runtime
 from checkpointd.verify.suite import printable
 
@@ -34,6 +36,7 @@ _NOT_COMPARED = frozenset(
 )
 """What says nothing about how training goes on: names, machines, the form of a configuration."""
 
+_WHOLE = frozenset({"int32", "int64", "uint32", "uint64"})
 _RELATIVE = 1e-5  # a float32 hyperparameter as a float64 and back
 _SHOWN = 3
 
@@ -43,13 +46,15 @@ class Optimizer:
     """One optimizer, as a file or a golden record tells of it, or as it is in memory.
 
     `names` are those of its class, the one to be shown first, and empty where nothing tells it;
-    `config` are its hyperparameters as Keras gives them; `step` counts the steps that it has made.
+    `config` are its hyperparameters as Keras gives them; `step` counts the steps that it has made,
+    `counts` are all whole numbers in memory: JAX counts in another type than TensorFlow.
     """
 
     names: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     tensors: tuple[Digest, ...] = ()
     step: int | None = None
+    counts: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -107,21 +112,6 @@ def of_model(model: Any) -> tuple[Any, ...]:
     return tuple({id(value): value for value in held if is_optimizer(value)}.values())
 
 
-def build(optimizer: Any, model: Any) -> None:
-    """Make an optimizer's variables, so that there is something to restore into.
-
-    Raises:
-        Exception: whatever the library raises.
-    """
-    variables = model.trainable_variables
-    if getattr(optimizer, "built", False) or not variables:
-        return
-    if hasattr(optimizer, "build"):
-        optimizer.build(variables)
-    else:
-        optimizer._create_all_weights(variables)  # noqa: SLF001 - Keras 2 has no public way
-
-
 def of_memory(optimizer: Any) -> Optimizer:
     """Describe an optimizer as it is in this process."""
     try:
@@ -129,12 +119,16 @@ def of_memory(optimizer: Any) -> Optimizer:
     except Exception:  # noqa: BLE001 - a user's own optimizer
         config = {}
     tensors = []
+    counts = []
     for variable in _variables(optimizer):
-        values = np.asarray(variable.numpy())
+        values = backends.numpy_of(variable)
+        if values.dtype.kind in "iu" and not values.shape:
+            counts.append(int(values))
         if values.dtype.kind not in "OSU":
             name = str(getattr(variable, "path", None) or getattr(variable, "name", ""))
             tensors.append(golden.digest_of(name, values))
-    return Optimizer(_class_names(optimizer), config, tuple(tensors), _step(optimizer))
+    step = _step(optimizer)
+    return Optimizer(_class_names(optimizer), config, tuple(tensors), step, tuple(counts))
 
 
 def _class_names(optimizer: Any) -> tuple[str, ...]:
@@ -215,8 +209,33 @@ def _same_class(one: Optimizer, other: Optimizer) -> bool:
 def lost(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[Digest]:
     """Find the stored variables whose values no variable in memory has; see `differences`."""
     present = {(d.dtype, d.shape, d.crc32) for d in back.tensors}
-    missing = [d for d in saved.tensors if (d.dtype, tuple(d.shape), d.crc32) not in present]
-    return [d for d in missing if d.shape or not bundle or _COUNTERS & set(d.name.split("/"))]
+    missing = [
+        d
+        for d in saved.tensors
+        if (d.dtype, tuple(d.shape), d.crc32) not in present and not _counted(d, back.counts)
+    ]
+    counts = [d for d in missing if _COUNTERS & set(d.name.split("/"))]
+    others = [d for d in missing if d not in counts and not _is_placeholder(d)]
+    return [*counts, *(d for d in others if d.shape or not bundle)]
+
+
+def _is_placeholder(digest: Digest) -> bool:
+    """Whether a variable holds nothing: Keras 2's Adam stores a zero for each `vhat` it lacks."""
+    size = item_size(digest.dtype) or 0
+    count = math.prod(digest.shape)
+    return count <= 1 and digest.crc32 == zlib.crc32(bytes(size * count))
+
+
+def _counted(stored: Digest, counts: Iterable[int]) -> bool:
+    """Whether a stored whole number is one of these, whatever type it is kept in."""
+    if stored.shape or stored.dtype not in _WHOLE:
+        return False
+    bounds = np.iinfo(stored.dtype)
+    return any(
+        golden.digest_of("", np.array(count, stored.dtype)).crc32 == stored.crc32
+        for count in counts
+        if bounds.min <= count <= bounds.max
+    )
 
 
 def _plain(name: str) -> str:

@@ -6,13 +6,15 @@ scan side's reader needs libraries that a training job's interpreter may lack.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import Format
-from checkpointd.formats import FormatError, jsons
+from checkpointd.formats import FormatError, jsons, keras_directory, names
 from checkpointd.formats.facts import MALFORMED
+from checkpointd.verify.keras_names import is_kerass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,15 @@ class Origin:
     compiled: Any = None
 
     @property
+    def model(self) -> Any:
+        """The model's own configuration, without how it is compiled: all that it needs to load."""
+        if isinstance(self.config, list):
+            return self.config[:1] if self.compiled is None else self.config[:-1]
+        if isinstance(self.config, dict):
+            return {key: value for key, value in self.config.items() if key != "compile_config"}
+        return self.config
+
+    @property
     def generation(self) -> int:
         """The writer's Keras generation; 0 when the file does not say."""
         return (*release(self.version), 0)[0]
@@ -63,12 +74,17 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
 
 
 def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+    if format is Format.KERAS and os.path.isdir(path):
+        metadata = keras_directory.read_json(path, names.KERAS_METADATA)
+        config = keras_directory.read_json(path, names.KERAS_CONFIG)
+        version = str(metadata.get("keras_version", ""))
+        return Origin(version, config, compiled=config.get("compile_config"))
     if format is Format.KERAS:
         with zipfile.ZipFile(path) as archive:
-            metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+            version = _keras_version(archive)
             config = jsons.parse(_member(archive, "config.json"), "config.json")
         compiled = config.get("compile_config") if isinstance(config, dict) else None
-        return Origin(str(metadata.get("keras_version", "")), config, compiled=compiled)
+        return Origin(version, config, compiled=compiled)
     if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
         return Origin()
     import h5py
@@ -90,6 +106,15 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
     return Origin(_text(version), configs or None, legacy, compiled)
 
 
+def _keras_version(archive: zipfile.ZipFile) -> str:
+    """Which Keras wrote an archive; Keras itself never asks, and loads one that does not say."""
+    try:
+        metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+    except (KeyError, FormatError):
+        return ""
+    return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     if archive.getinfo(name).file_size > jsons.MAX_BYTES:
         raise FormatError(MALFORMED, f"Its {name} is larger than any configuration.")
@@ -104,7 +129,7 @@ def names_policy(config: Any, policy: str) -> bool:
     """Whether a layer of Keras 3 computes under a precision policy, such as `mixed_float16`."""
     return any(
         node.get("class_name") == "DTypePolicy" and (node.get("config") or {}).get("name") == policy
-        for node in _objects(config)
+        for node in objects(config)
     )
 
 
@@ -116,11 +141,11 @@ def custom_names(config: Any) -> dict[str, str]:
         the configurations of Keras 2 every class is such a name.
     """
     found: dict[str, str] = {}
-    for node in _objects(config):
+    for node in objects(config):
         kind, inner = node.get("class_name"), node.get("config")
         module = str(node.get("module") or "")
         if kind == "function" and isinstance(inner, str):
-            if not _is_kerass(module):
+            if not is_kerass(module):
                 found.setdefault(inner, "" if module == "builtins" else module)
         elif isinstance(kind, str) and _may_be_custom(kind, module):
             found.setdefault(str(node.get("registered_name") or kind), module)
@@ -131,14 +156,11 @@ def custom_names(config: Any) -> dict[str, str]:
 
 
 def _may_be_custom(kind: str, module: str) -> bool:
-    return not (_is_kerass(module) or module == "builtins" or kind.startswith("__"))
+    return not (is_kerass(module) or module == "builtins" or kind.startswith("__"))
 
 
-def _is_kerass(module: str) -> bool:
-    return module.partition(".")[0] in ("keras", "tf_keras")
-
-
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
+def objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Give every dict in a configuration, at any depth."""
     waiting = [config]
     while waiting:
         node = waiting.pop()

@@ -1,9 +1,11 @@
 """The check `predictions`: what was loaded predicts what the original predicted.
 
 Outputs are computed the way the record's were (eager or compiled, the same batch), because the
-two differ in their last bits. Where the model computes in 16 bits, the tolerances are at least
-two units in the last place of that type: 2e-3 for float16, 1.6e-2 for bfloat16. A model that is
-random at inference has no predictions to be held to: two runs of it in a row tell.
+two differ in their last bits. What was recorded in another environment is held to the noise that
+rounding explains (see `elsewhere`), unless the user set `cross_atol` or `cross_rtol`. Where the
+model computes in 16 bits, the tolerances are at least two units in the last place of that type:
+2e-3 for float16, 1.6e-2 for bfloat16. A model that is random at inference has no predictions to be
+held to: two runs of it in a row tell.
 """
 
 from __future__ import annotations
@@ -17,17 +19,16 @@ import numpy as np
 from checkpointd import golden
 from checkpointd.arrays import Ragged
 from checkpointd.checkpoint import CheckResult, failed, passed, skipped
-from checkpointd.verify import replay
+from checkpointd.verify import elsewhere, replay
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from checkpointd.golden import Golden
     from checkpointd.verify.runtime import LoadContext, Loaded
 
 _SIXTEEN_BITS = {"bfloat16": 1.6e-2, "float16": 2e-3}
-_MATTERS = ("device", "tensorflow", "cpu", "policy")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def check(context: LoadContext) -> CheckResult:
                 f"{len(one.expected)}.",
             )
         pairs += _pairs(one, outputs)
-    return _judge(context, loaded, record, pairs)
+    return _judge(context, loaded, record, pairs, replays)
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,15 @@ class Pair:
     again: Callable[[], Any]
 
 
-def _judge(context: LoadContext, loaded: Loaded, record: Golden, pairs: list[Pair]) -> CheckResult:
+def _judge(
+    context: LoadContext,
+    loaded: Loaded,
+    record: Golden,
+    pairs: list[Pair],
+    replays: Sequence[replay.Replay],
+) -> CheckResult:
     settings = context.request.settings
-    others = other_environment(record, loaded)
+    others = elsewhere.differences(record, loaded)
     policy = golden.policy_of(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
     found = [_compare(pair, settings.atol, settings.rtol, policy) for pair in pairs]
@@ -102,22 +109,43 @@ def _judge(context: LoadContext, loaded: Loaded, record: Golden, pairs: list[Pai
         return passed("predictions", f"Equal to the original: {said}.", **details)
     if not others:
         return failed("predictions", "mismatch", f"It predicts something else: {said}.", **details)
-    elsewhere = printable("; ".join(others))
-    cross = tolerances(settings.cross_atol, settings.cross_rtol, policy)
-    crossed = [_compare(pair, settings.cross_atol, settings.cross_rtol, policy) for pair in pairs]
-    details.update(cross_atol=cross[0], cross_rtol=cross[1], environment=others)
+    details["environment"] = others
+    if settings.cross_atol is not None or settings.cross_rtol is not None:
+        given = settings.cross_atol or 0.0, settings.cross_rtol or 0.0
+        return _judge_by_setting(pairs, given, policy, printable("; ".join(others)), details)
+    return elsewhere.judge(
+        loaded,
+        record,
+        pairs,
+        lambda: [pair for one in replays for pair in _pairs(one, one.run())],
+        others,
+        details,
+    )
+
+
+def _judge_by_setting(
+    pairs: list[Pair],
+    given: tuple[float, float],
+    policy: str,
+    others: str,
+    details: dict[str, Any],
+) -> CheckResult:
+    """Judge what was recorded elsewhere by the tolerances that the user set."""
+    cross = tolerances(*given, policy)
+    crossed = [_compare(pair, *given, policy) for pair in pairs]
+    details.update(cross_atol=cross[0], cross_rtol=cross[1])
     if any(d.beyond for d in crossed):
         return failed(
             "predictions",
             "environment_differs",
-            f"It was recorded elsewhere ({elsewhere}) and differs by more than cross_atol and "
+            f"It was recorded elsewhere ({others}) and differs by more than cross_atol and "
             f"cross_rtol allow: {_say(crossed)}.",
             **details,
         )
     return passed(
         "predictions",
-        f"Equal within cross_atol and cross_rtol, because it was recorded elsewhere ({elsewhere}): "
-        f"{said}.",
+        f"Equal within cross_atol and cross_rtol, because it was recorded elsewhere ({others}): "
+        f"{_say(crossed)}.",
         **details,
     )
 
@@ -184,24 +212,6 @@ def compare(name: str, expected: Any, actual: Any, atol: float, rtol: float) -> 
         beyond = int(np.count_nonzero(gap > allowed))
     largest = float(gap.max(initial=0.0))
     return Difference(name, largest, float(relative.max(initial=0.0)), beyond, expected.size)
-
-
-def other_environment(record: Golden, loaded: Loaded) -> list[str]:
-    """Say in what the environment of a record differs from this one, as far as outputs go."""
-    library = loaded.library
-    policy = golden.policy_of(loaded.model) if library else record.environment.get("policy", "")
-    name, version = (library.__name__, library.__version__) if library else ("", "")
-    here = golden.environment(name, version, policy, "cpu")
-    there = record.environment
-    found = [
-        f"{key} {there[key]}, here {here[key]}"
-        for key in _MATTERS
-        if there.get(key) and there[key] != here[key]
-    ]
-    recorded = there.get("keras", "")
-    if library and recorded and recorded.split(".")[0] != here["keras"].split(".")[0]:
-        found.append(f"{recorded}, here {here['keras']}")
-    return found
 
 
 def _pairs(one: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:

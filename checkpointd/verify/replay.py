@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import arrays, golden, running
-from checkpointd.verify import feeding, keras_models, saved_models
+from checkpointd.verify import feeding, saved_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from checkpointd.golden import Golden
     from checkpointd.verify.runtime import Loaded
-
-_OF_KERAS = (keras_models.SIGNATURE, "serve")
-"""Under which names Keras exports what the model itself computes."""
 
 _NOTHING = "Nothing in it takes the golden inputs: record those of the signature that is served."
 
@@ -73,7 +70,7 @@ def _served(loaded: Loaded, record: Golden) -> list[Replay]:
     """The signatures: those that were recorded; else those in which Keras puts the model itself."""
     found: list[Replay] = []
     runs = {name: run for name, run in record.signatures.items() if run.outputs}
-    names = runs or ([] if record.signatures else _OF_KERAS)
+    names = runs or ([] if record.signatures else feeding.OF_KERAS)
     for name in names:
         signature = loaded.signatures.get(name)
         if signature is None:

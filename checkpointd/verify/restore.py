@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
+from checkpointd import golden, running
 from checkpointd.checkpoint import Format
-from checkpointd.verify import object_graphs, optimizers
+from checkpointd.verify import builders, object_graphs, optimizer_builds, optimizers
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from checkpointd.checkpoint import Digest
     from checkpointd.golden import Golden
     from checkpointd.verify.builders import Built
     from checkpointd.verify.object_graphs import StoredObjects
@@ -32,17 +33,22 @@ _BUILDS_NONE = (
 )
 _ENDINGS = {Format.KERAS: ".keras", Format.HDF5: ".h5", Format.HDF5_WEIGHTS: ".weights.h5"}
 
+_DIRECTORY = ".directory"
+"""Any ending that Keras takes for no file's."""
+
 
 @dataclass(frozen=True)
 class Restored:
     """How weights came into a builder's model, with the optimizers that were restored beside it.
 
-    Where there are none, `no_optimizer` says why.
+    Where there are none, `no_optimizer` says why. `model` is the one that the only optimizer
+    trains, where that is another than the builder's first.
     """
 
     how: str
     optimizers: tuple[Any, ...] = ()
     no_optimizer: str = ""
+    model: Any = None
 
 
 @contextlib.contextmanager
@@ -58,6 +64,8 @@ def alias(path: str, form: Format, ending: str = "") -> Iterator[str]:
         ending: the ending to give it, in place of the format's usual one.
     """
     with tempfile.TemporaryDirectory(prefix="checkpointd-") as directory:
+        if form is Format.KERAS and os.path.isdir(path):
+            ending = _DIRECTORY
         name = os.path.join(directory, "model" + (ending or _ENDINGS[form]))
         os.symlink(os.path.abspath(path), name)
         yield name
@@ -69,36 +77,35 @@ def build_variables(model: Any, record: Golden | None, builder: str) -> None:
     Raises:
         UserCodeError: it has none, and there is no golden batch to call it with.
     """
-    if getattr(model, "variables", None):
+    if running.variables_of(model):
         return
     if record is not None and record.inputs:
         model(golden.assemble(record.inputs, record.input_structure))
-    if not getattr(model, "variables", None):
+    if not running.variables_of(model):
         raise UserCodeError(
             f"The model that the builder {builder!r} returns has no variables yet: call it once on "
             "an input inside the builder."
         )
 
 
-def hdf5_weights(built: Built, path: str, origin: Origin, *, with_optimizer: bool) -> Restored:
+def hdf5_weights(
+    built: Built, path: str, origin: Origin, stored: tuple[Digest, ...] = ()
+) -> Restored:
     """Load an HDF5 file of weights into a builder's model.
 
     Args:
         built: the model; Keras restores only an optimizer that has its variables, so it gets them.
         path: the file.
         origin: what the file says of its writer.
-        with_optimizer: whether the file holds one.
+        stored: the variables of optimizers that the file holds.
 
     Raises:
         Exception: whatever Keras raises when they do not fit.
     """
     model = built.model
-    wanted = with_optimizer and not origin.legacy_layout
-    if wanted and len(built.optimizers) == 1:
-        if getattr(model, "optimizer", None) is None:
-            model.optimizer = built.optimizers[0]
-        with contextlib.suppress(Exception):  # `resume` will find that nothing came back
-            optimizers.build(built.optimizers[0], model)
+    wanted = bool(stored) and not origin.legacy_layout
+    if wanted:
+        _build_for_hdf5(built, stored)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if path.endswith(".json"):  # names its shards relative to itself
@@ -112,6 +119,20 @@ def hdf5_weights(built: Built, path: str, origin: Origin, *, with_optimizer: boo
     if wanted and built.optimizers:
         return Restored(how, built.optimizers)
     return Restored(how, (), _BUILDS_NONE if wanted else SAVED_WITHOUT)
+
+
+def _build_for_hdf5(built: Built, stored: tuple[Digest, ...]) -> None:
+    """Build the optimizers of a model: Keras restores none that has not its variables."""
+    model = built.model
+    if len(built.optimizers) == 1 and getattr(model, "optimizer", None) is None:
+        model.optimizer = built.optimizers[0]
+    parts = optimizer_builds.parts_of(model)
+    for name, optimizer in optimizer_builds.optimizers_in(model, optimizers.is_optimizer):
+        slots = optimizer_builds.stored_slots(stored, name)
+        variables = optimizer_builds.from_shapes(parts, slots, name)
+        optimizer_builds.build_quietly(optimizer, variables or optimizer_builds.trained(model))
+    for optimizer in built.optimizers:
+        optimizer_builds.build_quietly(optimizer, optimizer_builds.trained(model))
 
 
 def tf_checkpoint(built: Built, prefix: str) -> Restored:
@@ -135,7 +156,7 @@ def tf_checkpoint(built: Built, prefix: str) -> Restored:
         except (AssertionError, ValueError) as error:  # noqa: PERF203 - a handful of names
             problem = problem or error
         else:
-            return _with_optimizers(how, built, stored)
+            return _with_optimizers(how, built, stored, status)
     raise problem or AssertionError("it holds no variables")
 
 
@@ -173,9 +194,15 @@ def _assert_matched(status: Any, built: Built, prefix: str) -> None:
     except AssertionError:
         if not built.optimizers:
             raise
-        reader = tf.train.load_checkpoint(prefix)
+        reader = tf.compat.v1.train.NewCheckpointReader(prefix)  # an empty prefix too
         stored = {_digest(reader.get_tensor(key)) for key in reader.get_variable_to_shape_map()}
-        weights = getattr(built.model, "weights", getattr(built.model, "variables", ()))
+        weights = [
+            weight
+            for model in _models(built).values()
+            for weight in running.variables_of(
+                model, "weights" if hasattr(type(model), "weights") else "variables"
+            )
+        ]
         if not weights or any(_digest(weight.numpy()) not in stored for weight in weights):
             raise
 
@@ -185,7 +212,7 @@ def _digest(values: Any) -> Any:
     return None if array.dtype.kind in "OSU" else golden.digest_of("", array)
 
 
-def _with_optimizers(how: str, built: Built, stored: StoredObjects) -> Restored:
+def _with_optimizers(how: str, built: Built, stored: StoredObjects, status: Any) -> Restored:
     """Give optimizers their variables, which is when TensorFlow restores them."""
     if not stored.optimizer_count:
         return Restored(how, (), SAVED_WITHOUT)
@@ -205,7 +232,28 @@ def _with_optimizers(how: str, built: Built, stored: StoredObjects) -> Restored:
             f"It holds {stored.optimizer_count} optimizers: let the builder return a dict that "
             "names each of them.",
         )
+    models = _models(built)
+    restored = dict(getattr(getattr(status, "_checkpoint", None), "object_by_proto_id", {}))
+    names = {id(value): name for name, value in (built.parts or {}).items()}
+    trains: list[Any] = []
     for optimizer in built.optimizers:
-        with contextlib.suppress(Exception):  # `resume` will find that nothing came back
-            optimizers.build(optimizer, built.model)
-    return Restored(how, built.optimizers)
+        name = names.get(id(optimizer), "")
+        if not name and len(stored.optimizers) == 1:
+            name = stored.optimizers[0]
+        variables = (
+            optimizer_builds.from_objects(models, restored, stored.trained.get(name, ()))
+            or optimizer_builds.from_shapes(models, stored.slots.get(name, ()), name)
+            or optimizer_builds.trained(built.model)
+        )
+        optimizer_builds.build_quietly(optimizer, variables)
+        own = {id(variable) for variable in variables}
+        trains = [m for m in models.values() if own & {*map(id, optimizer_builds.trained(m))}]
+    other = len(built.optimizers) == 1 and trains and all(m is not built.model for m in trains)
+    return Restored(how, built.optimizers, model=trains[0] if other else None)
+
+
+def _models(built: Built) -> dict[str, Any]:
+    """Every model that a builder names; its main one first."""
+    parts = {n: v for n, v in (built.parts or {}).items() if builders.may_be_model(v)}
+    main = {n: v for n, v in parts.items() if v is built.model} or {"model": built.model}
+    return {**main, **parts}

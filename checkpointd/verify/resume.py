@@ -173,6 +173,7 @@ def _together(found: list[Optimizer]) -> Optimizer:
         {},
         tuple(d for o in found for d in o.tensors),
         max(steps, default=None),
+        tuple(count for o in found for count in o.counts),
     )
 
 

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.verify import keras_backend
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from checkpointd.golden import Golden
+    from checkpointd.verify.input_limits import GraphSource
 
 LEGACY = 2
 """The Keras generation of tf-keras, and of TensorFlow before 2.16."""
@@ -28,7 +30,8 @@ _SILENCE = {
     "HDF5_USE_FILE_LOCKING": "FALSE",  # a reader's lock would break the trainer's next save
     "CUDA_VISIBLE_DEVICES": "-1",  # the GPU is the trainer's
     "TF_CPP_MIN_LOG_LEVEL": "2",
-    "KERAS_BACKEND": "tensorflow",
+    "JAX_PLATFORMS": "cpu",
+    "NPROC": "1",  # of the threads that XLA starts
     "OMP_NUM_THREADS": "1",
 }
 
@@ -51,12 +54,14 @@ class Signature:
     """One way to run a model: `run` takes arrays by input name and gives arrays by output name.
 
     `in_parts` tells that it takes a ragged input `x` as its values `x` and splits `x_1`, `x_2`, …
+    `source` gives its graph, where one can be had.
     """
 
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
     run: Callable[[Mapping[str, Any]], dict[str, Any]]
     in_parts: bool = False
+    source: Callable[[], GraphSource] | None = None
 
     def to_fact(self) -> dict[str, list[list[Any]]]:
         """The form that `Facts.signatures` holds."""
@@ -73,7 +78,8 @@ class Loaded:
     `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
     why that is nobody's fault. `state` holds the variables that running it may change; a `guard`
     puts back what is not held in variables. `elsewhere` has a sentence for each signature that
-    ran only in another loader than the one that the model came back by.
+    ran only in another loader than the one that the model came back by. `again` makes the same
+    model from the file once more, where that can be done.
     """
 
     model: Any
@@ -84,6 +90,7 @@ class Loaded:
     state: tuple[Any, ...] = ()
     guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], Any] | None = None
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -96,35 +103,36 @@ class Loaded:
 
 @dataclass
 class LoadContext(Context):
-    """What the checks of the load side share."""
+    """What the checks of the load side share.
+
+    `seeded`: the user's code seeded the random generators, or drew from them, when it was imported.
+    """
 
     loaded: Loaded | None = None
     record: Golden | None = None
     compile_config: Mapping[str, Any] | None = None
     compile_failed: bool = False
+    load_seconds: float = 0.0
+    seeded: bool = False
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
 
 def preload() -> dict[str, str]:
-    """Import TensorFlow and every Keras there is, and run no op.
+    """Import TensorFlow, else JAX or torch, and every Keras there is, and run no op.
 
     Returns:
         The versions: `tensorflow`, `keras`, `tf_keras` (empty when not installed), `python`, then
-        `device`, and the `interpreter`'s path.
+        the `backend` that Keras runs on, `device`, and the `interpreter`'s path.
 
     Raises:
-        ImportError: there is no TensorFlow.
+        ImportError: there is no TensorFlow, and no Keras 3 with JAX or torch.
     """
     os.environ.update(_SILENCE)
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")
-    with contextlib.suppress(RuntimeError):  # it has run already: a test's process
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras_backend.start()
     for name in ("keras", "tf_keras"):
-        if importlib.util.find_spec(name) is not None:
+        usable = name == "keras" or "tensorflow" in sys.modules
+        if usable and importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
     return describe()
 
@@ -136,7 +144,15 @@ def describe() -> dict[str, str]:
         for name in ("tensorflow", "keras", "tf_keras")
     }
     python = ".".join(str(part) for part in sys.version_info[:3])
-    return {**versions, "python": python, "device": "cpu", "interpreter": sys.executable}
+    backend = keras_backend.current()
+    library = sys.modules.get(backend)
+    return {
+        **versions,
+        "backend": f"{backend} {getattr(library, '__version__', '')}".strip(),
+        "python": python,
+        "device": "cpu",
+        "interpreter": sys.executable,
+    }
 
 
 def generation(keras: Any) -> int:
@@ -144,8 +160,14 @@ def generation(keras: Any) -> int:
     return int(str(keras.__version__).partition(".")[0])
 
 
-def library_for(writer_generation: int) -> Any:
-    """Choose the library that a checkpoint is loaded with: its writer's generation, else Keras 3.
+def installed() -> tuple[str, ...]:
+    """Name the Keras libraries in this interpreter, Keras 3 (or the only one there is) first."""
+    usable = ("keras", "tf_keras") if "tensorflow" in sys.modules else ("keras",)
+    return tuple(name for name in usable if importlib.util.find_spec(name) is not None)
+
+
+def libraries_for(writer_generation: int) -> tuple[Any, ...]:
+    """Give the libraries that a checkpoint may be loaded with, its writer's generation first.
 
     Args:
         writer_generation: 1, 2 or 3; 0 when nobody knows.
@@ -153,11 +175,25 @@ def library_for(writer_generation: int) -> Any:
     Raises:
         ImportError: there is no Keras at all.
     """
-    names = ("tf_keras", "keras") if writer_generation in (1, LEGACY) else ("keras", "tf_keras")
-    installed = [name for name in names if importlib.util.find_spec(name) is not None]
-    if not installed:
+    libraries = [importlib.import_module(name) for name in installed()]
+    if not libraries:
         raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
-    return importlib.import_module(installed[0])
+    legacy = writer_generation in (1, LEGACY)
+    libraries.sort(key=lambda library: (generation(library) == LEGACY) is not legacy)
+    return tuple(libraries)
+
+
+def restart_names(library: Any) -> None:
+    """Let a library number the names of layers from the start, as in a new process.
+
+    A layer of the user's may take its seed from its name.
+    """
+    with contextlib.suppress(Exception):
+        if generation(library) == LEGACY:
+            library.backend.reset_uids()
+        else:
+            state = importlib.import_module("keras.src.backend.common.global_state")
+            state.set_global_attribute("object_name_uids", None)
 
 
 @contextlib.contextmanager

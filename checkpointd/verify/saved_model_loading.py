@@ -50,6 +50,9 @@ def check(context: LoadContext, path: str) -> CheckResult:
             errors.update({SESSION + _with(t): e for t, e in error.errors.items()})
         except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; `_judge` tells
             errors[SESSION] = error
+    if second is not None and not second.signatures and first is None:
+        # Objects that a library has to register: a graph without a signature is no use of them.
+        second = second if all(lack(error) is None for error in errors.values()) else None
     if second is not None and (first is None or second.signatures):
         broken = _half_read(path, second, next(iter(errors.values()), None))
         if broken is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.arrays import ArrayError, array_of
+from checkpointd.verify.input_limits import GraphSource
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
@@ -75,6 +76,20 @@ def _signature(function: Any) -> Signature:
         tuple(_spec(name, spec) for name, spec in sorted(named.items())),
         run,
         in_parts=True,
+        source=lambda: graph_of(function, list(specs)),
+    )
+
+
+def graph_of(function: Any, names: Sequence[str]) -> GraphSource:
+    """Give the graph of a concrete function, whose first inputs have these names."""
+    inputs = dict(zip(names, (tensor.op.name for tensor in function.inputs)))
+    captured = {inside.op.name: outside for outside, inside in function.graph.captures}
+    shapes = {id(v.handle): tuple(v.shape) for v in function.variables if hasattr(v, "handle")}
+    return GraphSource(
+        function.graph.as_graph_def(),
+        inputs,
+        captured,
+        {name: shapes[id(h)] for name, h in captured.items() if id(h) in shapes},
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.verify.input_limits import GraphSource
 from checkpointd.verify.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
@@ -225,6 +226,9 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
         ),
         run,
         in_parts=True,
+        source=lambda: GraphSource(
+            graph.as_graph_def(), {key: name.partition(":")[0] for key, name in feeds.items()}
+        ),
     )
 
 

@@ -9,10 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed
-from checkpointd.formats import FormatError, Found, ProbeState, probe
+from checkpointd.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
+from checkpointd.formats import (
+    LOCAL,
+    FormatError,
+    Found,
+    ProbeState,
+    hdf5,
+    member_path,
+    names,
+    probe,
+)
 from checkpointd.formats import tf_checkpoint as bundles
-from checkpointd.formats.facts import MISSING_MEMBER, TRUNCATED
+from checkpointd.formats.facts import MISSING_MEMBER, NOT_A_CHECKPOINT, TRUNCATED, UNREADABLE
 from checkpointd.formats.graph import (
     GRAPH,
     IMAGE_GRAPH,
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.safety.graph_model import MetaGraph
 
 NAME = "structure"
+_NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
 _ROTTEN = (
     " It was whole when it was read before, and nobody has touched any of its files since: the "
     "disk is going bad."
@@ -53,7 +63,8 @@ _ROTTEN = (
 class ScanContext(Context):
     """What the checks of the scan side share.
 
-    `incomplete` says what its writer still owes,
+    `incomplete` says what its writer still owes, `unreadable` why its layout is not known here,
+    `surplus` are bytes after its own end that nobody can judge,
     `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
     None before anybody has looked.
     """
@@ -62,12 +73,14 @@ class ScanContext(Context):
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
+    unreadable: str = ""
+    surplus: str = ""
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
     def laid_out(self) -> reading.Plan | None:
         """What lies where, also where `structure` is switched off; None if that is not known."""
-        if self.planned is None:
+        if self.planned is None and not self.unreadable:
             check(self)
         return self.planned
 
@@ -104,22 +117,25 @@ def check(context: ScanContext) -> CheckResult:
     context.learn(format=seen.format)
     if seen.state is ProbeState.INCOMPLETE:
         context.incomplete = seen.message
-        return failed(NAME, seen.reason.partition(".")[2], seen.message)
+        if not seen.surplus:
+            return failed(NAME, seen.reason.partition(".")[2], seen.message)
     try:
         planned = reading.plan(checkpoint.path, seen.format, generation)
         if planned.format is Format.UNKNOWN:
-            raise Stop(End.UNKNOWN, "An HDF5 file that holds no Keras model and no weights.")
+            if names.hint_of(checkpoint.path) is Format.KERAS:
+                return failed(NAME, NOT_A_CHECKPOINT, f"It is {_NO_MODEL}.")
+            raise Stop(End.UNKNOWN, f"{_NO_MODEL[0].upper()}{_NO_MODEL[1:]}.")
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
+        if planned.archive is not None:  # its end was found, where a probe does not look
+            context.incomplete = ""
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
+        _look_for_surplus(context, planned)
     except FormatError as error:
-        if error.word in (TRUNCATED, MISSING_MEMBER):
-            context.incomplete = error.message
-        known = _ROTTEN if context.request.digest else ""
-        return failed(NAME, error.word, error.message + known)
+        return _refused(context, error)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(
@@ -129,6 +145,17 @@ def check(context: ScanContext) -> CheckResult:
         tensor_bytes=size,
         unpacked_bytes=planned.unpacked_bytes,
     )
+
+
+def _refused(context: ScanContext, error: FormatError) -> CheckResult:
+    """What it means that a container was not read to its end."""
+    if error.word == UNREADABLE:
+        context.unreadable = error.message
+        return skipped(NAME, f"Not known: {error.message}")
+    if error.word in (TRUNCATED, MISSING_MEMBER):
+        context.incomplete = error.message
+    known = _ROTTEN if context.request.digest else ""
+    return failed(NAME, error.word, error.message + known)
 
 
 def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
@@ -187,6 +214,12 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
         return None
     except FormatError as error:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
+
+
+def _look_for_surplus(context: ScanContext, planned: reading.Plan) -> None:
+    for name, _ in planned.files:
+        error = hdf5.surplus(member_path(planned.path, name), LOCAL)
+        context.surplus = context.surplus or (error.message if error is not None else "")
 
 
 def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:

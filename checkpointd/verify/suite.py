@@ -12,7 +12,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
+from checkpointd import memory_errors
 from checkpointd.checkpoint import (
+    LOAD_CHECKS,
     CheckResult,
     End,
     Facts,
@@ -139,6 +141,7 @@ def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckRes
         raise
     except Exception as error:  # noqa: BLE001 - every failure is somebody's answer
         result = from_exception(name, error)
+    result = _unless_short(result)
     return dataclasses.replace(
         result,
         message=printable(result.message),
@@ -146,10 +149,26 @@ def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckRes
     )
 
 
+def _unless_short(result: CheckResult) -> CheckResult:
+    """Blame memory, not the checkpoint, for what a library could not do without more of it.
+
+    The scan's findings stand: they are about bytes that were read.
+    """
+    bad = result.reason and result.outcome is not Outcome.PASS
+    if not bad or result.name not in LOAD_CHECKS or result.reason.endswith(".out_of_memory"):
+        return result
+    if not memory_errors.says_so(result.message):
+        return result
+    return failed(result.name, "out_of_memory", f"Not enough memory: {result.message}")
+
+
 def from_exception(check: str, error: Exception) -> CheckResult:
     """Make the result of a check that could not finish: an error, never the checkpoint's fault."""
-    if isinstance(error, MemoryError):
-        return failed(check, "out_of_memory", "There was not enough memory to check it.")
+    if memory_errors.is_one(error):
+        said = "" if isinstance(error, MemoryError) else f": {type(error).__name__}: {error}"
+        return failed(
+            check, "out_of_memory", f"There was not enough memory to check it{printable(said)}."
+        )
     if isinstance(error, OSError):
         return failed(check, "unreadable", f"It could not be read: {describe(error)}.")
     missing = lack(error)

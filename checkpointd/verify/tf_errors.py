@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from checkpointd import memory_errors
 from checkpointd.verify import op_libraries
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def lack(error: BaseException) -> Lack | None:
         error: what was raised while a checkpoint was loaded or run.
     """
     text = str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+    if memory_errors.is_one(error):
         return Lack("out_of_memory", "There was not enough memory for it.")
     return _of_libraries(error, text) or _of_device(text)
 

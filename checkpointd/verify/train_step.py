@@ -9,15 +9,15 @@ what the optimizer makes of it counts. Both run eagerly: tracing takes longer th
 from __future__ import annotations
 
 import contextlib
-import resource
+import itertools
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import golden
-from checkpointd.verify import feeding, keras_models
+from checkpointd import backends, golden, memory_errors, running
+from checkpointd.verify import keras_models, made_inputs
 from checkpointd.verify.load_errors import told
 from checkpointd.verify.tf_errors import lack
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.runtime import Loaded
 
 _TEXT = 400
+_MOST_TRIES = 8
 _SLACK = 128 << 20
 """Bytes for what a step needs besides gradients and a copy of the weights."""
 
@@ -72,12 +73,12 @@ def _see_that_it_can_be(model: Any) -> None:
     Raises:
         _NotMadeError: none can be made.
     """
-    variables = list(getattr(model, "trainable_variables", ()))
+    variables = running.variables_of(model, "trainable_variables")
     if not variables:
         raise _NotMadeError("it has no weight that is trained")
     if not _finite(variables):
         raise _NotMadeError("its weights are not finite")
-    if not _has_room(model):
+    if not has_room(model):
         raise _NotMadeError("a step needs more memory than this worker has: raise [worker] memory")
 
 
@@ -91,27 +92,36 @@ def _attempt(loaded: Loaded, record: Golden | None) -> Step:
                 step = _own_step(model, _batch(record))
                 if step.made:
                     return step
+    if backends.name_of(loaded.library) != backends.TENSORFLOW:
+        raise _NotMadeError("no labels were recorded, which a step on this backend needs")
     if len(optimizers) != 1:
         raise _NotMadeError("it has several optimizers, and no labels were recorded")
     return _step_on_outputs(loaded, optimizers[0], record)
 
 
-def _batch(record: Golden) -> Any:
-    """The golden batch as `fit` gives it to `train_step`."""
-    import tensorflow as tf
-
+def _batch(record: Golden) -> list[Any]:
+    """The golden batch: inputs, labels, sample weights."""
     parts = [golden.assemble(record.inputs, record.input_structure)]
     if record.labels:
         parts.append(golden.assemble(record.labels, record.label_structure))
     if record.sample_weights:
         parts.append(golden.assemble(record.sample_weights, record.weight_structure))
-    tensors = tf.nest.map_structure(tf.convert_to_tensor, parts)
-    return tuple(tensors) if len(tensors) > 1 else tensors[0]
+    return parts
 
 
-def _own_step(model: Any, batch: Any) -> Step:
+def _made(model: Any, batch: list[Any]) -> Any:
+    """Make a step as `fit` does on the backend that a model runs on; gives its logs."""
+    if backends.name_of(running.keras_of(model)) != backends.TENSORFLOW:
+        return model.train_on_batch(*batch, return_dict=True)
+    import tensorflow as tf
+
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    return model.train_step(tuple(tensors) if len(tensors) > 1 else tensors[0])
+
+
+def _own_step(model: Any, batch: list[Any]) -> Step:
     try:
-        logs = model.train_step(batch)
+        logs = _made(model, batch)
     except Exception as error:  # noqa: BLE001 - a model raises anything
         return _judged(error)
     loss = _loss(logs)
@@ -165,7 +175,8 @@ def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[A
         if not pairs:
             raise _NotMadeError("none of its outputs depends on a weight that is trained")
         if not _finite([g for _, g in pairs]):
-            raise _NotMadeError("its gradients are not finite without its own loss")
+            problem = "its gradients are not finite without its own loss"
+            continue
         return [v for v, _ in pairs], [g for _, g in pairs]
     raise _NotMadeError(problem)
 
@@ -178,10 +189,9 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
     for signature in loaded.signatures.values():
         if not signature.inputs:
             continue
-        for size in feeding.OPEN_SIZES:
-            with contextlib.suppress(ValueError):
-                feed = feeding.make(signature, size)
-                structure = keras_models.structure_of(loaded.model)
+        structure = keras_models.structure_of(loaded.model)
+        with contextlib.suppress(made_inputs.CannotMakeError):
+            for feed in itertools.islice(made_inputs.tries(signature), _MOST_TRIES):
                 yield keras_models.pack(structure, signature.inputs, feed.arrays)
 
 
@@ -210,7 +220,8 @@ def _has_own_step(model: Any) -> bool:
 
 def _finite(values: Any) -> bool:
     for value in values:
-        array = np.asarray(getattr(value, "values", value) if hasattr(value, "indices") else value)
+        sparse = hasattr(value, "indices") and hasattr(value, "dense_shape")
+        array = backends.numpy_of(value.values if sparse else value)
         if array.dtype.kind == "V" or "float" in str(array.dtype):
             array = array.astype(np.float32)
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
@@ -221,7 +232,10 @@ def _finite(values: Any) -> bool:
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
     """Give the model its weights back: the checks that follow take it as it was loaded."""
-    kept = [(variable, np.array(variable.numpy())) for variable in model.variables]
+    kept = [
+        (variable, np.array(backends.numpy_of(variable)))
+        for variable in running.variables_of(model)
+    ]
     try:
         yield
     finally:
@@ -229,12 +243,7 @@ def _put_back(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def _has_room(model: Any) -> bool:
-    """Whether a copy of the weights and their gradients still fit under this process's limit."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
-    if limit == resource.RLIM_INFINITY:
-        return True
-    weights = sum(np.asarray(v.numpy()).nbytes for v in model.variables)
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        used = next((int(s.split()[1]) << 10 for s in file if s.startswith("VmData:")), 0)
-    return used + 3 * weights + _SLACK <= limit
+def has_room(model: Any) -> bool:
+    """Whether a copy of the weights and their gradients still fit into what a child may hold."""
+    weights = sum(backends.numpy_of(v).nbytes for v in running.variables_of(model))
+    return memory_errors.has_room(3 * weights + _SLACK)

@@ -54,6 +54,17 @@ def custom_objects(settings: VerifySettings) -> dict[str, Any]:
     }
 
 
+def import_all(settings: VerifySettings) -> None:
+    """Import what the settings name for loading, and call nothing yet.
+
+    Raises:
+        UserCodeError: it cannot be imported.
+    """
+    custom_objects(settings)
+    if settings.builder:
+        resolve(settings.builder, f"builder is {settings.builder!r}")
+
+
 def build(settings: VerifySettings) -> Any:
     """Call the builder that the settings name.
 

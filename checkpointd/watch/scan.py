@@ -180,7 +180,8 @@ def describe(
     stems: Collection[str] = (),
 ) -> Checkpoint:
     """Name a checkpoint and place it among the others below its root."""
-    relative = below(root, path) or os.path.basename(path)
+    path_or_directory = path.rstrip("/")  # a prefix may be empty: then its directory names it
+    relative = below(root, path_or_directory) or os.path.basename(path_or_directory)
     placed = place(relative, format, template, stems)
     return Checkpoint(
         path=path,

@@ -1,7 +1,8 @@
 """Which names are versions of one model: the series, version, step and metrics that a name gives.
 
-Pure. Only names that say so make a series; every other name is a series of its own, because a
-wrong guess here would let retention remove one model for being an older version of another.
+Pure, and by one name alone: no other file changes what a name means. Only names that say so make a
+series (see `numbers`); every other name is a series of its own, because a wrong guess here would
+let retention remove one model for being an older version of another.
 """
 
 from __future__ import annotations
@@ -9,29 +10,25 @@ from __future__ import annotations
 import math
 import re
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
+from checkpointd.watch.numbers import Numbers, of_directory, of_name, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-_MAX_STEP = 2**63 - 1
-"""The largest integer that the ledger holds."""
+_DEEPEST = 4
+"""Directories above a model that may be its checkpoint's, as `checkpoint_000010/policy/model`."""
 
-_SUFFIX = re.compile(r"(\.weights)?\.(keras|h5|hdf5|hdf|json)\Z|\.ckpt\Z", re.IGNORECASE)
+_SUFFIX = re.compile(r"(\.weights)?\.(keras|h5|hd5|hdf5|hdf|json)\Z|\.ckpt\Z", re.IGNORECASE)
 _NOT_AFTER = r"(?<![0-9A-Za-z])"
 _NOT_BEFORE = r"(?![0-9A-Za-z]|\.[0-9])"
 
-_CKPT = re.compile(rf"{_NOT_AFTER}ckpt-(?P<number>[0-9]+)\Z")
 _DIGITS = re.compile(r"[0-9]+\Z")
 _BARE_VERSION = re.compile(r"[vV](?P<number>[0-9]+)\Z")
-_NUMBERED = re.compile(
-    rf"{_NOT_AFTER}(?P<word>epoch|step|version)[-_=.]?(?P<number>[0-9]+){_NOT_BEFORE}",
-    re.IGNORECASE,
-)
 _STAMP = re.compile(
     rf"{_NOT_AFTER}(?P<year>[0-9]{{4}})(?P<dash>-?)(?P<month>[0-9]{{2}})(?P=dash)(?P<day>[0-9]{{2}})"
     r"[-_T](?P<hour>[0-9]{2})[-:._]?(?P<minute>[0-9]{2})(?:[-:._]?(?P<second>[0-9]{2}))?"
@@ -114,7 +111,7 @@ def place(
 
     Args:
         relative: its path below the root of the watch, a prefix without `.index`.
-        format: how it lies on disk; only a SavedModel's name may be nothing but a number.
+        format: how it lies on disk; only a directory's name may be nothing but a number.
         template: the watch's `version` template, in Keras's own syntax.
         stems: what the names of a TensorFlow checkpoint's versions begin with, up to the number,
             as the `checkpoint` state file beside it says (`checkpointd.state_file.stems`).
@@ -128,40 +125,77 @@ def place(
             return placed
     start = relative.rfind("/") + 1
     name = relative[start:]
-    is_directory = format is Format.SAVEDMODEL
+    is_directory = format is Format.SAVEDMODEL or (
+        format is Format.KERAS and not relative.lower().endswith(".keras")
+    )
     stem = next((s for s in stems if _is_listed(name, s)), None)
     if stem is not None and format is Format.TF_CHECKPOINT:
-        spans, step = [(len(stem), len(name))], _step(name[len(stem) :])
-    else:
-        spans, step = _version_in(name if is_directory else _SUFFIX.sub("", name), is_directory)
-    version = "-".join(name[a:b] for a, b in spans)
-    return Place(_literal(relative[:start]) + _fill(name, spans), version, step)
+        step = step_of(name[len(stem) :])
+        return _placed(relative, Numbers(((start + len(stem), len(relative)),), step))
+    return _placed(relative, _of_path(relative, start, is_directory=is_directory))
+
+
+def _of_path(relative: str, start: int, *, is_directory: bool) -> Numbers:
+    """The numbers of a path: those of its name, else of the directory that is a checkpoint's."""
+    name = relative[start:]
+    mine = _of_last(name if is_directory else _SUFFIX.sub("", name), is_directory=is_directory)
+    mine = _moved(mine, start)
+    if mine.spans:
+        return mine
+    end = start - 1
+    for _ in range(_DEEPEST):
+        if end <= 0:
+            break
+        begin = relative.rfind("/", 0, end) + 1
+        above = _moved(of_directory(relative[begin:end]), begin)
+        if above.spans:
+            return replace(
+                mine,
+                spans=above.spans,
+                step=above.step,
+                metric_spans=(*above.metric_spans, *mine.metric_spans),
+                metrics={**above.metrics, **mine.metrics},
+            )
+        end = begin - 1
+    return mine
+
+
+def _moved(numbers: Numbers, by: int) -> Numbers:
+    return replace(
+        numbers,
+        spans=tuple((a + by, b + by) for a, b in numbers.spans),
+        metric_spans=tuple((a + by, b + by) for a, b in numbers.metric_spans),
+    )
+
+
+def _placed(relative: str, numbers: Numbers) -> Place:
+    """The place of a path; what is only told apart by the value of a metric has that as version."""
+    version = "-".join(relative[a:b] for a, b in numbers.spans or numbers.metric_spans)
+    label = _fill(relative, sorted((*numbers.spans, *numbers.metric_spans)))
+    return Place(label, version, numbers.step, numbers.metrics)
 
 
 def _is_listed(name: str, stem: str) -> bool:
     return name.startswith(stem) and _DIGITS.match(name, len(stem)) is not None
 
 
-def _version_in(stem: str, is_directory: bool) -> tuple[list[tuple[int, int]], int | None]:
-    """Where the version stands in a name, and the step that it says; nowhere if it has none."""
-    spans: list[tuple[int, int]] = []
-    step = None
-    numbered = list(_NUMBERED.finditer(stem))
-    if match := _CKPT.search(stem):
-        spans, step = [match.span("number")], _step(match["number"])
-    elif is_directory and _DIGITS.match(stem):
-        spans = [(0, len(stem))]
-    elif match := next((m for m in _STAMP.finditer(stem) if _is_a_time(m)), None):
-        spans = [match.span()]
-    elif numbered:
-        steps = {m["word"].lower(): _step(m["number"]) for m in numbered}
-        spans = [m.span("number") for m in numbered]
-        step = steps.get("step", steps.get("epoch"))
+def _of_last(stem: str, *, is_directory: bool) -> Numbers:
+    """The numbers of a checkpoint's own name: what counts its saves, else when it was saved."""
+    found = of_name(stem)
+    if found.spans:
+        return found
+    times = (match for match in _STAMP.finditer(stem) if _is_a_time(match))
+    if is_directory and _DIGITS.match(stem):
+        span = (0, len(stem))
+    elif match := next(times, None):
+        span = match.span()
     elif match := _BARE_VERSION.match(stem):
-        spans = [match.span("number")]
+        span = match.span("number")
     elif match := _UNIX.search(stem):
-        spans = [match.span()]
-    return spans, step
+        span = match.span()
+    else:
+        return found
+    return replace(found, spans=(span,))
 
 
 def runs(steps: Iterable[int | None]) -> tuple[int, ...]:
@@ -193,7 +227,7 @@ def _by_template(relative: str, template: Template) -> Place | None:
     metrics = {name: value for name, value in values.items() if math.isfinite(value)}
     counted = [text for name, text in texts.items() if name not in values]
     version = "-".join(counted or texts.values())
-    step = next((_step(texts[n]) for n in ("step", "epoch") if n in texts), None)
+    step = next((step_of(texts[n]) for n in ("step", "epoch") if n in texts), None)
     spans = [match.span(f"f{i}") for i in range(len(template.fields))]
     label = _literal(relative[:start]) + _fill(match.string, spans)
     return Place(label, version, step, metrics)
@@ -209,14 +243,6 @@ def _fill(name: str, spans: list[tuple[int, int]]) -> str:
 
 def _literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
-
-
-def _step(text: str) -> int | None:
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    return number if 0 <= number <= _MAX_STEP else None
 
 
 def _number(text: str) -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Callable, NoReturn
 from checkpointd import wire
 from checkpointd.checkpoint import CheckResult, End, Facts, Request, failed, skipped, to_json
 from checkpointd.formats import generation_of
+from checkpointd.memory_errors import MEMORY
 from checkpointd.verify.user_code import CONFINED
 from checkpointd.worker import limits as confinement
 from checkpointd.worker import protocol, reach, sandbox
@@ -50,6 +51,7 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
             signal.signal(number, signal.SIG_DFL)
         confinement.yield_to_others(idle=True)
         confinement.confine(limits)
+        os.environ[MEMORY] = str(limits.memory_bytes)
         with connection, connection.makefile("rb") as lines:
             job = protocol.decode_job(lines.readline())
             os.chdir(job.scratch)

@@ -48,11 +48,15 @@ def checks_of(stage: str, settings: VerifySettings) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may use: address-space data and file size in bytes, CPU time in seconds."""
+    """What a child may use: address-space data and file size in bytes, CPU time in seconds.
+
+    `memory_bytes` is what it may hold; the daemon ends it beyond that. 0: nobody looks.
+    """
 
     data_bytes: int
     file_bytes: int
     cpu_seconds: int
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,8 @@ def of_checkpoint(path: str, form: Format, generation: Generation | None) -> tup
     if form is Format.SAVEDMODEL:
         links = [member for member in members if os.path.islink(member)]
         return ((path, READ), *((link, READ_FILE) for link in links), record)
-    rules = [(path, READ), *((member, READ_FILE) for member in members), record]
+    whole = () if path.endswith("/") else ((path, READ),)  # an empty prefix is no directory
+    rules = [*whole, *((member, READ_FILE) for member in members), record]
     if form is Format.TF_CHECKPOINT or path.endswith(WEIGHTS_MAP):
         rules.append((os.path.dirname(path) or ".", READ_DIR))
     return tuple(rules)

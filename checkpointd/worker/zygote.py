@@ -83,7 +83,7 @@ def _preload(stage: str) -> Mapping[str, str]:
 def _hindrance(error: Exception) -> str:
     """Say why nothing can be imported, as a clause that begins with a verb."""
     if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
-        return "has no TensorFlow"
+        return "has no TensorFlow, and no Keras 3 with JAX or torch"
     return f"cannot import what it needs ({type(error).__name__}: {error})"
 
 
@@ -152,6 +152,14 @@ def _become(connection: socket.socket, order: Order, stderr: int) -> NoReturn:
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, and no shell is wanted
 
 
+def _status_of(pid: int) -> list[int]:
+    """Open what the kernel tells of a child, before it makes itself invisible (ProtectProc)."""
+    try:
+        return [os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)]
+    except OSError:
+        return []
+
+
 def _serve(control: socket.socket) -> None:
     children: dict[int, tuple[int, int]] = {}
     poll = select.poll()
@@ -174,16 +182,25 @@ def _serve(control: socket.socket) -> None:
             if order.become:
                 control.close()
                 _become(connection, order, fds[1])
+            gate, start = os.pipe()
             pid = os.fork()
             if pid == 0:
+                os.close(start)
+                os.read(gate, 1)
+                os.close(gate)
                 control.close()
                 for other in children:
                     os.close(other)
                 child.run(connection, fds[1], order.limits, parent)
+            seen = _status_of(pid)
+            os.close(start)
+            os.close(gate)
             connection.close()
             os.close(fds[1])
             pidfd = os.pidfd_open(pid)
             children[pidfd] = (order.number, pid)
             poll.register(pidfd, select.POLLIN)
             notice = protocol.encode(Notice("forked", order.number, pid))
-            socket.send_fds(control, [notice], [pidfd])
+            socket.send_fds(control, [notice], [pidfd, *seen])
+            for opened in seen:
+                os.close(opened)

@@ -37,6 +37,8 @@ ONE_SHOT = {
     "structure.truncated": "plain/truncated.keras",
     "structure.missing_member": "plain/ckpt-1",
     "structure.malformed": "plain/malformed",
+    "structure.not_a_checkpoint": "plain/page.keras",
+    "structure.unsupported": "plain/old.ckpt-7",
     "integrity.checksum_mismatch": "plain/flipped-1",
     "integrity.mixed_versions": "plain/mixed",
     "integrity.digest_mismatch": "plain/digest.h5",
@@ -47,6 +49,9 @@ ONE_SHOT = {
     "safety.bomb": "plain/bomb.weights.h5",
     "safety.needs_code": "plain/lambda.keras",
     "safety.unsafe_op": "plain/writes",
+    "safety.given_path": "plain/given",
+    "safety.keras_metadata_code": "plain/metadata",
+    "safety.not_served": "plain/beside",
     "finite.nan": "plain/nan.keras",
     "finite.inf": "plain/inf.keras",
     "finite.nan_elsewhere": "plain/nan_elsewhere.keras",
@@ -58,6 +63,10 @@ ONE_SHOT = {
     "inference.inference_error": "plain/failing",
     "inference.non_finite_output": "plain/infinite",
     "inference.wrong_shape": "plain/misshapen",
+    "inference.non_finite_unrecorded": "plain/unrecorded",
+    "inference.non_finite_made_up": "plain/made_up",
+    "inference.not_run": "plain/not_run",
+    "inference.uninitialized": "plain/no_table.h5",
     "predictions.mismatch": "plain/mismatch.keras",
     "predictions.environment_differs": "plain/elsewhere.keras",
     "resume.optimizer_missing": "plain/string_loss.h5",
@@ -86,11 +95,13 @@ LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
 """What permissions forbid to read."""
 
 ELSEWHERE = {
+    "integrity.not_readable": "integration/test_file_readers.py",
+    "load.not_restored": "integration/test_load_not_restored.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",
     "load.sandbox_unavailable": "integration/test_sandbox.py",
 }
-"""Needs a disk of its own, whose blocks rot while it is not mounted, or a kernel that cannot
-confine a process; those tests show it."""
+"""Needs a disk of its own, whose blocks rot while it is not mounted, a kernel that cannot confine a
+process, or many files of a kind; those tests show it."""
 
 ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}
 """The words that can end every check."""
@@ -138,7 +149,7 @@ def verified(home: Path, written: Path, *names: str) -> dict[str, dict[str, Any]
 
 @pytest.fixture(scope="module")
 def one_shot(home: Path) -> dict[str, dict[str, Any]]:
-    """What the command line alone says of each; two calls, because one needs a short time-out."""
+    """What the command line alone says of each; three calls, one with a short time-out."""
     watches = {
         "plain": "",
         "legacy": f"python = {str(without_tf_keras(home / 'venv'))!r}",
@@ -149,7 +160,9 @@ def one_shot(home: Path) -> dict[str, dict[str, Any]]:
         "greedy": 'builder = "user_code:greedy"',
         "nowhere": 'custom_objects = { Thing = "nowhere_at_all:Thing" }',
     }
-    found = verified(home, config(home, **watches), *watches)
+    written = config(home, **watches)
+    found = verified(home, written, "plain")
+    found |= verified(home, written, *[name for name in watches if name != "plain"])
     hung = config(home, timeout="8s", sleeps='builder = "user_code:sleeps"')
     return {**found, **verified(home, hung, "sleeps")}
 

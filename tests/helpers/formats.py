@@ -93,7 +93,37 @@ def mask(crc: int) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def block(pairs: Iterable[tuple[bytes, bytes]], *, kind: int = 0) -> bytes:
+def packed(data: bytes) -> bytes:
+    """Compress with Snappy, as its own writer does: literals, and copies of 4 to 64 bytes."""
+    result, at, begun = varint(len(data)), 0, 0
+    seen: dict[bytes, int] = {}
+
+    def literal(piece: bytes) -> bytes:
+        count = len(piece) - 1
+        if count < 60:
+            return bytes([count << 2]) + piece if piece else b""
+        width = (count.bit_length() + 7) // 8
+        return bytes([(59 + width) << 2]) + count.to_bytes(width, "little") + piece
+
+    while at + 4 <= len(data):
+        back = at - seen.get(data[at : at + 4], at)
+        seen[data[at : at + 4]] = at
+        if not 0 < back < 65536:
+            at += 1
+            continue
+        size = 4
+        while size < 64 and at + size < len(data) and data[at + size - back] == data[at + size]:
+            size += 1
+        result += literal(data[begun:at])
+        if size < 12 and back < 2048:
+            result += bytes([back >> 8 << 5 | size - 4 << 2 | 1, back & 0xFF])
+        else:
+            result += bytes([size - 1 << 2 | 2]) + back.to_bytes(2, "little")
+        at = begun = at + size
+    return result + literal(data[begun:])
+
+
+def block(pairs: Iterable[tuple[bytes, bytes]], *, kind: int = 0, snappy: bool = False) -> bytes:
     """Encode one block of a table with its trailer; one restart point, keys prefix-compressed."""
     data, last = b"", b""
     for key, value in pairs:
@@ -102,21 +132,28 @@ def block(pairs: Iterable[tuple[bytes, bytes]], *, kind: int = 0) -> bytes:
         data += varint(shared) + varint(len(key) - shared) + varint(len(value))
         data += key[shared:] + value
         last = key
-    data += struct.pack("<2I", 0, 1) + bytes([kind])
+    data += struct.pack("<2I", 0, 1)
+    data = packed(data) + b"\1" if snappy else data + bytes([kind])
     return data + struct.pack("<I", mask(google_crc32c.value(data)))
 
 
-def table(pairs: Iterable[tuple[bytes, bytes]], per_block: int = 100, kind: int = 0) -> bytes:
+def table(
+    pairs: Iterable[tuple[bytes, bytes]],
+    per_block: int = 100,
+    kind: int = 0,
+    *,
+    snappy: bool = False,
+) -> bytes:
     """Encode a whole table."""
     left = list(pairs)
     data, index = b"", []
     while left:
         part, left = left[:per_block], left[per_block:]
-        piece = block(part, kind=kind)
+        piece = block(part, kind=kind, snappy=snappy)
         index.append((part[-1][0], varint(len(data)) + varint(len(piece) - 5)))
         data += piece
     handles = b""
-    for piece in (block([]), block(index)):
+    for piece in (block([]), block(index, snappy=snappy)):
         handles += varint(len(data)) + varint(len(piece) - 5)
         data += piece
     return data + handles.ljust(40, b"\0") + MAGIC

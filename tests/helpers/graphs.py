@@ -50,19 +50,29 @@ def numbers(name: str, *values: int) -> bytes:
     return constant(name, shaped(INT32, len(values)) + field(4, content))
 
 
-def function(name: str, *nodes: bytes, arguments: Iterable[str] = ()) -> bytes:
-    """Encode a FunctionDef."""
+def function(
+    name: str, *nodes: bytes, arguments: Iterable[str] = (), results: Iterable[str] = ()
+) -> bytes:
+    """Encode a FunctionDef; its results are tensors in it."""
     signature = field(1, name) + b"".join(field(2, field(1, a)) for a in arguments)
-    return field(1, signature) + b"".join(field(3, n) for n in nodes)
+    given = dict(enumerate(results))
+    signature += b"".join(field(3, field(1, f"out{i}")) for i in given)
+    returned = b"".join(field(4, field(1, f"out{i}") + field(2, t)) for i, t in given.items())
+    return field(1, signature) + b"".join(field(3, n) for n in nodes) + returned
 
 
-def outputs(name: str, *tensors: str) -> bytes:
-    """Encode an entry of MetaGraphDef.signature_def."""
-    return field(1, name) + field(2, b"".join(_output(t) for t in tensors))
+def outputs(
+    name: str, *tensors: str, inputs: Iterable[str] = (), defaults: Iterable[str] = ()
+) -> bytes:
+    """Encode an entry of MetaGraphDef.signature_def; an input is called like its tensor."""
+    made = b"".join(_named(1, tensor, tensor) for tensor in inputs)
+    made += b"".join(_named(2, "y", tensor) for tensor in tensors)
+    made += b"".join(field(4, field(1, name) + field(2, b"")) for name in defaults)
+    return field(1, name) + field(2, made)
 
 
-def _output(tensor: str) -> bytes:
-    return field(2, field(1, "y") + field(2, field(1, tensor)))
+def _named(number: int, name: str, tensor: str) -> bytes:
+    return field(number, field(1, name) + field(2, field(1, tensor)))
 
 
 def saver(filename: str = "save/Const:0", restore: str = "save/restore_all") -> bytes:
@@ -113,11 +123,11 @@ def parsed(graph: bytes) -> MetaGraph:
     return read_graphs(lambda offset, size: data[offset : offset + size], len(data))[0]
 
 
-def found(graph: bytes, size: int = MIB) -> list[Finding]:
+def found(graph: bytes, size: int = MIB, allowed: Iterable[str] = ()) -> list[Finding]:
     """What speaks against loading a graph in a checkpoint of `size` bytes."""
-    return list(look_through(parsed(graph), size))
+    return list(look_through(parsed(graph), size, tuple(allowed)))
 
 
-def words(graph: bytes, size: int = MIB) -> list[str]:
+def words(graph: bytes, size: int = MIB, allowed: Iterable[str] = ()) -> list[str]:
     """The words of what speaks against loading a graph."""
-    return [finding.word for finding in found(graph, size)]
+    return [finding.word for finding in found(graph, size, allowed)]

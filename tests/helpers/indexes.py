@@ -29,7 +29,7 @@ HOSTILE = (
     (entry(1 << 62, 4, 0, size=0), "more elements than can be counted"),
     (entry(*[1] * 255, size=4), "255 dimensions"),
     (entry(4, dtype=0), "an element type"),
-    (entry(4, dtype=50), "an element type"),
+    (entry(4, dtype=50), "number 50"),
     (entry(4, dtype=-1), "an element type"),
     (entry(4, dtype=101), "an element type"),
     (entry(4, dtype=RESOURCE), "an element type"),
@@ -42,9 +42,9 @@ HOSTILE = (
     (entry(4, slices=part((0, 2)) + part((0, -5))), "a part that lies outside"),
     (entry(4, slices=part((0, 2), (0, 2))), "a part of 2 dimensions"),
     (entry(-4, slices=part((0, 2))), "a negative dimension"),
-    (entry(4, dtype=50, slices=part((0, None))), "an element type"),
+    (entry(4, dtype=50, slices=part((0, None))), "number 50"),
 )
-"""What TensorFlow 2.21 aborts on, or refuses, with how the sentence about it begins."""
+"""What TensorFlow 2.21 aborts on, or refuses, with a part of the sentence about it."""
 
 ORDINARY = (
     entry(4),

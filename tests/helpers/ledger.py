@@ -143,7 +143,18 @@ def lay_directory(path: Path, at: float) -> tuple[Checkpoint, Generation]:
     return Checkpoint(str(path), Format.SAVEDMODEL, "w", "sm/{}"), look(str(path), names)
 
 
-LAYERS = {"file": lay_file, "prefix": lay_prefix, "directory": lay_directory}
+def lay_keras(path: Path, at: float) -> tuple[Checkpoint, Generation]:
+    """A checkpoint that is Keras's directory."""
+    names = ("/config.json", "/metadata.json", "/model.weights.h5", "/assets/vocabulary.txt")
+    for name in names:
+        member = path / name[1:]
+        member.parent.mkdir(parents=True, exist_ok=True)
+        member.write_bytes(f"{path.name}{name}".encode())
+        os.utime(member, (at, at))
+    return Checkpoint(str(path), Format.KERAS, "w", "k/{}"), look(str(path), names)
+
+
+LAYERS = {"file": lay_file, "prefix": lay_prefix, "directory": lay_directory, "keras": lay_keras}
 """One of each shape that a checkpoint has on disk."""
 
 

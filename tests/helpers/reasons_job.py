@@ -86,6 +86,27 @@ def recorded(path: Path, shift: float, **environment: str) -> None:
     golden.write(where, replace(record, environment={**record.environment, **environment}))
 
 
+def ones(*shape: int) -> dict[str, Any]:
+    """An output of ones."""
+    return {"y": np.ones(shape, np.float32)}
+
+
+def served(path: Path, gave: dict[str, Any]) -> None:
+    """Record what a SavedModel's signature gave once, as its job says."""
+    given = {"x": np.ones((2, 3), np.float32)}
+    record = golden.Golden(
+        inputs=given,
+        outputs=gave,
+        signatures={"serve": golden.Run(given, gave)},
+        binding=golden.binding_of(str(path), Format.SAVEDMODEL),
+        input_structure=golden.DICT,
+        output_structure=golden.DICT,
+    )
+    where = Path(golden.path_for(str(path), Format.SAVEDMODEL))
+    where.parent.mkdir(exist_ok=True)
+    golden.write(str(where), record)
+
+
 def one_shot(home: Path) -> None:
     """What `verify` is to judge without a daemon."""
     plain = home / "plain"
@@ -113,10 +134,43 @@ def one_shot(home: Path) -> None:
         ("lambda", keras.layers.Lambda(lambda x: x * 2)),
     ):
         keras.Sequential([keras.layers.Input((3,)), layer]).save(plain / f"{name}.keras")
-    for kind in ("infinite", "failing", "misshapen"):
-        module = Served(kind)
+    for kind, of, gave in (
+        ("infinite", "infinite", ones(2, 3)),
+        ("failing", "failing", ones(2, 3)),
+        ("misshapen", "misshapen", ones(2, 7)),
+        ("unrecorded", "infinite", {}),
+        ("made_up", "infinite", None),
+        ("not_run", "failing", None),
+    ):
+        module = Served(of)
         tf.saved_model.save(module, str(plain / kind), signatures={"serve": module.serve})
+        if gave is not None:
+            served(plain / kind, gave)
+    words = keras.layers.StringLookup()
+    words.adapt(tf.constant(["cat"]))
+    entry = keras.layers.Input((1,), dtype="string")
+    keras.Model(entry, words(entry)).save(plain / "no_table.h5")
     models.sequential(tf_keras, trained=False).save(home / "legacy" / "keras2.keras")
+
+
+def warned_of(home: Path) -> None:
+    """What reaches outside where nobody who loads and serves it is harmed."""
+    plain = home / "plain"
+    given = tf.Module()
+    given.serve = tf.function(
+        lambda path: {"y": tf.strings.length(tf.io.read_file(path))},
+        input_signature=[tf.TensorSpec([], tf.string)],
+    )
+    tf.saved_model.save(given, str(plain / "given"), signatures=given.serve)
+    beside = Served("beside")
+    spec = tf.TensorSpec([2, 3], tf.float32)
+    beside.other = tf.function(
+        lambda x: tf.numpy_function(np.sort, [x], tf.float32), input_signature=[spec]
+    )
+    beside.double = tf.function(lambda x: {"y": x * 2}, input_signature=[spec])
+    tf.saved_model.save(beside, str(plain / "beside"), signatures=beside.double)
+    layers = [tf_keras.layers.Input((3,)), tf_keras.layers.Lambda(lambda x: x * 2)]
+    tf_keras.Sequential(layers).save(plain / "metadata", save_format="tf")
 
 
 def for_the_daemon(home: Path) -> None:
@@ -145,4 +199,5 @@ if __name__ == "__main__":
     for part in ("plain", "legacy", "daemon"):
         (place / part).mkdir()
     one_shot(place)
+    warned_of(place)
     for_the_daemon(place)

@@ -13,7 +13,7 @@ import h5py
 
 from tests.helpers import graphs
 from tests.helpers.corpus import change
-from tests.helpers.formats import field
+from tests.helpers.formats import field, table
 from tests.helpers.watch import offset_of_a_kernel
 
 USER_CODE = """
@@ -54,6 +54,8 @@ def spoil(home: Path) -> None:
     (plain / "ckpt-1.data-00000-of-00001").unlink()
     shutil.copytree(plain / "export", plain / "malformed")
     (plain / "malformed" / "saved_model.pb").write_bytes(b"\xff" * 100)
+    (plain / "page.keras").write_text("<html><body>Quota exceeded</body></html>")
+    (plain / "old.ckpt-7").write_bytes(table([(b"", b"")]))
     shutil.copytree(plain / "export", plain / "mixed")
     shutil.rmtree(plain / "mixed" / "variables")
     shutil.copytree(plain / "export_other" / "variables", plain / "mixed" / "variables")

@@ -1,4 +1,4 @@
-"""The other interpreter of the tests: an older TensorFlow with Keras 2, and nothing of ours."""
+"""The other interpreters of the tests: TensorFlow with Keras 2, Keras 3 on JAX; nothing of ours."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KERAS2 = ROOT / ".venv-keras2" / "bin" / "python"
+JAX = ROOT / ".venv-jax" / "bin" / "python"
 
 
 def keras2() -> Path:
     """The interpreter; it is installed the first time, which takes half a minute."""
+    _make("other-runtime")
+    return KERAS2
+
+
+def jax() -> Path:
+    """The one without TensorFlow; it is installed the first time, which takes half a minute."""
+    _make("jax-runtime")
+    return JAX
+
+
+def _make(script: str) -> None:
     made = subprocess.run(
-        ["bash", str(ROOT / ".ci" / "other-runtime")], capture_output=True, text=True, check=False
+        ["bash", str(ROOT / ".ci" / script)], capture_output=True, text=True, check=False
     )
     if made.returncode == 2:
-        pytest.skip(made.stderr.strip())
+        pytest.skip(made.stderr.strip().splitlines()[-1])
     assert made.returncode == 0, made.stderr
-    return KERAS2
 
 
 def with_checkpointd(home: Path) -> Path:

@@ -188,7 +188,7 @@ def test_whatever_a_child_does_ends_in_a_verdict_and_the_next_one_is_verified(
             zygotes = {row["pid"] for row in dispatcher.status()}
             assert {p.pid for p in psutil.Process().children(recursive=True)} <= zygotes
 
-    with_dispatcher(tmp_path, work, timeout=10.0)
+    with_dispatcher(tmp_path, work, timeout=10.0, memory="2GiB")
 
 
 def test_what_was_shown_before_a_crash_is_kept(weights: Path, tmp_path: Path) -> None:

@@ -20,11 +20,12 @@ from checkpointd.formats import (
     probe,
     recognise,
 )
-from checkpointd.formats.keras import STORED, read_archive
+from checkpointd.formats.keras import read_archive
 from checkpointd.formats.names import is_temporary_directory, is_temporary_file, is_temporary_member
 from checkpointd.formats.savedmodel import check_variables, read_graph
 from checkpointd.formats.sharded import read_shards
 from checkpointd.formats.tf_checkpoint import is_model, read_index, shard_path
+from checkpointd.formats.unpacking import STORED
 from tests.helpers import models
 from tests.helpers.formats import probed, set_times
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.checkpoint import Verdict
-from checkpointd.config.settings import RetentionSettings
+from checkpointd.config.settings import RetentionSettings, WatchSettings
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import (
     Pruner,
     plan,
 )
+from checkpointd.retention.current import plan_watch
 from tests.helpers.ledger import LAYERS, know, lay_file, lay_prefix, tree
+from tests.helpers.retention import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +116,9 @@ def test_what_is_not_what_was_verified_stays(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda d: (d / "new.txt").write_text("mine"), "'/new.txt' was not there"),
+        (lambda d: (d / "new.txt").write_text("mine"), "also holds 'new.txt'"),
+        (lambda d: (d / "logs").mkdir(), "also holds 'logs'"),
+        (lambda d: (d / "variables" / "new.txt").write_text("x"), "'/variables/new.txt' was"),
         (lambda d: (d / "saved_model.pb").unlink(), "'/saved_model.pb' is missing"),
         (lambda d: (d / "variables" / "link").symlink_to("/etc"), "'/variables/link' was not"),
         (lambda d: (d / "variables" / "variables.index").write_text("x"), "written again"),
@@ -132,6 +136,23 @@ def test_a_directory_is_looked_at_whole(
     assert not result.done
     assert said in result.reason
     assert tree(field.root) == before
+
+
+@pytest.mark.parametrize("kind", ["directory", "keras"])
+def test_a_directory_that_holds_something_else_is_kept_and_counts(field: Field, kind: str) -> None:
+    """What is no part of it would go with it; it is as it was verified all the same."""
+    field.lay(kind, 4)
+    (field.root / "ckpt-0" / "best.keras").write_bytes(b"another model")
+    refused, done = field.prune()
+    assert (refused.done, refused.suspects, done.done) == (False, (), True)
+    assert "also holds 'best.keras'" in refused.reason
+    assert (field.root / "ckpt-0" / "best.keras").exists()
+    watch = WatchSettings(name="w", path=field.root, retention=POLICY)
+    planned = plan_watch(field.ledger, watch, time.time())
+    kept = {d.entry.path: d for d in planned.kept}
+    assert kept[str(field.root / "ckpt-0")].rule == "contains"
+    assert "no part of it" in kept[str(field.root / "ckpt-0")].reasons[0]
+    assert planned.suspects == ()
 
 
 def test_no_link_on_the_way_is_followed(field: Field, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_training_needs_our_wheel_alone(job: tuple[Path, dict[str, Any]]) -> Non
     rooms = {name.split(".")[1] for name in said["ours"]}
     assert rooms == {
         "arrays",
+        "backends",
         "bindings",
         "checkpoint",
         "golden",
@@ -140,7 +141,7 @@ def test_every_format_is_verified_under_the_jobs_own_interpreter(
 def test_the_same_checkpoints_are_verified_under_this_interpreter(
     job: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """With tf-keras beside a newer TensorFlow they are valid, and predict within cross_atol."""
+    """With tf-keras beside a newer TensorFlow they are valid, and predict within rounding."""
     saved, _ = job
     told = summary(verify(saved, GOLDEN, tmp_path, ""))
     assert told == {name: shown_of(name) for name in GOLDEN}

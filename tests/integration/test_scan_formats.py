@@ -35,6 +35,7 @@ SAVED = [
     "keras3/export",
     "keras3/tf_save",
     "keras3/m.keras",
+    "keras3/unzipped",
     "keras3/m.h5",
     "keras3/m.weights.h5",
     "keras3/ckpt/ckpt-1",
@@ -49,7 +50,12 @@ SAVED = [
     "tf1/model.ckpt-1",
 ]
 FORMATS = {"export": Format.SAVEDMODEL, "tf_save": Format.SAVEDMODEL, "saved": Format.SAVEDMODEL}
-FORMATS |= {"m.keras": Format.KERAS, "m.h5": Format.HDF5, "m.weights.h5": Format.HDF5_WEIGHTS}
+FORMATS |= {
+    "unzipped": Format.KERAS,
+    "m.keras": Format.KERAS,
+    "m.h5": Format.HDF5,
+    "m.weights.h5": Format.HDF5_WEIGHTS,
+}
 FORMATS |= {"legacy_weights.h5": Format.HDF5_WEIGHTS}
 PARAMETERS = 3 * 5 + 5 + 4 * 5 + 5 * 2 + 2
 
@@ -75,6 +81,7 @@ def save(model: Any, home: Path, library: Any) -> None:
     model.save_weights(home / "m.weights.h5")
     tf.train.Checkpoint(model=model, optimizer=model.optimizer).save(str(home / "ckpt/ckpt"))
     if library is keras:
+        model.save(home / "unzipped", zipped=False)
         model.export(home / "export", verbose=False)
         tf.saved_model.save(model, str(home / "tf_save"))
     else:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import Format
+from checkpointd.checkpoint import Format, Outcome
 from checkpointd.training import placing, save
 from tests.helpers import models
+from tests.helpers.load import verify
 
 # What TensorFlow and Keras warn of among themselves is not ours to mend.
 pytestmark = [
@@ -96,7 +97,7 @@ def test_a_saved_model_never_replaces_a_directory_of_other_things(tmp_path: Path
     """A directory that is no SavedModel is refused, and nothing in it is touched."""
     (tmp_path / "notes.txt").write_text("mine")
     model = models.functional(models.library("keras"))
-    with pytest.raises(FileExistsError, match="something else than a SavedModel"):
+    with pytest.raises(FileExistsError, match="something else than a model"):
         save(model, tmp_path)
     assert os.listdir(tmp_path) == ["notes.txt"]
 
@@ -118,6 +119,26 @@ def test_the_users_own_files_in_a_saved_model_are_carried_over(
     assert (extra / "tf_serving_warmup_requests").read_bytes() == b"warm"
     assert (tmp_path / "1" / "README").read_text() == "mine"
     assert os.listdir(tmp_path) == ["1"]
+
+
+def test_keras_directory_form_is_saved_with_its_record(tmp_path: Path) -> None:
+    """The record lies in it and is bound to its weights; notes of the user's are carried over."""
+    keras = models.library("keras")
+    model = models.sequential(keras)
+    path = save(model, tmp_path / "m", zipped=False, golden=models.batch(), step=1)
+    (tmp_path / "m" / "README.md").write_text("mine")
+    first = golden.binding_of(path, Format.KERAS)
+    models.fitted(model)
+    save(model, path, zipped=False, golden=models.batch(), step=2)
+    assert os.listdir(tmp_path) == ["m"]
+    assert (tmp_path / "m" / "README.md").read_text() == "mine"
+    record = golden.read(golden.path_for(path, Format.KERAS))
+    assert (record.step, record.binding) == (2, golden.binding_of(path, Format.KERAS))
+    assert record.binding != first
+    checks, _ = verify(path)
+    assert checks["predictions"].outcome is Outcome.PASS
+    with pytest.raises(FileExistsError, match="something else than a model"):
+        save(model, tmp_path, zipped=False)
 
 
 def test_a_failing_save_leaves_the_old_checkpoint(tmp_path: Path) -> None:

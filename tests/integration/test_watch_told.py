@@ -27,10 +27,7 @@ def end_of(sighting: Sighting) -> End:
     return scan(request, lambda _: None)[0]
 
 
-@pytest.mark.parametrize(
-    ("name", "write"),
-    [("m.h5", write_hdf5), ("m.keras", write_keras), ("without_extension", write_keras)],
-)
+@pytest.mark.parametrize(("name", "write"), [("m", write_hdf5), ("without.ext", write_keras)])
 def test_what_is_overwritten_by_something_else_is_told_and_a_child_says_unknown(
     tmp_path: Path, name: str, write: Callable[[Path], None]
 ) -> None:
@@ -55,16 +52,34 @@ def test_what_is_overwritten_by_something_else_is_told_and_a_child_says_unknown(
         recorder.until_event(Gone, path)
 
 
+@pytest.mark.parametrize(("name", "write"), [("m.h5", write_hdf5), ("m.keras", write_keras)])
+def test_other_content_under_a_models_name_is_told_when_nobody_writes_any_more(
+    tmp_path: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    """It is no silence, and no verdict while it may still become a checkpoint."""
+    path = tmp_path / name
+    with watching(tmp_path, settle=0.1, torn_after=1.0) as (_, recorder):
+        recorder.until_event(Reconciled)
+        path.write_bytes(NOT_A_CHECKPOINT)
+        recorder.until_seen(path, "writing")
+        write(path)
+        recorder.until_seen(path)
+        path.write_bytes(NOT_A_CHECKPOINT)
+        torn = recorder.until_seen(path, "torn")
+        assert torn.reason == "structure.not_a_checkpoint"
+        assert recorder.states(path).count("torn") == 1
+
+
 def test_an_overwritten_index_without_shards_is_told(tmp_path: Path) -> None:
     """A prefix that is no bundle any more, because its index is no table, is news as well."""
-    prefix = tmp_path / "ckpt-7"
+    prefix = tmp_path / "net-7"
     files = bundle(prefix)
     with watching(tmp_path, settle=0.1) as (_, recorder):
         recorder.until_seen(prefix)
         for file in files:
             if file.suffix != ".index":
                 file.unlink()
-        (tmp_path / "ckpt-7.index").write_bytes(NOT_A_CHECKPOINT)
+        (tmp_path / "net-7.index").write_bytes(NOT_A_CHECKPOINT)
         assert end_of(recorder.until_seen(prefix, times=2)) is End.UNKNOWN
 
 
@@ -73,7 +88,7 @@ def test_what_was_overwritten_while_nobody_watched_is_told_after_the_restart(
     tmp_path: Path, key: str
 ) -> None:
     """The ledger's word of yesterday is compared with what lies there, whatever that is."""
-    path = tmp_path / "m.h5"
+    path = tmp_path / "m"
     path.write_bytes(NOT_A_CHECKPOINT)
     with watching(tmp_path, {str(path): key}, settle=0.1) as (_, recorder):
         sighting = recorder.until_seen(path)
@@ -89,17 +104,17 @@ def test_a_save_that_turns_out_to_be_no_checkpoint_does_not_stay_being_written(
 ) -> None:
     """What was told as being written is told in the end, also when it became something else."""
     path = tmp_path / "m.h5"
-    with watching(tmp_path, settle=0.1) as (_, recorder):
+    with watching(tmp_path, settle=0.1, torn_after=0.5) as (_, recorder):
         recorder.until_event(Reconciled)
         path.touch()
         recorder.until_seen(path, "writing")
         path.write_bytes(NOT_A_CHECKPOINT)
-        assert end_of(recorder.until_seen(path)) is End.UNKNOWN
+        assert recorder.until_seen(path, "torn").reason == "structure.not_a_checkpoint"
 
 
 def test_what_never_was_a_checkpoint_is_told_only_when_asked_for(tmp_path: Path) -> None:
     """Other files cost nothing, until the daemon wants to hear of one."""
-    path = tmp_path / "m.h5"
+    path = tmp_path / "m"
     path.write_bytes(NOT_A_CHECKPOINT)
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
         recorder.until_event(Reconciled)
@@ -133,7 +148,7 @@ def test_what_is_deleted_after_a_child_called_it_incomplete_is_gone(tmp_path: Pa
 
 def test_a_file_that_went_before_it_was_refused_is_gone_once(tmp_path: Path) -> None:
     """The child's word comes too late for a file whose going has been told."""
-    path = tmp_path / "m.h5"
+    path = tmp_path / "m"
     write_hdf5(path)
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
         key = recorder.until_seen(path).generation.key

@@ -113,6 +113,38 @@ def test_a_touched_checkpoint_with_other_content_is_verified_anew(tmp_path: Path
     in_world(tmp_path, story)
 
 
+def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_writes(
+    tmp_path: Path,
+) -> None:
+    """A child says that it is no model: what never was one stays without a verdict."""
+
+    async def story(world: World) -> None:
+        await verified(world)
+        for overdue, state in ((False, State.WRITING), (True, State.INVALID)):
+            world.engine.post(Sighting("w", CHECKPOINT, generation(2), "settled", overdue=overdue))
+            request, answer = await world.dispatcher.requests.get()
+            assert request.overdue == overdue
+            answer.set_result(Answer(End.UNKNOWN, "A data set."))
+            entry = await world.until(lambda e, s=state: e.state is s)
+        assert entry.report is not None
+        assert entry.report.reason == "structure.not_a_checkpoint"
+        assert "lay here before" in entry.report.message
+        assert "A data set." in entry.report.message
+        other = replace(CHECKPOINT, path="/w/data.h5")
+        world.engine.post(Sighting("w", other, generation(3), "settled", overdue=True))
+        _, answer = await world.dispatcher.requests.get()
+        answer.set_result(Answer(End.UNKNOWN, "A data set."))
+        for _ in range(500):
+            entry = await world.ledger(Ledger.entry, other.path)
+            if entry is not None and entry.state is State.UNKNOWN:
+                break
+            await asyncio.sleep(0.01)
+        assert entry is not None
+        assert (entry.state, entry.report) == (State.UNKNOWN, None)
+
+    in_world(tmp_path, story)
+
+
 def test_a_comparison_waits_until_nothing_else_does(tmp_path: Path) -> None:
     """A remount that touches everything holds up no new save."""
 

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from checkpointd.dispatch import allowance
 from checkpointd.dispatch.allowance import OverdrawnError
+from checkpointd.dispatch.held import Held, Watched
+from checkpointd.worker.protocol import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -39,7 +41,7 @@ def wait_with(scratch: Path, file_bytes: int) -> str:
             ended.append(True)
 
     with pytest.raises(OverdrawnError) as error:
-        asyncio.run(allowance.guarded(work(), -1, scratch, file_bytes))
+        asyncio.run(allowance.guarded(work(), scratch, file_bytes))
     assert ended
     return str(error.value)
 
@@ -54,9 +56,9 @@ def test_what_a_child_gives_is_passed_on(tmp_path: Path) -> None:
     async def raises() -> int:
         raise ValueError("mine")
 
-    assert asyncio.run(allowance.guarded(gives(), -1, tmp_path, 1)) == 7
+    assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
     with pytest.raises(ValueError, match="mine"):
-        asyncio.run(allowance.guarded(raises(), -1, tmp_path, 1))
+        asyncio.run(allowance.guarded(raises(), tmp_path, 1))
 
 
 def test_many_files_count_together(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
         return 7
 
     assert allowance.used(tmp_path / "none") == 0
-    assert asyncio.run(allowance.guarded(gives(), -1, tmp_path / "none", 1)) == 7
+    assert asyncio.run(allowance.guarded(gives(), tmp_path / "none", 1)) == 7
 
 
 @given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
@@ -156,7 +158,7 @@ def test_whoever_fills_the_disk_the_child_is_ended(
     if ended:
         assert wait_with(tmp_path, 1).startswith("the disk of state_dir became nearly full")
     else:
-        assert asyncio.run(allowance.guarded(gives(), -1, tmp_path, 1)) == 7
+        assert asyncio.run(allowance.guarded(gives(), tmp_path, 1)) == 7
 
 
 def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
@@ -182,18 +184,19 @@ def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     for python, told in ((program, True), ("import time; time.sleep(0.5)", False)):
         process = subprocess.Popen([sys.executable, "-c", python])
-        pidfd = os.pidfd_open(process.pid)
+        status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
+        watched = Watched([status], Limits(1 << 40, 1, 1), Held())
         try:
             waiting = asyncio.to_thread(process.wait)
             if told:
                 with pytest.raises(OverdrawnError, match="it started more than 20 threads"):
-                    asyncio.run(ended(allowance.guarded(waiting, pidfd, tmp_path, 1), process))
+                    asyncio.run(ended(allowance.guarded(waiting, tmp_path, 1, watched), process))
             else:
-                assert asyncio.run(allowance.guarded(waiting, pidfd, tmp_path, 1)) == 0
+                assert asyncio.run(allowance.guarded(waiting, tmp_path, 1, watched)) == 0
         finally:
             process.kill()
             process.wait()
-            os.close(pidfd)
+            os.close(status)
 
 
 async def ended(guarded: Coroutine[Any, Any, int], process: subprocess.Popen[bytes]) -> int:
@@ -202,9 +205,3 @@ async def ended(guarded: Coroutine[Any, Any, int], process: subprocess.Popen[byt
         return await guarded
     finally:
         process.kill()
-
-
-def test_the_threads_of_nobody_are_none() -> None:
-    """It has ended."""
-    assert allowance.threads_of(-1) == 0
-    assert allowance.threads_of(os.getpid()) >= 1

@@ -104,6 +104,7 @@ def test_what_honest_checks_say_is_taken() -> None:
     made.check(failed("load", "compile_failed", "x."), 1.0)
     made.check(skipped("signatures", "x."), 1.0)
     made.check(failed("inference", "wrong_shape", "x."), 1.0)
+    made.check(failed("predictions", "environment", "a note."), 1.0)
     found = failed("safety", "needs_code", "x.")
     heard().check(replace(found, name="load"), 1.0)
 

@@ -94,8 +94,10 @@ def test_the_first_directory_on_the_path_counts(tmp_path: Path) -> None:
     ("installed", "config", "told"),
     [
         ((), "version = 3.8.18\n", "is Python 3.8.18, and 3.9 or newer is needed"),
-        (("numpy",), "version = 3.9.18\n", "has no TensorFlow"),
+        (("numpy",), "version = 3.9.18\n", "has no TensorFlow, JAX or torch"),
         (("numpy", "tensorflow"), "version = 3.9.18\n", ""),
+        (("numpy", "keras", "jax"), "version = 3.12.1\n", ""),
+        (("numpy", "keras", "torch"), "version = 3.12.1\n", ""),
         (("numpy", "tensorflow"), "version_info = 3.12.1.final.0\n", ""),
         (("pip", "else.pth"), "version = 3.9.18\n", ""),
         (("pip",), "include-system-site-packages = true\n", ""),

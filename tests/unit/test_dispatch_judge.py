@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
 from checkpointd.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
 from checkpointd.criteria import VerifySettings
 from checkpointd.dispatch import judge
-from checkpointd.dispatch.local import limits_for
+from checkpointd.dispatch.limits import limits_for
 from checkpointd.dispatch.run import Run
-from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, checks_of
+from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, Limits, checks_of
+
+GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,7 @@ from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, chec
         (Run(timed_out=True, signal=9), "structure.timeout", Outcome.ERROR),
         (Run(signal=signal.SIGXCPU), "structure.timeout", Outcome.ERROR),
         (Run(signal=signal.SIGKILL), "structure.out_of_memory", Outcome.ERROR),
+        (Run(held_too_much=True, signal=9), "structure.out_of_memory", Outcome.ERROR),
         (Run(signal=signal.SIGSEGV), "structure.crashed", Outcome.FAIL),
         (Run(signal=signal.SIGABRT), "structure.crashed", Outcome.FAIL),
         (Run(signal=signal.SIGSYS), "structure.environment", Outcome.ERROR),
@@ -70,6 +74,23 @@ def test_only_a_crash_earns_a_second_look() -> None:
     assert not judge.crashed(Run(signal=signal.SIGSEGV, timed_out=True))
 
 
+def test_what_the_user_asked_for_is_not_lost_in_silence() -> None:
+    """A child that dies of memory in a check that decides nothing takes those after it along."""
+    run = Run(checks=[passed("load"), passed("signatures")], held_too_much=True)
+    names = (*checks_of(LOAD, VerifySettings()), "evaluate", "mine", "off")
+    died = judge.death(names, run, (), 30.0)
+    assert died is not None
+    assert (died.reason, died.outcome) == ("inference.out_of_memory", Outcome.SKIP)
+    lost = {check.name: check for check in judge.lost(names, died, run.checks, ("off",))}
+    assert lost["predictions"].outcome is Outcome.SKIP
+    assert lost["off"].outcome is Outcome.SKIP
+    assert (lost["evaluate"].outcome, lost["evaluate"].reason) == (
+        Outcome.ERROR,
+        "evaluate.out_of_memory",
+    )
+    assert lost["mine"].outcome is Outcome.ERROR
+
+
 @pytest.mark.parametrize(
     ("results", "name"),
     [
@@ -93,13 +114,33 @@ def test_checks_that_did_not_run_say_why() -> None:
     assert all("integrity" in r.message for r in results)
 
 
-def test_memory_grows_with_the_checkpoint_unless_it_is_configured() -> None:
-    """`auto` gives three times the checkpoint and a base; a number is a number."""
-    small = limits_for(LOAD, 10**6, "auto", 60).data_bytes
-    large = limits_for(LOAD, 10**10, "auto", 60).data_bytes
-    assert small < large
-    assert large > 3 * 10**10
-    assert limits_for(LOAD, 10**10, 2**30, 60).data_bytes == 2**30
+def limits(stage: str, size: int, memory: int | str = "auto", **given: Any) -> Limits:
+    """The limits of a child on a machine that can spare 20 GiB."""
+    return limits_for(stage, size, memory, 60, **{"spare": 20 * GIB, **given})
+
+
+def test_a_child_may_hold_what_the_machine_can_spare_unless_a_number_is_configured() -> None:
+    """Whatever the size of its checkpoint; children that run at a time share it."""
+    assert limits(LOAD, 10**6).memory_bytes == limits(LOAD, 10**10).memory_bytes == 20 * GIB
+    assert limits(LOAD, 1, share=4).memory_bytes == 5 * GIB
+    assert limits(LOAD, 1, share=4, alone=True).memory_bytes == 20 * GIB
+    assert limits(LOAD, 1, 2 * GIB).memory_bytes == 2 * GIB
+    assert limits(LOAD, 1, 2 * GIB, alone=True).memory_bytes == 2 * GIB
+    assert limits(LOAD, 1, spare=0).memory_bytes == GIB
+
+
+def test_the_kernels_own_limit_is_never_what_a_small_model_meets_first() -> None:
+    """It counts what is only mapped; for a child that runs alone it is off."""
+    assert limits(LOAD, 1, GIB).data_bytes == 20 * GIB
+    assert limits(LOAD, 1, spare=0).data_bytes == 2 * GIB
+    assert limits(LOAD, 1, GIB, alone=True).data_bytes > 1 << 60
+
+
+def test_the_scan_streams_and_needs_little() -> None:
+    """Unless a number is configured, or it is tried again alone."""
+    assert limits(SCAN, 10**12).memory_bytes == limits(SCAN, 10**12).data_bytes == GIB
+    assert limits(SCAN, 1, alone=True).memory_bytes == 20 * GIB
+    assert limits(SCAN, 1, 3 * GIB).memory_bytes == 3 * GIB
 
 
 @pytest.mark.parametrize(
@@ -123,9 +164,9 @@ def test_a_compressed_checkpoint_gets_the_memory_that_it_unpacks_to(
 
 def test_the_scan_may_unpack_as_much_as_any_sound_archive_holds() -> None:
     """Into a file without a name; the load side writes nothing of that size."""
-    assert limits_for(SCAN, 10**6, "auto", 60).file_bytes >= 256 << 20
-    assert limits_for(SCAN, 10**8, "auto", 60).file_bytes >= 10**10
-    assert limits_for(LOAD, 10**8, "auto", 60).file_bytes < 2 * 10**8
+    assert limits(SCAN, 10**6).file_bytes >= 256 << 20
+    assert limits(SCAN, 10**8).file_bytes >= 10**10
+    assert limits(LOAD, 10**8).file_bytes < 2 * 10**8
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import struct
 import zipfile
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
 from checkpointd.formats.dtypes import dtype_name
-from checkpointd.formats.keras import DEFLATED, STORED, read_archive, read_member
+from checkpointd.formats.keras import read_archive, read_member
 from checkpointd.formats.savedmodel import check_variables, read_graph
 from checkpointd.formats.sharded import read_shards
+from checkpointd.formats.unpacking import DEFLATED, STORED
 from tests.helpers.formats import (
     archive,
     field,
@@ -76,13 +78,9 @@ def test_a_zip64_archive_is_read(tmp_path: Path) -> None:
     [
         ({"metadata.json": b"{}", "config.json": b"{}"}, "missing_member"),
         ({"metadata.json": b"{}", "model.weights.h5": b""}, "missing_member"),
-        ({"config.json": b"{}", "model.weights.h5": b""}, "missing_member"),
-        ({"metadata.json": b"{", "config.json": b"{}", "model.weights.h5": b""}, "malformed"),
         ({"metadata.json": b"{}", "config.json": b"[]", "model.weights.h5": b""}, "malformed"),
-        (
-            {"metadata.json": b"[" * 100_000, "config.json": b"{}", "model.weights.h5": b""},
-            "malformed",
-        ),
+        ({"metadata.json": b"{}", "config.json": b"{", "model.weights.h5": b""}, "malformed"),
+        ({"config.json": b"[" * 100_000, "model.weights.h5": b""}, "malformed"),
     ],
 )
 def test_an_archive_that_is_no_model_says_why(
@@ -93,6 +91,52 @@ def test_an_archive_that_is_no_model_says_why(
     with pytest.raises(FormatError) as caught:
         read_archive(str(path))
     assert caught.value.word == word
+
+
+@pytest.mark.parametrize("metadata", [None, b"{", b"[" * 100_000, b"[]"])
+def test_an_archive_needs_no_metadata(tmp_path: Path, metadata: bytes | None) -> None:
+    """Keras writes who wrote it, and never reads that."""
+    members = {"config.json": b'{"a": 1}', "model.weights.h5": b""}
+    members |= {"metadata.json": metadata} if metadata is not None else {}
+    content = read_archive(str(archive(tmp_path / "m.keras", members)))
+    assert (content.config, content.metadata) == ({"a": 1}, {})
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_method_of_pythons_zipfile_is_unpacked(tmp_path: Path, method: int) -> None:
+    """And none of them beyond what a member declares; broken ones are malformed."""
+    path = tmp_path / "m.keras"
+    config = json.dumps({str(i): [i] * 50 for i in range(5000)}).encode()
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("config.json", config)
+        file.writestr("model.weights.h5", b"")
+    assert len(read_archive(str(path)).config) == 5000
+    member = read_archive(str(path)).member("config.json")
+    assert member is not None
+    whole = path.read_bytes()
+    start, end = member.data_offset, member.data_offset + member.compressed_size
+    for at in (start, start + 4, (start + end) // 2):
+        data = bytearray(whole)
+        data[at : at + 8] = bytes(b ^ 0xFF for b in data[at : at + 8])
+        path.write_bytes(data)
+        with contextlib.suppress(FormatError):
+            assert len(read_member(str(path), member, 1 << 30)) == member.size
+    path.write_bytes(whole)
+    with pytest.raises(FormatError, match=r"another size|does not unpack"):
+        read_member(str(path), dataclasses.replace(member, size=1000), 1 << 30)
+
+
+def test_a_method_that_this_python_does_not_know_is_no_fault_of_the_archive(tmp_path: Path) -> None:
+    """Python 3.14 knows method 93; what is not unpacked is not looked through, nor loaded."""
+    path = archive(tmp_path / "m.keras")
+    data = bytearray(path.read_bytes())
+    for name in (b"config.json",):
+        struct.pack_into("<H", data, data.index(name) - 22, 93)
+        struct.pack_into("<H", data, data.rindex(name) - 36, 93)
+    path.write_bytes(data)
+    with pytest.raises(FormatError) as caught:
+        read_archive(str(path))
+    assert caught.value.word == "environment"
 
 
 @given(data=st.data())
@@ -112,8 +156,8 @@ def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
     """A member that unpacks to more than it declares is refused at its declared size."""
     path = tmp_path / "m.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("metadata.json", b"{}" + b" " * 50_000_000)
-        file.writestr("config.json", "{}")
+        file.writestr("config.json", b"{}" + b" " * 50_000_000)
+        file.writestr("metadata.json", "{}")
         file.writestr("model.weights.h5", "")
     data = bytearray(path.read_bytes())
     for at in (22, data.index(b"PK\x01\x02") + 24):  # its own header, and the directory

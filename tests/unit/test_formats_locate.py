@@ -32,7 +32,11 @@ def test_a_prefix_its_index_and_its_shards_name_the_same_checkpoint(
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "/", "/saved_model.pb", "/variables/variables.index", "/variables/variables"]
+    "typed",
+    [
+        *("", "/", "/saved_model.pb", "/variables/variables.index", "/variables/variables"),
+        *("/variables/variables.data-00000-of-00001", "/assets/vocabulary.txt"),
+    ],
 )
 def test_a_savedmodel_is_named_by_its_directory_and_by_what_lies_in_it(
     tmp_path: Path, typed: str
@@ -40,6 +44,39 @@ def test_a_savedmodel_is_named_by_its_directory_and_by_what_lies_in_it(
     """A part of it never passes for a checkpoint of its own."""
     savedmodel(tmp_path / "7")
     assert located(f"{tmp_path}/7{typed}") == (str(tmp_path / "7"), Format.SAVEDMODEL)
+
+
+@pytest.mark.parametrize(
+    "typed", ["best.keras", "sub/best.keras", "a/b/best.keras", "assets/best.keras", "labels.txt"]
+)
+def test_a_file_beside_or_below_the_parts_of_a_savedmodel_means_itself(
+    tmp_path: Path, typed: str
+) -> None:
+    """Nothing is judged in its place."""
+    savedmodel(tmp_path / "7")
+    file = tmp_path / "7" / typed
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x")
+    hint = Format.KERAS if typed.endswith(".keras") else Format.UNKNOWN
+    assert located(file) == (str(file), hint)
+
+
+def test_a_prefix_beside_or_among_the_parts_of_a_savedmodel_means_itself(tmp_path: Path) -> None:
+    """Only `variables/variables` is the SavedModel's own."""
+    savedmodel(tmp_path / "7")
+    for place in ("cp.ckpt", "variables/other"):
+        bundle(tmp_path / "7" / place)
+        expected = (str(tmp_path / "7" / place), Format.TF_CHECKPOINT)
+        assert located(tmp_path / "7" / f"{place}.index") == expected
+        assert located(tmp_path / "7" / place) == expected
+
+
+def test_an_empty_prefix_is_named_by_its_files(tmp_path: Path) -> None:
+    """Its directory alone is a directory."""
+    for file in bundle(tmp_path / "x"):
+        file.rename(file.with_name(file.name.removeprefix("x")))
+    assert located(tmp_path / ".index") == (f"{tmp_path}/", Format.TF_CHECKPOINT)
+    assert located(f"{tmp_path}/") is None
 
 
 def test_a_file_is_a_candidate_whatever_its_name(tmp_path: Path) -> None:
@@ -73,7 +110,8 @@ def test_what_is_not_there_names_nothing(tmp_path: Path) -> None:
     """Nor does a path through a file, or a pipe."""
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
-    for path in ("gone", "no/such/dir", "file/below", "pipe"):
+    savedmodel(tmp_path / "m")
+    for path in ("gone", "no/such/dir", "file/below", "pipe", "m/gone", "m/variables/gone"):
         assert located(tmp_path / path) is None
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TRUNCATED, MISSING = "structure.truncated", "structure.missing_member"
+OTHER = "structure.not_a_checkpoint"
 
 
 @pytest.mark.parametrize("variables", [3, 400])
@@ -91,15 +92,17 @@ def test_an_index_of_another_program_is_unknown(tmp_path: Path) -> None:
 
 
 def test_a_damaged_index_is_malformed(tmp_path: Path) -> None:
-    """A compressed block, a block handle outside, and a table without a header are."""
+    """A block that does not unpack is, and a handle that points outside."""
     files = bundle(tmp_path / "c")
     pairs = [(b"", header()), (b"kernel", field(1, 1))]
     outside = bytearray(table(pairs))
-    outside[-48:-8] = b"\xff\xff\x7f".ljust(40, b"\x01")
-    for data in (table(pairs, kind=1), table(pairs, kind=7), bytes(outside), table(pairs[1:])):
+    outside[-48:-8] = b"\0\0\xff\xff\x7f\x01".ljust(40, b"\0")
+    for data in (table(pairs, kind=1), bytes(outside)):
         files[-1].write_bytes(data)
         result = probed(tmp_path / "c")
         assert (result.state, result.reason) == (ProbeState.INCOMPLETE, "structure.malformed")
+    files[-1].write_bytes(table(pairs[1:]))
+    assert probed(tmp_path / "c").reason == OTHER
     files[-1].write_bytes(table(pairs, kind=1))
     assert "Snappy" in probed(tmp_path / "c").message
 

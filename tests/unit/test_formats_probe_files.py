@@ -13,6 +13,7 @@ import pytest
 
 from checkpointd.checkpoint import Format
 from checkpointd.formats import Found, ProbeState, generation_of, probe
+from checkpointd.formats.keras import read_archive
 from tests.helpers.formats import Metered, archive, probed, superblock
 
 if TYPE_CHECKING:
@@ -87,11 +88,16 @@ def test_a_promised_checkpoint_without_a_beginning_is_incomplete(
     assert result.message
 
 
-@pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.weights.json", "m.txt", "m"])
-def test_other_content_is_unknown_whatever_the_name(tmp_path: Path, name: str) -> None:
-    """An extension is a hint, content decides."""
+NO_MODEL = b"#!/bin/sh\necho this is no checkpoint at all }\n" * 200
+
+
+@pytest.mark.parametrize("name", ["m.weights.json", "m.txt", "m", "m.pb", "m.zip", "m.keras.dvc"])
+def test_other_content_is_unknown_where_the_name_promises_nothing(
+    tmp_path: Path, name: str
+) -> None:
+    """Many programs call their files so."""
     path = tmp_path / name
-    path.write_bytes(b"#!/bin/sh\necho this is no checkpoint at all }\n" * 200)
+    path.write_bytes(NO_MODEL)
     assert probed(path).state is ProbeState.UNKNOWN
 
 
@@ -147,13 +153,6 @@ def test_an_archive_without_weights_lacks_a_member(tmp_path: Path) -> None:
     assert (result.state, result.reason) == (ProbeState.INCOMPLETE, MISSING)
 
 
-def test_a_zip_without_a_configuration_is_none_of_ours(tmp_path: Path) -> None:
-    """Also when it is called `.keras`, and when it is empty."""
-    for index, members in enumerate(({"a.txt": b"a"}, {}, {"config.json": b"{}"})):
-        path = archive(tmp_path / f"{index}.keras", members)
-        assert probed(path).state is ProbeState.UNKNOWN
-
-
 def test_a_large_directory_and_a_long_comment_do_not_hide_an_archive(tmp_path: Path) -> None:
     """What 4 KiB cannot show is left to a child, and never called broken."""
     members = {"metadata.json": b"{}", "config.json": b"{}", "model.weights.h5": b"w"}
@@ -161,6 +160,27 @@ def test_a_large_directory_and_a_long_comment_do_not_hide_an_archive(tmp_path: P
     assert probed(archive(tmp_path / "a.keras", members)).state is ProbeState.COMPLETE
     commented = archive(tmp_path / "b.keras", comment=b"c" * 2000)
     assert probed(commented).state is ProbeState.COMPLETE
+
+
+def test_an_archive_behind_other_bytes_is_read(tmp_path: Path) -> None:
+    """As zipfile reads it, and only under a name that promises one; a cut is seen all the same."""
+    whole = archive(tmp_path / "whole.keras", comment=b"checkpointd-save-id:00ff").read_bytes()
+    path = tmp_path / "m.keras"
+    for stub in (b"x", b"#!/bin/sh\nexit\n" * 50):
+        path.write_bytes(stub + whole)
+        assert probed(path).state is ProbeState.COMPLETE
+        assert len(read_archive(str(path)).members) == 3
+    (tmp_path / "m.bin").write_bytes(stub + whole)
+    assert probed(tmp_path / "m.bin").state is ProbeState.UNKNOWN
+    path.write_bytes(stub + whole[:-30])
+    assert probed(path).state is not ProbeState.COMPLETE
+
+
+def test_a_comment_beyond_a_probe_is_left_to_a_child(tmp_path: Path) -> None:
+    """The daemon waits, as its end may not be written yet; whoever reads it whole finds the end."""
+    path = archive(tmp_path / "m.keras", comment=b"c" * 60_000)
+    assert (probed(path).state, probed(path).surplus) == (ProbeState.INCOMPLETE, True)
+    assert len(read_archive(str(path)).members) == 3
 
 
 def test_a_zip64_archive_is_read(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_trash_and_unfinished_directories_are_not_walked(tmp_path: Path) -> 
 
 
 def test_a_savedmodel_is_one_candidate_and_is_not_walked(tmp_path: Path) -> None:
-    """Its bundle and whatever else lies in it are its members, temporary names aside."""
+    """Its parts and whatever lies in them are its members, temporary names aside."""
     model = tmp_path / "7"
     savedmodel(model)
     (model / "assets.extra").mkdir()
@@ -164,6 +164,43 @@ def test_a_savedmodel_is_one_candidate_and_is_not_walked(tmp_path: Path) -> None
         "/variables/variables.index",
     ]
     assert generation_of(str(model), Format.SAVEDMODEL) == found.generation
+
+
+def test_what_lies_beside_the_parts_of_a_savedmodel_is_found_for_itself(tmp_path: Path) -> None:
+    """It is no member, whatever happens to it; other directories are walked, parts are not."""
+    savedmodel(tmp_path / "m")
+    before = generation_of(str(tmp_path / "m"), Format.SAVEDMODEL)
+    archive(tmp_path / "m" / "best.keras")
+    bundle(tmp_path / "m" / "cp_weights.ckpt")
+    (tmp_path / "m" / "logs").mkdir()
+    archive(tmp_path / "m" / "assets" / "inner.keras")
+    result = recognise(str(tmp_path / "m"))
+    assert {(Path(f.path).name, f.hint) for f in result.found} == {
+        ("m", Format.SAVEDMODEL),
+        ("best.keras", Format.KERAS),
+        ("cp_weights.ckpt", Format.TF_CHECKPOINT),
+    }
+    assert result.descend == (str(tmp_path / "m" / "logs"),)
+    (tmp_path / "m" / "assets" / "inner.keras").unlink()
+    assert generation_of(str(tmp_path / "m"), Format.SAVEDMODEL) == before
+
+
+def test_a_directory_called_like_a_graph_is_no_graph(tmp_path: Path) -> None:
+    """`tf.saved_model.save(model, "run/saved_model.pb")` makes one, with the SavedModel inside."""
+    savedmodel(tmp_path / "saved_model.pb")
+    assert recognise(str(tmp_path)).found == ()
+    assert recognise(str(tmp_path)).descend == (str(tmp_path / "saved_model.pb"),)
+
+
+def test_a_prefix_may_be_empty(tmp_path: Path) -> None:
+    """`save_weights("dir/")` writes `dir/.index` and `dir/.data-00000-of-00001`."""
+    for file in bundle(tmp_path / "run" / "x"):
+        file.rename(file.with_name(file.name.removeprefix("x")))
+    (found,) = recognise(str(tmp_path / "run")).found
+    assert (found.path, found.hint) == (f"{tmp_path}/run/", Format.TF_CHECKPOINT)
+    assert [m.name for m in found.generation.members] == [".data-00000-of-00001", ".index"]
+    assert generation_of(found.path, found.hint) == found.generation
+    assert probe(found).state is ProbeState.COMPLETE
 
 
 def test_a_savedmodel_is_found_before_its_graph_is_there(tmp_path: Path) -> None:

@@ -155,22 +155,8 @@ def test_a_saved_models_signature_takes_ragged_inputs_in_parts() -> None:
     assert kept.arrays["x"] is ROWS
 
 
-def test_made_inputs_have_splits_that_hold() -> None:
-    """One row with one value; and a model that refuses it may be right."""
-    feed = feeding.make(signature(*PARTS), 8)
-    assert feed.arrays["x_1"].tolist() == [0, 1]
-    assert feed.arrays["y"].tolist() == [0]
-    assert feed.guessed
-
-
 def test_strings_do_not_fit_numbers() -> None:
     """A record of another signature is not held against this one."""
     text = Golden(inputs={"x": np.array([b"a"], object)})
     assert feeding.from_record(text, signature(Spec("x", "float32", (None,)))) is None
     assert feeding.from_record(text, signature(Spec("x", "string", (None,)))) is not None
-
-
-def test_a_type_that_nobody_can_make_is_told() -> None:
-    """A signature that takes a resource is not run on made inputs."""
-    with pytest.raises(ValueError, match="of the type resource"):
-        feeding.make(signature(Spec("t", "resource", ())), 8)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkpointd.checkpoint import Format
 from checkpointd.formats import names
 from checkpointd.retention import temporary
 
@@ -44,6 +45,21 @@ def test_both_rooms_leave_out_the_same_names(name: str) -> None:
     assert temporary.is_temporary_directory(name) == names.is_temporary_directory(name)
     for place in PLACES:
         assert temporary.is_temporary_member(name, place) == names.is_temporary_member(name, place)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb", "saved_model.pb.keras"),
+        *("saved_model.pb.H5", "variables", "assets", "assets.extra", "debug", "fingerprint.pb"),
+        *("keras_metadata.pb", "config.json", "metadata.json", "model.weights.h5", "best.keras"),
+        *("model.weights.npz", "model.h5", "notes.txt", "Variables", "checkpoint", ""),
+    ],
+)
+def test_both_rooms_take_the_same_names_for_parts(name: str) -> None:
+    """What the watch takes for another's would otherwise be moved along, or never be found."""
+    for kind in (Format.SAVEDMODEL, Format.KERAS):
+        assert temporary.belongs(name, kind) == names.belongs(name, kind)
 
 
 def test_the_list_speaks_of_names_that_are_left_out() -> None:

@@ -37,7 +37,8 @@ def weights(tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "assets/../../x", "/etc/x", "C:/x", "assets\\..\\x", "assets/x\0y"]
+    "name",
+    ["../x", "assets/../../x", "/etc/x", "C:/x", "assets\\..\\x", "\\x", "c:\\x", "assets/x\0y"],
 )
 def test_a_name_that_leads_out_of_the_archive_is_a_traversal(
     tmp_path: Path, weights: bytes, name: str
@@ -68,7 +69,15 @@ def test_a_symbolic_link_in_an_archive_is_a_traversal(tmp_path: Path, weights: b
 
 def test_assets_in_directories_are_in_order(tmp_path: Path, weights: bytes) -> None:
     """Directories, dots in names, long paths, and a comment."""
-    names = ("assets/", "assets/layers/", "assets/layers/a..b/v.txt", "assets/.x", "assets/C:x")
+    # PowerShell packs with backslashes
+    names = (
+        "assets/",
+        "assets\\layers\\v.txt",
+        "assets/layers/",
+        "assets/layers/a..b/v.txt",
+        "assets/.x",
+        "assets/C:x",
+    )
     members = {**BASE, "model.weights.h5": weights, **dict.fromkeys(names, b"")}
     seen = scanned(archive(tmp_path / "m.keras", members, b"checkpointd-save-id:ff"))
     assert seen.clean, seen.checks
@@ -78,7 +87,10 @@ def test_assets_in_directories_are_in_order(tmp_path: Path, weights: bytes) -> N
 def test_two_entries_with_one_name_are_malformed(
     tmp_path: Path, weights: bytes, double: str
 ) -> None:
-    """One reader takes the first, the other the last: nobody knows what was checked."""
+    """One reader takes the first, the other the last: nobody knows what was checked.
+
+    Keras reads the last; a writer that adds a second one says so in a warning.
+    """
     path = tmp_path / "m.keras"
     with zipfile.ZipFile(path, "w") as file, pytest.MonkeyPatch.context() as patch:
         patch.setattr("warnings.warn", lambda *_, **__: None)
@@ -98,7 +110,10 @@ def directory_at(data: bytes, name: bytes) -> int:
 def test_a_header_that_contradicts_the_directory_is_malformed(
     tmp_path: Path, weights: bytes, at: int
 ) -> None:
-    """Method, checksum or sizes differ: two readers see two archives."""
+    """Method, checksum or sizes differ: two readers see two archives.
+
+    Python's zipfile reads by the directory alone; no writer makes such an archive.
+    """
     path = archive(tmp_path / "m.keras", {**BASE, "model.weights.h5": weights})
     data = bytearray(path.read_bytes())
     data[directory_at(data, b"config.json") + at] ^= 8
@@ -126,7 +141,9 @@ def test_what_follows_the_end_of_an_archive_is_malformed(tmp_path: Path, weights
     whole = path.read_bytes()
     path.write_bytes(whole + bytes(100))
     assert len(read_archive(str(path)).members) == 3
-    path.write_bytes(whole + b"more")
+    path.write_bytes(whole + b"more")  # zipfile takes the same archive, and there is no other
+    assert len(read_archive(str(path)).members) == 3
+    path.write_bytes(whole + struct.pack("<4s4H2IH", b"PK\x05\x06", *[0] * 7) + b"more")
     with pytest.raises(FormatError, match="goes on"):
         read_archive(str(path))
     second = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 500)

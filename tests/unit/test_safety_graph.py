@@ -36,6 +36,7 @@ X = node("x", "Placeholder")
 Y = node("y", "Identity", "x")
 SERVE = outputs("serving_default", "y:0")
 WRITE = node("w", "WriteFile", "x", "x")
+OWN = node("w", "WriteFile", "path", "path")
 READ = node("r", "ReadFile", "x")
 CALL = node("y", "StatefulPartitionedCall", "x", calls=["f"])
 ORDINARY = (
@@ -87,6 +88,9 @@ def test_a_function_that_saves_and_has_a_name_can_be_called() -> None:
     made = {"functions": [saves], "concretes": [concrete("s")]}
     assert words(meta_graph(objects=[held, saveable], **made)) == []
     root = saveable + field(1, field(1, 0) + field(2, "serve"))
+    assert words(meta_graph(objects=[held, root], **made)) == ["given_path"]
+    own = function("s", text("path", "/x"), node("w", "SaveV2", "path", "names", "slices"))
+    made = {"functions": [own], "concretes": [concrete("s")]}
     assert words(meta_graph(objects=[held, root], **made)) == ["unsafe_op"]
 
 
@@ -175,8 +179,6 @@ def test_what_the_data_sets_of_training_call_is_left_beside_too(op: str) -> None
     assert words(made) == []
     run = [outputs("serving_default", "iterator:0")]
     assert words(meta_graph(X, dataset, functions=[inner, outer], signatures=run)) == ["unsafe_op"]
-    objects = {"functions": [inner, outer], "concretes": [concrete("make")]}
-    assert words(meta_graph(X, Y, dataset, signatures=[SERVE], **objects)) == ["unsafe_op"]
 
 
 def test_a_function_that_stands_in_for_another_is_run() -> None:
@@ -189,28 +191,79 @@ def test_a_function_that_stands_in_for_another_is_run() -> None:
 
 
 @pytest.mark.parametrize("op", ["WriteFile", "RpcClient", "XlaCustomCallV2", "DumpTensor"])
-def test_what_writes_or_connects_is_found_though_nobody_runs_it(op: str) -> None:
-    """No export of a training job holds such a node."""
+def test_what_writes_or_connects_is_told_of_though_nobody_runs_it(op: str) -> None:
+    """It does no harm where it is, and no export of a training job holds such a node."""
     made = meta_graph(X, Y, node("w", op, "x"), signatures=[SERVE])
     (finding,) = found(made)
-    assert finding.word == "unsafe_op"
+    assert finding.word == "not_served"
     assert "nothing that is run → node w" in finding.message
 
 
 @pytest.mark.parametrize("op", sorted(graph_ops.READS | graph_ops.WRITES | graph_ops.PYTHON))
-def test_an_op_in_a_function_is_found_whoever_calls_it(op: str) -> None:
-    """A function can be called in more ways than can be listed."""
-    orphan = function("f", node("n", op, "a"), arguments=["a"])
-    assert words(meta_graph(X, Y, functions=[orphan], signatures=[SERVE])) == ["unsafe_op"]
+def test_an_op_in_a_function_is_judged_by_who_calls_it(op: str) -> None:
+    """A signature runs it; where nobody does it is no danger, and at most told of."""
+    inside = function("f", text("path", "/srv/x"), node("n", op, "path", "path"), arguments=["a"])
+    run = meta_graph(X, CALL, functions=[inside], signatures=[SERVE])
+    assert words(run) == ["unsafe_op"]
+    orphan = meta_graph(X, Y, functions=[inside], signatures=[SERVE])
+    assert words(orphan) == ([] if op in graph_ops.PYTHON else ["not_served"])
+
+
+def test_a_table_that_a_function_is_given_is_ordinary_where_nobody_calls_it() -> None:
+    """TFX leaves such beside the one that is run: it names no file."""
+    table = node("i", "InitializeTableFromTextFileV2", "table", "path")
+    given = function("lambda", table, arguments=["path", "table"])
+    assert words(meta_graph(X, Y, functions=[given], signatures=[SERVE])) == []
+    own = function("lambda", text("path", "/etc/passwd"), table, arguments=["table"])
+    assert words(meta_graph(X, Y, functions=[own], signatures=[SERVE])) == ["not_served"]
+
+
+@pytest.mark.parametrize("held", [field(6, field(1, "f")), field(8, field(1, "f"))])
+def test_a_function_that_an_object_has_is_run_though_it_is_not_listed(held: bytes) -> None:
+    """TensorFlow takes it from the library, whether it is among the concrete ones or not."""
+    own = function("f", text("path", "/srv/x"), node("w", "WriteFile", "path", "path"))
+    assert words(meta_graph(functions=[own], objects=[held])) == ["unsafe_op"]
+
+
+def test_what_the_loading_of_an_object_calls_is_given_no_path_by_anybody() -> None:
+    """What restores it takes what the checkpoint holds, what initialises it takes nothing."""
+    reads = function("f", node("r", "ReadFile", "a"), arguments=["a"])
+    held = field(6, field(1, "f"))
+    named = field(1, field(1, 0) + field(2, "_initialize"))
+    for owner in (field(11, field(1, "x") + field(2, field(3, 0))), named + field(10, b"")):
+        (finding,) = found(meta_graph(functions=[reads], objects=[held, owner]))
+        assert finding.word == "unsafe_op"
+        assert "the loading of an object → function f" in finding.message
+    assert words(meta_graph(functions=[reads], objects=[held, named])) == ["given_path"]
+
+
+def test_a_function_that_a_text_names_is_run() -> None:
+    """TensorRT's op keeps the name of its function so."""
+    own = function("f", text("path", "/srv/x"), node("w", "WriteFile", "path", "path"))
+    call = node("y", "TRTEngineOp", "x", segment_funcdef_name="f")
+    assert words(meta_graph(X, call, functions=[own], signatures=[SERVE])) == ["unsafe_op"]
+
+
+def test_a_python_function_is_a_danger_to_nobody_who_does_not_run_it() -> None:
+    """Reached by a signature it keeps it from ever running; otherwise it is told of."""
+    calls = function("f", node("p", "PyFunc", "x"), arguments=["x"])
+    (finding,) = found(meta_graph(X, CALL, functions=[calls], signatures=[SERVE]))
+    assert finding.word == "unsafe_op"
+    assert "It needs Python: it cannot run outside the process that made it." in finding.message
+    objects = {"functions": [calls], "concretes": [concrete("f")]}
+    (finding,) = found(meta_graph(X, Y, signatures=[SERVE], **objects))
+    assert finding.word == "not_served"
+    loaded = [main_op("saved_model_main_op", "y")]
+    assert words(meta_graph(X, CALL, collections=loaded, **objects)) == ["unsafe_op"]
 
 
 def test_the_sentence_tells_the_way_from_what_runs_it() -> None:
     """The signature, the functions on the way, and the node."""
-    inner = function("g", WRITE, arguments=["x"])
+    inner = function("g", text("path", "/srv/x"), OWN, arguments=["x"])
     outer = function("f", node("call", "PartitionedCall", "x", calls=["g"]), arguments=["x"])
     (finding,) = found(meta_graph(X, CALL, functions=[outer, inner], signatures=[SERVE]))
-    way = "signature serving_default → function f → function g → node w (WriteFile)."
-    assert finding.message.endswith(way)
+    way = "signature serving_default → function f → function g → node w (WriteFile) writes to "
+    assert f"{way}'/srv/x', a constant in the graph. Do not load it" in finding.message
     assert (finding.where, finding.what) == ("w", "WriteFile")
 
 
@@ -229,7 +282,8 @@ def test_what_loading_runs_is_named_before_what_signatures_run() -> None:
 
 def test_a_control_input_is_followed() -> None:
     """A node may be run for its effect alone."""
-    made = meta_graph(X, READ, node("y", "Identity", "x", "^r"), signatures=[SERVE])
+    path = text("path", "/srv/x")
+    made = meta_graph(X, path, OWN, node("y", "Identity", "x", "^w"), signatures=[SERVE])
     assert words(made) == ["unsafe_op"]
 
 
@@ -302,7 +356,7 @@ def test_a_graph_that_cannot_be_looked_through_is_malformed(tmp_path: Path, brok
 
 def test_switching_the_check_off_lets_it_pass(tmp_path: Path) -> None:
     """The user's word is the last one."""
-    path = saved(tmp_path, meta_graph(X, WRITE, signatures=[SERVE]))
+    path = saved(tmp_path, meta_graph(X, WRITE, node("y", "Identity", "w"), signatures=[SERVE]))
     assert scanned(path).reasons == ["safety.unsafe_op"]
     assert scanned(path, skip=("safety",)).reasons == []
     assert scanned(path, allow_code=True).reasons == ["safety.unsafe_op"]

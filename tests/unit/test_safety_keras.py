@@ -353,12 +353,36 @@ def written(path: Path, config: Any) -> Path:
 def test_every_kind_of_file_is_searched(tmp_path: Path, name: str) -> None:
     """`config.json`, the attributes of HDF5, the metadata beside a graph."""
     seen = scanned(written(tmp_path / name, STORED))
-    assert seen.checks["safety"].reason == "safety.needs_code", seen
+    beside = name == "exported"  # where Keras 2 alone would run it, who does not load it here
+    word = "keras_metadata_code" if beside else "needs_code"
+    assert seen.checks["safety"].reason == f"safety.{word}", seen
+    assert seen.checks["safety"].outcome is (Outcome.WARN if beside else Outcome.ERROR)
     assert "lambda_1" in seen.checks["safety"].message
     call = layer("Lambda", name="l", function=function("os", "system"))
     (tmp_path / "other").mkdir()
     seen = scanned(written(tmp_path / "other" / name, call), allow_code=True)
     assert seen.checks["safety"].reason == "safety.code", seen
+
+
+def test_keras_metadata_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
+    """TensorFlow does not read it; who trusts the writer hears nothing of it."""
+    savedmodel(tmp_path / "exported")
+    (tmp_path / "exported" / "keras_metadata.pb").write_bytes(b"\x0a\xff")
+    seen = scanned(tmp_path / "exported").checks["safety"]
+    assert (seen.reason, seen.outcome) == ("safety.keras_metadata_code", Outcome.WARN)
+    assert scanned(tmp_path / "exported", allow_code=True).checks["safety"].reason == ""
+
+
+@pytest.mark.parametrize("key", ["vocabulary", "name"])
+def test_a_word_that_is_itself_a_configuration_is_a_word(tmp_path: Path, key: str) -> None:
+    """Lookup layers take their vocabulary as it is; another text may be read by somebody."""
+    words = [json.dumps(STORED)]
+    for first in ("build_config", "config"):
+        lookup = {"class_name": "StringLookup", "module": "keras.layers", first: {}}
+        lookup["build_config"] = layer("Dense")
+        lookup["config"] = {key: words}
+        seen = scanned(written(tmp_path / f"{first}.keras", model(lookup))).checks["safety"]
+        assert seen.reason == ("" if key == "vocabulary" else "safety.needs_code"), seen
 
 
 def test_what_keras_2_says_of_a_vocabulary_beside_a_graph_is_no_reference(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from checkpointd.checkpoint import Format
 from checkpointd.formats import FormatError, generation_of
-from checkpointd.tensors import Contents, hdf5, reading, roles, unique
+from checkpointd.tensors import Contents, hdf5, object_graph, reading, roles, unique
 from tests.helpers.scan import VALUE, flip, write_bundle, write_weights
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def test_the_digest_changes_with_any_byte_and_not_with_the_path(tmp_path: Path) 
 def test_the_role_of_a_bundles_entry_is_told_from_its_key(key: str, role: str) -> None:
     """Every generation of TensorFlow names its optimizer's variables in its own way."""
     known = roles.optimizers([f"opt/_iterations{VALUE}"])
-    assert roles.of_bundle(key, known) == role
+    assert roles.of_bundle(key, known).role == role
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,37 @@ def test_the_role_of_a_bundles_entry_is_told_from_its_key(key: str, role: str) -
 )
 def test_the_role_of_a_dataset_is_told_from_its_path(key: str, role: str) -> None:
     """Keras's two HDF5 layouts keep the optimizer's variables apart from the model's."""
-    assert roles.of_hdf5(key) == role
+    assert roles.of_hdf5(key).role == role
+
+
+@pytest.mark.parametrize(
+    ("key", "role"),
+    [
+        (f"best_loss{VALUE}", "other"),
+        (f"step{VALUE}", "other"),
+        (f"model/loss_scale/current{VALUE}", "other"),
+        (f"optimizer/_trainable_variables/4{VALUE}", "model"),
+        ("best_loss", "other"),
+        ("layers/custom/vars/1", "other"),
+        ("layers/dropout/seed_generator/vars/0", "other"),
+        ("model_weights/dropout/seed_generator_state:0", "other"),
+    ],
+)
+def test_a_single_number_and_a_random_state_are_no_weights(key: str, role: str) -> None:
+    """Unless an optimizer trains it; and what told the role is said."""
+    told = roles.of_hdf5 if "/vars/" in key or ":0" in key else roles.of_bundle
+    assert told(key, shape=()).role == role
+    assert told(key, shape=()).decided_by
+
+
+def test_the_graph_of_objects_may_hold_anything() -> None:
+    """Garbage gives nothing, and nodes that are not there are left out."""
+    assert object_graph.parse(b"\x00garbage") == object_graph.ObjectGraph()
+    assert object_graph.parse(b"") == object_graph.ObjectGraph()
+    child = b"\x08\x63\x12\x05model"  # node 99
+    node = b"\x0a" + bytes([len(child)]) + child
+    root = b"\x0a" + bytes([len(node)]) + node
+    assert object_graph.parse(root) == object_graph.ObjectGraph()
 
 
 def test_a_name_that_two_tensors_share_gives_way_to_the_key() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +67,44 @@ def test_it_fails_exactly_when_a_weight_of_the_model_is_not_finite(
         assert outcome is Outcome.WARN
     else:
         assert outcome is Outcome.PASS
+
+
+def values(name: str, *kept: float, shape: tuple[int, ...] = (), role: str = MODEL) -> TensorStats:
+    """A tensor of these values."""
+    array = np.array(kept)
+    shape = shape or array.shape
+    nan, inf = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+    squares = float((array[np.isfinite(array)] ** 2).sum())
+    below = int(np.isneginf(array).sum())
+    return TensorStats(name, name, role, "float32", shape, 4, nan, inf, squares, 0, below, "name")
+
+
+INF = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "outcome"),
+    [
+        (values("layer/vars/0", 0, -INF, 0, 0, shape=(2, 2)), Outcome.WARN),
+        (values("causal_mask", 0, -INF, 0, 0), Outcome.WARN),
+        (values("attention/mask", 0.5, -INF, 1), Outcome.WARN),
+        (values("log_prior", -0.5, -INF, -1), Outcome.WARN),
+        (values("dense/bias", 0, -INF, 0, 0), Outcome.FAIL),
+        (values("kernel", 0, INF, 0, 0, shape=(2, 2)), Outcome.FAIL),
+        (values("kernel", 0, -INF, 0.1, 0, shape=(2, 2)), Outcome.FAIL),
+        (values("kernel", -INF, -INF, shape=(2, 1)), Outcome.FAIL),
+        (values("mask", -INF, -INF), Outcome.FAIL),
+        (values("mask", 0, -INF, float("nan")), Outcome.FAIL),
+        (values("mask", 0, -INF, INF), Outcome.FAIL),
+        (values("kernel", *[0] * 99, -INF, shape=(10, 10)), Outcome.FAIL),
+    ],
+)
+def test_a_mask_is_known_by_its_values_or_by_its_name(
+    tensor: TensorStats, outcome: Outcome
+) -> None:
+    """-inf in many places and exact zeros in all others; never NaN, never all of it."""
+    result = judge([tensor])
+    assert result.outcome is outcome
+    (told,) = result.details["tensors"]
+    assert told["role"] == (OTHER if outcome is Outcome.WARN else MODEL)
+    assert told["decided_by"]

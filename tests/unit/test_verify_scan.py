@@ -229,6 +229,7 @@ def test_inspect_lists_what_is_inside_without_reading_it(tmp_path: Path) -> None
             "shape": [3, 4],
             "bytes": 48,
             "role": "model",
+            "decided_by": "path in the file: layers/dense/vars/0",
         }
     ]
     assert facts["totals"]["bytes"] == 48

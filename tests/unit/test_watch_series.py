@@ -58,7 +58,6 @@ def test_a_name_that_says_so_is_a_version_of_a_series(
         "epochs10.h5",
         "epoch_1.5.h5",
         "model_99999999-999999.h5",
-        "weights.07-0.12.h5",
         "backpt-7",
         "step3a.h5",
     ],

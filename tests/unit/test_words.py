@@ -40,7 +40,7 @@ from checkpointd.criteria import (
     OwnCheck,
     VerifySettings,
 )
-from checkpointd.reasons import REASONS, cure_of
+from checkpointd.reasons import EVIDENCE, REASONS, Basis, Reason, Severity, cure_of
 from checkpointd.worker import protocol
 
 names = st.text(max_size=20) | st.binary(max_size=20).map(
@@ -121,6 +121,8 @@ outcomes = st.lists(
             failed("load", "unknown_object", "x."),
             failed("integrity", "checksum_mismatch", "x."),
             skipped("predictions", "x."),
+            failed("inference", "environment", "x."),
+            failed("integrity", "not_readable", "x."),
         ]
     ),
     max_size=6,
@@ -163,6 +165,52 @@ def test_fail_on_turns_a_warning_into_a_failure() -> None:
     checks = [passed("integrity"), failed("load", "compile_failed", "x.")]
     assert decide(checks)[0] is Verdict.VALID
     assert decide(checks, fail_on=["load"])[0] is Verdict.INVALID
+
+
+@given(outcomes)
+def test_a_note_changes_no_verdict(checks: list[CheckResult]) -> None:
+    """What could not be shown on this machine is said, and the others decide."""
+    notes = [failed("inference", "out_of_memory", "x."), failed("predictions", "environment", "x.")]
+    assert decide([*checks, *notes])[0] is decide(checks)[0]
+    assert decide([*checks, *notes])[3] == decide(checks)[3]
+
+
+def test_a_valid_checkpoint_has_the_reason_of_its_first_warning_or_else_of_its_first_note() -> None:
+    """So that one line of a report says what was not shown."""
+    note = failed("inference", "not_run", "note.")
+    warning = failed("resume", "step_failed", "warning.")
+    assert decide([passed("integrity"), note])[:3] == (Verdict.VALID, note.reason, "note.")
+    assert decide([passed("integrity"), note, warning])[1] == warning.reason
+
+
+def test_what_our_reader_does_not_know_keeps_intact_from_being_shown() -> None:
+    """It convicts nobody, and nothing is called valid that was not read."""
+    note = failed("integrity", "not_readable", "An unknown layout.")
+    found = decide([passed("structure"), note, passed("load")])
+    assert found == (Verdict.INCONCLUSIVE, note.reason, "An unknown layout.", ("loads",))
+
+
+@pytest.mark.parametrize("basis", sorted(Basis, key=str))
+def test_only_evidence_makes_a_failure(basis: Basis) -> None:
+    """The file, the record, the user's request, a real danger; nothing else can convict."""
+    convicts = basis in EVIDENCE
+    assert convicts == (basis.name in ("FILE", "RECORD", "REQUEST", "DANGER"))
+    if convicts:
+        assert Reason(Severity.FAIL, "x.", basis).basis is basis
+    else:
+        with pytest.raises(ValueError, match="evidence"):
+            Reason(Severity.FAIL, "x.", basis)
+
+
+@pytest.mark.parametrize("word", ["environment", "out_of_memory"])
+def test_what_this_machine_lacks_is_an_error_only_where_it_hides_intact_or_loads(word: str) -> None:
+    """Elsewhere it is a note; an evaluation that the user asked for stays unanswered."""
+    errors = {
+        name.partition(".")[0]
+        for name, reason in REASONS.items()
+        if name.endswith(f".{word}") and reason.severity is Severity.ERROR
+    }
+    assert errors == {"structure", "integrity", "safety", "finite", "load", "evaluate"}
 
 
 def test_a_check_cannot_give_a_reason_that_is_not_in_the_list() -> None:

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CheckResult, failed, passed
 from checkpointd.verify.safety import archive, graph, hdf5, keras, links
-from checkpointd.verify.safety.findings import GRAVEST_FIRST, NEEDS_CODE, UNREADABLE, Finding
+from checkpointd.verify.safety.findings import (
+    ALLOWED_AS_CODE,
+    GRAVEST_FIRST,
+    UNREADABLE,
+    Finding,
+)
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -59,12 +64,12 @@ def judge(findings: Sequence[Finding], *, allow_code: bool) -> CheckResult:
                 "word": f.word,
                 "where": printable(f.where, 300),
                 "what": printable(f.what, 300),
-                "message": printable(f.message, 500),
+                "message": printable(f.message, 900),
             }
             for f in ranked[:_LISTED]
         ]
     }
-    counted = [f for f in ranked if f.word != NEEDS_CODE or not allow_code]
+    counted = [f for f in ranked if f.word not in ALLOWED_AS_CODE or not allow_code]
     if not counted:
         allowed = " Code in it is allowed by allow_code." if ranked else ""
         return passed(NAME, f"Nothing in it reaches outside.{allowed}", **details)

@@ -1,4 +1,4 @@
-"""What a scanner of the room `safety` finds, and how findings are graded."""
+"""What a scanner of the check `safety` finds, and how findings are graded."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ UNSAFE_OP = "unsafe_op"
 TRAVERSAL = "traversal"
 BOMB = "bomb"
 NEEDS_CODE = "needs_code"
+KERAS_METADATA_CODE = "keras_metadata_code"
+GIVEN_PATH = "given_path"
+NOT_SERVED = "not_served"
 
-GRAVEST_FIRST = (CODE, UNSAFE_OP, FOREIGN_REFERENCE, TRAVERSAL, BOMB, NEEDS_CODE)
-"""The words of the closed list; all but the last are failures, whatever the user allows."""
+_FAILURES = (CODE, UNSAFE_OP, FOREIGN_REFERENCE, TRAVERSAL, BOMB)
+_WARNINGS = (GIVEN_PATH, KERAS_METADATA_CODE, NOT_SERVED)
+GRAVEST_FIRST = (*_FAILURES, NEEDS_CODE, *_WARNINGS)
+"""The words of the closed list: failures, whatever the user allows, and what forbids no loading."""
+
+ALLOWED_AS_CODE = frozenset({NEEDS_CODE, KERAS_METADATA_CODE})
+"""What `allow_code` says that the user knows of."""
 
 UNREADABLE = frozenset({BOMB, FOREIGN_REFERENCE})
 """With these the weights are not even read: they lie elsewhere, or have no end."""

@@ -1,15 +1,9 @@
 """SavedModels: what their graphs would do if they were loaded and run.
 
 Every SavedModel with variables holds ops that read and write checkpoints, so a list of forbidden
-ops alone is wrong. What counts is who runs an op and where the path comes from that it uses:
-
-- The saver's own ops are ordinary where the path is the one that it is given, and nowhere else.
-- An op that reads files, or calls Python, is a finding unless it lies in a graph of TensorFlow 1
-  beside all that is run, as the readers and data sets of a training job do in many exports, with
-  their caches and the writers of summaries. One in a function that nobody calls counts all the
-  same, and one that writes, connects or executes is a finding wherever it is.
-- What reads a file may read an asset of the SavedModel.
-- An op that TensorFlow does not have comes with a library of native code.
+ops alone is wrong: what counts is who runs an op (`graph_flow`) and where the path comes from that
+it uses (`graph_sources`); `graph_judge` decides. An op that TensorFlow does not have comes with a
+library of native code.
 
 A `saved_model.pbtxt` is read just so (`graph_text`). The graph in the `.meta` file of a TensorFlow
 1 checkpoint is not looked at: only `import_meta_graph` would use it, and `load` does not.
@@ -23,22 +17,15 @@ from typing import TYPE_CHECKING
 from checkpointd.checkpoint import Format
 from checkpointd.verify.origin import release
 from checkpointd.verify.safety import graph_limits, graph_ops
-from checkpointd.verify.safety.findings import (
-    FOREIGN_REFERENCE,
-    NEEDS_CODE,
-    TRAVERSAL,
-    UNSAFE_OP,
-    Finding,
-)
-from checkpointd.verify.safety.graph_flow import MAIN, Flow, Reached
+from checkpointd.verify.safety.findings import NEEDS_CODE, TRAVERSAL, Finding
+from checkpointd.verify.safety.graph_flow import Flow
+from checkpointd.verify.safety.graph_judge import Judge
 from checkpointd.verify.safety.graph_reading import UncheckedError, graphs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-    from checkpointd.verify.safety.graph_flow import Sources
     from checkpointd.verify.safety.graph_model import MetaGraph
-    from checkpointd.verify.safety.graph_nodes import Node
     from checkpointd.verify.structure import ScanContext
 
 _MOST = 200
@@ -64,124 +51,24 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         return
     graphs, context.graphs = context.graphs, None  # they may be large, and weights come next
     for graph in graphs:
-        yield from islice(look_through(graph, size), _MOST)
+        allowed = context.request.settings.allow_signatures
+        yield from islice(look_through(graph, size, allowed), _MOST)
 
 
-def look_through(graph: MetaGraph, size: int) -> Iterator[Finding]:
+def look_through(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:
     """Find what speaks against loading one graph.
 
     Args:
         graph: as the file has it.
         size: of the whole checkpoint, in bytes.
+        allowed: the signatures that may use files whose paths they are given.
     """
     flow = Flow(graph)
     yield from _names(graph)
-    for scope, node in flow.nodes():
-        if node.op in graph_ops.WATCHED:
-            yield from _watched(flow, scope, node)
+    yield from Judge(flow, allowed).findings()
     yield from graph_limits.circles(flow)
     yield from graph_limits.shapes(flow, size)
     yield from _unregistered(flow)
-
-
-def _watched(flow: Flow, scope: str, node: Node) -> Iterator[Finding]:
-    """Judge a node whose op reaches outside."""
-    reached = flow.reached(scope, node)
-    if node.op in graph_ops.CHECKPOINT_READS | graph_ops.CHECKPOINT_WRITES:
-        yield from _checkpoint_op(flow, scope, node, reached)
-        return
-    if node.op in graph_ops.TABLES:
-        yield from _table(flow, scope, node, reached)
-        return
-    if node.op in graph_ops.LEFT_BEHIND and flow.left_behind(scope, node):
-        return
-    if not _harmless(flow, scope, node):
-        yield _finding(flow, scope, node)
-
-
-def _harmless(flow: Flow, scope: str, node: Node) -> bool:
-    """Whether an op's arguments make it one that stays inside."""
-    if node.op in graph_ops.ATTRIBUTES:
-        name, ordinary = graph_ops.ATTRIBUTES[node.op]
-        return all(
-            value in ordinary or any(o.endswith("://") and value.startswith(o) for o in ordinary)
-            for value in node.texts.get(name, ("",))
-        )
-    if node.op in graph_ops.READS_ASSETS:
-        source = flow.source(scope, node, 0)
-        return _is_asset(flow, scope, node, source)
-    if node.op in graph_ops.CACHES:
-        source = flow.source(scope, node, graph_ops.CACHES[node.op])
-        elsewhere = source.given or source.computed or source.filename or source.assets
-        return not elsewhere and not source.constants - {b""}
-    if node.op in graph_ops.REMOTE:
-        source = flow.source(scope, node, graph_ops.REMOTE[node.op])
-        here = all(b"/job:" not in c or b"/job:localhost" in c for c in source.constants)
-        return here and not source.computed
-    return False
-
-
-def _is_asset(flow: Flow, scope: str, node: Node, source: Sources) -> bool:
-    """Whether a path is that of an asset: a constant is one only while it is loaded."""
-    elsewhere = source.given or source.computed or source.filename or source.constants
-    fixed = source.fixed and flow.in_signature(scope, node)
-    return source.assets and not elsewhere and not fixed
-
-
-def _checkpoint_op(flow: Flow, scope: str, node: Node, reached: Reached) -> Iterator[Finding]:
-    """Judge an op of the saver: it may use the path that the saver is given, and no other."""
-    reads = node.op in graph_ops.CHECKPOINT_READS
-    if reached is Reached.LIVE or (reached is Reached.RESTORE and not reads):
-        yield _finding(flow, scope, node)
-        return
-    if scope == MAIN and reached is Reached.NEVER and reads:
-        return  # of an initializer that nobody runs: tf.train.init_from_checkpoint leaves such
-    for index in (0, 1) if node.op == "MergeV2Checkpoints" else (0,):
-        source = flow.source(scope, node, index)
-        placed = any(_is_place(constant) for constant in source.constants)
-        given = source.filename or source.given
-        if given and not (reads and (placed or source.computed)):
-            continue  # a path to write to is put together, one to read from is not
-        if placed or scope != MAIN or reached is not Reached.NEVER:
-            yield _finding(flow, scope, node)
-            return
-
-
-def _table(flow: Flow, scope: str, node: Node, reached: Reached) -> Iterator[Finding]:
-    """Judge a table that reads its vocabulary from a file."""
-    if scope == MAIN and reached is Reached.NEVER:
-        return
-    source = flow.source(scope, node, graph_ops.TABLES[node.op])
-    foreign = sorted(source.constants)
-    if not _is_asset(flow, scope, node, source):
-        said = "computed in it" if source.computed else "given to it"
-        name = foreign[0].decode("utf-8", "backslashreplace") if foreign else said
-        yield Finding(
-            FOREIGN_REFERENCE,
-            f"A table in its graph is read from a file that is none of its assets ({name}): "
-            f"{flow.path(scope, node)}.",
-            where=node.name,
-            what=name,
-        )
-
-
-def _finding(flow: Flow, scope: str, node: Node) -> Finding:
-    """Make the finding for an op that reaches outside."""
-    reads = node.op in graph_ops.CHECKPOINT_READS
-    constants = flow.source(scope, node, 0).constants if reads else set()
-    foreign = sorted(c for c in constants if _is_place(c))
-    named = f" ({foreign[0].decode('utf-8', 'backslashreplace')})" if foreign else ""
-    return Finding(
-        FOREIGN_REFERENCE if foreign else UNSAFE_OP,
-        f"Its graph has an op that {graph_ops.purpose(node.op)}{named}: {flow.path(scope, node)}.",
-        where=node.name,
-        what=node.op,
-    )
-
-
-def _is_place(constant: bytes) -> bool:
-    """Whether a string names a place of its own, and not a part of a path such as `_temp/part`."""
-    return constant.startswith((b"/", b"~")) or b"://" in constant or b".." in constant.split(b"/")
 
 
 def _unregistered(flow: Flow) -> Iterator[Finding]:

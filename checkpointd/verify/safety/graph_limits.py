@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.verify.safety.findings import BOMB, Finding
-from checkpointd.verify.safety.graph_flow import Reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -114,7 +113,7 @@ def shapes(flow: Flow, size: int) -> Iterator[Finding]:
                 yield _bomb(node, needed, flow.path(scope, node))
                 return
             unstored += max(0, needed - node.constant.stored)
-        elif node.op in _SHAPED and flow.reached(scope, node) is Reached.LIVE:
+        elif node.op in _SHAPED and flow.reached(scope, node).live:
             needed = _ELEMENT_BYTES * _elements(flow, scope, node)
             if needed > bound:
                 yield _bomb(node, needed, flow.path(scope, node))

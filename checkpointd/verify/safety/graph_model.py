@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats.facts import MALFORMED, FormatError
 from checkpointd.formats.graph import META_GRAPH
-from checkpointd.formats.protobuf import fields, message, number, signed, text, walk
-from checkpointd.verify.safety.graph_nodes import Node, Window, entry, node_at
+from checkpointd.formats.protobuf import fields, message, text, walk
+from checkpointd.verify.safety.graph_nodes import Node, Window, entry, last, node_at
+from checkpointd.verify.safety.graph_objects import Objects, read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,9 @@ _META_INFO, _GRAPH, _SAVER, _COLLECTION, _SIGNATURE, _ASSET, _OBJECTS = range(1,
 _MAX_MESSAGE = 256 << 20
 _MAX_DEPTH = 64
 
-INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
-"""The collections of TensorFlow 1 whose ops are run when it is loaded."""
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+_TABLES, _LOCAL_VARIABLES = "table_initializer", "local_variables"
+_INIT_OP, _TRAIN_OP = "__saved_model_init_op", "__saved_model_train_op"
 
 _ASSET_COLLECTION = "saved_model_assets"
 """Where TensorFlow 1 keeps its assets."""
@@ -34,7 +36,7 @@ _ASSET_COLLECTION = "saved_model_assets"
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the library: its arguments' names and its nodes.
+    """A function of the library: its arguments' names, its nodes, the tensors that it gives.
 
     `stands_in` tells of one that TensorFlow may run in place of another that nothing here names
     it for: both have the attribute `api_implements` (its grappler's implementation selector).
@@ -44,30 +46,20 @@ class Function:
     arguments: tuple[str, ...]
     nodes: tuple[Node, ...]
     stands_in: bool = False
-
-
-@dataclass
-class Objects:
-    """The objects of TensorFlow 2, by number.
-
-    `functions` maps a concrete function to the objects that it captures, `assets` and `constants`
-    an object to what it is, `saving` holds the functions that save an object.
-    """
-
-    functions: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    assets: set[int] = field(default_factory=set)
-    constants: dict[int, str] = field(default_factory=dict)
-    saving: set[str] = field(default_factory=set)
+    results: tuple[str, ...] = ()
 
 
 @dataclass
 class MetaGraph:
     """One graph, and what is run of it.
 
-    `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops;
-    `saver` holds those of the saver, `restore` the one that loading runs, `filename` the tensor
-    that it takes the path from.
-    `gradients` maps a function to the one that gives its gradient.
+    `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops, and
+    so does `otherwise`, of what is run only where there is no op of initialisation. `fed` are the
+    tensors that a signature is given, `defaults` those of them that it may go without. `saver`
+    holds the nodes of the saver, `restore` the one that loading runs, `filename` the tensor that
+    it takes the path from.
+    `gradients` maps a function to the one that gives its gradient, `backward` holds those that
+    give that of an op.
     `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
     """
 
@@ -75,8 +67,12 @@ class MetaGraph:
     nodes: list[Node] = field(default_factory=list)
     functions: dict[str, Function] = field(default_factory=dict)
     gradients: dict[str, str] = field(default_factory=dict)
+    backward: set[str] = field(default_factory=set)
     signatures: dict[str, list[str]] = field(default_factory=dict)
+    fed: dict[str, set[str]] = field(default_factory=dict)
+    defaults: set[str] = field(default_factory=set)
     initial: dict[str, list[str]] = field(default_factory=dict)
+    otherwise: dict[str, list[str]] = field(default_factory=dict)
     saver: list[str] = field(default_factory=list)
     restore: str = ""
     filename: str = ""
@@ -105,7 +101,7 @@ def _meta_graph(read: Read, span: Span) -> MetaGraph:
         if part.number == _GRAPH:
             _graph(read, part, found)
         elif part.number == _OBJECTS:
-            _objects(read, part, found.objects)
+            read_objects(read, part, found.objects)
         elif part.number in (_META_INFO, _SAVER, _COLLECTION, _SIGNATURE, _ASSET):
             _description(part.number, _whole(read, part), found)
     return found
@@ -139,11 +135,15 @@ def _library(read: Read, piece: Span, found: MetaGraph) -> None:
     elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
         names = dict(fields(_whole(read, piece)))
         found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
+    elif piece.number == 3:  # noqa: PLR2004 - FunctionDefLibrary.registered_gradients
+        found.backward.update(text(v) for f, v in fields(_whole(read, piece)) if f == 1)
 
 
 def _function(read: Read, span: Span) -> Function:
     name = ""
     arguments: list[str] = []
+    given: list[str] = []
+    returned: dict[str, str] = {}
     nodes: list[Node] = []
     stands_in = False
     for part in walk(read, span.start, span.end):
@@ -151,20 +151,24 @@ def _function(read: Read, span: Span) -> Function:
             nodes.append(node_at(read, part))
         elif part.number == 5:  # noqa: PLR2004 - FunctionDef.attr
             stands_in |= entry(_whole(read, part))[0] == "api_implements"
+        elif part.number == 4:  # noqa: PLR2004 - FunctionDef.ret
+            to, result = entry(_whole(read, part))
+            returned[to] = text(result)
         elif part.number == 1:
             for key, value in fields(_whole(read, part)):
                 if key == 1:
                     name = text(value)
-                elif key == 2:  # noqa: PLR2004 - OpDef.input_arg
+                elif key in (2, 3):  # OpDef.input_arg, output_arg
                     names = (text(v) for f, v in fields(message(value)) if f == 1)
-                    arguments.append(next(names, ""))
-    return Function(name, tuple(arguments), tuple(nodes), stands_in)
+                    (arguments if key == 2 else given).append(last(names))  # noqa: PLR2004
+    results = tuple(returned.get(to, "") for to in given)
+    return Function(name, tuple(arguments), tuple(nodes), stands_in, results)
 
 
 def _description(kind: int, data: bytes, found: MetaGraph) -> None:
     """Read one of the small parts of a MetaGraphDef."""
     if kind == _META_INFO:
-        found.version = next((text(v) for f, v in fields(data) if f == 5), found.version)  # noqa: PLR2004
+        found.version = last((text(v) for f, v in fields(data) if f == 5), found.version)  # noqa: PLR2004
     elif kind == _SAVER:
         for key, value in fields(data):
             if key in (1, 2, 3):
@@ -176,22 +180,44 @@ def _description(kind: int, data: bytes, found: MetaGraph) -> None:
     elif kind == _COLLECTION:
         _collection(data, found)
     elif kind == _SIGNATURE:
-        name, value = entry(data)
-        where = found.initial if name.startswith("__saved_model_") else found.signatures
-        outputs = (entry(message(v))[1] for f, v in fields(value) if f == 2)  # noqa: PLR2004
-        tensors = [t for info in outputs for t in _tensors(info)]
-        where.setdefault(f"signature {name}", []).extend(tensors)
+        _signature(data, found)
     else:
         _asset(data, found)
+
+
+def _signature(data: bytes, found: MetaGraph) -> None:
+    """Read an entry of MetaGraphDef.signature_def."""
+    name, value = entry(data)
+    if name == _TRAIN_OP:
+        return  # neither loading nor serving runs it
+    given: dict[str, list[str]] = {}
+    asked: list[str] = []
+    for key, content in fields(value):
+        if key in (1, 2):  # SignatureDef.inputs, outputs
+            alias, info = entry(message(content))
+            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))  # noqa: PLR2004
+    left = {entry(message(v))[0] for f, v in fields(value) if f == 4}  # noqa: PLR2004 - SignatureDef.defaults
+    label = f"signature {name}"
+    where = found.initial if name == _INIT_OP else found.signatures
+    where.setdefault(label, []).extend(asked)
+    for alias, tensors in given.items():
+        to = found.defaults if alias in left else found.fed.setdefault(label, set())
+        to.update(tensors)
 
 
 def _collection(data: bytes, found: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.collection_def, if it is one that tells of loading."""
     name, value = entry(data)
-    if name in INIT_COLLECTIONS:
+    if name in (*_INIT_COLLECTIONS, _TABLES):
         lists = (message(v) for f, v in fields(value) if f == 1)
         names = [text(v) for one in lists for f, v in fields(one) if f == 1]
-        found.initial.setdefault(f"the collection {name}", []).extend(names)
+        where = found.otherwise if name == _TABLES else found.initial
+        where.setdefault(f"the collection {name}", []).extend(names)
+    elif name == _LOCAL_VARIABLES:
+        lists = (message(v) for f, v in fields(value) if f == 2)  # noqa: PLR2004 - bytes_list
+        variables = (message(v) for one in lists for f, v in fields(one) if f == 1)
+        names = [text(v) for one in variables for f, v in fields(one) if f == 2]  # noqa: PLR2004 - VariableDef.initializer_name
+        found.otherwise.setdefault(f"the collection {name}", []).extend(names)
     elif name == _ASSET_COLLECTION:
         lists = (message(v) for f, v in fields(value) if f == 5)  # noqa: PLR2004 - any_list
         for packed in (message(v) for one in lists for f, v in fields(one) if f == 1):
@@ -202,8 +228,8 @@ def _collection(data: bytes, found: MetaGraph) -> None:
 def _asset(data: bytes, found: MetaGraph) -> None:
     """Read an AssetFileDef."""
     info = b"".join(message(v) for f, v in fields(data) if f == 1)
-    filename = next((text(v) for f, v in fields(data) if f == 2), "")  # noqa: PLR2004
-    found.assets.append((next(_tensors(info), ""), filename))
+    filename = last(text(v) for f, v in fields(data) if f == 2)  # noqa: PLR2004
+    found.assets.append((last(text(v) for f, v in fields(info) if f == 1), filename))
 
 
 def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
@@ -219,62 +245,3 @@ def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
             for inner, component in fields(message(value)):
                 if inner == 2:  # noqa: PLR2004 - CompositeTensor.components
                     yield from _tensors(message(component), depth + 1)
-
-
-def _objects(read: Read, span: Span, found: Objects) -> None:
-    """Read a SavedObjectGraph."""
-    held: dict[int, tuple[str, ...]] = {}
-    saving: set[int] = set()
-    children: set[int] = set()
-    count = 0
-    for part in walk(read, span.start, span.end):
-        if part.number == 1:
-            data = _whole(read, part)
-            _object(data, count, found, held, saving)
-            children.update(_children(data))
-            count += 1
-        elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
-            name, value = entry(_whole(read, part))
-            found.functions[name] = tuple(_captures(value))
-    called = saving - children  # what an object has by a name can be called for other ends
-    found.saving.update(name for index in called for name in held.get(index, ()))
-
-
-def _object(
-    data: bytes, index: int, found: Objects, held: dict[int, tuple[str, ...]], saving: set[int]
-) -> None:
-    """Read a SavedObject."""
-    for key, value in fields(data):
-        if key == 5:  # noqa: PLR2004 - SavedObject.asset
-            found.assets.add(index)
-        elif key in (6, 8):  # function, bare_concrete_function
-            held[index] = tuple(text(v) for f, v in fields(message(value)) if f == 1)
-        elif key == 9:  # noqa: PLR2004 - SavedObject.constant
-            found.constants[index] = "".join(text(v) for f, v in fields(message(value)) if f == 1)
-        elif key == 11:  # noqa: PLR2004 - SavedObject.saveable_objects
-            functions = fields(entry(message(value))[1])
-            saving.update(signed(number(v)) for f, v in functions if f == 2)  # noqa: PLR2004 - loading runs the other, restore_function
-
-
-def _children(data: bytes) -> Iterator[int]:
-    """The objects that a SavedObject has by a name."""
-    for reference in (message(v) for f, v in fields(data) if f == 1):
-        yield signed(next((number(v) for f, v in fields(reference) if f == 1), 0))
-
-
-def _captures(data: bytes) -> Iterator[int]:
-    """The objects that a SavedConcreteFunction captures; the numbers may be packed."""
-    for key, value in fields(data):
-        if key == 2 and isinstance(value, int):  # noqa: PLR2004 - bound_inputs
-            yield signed(value)
-        elif key == 2 and isinstance(value, bytes):  # noqa: PLR2004 - the same, packed
-            packed = b"".join(b"\x08" + piece for piece in _varints(value))
-            yield from (signed(number(v)) for _, v in fields(packed))
-
-
-def _varints(data: bytes) -> Iterator[bytes]:
-    start = 0
-    for at, byte in enumerate(data):
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
-            yield data[start : at + 1]
-            start = at + 1

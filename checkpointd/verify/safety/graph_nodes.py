@@ -7,6 +7,7 @@ read: what is large is walked over in the file, and counted.
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from checkpointd.formats.dtypes import dtype_name
@@ -23,7 +24,7 @@ from checkpointd.formats.protobuf import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from checkpointd.formats.protobuf import Span, Value
 
@@ -146,6 +147,11 @@ def _list(key: str, data: bytes, called: list[str], texts: dict[str, tuple[str, 
     strings = tuple(text(value) for field, value in held if field == _LIST_STRING)
     if strings:
         texts[key] = (*texts.get(key, ()), *strings)
+
+
+def last(values: Iterable[str], otherwise: str = "") -> str:
+    """The last of the values that a field of one value has, which is the one that counts."""
+    return next(iter(deque(values, maxlen=1)), otherwise)
 
 
 def entry(data: bytes) -> tuple[str, bytes]:

@@ -64,6 +64,14 @@ CHECKPOINT_WRITES = frozenset({"MergeV2Checkpoints", "Save", "SaveSlices", "Save
 TABLES = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
 """These read a vocabulary, from the input of that number: ordinary if that is an asset."""
 
+PATHS = {
+    **dict.fromkeys(CHECKPOINT_READS | CHECKPOINT_WRITES, 0),
+    **dict.fromkeys(READS_ASSETS | {"WriteFile", "MatchingFiles", "MatchingFilesDataset"}, 0),
+    **dict.fromkeys(("LMDBDataset", "LoadDataset", "TFRecordDatasetV2"), 0),
+    **TABLES,
+}
+"""The input that is the path, of ops that read and write files."""
+
 CACHES = {"CacheDataset": 1, "CacheDatasetV2": 1}
 """These write a file unless its name, the input of that number, is empty."""
 
@@ -71,6 +79,7 @@ LEFT_BEHIND = (
     READS
     | PYTHON
     | CACHES.keys()
+    | TABLES.keys()
     | {"CreateSummaryDbWriter", "CreateSummaryFileWriter", "SnapshotDataset", "SnapshotDatasetV2"}
 )
 """What a training job of TensorFlow 1 leaves in the graph that it exports, beside what is run."""
@@ -113,7 +122,7 @@ def purpose(op: str) -> str:
         (frozenset({"FixedUnigramCandidateSampler"}), "reads files"),
         (WRITES | CACHES.keys() | {"PrintV2"}, "writes files"),
         (CONNECTS | REMOTE.keys(), "reaches other processes or hosts"),
-        (PYTHON, "calls Python code of the process that loads it"),
+        (PYTHON, "calls a Python function of the process that made it"),
         (frozenset({"Abort"}), "ends the process"),
         (EXECUTES, "runs code that is not in the graph"),
         (CHECKPOINT_READS, "reads checkpoints"),

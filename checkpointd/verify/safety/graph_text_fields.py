@@ -55,14 +55,20 @@ _ATTRIBUTES: Schema = _entry(
 )
 _FUNCTION["attr"] = (2, _ATTRIBUTES)
 _NODE: Schema = {**_strings(name=1, op=2, input=3), "attr": (5, _ATTRIBUTES)}
-_ARGUMENT = (2, _strings(name=1))
+_ARGUMENT, _RESULT = (2, _strings(name=1)), (3, _strings(name=1))
 _LIBRARY: Schema = {
     "gradient": (2, _strings(function_name=1, gradient_func=2)),
+    "registered_gradients": (3, _strings(gradient_func=1)),
     "function": (
         1,
         {
-            "signature": (1, {"name": (1, STRING), "input_arg": _ARGUMENT}),
+            "signature": (
+                1,
+                {"name": (1, STRING), "input_arg": _ARGUMENT, "output_arg": _RESULT},
+            ),
             "node_def": (3, _NODE),
+            "ret": (4, _entry(STRING)),
+            "attr": (5, _entry({})),
         },
     ),
 }
@@ -82,6 +88,7 @@ _OBJECT: Schema = {
     "function": (6, _strings(concrete_functions=1)),
     "bare_concrete_function": (8, _strings(concrete_function_name=1)),
     "constant": (9, _strings(operation=1)),
+    "resource": (10, {}),
     "saveable_objects": (
         11,
         _entry({"save_function": (2, INTEGER), "restore_function": (3, INTEGER)}),
@@ -95,6 +102,7 @@ _ASSET: Schema = {"tensor_info": (1, _INFO), "filename": (2, STRING)}
 _ANY: Schema = {"type_url": (1, STRING), "value": (2, STRING), _EXPANDED: (2, _ASSET)}
 _COLLECTION: Schema = {
     "node_list": (1, _strings(value=1)),
+    "bytes_list": (2, _strings(value=1)),
     "any_list": (5, {"value": (1, _ANY)}),
 }
 _META_GRAPH: Schema = {
@@ -102,7 +110,16 @@ _META_GRAPH: Schema = {
     "graph_def": (2, {"node": (1, _NODE), "library": (2, _LIBRARY)}),
     "saver_def": (3, _strings(filename_tensor_name=1, save_tensor_name=2, restore_op_name=3)),
     "collection_def": (4, _entry(_COLLECTION)),
-    "signature_def": (5, _entry({"inputs": (1, _entry(_INFO)), "outputs": (2, _entry(_INFO))})),
+    "signature_def": (
+        5,
+        _entry(
+            {
+                "inputs": (1, _entry(_INFO)),
+                "outputs": (2, _entry(_INFO)),
+                "defaults": (4, _entry({})),
+            }
+        ),
+    ),
     "asset_file_def": (6, _ASSET),
     "object_graph_def": (7, _OBJECTS),
 }

@@ -30,7 +30,7 @@ _NEVER_WRITTEN = 16 << 20
 def findings(context: ScanContext) -> Iterator[Finding]:
     """Judge what the HDF5 files of a checkpoint, or inside one, hold and refer to."""
     planned = context.laid_out()
-    if planned is None or not (planned.layouts or planned.archive):
+    if planned is None:
         return
     for name, layout in planned.layouts:
         beside = f" in {name}" if name else ""

@@ -25,10 +25,11 @@ from checkpointd.verify.keras_names import (
     owner,
 )
 from checkpointd.verify.keras_nodes import Node, nodes
-from checkpointd.verify.safety import graph_ops
+from checkpointd.verify.safety import graph_ops, pickles
 from checkpointd.verify.safety.findings import (
     CODE,
     FOREIGN_REFERENCE,
+    KERAS_METADATA_CODE,
     NEEDS_CODE,
     TRAVERSAL,
     Finding,
@@ -88,18 +89,29 @@ def judge(config: Any, settings: VerifySettings) -> Iterator[Finding]:
 
 
 def _of_metadata(path: str, settings: VerifySettings) -> Iterator[Finding]:
-    """Judge what Keras 2 keeps beside a graph: code, and whose; assets lie in the SavedModel."""
+    """Judge what Keras 2 keeps beside a graph: code, and whose; assets lie in the SavedModel.
+
+    Loading the SavedModel as such reads none of it.
+    """
     read = keras_metadata.read(path)
     if read.problem:
         yield Finding(
-            NEEDS_CODE,
-            f"keras_metadata.pb cannot be read ({read.problem}): nobody can say which code Keras 2 "
-            "would run. Save it once more, or set allow_code = true in [watch.verify].",
+            KERAS_METADATA_CODE,
+            f"keras_metadata.pb cannot be read ({read.problem}): nobody can say which code "
+            "load_model of Keras 2 would run. It was loaded without it, by tf.saved_model.load.",
             where="keras_metadata.pb",
         )
     for finding in judge(read.configs, settings):
-        if finding.word in (CODE, NEEDS_CODE):
+        if finding.word == CODE:
             yield finding
+        elif finding.word == NEEDS_CODE:
+            yield Finding(
+                KERAS_METADATA_CODE,
+                f"keras_metadata.pb holds Python code ({finding.where}) that load_model of Keras 2 "
+                "would run. Loading the SavedModel as such does not, and so it was loaded here.",
+                where=finding.where,
+                what=finding.what,
+            )
 
 
 def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
@@ -117,13 +129,27 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     if node.key in settings.custom_objects and not others & _REACHES:
         return  # but in an HDF5 file Keras looks for `class_name`, whatever is registered
     if "TorchModuleWrapper" in names:
-        yield _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
+        yield _torch_module(node)
     elif _MODELS_IN_FILES & names:
         yield _reference(node, f"loads a model from {_shown(node.config.get('filepath'))}")
     else:
         yield from _whose(node)
     yield from _arguments(node, names)
     yield from _op_layer(node, names)
+
+
+def _torch_module(node: Node) -> Finding:
+    """Judge a module of torch that is stored as a pickle: by what it would import and call."""
+    if not pickles.module_is_plain(node.config.get("module")):
+        return _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
+    return Finding(
+        NEEDS_CODE,
+        f"{node.place} is a TorchModuleWrapper: loading it would unpickle a module of torch that "
+        "is stored in it. Set allow_code = true in [watch.verify] if you trust its writer, and "
+        "python to an interpreter with torch.",
+        where=node.place,
+        what=node.kind,
+    )
 
 
 def _whose(node: Node) -> Iterator[Finding]:

@@ -14,7 +14,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.helpers.attacks import checkpoints, hdf5_files, keras_configs, saved_models, zips
+from tests.helpers.attacks import (
+    checkpoints,
+    hdf5_files,
+    keras_configs,
+    saved_model_paths,
+    saved_models,
+    zips,
+)
 from tests.helpers.attacks.table import CANARY, Site, make_all
 
 BUILDER = """
@@ -22,7 +29,7 @@ def model():
     import keras
     return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3, name="dense")])
 """
-MODULES = (keras_configs, zips, hdf5_files, saved_models, checkpoints)
+MODULES = (keras_configs, zips, hdf5_files, saved_models, saved_model_paths, checkpoints)
 
 
 def main(home: Path, port: int) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNSAFE = "keras"
 """Keras 3 with safe_mode=False."""
+METADATA = "safety.keras_metadata_code"
 LEGACY = "tf_keras"
 """tf-keras, which asks nobody for HDF5."""
 
@@ -113,9 +114,9 @@ def _lambdas() -> None:
 _lambdas()
 
 
-@attack("lambda_keras_metadata", "", NEEDS_CODE, CODE, cve="CVE-2024-3660", oracle=LEGACY)
+@attack("lambda_keras_metadata", "", METADATA, CODE, cve="CVE-2024-3660", oracle=LEGACY)
 def lambda_keras_metadata(site: Site, path: Path) -> None:
-    """A SavedModel of Keras 2 whose `keras_metadata.pb` holds the code."""
+    """A SavedModel of Keras 2 whose `keras_metadata.pb` holds the code: nothing else reads it."""
     import tf_keras
 
     lambda_model(tf_keras, site.marker("lambda_keras_metadata")).save(path, save_format="tf")

@@ -75,8 +75,8 @@ def _of(keras: str, ending: str, said: str, **more: str) -> Broken:
 
 CASES = (
     _of("keras", ".h5", "attention with weights"),
-    _of("keras", ".h5", "adapted text vectorisation", reason="inference.inference_error"),
-    _of("keras", ".h5", "text to tf-idf", reason="inference.inference_error"),
+    _of("keras", ".h5", "adapted text vectorisation", reason="inference.uninitialized"),
+    _of("keras", ".h5", "text to tf-idf", reason="inference.uninitialized"),
     _of("keras", ".h5", "bfloat16 throughout"),
     _of("tf_keras", ".h5", "bfloat16 throughout"),
     _of("tf_keras", ".keras", "bfloat16 throughout"),

@@ -1,0 +1,143 @@
+"""Checkpoints that are directories: a SavedModel, and what Keras 3 saves with `zipped=False`."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format
+from checkpointd.formats import names
+from checkpointd.formats.facts import PROBE_BYTES
+from checkpointd.formats.members import members_of
+
+if TYPE_CHECKING:
+    from checkpointd.checkpoint import Member
+    from checkpointd.formats.storage import Entry, Storage
+
+
+def kind_of(directory: str, entries: list[Entry], storage: Storage) -> Format | None:
+    """Say which checkpoint a directory is itself; None if it is none.
+
+    Args:
+        directory: its path.
+        entries: what it holds.
+        storage: where it lies.
+    """
+    if _is_savedmodel(directory, entries, storage):
+        return Format.SAVEDMODEL
+    return Format.KERAS if _is_keras(directory, entries, storage) else None
+
+
+def home_of(path: str, storage: Storage) -> tuple[str, Format] | None:
+    """Find the checkpoint that is a directory and that a path is a part of, at any depth.
+
+    What is called like a checkpoint among the parts is one of its own: whoever names it means it.
+    """
+    directory, name = os.path.split(path)
+    if _is_called_like_another(name):
+        own = name in names.KERAS_WEIGHTS and _is_home(directory or ".", Format.KERAS, storage)
+        return (directory or ".", Format.KERAS) if own else None
+    while name:
+        for kind in (Format.SAVEDMODEL, Format.KERAS):
+            if names.belongs(name, kind) and _is_home(directory or ".", kind, storage):
+                return directory or ".", kind
+        directory, name = os.path.split(directory)
+    return None
+
+
+def _is_called_like_another(name: str) -> bool:
+    part = names.BUNDLE_PART.fullmatch(name)
+    if part is not None:
+        return part["prefix"] != "variables"
+    return names.hint_of(name) is not Format.UNKNOWN
+
+
+def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # noqa: A002 - INTERFACE's word
+    """Every regular file that is a part of a directory's checkpoint, at any depth.
+
+    Links to files count, links to directories do not, nor what `names.is_left_out` names. A
+    sub-directory that goes away meanwhile has no files; the directory itself must be there.
+    """
+    parts: dict[str, bool] = {}
+    left = [""]
+    while left:
+        below = left.pop()
+        try:
+            entries = storage.scandir(path + below)
+        except (FileNotFoundError, NotADirectoryError):
+            if not below:
+                raise
+            continue
+        own = os.path.basename(below or os.path.abspath(path))
+        for entry in entries:
+            if names.is_left_out(entry.name, own, is_directory=entry.is_dir):
+                continue
+            if not below and not names.belongs(entry.name, format):
+                continue
+            if entry.is_dir:
+                left.append(f"{below}/{entry.name}")
+            else:
+                parts[f"{below}/{entry.name}"] = entry.is_symlink
+    return members_of(path, parts, storage)
+
+
+def _is_home(directory: str, kind: Format, storage: Storage) -> bool:
+    try:
+        return kind_of(directory, storage.scandir(directory), storage) is kind
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bool:
+    """Say whether a directory is a SavedModel, or one that is just being written.
+
+    Its writers put `variables/` there first (DESIGN, "Measured facts"). Such a directory counts
+    when that holds a bundle called `variables`, or when it is empty with nothing foreign beside.
+    """
+    if any(entry.name in names.GRAPH_FILES and not entry.is_dir for entry in entries):
+        return True
+    if not any(entry.name == "variables" and entry.is_dir for entry in entries):
+        return False
+    try:
+        inside = [entry.name for entry in storage.scandir(os.path.join(directory, "variables"))]
+    except OSError:
+        return False
+    own = os.path.basename(os.path.abspath(directory))
+    return any(name == "variables_temp" or name.startswith("variables.") for name in inside) or (
+        not inside
+        and all(
+            names.belongs(entry.name, Format.SAVEDMODEL) or names.is_temporary_file(entry.name, own)
+            for entry in entries
+        )
+    )
+
+
+def _is_keras(directory: str, entries: list[Entry], storage: Storage) -> bool:
+    """Say whether a directory is Keras's: its names are common ones, so the content decides.
+
+    One of its two JSON files has to say that it is Keras's, and the configuration must not be
+    somebody else's: a job may keep its own settings in files that are called so.
+    """
+    files = {entry.name for entry in entries if entry.is_file or entry.is_symlink}
+    if names.KERAS_METADATA not in files:
+        return False
+    if files.isdisjoint((names.KERAS_CONFIG, *names.KERAS_WEIGHTS)):
+        return False
+    try:
+        metadata = storage.pread(os.path.join(directory, names.KERAS_METADATA), 0, PROBE_BYTES)
+        config = b""
+        if names.KERAS_CONFIG in files:
+            config = storage.pread(os.path.join(directory, names.KERAS_CONFIG), 0, PROBE_BYTES)
+    except OSError:
+        return False
+    if b'"class_name"' in config and b'"module"' in config:
+        return True
+    return b'"keras_version"' in metadata and not _is_an_object(config)
+
+
+def _is_an_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
+        return False

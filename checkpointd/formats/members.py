@@ -1,0 +1,44 @@
+"""The members of a checkpoint: where each lies, and what it is known by."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Member
+
+if TYPE_CHECKING:
+    from checkpointd.formats.storage import Stat, Storage
+
+
+def member_path(path: str, name: str) -> str:
+    """Say where a member of the checkpoint at `path` lies.
+
+    It is `path + name`, but for the shards of a `.weights.json`: they lie beside it, and are
+    named `/../<file>`, as if the map were a directory.
+    """
+    if name.startswith("/../"):
+        return os.path.join(os.path.dirname(path), name[4:])
+    return path + name
+
+
+def member_of(name: str, seen: Stat) -> Member:
+    """Note what a file is known by."""
+    return Member(name, seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns)
+
+
+def members_of(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Member, ...]:
+    """Look at members; a link that leads nowhere, or where we may not look, is none."""
+    members = []
+    for part, link in parts.items():
+        try:
+            seen = storage.stat(member_path(path, part))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            if link:
+                continue
+            raise
+        if seen.is_file:
+            members.append(member_of(part, seen))
+    return tuple(sorted(members, key=lambda member: member.name))

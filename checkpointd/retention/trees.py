@@ -1,0 +1,153 @@
+"""The directory that a checkpoint is: its parts are compared, what else lies in it is found.
+
+Reached by directory descriptors; no symbolic link is ever followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from checkpointd.checkpoint import Format
+from checkpointd.retention.temporary import belongs, is_temporary_directory, is_temporary_member
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from checkpointd.checkpoint import Generation, Member
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a directory is opened: the last component may be no link."""
+
+
+class Sameness(enum.IntEnum):
+    """How much of a file's identity is compared; each compares what the ones before it do.
+
+    CONTENT: size and modification time, as what was saved is known by across remounts and chmods.
+    RENAMED: the inode, which a rename leaves alone. TOUCHED: the change time.
+    """
+
+    CONTENT = 0
+    RENAMED = 1
+    TOUCHED = 2
+
+
+class NotUnchangedError(Exception):
+    """What lies there is not what was verified; the sentence says in what."""
+
+
+class NotAloneError(NotUnchangedError):
+    """Something else lies in a checkpoint's directory, which is moved as a whole."""
+
+
+@contextlib.contextmanager
+def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
+    """A directory's descriptor; the last component may be no link.
+
+    Raises:
+        OSError: it is no directory, or cannot be opened.
+    """
+    file = os.open(path, DIRECTORY, dir_fd=dir_fd)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def compare(member: Member, found: os.stat_result, sameness: Sameness) -> None:
+    """See that a file still is the member that was verified.
+
+    Raises:
+        NotUnchangedError: it is not.
+    """
+    shown = repr(member.name) if member.name else "it"
+    if not stat.S_ISREG(found.st_mode):
+        raise NotUnchangedError(f"{shown} is no regular file")
+    if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
+        raise NotUnchangedError(f"{shown} was written again since it was verified")
+    if sameness >= Sameness.RENAMED and found.st_ino != member.inode:
+        raise NotUnchangedError(f"{shown} was replaced since it was verified")
+    if sameness >= Sameness.TOUCHED and found.st_ctime_ns != member.ctime_ns:
+        raise NotUnchangedError(f"{shown} was touched since it was verified")
+
+
+def compare_tree(
+    top_fd: int,
+    top: str,
+    generation: Generation,
+    sameness: Sameness = Sameness.TOUCHED,
+    *,
+    alone: bool,
+) -> None:
+    """Every file among the parts is a member as it was, none is missing; and maybe nothing else.
+
+    What writers, rsync or NFS leave there and the watch leaves out is no member: it moves along.
+    """
+    if alone and (other := next(others_in(top_fd, generation), None)) is not None:
+        raise NotAloneError(
+            f"its directory also holds {other!r}, which is no part of it: move that elsewhere if "
+            "the checkpoint is to be pruned"
+        )
+    expected = {m.name: m for m in generation.members}
+    kind = _kind_of(generation)
+    with contextlib.closing(_files_below(top_fd, top)) as files:
+        for name, found in files:
+            if not belongs(name[1:].partition("/")[0], kind):
+                continue
+            member = expected.pop(name, None)
+            if member is None:
+                raise NotUnchangedError(f"{name!r} was not there when it was verified")
+            compare(member, found, sameness)
+    if expected:
+        raise NotUnchangedError(f"{min(expected)!r} is missing")
+
+
+def others_in(top_fd: int, generation: Generation) -> Iterator[str]:
+    """What lies in a checkpoint's directory and is no part of it, nor temporary."""
+    kind = _kind_of(generation)
+    with os.scandir(top_fd) as listed:
+        for entry in listed:
+            if not belongs(entry.name, kind) and not _is_temporary(entry):
+                yield entry.name
+
+
+def _is_temporary(entry: os.DirEntry[str]) -> bool:
+    if entry.is_dir(follow_symlinks=False):
+        return is_temporary_directory(entry.name)
+    return is_temporary_member(entry.name, "")
+
+
+def _kind_of(generation: Generation) -> Format:
+    names = {member.name for member in generation.members}
+    return Format.KERAS if "/metadata.json" in names else Format.SAVEDMODEL
+
+
+def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result], None, None]:
+    """What is no directory and not temporary, by its path below a directory, `/` first."""
+    device = os.fstat(top_fd).st_dev
+    left = [("", os.dup(top_fd))]
+    try:
+        while left:
+            below, file = left.pop()
+            own = below.rpartition("/")[2] or top
+            try:
+                with os.scandir(file) as listed:
+                    entries = list(listed)
+                for entry in entries:
+                    name = f"{below}/{entry.name}"
+                    found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
+                    if found.st_dev != device:
+                        raise NotUnchangedError(f"something is mounted on {name!r}")
+                    if not stat.S_ISDIR(found.st_mode):
+                        if not is_temporary_member(entry.name, own):
+                            yield name, found
+                    elif not is_temporary_directory(entry.name):
+                        left.append((name, os.open(entry.name, DIRECTORY, dir_fd=file)))
+            finally:
+                os.close(file)
+    finally:
+        for _, file in left:
+            os.close(file)

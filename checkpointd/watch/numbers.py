@@ -1,0 +1,208 @@
+"""Which numbers of a name count the saves of one job, and which are the values of metrics.
+
+Pure; by one name alone, so that no other file changes what a name means. In doubt a number is a
+part of the name: it may be what tells one model from another.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Span = tuple[int, int]
+
+MAX_STEP = 2**63 - 1
+"""The largest integer that the ledger holds."""
+
+_NOT_AFTER = r"(?<![0-9A-Za-z])"
+_NOT_BEFORE = r"(?![0-9A-Za-z]|\.[0-9])"
+_FRACTION = r"[-+]?[0-9]+\.[0-9]+(?:[eE][-+]?[0-9]{1,3})?|[-+]?(?:nan|inf)(?![A-Za-z])"
+_VALUE = r"(?:[0-9]+\.[0-9]{2,}(?:e[-+]?[0-9]{1,3})?|nan|inf)"
+_NUMBER = rf"{_FRACTION}|[-+]?[0-9]+(?:[eE][-+]?[0-9]{{1,3}})?"
+
+_COUNTER = re.compile(
+    rf"""(?ix) {_NOT_AFTER}
+    (?: (?P<word>epoch|ep|step|iteration|iter|batch|version|checkpoint|chkpt|ckpt) [-_=.]?
+      | (?P<short>cp) [-_.]
+      | (?P<weights>weights) (?: [.](?=[0-9]+{_NOT_BEFORE}) | [-_](?=[0-9]{{2}}) )
+    ) (?P<number>[0-9]+) {_NOT_BEFORE}"""
+)
+"""A word that says what a number counts. A single digit after `weights_` may count an ensemble."""
+
+_COARSE = frozenset({"epoch", "ep"})
+_FINE = frozenset({"step", "iteration", "iter", "batch"})
+"""What is counted within an epoch: together the two say when."""
+
+_STEPS = _COARSE | _FINE | {"checkpoint", "chkpt", "ckpt", "cp", "weights"}
+
+_KERAS = re.compile(
+    rf"""(?ix)
+    {_NOT_AFTER} (?<![0-9]\.) (?P<number>[0-9]+)
+    (?P<between>[-_ ]) [-_ ]? (?P<value>{_VALUE}) (?: [-_ ]{{1,2}} {_VALUE} )*
+    (?: \.(?:keras|h5|hd5|hdf5|hdf|ckpt|weights|tf) )* \Z"""
+)
+"""A number with nothing but fractions behind it: `{epoch:02d}-{val_loss:.2f}`."""
+
+_LAST_WORD = re.compile(r"(?:\A|[^A-Za-z0-9])(?P<word>[A-Za-z]+)[-_. ]+\Z")
+_SURE = frozenset({"weights", "improvement", "checkpoint", "chkpt", "ckpt", "cp"})
+_LIKELY = frozenset({"model", "best", "snapshot"})
+"""What such a number follows. After any other word, as in `lstm_128_0.20`, it may be units."""
+
+_SETTING = re.compile(
+    r"(?:[0-9]+\.(?:[0-9][05]|0[0-9]|9[89]|[0-9]?[0-9]?[05]0|00[0-9]|0[0-9]0|999|125|375|0{3,}[0-9]))\Z"
+)
+"""A fraction that people choose, such as a rate; one that was measured seldom looks like it."""
+
+_UNNAMED = re.compile(rf"(?i)[-_ ](?P<value>{_FRACTION}){_NOT_BEFORE}")
+
+_METRIC_WORDS = (
+    r"loss|logloss|crossentropy|acc|accuracy|auc|error|err|mse|mae|rmse|msle|mape|f1|fscore"
+    r"|precision|recall|iou|miou|dice|jaccard|map|psnr|ssim|perplexity|ppl|bleu|wer|cer|score"
+    r"|reward|metric|kappa|mcc|fid|elbo|kl|nll|ndcg|mrr|sensitivity|specificity|similarity"
+)
+_NAMED = re.compile(
+    rf"""(?ix) {_NOT_AFTER}
+    (?P<name> (?:(?:val|valid|validation|train|test|dev|eval)[-_]?)? (?:[a-z][a-z0-9]*_){{0,3}}
+        (?:{_METRIC_WORDS})
+      | val[-_] (?!\w*(?:split|size|frac|ratio)) [a-z] (?:[a-z0-9_]*[a-z] | [a-z0-9_]*(?==))? )
+    (?: (?P<equals>=) (?P<any>{_NUMBER}) | [-_. ]? (?P<value>{_FRACTION}) ) {_NOT_BEFORE}"""
+)
+"""A value that the name says is a metric's. Other words may be what the model was made with."""
+
+
+_VALIDATION = re.compile(
+    rf"(?i)(?:\A|[-_])(?P<name>(?:val|valid|validation)[-_].*(?:{_METRIC_WORDS}))\Z"
+)
+"""Of what stands before a counter only such a value is a metric's: `focal_loss_2.0_epoch_3`."""
+
+_LONG = 3
+"""So many digits count saves after words that also say how long something was trained."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the numbers of a name are: `spans` of the counters that vary together, and of metrics.
+
+    `metric_spans` are values of metrics, named ones in `metrics`; `step` is what is counted.
+    """
+
+    spans: tuple[Span, ...] = ()
+    step: int | None = None
+    metric_spans: tuple[Span, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def of_name(stem: str) -> Numbers:
+    """Say what the numbers of a name are.
+
+    The last counter is the version, together with an epoch that a step within it follows. Every
+    other number is a part of the name: trials, folds, horizons, versions of the data.
+    """
+    counters = [match for match in _COUNTER.finditer(stem) if _counts(match)]
+    while counters and _word(counters[-1]) == "batch" and not _within(counters):
+        counters.pop()
+    if counters:
+        chosen = [counters[-1]]
+        if _within(counters):
+            chosen.insert(0, counters[-2])
+        spans = tuple(match.span("number") for match in chosen)
+        counted = _word(chosen[-1]) in _STEPS
+        step = step_of(chosen[-1]["number"]) if counted else None
+    elif (match := _KERAS.search(stem)) and _is_epoch(match):
+        spans, step = (match.span("number"),), step_of(match["number"])
+    else:
+        spans, step = (), None
+    after = spans[-1][1] if spans else len(stem)
+    named = [
+        match
+        for match in _NAMED.finditer(stem)
+        if match.start() >= after or _VALIDATION.search(match["name"])
+    ]
+    metrics = {}
+    metric_spans = []
+    for match in named:
+        which = "any" if match["equals"] else "value"
+        metric_spans.append(match.span(which))
+        value = float(match[which])
+        if math.isfinite(value):
+            told = _VALIDATION.search(match["name"])
+            metrics[(told or match)["name"].replace("-", "_")] = value
+    if spans:
+        at = max(b for _, b in (*spans, *metric_spans))
+        while match := _UNNAMED.match(stem, at):
+            metric_spans.append(match.span("value"))
+            at = match.end()
+    return Numbers(spans, step, tuple(sorted(metric_spans)), metrics)
+
+
+def of_directory(name: str) -> Numbers:
+    """The counters of a directory that is called after nothing else, such as `checkpoint_000010`.
+
+    Its name must be words for what is counted, and values of metrics, and no more.
+    """
+    found = of_name(name)
+    rest, at = "", 0
+    for a, b in sorted((*found.spans, *found.metric_spans)):
+        rest += name[at:a]
+        at = b
+    rest += name[at:]
+    counted = found.step is not None and found.spans
+    staged = _STAGE.search(name)  # step_1, step_2 may be the stages of a pipeline
+    return found if counted and not staged and _BARE.fullmatch(rest) else Numbers()
+
+
+_STAGE = re.compile(rf"(?i)\A(?:step|iteration|iter)[-_=.]?[0-9]{{1,2}}{_NOT_BEFORE}")
+
+_BARE = re.compile(
+    rf"(?i)(?:[-_=.]|epoch|ep|step|iteration|iter|global|batch|checkpoint|chkpt|ckpt|cp|val"
+    rf"|{_METRIC_WORDS})+"
+)
+
+
+def step_of(text: str) -> int | None:
+    """A number as a step; None if it is none, or larger than the ledger holds."""
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if 0 <= number <= MAX_STEP else None
+
+
+def _counts(match: re.Match[str]) -> bool:
+    """Whether a word that also names a setting counts saves here: `bs32_ep50` does not."""
+    word, number = _word(match), match["number"]
+    if word == "ep":
+        return len(number) >= _LONG or number.startswith("0")
+    if word in ("iter", "iteration"):
+        return len(number) >= _LONG or match.start() == 0
+    return True
+
+
+def _within(counters: list[re.Match[str]]) -> bool:
+    """Whether the last number counts within an epoch that stands before it."""
+    if len(counters) < 2:  # noqa: PLR2004 - it takes two
+        return False
+    return _word(counters[-1]) in _FINE and _word(counters[-2]) in _COARSE
+
+
+def _is_epoch(match: re.Match[str]) -> bool:
+    """Whether a number with fractions behind it counts epochs."""
+    number = match["number"]
+    if number.startswith("0") and len(number) > 1:
+        return True
+    before = match.string[: match.start()]
+    found = _LAST_WORD.search(before)
+    word = found["word"].lower() if found else ""
+    likely = not before or word in _LIKELY
+    if word in _SURE or (likely and match["between"] == "-"):
+        return True
+    return not _SETTING.match(match["value"])
+
+
+def _word(match: re.Match[str]) -> str:
+    return next(match[g].lower() for g in ("word", "short", "weights") if match[g])
