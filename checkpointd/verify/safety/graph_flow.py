@@ -62,6 +62,7 @@ class Flow(Walk):
             for label, names in graph.signatures.items()
         }
         self._eager: dict[Key, object] | None = None
+        self._iterates: bool | None = None
         self._seen: dict[Reached, dict[Key, object]] = {
             Reached.LOADED: self._spread(self._loading()),
             Reached.SIGNED: self._signed(),
@@ -151,12 +152,14 @@ class Flow(Walk):
 
     def _reads_data_sets(self) -> bool:
         """Whether anything that is run takes an element from an iterator."""
-        return any(
-            "Iterator" in node.op
-            and node.op not in _MAKE_READY
-            and self.reached(scope, node) is not Reached.NEVER
-            for scope, node in self.nodes()
-        )
+        if self._iterates is None:
+            self._iterates = any(
+                "Iterator" in node.op
+                and node.op not in _MAKE_READY
+                and self.reached(scope, node) is not Reached.NEVER
+                for scope, node in self.nodes()
+            )
+        return self._iterates
 
     def _callable(self) -> Iterator[tuple[str, Key]]:
         objects = self.graph.objects
