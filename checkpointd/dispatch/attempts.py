@@ -50,6 +50,12 @@ class Attempts:
         self._share = share
         self._turns = Turns()
 
+    def memory_of(self, kind: str, worker: WorkerSettings) -> int:
+        """The bytes that a child of this kind may hold that is started now."""
+        spare = memory.to_spare()
+        made = limits_for(kind, 0, worker.memory, 0.0, spare=spare, share=self._share)
+        return made.memory_bytes
+
     def limits(
         self, work: Work, worker: WorkerSettings, seconds: float, *, alone: bool = False
     ) -> Limits:

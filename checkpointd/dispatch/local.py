@@ -196,7 +196,10 @@ class LocalDispatcher:
 
     def status(self) -> list[dict[str, Any]]:
         """The processes behind it; see `Dispatcher`."""
-        return self.interpreters.status()
+        return [
+            {**row, "memory_bytes": self._attempts.memory_of(row["kind"], self._worker)}
+            for row in self.interpreters.status()
+        ]
 
 
 def _report(
