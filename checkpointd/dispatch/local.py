@@ -130,6 +130,7 @@ class LocalDispatcher:
             python = request.settings.python if stage == LOAD else ""
             worker = self._worker
             run = await self._attempts.run(Work(job, python, size), worker, deadline, on_check)
+            deadline += run.waited
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
             checks += [shortage.explained(check, run, worker.memory) for check in run.checks]

@@ -34,7 +34,7 @@ def is_short(run: Run) -> bool:
 
 def may_be_short(run: Run) -> bool:
     """Whether a child could have ended otherwise with more memory."""
-    if run.not_started or run.lost:
+    if run.not_started or run.lost or run.timed_out or run.refused or run.overdrawn:
         return False
     failed = any(bad(check) for check in run.checks) or bool(run.exit_code)
     return is_short(run) or (failed and _is_near(run))
