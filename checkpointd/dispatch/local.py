@@ -130,6 +130,7 @@ class LocalDispatcher:
             python = request.settings.python if stage == LOAD else ""
             worker = self._worker
             run = await self._attempts.run(Work(job, python, size), worker, deadline, on_check)
+            deadline += run.waited
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
             checks += [shortage.explained(check, run, worker.memory) for check in run.checks]
@@ -196,7 +197,10 @@ class LocalDispatcher:
 
     def status(self) -> list[dict[str, Any]]:
         """The processes behind it; see `Dispatcher`."""
-        return self.interpreters.status()
+        return [
+            {**row, "memory_bytes": self._attempts.memory_of(row["kind"], self._worker)}
+            for row in self.interpreters.status()
+        ]
 
 
 def _report(
