@@ -157,7 +157,8 @@ class LocalDispatcher:
             checks += run.checks
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
-            died = judge.death(names, run, skip, self._worker.timeout)
+            recorded = facts.has_golden
+            died = judge.death(names, run, skip, self._worker.timeout, recorded=recorded)
             if died is not None:
                 checks.append(died)
                 on_check(died)
