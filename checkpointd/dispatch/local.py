@@ -136,7 +136,8 @@ class LocalDispatcher:
             checks += [shortage.explained(check, run, worker.memory) for check in run.checks]
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
-            died = judge.death(names, run, skip, worker.timeout)
+            recorded = facts.has_golden
+            died = judge.death(names, run, skip, worker.timeout, recorded=recorded)
             if died is not None:
                 died = shortage.explained(died, run, worker.memory)
                 lost = judge.lost(names, died, checks, skip)

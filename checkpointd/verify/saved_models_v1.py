@@ -227,7 +227,8 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
         run,
         in_parts=True,
         source=lambda: GraphSource(
-            graph.as_graph_def(), {key: name.partition(":")[0] for key, name in feeds.items()}
+            graph.as_graph_def(add_shapes=True),
+            {key: name.partition(":")[0] for key, name in feeds.items()},
         ),
     )
 

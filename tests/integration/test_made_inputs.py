@@ -14,6 +14,8 @@ from tests.helpers.cli import ROOT, checkpointd, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(300)
+
 _WITHOUT_A_TABLE = """
 import sys, keras, tensorflow as tf
 for name, layer in (
