@@ -57,7 +57,7 @@ UNITS: Mapping[str, float] = {
 MARGIN = 4.0
 """How many times the expected noise is allowed."""
 
-LEAST = 5e-4
+LEAST = 1e-3
 """The noise that is always allowed: other versions compute an exponential or a mean otherwise."""
 
 MOST = 0.25
