@@ -7,6 +7,7 @@ newer TensorFlow with an op that reaches outside learns of it here.
 from __future__ import annotations
 
 import re
+import shutil
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -274,6 +275,13 @@ def test_training_on_a_device_is_allowed_by_the_names_of_its_signatures(
     assert 'allow_signatures = ["restore", "save"]' in result.checks["safety"].message
     assert scanned(path, allow_signatures=("save",)).reasons == ["safety.unsafe_op"]
     assert scanned(path, allow_signatures=allowed).clean
+    requests = path / "assets.extra" / "tf_serving_warmup_requests"
+    requests.parent.mkdir()
+    requests.write_bytes(b"")
+    result = scanned(path, allow_signatures=allowed)
+    assert result.reasons == ["safety.unsafe_op"]
+    assert "allow_signatures does not hold for it" in result.checks["safety"].message
+    shutil.rmtree(requests.parent)
     loaded, _ = load(str(path), "savedmodel", allow_signatures=allowed)
     assert loaded["inference"].outcome is Outcome.PASS
     assert list(loaded["inference"].details["ran"]) == ["infer"]
