@@ -56,7 +56,7 @@ def unpack_beginning(data: bytes) -> bytes:
 
 
 def _unpack(data: bytes, at: int, most: int) -> tuple[bytearray, int]:
-    """Unpack elements that are whole; say where the first one begins that is not."""
+    """Unpack elements, the last one as far as it goes; say where it would have to end."""
     unpacked = bytearray()
     end = len(data)
     while at < end and len(unpacked) < most:
@@ -68,8 +68,6 @@ def _unpack(data: bytes, at: int, most: int) -> tuple[bytearray, int]:
                 width = above - _LONGEST_SHORT_LITERAL + 1
                 above = int.from_bytes(data[start : start + width], "little")
                 start += width
-            if start + above + 1 > end:
-                break
             unpacked += data[start : start + above + 1]
             at = start + above + 1
             continue

@@ -28,7 +28,7 @@ _MASK_DELTA = 0xA282EAD8
 _MASK32 = 0xFFFFFFFF
 _PLAIN, _SNAPPY = 0, 1
 _MAX_KEY = 1 << 16
-_MAX_UNFOLDED = 1 << 30
+_MAX_UNFOLDED = 1 << 28
 
 
 class Handle(NamedTuple):

@@ -57,6 +57,12 @@ def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
             assert len(read(data)) <= 32 * len(data) + 64
 
 
+def test_the_beginning_of_a_long_literal_is_given() -> None:
+    """What a probe reads of an index ends within one when its first bytes do not repeat."""
+    content = bytes(range(256)) * 4
+    assert unpack_beginning(packed(content)[:64]) == content[:60]
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -67,6 +73,7 @@ def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
         b"\x05\0a\x01\0",
         b"\x05\0a\x01\x02",
         b"\x05\x10a",
+        b"\x02\x10ab",
         b"\x09\0a\x11",
         b"\xff\xff\xff\xff\x0f\0a",
         b"\xff" * 10,
