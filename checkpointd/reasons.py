@@ -398,11 +398,8 @@ _MISSING_HERE = frozenset({"environment", "out_of_memory"})
 _CRASHES = {
     "inference": (
         _E,
-        (
-            "Running it on inputs that were made up crashes the interpreter, twice in a row: run "
-            "it by hand before it is served."
-        ),
-        _INPUTS,
+        "Running it crashes the interpreter, twice in a row: run it by hand before it is served.",
+        _MACHINE,
     ),
     "resume": (
         _N,
@@ -413,7 +410,7 @@ _CRASHES = {
         _INPUTS,
     ),
 }
-"""What crashes only where we make up what the model is given."""
+"""What may crash because of this machine, or of what we make up for the model."""
 
 
 def _any(check: str, word: str) -> Reason:

@@ -104,7 +104,8 @@ def _worker(worker: dict[str, Any]) -> str:
     versions = worker.get("environment") or {}
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     busy = f"{worker['busy']} busy" if worker.get("busy") else "idle"
-    return shown(f"pid {worker.get('pid')}, {busy}{', ' + told if told else ''}")
+    holds = f", may hold {size(worker['memory_bytes'])}" if worker.get("memory_bytes") else ""
+    return shown(f"pid {worker.get('pid')}, {busy}{holds}{', ' + told if told else ''}")
 
 
 def _watch(out: Console, watch: dict[str, Any]) -> None:

@@ -50,6 +50,12 @@ class Attempts:
         self._share = share
         self._turns = Turns()
 
+    def memory_of(self, kind: str, worker: WorkerSettings) -> int:
+        """The bytes that a child of this kind may hold that is started now."""
+        spare = memory.to_spare()
+        made = limits_for(kind, 0, worker.memory, 0.0, spare=spare, share=self._share)
+        return made.memory_bytes
+
     def limits(
         self, work: Work, worker: WorkerSettings, seconds: float, *, alone: bool = False
     ) -> Limits:
@@ -79,28 +85,33 @@ class Attempts:
             on_check: told about each check once, when its result is final.
         """
         teller = _Teller(on_check)
+        waiting = time.monotonic()
         async with self._turns.together():
+            waited = time.monotonic() - waiting
+            deadline += waited
             limits = self.limits(work, worker, worker.timeout)
             first = await self._once(work, limits, deadline, teller.first)
         crashed = first.lost or judge.crashed(first)
         if not crashed and not shortage.may_be_short(first):
             teller.release()
-            return first
+            return replace(first, waited=waited)
         if crashed:
             self._interpreters.discard(work.job.stage, work.python)
         waiting = time.monotonic()
         async with self._turns.alone():
-            deadline += time.monotonic() - waiting
+            alone = time.monotonic() - waiting
+            deadline, waited = deadline + alone, waited + alone
             limits = self.limits(work, worker, worker.timeout, alone=True)
             if not first.held.data:  # nobody sees what a child holds: the kernel's limit stays
                 limits = replace(limits, data_bytes=limits.memory_bytes)
             if first.held_too_much and _no_more(limits, first):
                 teller.release()
-                return first
+                return replace(first, waited=waited)
             second = await self._once(work, limits, deadline, teller.tell)
         if shortage.is_short(first) and (second.timed_out or second.not_started or second.lost):
-            return first
-        return second
+            teller.release()
+            return replace(first, waited=waited)
+        return replace(second, waited=waited)
 
     async def _once(self, work: Work, limits: Limits, deadline: float, on_check: Report) -> Run:
         kills = memory.oom_kills()

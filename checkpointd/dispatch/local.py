@@ -130,12 +130,14 @@ class LocalDispatcher:
             python = request.settings.python if stage == LOAD else ""
             worker = self._worker
             run = await self._attempts.run(Work(job, python, size), worker, deadline, on_check)
+            deadline += run.waited
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
             checks += [shortage.explained(check, run, worker.memory) for check in run.checks]
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
-            died = judge.death(names, run, skip, worker.timeout)
+            recorded = facts.has_golden
+            died = judge.death(names, run, skip, worker.timeout, recorded=recorded)
             if died is not None:
                 died = shortage.explained(died, run, worker.memory)
                 lost = judge.lost(names, died, checks, skip)
@@ -196,7 +198,10 @@ class LocalDispatcher:
 
     def status(self) -> list[dict[str, Any]]:
         """The processes behind it; see `Dispatcher`."""
-        return self.interpreters.status()
+        return [
+            {**row, "memory_bytes": self._attempts.memory_of(row["kind"], self._worker)}
+            for row in self.interpreters.status()
+        ]
 
 
 def _report(

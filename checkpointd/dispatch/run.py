@@ -35,8 +35,9 @@ class Run:
     `signal` is the number of the signal that killed it, 0 if none did; `timed_out`, `refused` (a
     clause: it broke the protocol) and `overdrawn` (a clause: what it took too much of) mean that
     the signal was ours; `held_too_much` that this was memory; `oom_killed` that the kernel killed
-    something for want of it meanwhile; `not_started` (a sentence) that there
-    was no interpreter to run it. `held` is what it was seen to hold, `limits` what it might.
+    something for want of it meanwhile; `not_started` (a sentence) that there was no interpreter to
+    run it. `held` is what it was seen to hold, `limits` what it might; `waited` the seconds before
+    it, in which other children had their turn.
     """
 
     sandbox: Sandbox | None = None
@@ -57,6 +58,7 @@ class Run:
     lost: bool = False
     not_started: str = ""
     stderr: str = ""
+    waited: float = 0.0
 
     def ended_with(self, status: int) -> None:
         """Note how it ended, by its wait status."""

@@ -34,7 +34,7 @@ def is_short(run: Run) -> bool:
 
 def may_be_short(run: Run) -> bool:
     """Whether a child could have ended otherwise with more memory."""
-    if run.not_started or run.lost:
+    if run.not_started or run.lost or run.timed_out or run.refused or run.overdrawn:
         return False
     failed = any(bad(check) for check in run.checks) or bool(run.exit_code)
     return is_short(run) or (failed and _is_near(run))
@@ -71,15 +71,13 @@ def explained(check: CheckResult, run: Run, memory: int | str) -> CheckResult:
     """Add to a result for want of memory how much there was, and who decided that."""
     if not check.reason.endswith(_WORD) or run.limits is None:
         return check
-    bound = format_size(run.limits.memory_bytes)
-    may = (
-        f"{bound}, which [worker] memory allows"
+    held, bound = format_size(run.held.memory), format_size(run.limits.memory_bytes)
+    who = (
+        "[worker] memory allows"
         if isinstance(memory, int)
-        else f'{bound}, what this machine could spare ([worker] memory = "auto")'
+        else 'this machine could spare ([worker] memory = "auto")'
     )
-    held = format_size(run.held.memory)
-    if 2 * run.held.memory < run.limits.memory_bytes:
-        had = f"It held {held} when it asked for more than there was at once"
-    else:
-        had = f"It held {held}"
-    return replace(check, message=f"{check.message} {had}; it may hold {may}.")
+    at_once = ", and asked for more than was left at once"
+    asked = at_once if 2 * run.held.memory < run.limits.memory_bytes else ""
+    message = f"{check.message} It held {held} of the {bound} that {who}{asked}."
+    return replace(check, message=message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable
 
-from checkpointd.formats.facts import NOT_A_CHECKPOINT, PROBE_BYTES, FormatError
+from checkpointd.formats.facts import NOT_A_CHECKPOINT, PROBE_BYTES, TRUNCATED, FormatError
 from checkpointd.formats.protobuf import read_varint
 
 if TYPE_CHECKING:
@@ -136,7 +136,14 @@ def blame(error: FormatError, path: str, called: str, storage: Storage) -> Forma
     Raises:
         OSError: it cannot be read.
     """
-    found = look(path, storage)
+    head = storage.pread(path, 0, HEAD_BYTES)
+    if head and not head.strip(b"\0"):
+        return FormatError(
+            TRUNCATED,
+            f"{called} begins with {len(head)} bytes of zero: it is not written yet, or a crash of "
+            "the machine lost it.",
+        )
+    found = of(head)
     return instead(called, found) if found.what else error
 
 
@@ -202,7 +209,9 @@ def _of_text(text: str) -> Content:
             return Content(what, stand_in=True)
     shown = repr(text.splitlines()[0][:_SHOWN])
     if text[0] in "{[":
-        return Content(f"a JSON text ({shown})", stand_in=any(w in lowered for w in _ERRORS))
+        failed = any(word in lowered for word in _ERRORS)
+        why = f", as a server sends to tell of an error: {_DOWNLOAD}" if failed else ""
+        return Content(f"a JSON text ({shown}){why}", stand_in=failed)
     return Content(f"a text that begins with {shown}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
@@ -14,6 +15,11 @@ from checkpointd.formats.members import members_of
 if TYPE_CHECKING:
     from checkpointd.checkpoint import Member
     from checkpointd.formats.storage import Entry, Storage
+
+_CONFIG_BEGINS = re.compile(rb'\s*\{\s*"module"\s*:')
+"""How Keras 3 begins the configuration of a model."""
+
+_CLASS_KEYS = frozenset({"module", "class_name", "registered_name"})
 
 
 def kind_of(directory: str, entries: list[Entry], storage: Storage) -> Format | None:
@@ -85,7 +91,7 @@ def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # 
 def _is_home(directory: str, kind: Format, storage: Storage) -> bool:
     try:
         return kind_of(directory, storage.scandir(directory), storage) is kind
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False
 
 
@@ -131,13 +137,16 @@ def _is_keras(directory: str, entries: list[Entry], storage: Storage) -> bool:
             config = storage.pread(os.path.join(directory, names.KERAS_CONFIG), 0, PROBE_BYTES)
     except OSError:
         return False
-    if b'"class_name"' in config and b'"module"' in config:
+    if _CONFIG_BEGINS.match(config) and b'"class_name"' in config:
         return True
-    return b'"keras_version"' in metadata and not _is_an_object(config)
+    marked = b'"keras_version"' in metadata and b'"date_saved"' in metadata
+    return marked and not _is_of_others(config)
 
 
-def _is_an_object(data: bytes) -> bool:
+def _is_of_others(config: bytes) -> bool:
+    """Whether a text is a JSON object that describes no class."""
     try:
-        return isinstance(json.loads(data), dict)
+        content = json.loads(config)
     except (ValueError, RecursionError):
         return False
+    return isinstance(content, dict) and _CLASS_KEYS.isdisjoint(content)

@@ -159,13 +159,12 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
         pass
     except FormatError as error:
         raise content.blame(_broken(error), path, "saved_model.pb", storage) from None
-    instead = content.Content() if begun else content.look(path, storage)
-    if instead.what:
-        raise content.instead("saved_model.pb", instead)
-    if not begun and other:
-        raise FormatError(NOT_A_CHECKPOINT, "saved_model.pb is no SavedModel: it holds no graph.")
     if not begun:
-        raise FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
+        wrong = FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
+        if other:
+            message = "saved_model.pb is no SavedModel: it holds no graph."
+            wrong = FormatError(NOT_A_CHECKPOINT, message)
+        raise content.blame(wrong, path, "saved_model.pb", storage)
     return SavedModelInfo(has_saver=saver, root=root)
 
 

@@ -108,6 +108,9 @@ def _of_object(
     if "/_trainable_variables/" in name or key in objects.trained:
         return Role(MODEL, f"{why}, which the optimizer trains")
     parts = name.split("/")
+    listed = any(a in _METRICS and b.isdigit() for a, b in zip(parts, parts[1:]))
+    if listed or _follows(parts, "keras_api", "metrics"):
+        return Role(OTHER, f"a metric: {name}")
     owners = {"/".join(parts[:i]) for i in range(1, len(parts))}
     if "optimizer" in parts[:-1] or owners & optimizers:
         return Role(OPTIMIZER, why)
@@ -119,8 +122,6 @@ def _of_object(
 def _no_weight(parts: list[str], shape: tuple[int, ...] | None) -> Role | None:
     """Say why a tensor is no weight, whatever holds it; None where nothing says so."""
     path = "/".join(parts)
-    if any(part in _METRICS for part in parts[:-1]):
-        return Role(OTHER, f"a metric: {path}")
     if any(_RANDOM.match(part) for part in parts):
         return Role(OTHER, f"the state of a random generator: {path}")
     if shape == ():

@@ -24,7 +24,8 @@ NAME = "finite"
 _SHOWN = 3
 _LISTED = 100
 _LEAST_MASKED = 0.05
-_MASKS = re.compile(r"mask|causal|alibi|(^|[/_])log_?(prob|prior)")
+_MASKS = re.compile(r"(^|_)(mask|masks|causal|alibi|log_?prob|log_?probs|log_?prior)(:?\d+)?$")
+"""How a variable ends that is a mask: a layer may be called so, and its kernel is a weight."""
 
 
 def check(context: ScanContext) -> CheckResult:
@@ -60,7 +61,8 @@ def is_mask(tensor: TensorStats) -> bool:
     forbidden = tensor.minus_inf
     if tensor.nan or not forbidden or forbidden != tensor.inf or forbidden == tensor.count:
         return False
-    if _MASKS.search(tensor.name.lower()):
+    own = tensor.name.split(" (", maxsplit=1)[0].rpartition("/")[2]
+    if _MASKS.search(own.lower()):
         return True
     share = forbidden / tensor.count
     zeros = tensor.sum_of_squares == 0

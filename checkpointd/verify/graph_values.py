@@ -7,6 +7,7 @@ makes inputs that fit; nothing is judged by it. Sources: tensorflow/core/ops/*_o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from checkpointd.verify.input_limits import (
     parsed,
     shape_of,
 )
+from checkpointd.verify.value_ops import EVALUATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,8 +49,10 @@ _MOVED = (
 _MOVES = frozenset(_MOVED.split())
 """Ops whose outputs hold values of their inputs, moved, converted or cut."""
 
+_KEEP_SHAPE = frozenset(
+    {"StopGradient", "PreventGradient", "EnsureShape", "PlaceholderWithDefault"}
+)
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
-_GATHERS = ("GatherV2", "Gather", "ResourceGather")
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _KINDS = {
     "DecodeJpeg": "image",
@@ -76,8 +80,6 @@ _KINDS = {
     "MergeV2Checkpoints": "file",
     "MatchingFiles": "file",
 }
-_ABOVE, _BELOW = ("Greater", "GreaterEqual"), ("Less", "LessEqual")
-_EQUAL = ("Equal", "NotEqual")
 
 
 def limits_of(source: GraphSource) -> dict[str, Limits]:
@@ -87,7 +89,7 @@ def limits_of(source: GraphSource) -> dict[str, Limits]:
         By an input's name what the graph asks of it.
     """
     found = {name: Limits() for name in source.inputs}
-    bound = {node: Value(of=(found[name],)) for name, node in source.inputs.items()}
+    bound = {node: Value(of=(found[name],), whole=True) for name, node in source.inputs.items()}
     for node, handle in source.captured.items():
         bound[node] = Value(shape=source.shapes.get(node), handle=handle)
     library = {f.signature.name: f for f in source.graph.library.function}
@@ -143,7 +145,8 @@ class _Walk:
             return given
         if op in PARSERS:
             return parsed(node, given)
-        return [self.plain(op, node, given)]
+        found = self.plain(op, node, given)
+        return [found if found.shape is not None else replace(found, shape=_declared(node))]
 
     def call(self, name: str, given: list[Value]) -> list[Value]:
         """Evaluate a function of the library."""
@@ -168,11 +171,11 @@ class _Walk:
             self.look_up(given[0], given[1], types)
         elif op in _KINDS:
             found = _decoded(op, node, given)
-        elif op in _EVALUATED and given:
-            found = _EVALUATED[op](op, given)
+        elif op in EVALUATED and given:
+            found = EVALUATED[op](op, given)
         elif op in _MOVES and given:
             carrier = next((g for g in given if g.of), given[0])
-            found = Value(carrier.of, carrier.shift)
+            found = Value(carrier.of, carrier.shift, whole=carrier.whole and op in _KEEP_SHAPE)
         return found
 
     def look_up(self, table: Value, keys: Value, types: list[str]) -> None:
@@ -183,6 +186,14 @@ class _Walk:
             self.keys[id(table.handle)] = _keys(table.handle, *types)
         for limits in keys.of:
             limits.words += self.keys[id(table.handle)][:16]
+
+
+def _declared(node: Any) -> tuple[int | None, ...] | None:
+    """The shape of a node's first output, where the graph was written with shapes."""
+    if "_output_shapes" not in node.attr:
+        return None
+    shapes = node.attr["_output_shapes"].list.shape
+    return shape_of(shapes[0]) if shapes else None
 
 
 def _ordered(by_name: Mapping[str, Any], known: Mapping[str, Any]) -> Iterable[Any]:
@@ -213,74 +224,6 @@ def _constant(node: Any) -> Value:
     return Value(constant=tf.make_ndarray(proto), shape=shape)
 
 
-def _scalar(constant: Any) -> float | None:
-    if constant is None or np.size(constant) != 1 or np.asarray(constant).dtype.kind not in "iufb":
-        return None
-    return float(np.asarray(constant).reshape(-1)[0])
-
-
-def _shifted(op: str, given: list[Value]) -> Value:
-    for here, there in (given[:2], given[1::-1]):
-        by = _scalar(there.constant)
-        if here.of and by is not None and by == int(by):
-            if op == "Sub" and here is not given[0]:
-                return NOTHING
-            return Value(here.of, here.shift + int(-by if op == "Sub" else by))
-    return NOTHING
-
-
-def _gathered(op: str, given: list[Value]) -> Value:
-    table, indices = given[0], given[1]
-    axis = _scalar(given[2].constant) if op == "GatherV2" and len(given) > 2 else 0  # noqa: PLR2004
-    if table.shape is not None and axis is not None and -1 <= axis < len(table.shape):
-        _bound(indices, table.shape[int(axis)] if table.shape else None)
-    return Value(table.of, table.shift)
-
-
-def _bound(indices: Value, size: Any) -> None:
-    most = _scalar(size)
-    if most is not None and most > 0:
-        for limits in indices.of:
-            limits.bound(int(most), indices.shift)
-
-
-def _compared(op: str, given: list[Value]) -> Value:
-    flipped = not given[0].of
-    here, there = (given[1], given[0]) if flipped else (given[0], given[1])
-    constant = _scalar(there.constant)
-    if constant is None:
-        return NOTHING
-    for limits in here.of:
-        if op in _EQUAL or (op in _ABOVE) != flipped:
-            limits.above.append(constant - here.shift)
-        if op in _EQUAL or (op in _BELOW) != flipped:
-            limits.under.append(constant - here.shift)
-    return NOTHING
-
-
-def _one_hot(_op: str, given: list[Value]) -> Value:
-    _bound(given[0], given[1].constant)
-    return NOTHING
-
-
-def _counted(op: str, given: list[Value]) -> Value:
-    at = 1 if op == "RaggedBincount" else 0
-    _bound(given[at], given[at + 1].constant)
-    return NOTHING
-
-
-def _multiplied(_op: str, given: list[Value]) -> Value:
-    """The columns of a sparse matrix are the rows of the dense one."""
-    rows = (given[3].shape or (None,))[0]
-    for limits in given[2].of:
-        limits.columns = rows or 1
-    return NOTHING
-
-
-def _same(_op: str, given: list[Value]) -> Value:
-    return given[0]
-
-
 def _decoded(op: str, node: Any, given: list[Value]) -> Value:
     kind = _KINDS[op]
     for limits in (limits for value in given for limits in value.of):
@@ -304,14 +247,3 @@ def _keys(handle: Any, key_type: str, value_type: str) -> list[Any]:
     except Exception:  # noqa: BLE001 - not initialised, for one
         return []
     return list(exported[0].numpy())
-
-
-_EVALUATED: Mapping[str, Callable[[str, list[Value]], Value]] = {
-    **dict.fromkeys(("ReadVariableOp", "Identity", "Cast"), _same),
-    **dict.fromkeys(("AddV2", "Add", "Sub"), _shifted),
-    **dict.fromkeys(_GATHERS, _gathered),
-    **dict.fromkeys((*_ABOVE, *_BELOW, *_EQUAL), _compared),
-    **dict.fromkeys(("Bincount", "DenseBincount", "RaggedBincount"), _counted),
-    "OneHot": _one_hot,
-    "SparseTensorDenseMatMul": _multiplied,
-}

@@ -48,7 +48,7 @@ class Limits:
     `least` and `below` bound whole numbers; `near` holds constants that it is compared with;
     `words` keys of a table that it is looked up in; `kinds` what its bytes are decoded as;
     `features` those that are parsed out of it; `columns` how many values stand in a line of it, or
-    in a row of the sparse matrix whose shape it is.
+    in a row of the sparse matrix whose shape it is; `shape` what it is multiplied or reshaped as.
     """
 
     least: int = 0
@@ -58,6 +58,7 @@ class Limits:
     words: list[Any] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
     columns: int = 1
+    shape: tuple[int | None, ...] | None = None
     dtype: str = "float32"
     features: list[Feature] = field(default_factory=list)
 
@@ -69,13 +70,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a tensor: whose values it holds, a constant, a shape, a handle."""
+    """What is known of a tensor: whose values it holds, a constant, a shape, a handle.
+
+    `whole`: it has the shape of the input whose values it holds.
+    """
 
     of: tuple[Limits, ...] = ()
     shift: int = 0
     constant: Any = None
     shape: tuple[int | None, ...] | None = None
     handle: Any = None
+    whole: bool = False
 
 
 NOTHING = Value()

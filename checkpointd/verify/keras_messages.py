@@ -23,6 +23,9 @@ _TYPE = re.compile(r"\A(\w+): ")
 _CONFIGS = re.compile(r"(?:using )?config=(?=\{)|Full object config: (?=\{)")
 _GRAPH = re.compile(r"Graph execution error:.*\nNode: '[^']*'\n", re.DOTALL)
 _NODES = re.compile(r"\s*(?:\[\[\{\{.*|\[Op:\w+\].*|\bname: \S*$)", re.DOTALL)
+_BYTES = re.compile(r"(?:[A-Za-z0-9+/=]|\\n){80,}")
+"""Stored code, or another text that nobody reads, as an error prints it."""
+
 _MOST = 1 << 20
 """Characters that are looked at: Keras repeats a configuration for each object around a cause."""
 
@@ -45,7 +48,8 @@ def cause_first(text: str) -> str:
         cause = _NODES.sub("", cause[graph.end() :])
     if found and not where:
         where = _of_making(around)
-    return kind + _without_configs(cause).strip() + (f" ({where})" if where else "")
+    cause = _BYTES.sub("…", _without_configs(cause)).strip()
+    return kind + cause + (f" ({where})" if where else "")
 
 
 def _of_call(text: str) -> tuple[str, str]:

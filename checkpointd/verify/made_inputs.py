@@ -74,7 +74,7 @@ class _Maker:
         parts = parts_of(self.signature)
         arrays: dict[str, Any] = {}
         for spec in self.signature.inputs:
-            shape = _shape(spec, style)
+            shape = _shape(spec, style, self.limits.get(spec.name))
             if math.prod(shape) > _MOST_VALUES:
                 return None
             arrays[spec.name] = self.one(spec, shape, style, parts.get(spec.name, ""))
@@ -138,7 +138,7 @@ def tries(signature: Signature) -> Iterator[Feed]:
     for spec in signature.inputs:
         _assert_makeable(spec)
     maker = _Maker(signature)
-    known = any(spec.dtype == "string" for spec in signature.inputs)
+    known = any(spec.dtype == "string" or spec.shape is None for spec in signature.inputs)
     if known:
         maker.limits = _limits(signature)
         _assert_no_files(maker.limits)
@@ -234,12 +234,18 @@ def _is_length(spec: Spec) -> bool:
     return named and each and spec.dtype in ("int32", "int64")
 
 
-def _shape(spec: Spec, style: Style) -> tuple[int, ...]:
-    if spec.shape is None:
+def _shape(spec: Spec, style: Style, limits: Limits | None = None) -> tuple[int, ...]:
+    """The shape of an input; what the graph says of an open size goes before the style's."""
+    known = limits.shape if limits is not None and style.whole != "zero" else None
+    if spec.shape is None and known is None:
         return tuple(style.batch if axis == 0 else n for axis, n in enumerate(style.rank))
+    sizes = known if spec.shape is None else spec.shape
+    hints = (
+        known if known is not None and len(known) == len(sizes or ()) else [None] * len(sizes or ())
+    )
     return tuple(
-        size if size is not None else (style.batch if axis == 0 else style.size)
-        for axis, size in enumerate(spec.shape)
+        next(n for n in (size, hint, style.batch if axis == 0 else style.size) if n is not None)
+        for axis, (size, hint) in enumerate(zip(sizes or (), hints))
     )
 
 

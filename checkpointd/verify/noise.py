@@ -5,7 +5,7 @@ outputs which are no real numbers (classes, texts) is the share of values that d
 `u * sqrt(n)`: `u` is the unit roundoff of the coarser of the two precisions, `n` the number of the
 model's weights that are factors in products (of two dimensions and more), as errors of rounding
 add up when they are independent (N. Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-2.8). Allowed is `MARGIN` times that, and never less than `LEAST`; TF32 that cuts its operands off
+2.8). Allowed is `margin` times that, and never less than `LEAST`; TF32 that cuts its operands off
 instead of rounding them makes all products smaller alike, which adds up linearly.
 
 Measured on a CPU with torch 2.13, where the operands of each product were rounded to TF32 or cut
@@ -54,10 +54,11 @@ UNITS: Mapping[str, float] = {
 }
 """Unit roundoffs by what a precision, policy or type is called, the coarsest first."""
 
-MARGIN = 4.0
-"""How many times the expected noise is allowed."""
+MARGIN, COARSE_MARGIN = 4.0, 2.5
+"""How many times the expected noise is allowed, and of 8 bits and less: there the noise of a deep
+model is so large that more would hide a lost kernel."""
 
-LEAST = 5e-4
+LEAST = 1e-3
 """The noise that is always allowed: other versions compute an exponential or a mean otherwise."""
 
 MOST = 0.25
@@ -109,8 +110,13 @@ class Expectation:
 
     def widened(self, measured: float) -> Expectation:
         """The same where the model itself was measured to make more of rounding errors."""
-        allowed = max(self.allowed, min(2 * MARGIN * measured, MOST))
+        allowed = max(self.allowed, min(margin(self.precision) * measured, MOST))
         return Expectation(self.precision, max(self.expected, measured), allowed)
+
+
+def margin(precision: str) -> float:
+    """How many times the expected noise of a precision is allowed."""
+    return MARGIN if UNITS[precision] <= UNITS[backends.TF32] else COARSE_MARGIN
 
 
 def coarsest(*names: str) -> str:
@@ -144,7 +150,7 @@ def expectation(precision: str, products: int) -> Expectation:
     unit = UNITS[precision]
     expected = unit * math.sqrt(max(products, 1))
     cut_off = _CUT_OFF * unit * products if precision == backends.TF32 else 0.0
-    allowed = min(max(MARGIN * expected + cut_off, LEAST), MOST)
+    allowed = min(max(margin(precision) * expected + cut_off, LEAST), MOST)
     return Expectation(precision, expected, allowed)
 
 

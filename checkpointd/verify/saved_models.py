@@ -86,7 +86,7 @@ def graph_of(function: Any, names: Sequence[str]) -> GraphSource:
     captured = {inside.op.name: outside for outside, inside in function.graph.captures}
     shapes = {id(v.handle): tuple(v.shape) for v in function.variables if hasattr(v, "handle")}
     return GraphSource(
-        function.graph.as_graph_def(),
+        function.graph.as_graph_def(add_shapes=True),
         inputs,
         captured,
         {name: shapes[id(h)] for name, h in captured.items() if id(h) in shapes},

@@ -227,7 +227,8 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
         run,
         in_parts=True,
         source=lambda: GraphSource(
-            graph.as_graph_def(), {key: name.partition(":")[0] for key, name in feeds.items()}
+            graph.as_graph_def(add_shapes=True),
+            {key: name.partition(":")[0] for key, name in feeds.items()},
         ),
     )
 
@@ -262,6 +263,6 @@ def _spec(graph: Any, key: str, name: str) -> Spec:
     element = graph.as_graph_element(name)
     if not hasattr(element, "dtype"):
         return Spec(key, "operation", None)
-    shape = element.shape
-    open_rank = shape.rank is None
-    return Spec(key, element.dtype.base_dtype.name, None if open_rank else tuple(shape.as_list()))
+    dtype, shape = element.dtype.base_dtype.name, element.shape
+    handle = dtype in ("resource", "variant")  # whose bytes have no shape that it declares
+    return Spec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))

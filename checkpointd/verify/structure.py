@@ -46,6 +46,7 @@ from checkpointd.verify.suite import Context, Stop
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.formats.graph import SavedModelInfo
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
     from checkpointd.verify.safety.findings import Finding
@@ -182,7 +183,7 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
     members = {m.name: m.size for m in context.request.generation.members}
     try:
         if GRAPH in members:
-            info = read_graph(planned.path)
+            info = _described(planned.path)
             context.graphs = _graphs(planned.path, members)
         elif TEXT_GRAPH in members and IMAGE_GRAPH not in members:
             data = encoded_text(planned.path, members)
@@ -203,6 +204,20 @@ def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
             raise FormatError(
                 "missing_member", f"The graph names the asset {asset!r}, which is not in assets/."
             )
+
+
+def _described(path: str) -> SavedModelInfo:
+    """Read what the graph says of itself.
+
+    Raises:
+        FormatError: it is malformed; the sentence names the file.
+    """
+    try:
+        return read_graph(path)
+    except FormatError as error:
+        said = error.message
+        named = said if "saved_model.pb" in said else f"saved_model.pb is damaged: {said}"
+        raise FormatError(error.word, named) from None
 
 
 def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:

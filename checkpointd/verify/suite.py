@@ -23,6 +23,7 @@ from checkpointd.checkpoint import (
     failed,
     skipped,
 )
+from checkpointd.verify.tf_errors import cause, lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -170,7 +171,10 @@ def from_exception(check: str, error: Exception) -> CheckResult:
         )
     if isinstance(error, OSError):
         return failed(check, "unreadable", f"It could not be read: {describe(error)}.")
-    text = f"{type(error).__name__}: {error}"
+    missing = lack(error)
+    if missing is not None:
+        return failed(check, missing.word, missing.message, **missing.details)
+    text = f"{type(error).__name__}: {cause(str(error))}"
     return failed(check, "environment", f"The check itself failed with {printable(text)}")
 
 

@@ -132,9 +132,11 @@ def _versions(
             origin,
         )
     name = unknown_name(error)
-    if name and (name in built_in.DROPPED or built_in.is_marked_own(name, origin.model)):
+    gone = [kind for kind in built_in.dropped(origin.model) if not hasattr(library.layers, kind)]
+    if gone or (name and built_in.is_marked_own(name, origin.model)):
+        name = name if name in gone or not gone else gone[0]
         return _environment(
-            f"It uses Keras's own {name!r}, which {here} does not have: load it with the Keras "
+            f"It uses Keras's own {name!r}, which {here} does not find: load it with the Keras "
             f"that wrote it ({origin.version or 'unknown'}; python in [watch.verify]) and save it "
             "without.",
             origin,

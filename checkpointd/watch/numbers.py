@@ -29,10 +29,10 @@ _COUNTER = re.compile(
     rf"""(?ix) {_NOT_AFTER}
     (?: (?P<word>epoch|ep|step|iteration|iter|batch|version|checkpoint|chkpt|ckpt) [-_=.]?
       | (?P<short>cp) [-_.]
-      | (?P<weights>weights) (?: [.](?=[0-9]+{_NOT_BEFORE}) | [-_](?=[0-9]{{2}}) )
+      | (?P<weights>weights) (?: [.](?=[0-9]+{_NOT_BEFORE}) | [-_](?=0[0-9]) )
     ) (?P<number>[0-9]+) {_NOT_BEFORE}"""
 )
-"""A word that says what a number counts. A single digit after `weights_` may count an ensemble."""
+"""A word that says what a number counts; after `weights_` it may count an ensemble."""
 
 _COARSE = frozenset({"epoch", "ep"})
 _FINE = frozenset({"step", "iteration", "iter", "batch"})

@@ -167,6 +167,31 @@ def pairs_of_ids() -> Any:
 
 
 @functional
+def features_of_a_table() -> Any:
+    """A FeatureSpace without places for what is not in the vocabulary."""
+    kinds = keras.utils.FeatureSpace
+    space = kinds(
+        {
+            "age": kinds.float_normalized(),
+            "job": kinds.string_categorical(num_oov_indices=0),
+            "house": kinds.integer_categorical(num_oov_indices=0),
+        }
+    )
+    columns = {"age": [1.0, 2.0], "job": ["a", "b"], "house": [33, 44]}
+    space.adapt(tf.data.Dataset.from_tensor_slices(columns))
+    return keras.Model(space.get_inputs(), layers.Dense(1)(space.get_encoded_features()))
+
+
+@functional
+def from_sequence_to_sequence() -> Any:
+    """Two rows of words, masked and causal."""
+    a, b = (keras.Input((None,), dtype="int64", name=name) for name in ("source", "target"))
+    words = layers.Embedding(12, 8, mask_zero=True)
+    y = layers.MultiHeadAttention(2, 4)(words(b), words(b), use_causal_mask=True)
+    return keras.Model([a, b], layers.Dense(12)(layers.MultiHeadAttention(2, 4)(y, words(a))))
+
+
+@functional
 def adapted_statistics() -> Any:
     """Numbers are centred first."""
     layer = layers.Normalization()
@@ -326,6 +351,39 @@ def any_rank(x: Any) -> Any:
 def a_single_number(x: Any) -> Any:
     """One number, although it does not say so."""
     return {"y": tf.ensure_shape(x, []) + WEIGHTS.dense[0, 0]}
+
+
+@served(spec(None, FLOAT))
+def pictures_of_unknown_rank(x: Any) -> Any:
+    """Anything else than pictures of one channel ends TensorFlow's process."""
+    return {"y": tf.nn.conv2d(x, tf.ones([3, 3, 1, 2]) * WEIGHTS.dense[0, 0], 1, "SAME")}
+
+
+@served(spec(None, FLOAT))
+def rows_of_unknown_rank(x: Any) -> Any:
+    """Four columns."""
+    return {"y": tf.matmul(x, WEIGHTS.dense)}
+
+
+@served(spec([None, None], FLOAT))
+def flat_digits(x: Any) -> Any:
+    """Pixels of 28 by 28 pictures."""
+    return {"y": tf.reshape(x, [-1, 28, 28]) * WEIGHTS.dense[0, 0]}
+
+
+@served(
+    spec([None, None], INT, "input_word_ids"),
+    spec([None, None], INT, "input_mask"),
+    spec([None, None], INT, "input_type_ids"),
+)
+def an_encoder_of_text(input_word_ids: Any, input_mask: Any, input_type_ids: Any) -> Any:
+    """Ten positions at most, two types, and something that is not padding."""
+    length = tf.shape(input_word_ids)[1]
+    tf.debugging.assert_less_equal(length, 10)
+    x = tf.gather(WEIGHTS.table, input_word_ids) + WEIGHTS.table[:length]
+    x += tf.gather(WEIGHTS.table[:2], input_type_ids)
+    mask = tf.cast(input_mask, FLOAT)[..., None]
+    return {"y": tf.reduce_sum(x * mask, 1) / tf.reduce_sum(mask, 1)}
 
 
 @served(tf.RaggedTensorSpec([None, None], tf.int64))

@@ -114,7 +114,7 @@ def test_a_sound_model_is_never_invalid_for_want_of_memory(models: Path, tmp_pat
         assert report.shown == ("intact", "loads")
         assert reasons(report)["inference"] == "inference.out_of_memory"
         message = next(c.message for c in report.checks if c.name == "inference")
-        assert "1.0 GiB, which [worker] memory allows" in message
+        assert "of the 1.0 GiB that [worker] memory allows" in message
         outcomes = {check.name: check.outcome for check in report.checks}
         assert outcomes["resume"] is Outcome.SKIP
 

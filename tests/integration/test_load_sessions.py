@@ -107,7 +107,6 @@ def test_a_golden_record_is_replayed_in_a_session(tmp_path: Path) -> None:
         record = golden.Golden(
             inputs={"a": inputs, "b": inputs},
             outputs={"y": inputs * factor},
-            environment=golden.environment("", "", "float32", "cpu"),
             input_structure=golden.DICT,
             binding=golden.binding_of(str(path), Format.SAVEDMODEL),
         )

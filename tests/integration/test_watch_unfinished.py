@@ -17,8 +17,9 @@ from checkpointd.checkpoint import End, Outcome, Request
 from checkpointd.criteria import VerifySettings
 from checkpointd.formats import ProbeState, locate, probe
 from checkpointd.verify.scan import scan
+from checkpointd.watch.events import Reconciled
 from tests.helpers.scan import request_for, seeded
-from tests.helpers.watch import ready, watching
+from tests.helpers.watch import ready, watching, write_keras
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from checkpointd.watch.events import Sighting
 
 _MAKE = """
-import sys, numpy, tensorflow as tf, tf_keras
+import sys, keras, numpy, tensorflow as tf, tf_keras
 home = sys.argv[1]
 open(home + "/vocabulary.txt", "w").write("a b c")
 
@@ -47,6 +48,8 @@ for turn in (1, 2):
     model = tf_keras.Sequential([tf_keras.layers.Dense(turn + 1, input_shape=(3,))])
     model.compile("adam", "mse")
     model.save(f"{home}/keras2-{turn}")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(turn + 1)])
+    model.save(f"{home}/unzipped-{turn}", zipped=False)
 """
 _LIMIT = 150
 
@@ -94,7 +97,7 @@ def is_blamed(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("keep_times", [False, True], ids=["new times", "times kept"])
-@pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
+@pytest.mark.parametrize("kind", ["exported", "saved", "keras2", "unzipped"])
 def test_members_may_arrive_in_any_order(
     made: Path, tmp_path: Path, kind: str, keep_times: bool
 ) -> None:
@@ -114,7 +117,7 @@ def test_members_may_arrive_in_any_order(
         shutil.rmtree(tmp_path / f"{number}")
 
 
-@pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
+@pytest.mark.parametrize("kind", ["exported", "saved", "keras2", "unzipped"])
 def test_a_save_over_an_older_one_is_not_blamed_while_it_goes_on(
     made: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -143,6 +146,24 @@ def test_what_never_becomes_whole_is_blamed_when_it_is_overdue(
     end, results = judge(target, overdue=True)
     assert end is End.DONE
     assert any(r.outcome is Outcome.FAIL for r in results)
+
+
+def test_what_lies_beside_a_models_parts_is_no_new_generation_of_it(
+    made: Path, tmp_path: Path
+) -> None:
+    """A log that grows in its directory, and another model there, are seen for themselves."""
+    for kind in ("exported", "unzipped"):
+        target = tmp_path / kind / "model"
+        shutil.copytree(made / f"{kind}-1", target)
+        with watching(tmp_path / kind, settle=0.2) as (watcher, recorder):
+            recorder.until_seen(target)
+            ready(recorder)
+            (target / "train.log").write_text("epoch 1")
+            write_keras(target / "best.keras")
+            recorder.until_seen(target / "best.keras")
+            watcher.wake()
+            recorder.until(lambda _, r=recorder: len(r.of(Reconciled)) > 1)
+        assert recorder.states(target).count("settled") == 1
 
 
 def end_of(sighting: Sighting) -> End:

@@ -23,5 +23,9 @@ def test_status_says_how_many_are_bad_and_how_to_list_them(
     command = "checkpointd list --state invalid --state inconclusive"
     assert f"2 invalid, 4 inconclusive: `{command}` lists them" in told
     assert told.index("2 invalid") < told.index("watch a")
-    show_status({"healthy": True, "ready": True, "watches": [{"counts": {"valid": 3}}]})
-    assert "list --state" not in capsys.readouterr().out
+    worker = {"kind": "load", "up": True, "pid": 7, "memory_bytes": 3 << 30}
+    watches = [{"counts": {"valid": 3}}]
+    show_status({"healthy": True, "ready": True, "watches": watches, "workers": [worker]})
+    told = capsys.readouterr().out
+    assert "list --state" not in told
+    assert "pid 7, idle, may hold 3.0 GiB" in told

@@ -186,3 +186,16 @@ def test_a_check_of_the_users_own_that_ends_its_process_is_an_error_of_that_chec
     result = judge.death(names, run, (), 30.0)
     assert result is not None
     assert (result.name, result.outcome, result.reason) == ("mine", Outcome.ERROR, f"mine.{word}")
+
+
+@pytest.mark.parametrize(("recorded", "word"), [(True, "crashed"), (False, "not_run")])
+def test_a_crash_on_inputs_that_were_made_up_convicts_nobody(recorded: bool, word: str) -> None:
+    """TensorFlow ends its process for an input of the wrong rank, whatever the model."""
+    names = STAGE_CHECKS[LOAD]
+    done = tuple(passed(name) for name in names[: names.index("inference")])
+    run = Run(signal=signal.SIGABRT, checks=done)
+    died = judge.death(names, run, (), 30.0, recorded=recorded)
+    assert died is not None
+    assert died.reason == f"inference.{word}"
+    assert died.outcome is failed("inference", word, "").outcome
+    assert "SIGABRT" in died.message

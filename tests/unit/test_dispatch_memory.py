@@ -211,12 +211,12 @@ def test_the_sentence_says_how_much_there_was_and_who_decided_that() -> None:
     check = failed("load", "out_of_memory", "It was ended because it held too much memory.")
     full = Run(held=Held(4 * GIB, 0), limits=LIMITS)
     assert shortage.explained(check, full, 4 * GIB).message == (
-        "It was ended because it held too much memory. It held 4.0 GiB; it may hold 4.0 GiB, "
-        "which [worker] memory allows."
+        "It was ended because it held too much memory. It held 4.0 GiB of the 4.0 GiB that "
+        "[worker] memory allows."
     )
     at_once = Run(held=Held(GIB, 0), limits=LIMITS)
     told = shortage.explained(check, at_once, "auto").message
-    assert "asked for more than there was at once" in told
+    assert "asked for more than was left at once" in told
     assert '[worker] memory = "auto"' in told
     other = passed("load")
     assert shortage.explained(other, full, "auto") is other

@@ -157,14 +157,17 @@ def test_a_part_of_a_bundle_that_was_not_fetched_is_told_for_what_it_is(
         (field(1, 8) + field(2, b"tf2onnx") + field(7, b"x" * 90), "an ONNX model"),
         (b"PK\x03\x04" + bytes(100), "a zip archive"),
         (field(4, b"x"), "holds no graph"),
+        (b"\x3e\xff" * 50, "is no protocol buffer"),
+        (bytes(600), "bytes of zero"),
     ],
 )
 def test_another_graph_in_place_of_a_savedmodels_is_told(
     tmp_path: Path, content: bytes, said: str
 ) -> None:
-    """A frozen graph is whole, and no SavedModel."""
+    """A frozen graph is whole, and no SavedModel; what is damaged is not called cut short."""
     savedmodel(tmp_path / "m")
     (tmp_path / "m" / "saved_model.pb").write_bytes(content)
     result = probed(tmp_path / "m")
-    assert (result.state, result.reason) == (ProbeState.INCOMPLETE, OTHER)
+    assert result.state is ProbeState.INCOMPLETE
+    assert (result.reason == OTHER) == (content[:1] not in (b"\x3e", b"\0"))
     assert said in result.message

@@ -76,6 +76,7 @@ def test_it_is_named_by_its_directory_and_by_its_parts(tmp_path: Path, typed: st
     [
         ('{"learning_rate": 0.1}', METADATA),
         ('{"learning_rate": 0.1}', '{"run": 7}'),
+        ('{"class_name": "Sequential", "keras_version": "2.15.0"}', '{"run": 7}'),
         ("", '{"run": 7}'),
         (CONFIG, None),
     ],
@@ -92,6 +93,25 @@ def test_a_jobs_own_settings_make_no_model_of_a_directory(
         (model / "metadata.json").write_text(metadata)
     assert candidates(model)["model.weights.h5"] is Format.HDF5_WEIGHTS
     assert "run" not in candidates(model)
+
+
+@pytest.mark.parametrize(
+    ("config", "metadata"),
+    [
+        (CONFIG.replace("module", "mo\x00ule"), METADATA),
+        (CONFIG.replace("class_name", "class_nbme"), METADATA),
+        (CONFIG, METADATA.replace("keras_version", "kerbs_version")),
+        (CONFIG, ""),
+        ("", METADATA),
+        (json.dumps(json.loads(CONFIG), indent=2), "{}"),
+    ],
+)
+def test_one_damaged_text_does_not_hide_it(tmp_path: Path, config: str, metadata: str) -> None:
+    """Its weights alone would be called valid."""
+    model = directory(tmp_path / "m")
+    (model / "config.json").write_text(config)
+    (model / "metadata.json").write_text(metadata)
+    assert candidates(model) == {"m": Format.KERAS}
 
 
 def test_it_is_whole_when_all_is_there_and_never_for_certain(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_an_error_in_a_call_is_told_without_its_arguments() -> None:
         ("no type at all", "no type at all"),
         ("KeyError: 'x'", "KeyError: 'x'"),
         (_GRAPH, "NotFoundError: No table."),
+        (f"TypeError: not {{'value': ['4wE{'Aa9+' * 30}']}}", "TypeError: not {'value': ['…']}"),
     ],
 )
 def test_configurations_and_graphs_are_left_out(text: str, line: str) -> None:

@@ -257,6 +257,17 @@ def test_what_is_initialised_by_default_is_run_only_by_default() -> None:
     assert words(meta_graph(*nodes, signatures=[step])) == []
 
 
+def test_of_very_many_signatures_none_is_known_to_be_given_a_path() -> None:
+    """What would cost more than it is worth to find out is judged as if nobody gave anything."""
+    nodes = (node("y", "ReadFile", "x"), node("w", "WriteFile", "foreign", "x"))
+    for count, word in ((2, GIVES), (300, FAILS)):
+        many = [outputs(f"s{i}", "y:0", inputs=["x:0"]) for i in range(count)]
+        read = node("x", "Identity", "foreign")
+        assert words(meta_graph(FOREIGN, read, nodes[0], signatures=many)) == [word]
+        writes = [*many, outputs("w", "w:0")]
+        assert FAILS in words(meta_graph(FOREIGN, read, *nodes, signatures=writes))
+
+
 SAVES = function("s", node("w", "Save", "path", "names", "x"), arguments=["path"])
 
 

@@ -210,6 +210,8 @@ def test_the_digest_changes_with_any_byte_and_not_with_the_path(tmp_path: Path) 
         (f"opt/_variables/3{VALUE}", "optimizer"),
         (f"dense/kernel/.OPTIMIZER_SLOT/opt/m{VALUE}", "optimizer"),
         (f"keras_api/metrics/0/total{VALUE}", "other"),
+        (f"model/_metrics/1/confusion{VALUE}", "other"),
+        (f"model/metrics/kernel{VALUE}", "model"),
         (f"save_counter{VALUE}", "other"),
         ("w", "model"),
         ("w/Adam_1", "optimizer"),
@@ -233,6 +235,7 @@ def test_the_role_of_a_bundles_entry_is_told_from_its_key(key: str, role: str) -
         ("optimizer/vars/0", "optimizer"),
         ("layers/inner/optimizer/vars/2", "optimizer"),
         ("metrics/mean/vars/0", "other"),
+        ("layers/metrics/vars/0", "model"),
     ],
 )
 def test_the_role_of_a_dataset_is_told_from_its_path(key: str, role: str) -> None:

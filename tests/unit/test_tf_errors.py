@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from checkpointd.verify.suite import from_exception
 from checkpointd.verify.tf_errors import cause, lack, shortened
 
 KERNEL = """Graph execution error:
@@ -127,3 +128,11 @@ def test_the_cause_is_left_of_a_dump() -> None:
     )
     assert shortened(restored) == "Key w not found in checkpoint."
     assert shortened("a" * 400 + " the end", 100).endswith(" the end.")
+
+
+def test_a_check_that_raises_says_what_is_lacking() -> None:
+    """Not that it failed itself: `predictions` runs a model whose op has no kernel here."""
+    error = ValueError(KERNEL % ("CudnnRNN", "  device='GPU'; T in [DT_FLOAT]"))
+    result = from_exception("predictions", error)
+    assert result.reason == "predictions.environment"
+    assert result.message.startswith("This TensorFlow has a kernel for the op 'CudnnRNN' on GPU")

@@ -15,9 +15,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import Format
+from checkpointd.verify import warmup
 from checkpointd.verify.origin import release
 from checkpointd.verify.safety import graph_limits, graph_ops
-from checkpointd.verify.safety.findings import NEEDS_CODE, TRAVERSAL, Finding
+from checkpointd.verify.safety.findings import NEEDS_CODE, TRAVERSAL, UNSAFE_OP, Finding
 from checkpointd.verify.safety.graph_flow import Flow
 from checkpointd.verify.safety.graph_judge import Judge
 from checkpointd.verify.safety.graph_reading import UncheckedError, graphs_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.structure import ScanContext
 
 _MOST = 200
+_WARMUP = f"/{warmup.PATH}"
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
@@ -50,9 +52,19 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         yield Finding(NEEDS_CODE, str(error), where=error.where)
         return
     graphs, context.graphs = context.graphs, None  # they may be large, and weights come next
+    allowed = context.request.settings.allow_signatures
+    warmed = bool(allowed) and any(member.name == _WARMUP for member in members)
     for graph in graphs:
-        allowed = context.request.settings.allow_signatures
-        yield from islice(look_through(graph, size, allowed), _MOST)
+        found = list(islice(look_through(graph, size, allowed), _MOST))
+        if warmed and len(list(islice(look_through(graph, size), _MOST))) > len(found):
+            yield Finding(
+                UNSAFE_OP,
+                "Its warm-up requests run signatures as soon as TensorFlow Serving loads it, with "
+                "paths of their own, so allow_signatures does not hold for it: remove "
+                f"{_WARMUP[1:]}, or do not serve it.",
+                where=_WARMUP[1:],
+            )
+        yield from found
 
 
 def look_through(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:

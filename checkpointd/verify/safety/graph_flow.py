@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     """A node of the main graph, or a function and an empty name."""
 
 _MAKE_READY = frozenset({"Iterator", "IteratorV2", "MakeIterator"})
+_MOST_SIGNATURES = 200
+"""Of more than so many it is not known which of them run a node, and what they are given."""
+
 _MAX_NAMED = 7
 
 
@@ -60,8 +63,10 @@ class Flow(Walk):
                 fed=self._fed(label),
             )
             for label, names in graph.signatures.items()
+            if len(graph.signatures) <= _MOST_SIGNATURES
         }
         self._eager: dict[Key, object] | None = None
+        self._iterates: bool | None = None
         self._seen: dict[Reached, dict[Key, object]] = {
             Reached.LOADED: self._spread(self._loading()),
             Reached.SIGNED: self._signed(),
@@ -141,7 +146,10 @@ class Flow(Walk):
 
     def _signed(self) -> dict[Key, object]:
         chosen = (f.name for f in self.graph.functions.values() if f.stands_in)
-        seen = self._spread(self._of(chosen, "the choice among implementations"))
+        roots = [*self._of(chosen, "the choice among implementations")]
+        if not self._by:
+            roots += _nodes(self.graph.signatures)
+        seen = self._spread(roots)
         for one in reversed(self._by.values()):
             seen.update(one)
         return seen
@@ -151,12 +159,14 @@ class Flow(Walk):
 
     def _reads_data_sets(self) -> bool:
         """Whether anything that is run takes an element from an iterator."""
-        return any(
-            "Iterator" in node.op
-            and node.op not in _MAKE_READY
-            and self.reached(scope, node) is not Reached.NEVER
-            for scope, node in self.nodes()
-        )
+        if self._iterates is None:
+            self._iterates = any(
+                "Iterator" in node.op
+                and node.op not in _MAKE_READY
+                and self.reached(scope, node) is not Reached.NEVER
+                for scope, node in self.nodes()
+            )
+        return self._iterates
 
     def _callable(self) -> Iterator[tuple[str, Key]]:
         objects = self.graph.objects

@@ -45,6 +45,7 @@ _PYTHON = (
     "It needs Python: it cannot run outside the process that made it. Write that part with "
     "TensorFlow's own ops and export it again."
 )
+_EXPORT = "Export the model without it; do not load it if you did not write it."
 _OWN_HANDS = "Do not load it, and ask where it came from."
 _CALLERS = "Whoever calls it says which file that is: let only those do so whom you trust."
 
@@ -241,6 +242,8 @@ def _cure(op: str) -> str:
         return _PYTHON
     if op in graph_ops.READS_ASSETS or op in graph_ops.TABLES:
         return _ASSET
+    if op in graph_ops.SUMMARIES | graph_ops.CACHES.keys() | {"PrintV2"}:
+        return _EXPORT
     return _OWN_HANDS
 
 

@@ -75,12 +75,16 @@ PATHS = {
 CACHES = {"CacheDataset": 1, "CacheDatasetV2": 1}
 """These write a file unless its name, the input of that number, is empty."""
 
+SUMMARIES = frozenset({"CreateSummaryDbWriter", "CreateSummaryFileWriter"})
+"""Of those that write, these make what TensorBoard shows."""
+
 LEFT_BEHIND = (
     READS
     | PYTHON
     | CACHES.keys()
     | TABLES.keys()
-    | {"CreateSummaryDbWriter", "CreateSummaryFileWriter", "SnapshotDataset", "SnapshotDatasetV2"}
+    | SUMMARIES
+    | {"SnapshotDataset", "SnapshotDatasetV2"}
 )
 """What a training job of TensorFlow 1 leaves in the graph that it exports, beside what is run."""
 
@@ -120,7 +124,10 @@ def purpose(op: str) -> str:
     table = (
         (READS | TABLES.keys() | {"DecodeProtoV2", "EncodeProto"}, "reads files"),
         (frozenset({"FixedUnigramCandidateSampler"}), "reads files"),
-        (WRITES | CACHES.keys() | {"PrintV2"}, "writes files"),
+        (frozenset({"PrintV2"}), "prints to a file"),
+        (SUMMARIES, "writes summaries to a directory"),
+        (frozenset(CACHES), "caches data in a file"),
+        (WRITES, "writes files"),
         (CONNECTS | REMOTE.keys(), "reaches other processes or hosts"),
         (PYTHON, "calls a Python function of the process that made it"),
         (frozenset({"Abort"}), "ends the process"),
