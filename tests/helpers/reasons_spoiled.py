@@ -108,6 +108,7 @@ def without_tf_keras(home: Path) -> Path:
 def config(home: Path, timeout: str = "5m", **watches: str) -> Path:
     """Write a config; each watch is a directory of its name, with lines for [watch.verify]."""
     lines = ["[daemon]", "state_dir = 'state'", "[worker]", f"timeout = {timeout!r}"]
+    lines += ["memory = '2GiB'"]  # of which one takes all
     for name, verify in watches.items():
         lines += ["[[watch]]", f"name = {name!r}", f"path = {name!r}", "[watch.verify]"]
         lines += [f"python_path = [{json.dumps(str(home))}]", verify]
