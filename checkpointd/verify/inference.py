@@ -28,8 +28,8 @@ NAME = "inference"
 
 _SAID = {"golden inputs": "the golden inputs", made_inputs.ON: "every input made for it"}
 _GIVE_GOLDEN = "give GoldenCheckpoint a golden batch"
-_SECONDS = 30.0
-"""After how long no further inputs are made for a signature."""
+_SECONDS = 60.0
+"""After how long only one input more is made for each signature."""
 
 _FINAL = frozenset({"inference.out_of_memory", "inference.environment"})
 """What no other inputs change."""
@@ -60,12 +60,13 @@ def check(context: LoadContext) -> CheckResult:
         notes.append(f"Its warm-up requests name a signature that is not there: {absent[0]!r}.")
     ran: dict[str, str] = {}
     others: list[CheckResult] = []
+    until = time.monotonic() + _SECONDS
     for name, signature in loaded.signatures.items():
         if name in context.request.settings.allow_signatures:
             notes.append(f"{name!r} was not run: allow_signatures lets it use files.")
             continue
         with loaded.unchanged():
-            one = _run(context, name, signature, warm.requests.get(name, ()))
+            one = _run(context, name, signature, warm.requests.get(name, ()), until)
         if one.result is not None and one.result.outcome is Outcome.FAIL:
             return one.result
         others += [one.result] if one.result is not None else []
@@ -98,11 +99,12 @@ class _Ran:
     """What became of one signature.
 
     `on` says what it ran on, if it did; `notes` what is to be said of it; `result` what is wrong
-    with it, or why it was not run.
+    with it, or why it was not run. After `until` nothing is tried twice.
     """
 
     name: str
     signature: Signature
+    until: float
     keras: bool = False
     on: str = ""
     notes: list[str] = field(default_factory=list)
@@ -110,11 +112,15 @@ class _Ran:
 
 
 def _run(
-    context: LoadContext, name: str, signature: Signature, requests: Sequence[Mapping[str, Any]]
+    context: LoadContext,
+    name: str,
+    signature: Signature,
+    requests: Sequence[Mapping[str, Any]],
+    until: float,
 ) -> _Ran:
     """Run one signature on what was written down for it, else on made inputs."""
     keras = context.loaded is not None and context.loaded.library is not None
-    ran = _Ran(name, signature, keras)
+    ran = _Ran(name, signature, until, keras)
     feeds = [feeding.from_record(context.record, signature, name)]
     if feeds[0] is None and requests:
         on = "a warm-up request" if len(requests) == 1 else f"{len(requests)} warm-up requests"
@@ -140,7 +146,6 @@ def _run_on_made(ran: _Ran) -> None:
     if not ran.signature.inputs and ran.keras:
         ran.notes.append(f"{ran.name!r} does not say what it takes: {_GIVE_GOLDEN}.")
         return
-    started = time.monotonic()
     refused: CheckResult | None = None
     left = _MOST_UNINITIALIZED
     try:
@@ -154,7 +159,7 @@ def _run_on_made(ran: _Ran) -> None:
             elif ran.result is None or result.reason == "inference.non_finite_made_up":
                 ran.result = result
             left -= result.reason == "inference.uninitialized"
-            if result.reason in _FINAL or not left or time.monotonic() - started > _SECONDS:
+            if result.reason in _FINAL or not left or time.monotonic() > ran.until:
                 break
     except made_inputs.CannotMakeError as error:
         ran.notes.append(f"{ran.name!r} was not run, because {error}: {_GIVE_GOLDEN}.")
