@@ -35,7 +35,8 @@ def differences(record: Golden, loaded: Loaded) -> list[str]:
     there = dict(record.environment)
     if "backend" not in there and "tensorflow" in there:  # an older record
         version = there["tensorflow"]
-        there["backend"] = f"tensorflow {version}" if version else "other than TensorFlow"
+        if version or here["backend"].startswith(backends.TENSORFLOW):
+            there["backend"] = f"tensorflow {version}" if version else "other than TensorFlow"
     found = [
         f"{key} {_told(there, key)}, here {_told(here, key)}"
         for key in _MATTERS
