@@ -224,10 +224,13 @@ def test_without_the_check_the_sandbox_alone_holds(
     show("\n".join(["Without the check `safety`, and with allow_code", *lines]))
     assert not effects
     read = {name for name, what in attacks.seen.items() if what == "reads a file"}
-    assert not [
-        row["name"]
-        for row, answer in zip(rows, answers, strict=True)
-        if row["name"] in read and said(answer).startswith("valid")
-    ]
+    assert (
+        not [  # what the sandbox refused was not shown to run
+            row["name"]
+            for row, answer in zip(rows, answers, strict=True)
+            if row["name"] in read and said(answer).startswith("valid")
+            if not said(answer).endswith("inference.not_run")
+        ]
+    )
     told = json.dumps([to_json(a.report) for a in answers if a is not None and a.report])
     assert CANARY[:25].decode() not in told
