@@ -27,7 +27,7 @@ _ROOMS = (
     "checks.py",
     "criteria.py",
     "memory_errors.py",
-    "reasons.py",
+    "reasons",
     "state_file.py",
     "wire.py",
     "arrays.py",
