@@ -27,6 +27,8 @@ ON = "made inputs"
 
 _SEED = 7
 _MOST_VALUES = 4 << 20
+"""Values of an input whose size the model leaves open; a fixed size is taken as it is."""
+
 _RANKS: tuple[tuple[int, ...], ...] = ((1,), (), (1, 1), (1, 8), (1, 32, 32, 3))
 """What is tried for an input of unknown rank."""
 
@@ -75,7 +77,7 @@ class _Maker:
         arrays: dict[str, Any] = {}
         for spec in self.signature.inputs:
             shape = _shape(spec, style, self.limits.get(spec.name))
-            if math.prod(shape) > _MOST_VALUES:
+            if math.prod(shape) > _MOST_VALUES and None in (spec.shape or (None,))[1:]:
                 return None
             arrays[spec.name] = self.one(spec, shape, style, parts.get(spec.name, ""))
         return Feed(arrays, ON, proven=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from checkpointd import golden
+from checkpointd import golden, memory_errors
 from checkpointd.checkpoint import Format, Outcome
 from checkpointd.training import GoldenCheckpoint, save
 from checkpointd.verify import keras_models, train_step
@@ -163,10 +163,7 @@ def test_no_step_is_tried_without_the_memory_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A step that the worker's limit forbids would abort the process, and accuse the checkpoint."""
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (used, used))
+    monkeypatch.setenv(memory_errors.MEMORY, "1")
     keras = models.library("keras")
     model = models.sequential(keras)
     step = train_step.make(keras_models.wrap(model, keras, None), None)

@@ -80,12 +80,6 @@ CASES = (
     _of("keras", ".h5", "bfloat16 throughout"),
     _of("tf_keras", ".h5", "bfloat16 throughout"),
     _of("tf_keras", ".keras", "bfloat16 throughout"),
-    _of(
-        "tf_keras",
-        ".h5",
-        "an activation of the user's",
-        settings=own_objects("tf_keras", "swoosh"),
-    ),
     Broken(
         "a Keras 3 checkpoint of layers in a list",
         listed,
