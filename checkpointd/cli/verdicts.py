@@ -43,7 +43,8 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
         lines = [head]
         for check in public.get("checks", ()):
             if check.get("reason") and check.get("outcome") in ("warn", "skip"):
-                note = f"Note: {check['reason']}: {check['message']} {cure(check['reason'])}"
+                said = str(check["message"]).rstrip(".")
+                note = f"Note: {check['reason']}: {said}. {cure(check['reason'])}"
                 lines.append(_indented(note))
         return lines
     told = "  ".join(shown(part) for part in (reason, message) if part)

@@ -186,10 +186,10 @@ def public_answer(checkpoint: Checkpoint, generation: Generation, answer: Answer
 
 def no_checkpoint(path: str, message: str = "") -> dict[str, Any]:
     """The public object of something that is no checkpoint: it has no verdict."""
-    told = "is no checkpoint: it is neither a SavedModel, .keras, HDF5 nor a TensorFlow checkpoint"
+    known = "it is neither a SavedModel, .keras, HDF5 nor a TensorFlow checkpoint"
+    why = f"{message[:1].lower()}{message[1:].rstrip('.')}" if message else known
     public = _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), skipped("structure", ""))
-    detail = f" ({message.rstrip('.')})" if message else ""
-    return {**public, "verdict": None, "message": f"{told}{detail}.", "checks": []}
+    return {**public, "verdict": None, "message": f"is no checkpoint: {why}.", "checks": []}
 
 
 def _unreadable(path: str, error: OSError) -> dict[str, Any]:

@@ -35,6 +35,7 @@ _FINAL = frozenset({"inference.out_of_memory", "inference.environment"})
 """What no other inputs change."""
 
 _MOST_UNINITIALIZED = 4
+_NOT_HERE = " cannot be run here. "
 
 _UNINITIALIZED = (
     "Table not initialized",
@@ -84,7 +85,7 @@ def _summary(
     warned = next((r for r in others if r.outcome is Outcome.WARN), None)
     if warned is not None:
         return warned
-    notes = [*(r.message for r in others), *notes]
+    notes = [*_together(others), *notes]
     if ran:
         said = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
         return passed(NAME, printable(" ".join([f"Ran {said}.", *notes])), ran=dict(ran))
@@ -92,6 +93,15 @@ def _summary(
         word = others[0].reason.partition(".")[2]
         return failed(NAME, word, printable(" ".join(notes)), **others[0].details)
     return failed(NAME, "not_run", printable(" ".join(notes)))
+
+
+def _together(results: Sequence[CheckResult]) -> list[str]:
+    """The sentences of several signatures, each cause once."""
+    names: dict[str, list[str]] = {}
+    for result in results:
+        name, here, cause = result.message.partition(_NOT_HERE)
+        names.setdefault(here + cause, []).append(name)
+    return [", ".join(of) + cause if cause else " ".join(of) for cause, of in names.items()]
 
 
 @dataclass
@@ -202,7 +212,7 @@ def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
     text = told(f"{type(error).__name__}: {raw}", 600)
     missing = lack(error)
     if missing is not None:
-        said = f"{ran.name!r} cannot be run here. {missing.message}"
+        said = f"{ran.name!r}{_NOT_HERE}{missing.message}"
         return failed(NAME, missing.word, said, **missing.details)
     if any(mark in raw for mark in _UNINITIALIZED):
         said = f"{ran.name!r} reads a table or a variable that nothing initialises: {text}"
