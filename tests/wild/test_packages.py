@@ -90,10 +90,10 @@ def test_what_packages_ship_is_judged_as_the_real_loaders_judge_it(
     names = _models(shipped)
     assert len(names) > 20
     loaders = ask(shipped, names, tmp_path)["answers"]
-    reports = verify([str(shipped / name) for name in names], tmp_path)
+    reports = verify([f"{shipped}/{name}" for name in names], tmp_path)
     rows, wrong = [], []
     for name in names:
-        report: dict[str, Any] = reports.get(str(shipped / name), {})
+        report: dict[str, Any] = reports.get(f"{shipped}/{name}", {})
         verdict = report.get("verdict") or "no checkpoint"
         answer = loaders[name]
         good = answer[RUNS] or answer[LOADS] or "tf_train" in answer[READS]

@@ -43,7 +43,7 @@ def ask(root: Path, names: Sequence[str], home: Path) -> dict[str, Any]:
     out = home / "answers.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.helpers.oracle", str(out)],
-        input="\n".join(str(root / name) for name in names),
+        input="\n".join(f"{root}/{name}" for name in names),
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -53,7 +53,7 @@ def ask(root: Path, names: Sequence[str], home: Path) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(out.read_text())
-    told["answers"] = {name: told["answers"][str(root / name)] for name in names}
+    told["answers"] = {name: told["answers"][f"{root}/{name}"] for name in names}
     return dict(told)
 
 

@@ -146,7 +146,7 @@ def tf_train(path: str) -> str:
     """Every tensor of a TensorFlow checkpoint."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(path)
+    reader = tf.compat.v1.train.NewCheckpointReader(path)  # which takes an empty prefix, too
     for name in reader.get_variable_to_dtype_map():
         reader.get_tensor(name)
     return READS
