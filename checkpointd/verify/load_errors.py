@@ -28,6 +28,7 @@ _UNSAFE = re.compile(r"Lambda` layer|unsafe deserialization|enable_unsafe_deseri
 _VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
 _LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
 _TEXT = 600
+_NAMELESS = "<lambda>"
 
 
 def told(text: str, limit: int) -> str:
@@ -67,7 +68,7 @@ def custom_objects_line(names: Sequence[str]) -> str:
     """Write the line of config that names custom objects."""
     entries = [
         f"{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else chr(34) + name + chr(34)} = "
-        f'"your_module:{name.rpartition(">")[2].rpartition(".")[2]}"'
+        f'"your_module:{name.rpartition(">")[2].rpartition(".")[2] or "your_function"}"'
         for name in names
     ]
     return f"custom_objects = {{ {', '.join(entries)} }}"
@@ -84,6 +85,8 @@ def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -
     line = custom_objects_line(names)
     already = f" (named so far: {', '.join(known)})" if known else ""
     why = f"and Keras has no {kind} of that name" if kind else "which is not Keras's own"
+    if _NAMELESS in names:
+        why += " (a lambda that a layer was given, of whose code the file holds nothing)"
     return failed(
         "load",
         "unknown_object",
