@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -366,13 +365,11 @@ def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(tmp_path: P
 
 
 def test_ten_thousand_entries_cost_one_listing_and_one_look_at_each(tmp_path: Path) -> None:
-    """A large directory is recognised in well under two seconds."""
+    """However large a directory is, it is walked once."""
     for index in range(2_500):
         for end in (".index", ".data-00000-of-00001", ".weights.h5", ".txt"):
             os.close(os.open(tmp_path / f"m-{index}{end}", os.O_CREAT | os.O_WRONLY))
     meter = Metered()
-    started = time.perf_counter()
     result = recognise(str(tmp_path), meter)
-    assert time.perf_counter() - started < 2
     assert len(result.found) == 7_500
     assert (meter.scans, meter.stats, meter.read) == (1, 10_000, {})
