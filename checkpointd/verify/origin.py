@@ -106,6 +106,27 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
     return Origin(_text(version), configs or None, legacy, compiled)
 
 
+def windows_name(path: str) -> str:
+    r"""Find a group of weights in an archive that Keras on Windows named: `layers\dense`.
+
+    Keras 2.13 joined names as paths, and finds them again on Windows alone (keras#18528).
+
+    Returns:
+        The first such name; empty where there is none, or nothing that can be looked into.
+    """
+    import h5py
+
+    try:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open("model.weights.h5") as member,
+            h5py.File(member, "r") as file,
+        ):
+            return next((name for name in file if "\\" in name), "")
+    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile):
+        return ""
+
+
 def _keras_version(archive: zipfile.ZipFile) -> str:
     """Which Keras wrote an archive; Keras itself never asks, and loads one that does not say."""
     try:

@@ -27,7 +27,7 @@ from checkpointd.verify import (
     whole_model_errors,
 )
 from checkpointd.verify.keras_code import carries_code, of_another_python
-from checkpointd.verify.origin import Origin, names_policy
+from checkpointd.verify.origin import Origin, names_policy, windows_name
 from checkpointd.verify.suite import printable
 from checkpointd.verify.tf_errors import other_python
 
@@ -91,7 +91,7 @@ def load(context: LoadContext, path: str, form: Format, origin: Origin) -> Check
     first = failures[0]
     if first.missing or first.error is None:
         return load_errors.unknown_object(first.missing, tuple(custom))
-    return whole_model_errors.judge(
+    return _saved_on_windows(path, form, origin) or whole_model_errors.judge(
         first.error,
         first.library,
         origin,
@@ -99,6 +99,20 @@ def load(context: LoadContext, path: str, form: Format, origin: Origin) -> Check
         lambda more: load_model(
             path, form, first.library, more, settings.allow_code, policy, compiled=False
         ),
+    )
+
+
+def _saved_on_windows(path: str, form: Format, origin: Origin) -> CheckResult | None:
+    """Say that another system finds the weights, where it is so."""
+    name = windows_name(path) if form is Format.KERAS else ""
+    if not name:
+        return None
+    return failed(
+        "load",
+        "environment",
+        f"It was saved on Windows, and its weights lie under names such as '{name}', which Keras "
+        "finds on Windows alone: load it there, and save it as .h5 or with a newer Keras.",
+        written_by=origin.version,
     )
 
 

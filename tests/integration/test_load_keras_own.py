@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import pytest
 
 from checkpointd.checkpoint import Outcome
@@ -208,3 +211,25 @@ def test_the_cause_of_a_failure_comes_first(tmp_path: Path) -> None:
     assert message.index("'units'") < 150
     assert "get_config of Block does not give it" in message
     assert "config={" not in message
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_names_that_keras_finds_on_windows_alone_are_no_damage(
+    library: str, tmp_path: Path
+) -> None:
+    """Keras 2.13 joined the names of groups with backslashes there, as keras#18528 tells."""
+    made = models.library(library)
+    whole, windows = tmp_path / "whole.keras", tmp_path / "windows.keras"
+    made.Sequential([made.layers.Input((3,)), made.layers.Dense(2)]).save(whole)
+    weights = io.BytesIO()
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(windows, "w") as out:
+        stored = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+        with stored, h5py.File(weights, "w") as renamed:
+            for name in stored["layers"]:
+                stored.copy(f"layers/{name}", renamed, name=f"layers\\{name}")
+        for name in ("metadata.json", "config.json"):
+            out.writestr(name, archive.read(name))
+        out.writestr("model.weights.h5", weights.getvalue())
+    result = verify(windows)["load"]
+    assert result.reason == "load.environment"
+    assert "on Windows" in result.message
