@@ -58,7 +58,7 @@ SCANNING = {
     "integrity.mixed_versions": (
         _F,
         (
-            "The graph and the variables come from two different saves: copy the directory again, "
+            "The graph and the variables come from two different saves: copy the checkpoint again, "
             "whole."
         ),
         _FILE,

@@ -57,12 +57,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Plan:
-    """A bundle ready to be read; `shards` are those that are there, by number."""
+    """A bundle ready to be read; `shards` are those that are there, by number.
+
+    `absent` is a key that its graph of objects names and its index lacks; empty if there is none.
+    """
 
     prefix: str
     index: BundleIndex
     stored: tuple[Stored, ...]
     shards: frozenset[int]
+    absent: str = ""
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -70,18 +74,20 @@ class Plan:
         return tuple(s.spec for s in self.stored)
 
 
-def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
+def plan(prefix: str, found: Mapping[int, Mapping[int, int]]) -> Plan:
     """Read a bundle's index and look at where everything lies.
 
     Args:
         prefix: the bundle, without `.index`.
-        sizes: the size in bytes of each shard that is there, by number.
+        found: the size in bytes of each shard that is there, by how many shards its name tells
+            of, and by number: shards of an earlier save over the same prefix may be left.
 
     Raises:
         FormatError: a part is missing, cut short or malformed.
         OSError: it could not be read.
     """
     index = read_index(prefix, google_crc32c.value)
+    sizes = found.get(index.num_shards, {})
     wrong = refused(index) or missing_bytes(index, sizes)
     if wrong is not None:
         raise wrong
@@ -93,7 +99,14 @@ def plan(prefix: str, sizes: Mapping[int, int]) -> Plan:
         Stored(_spec(name, entry, optimizers, objects), entry)
         for name, entry in zip(names, entries)
     )
-    return Plan(prefix, index, stored, frozenset(sizes) & frozenset(range(index.num_shards)))
+    absent = objects.keys - {entry.name for entry in index.entries}
+    return Plan(
+        prefix,
+        index,
+        stored,
+        frozenset(sizes) & frozenset(range(index.num_shards)),
+        min(absent, default=""),
+    )
 
 
 def sharing(planned: Plan) -> str:

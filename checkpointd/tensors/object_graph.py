@@ -28,13 +28,14 @@ class ObjectGraph:
 
     `names` are those that they had in the program; `at_root` hang from the root itself; `trained`
     are those that a stored optimizer trains, as far as it says which. `has_model` tells that the
-    root holds an object with variables besides optimizers.
+    root holds an object with variables besides optimizers. `keys` are all that it says are stored.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     at_root: frozenset[str] = frozenset()
     trained: frozenset[str] = frozenset()
     has_model: bool = False
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -42,6 +43,7 @@ class _Node:
     children: dict[str, int] = field(default_factory=dict)
     key: str = ""
     name: str = ""
+    keys: list[str] = field(default_factory=list)
     slots: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -64,6 +66,7 @@ def parse(data: bytes) -> ObjectGraph:
         frozenset(node.key for node in root if node.key),
         frozenset(_trained(nodes)),
         any(_holds_variables(nodes, node) for node in root if not node.is_optimizer),
+        frozenset(key for node in nodes for key in node.keys),
     )
 
 
@@ -76,6 +79,7 @@ def _node(data: bytes) -> _Node:
         elif kind == _ATTRIBUTES:
             found = {n: text(message(v)) for n, v in fields(message(value)) if n in (1, 2, 3)}
             node.key, node.name = found.get(3, node.key), found.get(2, node.name)
+            node.keys += [node.key] if node.key else []
         elif kind == _SLOTS:
             slot = dict(fields(message(value)))
             node.slots.append((number(slot.get(1, 0)), number(slot.get(3, 0))))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VARIABLES = "/variables/variables"
 """Where a SavedModel's bundle lies in its directory."""
 
-_SHARD = re.compile(r"\.data-(\d{5})-of-\d{5}$")
+_SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
 
 
 @dataclass(frozen=True)
@@ -192,13 +192,13 @@ def read(planned: Plan, *, with_crc32: bool = False) -> Contents:
 
 
 def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> Plan:  # noqa: A002
-    sizes: dict[int, int] = {}
+    sizes: dict[int, dict[int, int]] = {}  # by how many shards a save has: an older one's may stay
     read_by_bundle = set()
     for member in generation.members:
         rest = member.name[len(prefix) :] if member.name.startswith(prefix) else ""
         shard = _SHARD.fullmatch(rest)
         if shard is not None:
-            sizes[int(shard.group(1))] = member.size
+            sizes.setdefault(int(shard.group(2)), {})[int(shard.group(1))] = member.size
             read_by_bundle.add(member.name)
         elif rest == ".index":
             read_by_bundle.add(member.name)

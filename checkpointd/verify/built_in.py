@@ -158,7 +158,7 @@ def own_operations(config: Any, keras: Any) -> dict[str, Any]:
         kind, inner = node.get("class_name"), node.get("config")
         if kind not in known or not isinstance(inner, dict) or "inbound_nodes" not in node:
             continue
-        if not {"trainable", "dtype", "layers"} & set(inner):
+        if not {"trainable", "layers"} & set(inner):
             found[kind] = known[kind]
     return found
 

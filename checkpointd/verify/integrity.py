@@ -92,7 +92,7 @@ def _read(context: ScanContext) -> CheckResult:
         return _bit_rot(contents)
     if contents.problems:
         return failed(NAME, contents.problems[0].word, _several(contents.problems))
-    prints = _fingerprint(context)
+    prints = _absent(context) or _fingerprint(context)
     if isinstance(prints, CheckResult):
         return prints
     if record is not None:
@@ -112,6 +112,20 @@ def _read(context: ScanContext) -> CheckResult:
         return failed(NAME, word, doubt, **details)
     is_file = not os.path.isdir(context.request.checkpoint.path)
     return passed(NAME, _said(context.facts.format, prints, record, is_file=is_file), **details)
+
+
+def _absent(context: ScanContext) -> CheckResult | None:
+    """What a checkpoint says that it holds, and does not."""
+    bundles = context.planned.bundles if context.planned is not None else ()
+    key = next((planned.absent for _, planned in bundles if planned.absent), "")
+    if not key:
+        return None
+    return failed(
+        NAME,
+        "mixed_versions",
+        f"Its graph of objects says that it holds {key!r}, and it does not: it was put together "
+        "from parts, and cannot be restored whole.",
+    )
 
 
 def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ import numpy as np
 
 from checkpointd import backends, golden, running
 from checkpointd.arrays import Ragged
-from checkpointd.checkpoint import CheckResult, failed
+from checkpointd.checkpoint import CheckResult, Format, failed
 from checkpointd.verify import feeding, keras_models, made_inputs, runtime, train_step
 from checkpointd.verify.suite import printable
 
@@ -72,6 +72,17 @@ def _compared(context: LoadContext, loaded: Loaded, lacking: list[int]) -> Check
     run = _first_run(context, loaded)
     second = _again(context, loaded, _SEEDS[0])
     weights = _differing(loaded.model, second.model, lacking)
+    if weights and _may_lie_elsewhere(context, loaded.model, lacking):
+        return failed(
+            "load",
+            "environment",
+            printable(
+                f"{', '.join(weights[:_SHOWN])}: not restored, and the checkpoint holds as many "
+                "tensors of these shapes that nothing took up, perhaps under its optimizer: let "
+                "the builder return the compiled model, with its optimizer built."
+            ),
+            not_restored=weights,
+        )
     if not weights and (run is None or not _differ(run.outputs, run.on(second))):
         return None
     third = _again(context, loaded, _SEEDS[1])
@@ -156,9 +167,27 @@ def _is_another_each_time(run: _Run, first: Loaded, second: Loaded, third: Loade
 
 def unaccounted(context: LoadContext) -> list[int]:
     """Find the weights of the loaded model that no stored tensor holds, by their number."""
+    return _matched(context)[0]
+
+
+def _may_lie_elsewhere(context: LoadContext, model: Any, lacking: list[int]) -> bool:
+    """Whether a bundle holds a tensor that nothing took up for each weight that it lacks.
+
+    Keras 3 may store a weight under its optimizer alone, where only that finds it again.
+    """
+    if context.facts.format is not Format.TF_CHECKPOINT:
+        return False
+    left = Counter(shape for shape, _ in _matched(context)[1].elements())
+    weights = _weights(model)
+    needed = Counter(tuple(int(n) for n in weights[number].shape) for number in lacking)
+    return all(left[shape] >= count for shape, count in needed.items())
+
+
+def _matched(context: LoadContext) -> tuple[list[int], Counter[tuple[tuple[int, ...], int]]]:
+    """Hold weights against stored tensors: those without one, and the shapes and CRC-32 left."""
     facts, loaded = context.facts, context.loaded
     if facts.other_tensors is None or loaded is None:
-        return []
+        return [], Counter()
     tensors = (*facts.other_tensors, *(facts.optimizer_tensors or ()))
     stored = Counter((tuple(d.shape), d.crc32) for d in tensors)
     found = []
@@ -172,7 +201,7 @@ def unaccounted(context: LoadContext) -> list[int]:
             stored[key] -= 1
         else:
             found.append(number)
-    return found
+    return found, stored
 
 
 def _weights(model: Any) -> list[Any]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from checkpointd.verify.runtime import LoadContext, Loaded
 
+_PATTERN = frozenset("[]*?")
+
 _CERTAIN = (
     "not found in checkpoint",
     "Cannot parse file",
@@ -137,6 +139,13 @@ def _passed(
 
 def _judge(path: str, errors: list[Exception]) -> CheckResult:
     """Judge what no loader takes: it is no evidence if one of them lacks something here."""
+    if _PATTERN & set(path) and any("matching files" in str(error) for error in errors):
+        return failed(
+            "load",
+            "environment",
+            "TensorFlow takes the brackets or stars in its path for a pattern, and finds no "
+            "variables there: give the directory a name without any of [ ] * ?.",
+        )
     sure = next((e for e in errors if _is_certain(e)), None)
     if sure is not None:
         return _load_error([sure])

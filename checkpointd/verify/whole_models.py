@@ -235,7 +235,7 @@ def _hindrance(
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     if legacy_writer and runtime.generation(library) != runtime.LEGACY and form is Format.KERAS:
         return whole_model_errors.needs_legacy(origin)
-    if origin.generation > runtime.generation(library):
+    if origin.generation > runtime.generation(library) == runtime.LEGACY:
         return failed(
             "load",
             "environment",

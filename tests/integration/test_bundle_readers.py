@@ -193,3 +193,35 @@ def test_checkpoints_of_tensorflow_1_and_of_iterators_are_read(tmp_path: Path) -
     for name in ("objects", "tf1", "quarter"):
         result = scanned(tmp_path / name)
         assert result.clean, (name, result)
+
+
+def test_shards_of_an_earlier_save_over_the_same_prefix_are_left_alone(tmp_path: Path) -> None:
+    """TensorFlow leaves them when the next save has another number of shards."""
+    saved = tf.train.Checkpoint(a=tf.Variable(NUMBERS), b=tf.Variable(NUMBERS * 2))
+    policy = tf.train.experimental.MaxShardSizePolicy(max_shard_size=200)
+    saved.write(
+        str(tmp_path / "ck"),
+        tf.train.CheckpointOptions(experimental_sharding_callback=policy),
+    )
+    assert len(list(tmp_path.glob("ck.data-*"))) > 1
+    saved.write(str(tmp_path / "ck"))
+    results = scanned(tmp_path / "ck").results
+    assert {r.outcome for r in results.values()} <= {Outcome.PASS, Outcome.SKIP}
+
+
+def test_what_the_graph_of_objects_names_and_the_index_lacks_is_missing(tmp_path: Path) -> None:
+    """Somebody wrote the tensors again without one: no restore finds it."""
+    tf.train.Checkpoint(a=tf.Variable(NUMBERS), b=tf.Variable(NUMBERS * 2)).write(
+        str(tmp_path / "whole")
+    )
+    reader = tf.train.load_checkpoint(str(tmp_path / "whole"))
+    kept = [name for name in reader.get_variable_to_dtype_map() if not name.startswith("b/")]
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "part"),
+        tensor_names=kept,
+        shape_and_slices=[""] * len(kept),
+        tensors=[tf.constant(reader.get_tensor(name)) for name in kept],
+    )
+    result = scanned(tmp_path / "part").results["integrity"]
+    assert result.reason == "integrity.mixed_versions"
+    assert "'b/" in result.message

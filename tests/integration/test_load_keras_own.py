@@ -40,6 +40,7 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "Add": lambda _keras, x: x + 1.0,  # a layer is called so, too
     "Multiply": lambda _keras, x: x * x,
     "Softmax": lambda keras, x: keras.ops.softmax(x),
+    "Cast": lambda keras, x: keras.ops.cast(x, "float16"),  # with a dtype, as layers have
     "ExpandDims": lambda keras, x: keras.ops.expand_dims(x, -1),
 }
 
@@ -211,6 +212,17 @@ def test_the_cause_of_a_failure_comes_first(tmp_path: Path) -> None:
     assert message.index("'units'") < 150
     assert "get_config of Block does not give it" in message
     assert "config={" not in message
+
+
+def test_a_version_that_is_not_known_yet_is_tried(tmp_path: Path) -> None:
+    """What a later Keras wrote, and the one that is here loads, is valid."""
+    keras = models.library("keras")
+    path = tmp_path / "m.h5"
+    keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(2)]).save(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "4.2.0"
+    results, _ = verify(str(path))
+    assert results["load"].outcome is Outcome.PASS, results["load"].message
 
 
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
