@@ -20,6 +20,7 @@ _MAX_OBJECTS = 10_000_000
 _NODES, _CHILDREN, _ATTRIBUTES, _SLOTS = 1, 1, 2, 3
 _STEPS = frozenset({"_iterations", "iter"})
 _TRAINED = "_trainable_variables"
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class ObjectGraph:
 
     `names` are those that they had in the program; `at_root` hang from the root itself; `trained`
     are those that a stored optimizer trains, as far as it says which. `has_model` tells that the
-    root holds an object with variables besides optimizers. `keys` are all that it says are stored.
+    root holds an object with variables besides optimizers. `keys` are those of all variables: an
+    iterator's or a table's name what is stored in parts.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +68,7 @@ def parse(data: bytes) -> ObjectGraph:
         frozenset(node.key for node in root if node.key),
         frozenset(_trained(nodes)),
         any(_holds_variables(nodes, node) for node in root if not node.is_optimizer),
-        frozenset(key for node in nodes for key in node.keys),
+        frozenset(key for node in nodes for key in node.keys if key.endswith(_VALUE)),
     )
 
 
