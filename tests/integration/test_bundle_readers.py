@@ -197,8 +197,9 @@ def test_checkpoints_of_tensorflow_1_and_of_iterators_are_read(tmp_path: Path) -
 
 def test_shards_of_an_earlier_save_over_the_same_prefix_are_left_alone(tmp_path: Path) -> None:
     """TensorFlow leaves them when the next save has another number of shards."""
-    saved = tf.train.Checkpoint(a=tf.Variable(NUMBERS), b=tf.Variable(NUMBERS * 2))
-    policy = tf.train.experimental.MaxShardSizePolicy(max_shard_size=200)
+    many = np.ones(100, np.float32)
+    saved = tf.train.Checkpoint(a=tf.Variable(many), b=tf.Variable(many * 2))
+    policy = tf.train.experimental.MaxShardSizePolicy(max_shard_size=600)
     saved.write(
         str(tmp_path / "ck"),
         tf.train.CheckpointOptions(experimental_sharding_callback=policy),
