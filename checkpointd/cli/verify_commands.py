@@ -46,7 +46,8 @@ def verify(
     for path in found.missing:
         _complain(path, "there is no such path")
     for path in found.empty:
-        _complain(path, "there is no checkpoint in this directory")
+        hint = "; links in it are not followed: name them" if _holds_links(path) else ""
+        _complain(path, f"there is no checkpoint in this directory{hint}")
     view = View(json=json)
     refused: list[int] = []
     with view.progress(len(found.targets)):
@@ -56,6 +57,15 @@ def verify(
             with _scratch() as scratch:
                 _run(_verify(found.targets, config, scratch, view))
     return _exit_code(view.verdicts, missing=bool(found.missing), refused=refused)
+
+
+def _holds_links(directory: str) -> bool:
+    """Whether some of its entries are symbolic links, as in a cache of Hugging Face or DVC."""
+    try:
+        with os.scandir(directory) as entries:
+            return any(entry.is_symlink() for entry in entries)
+    except OSError:
+        return False
 
 
 _CODES = {"valid": errors.OK, "inconclusive": errors.INCONCLUSIVE}

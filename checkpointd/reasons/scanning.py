@@ -132,12 +132,19 @@ SCANNING = {
     ),
     "finite.nan": (
         _F,
-        "The weights are destroyed: resume from an older checkpoint and lower the learning rate.",
+        (
+            "The weights are destroyed: resume from an older checkpoint and lower the learning "
+            "rate. If NaN belongs there, name the tensor in ignore_tensors of [watch.verify]."
+        ),
         _FILE,
     ),
     "finite.inf": (
         _F,
-        "The weights have overflowed: resume from an older checkpoint and look at the loss scale.",
+        (
+            "The weights have overflowed: resume from an older checkpoint and look at the loss "
+            "scale. If infinity belongs there, name the tensor in ignore_tensors of "
+            "[watch.verify]."
+        ),
         _FILE,
     ),
     "finite.nan_elsewhere": (
