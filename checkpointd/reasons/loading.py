@@ -51,6 +51,11 @@ LOADING = {
         ),
         _FILE,
     ),
+    "load.misnamed": (
+        _W,
+        "The model is whole, its file has another format's name: rename it as the message says.",
+        _FILE,
+    ),
     "signatures.missing_signature": (
         _F,
         "A signature that required_signatures names is not there: export the model with it.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import time
 import warnings
 from dataclasses import dataclass
@@ -204,7 +205,25 @@ def _loaded(
         return _compile_failed(said + instead, details)
     if attempt.note:
         return _compile_failed(attempt.note + instead, details)
+    ending = _ending_wanted(context.request.checkpoint.path, context.facts.format, library)
+    if ending:
+        return failed(
+            "load",
+            "misnamed",
+            f"Loaded with {loader} under a name that ends in {ending}: load_model goes by the name, "
+            "and refuses this one.",
+            **details,
+        )
     return passed("load", f"Loaded with {loader}.{instead}", **details)
+
+
+def _ending_wanted(path: str, form: Format, library: Any) -> str:
+    """How a file has to be called for `load_model` to take it; empty if its name will do."""
+    ending = os.path.splitext(path)[1].lower()
+    if form is Format.KERAS and ending in (".h5", ".hdf5") and not os.path.isdir(path):
+        return ".keras"
+    legacy = runtime.generation(library) == runtime.LEGACY  # which looks into a .keras
+    return ".h5" if form is Format.HDF5 and ending == ".keras" and not legacy else ""
 
 
 def _compile_failed(why: str, details: Mapping[str, Any]) -> CheckResult:

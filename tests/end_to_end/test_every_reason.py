@@ -58,6 +58,7 @@ ONE_SHOT = {
     "load.load_error": "plain/load_error.keras",
     "load.unknown_object": "plain/unknown.keras",
     "load.needs_legacy": "legacy/keras2.keras",
+    "load.misnamed": "plain/misnamed.h5",
     "load.compile_failed": "plain/string_loss.h5",
     "signatures.missing_signature": "signed/export",
     "inference.inference_error": "plain/failing",

@@ -47,6 +47,7 @@ def spoil(home: Path) -> None:
     """Spoil copies of what the job saved below `home`, as disks, copies and people do."""
     plain = home / "plain"
     good = (plain / "good.keras").read_bytes()
+    (plain / "misnamed.h5").write_bytes(good)
     (plain / "truncated.keras").write_bytes(good[: len(good) // 2])
     for ending in (".index", ".data-00000-of-00001"):
         shutil.copy(plain / f"ckpt-1{ending}", plain / f"flipped-1{ending}")
