@@ -210,7 +210,7 @@ def _loaded(
         return failed(
             "load",
             "misnamed",
-            f"Loaded with {loader} under a name in {ending}: load_model goes by the name, "
+            f"Loaded with {loader} as a {ending} file: load_model goes by the name, "
             "and refuses this one.",
             **details,
         )
