@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.helpers.daemon import eventually
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,11 +29,16 @@ def running(daemon: Daemon, made: Path) -> Daemon:
 
 
 def test_status_tells_how_it_is(running: Daemon) -> None:
-    """For people, and the whole object for programs."""
-    shown = running.cli("status")
-    assert shown.returncode == 0, shown.stderr
-    for text in ("healthy", "watch runs", str(running.runs), "2 valid, 1 invalid", "last verdicts"):
-        assert text in shown.stdout
+    """For people, a moment after the last verdict, and the whole object for programs."""
+
+    def look() -> str:
+        shown = running.cli("status")
+        assert shown.returncode == 0, shown.stderr
+        return shown.stdout if "2 valid, 1 invalid" in shown.stdout else ""
+
+    told = eventually("a status that counts every verdict", look)
+    for text in ("healthy", "watch runs", str(running.runs), "last verdicts"):
+        assert text in told
     facts = json.loads(running.cli("status", "--json").stdout)
     assert facts["watches"][0]["name"] == "runs"
 
