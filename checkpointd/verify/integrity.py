@@ -51,13 +51,13 @@ def check(context: ScanContext) -> CheckResult:
             "not_readable",
             f"{context.unreadable} Its values were not read here: whether it loads will tell.",
         )
-    hindrance = safety.blocks_reading(context)
-    if hindrance:
+    unusable = safety.blocks_reading(context)
+    if unusable:
         # What looks like an attack may be a flipped bit, and checksums can tell without a look.
         broken = keras_zip.problems(planned.archive) if planned and planned.archive else ()
         if broken:
             return failed(NAME, broken[0].word, _several(broken))
-        return skipped(NAME, f"Not read: {hindrance}")
+        return skipped(NAME, f"Not read: {unusable}")
     if planned is not None and planned.filters:
         return _filtered(planned.filters)
     return _read(context)

@@ -69,9 +69,9 @@ def load(context: LoadContext, path: str, form: Format, origin: Origin) -> Check
     """
     settings = context.request.settings
     libraries = runtime.libraries_for(origin.generation)
-    hindrance = _hindrance(form, origin, libraries[0], allow_code=settings.allow_code)
-    if hindrance is not None:
-        return hindrance
+    unusable = _why_unusable(form, origin, libraries[0], allow_code=settings.allow_code)
+    if unusable is not None:
+        return unusable
     custom = user_code.custom_objects(settings)
     code = user_modules.foreign_code(origin.config, custom)
     if code is not None:
@@ -241,7 +241,7 @@ def _policy(context: LoadContext, origin: Origin) -> str:
     return "mixed_float16" if scaled and names_policy(origin.config, "mixed_float16") else ""
 
 
-def _hindrance(
+def _why_unusable(
     form: Format, origin: Origin, library: Any, *, allow_code: bool
 ) -> CheckResult | None:
     """Say why a model need not even be tried; None when nothing speaks against it."""
