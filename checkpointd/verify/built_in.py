@@ -156,9 +156,9 @@ def own_operations(config: Any, keras: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for node in objects(config):
         kind, inner = node.get("class_name"), node.get("config")
-        if kind not in known or not isinstance(inner, dict) or "inbound_nodes" not in node:
+        if not isinstance(kind, str) or kind not in known or "inbound_nodes" not in node:
             continue
-        if not {"trainable", "layers"} & set(inner):
+        if isinstance(inner, dict) and not {"trainable", "layers"} & set(inner):
             found[kind] = known[kind]
     return found
 

@@ -149,7 +149,9 @@ def _text(value: Any) -> str:
 def names_policy(config: Any, policy: str) -> bool:
     """Whether a layer of Keras 3 computes under a precision policy, such as `mixed_float16`."""
     return any(
-        node.get("class_name") == "DTypePolicy" and (node.get("config") or {}).get("name") == policy
+        node.get("class_name") == "DTypePolicy"
+        and isinstance(node.get("config"), dict)
+        and node["config"].get("name") == policy
         for node in objects(config)
     )
 
