@@ -28,8 +28,8 @@ def add_to(app: typer.Typer) -> None:
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
-    from checkpointd.cli.output import shown
     from checkpointd.config import ConfigError
+    from checkpointd.text import shown
 
     place = place_of(context)
     path = place.config_path.absolute()

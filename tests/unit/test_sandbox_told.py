@@ -13,7 +13,7 @@ from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member
 from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.confinement import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.observe.text import sandbox
+from checkpointd.text import sandbox
 from checkpointd.verify import user_code
 from checkpointd.worker import landlock, reach, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
