@@ -34,8 +34,8 @@ from tests.helpers.kernels import without
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOSTILE = Path(__file__).parents[1] / "helpers" / "hostile_code.py"
-ROOT = Path(__file__).parents[2]
+HOSTILE = Path(__file__).parents[2] / "helpers" / "hostile_code.py"
+ROOT = Path(__file__).parents[3]
 
 _FILTERED = """
 import asyncio, json, sys
