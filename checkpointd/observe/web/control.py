@@ -11,9 +11,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.observe.answers import error_response, json_response
-from checkpointd.observe.server import peer_uid
 from checkpointd.observe.sources import ControlError
+from checkpointd.observe.web.answers import error_response, json_response
+from checkpointd.observe.web.server import peer_uid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -15,7 +15,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.observe.certificates import Validity, validity
+from checkpointd.observe.web.certificates import Validity, validity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

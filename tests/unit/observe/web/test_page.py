@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpointd.observe.page import headline, render_page, todos
+from checkpointd.observe.web.page import headline, render_page, todos
 from tests.helpers.observe import NOW, ODD, status, verdict, watch
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from checkpointd.observe.connections import Connection, Limits, makes_room
-from checkpointd.observe.headers import HEADERS
+from checkpointd.observe.web.connections import Connection, Limits, makes_room
+from checkpointd.observe.web.headers import HEADERS
 
 if TYPE_CHECKING:
     import socket

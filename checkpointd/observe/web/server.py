@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from checkpointd.observe.accepting import Site
-from checkpointd.observe.connections import Limits, limits, peer_of
+from checkpointd.observe.web.accepting import Site
+from checkpointd.observe.web.connections import Limits, limits, peer_of
 
 if TYPE_CHECKING:
     import ssl

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.config.web import WebSettings
-from checkpointd.observe.keys import Keys, KeysError, Trouble, digest, identities, load
 from checkpointd.observe.text import iso
+from checkpointd.observe.web.keys import Keys, KeysError, Trouble, digest, identities, load
 
 if TYPE_CHECKING:
     import ssl
 
-    from checkpointd.observe.keys import Identity
+    from checkpointd.observe.web.keys import Identity
 
 LOOK_SECONDS = 1.0
 """How often the files are looked at."""

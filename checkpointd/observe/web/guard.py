@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from checkpointd.observe.hosts import is_ours
+from checkpointd.observe.web.hosts import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aiohttp.typedefs import Middleware
 
-    from checkpointd.observe.access import Access
+    from checkpointd.observe.web.access import Access
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

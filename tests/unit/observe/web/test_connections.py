@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from checkpointd.observe.connections import (
+from checkpointd.observe.web.connections import (
     MAX_CONNECTIONS,
     Connection,
     Limits,

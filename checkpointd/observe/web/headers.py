@@ -6,7 +6,7 @@ longer reach what other services there serve in the clear; we have no such port 
 
 from __future__ import annotations
 
-from checkpointd.observe.page import CONTENT_SECURITY_POLICY
+from checkpointd.observe.web.page import CONTENT_SECURITY_POLICY
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

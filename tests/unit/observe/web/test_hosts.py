@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.observe.hosts import is_ours
+from checkpointd.observe.web.hosts import is_ours
 
 
 @pytest.mark.parametrize(

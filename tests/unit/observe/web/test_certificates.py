@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.observe.certificates import Validity, validity
+from checkpointd.observe.web.certificates import Validity, validity
 from tests.helpers.tls import needs_openssl, openssl, pair
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ STATES = (
 
 _HIDDEN_STATES = {"gone"}
 _WANTING = ("invalid", "inconclusive")
-_FILES = importlib.resources.files("checkpointd.observe") / "templates"
+_FILES = importlib.resources.files("checkpointd.observe.web") / "templates"
 _CSS = (_FILES / "status.css").read_text(encoding="utf-8")
 _CSS_HASH = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
 
