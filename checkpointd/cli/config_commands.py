@@ -90,7 +90,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
         ConfigError: one of them cannot be used, as far as is seen from here.
     """
     from checkpointd.config import ConfigError
-    from checkpointd.dispatch.installed import hindrance
+    from checkpointd.dispatch.python_installation import hindrance
     from checkpointd.observe.web.access import concerns
     from checkpointd.observe.web.keys import KeysError, load
 
