@@ -15,7 +15,6 @@ import structlog
 from aiohttp import web
 
 from checkpointd.ledger import State
-from checkpointd.observe.text import utf8
 from checkpointd.observe.web.accepting import Handler as Protocol
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.answers import error_response, json_response
@@ -23,6 +22,7 @@ from checkpointd.observe.web.control import add_control
 from checkpointd.observe.web.guard import guard, knows
 from checkpointd.observe.web.headers import HEADERS
 from checkpointd.observe.web.page import render_page
+from checkpointd.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from checkpointd.observe import text
+from checkpointd import text
 from checkpointd.reasons import cure_of
 
 REFRESH_SECONDS = 10

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from checkpointd.watch.change_detector import Sightings
+from checkpointd.watch.directory_tree import Tree
+from checkpointd.watch.event_queue import Batch
 from checkpointd.watch.events import Gone, Sighting
 from checkpointd.watch.globs import select
-from checkpointd.watch.inbox import Batch
-from checkpointd.watch.sightings import Sightings
-from checkpointd.watch.tree import Tree
 from tests.helpers.formats import superblock
 from tests.helpers.watch import settings
 

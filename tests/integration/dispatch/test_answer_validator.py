@@ -17,7 +17,7 @@ import pytest
 
 from checkpointd.checkpoint import Outcome, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.dispatch import run
+from checkpointd.dispatch import child_result
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.scan import request_for, write_weights
 
@@ -185,7 +185,7 @@ def test_every_lie_is_noticed_and_the_next_checkpoint_is_verified_as_if_nothing_
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By one and the same daemon, which waits for no time-out."""
-    monkeypatch.setattr(run, "_LINGER_SECONDS", 1.0)
+    monkeypatch.setattr(child_result, "_LINGER_SECONDS", 1.0)
     builders = [name for liar in LIES for name in (liar, "good")]
     started = time.monotonic()
     found = reports([asked(home, name) for name in builders], tmp_path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.dispatch.installed import (
+from checkpointd.dispatch.python_installation import (
     distributions,
     hindrance,
     python_version,

@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers.watch import hdf5_bytes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 _QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 _MORE_THAN_EVER = 40_000
 

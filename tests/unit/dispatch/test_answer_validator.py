@@ -32,9 +32,9 @@ from checkpointd.checkpoint import (
     to_json,
 )
 from checkpointd.criteria import SCAN_STAGE, OwnCheck, VerifySettings
-from checkpointd.dispatch import hearing, run
-from checkpointd.dispatch.hearing import Hearing
-from checkpointd.dispatch.run import Run
+from checkpointd.dispatch import answer_validator, child_result
+from checkpointd.dispatch.answer_validator import Hearing
+from checkpointd.dispatch.child_result import Run
 from checkpointd.wire import WireError
 from checkpointd.worker.protocol import (
     INSPECT,
@@ -213,9 +213,9 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
         optimizer_step=4,
         parameter_count=7,
     )
-    merged = hearing.of_load(scanned, lies, "", {"tensorflow": "2.21.0"})
+    merged = answer_validator.of_load(scanned, lies, "", {"tensorflow": "2.21.0"})
     assert merged == replace(scanned, environment={"tensorflow": "2.21.0"}, optimizer_step=4)
-    asked = hearing.of_load(scanned, lies, "34", {})
+    asked = answer_validator.of_load(scanned, lies, "34", {})
     assert asked.metrics == {"loss": 0.5, "accuracy": 0.9}
     assert (asked.evaluation, asked.evaluated_by) == ({"accuracy": 0.9}, "34")
 
@@ -232,12 +232,12 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
 def test_facts_without_end_or_that_cannot_be_are_refused(facts: Facts) -> None:
     """They would be kept in the ledger, and exported."""
     with pytest.raises(WireError):
-        hearing.checked(facts)
+        answer_validator.checked(facts)
 
 
 def test_what_is_kept_is_printable_finite_and_bounded() -> None:
     """Terminal escapes, lone surrogates, NaN and endless details do not reach the ledger."""
-    facts = hearing.checked(
+    facts = answer_validator.checked(
         Facts(writer="a\x1b[31m\ud800", weight_norm=float("inf"), environment={"a\n": "b\0"})
     )
     assert facts.writer == "a\\x1b[31m\\ud800"
@@ -297,7 +297,7 @@ def said_over_a_socket(
         say(theirs)
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         try:
-            result.exit_code = await run.hear(job(), reader, result, None, ended)
+            result.exit_code = await child_result.hear(job(), reader, result, None, ended)
         finally:
             writer.close()
             theirs.close()
@@ -321,7 +321,7 @@ def test_a_process_left_behind_that_holds_the_stream_open_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child has ended; what it had said is kept."""
-    monkeypatch.setattr(run, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(child_result, "_LAST_WORDS_SECONDS", 0.05)
     heard = said_over_a_socket(
         lambda s: s.sendall(FIRST + encode({"check": to_json(passed("load"))})), at_once
     )
@@ -332,7 +332,7 @@ def test_a_child_that_closes_its_end_and_lives_on_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would hold its slot until the time-out."""
-    monkeypatch.setattr(run, "_LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(child_result, "_LINGER_SECONDS", 0.05)
     with pytest.raises(WireError, match="lived on"):
         said_over_a_socket(lambda s: s.shutdown(socket.SHUT_RDWR), never)
 
@@ -383,7 +383,7 @@ def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObje
             kept = to_json(heard().check(answer, 1.0))
             assert wire.check_result(json.loads(json.dumps(kept))).name == "load"
         elif isinstance(answer, Facts):
-            kept = to_json(hearing.checked(answer))
+            kept = to_json(answer_validator.checked(answer))
             text = json.dumps(kept)
             assert to_json(wire.facts(json.loads(text)))["digest"] == kept["digest"]
     except WireError:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
 from checkpointd.checkpoint import CheckResult, Facts
-from checkpointd.dispatch.hearing import Hearing
-from checkpointd.dispatch.held import Held, HeldError
+from checkpointd.dispatch.answer_validator import Hearing
+from checkpointd.dispatch.process_monitor import Held, HeldError
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Finished, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from checkpointd.dispatch.held import OverdrawnError
+    from checkpointd.dispatch.process_monitor import OverdrawnError
     from checkpointd.worker.protocol import Job, Limits
 
 _LINGER_SECONDS = 30.0

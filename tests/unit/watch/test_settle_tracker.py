@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from checkpointd.checkpoint import Format, Generation, Member
 from checkpointd.formats import Found, Probe, ProbeState
-from checkpointd.watch.fence import Decision, Fence, Observed
+from checkpointd.watch.settle_tracker import Decision, Fence, Observed
 
 PATH = "/r/m.h5"
 WHOLE = Probe(ProbeState.COMPLETE, Format.HDF5)

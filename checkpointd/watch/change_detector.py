@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from checkpointd.checkpoint import Format
 from checkpointd.formats import Found, Probe, ProbeState, generation_of, probe
 from checkpointd.watch.events import Coalesced, Gone, Placed, Sighting, Touched, WatchEvent
-from checkpointd.watch.fence import Decision, Fence, Observed
-from checkpointd.watch.memory import Known, Memory
+from checkpointd.watch.reported import Known, Memory
 from checkpointd.watch.scan import describe
+from checkpointd.watch.settle_tracker import Decision, Fence, Observed
 from checkpointd.watch.writers import not_open
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from checkpointd.checkpoint import Checkpoint, Generation, Member
     from checkpointd.config.settings import WatchSettings
-    from checkpointd.watch.inbox import Batch
+    from checkpointd.watch.directory_tree import Tree
+    from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing
-    from checkpointd.watch.tree import Tree
 
 _LOOK_SECONDS = 0.25
 _DOUBTS = 3

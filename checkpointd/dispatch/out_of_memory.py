@@ -12,7 +12,7 @@ from checkpointd.config.units import format_size
 from checkpointd.dispatch.limits import NO_LIMIT
 
 if TYPE_CHECKING:
-    from checkpointd.dispatch.run import Run
+    from checkpointd.dispatch.child_result import Run
 
 _WORD = ".out_of_memory"
 

@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.dispatch import judge, memory, shortage
+from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
+from checkpointd.dispatch.child_result import Run
 from checkpointd.dispatch.limits import limits_for
-from checkpointd.dispatch.run import Run
-from checkpointd.dispatch.turns import Turns
+from checkpointd.dispatch.shared_lock import Turns
 from checkpointd.dispatch.zygote import StartError, ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from checkpointd.checkpoint import CheckResult
     from checkpointd.config import WorkerSettings
-    from checkpointd.dispatch.interpreters import Interpreters
+    from checkpointd.dispatch.zygote_pool import Interpreters
     from checkpointd.worker.protocol import Job, Limits
 
     Report = Callable[[CheckResult], None]
@@ -52,7 +52,7 @@ class Attempts:
 
     def memory_of(self, kind: str, worker: WorkerSettings) -> int:
         """The bytes that a child of this kind may hold that is started now."""
-        spare = memory.to_spare()
+        spare = host_memory.to_spare()
         made = limits_for(kind, 0, worker.memory, 0.0, spare=spare, share=self._share)
         return made.memory_bytes
 
@@ -65,7 +65,7 @@ class Attempts:
             work.size,
             worker.memory,
             seconds,
-            spare=memory.to_spare(),
+            spare=host_memory.to_spare(),
             share=self._share,
             alone=alone,
         )
@@ -91,8 +91,8 @@ class Attempts:
             deadline += waited
             limits = self.limits(work, worker, worker.timeout)
             first = await self._once(work, limits, deadline, teller.first)
-        crashed = first.lost or judge.crashed(first)
-        if not crashed and not shortage.may_be_short(first):
+        crashed = first.lost or child_outcome.crashed(first)
+        if not crashed and not out_of_memory.may_be_short(first):
             teller.release()
             return replace(first, waited=waited)
         if crashed:
@@ -108,13 +108,15 @@ class Attempts:
                 teller.release()
                 return replace(first, waited=waited)
             second = await self._once(work, limits, deadline, teller.tell)
-        if shortage.is_short(first) and (second.timed_out or second.not_started or second.lost):
+        if out_of_memory.is_short(first) and (
+            second.timed_out or second.not_started or second.lost
+        ):
             teller.release()
             return replace(first, waited=waited)
         return replace(second, waited=waited)
 
     async def _once(self, work: Work, limits: Limits, deadline: float, on_check: Report) -> Run:
-        kills = memory.oom_kills()
+        kills = host_memory.oom_kills()
         try:
             seconds = max(0.1, deadline - time.monotonic())
             run = await self.child(work, limits, seconds, on_check)
@@ -122,7 +124,7 @@ class Attempts:
             run = Run(not_started=str(error))
         except ZygoteError as error:
             run = Run(lost=True, stderr=str(error))
-        run.oom_killed = shortage.killed(run) and memory.oom_kills() > kills
+        run.oom_killed = out_of_memory.killed(run) and host_memory.oom_kills() > kills
         if work.job.stage == LOAD:
             self._interpreters.used()
         self._on_exit(_cause(run))
@@ -155,7 +157,7 @@ class _Teller:
 
     def first(self, check: CheckResult) -> None:
         """Take a result of the first attempt."""
-        if self._waiting or shortage.bad(check):
+        if self._waiting or out_of_memory.bad(check):
             self._waiting.append(check)
         else:
             self.tell(check)

@@ -14,10 +14,10 @@ import pytest
 
 from checkpointd import memory_errors
 from checkpointd.checkpoint import failed, passed
-from checkpointd.dispatch import judge, memory, shortage
-from checkpointd.dispatch.held import Held, HeldError, Watched
-from checkpointd.dispatch.run import Run
-from checkpointd.dispatch.turns import Turns
+from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
+from checkpointd.dispatch.child_result import Run
+from checkpointd.dispatch.process_monitor import Held, HeldError, Watched
+from checkpointd.dispatch.shared_lock import Turns
 from checkpointd.verify import suite
 from checkpointd.worker.protocol import LOAD, STAGE_CHECKS, Limits
 
@@ -40,7 +40,7 @@ def machine(root: Path, available: int, files: dict[str, str] | None = None) -> 
 
 UNIT = "sys/fs/cgroup/system.slice/checkpointd.service"
 V1 = "sys/fs/cgroup/memory/slurm/job_7"
-RESERVE = memory.reserve(64 * GIB)
+RESERVE = host_memory.reserve(64 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ RESERVE = memory.reserve(64 * GIB)
                 "sys/fs/cgroup/system.slice/memory.max": "max\n",
                 "sys/fs/cgroup/system.slice/memory.current": "5\n",
             },
-            9 * GIB - memory.reserve(10 * GIB),
+            9 * GIB - host_memory.reserve(10 * GIB),
         ),
         (
             {  # the slice is tighter than the unit
@@ -67,7 +67,7 @@ RESERVE = memory.reserve(64 * GIB)
                 "sys/fs/cgroup/system.slice/memory.max": f"{8 * GIB}\n",
                 "sys/fs/cgroup/system.slice/memory.current": f"{GIB}\n",
             },
-            7 * GIB - memory.reserve(8 * GIB),
+            7 * GIB - host_memory.reserve(8 * GIB),
         ),
         (
             {  # a container: the path of the host is not there, the root is ours
@@ -75,7 +75,7 @@ RESERVE = memory.reserve(64 * GIB)
                 "sys/fs/cgroup/memory.max": f"{4 * GIB}\n",
                 "sys/fs/cgroup/memory.current": f"{GIB}\n",
             },
-            3 * GIB - memory.reserve(4 * GIB),
+            3 * GIB - host_memory.reserve(4 * GIB),
         ),
         (
             {  # the first version, beside the second without controllers
@@ -86,7 +86,7 @@ RESERVE = memory.reserve(64 * GIB)
                 "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
                 "sys/fs/cgroup/memory/memory.usage_in_bytes": "7\n",
             },
-            9 * GIB - memory.reserve(16 * GIB),
+            9 * GIB - host_memory.reserve(16 * GIB),
         ),
         (
             {  # a machine that promises no more than it has
@@ -101,18 +101,18 @@ RESERVE = memory.reserve(64 * GIB)
 )
 def test_what_a_machine_can_spare(tmp_path: Path, files: dict[str, str], spare: int) -> None:
     """The least of its own and what each control group leaves, without the page cache."""
-    assert memory.to_spare(machine(tmp_path, 32, files)) == spare
+    assert host_memory.to_spare(machine(tmp_path, 32, files)) == spare
 
 
 def test_a_machine_that_is_full_spares_nothing(tmp_path: Path) -> None:
     """What is left is the training job's."""
-    assert memory.to_spare(machine(tmp_path, 1)) == 0
+    assert host_memory.to_spare(machine(tmp_path, 1)) == 0
 
 
 def test_this_machine_says_what_it_can_spare() -> None:
     """With whatever kernel and control groups it has."""
-    assert 0 <= memory.to_spare() < 1 << 50
-    assert memory.oom_kills() >= 0
+    assert 0 <= host_memory.to_spare() < 1 << 50
+    assert host_memory.oom_kills() >= 0
 
 
 def test_a_child_that_holds_too_much_is_ended_soon() -> None:
@@ -162,7 +162,7 @@ def test_what_libraries_say_of_memory_is_understood(text: str) -> None:
     outer.__cause__ = RuntimeError(text)
     assert memory_errors.is_one(outer)
     assert suite.from_exception("load", outer).reason == "load.out_of_memory"
-    died = judge.death(
+    died = child_outcome.death(
         STAGE_CHECKS[LOAD], Run(signal=signal.SIGABRT, stderr=f"noise\n{text}\nbye"), (), 9.0
     )
     assert died is not None
@@ -202,24 +202,24 @@ def test_other_errors_are_not_taken_for_it(text: str) -> None:
 )
 def test_when_a_child_is_tried_again_with_more(run: Run, *, short: bool, again: bool) -> None:
     """Where it is known that memory was short, or a failure came near a limit."""
-    assert shortage.is_short(run) is short
-    assert shortage.may_be_short(run) is again
+    assert out_of_memory.is_short(run) is short
+    assert out_of_memory.may_be_short(run) is again
 
 
 def test_the_sentence_says_how_much_there_was_and_who_decided_that() -> None:
     """For what it held, and for one request that was too large."""
     check = failed("load", "out_of_memory", "It was ended because it held too much memory.")
     full = Run(held=Held(4 * GIB, 0), limits=LIMITS)
-    assert shortage.explained(check, full, 4 * GIB).message == (
+    assert out_of_memory.explained(check, full, 4 * GIB).message == (
         "It was ended because it held too much memory. It held 4.0 GiB of the 4.0 GiB that "
         "[worker] memory allows."
     )
     at_once = Run(held=Held(GIB, 0), limits=LIMITS)
-    told = shortage.explained(check, at_once, "auto").message
+    told = out_of_memory.explained(check, at_once, "auto").message
     assert "asked for more than was left at once" in told
     assert '[worker] memory = "auto"' in told
     other = passed("load")
-    assert shortage.explained(other, full, "auto") is other
+    assert out_of_memory.explained(other, full, "auto") is other
 
 
 def test_who_is_alone_waits_for_others_and_they_for_it() -> None:

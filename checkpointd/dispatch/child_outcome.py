@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
 from checkpointd.criteria import most_unpacked
-from checkpointd.dispatch.shortage import why_it_died
+from checkpointd.dispatch.out_of_memory import why_it_died
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.dispatch.run import Run
+    from checkpointd.dispatch.child_result import Run
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
 """Signals that are the checkpoint's fault when a fresh interpreter dies of them again."""

@@ -64,7 +64,7 @@ def clean(value: Any) -> Any:
         return utf8(value)
     if isinstance(value, dict):
         return {clean(k): clean(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [clean(v) for v in value]
     return value
 
@@ -82,7 +82,7 @@ def _finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_finite(one) for one in value]
     return value
 
@@ -113,7 +113,7 @@ def ago(when: float, now: float) -> str:
 
 def iso(when: float) -> str:
     """A moment, in seconds since the epoch, as ISO 8601 in UTC."""
-    return dt.datetime.fromtimestamp(when, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.fromtimestamp(when, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def sandbox(facts: Mapping[str, Any]) -> str:

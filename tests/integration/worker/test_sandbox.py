@@ -34,8 +34,8 @@ from tests.helpers.kernels import without
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOSTILE = Path(__file__).parents[1] / "helpers" / "hostile_code.py"
-ROOT = Path(__file__).parents[2]
+HOSTILE = Path(__file__).parents[2] / "helpers" / "hostile_code.py"
+ROOT = Path(__file__).parents[3]
 
 _FILTERED = """
 import asyncio, json, sys
@@ -279,12 +279,12 @@ def test_a_kernel_that_cannot_confine_loads_nothing_unless_it_may(
 
 _OLD_ABI = """
 import json, os, sys
-from checkpointd.worker import landlock, reach, sandbox
+from checkpointd.worker import landlock, access_rules, sandbox
 abi, foreign, readable, scratch = int(sys.argv[1]), *sys.argv[2:]
 os.chdir(scratch)
 landlock.version = lambda machine: abi
-rules = (*reach.of_interpreter(), (readable, landlock.READ_FILE), (scratch, landlock.WRITE))
-state = sandbox.enter(reach.Reach(rules), foreign)
+rules = (*access_rules.of_interpreter(), (readable, landlock.READ_FILE), (scratch, landlock.WRITE))
+state = sandbox.enter(access_rules.Reach(rules), foreign)
 
 def tried(function):
     try:

@@ -13,9 +13,9 @@ from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member
 from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.observe.text import sandbox
+from checkpointd.text import sandbox
 from checkpointd.verify import user_code
-from checkpointd.worker import landlock, reach, zygote
+from checkpointd.worker import access_rules, landlock, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
 from checkpointd.worker.protocol import Sandbox
 
@@ -106,7 +106,7 @@ def test_a_child_may_open_its_checkpoint_and_what_is_configured_and_no_more() ->
     )
     generation = Generation((member(".index"), member(".data-00000-of-00001")))
     request = Request(Checkpoint("/runs/ckpt-7", Format.TF_CHECKPOINT), generation, settings)
-    rules = dict(reach.of_request(request, "/scratch/a").rules)
+    rules = dict(access_rules.of_request(request, "/scratch/a").rules)
     own = {path: access for path, access in rules.items() if path.startswith("/runs")}
     assert own == {
         "/runs/ckpt-7": READ,
@@ -130,7 +130,7 @@ def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: P
         (VerifySettings(checks=(OwnCheck("own", "m:f"),)), True),
     ):
         request = Request(checkpoint, generation, settings, previous)
-        assert reach.of_request(request, "/scratch/a").covers(previous.path) is may
+        assert access_rules.of_request(request, "/scratch/a").covers(previous.path) is may
 
 
 def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     generation = Generation((member(""),))
     request = Request(Checkpoint(str(path), Format.HDF5), generation, VerifySettings())
-    bound = reach.of_request(request, "/scratch/a")
+    bound = access_rules.of_request(request, "/scratch/a")
     assert not bound.replaced()
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "new").replace(path)
@@ -154,7 +154,7 @@ def test_a_package_that_is_installed_in_place_is_found(monkeypatch: pytest.Monke
     module = SimpleNamespace(MAPPING={"mine": "/home/me/mine"})
     monkeypatch.setitem(sys.modules, "__editable___mine_finder", module)  # type: ignore[misc]
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
-    assert ("/home/me/mine", READ) in reach.of_interpreter()
+    assert ("/home/me/mine", READ) in access_rules.of_interpreter()
 
 
 @pytest.mark.parametrize("confined", [True, False])

@@ -15,13 +15,13 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from checkpointd.config.units import format_size
-from checkpointd.dispatch.held import OverdrawnError
+from checkpointd.dispatch.process_monitor import OverdrawnError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
 
-    from checkpointd.dispatch.held import Watched
+    from checkpointd.dispatch.process_monitor import Watched
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import pytest
 from checkpointd.checkpoint import Checkpoint, Format, Report, Request, Verdict
 from checkpointd.config import WorkerSettings
 from checkpointd.criteria import VerifySettings
-from checkpointd.dispatch import interpreters, zygote
+from checkpointd.dispatch import zygote, zygote_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 from tests.helpers.hung import hung_file_system, needs_fuse
@@ -169,7 +169,7 @@ def test_an_import_that_hangs_holds_up_nobody_else(
 
     async def work(dispatcher: LocalDispatcher) -> None:
         await dispatcher.interpreters.get("scan", "")
-        monkeypatch.setattr(interpreters, "_PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 0.3)
         monkeypatch.setattr(zygote, "_START_SECONDS", 3.0)
         report = await verified(dispatcher, request_for(weights, python))
         assert report.reason == "load.environment"
@@ -177,7 +177,7 @@ def test_an_import_that_hangs_holds_up_nobody_else(
         await asyncio.wait({dispatcher.interpreters._starts["load", str(python)].task})
         report = await verified(dispatcher, request_for(weights, python))
         assert "has not imported what it needs within 3 s: mend the line" in report.message
-        monkeypatch.setattr(interpreters, "_PATIENCE_SECONDS", 60.0)
+        monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 60.0)
         monkeypatch.setattr(zygote, "_START_SECONDS", 60.0)
         assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
 
@@ -189,13 +189,13 @@ def test_an_interpreter_on_a_hung_file_system_stops_neither_the_loop_nor_the_end
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can kill what hangs there; everything else goes on, and the daemon can end."""
-    monkeypatch.setattr(interpreters, "_PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 2.0)
     with hung_file_system(tmp_path / "nfs") as mount:
 
         async def work(dispatcher: LocalDispatcher) -> None:
             report = await verified(dispatcher, request_for(weights, mount / "bin" / "python"))
             assert "has not imported what it needs within 2 s" in report.message
-            monkeypatch.setattr(interpreters, "_PATIENCE_SECONDS", 60.0)
+            monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 60.0)
             assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
 
         dispatching(tmp_path / "scratch", work)
