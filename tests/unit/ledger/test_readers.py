@@ -18,7 +18,7 @@ from checkpointd.ledger import Ledger, NoLedgerError, StateLock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GROUP, STRANGER = 65_500, 65_533
 _READ = """
 import pathlib, sys

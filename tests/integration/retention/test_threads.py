@@ -37,7 +37,7 @@ def test_a_hung_disk_does_not_keep_the_process_alive() -> None:
     """Else systemd would have to kill the daemon of a hung NFS mount."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _HANG],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         timeout=30,

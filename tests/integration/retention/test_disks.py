@@ -172,7 +172,7 @@ def test_a_full_and_a_read_only_disk(tmp_path: Path) -> None:
         pytest.skip("this machine lets nobody make a mount of its own")
     done = subprocess.run(
         [*command, sys.executable, "-W", "error", "-c", _SMALL_DISKS, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=False,
