@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
     from checkpointd.config import ConfigError
-    from checkpointd.text import shown
+    from checkpointd.text import printable
 
     place = place_of(context)
     path = place.config_path.absolute()
@@ -47,11 +47,11 @@ def check(context: typer.Context, json: Json = False) -> int:
             _told(path, warning, "warning")
         return OK
     count = len(config.watch)
-    print(f"{shown(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
+    print(f"{printable(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
     if not count:
         print("Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
-        print(shown(f"{path}: warning: {warning}"))
+        print(printable(f"{path}: warning: {warning}"))
     return OK
 
 

@@ -75,9 +75,9 @@ def latest(
 
         json_line(public_entry(entry))
     elif sys.stdout.isatty():
-        from checkpointd.text import shown
+        from checkpointd.text import printable
 
-        print(shown(entry.checkpoint.path))
+        print(printable(entry.checkpoint.path))
     else:
         # As bytes: a name that is no UTF-8 must reach the shell as it is on disk.
         sys.stdout.flush()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from checkpointd import memory_errors
 from checkpointd.checkpoint import CheckResult, Outcome
-from checkpointd.config.units import format_size
 from checkpointd.dispatch.limits import NO_LIMIT
+from checkpointd.text import size
 
 if TYPE_CHECKING:
     from checkpointd.dispatch.child_result import Run
@@ -71,7 +71,7 @@ def explained(check: CheckResult, run: Run, memory: int | str) -> CheckResult:
     """Add to a result for want of memory how much there was, and who decided that."""
     if not check.reason.endswith(_WORD) or run.limits is None:
         return check
-    held, bound = format_size(run.held.memory), format_size(run.limits.memory_bytes)
+    held, bound = size(run.held.memory), size(run.limits.memory_bytes)
     who = (
         "[worker] memory allows"
         if isinstance(memory, int)

@@ -14,8 +14,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from checkpointd.config.units import format_size
 from checkpointd.dispatch.process_monitor import OverdrawnError
+from checkpointd.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -88,7 +88,7 @@ def _look(watched: Watched | None, scratch: Path, most: int, floor: int) -> None
     if watched is not None and watched.threads() > _MOST_THREADS:
         raise OverdrawnError(f"it started more than {_MOST_THREADS} threads")
     if used(scratch) > most:
-        raise OverdrawnError(f"it wrote more than {format_size(most)} into its scratch directory")
+        raise OverdrawnError(f"it wrote more than {size(most)} into its scratch directory")
     disk = _disk(scratch)
     if disk is not None and disk[1] < floor:
         raise OverdrawnError(

@@ -26,7 +26,7 @@ from checkpointd import __version__
 from checkpointd.checkpoint import Format, Outcome, Verdict
 from checkpointd.observe.gauges import GaugeCollector
 from checkpointd.reasons import REASONS
-from checkpointd.text import shown, utf8
+from checkpointd.text import printable, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -216,7 +216,7 @@ class Metrics:
         if report.facts.format is Format.UNKNOWN:
             fmt = str(report.checkpoint.format)
         self._validations.labels(watch, fmt, str(report.verdict)).inc()
-        tail = shown(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
+        tail = printable(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
         self._validation_seconds.labels(fmt).observe(report.duration_seconds, {"checkpoint": tail})
         for check in report.checks:
             if check.outcome is Outcome.SKIP:

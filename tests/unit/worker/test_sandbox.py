@@ -13,7 +13,7 @@ from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member
 from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.text import sandbox
+from checkpointd.observe.sandbox import sandbox_line
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
@@ -57,7 +57,7 @@ def test_status_says_in_one_line_what_is_in_force(
 ) -> None:
     """The worst of what the workers saw counts, and is a problem that a person is told of."""
     facts = confinement("enforce", workers)
-    assert sandbox(facts) == line
+    assert sandbox_line(facts) == line
     assert layers(facts) == in_force
     assert problem(facts).startswith("Nothing is loaded" if grave else "")
     assert bool(problem(facts)) is grave
