@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, duration, grid, print_table, shown
-from checkpointd.reasons import cure_of
+from checkpointd.core.reasons import cure_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

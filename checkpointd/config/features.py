@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-from checkpointd import criteria
+from checkpointd.core import verify_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ _SHAPE = '{ inputs = "float32[6]", labels = "int64[]" }'
 
 
 def _name(value: str) -> str:
-    if not criteria.is_feature_name(value):
+    if not verify_settings.is_feature_name(value):
         raise ValueError(
             "is no array of held-out data; there are inputs, labels, inputs.NAME, labels.NAME, "
             "sample_weight"
@@ -27,7 +27,7 @@ def _name(value: str) -> str:
 
 
 def _what(value: str) -> str:
-    criteria.parse_feature("", value)
+    verify_settings.parse_feature("", value)
     return value
 
 
@@ -49,7 +49,7 @@ Features = Annotated[
     dict[Annotated[_Text, AfterValidator(_name)], Annotated[_Text, AfterValidator(_what)]],
     BeforeValidator(flat),
 ]
-"""Array names and what `criteria.parse_feature` reads, such as `{"inputs": "float32[6]"}`."""
+"""Array names and what `parse_feature` reads, such as `{"inputs": "float32[6]"}`."""
 
 
 def amiss(evaluate: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

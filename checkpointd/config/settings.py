@@ -15,14 +15,14 @@ from pydantic import (
     model_validator,
 )
 
-from checkpointd import criteria
-from checkpointd.checkpoint import SHOWS
 from checkpointd.config.features import MAX_FEATURES, Features
 from checkpointd.config.section import Location, Text, location
 from checkpointd.config.section import Section as _Section
 from checkpointd.config.units import parse_duration, parse_size
 from checkpointd.config.web import WebSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core import verify_settings
+from checkpointd.core.checkpoint import SHOWS
+from checkpointd.core.verify_settings import VerifySettings
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 Never = Annotated[
@@ -69,13 +69,13 @@ def _template(value: str) -> str:
 
 
 def _own_name(value: str) -> str:
-    if not criteria.is_check_name(value):
+    if not verify_settings.is_check_name(value):
         raise ValueError("may hold only a-z, 0-9 and _, begin with a letter, be at most 32 long")
     return value
 
 
 def _metric_name(value: str) -> str:
-    if not criteria.is_metric_name(value):
+    if not verify_settings.is_metric_name(value):
         raise ValueError("is no metric: letters, digits and _ . : @ - only, at most 64")
     return value
 
@@ -121,7 +121,7 @@ class EvaluateConfig(_Section):
     function: Dotted | None = None
     data: Location | None = None
     features: Features = Field(default_factory=dict, max_length=MAX_FEATURES)
-    metrics: tuple[MetricName, ...] = Field(default=(), max_length=criteria.MAX_METRICS)
+    metrics: tuple[MetricName, ...] = Field(default=(), max_length=verify_settings.MAX_METRICS)
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> EvaluateConfig:
@@ -171,8 +171,8 @@ def direction(metric: str, bound: Any) -> str:
     if bound.mode:
         return str(bound.mode)
     if (bound.min is None) != (bound.max is None):
-        return criteria.MAX if bound.max is None else criteria.MIN
-    return criteria.better(metric)
+        return verify_settings.MAX if bound.max is None else verify_settings.MIN
+    return verify_settings.better(metric)
 
 
 class VerifyConfig(_Section):
@@ -196,9 +196,9 @@ class VerifyConfig(_Section):
     drift: DriftConfig = Field(default_factory=DriftConfig)
     evaluate: Annotated[EvaluateConfig | None, BeforeValidator(_evaluate)] = None
     bounds: dict[MetricName, BoundConfig] = Field(
-        default_factory=dict, max_length=criteria.MAX_METRICS
+        default_factory=dict, max_length=verify_settings.MAX_METRICS
     )
-    checks: tuple[OwnCheckConfig, ...] = Field(default=(), max_length=criteria.MAX_CHECKS)
+    checks: tuple[OwnCheckConfig, ...] = Field(default=(), max_length=verify_settings.MAX_CHECKS)
 
     def to_settings(self) -> VerifySettings:
         """The plain words that travel to the worker."""
@@ -218,21 +218,25 @@ class VerifyConfig(_Section):
             fail_on=self.fail_on,
             skip=self.skip,
             ignore_tensors=self.ignore_tensors,
-            drift=criteria.DriftLimits(self.drift.max_norm_ratio),
+            drift=verify_settings.DriftLimits(self.drift.max_norm_ratio),
             evaluate=self._evaluation(),
             bounds={
-                name: criteria.Bound(b.min, b.max, b.within_of_best, direction(name, b))
+                name: verify_settings.Bound(b.min, b.max, b.within_of_best, direction(name, b))
                 for name, b in self.bounds.items()
             },
-            checks=tuple(criteria.OwnCheck(c.name, c.function or "", c.stage) for c in self.checks),
+            checks=tuple(
+                verify_settings.OwnCheck(c.name, c.function or "", c.stage) for c in self.checks
+            ),
         )
 
-    def _evaluation(self) -> criteria.Evaluation:
+    def _evaluation(self) -> verify_settings.Evaluation:
         given = self.evaluate
         if given is None:
-            return criteria.Evaluation()
+            return verify_settings.Evaluation()
         data = str(given.data) if given.data else ""
-        return criteria.Evaluation(given.function or "", data, given.metrics, dict(given.features))
+        return verify_settings.Evaluation(
+            given.function or "", data, given.metrics, dict(given.features)
+        )
 
 
 class KeepBest(_Section):

@@ -9,9 +9,9 @@ import difflib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import CHECKS
 from checkpointd.config.features import amiss
 from checkpointd.config.settings import direction
+from checkpointd.core.checkpoint import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

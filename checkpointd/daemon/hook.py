@@ -12,7 +12,7 @@ import structlog
 from checkpointd.observe.text import json_text
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Report
+    from checkpointd.core.checkpoint import Report
 
 _SECONDS = 30.0
 

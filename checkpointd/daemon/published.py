@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.newest import newest_valid, series_of

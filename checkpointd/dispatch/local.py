@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Answer,
     Checkpoint,
     CheckResult,
@@ -24,7 +24,7 @@ from checkpointd.checkpoint import (
     decide,
     to_json,
 )
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import hearing, judge, shortage
 from checkpointd.dispatch.attempts import Attempts, Work
 from checkpointd.dispatch.interpreters import Interpreters

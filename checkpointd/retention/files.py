@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.retention.trees import (
     DIRECTORY,
     NotUnchangedError,
@@ -27,7 +27,7 @@ from checkpointd.retention.trees import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.checkpoint import Checkpoint, Generation, Member
+    from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 
 _RENAME_NOREPLACE = 1
 _COMPANION = ".golden.npz"

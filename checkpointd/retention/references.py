@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd import state_file
+from checkpointd.formats import state_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.retention.references import TRASH
 
 _FILES = re.compile(

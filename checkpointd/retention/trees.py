@@ -11,13 +11,13 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.retention.temporary import belongs, is_temporary_directory, is_temporary_member
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from checkpointd.checkpoint import Generation, Member
+    from checkpointd.core.checkpoint import Generation, Member
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a directory is opened: the last component may be no link."""

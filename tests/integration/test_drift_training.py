@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import CheckResult, Facts, Outcome, Previous
-from checkpointd.verify.scan import scan
+from checkpointd.core.checkpoint import CheckResult, Facts, Outcome, Previous
+from checkpointd.verify.scan.scan_stage import scan
 from tests.helpers.cli import environment
 from tests.helpers.scan import request_for
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, End, Report, Request, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import Evaluation, VerifySettings
+from checkpointd.core.checkpoint import Checkpoint, End, Report, Request, Verdict
+from checkpointd.core.verify_settings import Evaluation, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
-from checkpointd.verify import tfrecord
+from checkpointd.verify.load import tfrecord
 from tests.helpers import models
 
 if TYPE_CHECKING:

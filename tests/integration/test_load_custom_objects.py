@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Outcome
-from checkpointd.verify import runtime
+from checkpointd.core.checkpoint import Outcome
+from checkpointd.verify.load import runtime
 from tests.helpers import models
 from tests.helpers.load import load
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import Format, Outcome
+from checkpointd.core.checkpoint import Format, Outcome
 from checkpointd.training import save
 from tests.helpers.load import load
 
@@ -183,7 +183,7 @@ def test_another_model_is_not_explained_by_rounding(
 def test_weights_are_as_they_were_after_they_were_moved(tmp_path: Path) -> None:
     """The noise of the model itself is measured by moving its weights; what follows sees none."""
     seen: list[Any] = []
-    from checkpointd.verify import elsewhere
+    from checkpointd.verify.load import elsewhere
 
     path = recorded_elsewhere(
         plain(), tmp_path / "m.keras", INPUTS, other_weights, precision="tf32"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import Facts, Format, Outcome
+from checkpointd.core.checkpoint import Facts, Format, Outcome
 from checkpointd.training import save
 from tests.helpers import models
 from tests.helpers.load import load

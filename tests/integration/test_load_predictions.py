@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.arrays import Ragged
-from checkpointd.checkpoint import Format, Outcome
+from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.golden.arrays import Ragged
 from checkpointd.training import save
 from tests.helpers import models
 from tests.helpers.load import load

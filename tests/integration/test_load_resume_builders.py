@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Facts, Outcome, Previous
+from checkpointd.core.checkpoint import Facts, Outcome, Previous
 from checkpointd.training import save
 from tests.helpers import models
 from tests.helpers.load import verify

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from checkpointd import golden, memory_errors
-from checkpointd.checkpoint import Format, Outcome
+from checkpointd import golden
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import Format, Outcome
 from checkpointd.training import GoldenCheckpoint, save
-from checkpointd.verify import keras_models, train_step
+from checkpointd.verify.load import train_step
+from checkpointd.verify.load.loaders import keras_models
 from tests.helpers import models
 from tests.helpers.load import verify
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import CheckResult, Format, Outcome
+from checkpointd.core.checkpoint import CheckResult, Format, Outcome
 from tests.helpers import sessions
 from tests.helpers.load import load, verify
 
@@ -85,7 +85,7 @@ def test_tensorflow_2_comes_first(tmp_path: Path) -> None:
 def test_a_run_leaves_a_session_as_it_was(tmp_path: Path) -> None:
     """A signature that counts gives the same the second time, after the check has run it."""
     path = sessions.write(tmp_path / "1", sessions.counter)
-    from checkpointd.verify import saved_models_v1
+    from checkpointd.verify.load.loaders import saved_models_v1
 
     loaded = saved_models_v1.load(str(path))
     for _ in range(2):
@@ -147,7 +147,7 @@ def table(*, initialised: bool) -> sessions.Graph:
 
 def test_the_init_op_is_run_and_what_lacks_one_fails(tmp_path: Path) -> None:
     """A table that nothing fills is seen as TensorFlow Serving sees it."""
-    from checkpointd.verify import saved_models_v1
+    from checkpointd.verify.load.loaders import saved_models_v1
 
     words = np.array([b"a", b"b"], object)
     for initialised in (True, False):
@@ -241,7 +241,7 @@ def test_a_signature_that_runs_only_in_a_session_counts_as_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorFlow 2 takes the file and stumbles over one of its signatures."""
-    from checkpointd.verify import saved_models
+    from checkpointd.verify.load.loaders import saved_models
 
     def build(v1: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         x = v1.placeholder("float32", [None, 2], "x")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.criteria import VerifySettings
-from checkpointd.verify import built_in, keras_config, origin, user_modules, whole_models
+from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.verify.keras_files import keras_config, origin
+from checkpointd.verify.load import built_in
+from checkpointd.verify.load.loaders import user_modules, whole_models
 from tests.helpers import models
 
 if TYPE_CHECKING:

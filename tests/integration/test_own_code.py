@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, End, Format, Outcome, Report, Request, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import MAX, Bound, Evaluation, OwnCheck, VerifySettings
+from checkpointd.core.checkpoint import Checkpoint, End, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.verify_settings import MAX, Bound, Evaluation, OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
 from tests.helpers import models

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import Verdict
+from checkpointd.core.checkpoint import Verdict
 from tests.helpers import runtimes
 from tests.integration.test_runtime_keras2 import summary, verify
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Outcome, Report, Request, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import Outcome, Report, Request, Verdict
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.watch.scan import survey_path
 from tests.helpers import runtimes

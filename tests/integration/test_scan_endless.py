@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from checkpointd.checkpoint import Outcome, Verdict
 from checkpointd.config import WorkerSettings
+from checkpointd.core.checkpoint import Outcome, Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.checkpoint import Answer
+    from checkpointd.core.checkpoint import Answer
 
 
 def circular(path: Path) -> None:

@@ -16,9 +16,9 @@ import tensorflow as tf
 import tf_keras
 
 from checkpointd import training
-from checkpointd.checkpoint import End, Format, Outcome
+from checkpointd.core.checkpoint import End, Format, Outcome
 from checkpointd.formats import member_path
-from checkpointd.verify.inspect import inspect
+from checkpointd.verify.scan.inspect import inspect
 from tests.helpers.models import batch, functional, sequential
 from tests.helpers.scan import flip, request_for, scanned, seeded
 
@@ -354,7 +354,7 @@ def test_reading_leaves_the_trainer_alone(saved: Path, tmp_path: Path) -> None:
     before = sorted(p.name for p in (tmp_path / "run").rglob("*"))
     target = tmp_path / "run/m.weights.h5"
     request = request_for(target)
-    from checkpointd.verify.scan import scan
+    from checkpointd.verify.scan.scan_stage import scan
 
     def rewrite(_: object) -> None:
         with h5py.File(target, "w") as file:

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from checkpointd.verify.farmhash import fingerprint64
+from checkpointd.verify.scan.farmhash import fingerprint64
 from tests.helpers.models import sequential
 from tests.helpers.scan import scanned, seeded
 

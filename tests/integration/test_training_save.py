@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import Format, Outcome
+from checkpointd.core.checkpoint import Format, Outcome
 from checkpointd.training import placing, save
 from tests.helpers import models
 from tests.helpers.load import verify

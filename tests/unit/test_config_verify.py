@@ -8,7 +8,7 @@ import pytest
 
 from checkpointd import config
 from checkpointd.config.dump import dump
-from checkpointd.criteria import MAX, MIN, Bound, DriftLimits, Evaluation, OwnCheck
+from checkpointd.core.verify_settings import MAX, MIN, Bound, DriftLimits, Evaluation, OwnCheck
 from tests.unit.test_config_load import problems, watch
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from checkpointd.checkpoint import Verdict
 from checkpointd.config import WatchSettings, parse
+from checkpointd.core.checkpoint import Verdict
 from checkpointd.daemon import published, publisher
 from checkpointd.daemon.publisher import Publisher, sweep
 from checkpointd.ledger import Ledger, State

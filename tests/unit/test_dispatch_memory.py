@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd import memory_errors
-from checkpointd.checkpoint import failed, passed
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import failed, passed
 from checkpointd.dispatch import judge, memory, shortage
 from checkpointd.dispatch.held import Held, HeldError, Watched
 from checkpointd.dispatch.run import Run

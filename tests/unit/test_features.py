@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.criteria import DTYPES, RAW_DTYPES, Feature, is_feature_name, parse_feature
+from checkpointd.core.verify_settings import (
+    DTYPES,
+    RAW_DTYPES,
+    Feature,
+    is_feature_name,
+    parse_feature,
+)
 
 shapes = st.lists(st.integers(1, 30), max_size=5).map(tuple)
 keys = st.text(

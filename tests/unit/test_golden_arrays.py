@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd import golden
-from checkpointd.arrays import Ragged, flattened
 from checkpointd.golden import Golden, GoldenError, Run
-from checkpointd.verify import feeding
-from checkpointd.verify.predictions import compare
-from checkpointd.verify.runtime import Signature, Spec
+from checkpointd.golden.arrays import Ragged, flattened
+from checkpointd.verify.load.inputs import feeding
+from checkpointd.verify.load.predictions import compare
+from checkpointd.verify.load.runtime import Signature, Spec
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from checkpointd.checkpoint import failed
-from checkpointd.verify import inference
+from checkpointd.core.checkpoint import failed
+from checkpointd.verify.load import inference
 
 
 def test_a_cause_that_several_signatures_share_is_said_once() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.verify.keras_code import of_another_python
+from checkpointd.verify.keras_files.keras_code import of_another_python
 from tests.helpers.interpreters import of_version
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.verify.keras_messages import cause_first
-from checkpointd.verify.load_errors import told
+from checkpointd.verify.load.keras_messages import cause_first
+from checkpointd.verify.load.load_errors import told
 
 _CONFIG = "{'name': 'block', 'dtype': {'class_name': 'DTypePolicy', 'config': {'name': 'x'}}}"
 _NESTED = (

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd import golden
-from checkpointd.checkpoint import Format, Outcome
+from checkpointd.core.checkpoint import Format, Outcome
 from checkpointd.golden import Golden
-from checkpointd.verify import feeding, load_errors, signatures, whole_models
-from checkpointd.verify.keras_code import carries_code
-from checkpointd.verify.predictions import compare, tolerances
-from checkpointd.verify.runtime import Signature, Spec
+from checkpointd.verify.keras_files.keras_code import carries_code
+from checkpointd.verify.load import load_errors, signatures
+from checkpointd.verify.load.inputs import feeding
+from checkpointd.verify.load.loaders import whole_models
+from checkpointd.verify.load.predictions import compare, tolerances
+from checkpointd.verify.load.runtime import Signature, Spec
 
 _NUMBERS = st.lists(st.floats(width=32), min_size=1, max_size=8)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import h5py
 import pytest
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import FormatError
-from checkpointd.verify.origin import Origin, read_origin
+from checkpointd.verify.keras_files.origin import Origin, read_origin
 
 if TYPE_CHECKING:
     from pathlib import Path

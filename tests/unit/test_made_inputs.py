@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from checkpointd.golden import Golden, Run
-from checkpointd.verify import feeding, outputs
-from checkpointd.verify.input_limits import Feature, Limits
-from checkpointd.verify.made_inputs import CannotMakeError, tries
-from checkpointd.verify.made_texts import png, text_for
-from checkpointd.verify.runtime import Signature, Spec
+from checkpointd.verify.load import outputs
+from checkpointd.verify.load.input_limits import Feature, Limits
+from checkpointd.verify.load.inputs import feeding
+from checkpointd.verify.load.inputs.made_inputs import CannotMakeError, tries
+from checkpointd.verify.load.inputs.made_texts import png, text_for
+from checkpointd.verify.load.runtime import Signature, Spec
 
 NAN, INF = np.nan, np.inf
 

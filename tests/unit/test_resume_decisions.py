@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import Digest, Facts, Outcome, Previous, decide, passed
+from checkpointd.core.checkpoint import Digest, Facts, Outcome, Previous, decide, passed
 from checkpointd.golden import Golden, GoldenError
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
 from checkpointd.training.record import described as recorded
 from checkpointd.training.record import split
-from checkpointd.verify import optimizers
-from checkpointd.verify.optimizers import Optimizer, described, differences
-from checkpointd.verify.resume import fell_back, judge, lacks_optimizer, named_in, saved_optimizer
-from checkpointd.verify.train_step import Step
+from checkpointd.verify.load import optimizers
+from checkpointd.verify.load.optimizers import Optimizer, described, differences
+from checkpointd.verify.load.resume import (
+    fell_back,
+    judge,
+    lacks_optimizer,
+    named_in,
+    saved_optimizer,
+)
+from checkpointd.verify.load.train_step import Step
 
 STEPS = Digest("optimizer/vars/0", "int64", (), 7)
 MOMENTUM = Digest("optimizer/vars/2", "float32", (3, 5), 11)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Outcome
+from checkpointd.core.checkpoint import End, Outcome
 from tests.helpers.formats import bundle, field
 from tests.helpers.graphs import (
     STRING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.verify.safety import graph_ops
+from checkpointd.verify.scan.safety import graph_ops
 from tests.helpers.formats import field
 from tests.helpers.graphs import (
     concrete,

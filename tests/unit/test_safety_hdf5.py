@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import End, Outcome
+from checkpointd.core.checkpoint import End, Outcome
 from checkpointd.formats import FormatError, jsons
 from checkpointd.tensors import hdf5, hdf5_tree
 from tests.helpers.scan import scanned, write_weights

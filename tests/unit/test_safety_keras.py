@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import Outcome
-from checkpointd.criteria import VerifySettings
-from checkpointd.verify import keras_metadata
-from checkpointd.verify.safety.check import judge as grade
-from checkpointd.verify.safety.keras import judge
+from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.verify.keras_files import keras_metadata
+from checkpointd.verify.scan.safety.check import judge as grade
+from checkpointd.verify.scan.safety.keras import judge
 from tests.helpers.formats import archive, savedmodel
 from tests.helpers.scan import field, scanned, write_weights
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from checkpointd.checkpoint import Outcome
-from checkpointd.verify.safety.links import is_nobodys_model
+from checkpointd.core.checkpoint import Outcome
+from checkpointd.verify.scan.safety.links import is_nobodys_model
 from tests.helpers.scan import scanned, write_bundle, write_weights
 
 if TYPE_CHECKING:

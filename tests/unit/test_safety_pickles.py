@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from checkpointd.criteria import VerifySettings
-from checkpointd.verify.safety.keras import judge
+from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.verify.scan.safety.keras import judge
 
 
 def stored(names: str) -> str:

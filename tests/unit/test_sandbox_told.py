@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
-from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
+from checkpointd.core.checkpoint import (
+    Checkpoint,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Previous,
+    Request,
+)
+from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.confinement import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.observe.text import sandbox

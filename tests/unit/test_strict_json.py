@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import passed
+from checkpointd.core.checkpoint import passed
 from checkpointd.daemon import hook, published
 from checkpointd.ledger import Entry, State
 from tests.helpers.observe import report

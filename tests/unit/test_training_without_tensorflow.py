@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from checkpointd import backends
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
+from checkpointd.golden import backends
 from checkpointd.training.writers import check_writable
 
 _IMPORTS = """
 import sys
 sys.modules["tensorflow"] = None
 import checkpointd.training
-from checkpointd import backends, running
+from checkpointd.golden import backends, model_runner
 from checkpointd.training import digests, record, saving, writers
 """
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
-from checkpointd.verify.canonical import Shape, canonical
+from checkpointd.verify.scan.canonical import Shape, canonical
 from tests.helpers.scan import field
 
 SHAPE = Shape(maps={2: Shape(maps={1: None})}, messages={3: Shape(maps={1: None})})

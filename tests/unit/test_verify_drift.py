@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.checkpoint import MAX_PACKED, Facts, Outcome, Previous
+from checkpointd.core.checkpoint import MAX_PACKED, Facts, Outcome, Previous
 from checkpointd.tensors import TensorStats, baseline
-from checkpointd.verify import drift
-from checkpointd.verify.scan import scan
+from checkpointd.verify.scan import drift
+from checkpointd.verify.scan.scan_stage import scan
 from tests.helpers.scan import request_for, write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.checkpoint import CheckResult
+    from checkpointd.core.checkpoint import CheckResult
     from checkpointd.tensors.baseline import Baseline
 
 

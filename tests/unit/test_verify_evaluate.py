@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.checkpoint import Outcome
-from checkpointd.criteria import MAX, MAX_METRICS, MIN, Bound, better
-from checkpointd.verify import evaluate
+from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.verify_settings import MAX, MAX_METRICS, MIN, Bound, better
+from checkpointd.verify.load import evaluate
 from checkpointd.verify.user_code import UserCodeError
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.checkpoint import Outcome
+from checkpointd.core.checkpoint import Outcome
 from checkpointd.tensors import MODEL, OPTIMIZER, OTHER, TensorStats
-from checkpointd.verify.finite import judge
+from checkpointd.verify.scan.finite import judge
 
 
 def tensor(name: str, role: str = MODEL, nan: int = 0, inf: int = 0) -> TensorStats:

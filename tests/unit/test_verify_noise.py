@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpointd.arrays import Ragged
-from checkpointd.verify import noise
-from checkpointd.verify.noise import Noise, expectation, measure
+from checkpointd.golden.arrays import Ragged
+from checkpointd.verify.load import noise
+from checkpointd.verify.load.noise import Noise, expectation, measure
 
 RNG = np.random.default_rng(1)
 OUTPUT = RNG.normal(size=(8, 1000)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from checkpointd import checks
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     Facts,
@@ -20,11 +20,11 @@ from checkpointd.checkpoint import (
     Previous,
     Request,
 )
-from checkpointd.criteria import OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
-from checkpointd.verify import own
-from checkpointd.verify.runtime import LoadContext, Loaded
+from checkpointd.verify import user_checks
+from checkpointd.verify.load.runtime import LoadContext, Loaded
 from tests.unit.test_verify_drift import stats
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(*asked: OwnCheck, stage: str = "load", **more: Any) -> dict[str, CheckRe
     def emit(result: CheckResult) -> None:
         found[result.name] = result
 
-    own.run_own(context(*asked, **more), stage, emit, lambda _facts: None, {})
+    user_checks.run_own(context(*asked, **more), stage, emit, lambda _facts: None, {})
     return found
 
 
@@ -88,7 +88,7 @@ def test_what_a_check_may_return(
     returned: Any, outcome: Outcome, reason: str, message: str
 ) -> None:
     """With and without an import of ours."""
-    result = own.result_of("mine", returned)
+    result = user_checks.result_of("mine", returned)
     assert (result.name, result.outcome, result.reason, result.message) == (
         "mine",
         outcome,
@@ -116,23 +116,24 @@ def test_what_a_check_may_return(
 )
 def test_rubbish_is_an_error_that_says_what_is_accepted(returned: Any) -> None:
     """Never a pass by mistake."""
-    with pytest.raises(own.UserCodeError, match="has to return True, False, None"):
-        own.result_of("mine", returned)
+    with pytest.raises(user_checks.UserCodeError, match="has to return True, False, None"):
+        user_checks.result_of("mine", returned)
 
 
 def test_details_become_what_json_holds_and_end_somewhere() -> None:
     """Arrays and numbers of numpy, NaN, objects; nothing without end."""
-    result = own.result_of(
-        "mine", checks.passed(n=np.float32(2), a=np.arange(3), nan=float("nan"), o=own.Outcome)
+    result = user_checks.result_of(
+        "mine",
+        checks.passed(n=np.float32(2), a=np.arange(3), nan=float("nan"), o=user_checks.Outcome),
     )
     assert result.details["n"] == 2.0
     assert result.details["a"] == [0, 1, 2]
     assert result.details["nan"] == "NaN"
-    long = own.result_of("mine", checks.passed(text="x" * 100_000))
+    long = user_checks.result_of("mine", checks.passed(text="x" * 100_000))
     assert list(long.details) == ["left_out"]
     endless: dict[str, Any] = {}
     endless["self"] = endless
-    assert list(own.result_of("mine", checks.passed(**endless)).details) == ["left_out"]
+    assert list(user_checks.result_of("mine", checks.passed(**endless)).details) == ["left_out"]
 
 
 _LOOKS = """
@@ -187,14 +188,16 @@ def test_skip_and_what_failed_before_hold_for_own_checks_too(module: str) -> Non
     asked = (OwnCheck("a", f"{module}:raises"), OwnCheck("b", f"{module}:raises", "scan"))
     assert run(*asked, skip=("a",))["a"].outcome is Outcome.SKIP
     found: list[CheckResult] = []
-    own.run_own(context(*asked), "load", found.append, lambda _facts: None, {"load": Outcome.FAIL})
+    user_checks.run_own(
+        context(*asked), "load", found.append, lambda _facts: None, {"load": Outcome.FAIL}
+    )
     assert [(r.name, r.outcome, r.message) for r in found] == [
         ("a", Outcome.SKIP, "Not run, because load did not pass.")
     ]
     nothing = context(*asked)
     nothing.loaded, nothing.nothing_loaded = None, "Weights only."
     found.clear()
-    own.run_own(nothing, "load", found.append, lambda _facts: None, {"load": Outcome.SKIP})
+    user_checks.run_own(nothing, "load", found.append, lambda _facts: None, {"load": Outcome.SKIP})
     assert [(r.outcome, r.message) for r in found] == [(Outcome.SKIP, "Weights only.")]
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.checkpoint import End, Format, Outcome
+from checkpointd.core.checkpoint import End, Format, Outcome
 from checkpointd.golden import Golden
-from checkpointd.verify import keras_config
-from checkpointd.verify.farmhash import fingerprint64
-from checkpointd.verify.inspect import inspect
-from checkpointd.verify.scan import scan
+from checkpointd.verify.keras_files import keras_config
+from checkpointd.verify.scan.farmhash import fingerprint64
+from checkpointd.verify.scan.inspect import inspect
+from checkpointd.verify.scan.scan_stage import scan
 from tests.helpers.scan import (
     VALUE,
     flip,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     End,
@@ -18,7 +18,7 @@ from checkpointd.checkpoint import (
     failed,
     passed,
 )
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.suite import Context, Stop, printable, run
 
 

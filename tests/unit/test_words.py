@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd import wire
-from checkpointd.checkpoint import (
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import (
     MAX_PACKED,
     Checkpoint,
     CheckResult,
@@ -32,7 +32,8 @@ from checkpointd.checkpoint import (
     skipped,
     to_json,
 )
-from checkpointd.criteria import (
+from checkpointd.core.reasons import EVIDENCE, REASONS, Basis, Reason, Severity, cure_of
+from checkpointd.core.verify_settings import (
     MAX_METRICS,
     Bound,
     DriftLimits,
@@ -40,7 +41,6 @@ from checkpointd.criteria import (
     OwnCheck,
     VerifySettings,
 )
-from checkpointd.reasons import EVIDENCE, REASONS, Basis, Reason, Severity, cure_of
 from checkpointd.worker import protocol
 
 names = st.text(max_size=20) | st.binary(max_size=20).map(
@@ -133,7 +133,7 @@ outcomes = st.lists(
 def test_a_request_survives_the_wire(request: Request) -> None:
     """Names that are no UTF-8 too: what a child reads is what was sent."""
     line = json.dumps(to_json(request)).encode()
-    assert wire.request(json.loads(line)) == request
+    assert decode.request(json.loads(line)) == request
 
 
 def test_facts_of_an_older_ledger_are_read() -> None:
@@ -141,7 +141,7 @@ def test_facts_of_an_older_ledger_are_read() -> None:
     row = to_json(Facts(step=3))
     for name in ("optimizer_step", "optimizer_tensors"):
         del row[name]
-    assert wire.facts(row) == Facts(step=3)
+    assert decode.facts(row) == Facts(step=3)
 
 
 @given(outcomes)
@@ -258,7 +258,7 @@ def test_a_generation_is_the_same_across_a_remount_a_chmod_and_a_hard_link(
 )
 def test_what_a_child_says_wrongly_is_refused_with_a_sentence(line: bytes) -> None:
     """Whatever comes, it is a WireError and nothing else."""
-    with pytest.raises(wire.WireError):
+    with pytest.raises(decode.WireError):
         protocol.decode_answer(line)
 
 
@@ -270,7 +270,7 @@ def test_no_value_in_a_childs_answer_can_raise_anything_else(value: Any) -> None
         line = json.dumps({"check": {**good, key: value}}).encode()
         try:
             answer = protocol.decode_answer(line)
-        except wire.WireError:
+        except decode.WireError:
             continue
         assert isinstance(answer, CheckResult)
 
@@ -290,7 +290,7 @@ def test_facts_of_a_report_from_before_drift_and_evaluate_are_read() -> None:
     old = to_json(Facts(writer="keras 3"))
     for key in ("tensors", "weight_change_ratio", "evaluation", "evaluated_by"):
         del old[key]
-    assert wire.facts(old) == Facts(writer="keras 3")
+    assert decode.facts(old) == Facts(writer="keras 3")
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ def test_facts_that_would_fill_the_ledger_or_the_metrics_are_refused(
     forged: dict[str, Any],
 ) -> None:
     """A child may say anything."""
-    with pytest.raises(wire.WireError):
-        wire.facts({**to_json(Facts()), **forged})
+    with pytest.raises(decode.WireError):
+        decode.facts({**to_json(Facts()), **forged})
 
 
 def test_only_checks_that_the_settings_name_may_answer() -> None:
