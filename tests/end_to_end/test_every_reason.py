@@ -96,8 +96,8 @@ LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
 """What permissions forbid to read."""
 
 ELSEWHERE = {
-    "integrity.not_readable": "integration/test_file_readers.py",
-    "load.not_restored": "integration/test_load_not_restored.py",
+    "integrity.not_readable": "integration/tensors/test_file_readers.py",
+    "load.not_restored": "integration/verify/load/test_load_not_restored.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",
     "load.sandbox_unavailable": "integration/test_sandbox.py",
 }
