@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.unit.test_verify_drift import stats
+from tests.unit.verify.scan.test_drift import stats
 
 from checkpointd import checks
 from checkpointd.core.checkpoint import (

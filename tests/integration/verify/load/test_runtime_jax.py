@@ -12,7 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.test_runtime_keras2 import summary, verify
+from tests.integration.verify.load.test_runtime_keras2 import summary, verify
 
 from checkpointd import golden
 from checkpointd.core.checkpoint import Verdict
