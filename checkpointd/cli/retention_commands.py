@@ -89,9 +89,10 @@ def trash_list(
     json: Json = False,
 ) -> int:
     """List what was pruned and can be restored, newest first."""
-    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.cli.retaining import chosen
+    from checkpointd.core.text import shown
     from checkpointd.retention import Trash
 
     rows: list[dict[str, Any]] = []
@@ -134,8 +135,9 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     What comes back is pinned, or the next pruning would take it again; `unpin` ends that.
     """
     from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.output import json_line
     from checkpointd.cli.retaining import restore_here, trashed_path
+    from checkpointd.core.text import shown
 
     place = place_of(context)
     config = place.config()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.observe.text import json_text
+from checkpointd.core.text import json_text
 
 if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Report

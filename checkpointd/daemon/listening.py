@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.observe.access import Access
-from checkpointd.observe.keys import KeysError
-from checkpointd.observe.server import ListenError, TcpServer, UnixServer
 from checkpointd.observe.snapshot import WebSnapshot
-from checkpointd.observe.web import create_app
+from checkpointd.observe.web.access import Access
+from checkpointd.observe.web.app import create_app
+from checkpointd.observe.web.keys import KeysError
+from checkpointd.observe.web.server import ListenError, TcpServer, UnixServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.dispatch.installed import runtime_of
+from checkpointd.dispatch.python_installation import runtime_of
 from checkpointd.ledger import LedgerError
 
 if TYPE_CHECKING:

@@ -28,10 +28,10 @@ from checkpointd.daemon.threads import LedgerThread
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import Ledger, LedgerError, StateLock
 from checkpointd.observe import logs
-from checkpointd.observe.keys import KeysError
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
-from checkpointd.observe.server import ListenError
+from checkpointd.observe.web.keys import KeysError
+from checkpointd.observe.web.server import ListenError
 from checkpointd.removal import remove_tree
 from checkpointd.watch.watcher import Watcher
 

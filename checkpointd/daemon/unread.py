@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from checkpointd.core.checkpoint import CheckResult, Facts, Outcome, Report, Verdict
-from checkpointd.dispatch.judge import not_run
+from checkpointd.dispatch.child_outcome import not_run
 from checkpointd.worker.protocol import LOAD, SCAN, checks_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.unit.verify.scan.test_drift import stats
 
 from checkpointd import checks
 from checkpointd.core.checkpoint import (
@@ -26,6 +25,7 @@ from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_checks
 from checkpointd.verify.load.runtime import LoadContext, Loaded
+from tests.unit.verify.scan.test_drift import stats
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -219,7 +219,8 @@ def test_a_trained_model_beside_its_optimizer_is_loaded(
     assert not np.allclose(made(models.batch()), model(models.batch()))
     module = tmp_path / f"plain_{keras.__name__}.py"
     module.write_text(
-        "from tests.helpers import models\nfrom tests.integration.verify.load.test_load_formats import plain\n"
+        "from tests.helpers import models\n"
+        "from tests.integration.verify.load.test_load_formats import plain\n"
         f"\n\ndef build():\n    return plain(models.library({keras.__name__!r}), trained=False)\n"
     )
     settings = {"builder": f"{module.stem}:build", "python_path": (str(tmp_path),)}

@@ -12,11 +12,11 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.integration.verify.load.test_runtime_keras2 import summary, verify
 
 from checkpointd import golden
 from checkpointd.core.checkpoint import Verdict
 from tests.helpers import runtimes
+from tests.integration.verify.load.test_runtime_keras2 import summary, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
