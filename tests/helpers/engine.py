@@ -10,8 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import (
+from checkpointd.checkpoint import (
     Answer,
     Checkpoint,
     End,
@@ -23,7 +22,9 @@ from checkpointd.core.checkpoint import (
     Request,
     Verdict,
 )
-from checkpointd.daemon.engine import Engine
+
+from checkpointd.config import WatchSettings
+from checkpointd.daemon.event_handler import Engine
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
 from checkpointd.observe.metrics import Metrics
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from checkpointd.core.verify_settings import VerifySettings
+    from checkpointd.criteria import VerifySettings
 
 CHECKPOINT = Checkpoint("/w/a.keras", Format.KERAS, "w", "a.keras")
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from checkpointd.checkpoint import Verdict
 
 from checkpointd.config import WatchSettings, parse
-from checkpointd.core.checkpoint import Verdict
-from checkpointd.daemon import published, publisher
+from checkpointd.daemon import published_content as published
+from checkpointd.daemon import publisher
 from checkpointd.daemon.publisher import Publisher, sweep
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import find_references
