@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from checkpointd.checkpoint import Verdict
 
 from checkpointd.config import WatchSettings, parse
+from checkpointd.core.checkpoint import Verdict
 from checkpointd.daemon import published_content as published
 from checkpointd.daemon import publisher
 from checkpointd.daemon.publisher import Publisher, sweep

@@ -8,13 +8,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD:tests/unit/formats/test_strict_json.py
 from checkpointd.core.checkpoint import passed
-from checkpointd.daemon import hook, published
-=======
-from checkpointd.checkpoint import passed
 from checkpointd.daemon import hooks, published_content
->>>>>>> main:tests/unit/test_strict_json.py
 from checkpointd.ledger import Entry, State
 from tests.helpers.observe import report
 

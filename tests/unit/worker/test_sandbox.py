@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-<<<<<<< HEAD
 from checkpointd.core.checkpoint import (
     Checkpoint,
     Facts,
@@ -21,12 +20,7 @@ from checkpointd.core.checkpoint import (
 )
 from checkpointd.core.text import sandbox
 from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
-from checkpointd.daemon.confinement import confinement, layers, problem
-=======
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
-from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
->>>>>>> main
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
