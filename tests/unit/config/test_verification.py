@@ -9,7 +9,7 @@ import pytest
 from checkpointd import config
 from checkpointd.config.dump import dump
 from checkpointd.criteria import MAX, MIN, Bound, DriftLimits, Evaluation, OwnCheck
-from tests.unit.test_config_load import problems, watch
+from tests.unit.config.test_validate import problems, watch
 
 if TYPE_CHECKING:
     from pathlib import Path

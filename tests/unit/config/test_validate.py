@@ -15,7 +15,7 @@ from checkpointd import config
 from checkpointd.config.dump import DURATIONS, dump
 from checkpointd.config.settings import Config, Duration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = files("checkpointd.config").joinpath("example.toml").read_text(encoding="utf-8")
 
 
