@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from checkpointd.checkpoint import Checkpoint, Generation, Member
-    from checkpointd.config.settings import WatchSettings
+    from checkpointd.config import WatchSettings
     from checkpointd.watch.inbox import Batch
     from checkpointd.watch.scan import Listing
     from checkpointd.watch.tree import Tree

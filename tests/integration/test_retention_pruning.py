@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.checkpoint import Verdict
-from checkpointd.config.settings import RetentionSettings, WatchSettings
+from checkpointd.config import RetentionSettings, WatchSettings
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import (
     Pruner,

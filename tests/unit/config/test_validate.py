@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from checkpointd import config
 from checkpointd.config.dump import DURATIONS, dump
-from checkpointd.config.settings import Config, Duration
+from checkpointd.config.settings import Config
+from checkpointd.config.types import Duration
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = files("checkpointd.config").joinpath("example.toml").read_text(encoding="utf-8")
@@ -76,16 +77,16 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         ("watch = 3", "expected a list"),
         ("daemon = 3", "expected a table"),
         ("[[watch]]\npath = 'x'", "line 1: watch[0].name: is missing"),
-        ("[[watch]]\nname = 'a b'\npath = 'x'", "may hold only letters"),
+        ("[[watch]]\nname = 'a b'\npath = 'x'", "may contain only letters"),
         (watch('settle = "soon"'), "line 4: watch[0].settle: expected a positive duration"),
         (watch('include = "*.h5"'), 'expected a list, such as ["…"]'),
         (watch('version = "m_{}.h5"'), "expected named fields, such as {epoch:02d}"),
-        (watch('version = "m_{epoch.h5"'), "is no file name template"),
+        (watch('version = "m_{epoch.h5"'), "is not a file name template"),
         (watch("verify.atol = nan"), "expected a finite number"),
         (watch("verify.atol = -1"), "must be at least 0"),
         (watch('verify.atol = "1"'), "expected a number"),
         (watch("verify.allow_code = 1"), "expected true or false, got 1"),
-        (watch('verify.skip = ["drfit"]'), "is no check; there are structure"),
+        (watch('verify.skip = ["drfit"]'), "is not a check; there are structure"),
         (watch('verify.builder = "mylib"'), '"package.module:name"'),
         (watch('verify.python_path = ["a\\u0000b"]'), "NUL"),
         (watch('retention.require = ["nice"]'), "there are intact, loads"),
@@ -108,7 +109,7 @@ def test_the_state_may_not_lie_in_a_watched_directory(tmp_path: Path) -> None:
     """Else the daemon would watch its own ledger."""
     (told,) = problems(tmp_path, '[daemon]\nstate_dir = "runs/state"\n' + watch())
     assert told.startswith("line 2: daemon.state_dir: the state directory ")
-    assert told.endswith(f"{tmp_path}/runs/state lies inside watch 'a'; put it elsewhere")
+    assert told.endswith(f"{tmp_path}/runs/state is inside watch 'a'; put it elsewhere")
 
 
 @pytest.mark.parametrize(
