@@ -144,4 +144,7 @@ class Config(Section):
 
     def to_public(self) -> dict[str, Any]:
         """Return what `config show` prints."""
-        return self.model_dump(mode="json", exclude_none=True)
+        public = self.model_dump(mode="json", exclude_none=True)
+        for watch in public["watch"]:
+            watch.setdefault("scrub_every", "never")  # the only key for which None is a value
+        return public
