@@ -28,8 +28,8 @@ def add_to(app: typer.Typer) -> None:
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
-    from checkpointd.cli.output import shown
     from checkpointd.config import ConfigError
+    from checkpointd.text import shown
 
     place = place_of(context)
     path = place.config_path.absolute()
@@ -90,9 +90,9 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
         ConfigError: one of them cannot be used, as far as is seen from here.
     """
     from checkpointd.config import ConfigError
-    from checkpointd.dispatch.installed import hindrance
-    from checkpointd.observe.access import concerns
-    from checkpointd.observe.keys import KeysError, load
+    from checkpointd.dispatch.python_installation import hindrance
+    from checkpointd.observe.web.access import concerns
+    from checkpointd.observe.web.keys import KeysError, load
 
     named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
     problems = [

@@ -61,7 +61,8 @@ def reload(context: typer.Context, json: Json = False) -> int:
     import sys
 
     from checkpointd.cli.client import Client
-    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.output import json_line
+    from checkpointd.text import shown
 
     try:
         answer = Client(_state_dir(context)).post("reload")

@@ -75,7 +75,7 @@ def latest(
 
         json_line(public_entry(entry))
     elif sys.stdout.isatty():
-        from checkpointd.observe.text import shown
+        from checkpointd.text import shown
 
         print(shown(entry.checkpoint.path))
     else:

@@ -7,26 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.observe.text import ago, json_text, shown, size, span
+from checkpointd.text import ago, json_text, span
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from rich.console import Console
     from rich.table import Table
-
-__all__ = [
-    "ago",
-    "console",
-    "duration",
-    "grid",
-    "json_line",
-    "print_table",
-    "shown",
-    "size",
-    "span",
-    "when",
-]
 
 COLOURS = {
     "valid": "green",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from checkpointd.cli.output import console, grid, print_table, shown, size, span
+from checkpointd.cli.output import console, grid, print_table
+from checkpointd.text import shown, size, span
 
 
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:

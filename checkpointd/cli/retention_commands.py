@@ -89,10 +89,11 @@ def trash_list(
     json: Json = False,
 ) -> int:
     """List what was pruned and can be restored, newest first."""
-    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.cli.retaining import chosen
     from checkpointd.retention import Trash
+    from checkpointd.text import shown
 
     rows: list[dict[str, Any]] = []
     troubles = []
@@ -134,8 +135,9 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     What comes back is pinned, or the next pruning would take it again; `unpin` ends that.
     """
     from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.output import json_line, shown
+    from checkpointd.cli.output import json_line
     from checkpointd.cli.retaining import restore_here, trashed_path
+    from checkpointd.text import shown
 
     place = place_of(context)
     config = place.config()

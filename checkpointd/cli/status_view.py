@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import COLOURS, ago, console, grid, print_table, shown, size, when
-from checkpointd.observe.text import iso
-from checkpointd.observe.text import sandbox as told_sandbox
+from checkpointd.cli.output import COLOURS, console, grid, print_table, when
+from checkpointd.text import ago, iso, shown, size
+from checkpointd.text import sandbox as told_sandbox
 
 if TYPE_CHECKING:
     from rich.console import Console

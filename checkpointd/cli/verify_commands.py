@@ -92,7 +92,7 @@ def _exit_code(
 
 
 def _complain(path: str, what: str) -> None:
-    from checkpointd.cli.output import shown
+    from checkpointd.text import shown
 
     print(f"{shown(path)}: {what}.", file=sys.stderr)
 

@@ -7,7 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import console, json_line, shown
+from checkpointd.cli.output import console, json_line
+from checkpointd.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.dispatch.installed import runtime_of
+from checkpointd.dispatch.python_installation import runtime_of
 from checkpointd.ledger import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.daemon.engine import Engine
+    from checkpointd.daemon.event_handler import Engine
 
 _LOOK_SECONDS = 5.0
 _ROUND_SECONDS = 10.0

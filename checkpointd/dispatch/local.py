@@ -25,11 +25,11 @@ from checkpointd.checkpoint import (
     to_json,
 )
 from checkpointd.criteria import VerifySettings
-from checkpointd.dispatch import hearing, judge, shortage
-from checkpointd.dispatch.attempts import Attempts, Work
-from checkpointd.dispatch.interpreters import Interpreters
-from checkpointd.dispatch.private import for_copy, of_original
+from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
+from checkpointd.dispatch.private_copy import for_copy, of_original
+from checkpointd.dispatch.stage_runner import Attempts, Work
 from checkpointd.dispatch.zygote import ZygoteError
+from checkpointd.dispatch.zygote_pool import Interpreters
 from checkpointd.removal import remove_tree
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Sandbox
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
-    from checkpointd.dispatch.run import Run
+    from checkpointd.dispatch.child_result import Run
 
 _INSPECT_SECONDS = 120.0
 
@@ -119,28 +119,28 @@ class LocalDispatcher:
         sandbox: Sandbox | None = None
         stderr = overran = ""
         for stage in (SCAN, LOAD):
-            blocked = judge.blocking(checks) or overran
+            blocked = child_outcome.blocking(checks) or overran
             names = protocol.checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
-                checks += judge.not_run(names, blocked, ()) if blocked else ()
+                checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
                 continue
             given = to_json(facts) if stage == LOAD else None
             job = self._job(stage, request, facts=given, checks=names)
-            size = judge.needed_bytes(checks, request.generation.size_bytes)
+            size = child_outcome.needed_bytes(checks, request.generation.size_bytes)
             python = request.settings.python if stage == LOAD else ""
             worker = self._worker
             run = await self._attempts.run(Work(job, python, size), worker, deadline, on_check)
             deadline += run.waited
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
-            checks += [shortage.explained(check, run, worker.memory) for check in run.checks]
+            checks += [out_of_memory.explained(check, run, worker.memory) for check in run.checks]
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
             recorded = facts.has_golden
-            died = judge.death(names, run, skip, worker.timeout, recorded=recorded)
+            died = child_outcome.death(names, run, skip, worker.timeout, recorded=recorded)
             if died is not None:
-                died = shortage.explained(died, run, worker.memory)
-                lost = judge.lost(names, died, checks, skip)
+                died = out_of_memory.explained(died, run, worker.memory)
+                lost = child_outcome.lost(names, died, checks, skip)
                 checks += (died, *lost)
                 on_check(died)
                 overran = died.name if run.timed_out else ""
@@ -151,7 +151,9 @@ class LocalDispatcher:
                 evaluation = request.settings.evaluate
                 asked = evaluation.digest if evaluation.is_set else ""
                 facts = (
-                    hearing.of_load(facts, told, asked, run.environment) if stage == LOAD else told
+                    answer_validator.of_load(facts, told, asked, run.environment)
+                    if stage == LOAD
+                    else told
                 )
         if sandbox is not None:
             facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.told})

@@ -16,13 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import wire
-from checkpointd.dispatch import starting
-from checkpointd.dispatch.allowance import guarded
+from checkpointd.dispatch import zygote_start
+from checkpointd.dispatch.answer_validator import last_words
+from checkpointd.dispatch.child_result import Run, hear
+from checkpointd.dispatch.child_scratch import came, end, of_its_own, of_itself, tail
 from checkpointd.dispatch.environment import rooms_for
-from checkpointd.dispatch.hearing import last_words
-from checkpointd.dispatch.held import OverdrawnError, Watched
-from checkpointd.dispatch.offspring import came, end, of_its_own, of_itself, tail
-from checkpointd.dispatch.run import Run, hear
+from checkpointd.dispatch.process_monitor import OverdrawnError, Watched
+from checkpointd.dispatch.quota import guarded
 from checkpointd.worker import protocol
 from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
 
@@ -116,7 +116,7 @@ class Zygote:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control = ours
             with theirs:
-                self._process = starting.launch(
+                self._process = zygote_start.launch(
                     self.python, self.kind, theirs.fileno(), log, self._scratch, source
                 )
             self.pid = self._process.pid
@@ -132,12 +132,12 @@ class Zygote:
                 raise self._not_started(what, hung=True) from None
             except ZygoteError as error:
                 said = tail(log.fileno()).splitlines()
-                code = await starting.code_of(self._process, _END_SECONDS)
-                what = str(error) or starting.ended(code, said[-1] if said else "")
+                code = await zygote_start.code_of(self._process, _END_SECONDS)
+                what = str(error) or zygote_start.ended(code, said[-1] if said else "")
                 raise self._not_started(what) from None
 
     def _not_started(self, what: str, *, hung: bool = False) -> StartError:
-        message = starting.sentence(self.python, what, load=self.kind == protocol.LOAD)
+        message = zygote_start.sentence(self.python, what, load=self.kind == protocol.LOAD)
         return StartError(message, hung=hung)
 
     def _on_notice(self) -> None:

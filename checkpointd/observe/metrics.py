@@ -25,8 +25,8 @@ from prometheus_client.exposition import choose_encoder
 from checkpointd import __version__
 from checkpointd.checkpoint import Format, Outcome, Verdict
 from checkpointd.observe.gauges import GaugeCollector
-from checkpointd.observe.text import shown, utf8
 from checkpointd.reasons import REASONS
+from checkpointd.text import shown, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

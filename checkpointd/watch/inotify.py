@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import BaseObserver
 
-    from checkpointd.watch.inbox import Inbox
+    from checkpointd.watch.event_queue import Inbox
 
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,

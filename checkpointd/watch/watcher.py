@@ -8,15 +8,15 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from checkpointd.watch.change_detector import Sightings
+from checkpointd.watch.directory_tree import Tree
+from checkpointd.watch.event_queue import Batch, Inbox
 from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent, WatchHealth
 from checkpointd.watch.globs import select
-from checkpointd.watch.inbox import Batch, Inbox
 from checkpointd.watch.inotify import Inotify
 from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.scan import explain
 from checkpointd.watch.series import compile_template
-from checkpointd.watch.sightings import Sightings
-from checkpointd.watch.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

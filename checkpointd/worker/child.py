@@ -17,8 +17,8 @@ from checkpointd.checkpoint import CheckResult, End, Facts, Request, failed, ski
 from checkpointd.formats import generation_of
 from checkpointd.memory_errors import MEMORY
 from checkpointd.verify.user_code import CONFINED
+from checkpointd.worker import access_rules, protocol, sandbox
 from checkpointd.worker import limits as confinement
-from checkpointd.worker import protocol, reach, sandbox
 
 if TYPE_CHECKING:
     import socket
@@ -71,7 +71,7 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
 def _confined(job: Job, send: Send) -> None:
     """Put the sandbox on, tell what it came to, and do the job in it."""
     request = wire.request(job.request)
-    allowed = reach.of_request(request, job.scratch, job.target)
+    allowed = access_rules.of_request(request, job.scratch, job.target)
     state = sandbox.enter(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
     send({"sandbox": to_json(state)})
     if not state.missing:

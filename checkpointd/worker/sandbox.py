@@ -12,15 +12,15 @@ import socket
 from typing import TYPE_CHECKING, Callable
 
 from checkpointd.worker import landlock, seccomp, syscalls
+from checkpointd.worker.access_rules import DEVICES
 from checkpointd.worker.landlock import LandlockError
 from checkpointd.worker.protocol import Sandbox
-from checkpointd.worker.reach import DEVICES
 from checkpointd.worker.seccomp import SeccompError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from checkpointd.worker.reach import Reach, Rule
+    from checkpointd.worker.access_rules import Reach, Rule
 
 
 def enter(reach: Reach, sentinel: str, *, may_set_times: bool = False) -> Sandbox:

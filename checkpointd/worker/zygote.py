@@ -20,7 +20,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from checkpointd.checkpoint import to_json
-from checkpointd.worker import child, limits, protocol, reach, sandbox
+from checkpointd.worker import access_rules, child, limits, protocol, sandbox
 from checkpointd.worker.landlock import WRITE
 from checkpointd.worker.protocol import Notice, Order, Sandbox
 
@@ -128,8 +128,8 @@ def _rehearsed(scratch: str, sentinel: str) -> bytes:
     pid = os.fork()
     if pid == 0:
         try:
-            rules = (*reach.of_interpreter(), (scratch, WRITE))
-            state = sandbox.enter(reach.Reach(rules), sentinel)
+            rules = (*access_rules.of_interpreter(), (scratch, WRITE))
+            state = sandbox.enter(access_rules.Reach(rules), sentinel)
             os.write(write, json.dumps(to_json(state)).encode())
         finally:
             os._exit(0)

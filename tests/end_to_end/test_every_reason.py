@@ -5,7 +5,7 @@ the check's process ends, `dispatch/judge.py` says so, and where it raises, `ver
 all checks alike; so each word is shown once here. `load` stands for the checks that run with
 TensorFlow and the user's code, `structure` for those that only read. More checks that end so are
 in `tests/integration`: `evaluate` and the user's own in `test_own_code`, hostile children of every
-kind in `test_dispatch_local`.
+kind in `integration/dispatch/test_local.py`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ ELSEWHERE = {
     "integrity.not_readable": "integration/test_file_readers.py",
     "load.not_restored": "integration/test_load_not_restored.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",
-    "load.sandbox_unavailable": "integration/test_sandbox.py",
+    "load.sandbox_unavailable": "integration/worker/test_sandbox.py",
 }
 """Needs a disk of its own, whose blocks rot while it is not mounted, a kernel that cannot confine a
 process, or many files of a kind; those tests show it."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from checkpointd.observe.access import Access
 from checkpointd.observe.metrics import Metrics
-from checkpointd.observe.server import TcpServer
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.observe.web import create_app
+from checkpointd.observe.web.access import Access
+from checkpointd.observe.web.app import create_app
+from checkpointd.observe.web.server import TcpServer
 from tests.helpers.observe import Source
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from checkpointd.observe import accepting
-from checkpointd.observe import web as web_room
-from checkpointd.observe.connections import limits
+from checkpointd.observe.web import accepting
+from checkpointd.observe.web import app as web_app
+from checkpointd.observe.web.connections import limits
 from tests.helpers.web import Side, serving, told
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def test_headers_that_come_a_byte_at_a_time_have_a_deadline(
 
 def test_answers_that_nobody_reads_do_not_stop_a_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as there may be, each of five megabytes; they end, and others go on meanwhile."""
-    monkeypatch.setattr(web_room, "SEND_SECONDS", 1.0)
+    monkeypatch.setattr(web_app, "SEND_SECONDS", 1.0)
 
     async def use(side: Side) -> None:
         side.source.rows = HUGE

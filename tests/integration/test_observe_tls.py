@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from checkpointd.config.web import BasicAuthSettings, TlsSettings, WebSettings
-from checkpointd.observe import accepting
-from checkpointd.observe import guard as guard_room
-from checkpointd.observe.connections import limits
+from checkpointd.observe.web import accepting
+from checkpointd.observe.web import guard as guard_module
+from checkpointd.observe.web.connections import limits
 from tests.helpers.tls import Pair, needs_openssl, pair
 from tests.helpers.web import Side, serving, told
 
@@ -215,7 +215,7 @@ def test_wrong_passwords_are_slow_counted_and_never_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Guessing takes its time; meanwhile who knows it is answered at once."""
-    monkeypatch.setattr(guard_room, "FAILED_SECONDS", 0.5)
+    monkeypatch.setattr(guard_module, "FAILED_SECONDS", 0.5)
 
     async def use(side: Side) -> None:
         clock = asyncio.get_running_loop().time

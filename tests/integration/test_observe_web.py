@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from checkpointd.observe import accepting
-from checkpointd.observe import web as web_room
 from checkpointd.observe.metrics import Metrics
-from checkpointd.observe.server import ListenError, TcpServer
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.observe.web import create_app
+from checkpointd.observe.web import accepting
+from checkpointd.observe.web import app as web_app
+from checkpointd.observe.web.app import create_app
+from checkpointd.observe.web.server import ListenError, TcpServer
 from tests.helpers.observe import NOW, ODD, Source, verdict
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def test_silent_clients_do_not_stop_a_scrape_and_are_dropped(
 
 def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer nobody reads must not be kept in memory for ever."""
-    monkeypatch.setattr(web_room, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(web_app, "SEND_SECONDS", 0.2)
     source = Source()
     source.rows = [{"id": n, "path": "x" * 10_000} for n in range(2000)]
 

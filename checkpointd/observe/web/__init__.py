@@ -1,0 +1,1 @@
+"""The web server: status page, API, metrics and health over TCP, control over a unix socket."""

@@ -1,0 +1,200 @@
+"""The web application: metrics, health, the status page, the JSON API.
+
+The same application serves TCP, where it can only be read and `guard` says by whom, and with a
+`Control` the unix socket of the command line. Every answer is short-lived and refuses to be
+framed, cached or sniffed; a client that does not read its answer is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiohttp import web
+
+from checkpointd.ledger import State
+from checkpointd.observe.web.accepting import Handler as Protocol
+from checkpointd.observe.web.access import Access
+from checkpointd.observe.web.answers import error_response, json_response
+from checkpointd.observe.web.control import add_control
+from checkpointd.observe.web.guard import guard, knows
+from checkpointd.observe.web.headers import HEADERS
+from checkpointd.observe.web.page import render_page
+from checkpointd.text import utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.typedefs import Middleware
+
+    from checkpointd.observe.metrics import Metrics
+    from checkpointd.observe.sources import Control, StatusSource
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_BODY = 64 * 1024
+"""Bytes of a request's body: a path or two."""
+
+SEND_SECONDS = 30.0
+"""How long a client may take to read an answer."""
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 1000
+
+_STATES = tuple(map(str, State))
+_NOT_FOUND = "Nothing here. Try / or /metrics, /healthz, /readyz, /api/v1/status.\n"
+
+log = structlog.get_logger()
+
+
+def create_app(
+    source: StatusSource,
+    metrics: Metrics,
+    control: Control | None = None,
+    access: Access | None = None,
+) -> web.Application:
+    """Put the application together.
+
+    Args:
+        source: gives the state.
+        metrics: gives the exposition.
+        control: who carries out changes; without one it is for TCP, and nothing can be changed.
+        access: who may read over TCP; everybody, by a name of this machine, by default.
+    """
+    given = access or Access()
+    middlewares: list[Middleware] = [_answer]
+    if control is None:
+        middlewares.append(guard(given, metrics.web_refused))
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
+    app.on_response_prepare.append(_protect)
+    views = _Views(source, metrics, given)
+    app.add_routes(
+        [
+            web.get("/", views.page),
+            web.get("/metrics", views.metrics),
+            web.get("/healthz", views.healthz),
+            web.get("/readyz", views.readyz),
+            web.get("/api/v1/status", views.status),
+            web.get("/api/v1/checkpoints", views.checkpoints),
+            web.get("/api/v1/checkpoints/{id}", views.checkpoint),
+        ]
+    )
+    if control is not None:
+        add_control(app, control)
+    return app
+
+
+class _Views:
+    def __init__(self, source: StatusSource, metrics: Metrics, access: Access) -> None:
+        self._source = source
+        self._metrics = metrics
+        self._access = access
+
+    async def page(self, _request: web.Request) -> web.Response:
+        text = render_page(self._source.status(), time.time())
+        return web.Response(text=text, content_type="text/html")
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        body, content_type = self._metrics.render(",".join(request.headers.getall("Accept", ())))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return _plain_health(self._source.status(), "healthy", whole=self._may_know(request))
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        return _plain_health(self._source.status(), "ready", whole=self._may_know(request))
+
+    def _may_know(self, request: web.Request) -> bool:
+        return knows(request, self._access)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        return json_response(self._source.status())
+
+    async def checkpoints(self, request: web.Request) -> web.Response:
+        asked = request.query
+        limit = asked.get("limit", str(DEFAULT_LIMIT))
+        if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= MAX_LIMIT):
+            return error_response(f"limit must be a number from 1 to {MAX_LIMIT}.", 400)
+        unknown = sorted(set(asked) - {"watch", "series", "state", "limit"})
+        if unknown:
+            return error_response("Only watch, series, state and limit can be asked for.", 400)
+        state = asked.get("state")
+        if state is not None and state not in _STATES:
+            return error_response(f"state must be one of {', '.join(_STATES)}.", 400)
+        rows = await self._source.checkpoints(
+            watch=asked.get("watch"),
+            series=asked.get("series"),
+            state=state,
+            limit=int(limit),
+        )
+        return json_response(rows)
+
+    async def checkpoint(self, request: web.Request) -> web.Response:
+        asked = request.match_info["id"]
+        found = None
+        if asked.isascii() and asked.isdecimal() and len(asked) < 19:  # noqa: PLR2004 - int64
+            found = await self._source.checkpoint(int(asked))
+        if found is None:
+            return error_response("There is no checkpoint with this id.", 404)
+        return json_response(found)
+
+
+async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+@web.middleware
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every outcome into a short answer, and send it within bounds."""
+    connection = request.protocol.connection if isinstance(request.protocol, Protocol) else None
+    if connection is not None:
+        connection.busy_since = asyncio.get_running_loop().time()
+    try:
+        response = await _outcome(request, handler)
+        async with asyncio.timeout(SEND_SECONDS):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if connection is not None:
+            connection.drop()
+        raise ConnectionError("the answer is not read") from None
+    finally:
+        if connection is not None:
+            connection.busy_since = None
+            connection.requests += 1
+    if connection is not None and response.status == web.HTTPOk.status_code:
+        connection.proven = True
+    return response
+
+
+async def _outcome(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _short(request, error)
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        log.exception("a request failed", path=request.path)
+        return error_response("The daemon could not answer this: its log says why.", 500)
+
+
+def _short(request: web.Request, error: web.HTTPException) -> web.Response:
+    text = _NOT_FOUND if error.status == web.HTTPNotFound.status_code else f"{error.reason}.\n"
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    if request.path.startswith(("/api/", "/control/")):
+        response = error_response(text.strip(), error.status)
+    else:
+        response = web.Response(text=text, status=error.status)
+    response.headers.update(allow)
+    return response
+
+
+def _plain_health(status: dict[str, Any], word: str, *, whole: bool) -> web.Response:
+    good = bool(status.get(word))
+    lines = [word if good else f"not {word}"]
+    if whole:
+        lines += map(str, status.get("problems", ()))
+    return web.Response(text=utf8("\n".join(lines)) + "\n", status=200 if good else 503)

@@ -1,0 +1,108 @@
+"""The control routes of the unix socket: what `reload`, `prune`, `pin` and their like talk to.
+
+The kernel says who is at the other end. The group may read over this socket; only the daemon's
+own user, or root, may change anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.observe.sources import ControlError
+from checkpointd.observe.web.answers import error_response, json_response
+from checkpointd.observe.web.server import peer_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import web
+
+    from checkpointd.observe.sources import Control
+
+    Body = dict[str, Any]
+    Action = Callable[[Body], Awaitable[dict[str, Any]]]
+
+_BODY_SECONDS = 10.0
+
+
+def add_control(app: web.Application, control: Control) -> None:
+    """Add the routes that change something."""
+
+    async def reload(_body: Body) -> dict[str, Any]:
+        return await control.reload()
+
+    async def prune(body: Body) -> dict[str, Any]:
+        return await control.prune(apply=_flag(body, "apply"), watch=_text(body, "watch") or None)
+
+    async def pin(body: Body) -> dict[str, Any]:
+        return await control.pin(_path(body), _text(body, "note"))
+
+    async def unpin(body: Body) -> dict[str, Any]:
+        return await control.unpin(_path(body))
+
+    async def restore(body: Body) -> dict[str, Any]:
+        return await control.restore(_path(body))
+
+    async def verify(body: Body) -> dict[str, Any]:
+        return await control.verify(_path(body))
+
+    for action in (reload, prune, pin, unpin, restore, verify):
+        app.router.add_post(f"/control/{action.__name__}", _route(action))
+
+
+def _route(action: Action) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        sock = request.get_extra_info("socket")
+        uid = peer_uid(sock) if sock is not None else None
+        if uid not in (0, os.geteuid()):
+            return error_response(
+                "Only the user that checkpointd runs as, or root, may change anything: "
+                f"use sudo -u '#{os.geteuid()}', or sudo.",
+                403,
+            )
+        try:
+            return json_response(await action(await _body(request)))
+        except ControlError as error:
+            return error_response(str(error), error.status)
+
+    return handle
+
+
+async def _body(request: web.Request) -> Body:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            raw = await request.read()
+        value = json.loads(raw or b"{}")
+    except TimeoutError:
+        raise ControlError("The request's body did not arrive.", 408) from None
+    except (ValueError, RecursionError):
+        raise ControlError("The request's body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise ControlError("The request's body must be a JSON object.")
+    return value
+
+
+def _text(body: Body, key: str) -> str:
+    value = body.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ControlError(f'"{key}" must be a string.')
+    return value
+
+
+def _flag(body: Body, key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise ControlError(f'"{key}" must be true or false.')
+    return value
+
+
+def _path(body: Body) -> str:
+    path = _text(body, "path")
+    if not path.startswith("/") or "\0" in path:
+        raise ControlError('"path" must be an absolute path.')
+    return path

@@ -1,0 +1,21 @@
+"""The headers of every answer, also of one to nonsense.
+
+There is no Strict-Transport-Security: browsers apply it to every port of the host, and would no
+longer reach what other services there serve in the clear; we have no such port to protect.
+"""
+
+from __future__ import annotations
+
+from checkpointd.observe.web.page import CONTENT_SECURITY_POLICY
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    # Who serves is no secret; the versions of Python and aiohttp, which else stand here, are.
+    "Server": "checkpointd",
+}

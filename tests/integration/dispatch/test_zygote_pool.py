@@ -1,0 +1,232 @@
+"""Whatever a config names as `python`: a sentence in the report, and the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+import venv
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from checkpointd.checkpoint import Checkpoint, Format, Report, Request, Verdict
+from checkpointd.config import WorkerSettings
+from checkpointd.criteria import VerifySettings
+from checkpointd.dispatch import zygote, zygote_pool
+from checkpointd.dispatch.local import LocalDispatcher
+from checkpointd.formats import generation_of
+from tests.helpers.hung import hung_file_system, needs_fuse
+from tests.helpers.interpreters import bare, of_version
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a small Keras model, and the builder of it beside them."""
+    import keras
+
+    directory = tmp_path_factory.mktemp("weights")
+    (directory / "builds.py").write_text(
+        "def good():\n"
+        "    import keras\n"
+        "    return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])\n"
+    )
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)])
+    path = directory / "model.weights.h5"
+    model.save_weights(path)
+    return path
+
+
+def request_for(weights: Path, python: object = "") -> Request:
+    """Have the weights loaded by an interpreter."""
+    fmt = Format.HDF5_WEIGHTS
+    return Request(
+        Checkpoint(str(weights), fmt),
+        generation_of(str(weights), fmt),
+        VerifySettings(
+            builder="builds:good", python_path=(str(weights.parent),), python=str(python)
+        ),
+    )
+
+
+def dispatching(scratch: Path, work: Callable[[LocalDispatcher], Awaitable[None]]) -> None:
+    """Run something with a dispatcher of one place, closed afterwards."""
+
+    async def run() -> None:
+        dispatcher = LocalDispatcher(WorkerSettings(), scratch)
+        try:
+            await work(dispatcher)
+        finally:
+            await dispatcher.close()
+
+    asyncio.run(run())
+
+
+async def verified(dispatcher: LocalDispatcher, request: Request) -> Report:
+    """Verify to a report."""
+    answer = await dispatcher.verify(request)
+    assert answer.report is not None
+    return answer.report
+
+
+def _missing(home: Path) -> Path:
+    return home / "bin" / "python"
+
+
+def _directory(home: Path) -> Path:
+    home.mkdir()
+    return home
+
+
+def _closed(home: Path) -> Path:
+    home.write_bytes(b"\x7fELF")
+    home.chmod(0o644)
+    return home
+
+
+def _text(home: Path) -> Path:
+    home.write_text("echo I am no Python\n")
+    home.chmod(0o755)
+    return home
+
+
+def _liar(home: Path) -> Path:
+    home.write_text("#!/bin/sh\necho what am I doing here >&2\nexit 3\n")
+    home.chmod(0o755)
+    return home
+
+
+def _crashing(home: Path) -> Path:
+    return bare(home, "import os\nos.kill(os.getpid(), 11)\n")
+
+
+def _failing(home: Path) -> Path:
+    return bare(home, "raise ImportError('libcudart.so.11: cannot open\\nshared object file')\n")
+
+
+def _leaving(home: Path) -> Path:
+    return bare(home, "import sys\nsys.exit('no license for this machine')\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (_missing, "cannot be started (No such file or directory)"),
+        (_directory, "cannot be started (Permission denied)"),
+        (_closed, "cannot be started (Permission denied)"),
+        (_text, "cannot be started (Exec format error)"),
+        (_liar, "ended with exit code 3 and is no Python, or a broken one (it said last: what a"),
+        (bare, "has no TensorFlow"),
+        (_crashing, "was ended by SIGSEGV while it imported what it needs"),
+        (_failing, "cannot import what it needs (ImportError: libcudart.so.11: cannot open shared"),
+        (_leaving, "ended with exit code 1 and is no Python, or a broken one (it said last: no li"),
+    ],
+)
+def test_an_interpreter_that_cannot_load_is_told_with_the_line_to_mend(
+    weights: Path, tmp_path: Path, make: Callable[[Path], Path], told: str
+) -> None:
+    """The verdict is inconclusive, says why, and keeps what the scan has shown."""
+    python = make(tmp_path / "other")
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        report = await verified(dispatcher, request_for(weights, python))
+        assert (report.verdict, report.reason) == (Verdict.INCONCLUSIVE, "load.environment")
+        assert report.message.startswith(f"{python} {told}"), report.message
+        assert report.message.endswith(f': mend the line python = "{python}" in [watch.verify].')
+        assert report.shown == ("intact",)
+        rows = [row for row in dispatcher.status() if row["kind"] == "load"]
+        assert [(row["up"], row["message"]) for row in rows] == [(False, report.message)]
+
+    dispatching(tmp_path / "scratch", work)
+
+
+@pytest.mark.parametrize("version", ["2.7", "3.6", "3.8"])
+def test_a_python_that_is_too_old_is_told_its_version(
+    weights: Path, tmp_path: Path, version: str
+) -> None:
+    """It is no riddle of syntax errors."""
+    python = of_version(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} on this machine")
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        report = await verified(dispatcher, request_for(weights, python))
+        assert report.reason == "load.environment"
+        assert f"is Python {version}." in report.message
+        assert "and 3.9 or newer is needed: mend the line" in report.message
+
+    dispatching(tmp_path, work)
+
+
+def test_an_import_that_hangs_holds_up_nobody_else(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one place for all, the others are verified while it is given longer, and after."""
+    python = bare(tmp_path / "other", "import time\ntime.sleep(1000)\n")
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        await dispatcher.interpreters.get("scan", "")
+        monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr(zygote, "_START_SECONDS", 3.0)
+        report = await verified(dispatcher, request_for(weights, python))
+        assert report.reason == "load.environment"
+        assert "has not imported what it needs within 0.3 s; it is given longer" in report.message
+        await asyncio.wait({dispatcher.interpreters._starts["load", str(python)].task})
+        report = await verified(dispatcher, request_for(weights, python))
+        assert "has not imported what it needs within 3 s: mend the line" in report.message
+        monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 60.0)
+        monkeypatch.setattr(zygote, "_START_SECONDS", 60.0)
+        assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
+
+    dispatching(tmp_path / "scratch", work)
+
+
+@needs_fuse
+def test_an_interpreter_on_a_hung_file_system_stops_neither_the_loop_nor_the_end(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can kill what hangs there; everything else goes on, and the daemon can end."""
+    monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 2.0)
+    with hung_file_system(tmp_path / "nfs") as mount:
+
+        async def work(dispatcher: LocalDispatcher) -> None:
+            report = await verified(dispatcher, request_for(weights, mount / "bin" / "python"))
+            assert "has not imported what it needs within 2 s" in report.message
+            monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 60.0)
+            assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
+
+        dispatching(tmp_path / "scratch", work)
+        assert len(psutil.Process().children()) == 1
+    assert not psutil.wait_procs(psutil.Process().children(), timeout=10)[1]
+
+
+def test_an_interpreter_that_was_mended_is_used_at_once(weights: Path, tmp_path: Path) -> None:
+    """A failure is remembered for the status, and never in the way."""
+    python = tmp_path / "other" / "bin" / "python"
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        report = await verified(dispatcher, request_for(weights, python))
+        assert report.reason == "load.environment"
+        await asyncio.to_thread(venv.create, python.parents[1], with_pip=False)
+        report = await verified(dispatcher, request_for(weights, python))
+        assert f"{python} has no TensorFlow" in report.message
+
+    dispatching(tmp_path / "scratch", work)
+
+
+def test_a_loader_that_is_renewed_is_a_new_process(weights: Path, tmp_path: Path) -> None:
+    """What was installed since is imported; whoever is being loaded is not disturbed."""
+
+    async def work(dispatcher: LocalDispatcher) -> None:
+        first = await dispatcher.interpreters.get("load", "")
+        dispatcher.interpreters.renew("")
+        second = await dispatcher.interpreters.get("load", "")
+        assert first.pid == 0
+        assert second.pid > 0
+        report = await verified(dispatcher, request_for(weights))
+        assert report.verdict is Verdict.VALID
+
+    dispatching(tmp_path, work)

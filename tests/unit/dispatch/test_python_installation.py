@@ -1,0 +1,115 @@
+"""What is installed for an interpreter is read from the disk, and nothing is run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.dispatch.python_installation import (
+    distributions,
+    hindrance,
+    python_version,
+    runtime_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def environment(home: Path, *installed: str, config: str = "version = 3.9.18\n") -> str:
+    """A virtual environment as it lies on disk; gives its interpreter."""
+    site = home / "lib" / "python3.9" / "site-packages"
+    site.mkdir(parents=True)
+    (home / "bin").mkdir()
+    (home / "bin" / "python").write_bytes(b"\x7fELF")
+    if config:
+        (home / "pyvenv.cfg").write_text(config)
+    for name in installed:
+        (site / name).mkdir()
+    return str(home / "bin" / "python")
+
+
+def test_python_and_the_libraries_that_decide_are_named(tmp_path: Path) -> None:
+    """A reader sees what will load; the rest is counted."""
+    python = environment(
+        tmp_path, "tensorflow_cpu-2.15.1.dist-info", "keras-2.15.0.dist-info", "six-1.dist-info"
+    )
+    told = f"{python}: python 3.9.18, keras 2.15.0, tensorflow-cpu 2.15.1, 3 distributions "
+    assert runtime_of(python).startswith(told)
+    assert python_version(python) == "3.9.18"
+
+
+def test_whatever_is_installed_removed_or_upgraded_changes_it(tmp_path: Path) -> None:
+    """A user's own package may be the cure as well as TensorFlow."""
+    python = environment(tmp_path, "tensorflow-2.15.1.dist-info")
+    site = tmp_path / "lib" / "python3.9" / "site-packages"
+    seen = [runtime_of(python)]
+    (site / "mylib-1.0.dist-info").mkdir()
+    seen.append(runtime_of(python))
+    (site / "mylib-1.0.dist-info").rename(site / "mylib-1.1.dist-info")
+    seen.append(runtime_of(python))
+    (site / "mylib").mkdir()
+    assert runtime_of(python) == seen[-1]
+    os.utime(python, ns=(1, 1))
+    seen.append(runtime_of(python))
+    assert len(set(seen)) == 4
+
+
+def test_what_is_not_there_has_a_name_too_and_changes_when_it_comes(tmp_path: Path) -> None:
+    """An interpreter that appears is a change."""
+    python = str(tmp_path / "bin" / "python")
+    before = runtime_of(python)
+    assert before.startswith(f"{python}: python, 0 distributions")
+    environment(tmp_path, config="")
+    assert runtime_of(python) != before
+
+
+def test_the_system_s_libraries_count_where_the_environment_uses_them(tmp_path: Path) -> None:
+    """`include-system-site-packages` makes an installation outside decide."""
+    system = tmp_path / "usr"
+    environment(system, "tensorflow-2.8.0.dist-info", config="")
+    for flag, found in (("true", True), ("false", False)):
+        config = f"home = {system / 'bin'}\ninclude-system-site-packages = {flag}\n"
+        python = environment(tmp_path / flag, config=config)
+        assert ("tensorflow 2.8.0" in runtime_of(python)) is found
+
+
+def test_our_own_interpreter_is_described_from_its_path() -> None:
+    """No interpreter in the settings is this one, with what it can import."""
+    assert "tensorflow " in runtime_of("")
+    assert runtime_of("").startswith("python 3.")
+
+
+def test_the_first_directory_on_the_path_counts(tmp_path: Path) -> None:
+    """As for Python itself; names are compared as installers do."""
+    for number, name in enumerate(("My.Lib-2.0.dist-info", "my_lib-1.0-py3.9.egg-info")):
+        (tmp_path / str(number) / name).mkdir(parents=True)
+    found = distributions([str(tmp_path / "0"), str(tmp_path / "1"), str(tmp_path / "2")])
+    assert found == {"my-lib": "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("installed", "config", "told"),
+    [
+        ((), "version = 3.8.18\n", "is Python 3.8.18, and 3.9 or newer is needed"),
+        (("numpy",), "version = 3.9.18\n", "has no TensorFlow, JAX or torch"),
+        (("numpy", "tensorflow"), "version = 3.9.18\n", ""),
+        (("numpy", "keras", "jax"), "version = 3.12.1\n", ""),
+        (("numpy", "keras", "torch"), "version = 3.12.1\n", ""),
+        (("numpy", "tensorflow"), "version_info = 3.12.1.final.0\n", ""),
+        (("pip", "else.pth"), "version = 3.9.18\n", ""),
+        (("pip",), "include-system-site-packages = true\n", ""),
+        (("pip",), "", ""),
+    ],
+)
+def test_what_speaks_against_an_interpreter_is_seen_without_running_it(
+    tmp_path: Path, installed: tuple[str, ...], config: str, told: str
+) -> None:
+    """Only what is certain: libraries may come from elsewhere."""
+    python = environment(tmp_path, *installed, config=config)
+    assert hindrance(python) == "is no program that can be run"
+    os.chmod(python, 0o700)
+    assert hindrance(python) == told
+    assert hindrance(python + "3") == "is not there"

@@ -1,0 +1,207 @@
+"""What a child may take of the disk, and when it is ended for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkpointd.dispatch import quota
+from checkpointd.dispatch.process_monitor import Held, Watched
+from checkpointd.dispatch.quota import OverdrawnError
+from checkpointd.worker.protocol import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+    from pathlib import Path
+
+_GIB = 1 << 30
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quota, "_EVERY_SECONDS", 0.01)
+
+
+def wait_with(scratch: Path, file_bytes: int) -> str:
+    """Wait for a child that never ends, guarded."""
+    ended = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(OverdrawnError) as error:
+        asyncio.run(quota.guarded(work(), scratch, file_bytes))
+    assert ended
+    return str(error.value)
+
+
+def test_what_a_child_gives_is_passed_on(tmp_path: Path) -> None:
+    """And what it raises."""
+
+    async def gives() -> int:
+        await asyncio.sleep(0.05)
+        return 7
+
+    async def raises() -> int:
+        raise ValueError("mine")
+
+    assert asyncio.run(quota.guarded(gives(), tmp_path, 1)) == 7
+    with pytest.raises(ValueError, match="mine"):
+        asyncio.run(quota.guarded(raises(), tmp_path, 1))
+
+
+def test_many_files_count_together(tmp_path: Path) -> None:
+    """Each of them is as small as it has to be."""
+    for number in range(5):
+        (tmp_path / "below" / str(number)).mkdir(parents=True)
+        (tmp_path / "below" / str(number) / "file").write_bytes(os.urandom(1 << 20))
+    assert 5 << 20 <= quota.used(tmp_path) < 6 << 20
+    assert wait_with(tmp_path, 2 << 20) == ("it wrote more than 4.0 MiB into its scratch directory")
+
+
+def test_a_hole_takes_nothing(tmp_path: Path) -> None:
+    """Only what lies on the disk counts."""
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(_GIB)
+    assert quota.used(tmp_path) < 1 << 20
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Neither out of the directory nor round in it."""
+    outside, scratch = tmp_path / "outside", tmp_path / "scratch"
+    outside.mkdir()
+    scratch.mkdir()
+    (outside / "file").write_bytes(bytes(1 << 20))
+    (scratch / "out").symlink_to(outside)
+    (scratch / "round").symlink_to(scratch)
+    assert quota.used(scratch) < 1 << 19
+
+
+def test_too_much_to_be_counted_is_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Empty files take no bytes, and deep directories have no path that can be opened."""
+    monkeypatch.setattr(quota, "_MOST_ENTRIES", 20)
+    for number in range(21):
+        (tmp_path / str(number)).touch()
+    assert "more than 20 files" in wait_with(tmp_path, 1 << 30)
+    deep = tmp_path / "0"
+    deep.unlink()
+    (tmp_path / "1").unlink()
+    deep.joinpath(*["d"] * 50).mkdir(parents=True)
+    monkeypatch.setattr(quota, "_MOST_ENTRIES", 1000)
+    assert "nested more than 32" in wait_with(tmp_path, 1 << 30)
+
+
+def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
+    """Its child will say itself what it misses."""
+
+    async def gives() -> int:
+        await asyncio.sleep(0.05)
+        return 7
+
+    assert quota.used(tmp_path / "none") == 0
+    assert asyncio.run(quota.guarded(gives(), tmp_path / "none", 1)) == 7
+
+
+@given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
+def test_the_floor_leaves_room_on_every_disk(total: int, share: float) -> None:
+    """Of a small disk, of a large one, of one that is nearly full for good."""
+    free = int(total * share)
+    disk = SimpleNamespace(f_bavail=free, f_blocks=total, f_frsize=4096)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _path: disk)
+        floor = quota.floor_of("/")  # type: ignore[arg-type]
+    size = total * 4096
+    assert 0 <= floor <= min(_GIB, size // 4, free * 4096 // 2)
+    assert floor >= min(_GIB // 4, size // 4, free * 4096 // 2)
+    assert floor >= min(_GIB, size // 20, free * 4096 // 2)
+
+
+@pytest.mark.parametrize(
+    ("at_first", "later", "ended"),
+    [
+        (_GIB, 1 << 20, True),
+        (10 << 20, 4 << 20, True),
+        (10 << 20, 6 << 20, False),
+        (0, 0, False),
+    ],
+)
+def test_whoever_fills_the_disk_the_child_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_first: int, later: int, ended: bool
+) -> None:
+    """But not for a disk that was as full when it began."""
+
+    def answers() -> Iterator[tuple[int, int]]:
+        yield 4 * _GIB, at_first
+        while True:
+            yield 4 * _GIB, later
+
+    free = answers()
+    monkeypatch.setattr(quota, "_disk", lambda _path: next(free))
+
+    async def gives() -> int:
+        await asyncio.sleep(0.2)
+        return 7
+
+    if ended:
+        assert wait_with(tmp_path, 1).startswith("the disk of state_dir became nearly full")
+    else:
+        assert asyncio.run(quota.guarded(gives(), tmp_path, 1)) == 7
+
+
+def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look has a thread of its own where there is one."""
+
+    async def no_thread(*_arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(asyncio, "to_thread", no_thread)
+    (tmp_path / "file").write_bytes(os.urandom(1 << 20))
+    assert wait_with(tmp_path, 1 << 18).startswith("it wrote more than 512.0 KiB")
+
+
+def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the process that a pidfd is of."""
+    monkeypatch.setattr(quota, "_MOST_THREADS", 20)
+    program = (
+        "import threading, time\n"
+        "for _ in range(30): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "time.sleep(60)"
+    )
+    for python, told in ((program, True), ("import time; time.sleep(0.5)", False)):
+        process = subprocess.Popen([sys.executable, "-c", python])
+        status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
+        watched = Watched([status], Limits(1 << 40, 1, 1), Held())
+        try:
+            waiting = asyncio.to_thread(process.wait)
+            if told:
+                with pytest.raises(OverdrawnError, match="it started more than 20 threads"):
+                    asyncio.run(ended(quota.guarded(waiting, tmp_path, 1, watched), process))
+            else:
+                assert asyncio.run(quota.guarded(waiting, tmp_path, 1, watched)) == 0
+        finally:
+            process.kill()
+            process.wait()
+            os.close(status)
+
+
+async def ended(guarded: Coroutine[Any, Any, int], process: subprocess.Popen[bytes]) -> int:
+    """Wait for a guarded process, and end it, so that the thread that waits for it ends too."""
+    try:
+        return await guarded
+    finally:
+        process.kill()

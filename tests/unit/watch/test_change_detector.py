@@ -1,0 +1,124 @@
+"""Events are hints: whatever they say or leave out, what is told is what lies on the disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from checkpointd.watch.change_detector import Sightings
+from checkpointd.watch.directory_tree import Tree
+from checkpointd.watch.event_queue import Batch
+from checkpointd.watch.events import Gone, Sighting
+from checkpointd.watch.globs import select
+from tests.helpers.formats import superblock
+from tests.helpers.watch import settings
+
+if TYPE_CHECKING:
+    from checkpointd.watch.events import WatchEvent
+
+_DIRECTORIES = ("", "a", "a/b", "c")
+_FILES = tuple(f"{d}/m{n}.h5".lstrip("/") for d in _DIRECTORIES for n in (1, 2))
+_PLACES = (*_FILES, *_DIRECTORIES[1:], "never", "a/never.h5", "a/b/c/d/never.h5")
+
+actions = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from(_FILES), st.integers(100, 400)),
+    st.tuples(st.just("delete"), st.sampled_from(_FILES), st.just(0)),
+    st.tuples(st.just("move"), st.sampled_from(_DIRECTORIES[1:]), st.integers(0, 3)),
+    st.tuples(st.just("remove"), st.sampled_from(_DIRECTORIES[1:]), st.just(0)),
+)
+hints = st.builds(
+    lambda touched, directories, closed: (set(touched), set(directories), set(closed)),
+    st.lists(st.sampled_from(_PLACES), max_size=4),
+    st.lists(st.sampled_from(_PLACES), max_size=3),
+    st.lists(st.sampled_from(_PLACES), max_size=3),
+)
+
+
+class World:
+    """A directory, what one watch knows of it, and what it told."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.events: list[WatchEvent] = []
+        tree = Tree(str(root), select())
+        self.sightings = Sightings(
+            settings(root, settle=0.5),
+            {},
+            self.events.append,
+            tree,
+            series={},
+            alive=lambda: None,
+        )
+        self.now = 0.0
+
+    def act(self, what: str, place: str, number: int) -> None:
+        """Change something on the disk."""
+        path = self.root / place
+        if what == "write":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(superblock(number).ljust(number, b"\0"))
+        elif what == "delete":
+            path.unlink(missing_ok=True)
+        elif what == "remove":
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_dir():
+            target = self.root / f"moved{number}"
+            shutil.rmtree(target, ignore_errors=True)
+            path.rename(target)
+
+    def look(self, hint: tuple[set[str], set[str], set[str]]) -> None:
+        """Let it look because of some events, true or invented."""
+        touched, directories, closed = ({str(self.root / p) for p in some} for some in hint)
+        self.now += 1.0
+        batch = Batch(touched=touched, directories=directories, closed=closed)
+        self.sightings.look(batch, self.now, pending=True, judge_gone=lambda: True)
+
+    def reconcile(self) -> None:
+        """Let it compare everything."""
+        self.now += 1.0
+        self.sightings.reconcile(Batch(), self.now, initial=False, judge_gone=lambda: True)
+
+    def told(self) -> dict[str, tuple[int, int]]:
+        """What it told last of each path that it has not called gone: inode and size."""
+        told: dict[str, tuple[int, int]] = {}
+        for event in self.events:
+            if isinstance(event, Gone):
+                told.pop(event.path, None)
+            elif isinstance(event, Sighting) and event.state == "settled":
+                (member,) = event.generation.members
+                told[event.checkpoint.path] = (member.inode, member.size)
+        return told
+
+    def there(self) -> dict[str, tuple[int, int]]:
+        """What lies on the disk."""
+        found = {str(p): p.stat() for p in self.root.rglob("*.h5")}
+        return {path: (seen.st_ino, seen.st_size) for path, seen in found.items()}
+
+
+@hypothesis_settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(actions, hints, st.booleans()), max_size=15))
+def test_missing_doubled_and_invented_events_change_nothing(
+    story: list[tuple[tuple[str, str, int], tuple[set[str], set[str], set[str]], bool]],
+) -> None:
+    """After the next full comparison every checkpoint is told as it is, and none twice."""
+    with tempfile.TemporaryDirectory() as home:
+        world = World(Path(home))
+        world.reconcile()
+        for action, hint, looks in story:
+            world.act(*action)
+            if looks:
+                world.look(hint)
+                world.look(hint)
+        world.reconcile()
+        world.reconcile()
+        assert world.told() == world.there()
+        before = len(world.events)
+        world.reconcile()
+        world.look(({*_FILES}, {*_DIRECTORIES}, {*_FILES}))
+        assert len(world.events) == before

@@ -1,0 +1,222 @@
+"""What is said of the sandbox, and what a child may open: decisions without a kernel."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
+from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
+from checkpointd.daemon.sandbox_status import confinement, layers, problem
+from checkpointd.dispatch.environment import zygote_environment
+from checkpointd.text import sandbox
+from checkpointd.verify import user_code
+from checkpointd.worker import access_rules, landlock, zygote
+from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
+from checkpointd.worker.protocol import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHOLE = {"sandbox": {"landlock": 7, "seccomp": True, "missing": []}}
+LACKING = {"sandbox": {"landlock": 0, "seccomp": True, "missing": ["Landlock is switched off"]}}
+FAILED = {"sandbox": {"landlock": 7, "seccomp": True, "missing": ["the self-test failed: x"]}}
+
+
+@pytest.mark.parametrize(
+    ("workers", "line", "in_force", "grave"),
+    [
+        ([], "enforce, tried as soon as a worker has started", {}, False),
+        ([{"sandbox": None}], "enforce, tried as soon as a worker has started", {}, False),
+        (
+            [WHOLE, WHOLE],
+            "enforce: Landlock version 7, seccomp, self-test passed",
+            {"landlock": True, "seccomp": True},
+            False,
+        ),
+        (
+            [WHOLE, LACKING],
+            "enforce: no Landlock, seccomp, self-test not run: Landlock is switched off",
+            {"landlock": False, "seccomp": True},
+            True,
+        ),
+        (
+            [FAILED],
+            "enforce: Landlock version 7, seccomp, self-test failed: the self-test failed: x",
+            {"landlock": True, "seccomp": True},
+            True,
+        ),
+    ],
+)
+def test_status_says_in_one_line_what_is_in_force(
+    workers: list[dict[str, Any]], line: str, in_force: dict[str, bool], grave: bool
+) -> None:
+    """The worst of what the workers saw counts, and is a problem that a person is told of."""
+    facts = confinement("enforce", workers)
+    assert sandbox(facts) == line
+    assert layers(facts) == in_force
+    assert problem(facts).startswith("Nothing is loaded" if grave else "")
+    assert bool(problem(facts)) is grave
+
+
+def test_a_report_says_what_confined_its_worker() -> None:
+    """Whole in two words, and otherwise with what was missing."""
+    assert Sandbox(7, seccomp=True).told == "Landlock 7, seccomp"
+    assert Sandbox(0, seccomp=True, missing=("x",)).told == "seccomp, but x"
+    assert Sandbox(missing=("x", "y")).told == "none, but x; y"
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (errno.ENOSYS, "Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK"),
+        (errno.EOPNOTSUPP, "add landlock to lsm= on the kernel's command line"),
+        (errno.EPERM, "allow the system calls landlock_create_ruleset"),
+        (errno.E2BIG, "in too many layers"),
+        (errno.EINVAL, "Invalid argument"),
+    ],
+)
+def test_what_keeps_landlock_away_is_told_apart(error: int, cure: str) -> None:
+    """No kernel support, switched off at boot, a container's filter: each has another cure."""
+    assert cure in landlock._why(error)
+
+
+def test_an_older_landlock_is_asked_for_no_more_than_it_knows() -> None:
+    """A kernel refuses a ruleset that names what it does not know."""
+    assert handled(1) == ((1 << 13) - 1, 0, 0)
+    assert handled(2) == ((1 << 14) - 1, 0, 0)
+    assert handled(3) == ((1 << 15) - 1, 0, 0)
+    assert handled(4) == ((1 << 15) - 1, 0b11, 0)
+    assert handled(9) == ((1 << 16) - 1, 0b11, 0b11)
+
+
+def member(name: str) -> Member:
+    """A member, of which only the name counts here."""
+    return Member(name, 0, 0, 0, 0, 0)
+
+
+def test_a_child_may_open_its_checkpoint_and_what_is_configured_and_no_more() -> None:
+    """A prefix has its files and its directory's names, not its neighbours."""
+    settings = VerifySettings(
+        python_path=("/src",), read_paths=("/vocabulary",), evaluate=Evaluation(data="/held.npz")
+    )
+    generation = Generation((member(".index"), member(".data-00000-of-00001")))
+    request = Request(Checkpoint("/runs/ckpt-7", Format.TF_CHECKPOINT), generation, settings)
+    rules = dict(access_rules.of_request(request, "/scratch/a").rules)
+    own = {path: access for path, access in rules.items() if path.startswith("/runs")}
+    assert own == {
+        "/runs/ckpt-7": READ,
+        "/runs/ckpt-7.index": READ_FILE,
+        "/runs/ckpt-7.data-00000-of-00001": READ_FILE,
+        "/runs/ckpt-7.golden.npz": READ_FILE,
+        "/runs": READ_DIR,
+    }
+    assert {rules[path] for path in ("/src", "/vocabulary", "/held.npz")} == {READ}
+    assert [path for path, access in rules.items() if access == WRITE] == ["/scratch/a"]
+    assert {sys.prefix, sys.base_prefix} <= rules.keys()
+
+
+def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: Path) -> None:
+    """Nothing else reads it."""
+    (tmp_path / "a.h5").write_bytes(b"x")
+    previous = Previous(str(tmp_path / "a.h5"), Facts(format=Format.HDF5))
+    checkpoint, generation = Checkpoint("/runs/b.h5", Format.HDF5), Generation((member(""),))
+    for settings, may in (
+        (VerifySettings(), False),
+        (VerifySettings(checks=(OwnCheck("own", "m:f"),)), True),
+    ):
+        request = Request(checkpoint, generation, settings, previous)
+        assert access_rules.of_request(request, "/scratch/a").covers(previous.path) is may
+
+
+def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
+    """By inode: that is what Landlock has bound."""
+    path = tmp_path / "m.h5"
+    path.write_bytes(b"old")
+    generation = Generation((member(""),))
+    request = Request(Checkpoint(str(path), Format.HDF5), generation, VerifySettings())
+    bound = access_rules.of_request(request, "/scratch/a")
+    assert not bound.replaced()
+    (tmp_path / "new").write_bytes(b"new")
+    (tmp_path / "new").replace(path)
+    assert bound.replaced()
+
+
+def test_a_package_that_is_installed_in_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setuptools leaves an import hook that knows where it lies, and no entry of the path."""
+    from types import SimpleNamespace
+
+    finder = type("Finder", (), {"__module__": "__editable___mine_finder"})
+    module = SimpleNamespace(MAPPING={"mine": "/home/me/mine"})
+    monkeypatch.setitem(sys.modules, "__editable___mine_finder", module)  # type: ignore[misc]
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
+    assert ("/home/me/mine", READ) in access_rules.of_interpreter()
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_who_is_refused_by_the_sandbox_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, confined: bool
+) -> None:
+    """The sentence names read_paths; where no sandbox is on, permissions are permissions."""
+    if confined:
+        monkeypatch.setenv(user_code.CONFINED, "1")
+
+    def reads(_: Any) -> None:
+        error = RuntimeError("no vocabulary")
+        raise error from PermissionError(13, "Permission denied", "/etc/secret")
+
+    with pytest.raises(user_code.UserCodeError) as told:
+        user_code.call(reads, None, "The check 'own'")
+    assert ("read_paths of [watch.verify]" in str(told.value)) is confined
+
+
+def test_a_zygote_inherits_nothing_that_loads_code_or_opens_accounts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The environment is made anew of a few names; libraries and modules are found as before."""
+    harmful = (
+        *("LD_PRELOAD", "LD_AUDIT", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONINSPECT"),
+        *("HDF5_PLUGIN_PATH", "HDF5_DRIVER", "HDF5_VOL_CONNECTOR", "TF_PLUGGABLE_DEVICE_LIBRARY"),
+        *("AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_STORAGE_KEY"),
+        *("SSH_AUTH_SOCK", "http_proxy", "DBUS_SESSION_BUS_ADDRESS", "NOTIFY_SOCKET"),
+    )
+    for name in harmful:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib")
+    made = zygote_environment(tmp_path, "")
+    assert not set(harmful) & made.keys()
+    assert made["LD_LIBRARY_PATH"] == "/opt/lib"
+    assert made["HDF5_PLUGIN_PRELOAD"] == "::"
+    assert made["HOME"] == str(tmp_path) != os.environ.get("HOME")
+
+
+def test_a_zygote_that_cannot_rehearse_goes_on_and_says_that_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scratch is gone, or the disk full: each child tries by itself all the same."""
+    gone = tmp_path / "scratch"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert zygote._rehearsal() is None
+
+
+def test_a_rehearsal_that_goes_wrong_leaves_no_second_zygote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its child ends whatever happens in it, and never goes on in its parent's place."""
+
+    def fails(*_: object) -> Sandbox:
+        raise MemoryError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(zygote.sandbox, "enter", fails)
+    told = zygote._rehearsal()
+    with (tmp_path / "came back").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    assert told is None
+    assert (tmp_path / "came back").read_text() == f"{os.getpid()}\n"
