@@ -23,7 +23,7 @@ from checkpointd.checkpoint import (
     Verdict,
 )
 from checkpointd.config import WatchSettings
-from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.event_handler import Engine
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
 from checkpointd.observe.metrics import Metrics

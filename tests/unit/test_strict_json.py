@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.checkpoint import passed
-from checkpointd.daemon import hook, published
+from checkpointd.daemon import hooks, published_content
 from checkpointd.ledger import Entry, State
 from tests.helpers.observe import report
 
@@ -31,7 +31,7 @@ def test_a_hook_is_given_strict_json(tmp_path: Path) -> None:
     """`jq` reads what it is told, whatever a check counted."""
     told = tmp_path / "told"
     command = ("/bin/sh", "-c", f"cat > '{told}'")
-    asyncio.run(hook.tell(command, report(passed("drift", norm=math.inf, loss=math.nan))))
+    asyncio.run(hooks.tell(command, report(passed("drift", norm=math.inf, loss=math.nan))))
     details = strict(told.read_bytes())["checks"][0]["details"]
     assert details == {"norm": None, "loss": None}
 
@@ -41,5 +41,5 @@ def test_a_verdict_file_holds_strict_json() -> None:
     made = report()
     checkpoint = replace(made.checkpoint, metrics={"loss": math.nan, "accuracy": 0.5})
     entry = Entry(1, checkpoint, made.generation, State.VALID, made, 1.0, 2.0, pinned=False)
-    metrics = strict(published.document(entry))["metrics"]
+    metrics = strict(published_content.document(entry))["metrics"]
     assert metrics == {"loss": None, "accuracy": 0.5}

@@ -15,9 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from checkpointd.config.settings import RetentionSettings, WatchSettings
-from checkpointd.daemon import retaining
+from checkpointd.daemon import retention_runner as retaining
 from checkpointd.daemon.queue import Queue
-from checkpointd.daemon.retaining import Retaining
+from checkpointd.daemon.retention_runner import Retaining
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
 from checkpointd.retention import Pruner, Trash, plan

@@ -11,7 +11,7 @@ import pytest
 
 from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
 from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
-from checkpointd.daemon.confinement import confinement, layers, problem
+from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.text import sandbox
 from checkpointd.verify import user_code

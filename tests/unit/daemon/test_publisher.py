@@ -12,7 +12,8 @@ import pytest
 
 from checkpointd.checkpoint import Verdict
 from checkpointd.config import WatchSettings, parse
-from checkpointd.daemon import published, publisher
+from checkpointd.daemon import published_content as published
+from checkpointd.daemon import publisher
 from checkpointd.daemon.publisher import Publisher, sweep
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import find_references

@@ -10,8 +10,8 @@ import pytest
 
 from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Report, Verdict
 from checkpointd.criteria import VerifySettings
-from checkpointd.daemon.again import Again, is_outdated, patience
 from checkpointd.daemon.queue import Item
+from checkpointd.daemon.retry_scheduler import Again, is_outdated, patience
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger, State
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd import __version__
-from checkpointd.daemon.confinement import confinement, layers, problem
+from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.ledger import Ledger, LedgerError, SeriesSummary, State
 from checkpointd.ledger.public import public_detail, public_entry, public_verdict
 from checkpointd.observe.health import Health, Progress, WatchProgress, judge

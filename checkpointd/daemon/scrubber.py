@@ -10,7 +10,7 @@ from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Ledger, LedgerError
 
 if TYPE_CHECKING:
-    from checkpointd.daemon.engine import Engine
+    from checkpointd.daemon.event_handler import Engine
     from checkpointd.daemon.threads import LedgerThread
 
 _ROUND_SECONDS = 60.0

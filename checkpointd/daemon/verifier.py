@@ -11,16 +11,16 @@ import structlog
 
 from checkpointd.checkpoint import CHECKS, Answer, End, Previous, Report, Request, Verdict
 from checkpointd.criteria import MAX
-from checkpointd.daemon import hook
-from checkpointd.daemon.again import RETRY_SECONDS, is_transient, patience
-from checkpointd.daemon.unread import NOT_A_CHECKPOINT, unread, was_checkpoint
+from checkpointd.daemon import hooks
+from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, is_transient, patience
+from checkpointd.daemon.structure_failure import NOT_A_CHECKPOINT, unread, was_checkpoint
 from checkpointd.ledger import Ledger, LedgerError, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.criteria import VerifySettings
-    from checkpointd.daemon.engine import Engine
+    from checkpointd.daemon.event_handler import Engine
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.observe.metrics import Metrics
@@ -287,4 +287,4 @@ class Verifications:
             self._engine.again.later(item, patience(item.attempt))
         self._on_change(checkpoint.watch)
         if watched is not None and watched[0].hooks.on_verdict:
-            self._engine.spawn(hook.tell(watched[0].hooks.on_verdict, report))
+            self._engine.spawn(hooks.tell(watched[0].hooks.on_verdict, report))

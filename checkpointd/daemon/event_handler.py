@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.criteria import VerifySettings
-from checkpointd.daemon.again import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.queue import Item, Queue
+from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.runtimes import Runtimes
-from checkpointd.daemon.unread import unread
-from checkpointd.daemon.verifications import Verifications
+from checkpointd.daemon.structure_failure import unread
+from checkpointd.daemon.verifier import Verifications
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.watch.events import (
     Coalesced,
