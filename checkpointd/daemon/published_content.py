@@ -17,7 +17,7 @@ from urllib.parse import quote
 from checkpointd.core.checkpoint import Format
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.newest import newest_valid, series_of
+from checkpointd.retention.newest_valid import newest_valid, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

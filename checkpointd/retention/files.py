@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.core.checkpoint import Format
+from checkpointd.formats.names import GOLDEN
 from checkpointd.retention.trees import (
     DIRECTORY,
     NotUnchangedError,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 
 _RENAME_NOREPLACE = 1
-_COMPANION = ".golden.npz"
 _BESIDE = "/../"
 
 
@@ -132,9 +132,9 @@ def parts_of(
         compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
-        found = os.stat(name + _COMPANION, dir_fd=parent_fd, follow_symlinks=False)
+        found = os.stat(name + GOLDEN, dir_fd=parent_fd, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode):
-            parts.append(Part(name + _COMPANION, found.st_ino, companion=True))
+            parts.append(Part(name + GOLDEN, found.st_ino, companion=True))
     return parts
 
 

@@ -21,7 +21,7 @@ from checkpointd.watch.writers import not_open
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from checkpointd.config.settings import WatchSettings
+    from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Checkpoint, Generation, Member
     from checkpointd.watch.directory_tree import Tree
     from checkpointd.watch.event_queue import Batch

@@ -9,7 +9,7 @@ import pytest
 from checkpointd import config
 from checkpointd.config.dump import dump
 from checkpointd.core.verify_settings import MAX, MIN, Bound, DriftLimits, Evaluation, OwnCheck
-from tests.unit.test_config_load import problems, watch
+from tests.unit.config.test_validate import problems, watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,19 +96,19 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
         ("drift = { max_norm_ratio = 1 }", "drift.max_norm_ratio: must be more than 1, got 1"),
         ("drift = { max_nrm_ratio = 2 }", "did you mean 'max_norm_ratio'?"),
         ("drift = 3", "drift: expected a table"),
-        ('evaluate = "mylib"', 'evaluate.function: expected the form "package.module:name"'),
+        ('evaluate = "mylib"', 'evaluate.function: expected "package.module:name"'),
         ("evaluate = {}", 'evaluate: expected "package.module:name", or { data'),
         ('evaluate = { data = "x", function = "a:b" }', "evaluate: expected"),
         ('evaluate = { function = "a:b", metrics = ["x"] }', "metrics goes with data"),
-        ('evaluate = { data = "x", metrics = ["a b"] }', "metrics[0]: is no metric"),
+        ('evaluate = { data = "x", metrics = ["a b"] }', "metrics[0]: is not a metric"),
         ('evaluate = { data = "x", features = 3 }', "evaluate.features: expected a table"),
         (
             'evaluate = { data = "x", features = { sample_weight = "int64[]" } }',
-            "features: has no inputs; expected the form",
+            "features: has no inputs; expected",
         ),
         (
             'evaluate = { data = "x", features = { labels = "int64[]", imputs = "int64[]" } }',
-            "features.imputs: is no array of held-out data; there are inputs",
+            "features.imputs: is not an array of held-out data; there are inputs",
         ),
         (
             'evaluate = { data = "x", features = { inputs = "float32", labels = "int64[]" } }',
@@ -130,15 +130,15 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
             'evaluate = { data = "x", features = { inputs = "int64[]", "inputs.a" = "int64[]" } }',
             "features: has both inputs and inputs.a",
         ),
-        ('evaluate = { data = "x.tfrecord.gz" }', "data: a TFRecord does not say what it holds"),
-        ("bounds = { loss = { max = 1 } }", "bounds: nothing gives these metrics: set evaluate"),
+        ('evaluate = { data = "x.tfrecord.gz" }', "data: a TFRecord does not describe its content"),
+        ("bounds = { loss = { max = 1 } }", "bounds: nothing computes these metrics: set evaluate"),
         (
             'evaluate = { data = "x", metrics = ["auc"] }\nbounds = { acc = { min = 0 } }',
-            "bounds.acc: evaluate does not give 'acc', it gives auc",
+            "bounds.acc: evaluate does not compute 'acc', it computes auc",
         ),
         (
             'evaluate = "a:b"\nbounds = { width = { within_of_best = 1 } }',
-            "line 6: watch[0].verify.bounds.width.within_of_best: 'width' does not say",
+            "line 6: watch[0].verify.bounds.width.within_of_best: the name 'width' does not show",
         ),
         ('evaluate = "a:b"\nbounds = { loss = {} }', "bounds.loss: needs at least one of min"),
         ('evaluate = "a:b"\nbounds = { loss = { mn = 1 } }', "did you mean 'min'?"),
@@ -147,12 +147,12 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
             "bounds.loss: min 2 is above max 1",
         ),
         ('evaluate = "a:b"\nbounds = { loss = { max = nan } }', "expected a finite number"),
-        ('evaluate = "a:b"\nbounds = { "a b" = { max = 1 } }', "is no metric"),
+        ('evaluate = "a:b"\nbounds = { "a b" = { max = 1 } }', "is not a metric"),
         ('evaluate = "a:b"\nbounds = { loss = { within_of_best = -1 } }', "must be at least 0"),
         ('skip = ["drfit"]', "(did you mean 'drift'?), got \"drfit\""),
-        ('fail_on = ["mine"]', "fail_on[0]: is no check; there are structure, integrity"),
-        ('checks = [{ name = "load" }]', "'load' is a check of the suite: choose another name"),
-        ('checks = [{ name = "Mine" }]', "may hold only a-z, 0-9 and _"),
+        ('fail_on = ["mine"]', "fail_on[0]: is not a check; there are structure, integrity"),
+        ('checks = [{ name = "load" }]', "'load' is a built-in check: choose another name"),
+        ('checks = [{ name = "Mine" }]', "may contain only a-z, 0-9 and _"),
         ('checks = [{ name = "a" }, { name = "a" }]', "checks[1].name: 'a' is also the name of"),
         ('checks = [{ name = "a", function = "b" }]', '"package.module:name"'),
         ('checks = [{ name = "a", stage = "late" }]', "must be 'scan' or 'load', got \"late\""),
@@ -188,7 +188,12 @@ def test_all_mistakes_in_features_are_told_at_once(tmp_path: Path) -> None:
     """Each by itself, and what is wrong between the keys."""
     text = 'evaluate = { data = "x.npz", features = { inputs = "float[2]", label = "int64[]" } }'
     told = "\n".join(problems(tmp_path, watch("[watch.verify]", text)))
-    for part in ("'float' is no dtype", "label: is no array", "an .npz says", "has no labels"):
+    for part in (
+        "'float' is no dtype",
+        "label: is not an array",
+        "an .npz describes",
+        "has no labels",
+    ):
         assert part in told
 
 
