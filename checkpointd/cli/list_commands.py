@@ -97,6 +97,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Show the full report of one checkpoint, check by check."""
     from checkpointd.cli.output import json_line
+    from checkpointd.core.text import shown
     from checkpointd.ledger.public import public_detail
     from checkpointd.text import printable
 
@@ -124,6 +125,7 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
 def _print_detail(place: Place, entry: Any) -> None:
     from checkpointd.cli.output import console, when
     from checkpointd.cli.verdicts import print_report
+    from checkpointd.core.text import shown, size
     from checkpointd.ledger.public import public_detail
     from checkpointd.text import duration, printable, size
 

@@ -92,6 +92,7 @@ def trash_list(
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.cli.retaining import chosen
+    from checkpointd.core.text import shown
     from checkpointd.retention import Trash
     from checkpointd.text import printable
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from checkpointd.checkpoint import CheckResult
     from checkpointd.cli.verifying import Target
+    from checkpointd.core.checkpoint import CheckResult
 
 _NAME_WIDTH = 40
 

@@ -15,7 +15,7 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation, Report
     from checkpointd.ledger.pins import PinFile
 
 _MAX_INTEGER = 2**63 - 1
@@ -139,7 +139,7 @@ class Writer(Reader):
             self._put({**row, "state": str(state)})
 
     def _put(self, row: dict[str, Any]) -> None:
-        self.changed.add((row["watch"], rows.decode(row["series"])))
+        self.changed.add((row["watch"], rows.text_of(row["series"])))
         names = rows.COLUMNS[1:-1]
         values = [row[name] for name in names]
         update = ", ".join(f"{name} = excluded.{name}" for name in (*names[1:], "seal"))

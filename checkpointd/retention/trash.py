@@ -18,7 +18,6 @@ from checkpointd.config.units import format_duration
 from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.manifest import Manifest, Stage, read_manifest
-from checkpointd.retention.references import TRASH
 from checkpointd.retention.trees import NotUnchangedError, opened
 from checkpointd.text import size
 
