@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
     from checkpointd.config import ConfigError
-    from checkpointd.text import printable
+    from checkpointd.core.text import printable
 
     place = place_of(context)
     path = place.config_path.absolute()

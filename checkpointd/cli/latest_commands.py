@@ -75,7 +75,7 @@ def latest(
 
         json_line(public_entry(entry))
     elif sys.stdout.isatty():
-        from checkpointd.text import printable
+        from checkpointd.core.text import printable
 
         print(printable(entry.checkpoint.path))
     else:

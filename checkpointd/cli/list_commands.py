@@ -69,7 +69,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     from checkpointd.cli.output import COLOURS, console, grid, print_table
-    from checkpointd.text import duration, printable, size
+    from checkpointd.core.text import duration, printable, size
 
     now = time.time()
     table = grid("verdict", "step", "size", "age", "path")
@@ -97,9 +97,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Show the full report of one checkpoint, check by check."""
     from checkpointd.cli.output import json_line
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
     from checkpointd.ledger.public import public_detail
-    from checkpointd.text import printable
 
     place = place_of(context)
     known = known_path(place, path)
@@ -125,9 +124,8 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
 def _print_detail(place: Place, entry: Any) -> None:
     from checkpointd.cli.output import console, when
     from checkpointd.cli.verdicts import print_report
-    from checkpointd.core.text import shown, size
+    from checkpointd.core.text import duration, printable, size
     from checkpointd.ledger.public import public_detail
-    from checkpointd.text import duration, printable, size
 
     public = public_detail(entry)
     out = console()

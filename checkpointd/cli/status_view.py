@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, console, grid, print_table, when
+from checkpointd.core.text import ago, iso, printable, size
 from checkpointd.observe.sandbox import sandbox_line
-from checkpointd.text import ago, iso, printable, size
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, grid, print_table
-from checkpointd.reasons import cure_of
-from checkpointd.text import duration, printable
+from checkpointd.core.reasons import cure_of
+from checkpointd.core.text import duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

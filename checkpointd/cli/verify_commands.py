@@ -92,7 +92,7 @@ def _exit_code(
 
 
 def _complain(path: str, what: str) -> None:
-    from checkpointd.text import printable
+    from checkpointd.core.text import printable
 
     print(f"{printable(path)}: {what}.", file=sys.stderr)
 

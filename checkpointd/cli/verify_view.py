@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import console, json_line
-from checkpointd.text import printable
+from checkpointd.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

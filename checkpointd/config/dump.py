@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config.units import format_duration
-from checkpointd.text import utf8
+from checkpointd.core.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

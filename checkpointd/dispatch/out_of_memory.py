@@ -6,10 +6,10 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checkpointd import memory_errors
-from checkpointd.checkpoint import CheckResult, Outcome
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.text import size
 from checkpointd.dispatch.limits import NO_LIMIT
-from checkpointd.text import size
 
 if TYPE_CHECKING:
     from checkpointd.dispatch.child_result import Run

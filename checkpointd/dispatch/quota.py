@@ -14,8 +14,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from checkpointd.core.text import size
 from checkpointd.dispatch.process_monitor import OverdrawnError
-from checkpointd.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

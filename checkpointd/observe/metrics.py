@@ -25,10 +25,8 @@ from prometheus_client.exposition import choose_encoder
 from checkpointd import __version__
 from checkpointd.core.checkpoint import Format, Outcome, Verdict
 from checkpointd.core.reasons import REASONS
-from checkpointd.core.text import shown, utf8
+from checkpointd.core.text import printable, utf8
 from checkpointd.observe.gauges import GaugeCollector
-from checkpointd.reasons import REASONS
-from checkpointd.text import printable, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.config.units import format_duration
+from checkpointd.core.text import size
+from checkpointd.formats.names import TRASH
 from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.manifest import Manifest, Stage, read_manifest
 from checkpointd.retention.trees import NotUnchangedError, opened
-from checkpointd.text import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from checkpointd.checkpoint import Answer, Checkpoint, End, Format, Generation
 from checkpointd.cli.output import console
 from checkpointd.cli.verdicts import cure, print_report, print_verdict
 from checkpointd.cli.verify_commands import _exit_code

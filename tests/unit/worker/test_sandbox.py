@@ -18,7 +18,6 @@ from checkpointd.core.checkpoint import (
     Previous,
     Request,
 )
-from checkpointd.core.text import sandbox
 from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
