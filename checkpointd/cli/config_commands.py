@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
     from checkpointd.config import ConfigError
-    from checkpointd.text import shown
+    from checkpointd.core.text import shown
 
     place = place_of(context)
     path = place.config_path.absolute()
@@ -62,7 +62,7 @@ def _told(path: "Path", problem: "Problem", severity: str) -> None:
         {
             "path": str(path),
             "line": problem.line or None,
-            "key": problem.place,
+            "key": problem.key,
             "severity": severity,
             "message": problem.message,
         }
@@ -106,7 +106,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     except KeysError as error:
         problems += [_problem(path, t.loc, t.message) for t in error.troubles]
     if problems:
-        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.place)))
+        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
     return [_problem(path, w.loc, w.message) for w in warnings]
 
 

@@ -62,7 +62,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
 
     from checkpointd.cli.client import Client
     from checkpointd.cli.output import json_line
-    from checkpointd.text import shown
+    from checkpointd.core.text import shown
 
     try:
         answer = Client(_state_dir(context)).post("reload")

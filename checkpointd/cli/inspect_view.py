@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import console, grid, print_table
-from checkpointd.text import shown, size
+from checkpointd.core.text import shown, size
 
 if TYPE_CHECKING:
     from rich.console import Console

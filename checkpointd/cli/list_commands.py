@@ -69,7 +69,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     from checkpointd.cli.output import COLOURS, console, grid, print_table
-    from checkpointd.text import shown, size, span
+    from checkpointd.core.text import shown, size, span
 
     now = time.time()
     table = grid("verdict", "step", "size", "age", "path")
@@ -97,8 +97,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Show the full report of one checkpoint, check by check."""
     from checkpointd.cli.output import json_line
+    from checkpointd.core.text import shown
     from checkpointd.ledger.public import public_detail
-    from checkpointd.text import shown
 
     place = place_of(context)
     known = known_path(place, path)
@@ -124,8 +124,8 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
 def _print_detail(place: Place, entry: Any) -> None:
     from checkpointd.cli.output import console, duration, when
     from checkpointd.cli.verdicts import print_report
+    from checkpointd.core.text import shown, size
     from checkpointd.ledger.public import public_detail
-    from checkpointd.text import shown, size
 
     public = public_detail(entry)
     out = console()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.cli import errors
-from checkpointd.text import shown
+from checkpointd.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

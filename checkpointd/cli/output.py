@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.text import ago, json_text, span
+from checkpointd.core.text import ago, json_text, span
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -64,7 +64,7 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
 
 def _tell(path: str, *, pinned: bool, json: bool) -> int:
     from checkpointd.cli.output import json_line
-    from checkpointd.text import shown
+    from checkpointd.core.text import shown
 
     if json:
         json_line({"path": path, "pinned": pinned})

@@ -72,7 +72,7 @@ class Place:
 
     def _salvaged(self, error: ConfigError) -> Places:
         from checkpointd.cli.client import Client
-        from checkpointd.text import shown
+        from checkpointd.core.text import shown
 
         left = configuration.salvage(self.config_path)
         first = str(error).splitlines()[0].rstrip(".")

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from checkpointd.cli.output import console, grid, print_table
-from checkpointd.text import shown, size, span
+from checkpointd.core.text import shown, size, span
 
 
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:

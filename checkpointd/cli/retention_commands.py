@@ -92,8 +92,8 @@ def trash_list(
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.cli.retaining import chosen
+    from checkpointd.core.text import shown
     from checkpointd.retention import Trash
-    from checkpointd.text import shown
 
     rows: list[dict[str, Any]] = []
     troubles = []
@@ -137,7 +137,7 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.output import json_line
     from checkpointd.cli.retaining import restore_here, trashed_path
-    from checkpointd.text import shown
+    from checkpointd.core.text import shown
 
     place = place_of(context)
     config = place.config()

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, console, grid, print_table, when
-from checkpointd.text import ago, iso, shown, size
-from checkpointd.text import sandbox as told_sandbox
+from checkpointd.core.text import ago, iso, shown, size
+from checkpointd.core.text import sandbox as told_sandbox
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, duration, grid, print_table
-from checkpointd.reasons import cure_of
-from checkpointd.text import shown
+from checkpointd.core.reasons import cure_of
+from checkpointd.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

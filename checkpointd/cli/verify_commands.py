@@ -92,7 +92,7 @@ def _exit_code(
 
 
 def _complain(path: str, what: str) -> None:
-    from checkpointd.text import shown
+    from checkpointd.core.text import shown
 
     print(f"{shown(path)}: {what}.", file=sys.stderr)
 

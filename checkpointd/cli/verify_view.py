@@ -8,15 +8,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import console, json_line
-from checkpointd.text import shown
+from checkpointd.core.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.progress import Progress, TaskID
 
-    from checkpointd.checkpoint import CheckResult
     from checkpointd.cli.verifying import Target
+    from checkpointd.core.checkpoint import CheckResult
 
 _NAME_WIDTH = 40
 

@@ -17,6 +17,7 @@ DURATIONS = frozenset(
         "timeout",
         "idle_exit",
         "poll_interval",
+        "scrub_every",
         "settle",
         "torn_after",
         "keep_within",

@@ -14,7 +14,7 @@ def parse_size(value: object) -> int:
     """Turn `"8GiB"`, `"500MB"` or a count of bytes into bytes.
 
     Raises:
-        ValueError: with a sentence that says what is accepted.
+        ValueError: with a message that explains what is accepted.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -32,7 +32,7 @@ def parse_duration(value: object) -> float:
     """Turn `"90s"`, `"36h"`, `"7d"`, `"1h30m"` or a count of seconds into seconds.
 
     Raises:
-        ValueError: with a sentence that says what is accepted.
+        ValueError: with a message that explains what is accepted.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf"):
         return float(value)

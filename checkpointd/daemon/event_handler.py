@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon.queue import Item, Queue
 from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, Again, is_outdated
 from checkpointd.daemon.runtimes import Runtimes

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.text import json_text
+from checkpointd.core.text import json_text
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Report
+    from checkpointd.core.checkpoint import Report
 
 _SECONDS = 30.0
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.newest import newest_valid, series_of
+from checkpointd.retention.newest_valid import newest_valid, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -18,8 +18,8 @@ from checkpointd.retention.current import plan_watch, public_plan, public_remova
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.checkpoint import Generation
     from checkpointd.config import WatchSettings
+    from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.service import Service
     from checkpointd.retention import Item, Plan
     from checkpointd.watch.watcher import Watcher

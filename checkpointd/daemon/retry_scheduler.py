@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.checkpoint import Format, Verdict
+from checkpointd.core.checkpoint import Format, Verdict
 from checkpointd.ledger import Ledger, LedgerError
 from checkpointd.ledger.facts import ABSENT, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Report
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.ledger import Entry

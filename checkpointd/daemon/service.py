@@ -12,9 +12,9 @@ import structlog
 
 from checkpointd import __version__
 from checkpointd import config as configuration
-from checkpointd.checkpoint import LOAD_CHECKS
 from checkpointd.config import Config, ConfigError, WatchSettings, WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import LOAD_CHECKS
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import runtimes
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.event_handler import Engine

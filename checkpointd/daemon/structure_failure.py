@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CheckResult, Facts, Outcome, Report, Verdict
+from checkpointd.core.checkpoint import CheckResult, Facts, Outcome, Report, Verdict
 from checkpointd.dispatch.child_outcome import not_run
 from checkpointd.worker.protocol import LOAD, SCAN, checks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.checkpoint import Checkpoint, Generation
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.verify_settings import VerifySettings
 
 NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.checkpoint import CHECKS, Answer, End, Previous, Report, Request, Verdict
-from checkpointd.criteria import MAX
+from checkpointd.core.checkpoint import CHECKS, Answer, End, Previous, Report, Request, Verdict
+from checkpointd.core.verify_settings import MAX
 from checkpointd.daemon import hooks
 from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, is_transient, patience
 from checkpointd.daemon.structure_failure import NOT_A_CHECKPOINT, unread, was_checkpoint
@@ -19,7 +19,7 @@ from checkpointd.ledger import Ledger, LedgerError, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.daemon.event_handler import Engine
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread

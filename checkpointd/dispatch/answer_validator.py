@@ -14,9 +14,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
-from checkpointd.reasons import REASONS, Severity
-from checkpointd.wire import WireError
+from checkpointd.core.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
+from checkpointd.core.decode import WireError
+from checkpointd.core.reasons import REASONS, Severity
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 
 if TYPE_CHECKING:

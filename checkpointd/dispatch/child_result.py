@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import wire
-from checkpointd.checkpoint import CheckResult, Facts
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import CheckResult, Facts
 from checkpointd.dispatch.answer_validator import Hearing
 from checkpointd.dispatch.process_monitor import Held, HeldError
 from checkpointd.worker import protocol
@@ -65,11 +65,11 @@ class Run:
         self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         self.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
-    def ended_for(self, error: TimeoutError | wire.WireError | OverdrawnError) -> None:
+    def ended_for(self, error: TimeoutError | decode.WireError | OverdrawnError) -> None:
         """Note why we end it."""
         if isinstance(error, TimeoutError):
             self.timed_out = True
-        elif isinstance(error, wire.WireError):
+        elif isinstance(error, decode.WireError):
             self.refused = str(error)
         elif isinstance(error, HeldError):
             self.held_too_much = True
@@ -103,7 +103,7 @@ async def hear(
         if listening.done():
             listening.result()
         if not ending.done():
-            raise wire.WireError("it closed its end and lived on")
+            raise decode.WireError("it closed its end and lived on")
         return ending.result()
     finally:
         listening.cancel()
@@ -130,7 +130,7 @@ async def listen(
     while line := await _line(reader):
         total += len(line)
         if total > protocol.MAX_TOTAL:
-            raise wire.WireError("it said too much")
+            raise decode.WireError("it said too much")
         answer = protocol.decode_answer(line)
         if isinstance(answer, Sandbox):
             result.sandbox = hearing.sandbox(answer)
@@ -152,7 +152,7 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     try:
         line = await reader.readline()
     except ValueError:
-        raise wire.WireError("a line was too long") from None
+        raise decode.WireError("a line was too long") from None
     except ConnectionError:
         return b""
     return line if line.endswith(b"\n") else b""

@@ -6,9 +6,9 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checkpointd import memory_errors
-from checkpointd.checkpoint import CheckResult, Outcome
 from checkpointd.config.units import format_size
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import CheckResult, Outcome
 from checkpointd.dispatch.limits import NO_LIMIT
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation, Report
     from checkpointd.ledger.pins import PinFile
 
 _MAX_INTEGER = 2**63 - 1
@@ -163,11 +163,11 @@ class Writer(Reader):
         found = self._rows(
             "SELECT watch, series, state FROM checkpoints WHERE path = ?", (row["path"],)
         )
-        place, after = (row["watch"], rows.decode(row["series"])), State(row["state"])
+        place, after = (row["watch"], rows.text_of(row["series"])), State(row["state"])
         if not found:
             self._uncommitted.append(Change(kind, *place, None, after))
             return
-        watch, series = found[0][0], rows.decode(found[0][1])
+        watch, series = found[0][0], rows.text_of(found[0][1])
         before = State(found[0][2]) if found[0][2] in _STATES else None
         if (watch, series) == place:
             self._uncommitted.append(Change(kind, *place, before, after))
@@ -179,7 +179,7 @@ class Writer(Reader):
         found = self._rows(
             "SELECT watch, series FROM checkpoints WHERE path = ?", (rows.path_bytes(path),)
         )
-        watch, series = (found[0][0], rows.decode(found[0][1])) if found else ("", "")
+        watch, series = (found[0][0], rows.text_of(found[0][1])) if found else ("", "")
         self._uncommitted.append(Change(ChangeKind.PINS, watch, series))
 
     def _store_pin(self, pin: Pin) -> None:

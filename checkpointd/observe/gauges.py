@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from checkpointd.text import label
+from checkpointd.core.text import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from checkpointd.text import shown, span
+from checkpointd.core.text import shown, span
 
 LOOP_SECONDS = 10.0
 """A loop that did not run for so long is stuck."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 
-from checkpointd.text import clean, shown
+from checkpointd.core.text import clean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

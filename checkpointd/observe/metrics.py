@@ -23,15 +23,15 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from checkpointd import __version__
-from checkpointd.checkpoint import Format, Outcome, Verdict
+from checkpointd.core.checkpoint import Format, Outcome, Verdict
+from checkpointd.core.reasons import REASONS
+from checkpointd.core.text import shown, utf8
 from checkpointd.observe.gauges import GaugeCollector
-from checkpointd.reasons import REASONS
-from checkpointd.text import shown, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.checkpoint import Report
+    from checkpointd.core.checkpoint import Report
     from checkpointd.observe.snapshot import Snapshot
 
 MAX_SERIES = 200

@@ -14,10 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.formats.names import TRASH
 from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.manifest import Manifest, Stage, read_manifest
-from checkpointd.retention.references import TRASH
 from checkpointd.retention.trees import NotUnchangedError, opened
 from checkpointd.retention.words import duration
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from checkpointd.text import label, shown
+from checkpointd.core.text import label, shown
 from tests.helpers.daemon import Daemon, daemon_in, eventually
 from tests.helpers.scan import VALUE, flip, write_bundle
 

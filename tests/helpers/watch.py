@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from checkpointd.config.settings import WatchSettings
+from checkpointd.config import WatchSettings
 from checkpointd.watch.events import Reconciled, Sighting, WatchEvent
 from checkpointd.watch.watcher import Watcher
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd import text
+from checkpointd.core import text
 
 any_text = st.text(st.characters(exclude_categories=()))
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.config.web import WebSettings
+from checkpointd.core.text import iso
 from checkpointd.observe.web.keys import Keys, KeysError, Trouble, digest, identities, load
-from checkpointd.text import iso
 
 if TYPE_CHECKING:
     import ssl

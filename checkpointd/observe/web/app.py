@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
+from checkpointd.core.text import utf8
 from checkpointd.ledger import State
 from checkpointd.observe.web.accepting import Handler as Protocol
 from checkpointd.observe.web.access import Access
@@ -22,7 +23,6 @@ from checkpointd.observe.web.control import add_control
 from checkpointd.observe.web.guard import guard, knows
 from checkpointd.observe.web.headers import HEADERS
 from checkpointd.observe.web.page import render_page
-from checkpointd.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

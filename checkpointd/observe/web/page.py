@@ -16,8 +16,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from checkpointd import text
-from checkpointd.reasons import cure_of
+from checkpointd.core import text
+from checkpointd.core.reasons import cure_of
 
 REFRESH_SECONDS = 10
 RECENT_SECONDS = 24 * 3600.0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.config.settings import RetentionSettings
+from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import Pruner, find_references, plan
 from checkpointd.retention import files as retention_files

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from checkpointd.config.settings import RetentionSettings, WatchSettings
+from checkpointd.config import RetentionSettings, WatchSettings
 from checkpointd.daemon import retention_runner as retaining
 from checkpointd.daemon.queue import Queue
 from checkpointd.daemon.retention_runner import Retaining

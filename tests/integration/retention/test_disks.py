@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.config.settings import WatchSettings
+from checkpointd.config import WatchSettings
 from checkpointd.retention import (
     Pruner,
     files,

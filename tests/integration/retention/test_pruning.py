@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Verdict
-from checkpointd.config.settings import RetentionSettings, WatchSettings
+from checkpointd.config import RetentionSettings, WatchSettings
+from checkpointd.core.checkpoint import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import (
     Pruner,

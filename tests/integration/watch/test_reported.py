@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Format, Request
-from checkpointd.criteria import VerifySettings
-from checkpointd.verify.scan import scan
+from checkpointd.core.checkpoint import End, Format, Request
+from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.verify.scan.scan_stage import scan
 from checkpointd.watch.events import Gone, Reconciled, Sighting
 from tests.helpers.formats import bundle, savedmodel
 from tests.helpers.watch import watching, write_hdf5, write_keras

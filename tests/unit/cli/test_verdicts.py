@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from checkpointd.checkpoint import Answer, Checkpoint, End, Format, Generation
 from checkpointd.cli.output import console, duration
 from checkpointd.cli.verdicts import cure, print_report, print_verdict
 from checkpointd.cli.verify_commands import _exit_code
 from checkpointd.cli.verifying import no_checkpoint, public_answer
-from checkpointd.reasons import REASONS
+from checkpointd.core.checkpoint import Answer, Checkpoint, End, Format, Generation
+from checkpointd.core.reasons import REASONS
 
 
 def report(**more: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
 from checkpointd.config import WatchSettings
+from checkpointd.core.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import Gone, Sighting
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from checkpointd.checkpoint import Verdict
 from checkpointd.config import WatchSettings, parse
+from checkpointd.core.checkpoint import Verdict
 from checkpointd.daemon import published_content as published
 from checkpointd.daemon import publisher
 from checkpointd.daemon.publisher import Publisher, sweep
@@ -298,10 +298,10 @@ def test_a_link_is_exchanged_in_one_step(desk: Desk, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("publish", "told"),
     [
-        ({"verdict_file": "root/verdicts"}, "lies in watch 'w' or around it"),
-        ({"latest_link": "root"}, "lies in watch 'w' or around it"),
+        ({"verdict_file": "root/verdicts"}, "is inside watch 'w' or contains it"),
+        ({"latest_link": "root"}, "is inside watch 'w' or contains it"),
         ({"verdict_file": "."}, None),
-        ({"verdict_file": "out", "latest_link": "out"}, "is the directory of verdict_file too"),
+        ({"verdict_file": "out", "latest_link": "out"}, "is also the directory of verdict_file"),
         ({"latest_link": 7}, "latest_link"),
         ({"verdict_file": ""}, "must not be empty"),
     ],
@@ -325,5 +325,5 @@ def test_a_watch_is_never_named_like_a_parent_directory(tmp_path: Path) -> None:
     """Its name is a directory's."""
     from checkpointd.config import ConfigError
 
-    with pytest.raises(ConfigError, match="is no name"):
+    with pytest.raises(ConfigError, match="is not a name"):
         parse({"watch": [{"name": "..", "path": "root"}]}, tmp_path / "c.toml")

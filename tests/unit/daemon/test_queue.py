@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.checkpoint import Checkpoint, Format, Generation, Member
+from checkpointd.core.checkpoint import Checkpoint, Format, Generation, Member
 from checkpointd.daemon.queue import Item, Queue
 
 

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Report, Verdict
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import (
+    Checkpoint,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Report,
+    Verdict,
+)
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon.queue import Item
 from checkpointd.daemon.retry_scheduler import Again, is_outdated, patience
 from checkpointd.daemon.threads import LedgerThread

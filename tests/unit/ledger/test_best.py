@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Facts, Format, Verdict
 from checkpointd.ledger import Ledger, schema
 from tests.helpers.ledger import generation, report
 

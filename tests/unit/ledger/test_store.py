@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Facts, Format, Generation, Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.ledger.facts import Known
 from tests.helpers.ledger import generation, report

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from checkpointd.config.settings import RetentionSettings
+from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Entry, State
 from checkpointd.retention import Plan, plan
 from tests.helpers.ledger import entry

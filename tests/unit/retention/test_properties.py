@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.config.settings import RetentionSettings
+from checkpointd.config import RetentionSettings
 from checkpointd.ledger import State
 from checkpointd.retention import plan
 from tests.helpers.ledger import entry

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
-from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
+from checkpointd.core.checkpoint import (
+    Checkpoint,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Previous,
+    Request,
+)
+from checkpointd.core.text import sandbox
+from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.text import sandbox
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
