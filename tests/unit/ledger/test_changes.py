@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Verdict
+from checkpointd.core.checkpoint import Verdict
 from checkpointd.ledger import Change, ChangeKind, Ledger, LedgerError, State
 from tests.helpers.ledger import lay_file, report
 
@@ -87,8 +87,13 @@ def test_pins_name_the_watch_of_the_path_where_it_is_known(ledger: Ledger, tmp_p
 def test_what_could_not_be_written_is_no_change(ledger: Ledger, tmp_path: Path) -> None:
     """A transaction that fails leaves the ledger, and so everything that follows it, as it was."""
     checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
-    with pytest.raises(LedgerError), ledger._writing():
-        ledger._store(ChangeKind.SEEN, checkpoint, generation, State.PENDING, "", None)
-        raise sqlite3.OperationalError("disk full")
+
+    def write_half() -> None:
+        with ledger._writing():
+            ledger._store(ChangeKind.SEEN, checkpoint, generation, State.PENDING, "", None)
+            raise sqlite3.OperationalError("disk full")
+
+    with pytest.raises(LedgerError):
+        write_half()
     ledger.check_writable()
     assert ledger.take_changes() == []
