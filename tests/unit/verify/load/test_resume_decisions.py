@@ -38,20 +38,6 @@ def stats(key: str, role: str) -> TensorStats:
     return TensorStats(key, key, role, "float32", (2,), 8, 0, 0, 1.0, 17)
 
 
-def test_the_optimizers_variables_are_chosen_by_their_role() -> None:
-    """A weight of the model is none; TensorFlow's suffix is no part of the name."""
-    key = "optimizer/_variables/2" + roles.ATTRIBUTES + "VARIABLE_VALUE"
-    found = optimizers.stored([stats("layers/dense/vars/0", MODEL), stats(key, OPTIMIZER)])
-    assert found == (Digest("optimizer/_variables/2", "float32", (2,), 17),)
-
-
-def test_more_variables_than_fit_one_message_are_not_compared() -> None:
-    """Unknown is told from none."""
-    many = [stats(f"optimizer/vars/{i}", OPTIMIZER) for i in range(optimizers.MOST_TENSORS + 1)]
-    assert optimizers.stored(many) is None
-    assert optimizers.stored([]) == ()
-
-
 @pytest.mark.parametrize(
     ("key", "role"),
     [
