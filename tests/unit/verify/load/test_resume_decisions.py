@@ -14,7 +14,6 @@ from checkpointd.golden import Golden, GoldenError
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
 from checkpointd.training.record import described as recorded
 from checkpointd.training.record import split
-from checkpointd.verify.load import optimizers
 from checkpointd.verify.load.optimizers import Optimizer, described, differences
 from checkpointd.verify.load.resume import (
     fell_back,
