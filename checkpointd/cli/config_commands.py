@@ -28,8 +28,8 @@ def add_to(app: typer.Typer) -> None:
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
-    from checkpointd.cli.output import shown
     from checkpointd.config import ConfigError
+    from checkpointd.core.text import printable
 
     place = place_of(context)
     path = place.config_path.absolute()
@@ -47,11 +47,11 @@ def check(context: typer.Context, json: Json = False) -> int:
             _told(path, warning, "warning")
         return OK
     count = len(config.watch)
-    print(f"{shown(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
+    print(f"{printable(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
     if not count:
         print("Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
-        print(shown(f"{path}: warning: {warning}"))
+        print(printable(f"{path}: warning: {warning}"))
     return OK
 
 
@@ -62,7 +62,7 @@ def _told(path: "Path", problem: "Problem", severity: str) -> None:
         {
             "path": str(path),
             "line": problem.line or None,
-            "key": problem.place,
+            "key": problem.key,
             "severity": severity,
             "message": problem.message,
         }
@@ -106,7 +106,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     except KeysError as error:
         problems += [_problem(path, t.loc, t.message) for t in error.troubles]
     if problems:
-        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.place)))
+        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
     return [_problem(path, w.loc, w.message) for w in warnings]
 
 

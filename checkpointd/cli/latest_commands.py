@@ -54,7 +54,7 @@ def latest(
     Its content on disk still is the one that was verified. Exits with 4 if there is none, with 2
     if several series match. A name without a slash is a watch's if there is such a watch.
     """
-    from checkpointd.newest import newest_valid, series_of
+    from checkpointd.retention.newest_valid import newest_valid, series_of
 
     required = _required(requires or [])
     groups = series_of(_present(place_of(context), where))
@@ -75,9 +75,9 @@ def latest(
 
         json_line(public_entry(entry))
     elif sys.stdout.isatty():
-        from checkpointd.observe.text import shown
+        from checkpointd.core.text import printable
 
-        print(shown(entry.checkpoint.path))
+        print(printable(entry.checkpoint.path))
     else:
         # As bytes: a name that is no UTF-8 must reach the shell as it is on disk.
         sys.stdout.flush()
@@ -86,7 +86,7 @@ def latest(
 
 
 def _required(names: list[str]) -> frozenset[str]:
-    from checkpointd.checkpoint import SHOWS
+    from checkpointd.core.checkpoint import SHOWS
 
     wanted = frozenset(word for name in names for word in name.split(",") if word)
     unknown = sorted(wanted - set(SHOWS.values()))

@@ -11,7 +11,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import (
+from checkpointd.cli.place import aliases, below
+from checkpointd.config import Places
+from checkpointd.core.checkpoint import (
     CHECKS,
     Checkpoint,
     End,
@@ -23,15 +25,13 @@ from checkpointd.checkpoint import (
     skipped,
     to_json,
 )
-from checkpointd.cli.place import aliases, below
-from checkpointd.config import Places
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from checkpointd.checkpoint import Answer, CheckResult
     from checkpointd.config import Config, WatchSettings
+    from checkpointd.core.checkpoint import Answer, CheckResult
     from checkpointd.dispatch import Dispatcher
 
 _ATTEMPTS = 3

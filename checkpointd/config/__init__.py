@@ -1,7 +1,7 @@
 """config.toml to frozen, validated settings.
 
-The names come when they are asked for: `latest` needs only where things are, and must not wait
-for the schema to be imported.
+Names are imported on first use: `latest` needs only paths, and must not wait until the schema is
+imported.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from checkpointd.config.errors import ConfigError, Problem
     from checkpointd.config.locate import Places, default_state_dir, find, places, salvage
+    from checkpointd.config.retention import KeepBest, RetentionSettings
     from checkpointd.config.settings import (
         Config,
-        KeepBest,
         PublishSettings,
-        RetentionSettings,
-        VerifyConfig,
         WatchSettings,
         WorkerSettings,
     )
     from checkpointd.config.validate import load, parse
+    from checkpointd.config.verify import VerifyConfig
     from checkpointd.config.web import WebSettings
 
-_HOME = {
-    **dict.fromkeys(("ConfigError", "Problem"), "errors"),
-    **dict.fromkeys(("load", "parse"), "validate"),
-    **dict.fromkeys(("Places", "default_state_dir", "find", "places", "salvage"), "locate"),
-    **dict.fromkeys(
-        (
-            "Config",
-            "KeepBest",
-            "PublishSettings",
-            "RetentionSettings",
-            "VerifyConfig",
-            "WatchSettings",
-            "WorkerSettings",
-        ),
-        "settings",
-    ),
+_MODULE = {
+    "Config": "settings",
+    "ConfigError": "errors",
+    "KeepBest": "retention",
+    "Places": "locate",
+    "Problem": "errors",
+    "PublishSettings": "settings",
+    "RetentionSettings": "retention",
+    "VerifyConfig": "verify",
+    "WatchSettings": "settings",
     "WebSettings": "web",
+    "WorkerSettings": "settings",
+    "default_state_dir": "locate",
+    "find": "locate",
+    "load": "validate",
+    "parse": "validate",
+    "places": "locate",
+    "salvage": "locate",
 }
 
 __all__ = [
@@ -65,6 +65,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)

@@ -1,4 +1,4 @@
-"""What is wrong with a config, each with its place in the file."""
+"""The errors of a config, each with its line in the file."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a config.
+    """One error of a config.
 
-    `place` is the key (`watch[0].retention.keep_last`), `line` its line in the file, 0 if it
-    has none; `message` says what to do.
+    `key` is the key (`watch[0].retention.keep_last`), `line` its line in the file, 0 if it
+    has none; `message` explains what to change.
     """
 
-    place: str
+    key: str
     message: str
     line: int = 0
 
     def __str__(self) -> str:
         return ": ".join(
             part
-            for part in (f"line {self.line}" if self.line else "", self.place, self.message)
+            for part in (f"line {self.line}" if self.line else "", self.key, self.message)
             if part
         )
 
 
 class ConfigError(Exception):
-    """A config that cannot be used; `problems` lists all that is wrong with it."""
+    """A config that cannot be used; `problems` lists every error of it."""
 
     def __init__(self, path: Path, problems: list[Problem]) -> None:
         super().__init__("\n".join(f"{path}: {problem}" for problem in problems))

@@ -1,4 +1,4 @@
-"""`features` of `evaluate`: what the records of a TFRecord hold, by the names of the arrays."""
+"""`features` of `evaluate`: what the records of a TFRecord contain, by the names of the arrays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
-from checkpointd import criteria
+from checkpointd.core import verify_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,16 +18,16 @@ _SHAPE = '{ inputs = "float32[6]", labels = "int64[]" }'
 
 
 def _name(value: str) -> str:
-    if not criteria.is_feature_name(value):
+    if not verify_settings.is_feature_name(value):
         raise ValueError(
-            "is no array of held-out data; there are inputs, labels, inputs.NAME, labels.NAME, "
+            "is not an array of held-out data; there are inputs, labels, inputs.NAME, labels.NAME, "
             "sample_weight"
         )
     return value
 
 
-def _what(value: str) -> str:
-    criteria.parse_feature("", value)
+def _feature(value: str) -> str:
+    verify_settings.parse_feature("", value)
     return value
 
 
@@ -36,44 +36,44 @@ def flat(value: object) -> object:
     if not isinstance(value, dict):
         return value
     found: dict[Any, Any] = {}
-    for name, what in value.items():
-        if isinstance(what, dict) and what:
-            found.update({f"{name}.{inner}": text for inner, text in what.items()})
+    for name, feature in value.items():
+        if isinstance(feature, dict) and feature:
+            found.update({f"{name}.{inner}": text for inner, text in feature.items()})
         else:
-            found[name] = what
+            found[name] = feature
     return found
 
 
 _Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Features = Annotated[
-    dict[Annotated[_Text, AfterValidator(_name)], Annotated[_Text, AfterValidator(_what)]],
+    dict[Annotated[_Text, AfterValidator(_name)], Annotated[_Text, AfterValidator(_feature)]],
     BeforeValidator(flat),
 ]
-"""Array names and what `criteria.parse_feature` reads, such as `{"inputs": "float32[6]"}`."""
+"""Array names and what `parse_feature` reads, such as `{"inputs": "float32[6]"}`."""
 
 
-def amiss(evaluate: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what is wrong between `features` and the other keys of `evaluate`, as written."""
+def features_errors(evaluate: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the errors between `features` and the other keys of `evaluate`, as written."""
     data = evaluate.get("data")
     path = data.lower() if isinstance(data, str) else ""
     for ending in _PACKED:
         path = path.removesuffix(ending)
     if not evaluate.get("features"):
         if path.endswith(_RECORDS):
-            told = f"a TFRecord does not say what it holds: add features = {_SHAPE}"
-            yield ("data",), told
+            message = f"a TFRecord does not describe its content: add features = {_SHAPE}"
+            yield ("data",), message
         return
-    place = ("features",)
+    key = ("features",)
     if "function" in evaluate:
-        yield place, "goes with data: a function reads its data itself"
+        yield key, "goes with data: a function reads its data itself"
     elif path.endswith(".npz"):
-        yield place, "goes with a TFRecord: an .npz says itself what it holds"
+        yield key, "goes with a TFRecord: an .npz describes its own content"
     features = flat(evaluate["features"])
     if not isinstance(features, dict):
         return
     for part in ("inputs", "labels"):
         named = [n for n in features if isinstance(n, str) and n.startswith(f"{part}.")]
         if part in features and named:
-            yield place, f"has both {part} and {named[0]}: name all of them {part}.NAME"
+            yield key, f"has both {part} and {named[0]}: name all of them {part}.NAME"
         elif part not in features and not named:
-            yield place, f"has no {part}; expected the form {_SHAPE}"
+            yield key, f"has no {part}; expected {_SHAPE}"

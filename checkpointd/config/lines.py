@@ -1,7 +1,7 @@
-"""Which line of a TOML file a key stands on, so that an error can say so.
+"""Finds the line of each key in a TOML file, for error messages.
 
-`tomllib` tells what a file holds, not where. This reads only the keys and skips the values; it
-is used on text that `tomllib` has accepted.
+`tomllib` returns what a file contains, not where. This reads only the keys and skips the values;
+it is used on text that `tomllib` has accepted.
 """
 
 from __future__ import annotations

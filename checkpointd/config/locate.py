@@ -1,6 +1,6 @@
-"""Where things are: the config, the state, the roots; without the schema, because it is slow.
+"""The paths of the config, the state and the roots; without the schema, because it is slow.
 
-What a shell script asks for (`latest`) needs no more of the config than this.
+`latest`, which shell scripts call, needs no more of the config than this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from checkpointd.config.errors import ConfigError, Problem
 _STATE_DIR = re.compile(r"[ \t]*(?:daemon[ \t]*\.[ \t]*)?state_dir[ \t]*=")
 
 DEFAULT_PATH = Path("/etc/checkpointd/config.toml")
-"""Where the config is when nobody says otherwise."""
+"""The config that is read where no other is named."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,10 @@ def places(path: Path) -> Places | None:
 def salvage(path: Path) -> Places:
     """Take what can still be read out of a config that is broken.
 
-    A watch whose name or path cannot be told is left out.
+    A watch whose name or path cannot be read is left out.
 
     Raises:
-        ConfigError: it cannot be read, or it names a state directory that cannot be told.
+        ConfigError: it cannot be read, or its state directory cannot be read.
     """
     base = path.absolute().parent
     try:
@@ -128,11 +128,11 @@ def salvage(path: Path) -> Places:
 
 
 def _state_dir_in(path: Path) -> Any:
-    """What a text that is not TOML says of `state_dir`: empty if nothing, None if rubbish."""
+    """Return `state_dir` of a text that is not TOML: empty if absent, None if not a path."""
     try:
         text = path.read_bytes().decode(errors="surrogateescape")
     except OSError:
-        _, text = read(path)  # says why, in a sentence
+        _, text = read(path)  # raises with the message
     for line in text.splitlines():
         if _STATE_DIR.match(line):
             try:

@@ -1,22 +1,21 @@
-"""From config.toml to `Config`: every error at once, each with its place in the file."""
+"""From config.toml to `Config`: every error at once, each with its line in the file."""
 
 from __future__ import annotations
 
 import difflib
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from checkpointd.config.contradictions import contradictions
 from checkpointd.config.errors import ConfigError, Problem
 from checkpointd.config.lines import line_of, lines
 from checkpointd.config.locate import absolute, default_state_dir, read
-from checkpointd.config.settings import Config, EvaluateConfig, WatchSettings
-from checkpointd.config.verification import between
+from checkpointd.config.settings import Config, WatchSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from checkpointd.config.verify import EvaluateConfig
 
 _SENTENCES = {
     "int_type": "expected a whole number",
@@ -42,7 +41,7 @@ _BOUNDS = {
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",
     "string_too_long": "must be at most {max_length} characters long",
-    "string_pattern_mismatch": "may hold only letters, digits and _ . -",
+    "string_pattern_mismatch": "may contain only letters, digits and _ . -",
 }
 
 
@@ -64,22 +63,25 @@ def parse(data: dict[str, Any], path: Path, text: str = "") -> Config:
     """
     base = path.absolute().parent
     known = lines(text)
-    problems = _contradictions(data, base, known)
+    problems = [
+        Problem(key_of(loc), message, line_of(loc, known))
+        for loc, message in contradictions(data, base)
+    ]
     config: Config | None = None
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         problems += [_problem(e, known) for e in error.errors(include_url=False)]
     if problems or config is None:
-        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.place)))
+        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
     return _resolve(config, base)
 
 
 def _problem(error: Any, known: dict[tuple[str | int, ...], int]) -> Problem:
     loc = tuple(error["loc"])
-    if loc[-1:] == ("[key]",):  # the name itself is wrong, not what it has
+    if loc[-1:] == ("[key]",):  # the name itself is wrong, not its value
         loc = loc[:-1]
-    kind, given = error["type"], error.get("input")
+    kind, value = error["type"], error.get("input")
     message = _SENTENCES.get(kind, error["msg"].removeprefix("Value error, "))
     limits = error.get("ctx", {})
     if kind in _BOUNDS:
@@ -88,9 +90,9 @@ def _problem(error: Any, known: dict[tuple[str | int, ...], int]) -> Problem:
         message = "there is no such key" + _did_you_mean(loc)
     elif kind == "missing":
         message = "is missing"
-    elif kind != "string_too_short" and not isinstance(given, dict | list):
-        message = f"{message[0].lower()}{message[1:]}, got {_as_written(given)}"
-    return Problem(_place(loc), message, line_of(loc, known))
+    elif kind != "string_too_short" and not isinstance(value, dict | list):
+        message = f"{message[0].lower()}{message[1:]}, got {_as_written(value)}"
+    return Problem(key_of(loc), message, line_of(loc, known))
 
 
 def _as_written(value: Any) -> str:
@@ -99,7 +101,8 @@ def _as_written(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _place(loc: tuple[str | int, ...]) -> str:
+def key_of(loc: tuple[str | int, ...]) -> str:
+    """Write the path of a key as people do: `watch[0].name`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
     return text.lstrip(".")
 
@@ -141,14 +144,14 @@ def _resolve(config: Config, base: Path) -> Config:
         )
         publish = settings.publish.model_copy(
             update={
-                "verdict_file": placed(settings.publish.verdict_file, "verdicts"),
-                "latest_link": placed(settings.publish.latest_link, "latest"),
+                "verdict_file": directory(settings.publish.verdict_file, "verdicts"),
+                "latest_link": directory(settings.publish.latest_link, "latest"),
             }
         )
         update = {"path": absolute(settings.path, base), "verify": verify, "publish": publish}
         return settings.model_copy(update=update)
 
-    def placed(where: bool | Path, default: str) -> bool | Path:
+    def directory(where: bool | Path, default: str) -> bool | Path:
         if where is True:
             return state_dir / default
         return absolute(where, base) if isinstance(where, Path) else where
@@ -169,85 +172,3 @@ def _resolve_evaluate(evaluate: EvaluateConfig | None, base: Path) -> EvaluateCo
     if evaluate is None or evaluate.data is None:
         return evaluate
     return evaluate.model_copy(update={"data": absolute(evaluate.data, base)})
-
-
-def _contradictions(
-    data: dict[str, Any], base: Path, known: dict[tuple[str | int, ...], int]
-) -> list[Problem]:
-    """What is wrong between keys that are right by themselves; reads the raw data.
-
-    So that these are told together with what the schema finds, not after it is mended.
-    """
-    problems: list[Problem] = []
-
-    def tell(loc: tuple[str | int, ...], message: str) -> None:
-        problems.append(Problem(_place(loc), message, line_of(loc, known)))
-
-    watches = data.get("watch")
-    tables = watches if isinstance(watches, list) else []
-    texts = [
-        (i, _text(watch, "name"), _text(watch, "path"))
-        for i, watch in enumerate(tables)
-        if isinstance(watch, dict)
-    ]
-    roots = [(i, name, absolute(path, base) if path else None) for i, name, path in texts]
-    given = _text(data.get("daemon"), "state_dir")
-    state = absolute(given, base) if given else default_state_dir()
-    for i, name, root in roots:
-        if root == Path("/"):
-            tell(("watch", i, "path"), "/ cannot be watched; name a directory")
-        elif root is not None and state.is_relative_to(root):
-            place: tuple[str | int, ...] = (
-                ("daemon", "state_dir") if given else ("watch", i, "path")
-            )
-            tell(place, f"the state directory {state} lies inside watch {name!r}; put it elsewhere")
-    for (i, name, root), (j, other_name, other) in combinations(roots, 2):
-        if name and name == other_name:
-            tell(("watch", j, "name"), f"{name!r} is also the name of watch[{i}]")
-        if root is None or other is None or Path("/") in (root, other):
-            continue
-        if root.is_relative_to(other) or other.is_relative_to(root):
-            tell(("watch", j, "path"), f"{other} overlaps with {root} of watch[{i}]")
-    named = [(name, root) for _, name, root in roots if root]
-    for loc, message in (*_in_verify(tables), *_published_amiss(tables, base, named)):
-        tell(loc, message)
-    return problems
-
-
-def _published_amiss(
-    watches: list[Any], base: Path, roots: list[tuple[str, Path]]
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with the directories of `[watch.publish]`: the place and the sentence."""
-    published = list(_published(watches, base))
-    for (i, key, directory), (j, other_key, other_directory) in combinations(published, 2):
-        if i == j and directory == other_directory:
-            yield ("watch", j, "publish", other_key), f"is the directory of {key} too; name another"
-    for i, key, directory in published:
-        for name, root in roots:
-            if directory.is_relative_to(root) or root.is_relative_to(directory):
-                lies = f"{directory} lies in watch {name!r} or around it"
-                told = f"{lies}; nothing is ever put there, name a directory elsewhere"
-                yield ("watch", i, "publish", key), told
-
-
-def _published(watches: list[Any], base: Path) -> Iterator[tuple[int, str, Path]]:
-    """The directories that are to be written to: the watch's index, the key, the directory."""
-    for i, watch in enumerate(watches):
-        publish = watch.get("publish") if isinstance(watch, dict) else None
-        places = {key: _text(publish, key) for key in ("verdict_file", "latest_link")}
-        for key, place in places.items():
-            if place:
-                yield i, key, absolute(place, base) / _text(watch, "name")
-
-
-def _in_verify(tables: list[Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    for i, watch in enumerate(tables):
-        verify = watch.get("verify") if isinstance(watch, dict) else None
-        if isinstance(verify, dict):
-            for loc, message in between(verify):
-                yield ("watch", i, "verify", *loc), message
-
-
-def _text(table: Any, key: str) -> str:
-    value = table.get(key) if isinstance(table, dict) else None
-    return value if isinstance(value, str) else ""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 
 from checkpointd.config.locate import absolute
-from checkpointd.config.section import Location, Section, Text
+from checkpointd.config.section import Section
+from checkpointd.config.types import Location, Text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def _host(value: str) -> str:
 
 def _username(value: str) -> str:
     if ":" in value or not value.isprintable():
-        raise ValueError("may hold no colon and no control character")
+        raise ValueError("may contain no colon and no control character")
     return value
 
 
@@ -49,26 +50,40 @@ Username = Annotated[Text, AfterValidator(_username)]
 
 
 class TlsSettings(Section):
-    """`[web.tls]`: the certificate, and the CA whose clients alone are let in."""
+    """`[web.tls]`: the certificate, and the CA of the clients that are let in."""
 
     cert_file: Location
+    """PEM: the certificate, then those between it and the CA. Read again when it changes."""
+
     key_file: Location
+    """Its private key; only owner and group may be able to read it."""
+
     client_ca_file: Location | None = None
+    """Only clients with a certificate of this CA are let in."""
 
 
 class BasicAuthSettings(Section):
     """`basic_auth`: the one user, named as in Prometheus' own scrape config."""
 
     username: Username
+    """The name of the one user."""
+
     password_file: Location
+    """A file that holds the password; only owner and group may be able to read it."""
 
 
 class WebSettings(Section):
     """`[web]`: the address of `/metrics` and the status page, and who may read them."""
 
     listen: Address = "127.0.0.1:9746"
+    """Address of `/metrics`, `/healthz`, `/readyz`, the status page and the JSON API; read-only."""
+
     hosts: tuple[Host, ...] = ()
+    """Host names that clients may use; without it `localhost` on loopback, any name elsewhere."""
+
     basic_auth: BasicAuthSettings | None = None
+    """One user and a password file, as in Prometheus' own scrape config."""
+
     tls: TlsSettings | None = None
 
     @property

@@ -12,7 +12,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
-from checkpointd.daemon import published
+from checkpointd.daemon import published_content as published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from checkpointd.checkpoint import Checkpoint, Generation
+    from checkpointd.core.checkpoint import Checkpoint, Generation
 
 _OLD_TURN = 4
 """Every so many turns of a watch its oldest waiting checkpoint goes first, so that none starves."""

@@ -20,7 +20,7 @@ from checkpointd.ledger import LedgerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.daemon.engine import Engine
+    from checkpointd.daemon.event_handler import Engine
 
 _LOOK_SECONDS = 5.0
 _ROUND_SECONDS = 10.0

@@ -12,18 +12,18 @@ import structlog
 
 from checkpointd import __version__
 from checkpointd import config as configuration
-from checkpointd.checkpoint import LOAD_CHECKS
 from checkpointd.config import Config, ConfigError, WatchSettings, WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import LOAD_CHECKS
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import runtimes
-from checkpointd.daemon.board import Board
 from checkpointd.daemon.controls import Controls
-from checkpointd.daemon.engine import Engine
-from checkpointd.daemon.listening import Listening
+from checkpointd.daemon.event_handler import Engine
+from checkpointd.daemon.publish_runner import Publishing, directories
 from checkpointd.daemon.publisher import sweep
-from checkpointd.daemon.publishing import Publishing, directories
-from checkpointd.daemon.retaining import Retaining
-from checkpointd.daemon.scrubbing import Scrubbing
+from checkpointd.daemon.retention_runner import Retaining
+from checkpointd.daemon.scrubber import Scrubbing
+from checkpointd.daemon.servers import Listening
+from checkpointd.daemon.status_cache import Board
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import Ledger, LedgerError, StateLock

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import Answer, CheckResult, Format, Request
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.checkpoint import Answer, CheckResult, Format, Request
+    from checkpointd.core.verify_settings import VerifySettings
 
 
 class Dispatcher(Protocol):

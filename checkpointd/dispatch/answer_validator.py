@@ -14,9 +14,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
-from checkpointd.reasons import REASONS, Severity
-from checkpointd.wire import WireError
+from checkpointd.core.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
+from checkpointd.core.decode import WireError
+from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core.text import printable
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 
 if TYPE_CHECKING:
@@ -243,14 +244,3 @@ def _finite(value: float | None) -> float | None:
 def printable_lines(stderr: str) -> str:
     """What a process printed, as lines that are safe to show."""
     return "\n".join(printable(line, _MAX_STDERR_LINE) for line in stderr.splitlines())
-
-
-def printable(text: str, limit: int) -> str:
-    """One line that is safe to show, at most `limit` characters of it."""
-    if len(text) <= limit and text.isprintable():
-        return text
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for c in text[:limit]
-    )
-    return shown + ("…" if len(text) > limit else "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
-from checkpointd.criteria import most_unpacked
+from checkpointd.core.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
+from checkpointd.core.verify_settings import most_unpacked
 from checkpointd.dispatch.out_of_memory import evidence
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import wire
-from checkpointd.checkpoint import CheckResult, Facts
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import CheckResult, Facts
 from checkpointd.dispatch.answer_validator import AnswerValidator
 from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory
 from checkpointd.worker import protocol
@@ -79,11 +79,11 @@ class ChildResult:
         self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         self.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
-    def set_kill_reason(self, error: TimeoutError | wire.WireError | QuotaExceededError) -> None:
+    def set_kill_reason(self, error: TimeoutError | decode.WireError | QuotaExceededError) -> None:
         """Record why the dispatcher kills it."""
         if isinstance(error, TimeoutError):
             self.timed_out = True
-        elif isinstance(error, wire.WireError):
+        elif isinstance(error, decode.WireError):
             self.protocol_error = str(error)
         elif isinstance(error, MemoryExceededError):
             self.memory_exceeded = True
@@ -117,7 +117,7 @@ async def receive_answers(
         if reading.done():
             reading.result()
         if not exiting.done():
-            raise wire.WireError("it closed its end of the connection and did not exit")
+            raise decode.WireError("it closed its end of the connection and did not exit")
         return exiting.result()
     finally:
         reading.cancel()
@@ -144,7 +144,7 @@ async def read_answers(
     while line := await _line(reader):
         total += len(line)
         if total > protocol.MAX_TOTAL:
-            raise wire.WireError("its answers are too long")
+            raise decode.WireError("its answers are too long")
         answer = protocol.decode_answer(line)
         if isinstance(answer, SandboxState):
             result.sandbox = validator.sandbox(answer)
@@ -166,7 +166,7 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     try:
         line = await reader.readline()
     except ValueError:
-        raise wire.WireError("a line was too long") from None
+        raise decode.WireError("a line was too long") from None
     except ConnectionError:
         return b""
     return line if line.endswith(b"\n") else b""

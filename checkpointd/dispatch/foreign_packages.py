@@ -19,21 +19,12 @@ OLDEST_PYTHON = (3, 9)
 
 VERIFICATION = (
     "__init__.py",
-    "arrays.py",
-    "backends.py",
-    "bindings.py",
-    "checkpoint.py",
     "checks.py",
-    "criteria.py",
+    "core",
     "formats",
-    "golden.py",
-    "memory_errors.py",
-    "reasons",
-    "running.py",
-    "state_file.py",
+    "golden",
     "tensors",
     "verify",
-    "wire.py",
     "worker",
 )
 """Modules and packages that a zygote and its children import; copied for a foreign interpreter."""

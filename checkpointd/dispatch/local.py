@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Answer,
     Checkpoint,
     CheckResult,
@@ -24,7 +24,7 @@ from checkpointd.checkpoint import (
     decide,
     to_json,
 )
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner

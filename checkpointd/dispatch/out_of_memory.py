@@ -6,9 +6,9 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checkpointd import memory_errors
-from checkpointd.checkpoint import CheckResult, Outcome
-from checkpointd.config.units import format_size
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.text import size
 from checkpointd.dispatch.limits import NO_LIMIT
 
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ def with_memory_details(
     one_request = ", and asked for more than was left in one request" if 2 * used < limit else ""
     return replace(
         check,
-        message=f"{check.message} It used {format_size(used)} of the {format_size(limit)} that "
+        message=f"{check.message} It used {size(used)} of the {size(limit)} that "
         f"{source}{one_request}.",
     )

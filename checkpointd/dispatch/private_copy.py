@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import wire
-from checkpointd.checkpoint import Answer, End
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import Answer, End
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Request
+    from checkpointd.core.checkpoint import Request
 
 
 def request_for_copy(
@@ -32,8 +32,8 @@ def request_for_copy(
     if copied.get("end") != str(End.DONE):
         return Answer(End.SUPERSEDED, str(copied.get("message", "")))
     try:
-        made = wire.generation(copied.get("generation"))
-    except wire.WireError:
+        made = decode.generation(copied.get("generation"))
+    except decode.WireError:
         return Answer(End.SUPERSEDED, "It changed while it was read, and could not be copied.")
     if made.key != request.generation.key:
         return Answer(End.SUPERSEDED, "It changed while it was copied.")

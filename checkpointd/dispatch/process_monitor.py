@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from checkpointd import memory_errors
+from checkpointd.core import memory_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from checkpointd.config.units import format_size
+from checkpointd.core.text import size
 from checkpointd.dispatch.process_monitor import QuotaExceededError
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ def _check(monitor: ProcessMonitor | None, scratch: Path, limit: int, reserve: i
     if monitor is not None and monitor.threads() > _MAX_THREADS:
         raise QuotaExceededError(f"it started more than {_MAX_THREADS} threads")
     if disk_usage(scratch) > limit:
-        raise QuotaExceededError(
-            f"it wrote more than {format_size(limit)} into its scratch directory"
-        )
+        raise QuotaExceededError(f"it wrote more than {size(limit)} into its scratch directory")
     disk = _disk(scratch)
     if disk is not None and disk[1] < reserve:
         raise QuotaExceededError(

@@ -16,8 +16,8 @@ from checkpointd.worker.protocol import LOAD, SCAN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.checkpoint import CheckResult
     from checkpointd.config import WorkerSettings
+    from checkpointd.core.checkpoint import CheckResult
     from checkpointd.dispatch.zygote_pool import ZygotePool
     from checkpointd.worker.protocol import Job, Limits
 

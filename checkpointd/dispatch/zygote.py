@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import wire
+from checkpointd.core import decode
 from checkpointd.dispatch import zygote_start
 from checkpointd.dispatch.answer_validator import printable_lines
 from checkpointd.dispatch.child_result import ChildResult, receive_answers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from checkpointd.checkpoint import CheckResult
+    from checkpointd.core.checkpoint import CheckResult
 
 _START_SECONDS = 180.0
 _FORK_SECONDS = 30.0
@@ -151,7 +151,7 @@ class Zygote:
             notice = protocol.decode_notice(data) if data else None
         except BlockingIOError:
             return
-        except (OSError, wire.WireError):
+        except (OSError, decode.WireError):
             notice = None
         if notice is None:
             self._lost()
@@ -312,7 +312,7 @@ class Zygote:
                     ended = partial(self._status, exited, pidfd, become=order.become)
                     heard = receive_answers(job, reader, result, on_check, ended)
                     status = await run_within_quota(heard, scratch, limits.file_bytes, watched)
-            except (TimeoutError, wire.WireError, QuotaExceededError) as error:
+            except (TimeoutError, decode.WireError, QuotaExceededError) as error:
                 result.set_kill_reason(error)
                 status = await self._kill(exited, pidfd, become=order.become)
             result.set_exit_status(status)

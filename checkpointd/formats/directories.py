@@ -7,13 +7,13 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import names
 from checkpointd.formats.facts import PROBE_BYTES
 from checkpointd.formats.members import members_of
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Member
+    from checkpointd.core.checkpoint import Member
     from checkpointd.formats.storage import Entry, Storage
 
 _CONFIG_BEGINS = re.compile(rb'\s*\{\s*"module"\s*:')

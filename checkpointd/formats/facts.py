@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Format, Generation
+    from checkpointd.core.checkpoint import Format, Generation
 
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"

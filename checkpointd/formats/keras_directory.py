@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import content, hdf5, jsons, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
@@ -26,7 +26,7 @@ from checkpointd.formats.storage import LOCAL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from checkpointd.checkpoint import Generation, Member
+    from checkpointd.core.checkpoint import Generation, Member
     from checkpointd.formats.facts import Found
     from checkpointd.formats.storage import Storage
 

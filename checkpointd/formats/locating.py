@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import names
 from checkpointd.formats.directories import home_of, kind_of
 from checkpointd.formats.facts import Found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Member
+from checkpointd.core.checkpoint import Member
 
 if TYPE_CHECKING:
     from checkpointd.formats.storage import Stat, Storage

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from checkpointd import state_file
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
+from checkpointd.formats import state_file
 
 TRASH = ".checkpointd-trash"
 """Where pruned checkpoints wait; never walked."""

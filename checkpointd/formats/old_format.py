@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from checkpointd.formats.table import FOOTER_BYTES, MAGIC
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation
     from checkpointd.formats.storage import Storage
 
 MESSAGE = (

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation
 
 _BUNDLE = (r"\.data-\d{5}-of-\d{5}", r"\.index", r"\.meta")
 _SAVEDMODEL = (

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format, Generation
+from checkpointd.core.checkpoint import Format, Generation
 from checkpointd.formats import names
 from checkpointd.formats.directories import kind_of, tree
 from checkpointd.formats.facts import Found, Recognised
@@ -16,7 +16,7 @@ from checkpointd.formats.storage import LOCAL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from checkpointd.checkpoint import Member
+    from checkpointd.core.checkpoint import Member
     from checkpointd.formats.storage import Entry, Storage
 
 SHARD = re.compile(r"(?s)(?P<stem>.+)_\d{5}\.weights\.h5")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import content, names
 from checkpointd.formats.facts import (
     MISSING_MEMBER,
@@ -42,7 +42,7 @@ from checkpointd.formats.tf_checkpoint import explain, probe_bundle
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.checkpoint import Member
+    from checkpointd.core.checkpoint import Member
     from checkpointd.formats.facts import Found
     from checkpointd.formats.storage import Storage
 

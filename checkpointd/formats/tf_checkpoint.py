@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import content, table
 from checkpointd.formats.bundle import (
     NO_HEADER,
@@ -40,7 +40,7 @@ from checkpointd.formats.storage import LOCAL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.checkpoint import Member
+    from checkpointd.core.checkpoint import Member
     from checkpointd.formats.facts import Found
     from checkpointd.formats.storage import Storage
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Report
 
 
 class LedgerError(Exception):

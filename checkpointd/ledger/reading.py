@@ -23,7 +23,7 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Report
 
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024
@@ -172,7 +172,7 @@ class Reader:
             (watch,),
         )
         return {
-            rows.path_text(path): Known(_identity(generation), rows.decode(series))
+            rows.path_text(path): Known(_identity(generation), rows.text_of(series))
             for path, series, generation in found
         }
 
@@ -200,7 +200,7 @@ class Reader:
         """Every series of every watch at a glance, or those that `only` names and that exist."""
         if only is None:
             only = [
-                (watch, rows.decode(series))
+                (watch, rows.text_of(series))
                 for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
             ]
         return [summary for one in only if (summary := self._summary(*one)) is not None]
@@ -227,7 +227,7 @@ class Reader:
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
         found = self._rows("SELECT path, note, at FROM pins ORDER BY at, path")
-        return [Pin(rows.path_text(path), rows.decode(note), at) for path, note, at in found]
+        return [Pin(rows.path_text(path), rows.text_of(note), at) for path, note, at in found]
 
     def prunes(self, watch: str | None = None, limit: int = 100) -> list[Pruned]:
         """What was pruned, newest first."""
@@ -242,7 +242,7 @@ class Reader:
                 watch=name,
                 at=at,
                 rule=rule,
-                reason=rows.decode(reason),
+                reason=rows.text_of(reason),
                 size_bytes=size,
                 item=item,
                 restored_at=restored_at,
@@ -303,7 +303,7 @@ class Reader:
                 first_seen=data["first_seen"],
                 saved_at=data["saved_at"],
                 pinned=bool(pinned),
-                message=rows.decode(data["message"]),
+                message=rows.text_of(data["message"]),
                 seen=data["seen"],
                 sequence=data["sequence"],
             )

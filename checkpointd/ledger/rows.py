@@ -8,13 +8,13 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import wire
-from checkpointd.checkpoint import to_json
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.checkpoint import Checkpoint, Facts, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Report
 
 COLUMNS = (
     "id",
@@ -52,7 +52,7 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def decode(data: bytes) -> str:
+def text_of(data: bytes) -> str:
     """The inverse of `encode`."""
     return data.decode("utf-8", "surrogatepass")
 
@@ -64,12 +64,12 @@ def dump(value: Checkpoint | Generation) -> str:
 
 def load_checkpoint(text: str) -> Checkpoint:
     """Read a checkpoint; ValueError if it is none."""
-    return wire.checkpoint(json.loads(text))
+    return decode.checkpoint(json.loads(text))
 
 
 def load_generation(text: str) -> Generation:
     """Read a generation; ValueError if it is none."""
-    return wire.generation(json.loads(text))
+    return decode.generation(json.loads(text))
 
 
 def dump_report(report: Report) -> bytes:
@@ -89,7 +89,7 @@ def evaluations(number: int | None, facts: Facts) -> list[tuple[Any, ...]]:
 def load_report(body: bytes) -> Report | None:
     """Read a report; None if it is damaged."""
     try:
-        return wire.report(json.loads(zlib.decompress(body)))
+        return decode.report(json.loads(zlib.decompress(body)))
     except (ValueError, zlib.error, RecursionError):
         return None
 

@@ -23,15 +23,15 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from checkpointd import __version__
-from checkpointd.checkpoint import Format, Outcome, Verdict
+from checkpointd.core.checkpoint import Format, Outcome, Verdict
+from checkpointd.core.reasons import REASONS
+from checkpointd.core.text import printable, utf8
 from checkpointd.observe.gauges import GaugeCollector
-from checkpointd.observe.text import shown, utf8
-from checkpointd.reasons import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.checkpoint import Report
+    from checkpointd.core.checkpoint import Report
     from checkpointd.observe.snapshot import Snapshot
 
 MAX_SERIES = 200
@@ -216,7 +216,7 @@ class Metrics:
         if report.facts.format is Format.UNKNOWN:
             fmt = str(report.checkpoint.format)
         self._validations.labels(watch, fmt, str(report.verdict)).inc()
-        tail = shown(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
+        tail = printable(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
         self._validation_seconds.labels(fmt).observe(report.duration_seconds, {"checkpoint": tail})
         for check in report.checks:
             if check.outcome is Outcome.SKIP:

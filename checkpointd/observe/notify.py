@@ -10,7 +10,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.observe.text import utf8
+from checkpointd.core.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

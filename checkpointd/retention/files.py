@@ -13,7 +13,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
+from checkpointd.formats.names import GOLDEN
 from checkpointd.retention.trees import (
     DIRECTORY,
     NotUnchangedError,
@@ -27,10 +28,9 @@ from checkpointd.retention.trees import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.checkpoint import Checkpoint, Generation, Member
+    from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 
 _RENAME_NOREPLACE = 1
-_COMPANION = ".golden.npz"
 _BESIDE = "/../"
 
 
@@ -132,9 +132,9 @@ def parts_of(
         compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
-        found = os.stat(name + _COMPANION, dir_fd=parent_fd, follow_symlinks=False)
+        found = os.stat(name + GOLDEN, dir_fd=parent_fd, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode):
-            parts.append(Part(name + _COMPANION, found.st_ino, companion=True))
+            parts.append(Part(name + GOLDEN, found.st_ino, companion=True))
     return parts
 
 

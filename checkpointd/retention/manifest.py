@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from checkpointd import wire
-from checkpointd.checkpoint import Generation, to_json
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import Generation, to_json
 from checkpointd.retention.files import Part
 
 _VERSION = 1
@@ -103,7 +103,7 @@ def _parse(data: Any) -> Manifest:
     return Manifest(
         **texts,
         entry=int(data["entry"]),
-        generation=wire.generation(data["generation"]),
+        generation=decode.generation(data["generation"]),
         size_bytes=int(data["size_bytes"]),
         at=float(data["at"]),
         parts=parts,

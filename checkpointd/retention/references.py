@@ -7,17 +7,14 @@ CheckpointManager carries on when an older one of its list is gone.
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd import state_file
+from checkpointd.formats import LOCAL, state_file
+from checkpointd.formats.names import TRASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-TRASH = ".checkpointd-trash"
-"""The directory below a root where pruned checkpoints wait."""
 
 _READ_LIMIT = 16 * 1024 * 1024
 
@@ -94,22 +91,16 @@ def _spellings(path: str, root: str, real_root: str) -> Iterator[str]:
 
 def _read_state(path: str, *, exact: bool) -> Iterator[str]:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        found = LOCAL.stat(path)
+        if not found.is_file or found.size > _READ_LIMIT:
+            return
+        data = LOCAL.pread(path, 0, found.size)
     except (FileNotFoundError, NotADirectoryError):
         return
     except PermissionError:
         if exact:
             raise
         return
-    try:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _READ_LIMIT:
-            return
-        data = b""
-        while len(data) < found.st_size and (piece := os.pread(file, 1 << 20, len(data))):
-            data += piece
-    finally:
-        os.close(file)
     named = state_file.latest(data)
     if named is None:
         return

@@ -11,13 +11,13 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
-from checkpointd.retention.temporary import belongs, is_temporary_directory, is_temporary_member
+from checkpointd.core.checkpoint import Format
+from checkpointd.formats.names import belongs, is_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from checkpointd.checkpoint import Generation, Member
+    from checkpointd.core.checkpoint import Generation, Member
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a directory is opened: the last component may be no link."""
@@ -110,14 +110,10 @@ def others_in(top_fd: int, generation: Generation) -> Iterator[str]:
     kind = _kind_of(generation)
     with os.scandir(top_fd) as listed:
         for entry in listed:
-            if not belongs(entry.name, kind) and not _is_temporary(entry):
+            if belongs(entry.name, kind):
+                continue
+            if not is_left_out(entry.name, "", is_directory=entry.is_dir(follow_symlinks=False)):
                 yield entry.name
-
-
-def _is_temporary(entry: os.DirEntry[str]) -> bool:
-    if entry.is_dir(follow_symlinks=False):
-        return is_temporary_directory(entry.name)
-    return is_temporary_member(entry.name, "")
 
 
 def _kind_of(generation: Generation) -> Format:
@@ -141,10 +137,12 @@ def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result],
                     found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
                     if found.st_dev != device:
                         raise NotUnchangedError(f"something is mounted on {name!r}")
-                    if not stat.S_ISDIR(found.st_mode):
-                        if not is_temporary_member(entry.name, own):
-                            yield name, found
-                    elif not is_temporary_directory(entry.name):
+                    is_directory = stat.S_ISDIR(found.st_mode)
+                    if is_left_out(entry.name, own, is_directory=is_directory):
+                        continue
+                    if not is_directory:
+                        yield name, found
+                    else:
                         left.append((name, os.open(entry.name, DIRECTORY, dir_fd=file)))
             finally:
                 os.close(file)

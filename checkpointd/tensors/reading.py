@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import FormatError, keras_directory, member_path, old_format, sharded
 from checkpointd.formats.facts import UNSUPPORTED
 from checkpointd.formats.names import KERAS_CONFIG, KERAS_METADATA
 from checkpointd.tensors import Contents, Found, MemberDigest, TensorSpec, bundle, combine
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation
     from checkpointd.tensors import TensorStats, hdf5, keras_zip
 
 VARIABLES = "/variables/variables"

@@ -10,7 +10,7 @@ import functools
 import os
 from typing import Any
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.training.library import generation, keras_of, preferred_keras
 from checkpointd.training.saving import infer_format, save
 from checkpointd.training.writers import check_writable

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import backends
-from checkpointd.checkpoint import Digest, Format
-from checkpointd.golden import digest_of
+from checkpointd.core.checkpoint import Digest, Format
+from checkpointd.golden import backends, digest_of
 from checkpointd.training.library import generation, keras_of, submodule, writes_archives
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from checkpointd.running import keras_of
+from checkpointd.golden.model_runner import keras_of
 
 __all__ = ["generation", "keras_of", "preferred_keras", "submodule"]
 

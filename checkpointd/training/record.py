@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd import arrays, backends, golden, running
+from checkpointd import golden
+from checkpointd.golden import arrays, backends, model_runner
 from checkpointd.training.library import keras_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.checkpoint import Digest
+    from checkpointd.core.checkpoint import Digest
     from checkpointd.golden import Golden
 
 _X_Y_WEIGHTS = 3
@@ -71,10 +72,12 @@ def take(
         fed, input_structure = golden.feed(inputs)
     if fed and (callable(model) or not functions):
         given = golden.assemble(fed, input_structure)
-        state = running.state_of(model)
-        with running.unchanged(state):
-            outputs, output_structure = golden.named(running.call(model, given, compiled=compiled))
-            again, _ = golden.named(running.call(model, given, compiled=compiled))
+        state = model_runner.state_of(model)
+        with model_runner.unchanged(state):
+            outputs, output_structure = golden.named(
+                model_runner.call(model, given, compiled=compiled)
+            )
+            again, _ = golden.named(model_runner.call(model, given, compiled=compiled))
         stochastic = not all(_same(outputs[name], again[name]) for name in outputs)
     return golden.Golden(
         inputs=fed,
@@ -167,7 +170,7 @@ def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[
         fed, structure = golden.feed(given)
         tensors = {key: arrays.tensor_of(value) for key, value in fed.items()}
         try:
-            with running.unchanged(running.state_of(model)):
+            with model_runner.unchanged(model_runner.state_of(model)):
                 if structure == golden.DICT:
                     outputs = function(**tensors)
                 else:

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden as records
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.training import placing, writers
 from checkpointd.training.digests import stored_digests
 from checkpointd.training.library import keras_of

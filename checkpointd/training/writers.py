@@ -9,8 +9,9 @@ import secrets
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import backends, golden
-from checkpointd.checkpoint import Format
+from checkpointd import golden
+from checkpointd.core.checkpoint import Format
+from checkpointd.golden import backends
 from checkpointd.training.library import generation, keras_of
 from checkpointd.training.placing import TEMPORARY_PREFIX
 

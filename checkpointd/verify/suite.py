@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from checkpointd import memory_errors
-from checkpointd.checkpoint import (
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import (
     LOAD_CHECKS,
     CheckResult,
     End,

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from checkpointd import memory_errors
+from checkpointd.core import memory_errors
 from checkpointd.verify import op_libraries
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.verify_settings import VerifySettings
 
 
 CONFINED = "CHECKPOINTD_CONFINED"

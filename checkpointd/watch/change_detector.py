@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import Found, Probe, ProbeState, generation_of, probe
 from checkpointd.watch.events import (
     Coalesced,
@@ -28,8 +28,8 @@ from checkpointd.watch.writers import files_not_open
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from checkpointd.checkpoint import Checkpoint, Generation, Member
-    from checkpointd.config.settings import WatchSettings
+    from checkpointd.config import WatchSettings
+    from checkpointd.core.checkpoint import Checkpoint, Generation, Member
     from checkpointd.watch.directory_tree import DirectoryTree
     from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import LOCAL, Stat
-from checkpointd.state_file import NAME as STATE_FILE
+from checkpointd.formats.state_file import NAME as STATE_FILE
 from checkpointd.watch.scan import Listing, below, look, stems_in, walk
 
 if TYPE_CHECKING:

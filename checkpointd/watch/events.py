@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from checkpointd.checkpoint import Checkpoint, Generation
+    from checkpointd.core.checkpoint import Checkpoint, Generation
 
 SaveState = Literal["writing", "settled", "torn"]
 

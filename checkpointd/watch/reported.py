@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from checkpointd.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation
 
 _KEY = 32
 """The length of `Generation.key`, with which `Generation.identity` begins."""

@@ -9,9 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd import state_file
-from checkpointd.checkpoint import Checkpoint, Format
-from checkpointd.formats import Found, ProbeState, locate, probe, recognise
+from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.formats import Found, ProbeState, locate, probe, recognise, state_file
 from checkpointd.formats.storage import LOCAL, Storage
 from checkpointd.watch.globs import Selection, is_reserved, select
 from checkpointd.watch.series import place
@@ -19,7 +18,7 @@ from checkpointd.watch.series import place
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from checkpointd.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation
 
 _STATE_FILE_BYTES = 64 * 1024
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.watch.numbers import Numbers, of_directory, of_name, step_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def place(
         format: how it lies on disk; only a directory's name may be nothing but a number.
         template: the watch's `version` template, in Keras's own syntax.
         stems: what the names of a TensorFlow checkpoint's versions begin with, up to the number,
-            as the `checkpoint` state file beside it says (`checkpointd.state_file.stems`).
+            as the `checkpoint` state file beside it says (`checkpointd.formats.state_file.stems`).
 
     Raises:
         ValueError: the template is none.

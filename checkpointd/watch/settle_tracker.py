@@ -15,7 +15,7 @@ from checkpointd.formats import Found, Probe, ProbeState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation
     from checkpointd.watch.events import SaveState
 
 _TRUNCATED = "structure.truncated"

@@ -21,7 +21,7 @@ from checkpointd.watch.series import compile_template
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from checkpointd.config.settings import WatchSettings
+    from checkpointd.config import WatchSettings
 
 _RECONCILE_SECONDS = 60.0
 _HEARTBEAT_SECONDS = 5.0

@@ -12,16 +12,16 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd import bindings
-from checkpointd.checkpoint import Format
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import generation_of, member_path
 from checkpointd.formats.names import WEIGHTS_MAP
+from checkpointd.golden import binding
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRITE, WRITE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from checkpointd.checkpoint import Generation, Request
+    from checkpointd.core.checkpoint import Generation, Request
 
 PathRule = tuple[str, int]
 """A path, and what Landlock allows there and below."""
@@ -94,7 +94,7 @@ def checkpoint_rules(
             generation = generation_of(path, form)
     names = [m.name for m in generation.members] if generation else []
     members = [member_path(path, name) for name in names]
-    record = (bindings.path_for(path, form), READ_FILE)
+    record = (binding.path_for(path, form), READ_FILE)
     if form is Format.SAVEDMODEL:
         links = [member for member in members if os.path.islink(member)]
         return ((path, READ), *((link, READ_FILE) for link in links), record)

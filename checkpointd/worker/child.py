@@ -12,10 +12,10 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Callable, NoReturn
 
-from checkpointd import wire
-from checkpointd.checkpoint import CheckResult, End, Facts, Request, failed, skipped, to_json
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import CheckResult, End, Facts, Request, failed, skipped, to_json
+from checkpointd.core.memory_errors import MEMORY
 from checkpointd.formats import generation_of
-from checkpointd.memory_errors import MEMORY
 from checkpointd.verify.user_code import CONFINED
 from checkpointd.worker import access_rules, protocol, sandbox
 from checkpointd.worker import limits as confinement
@@ -70,7 +70,7 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
 
 def _confined(job: Job, send: Send) -> None:
     """Put the sandbox on, tell what it came to, and do the job in it."""
-    request = wire.request(job.request)
+    request = decode.request(job.request)
     allowed = access_rules.rules_for_request(request, job.scratch, job.target)
     state = sandbox.enter_child(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
     send({"sandbox": to_json(state)})
@@ -104,7 +104,7 @@ def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     send({"check": to_json(refusal)})
     for other in others:
         send({"check": to_json(skipped(other, f"Not run, because {name} did not pass."))})
-    send({"end": str(End.DONE), "message": "", "facts": to_json(wire.facts(job.facts))})
+    send({"end": str(End.DONE), "message": "", "facts": to_json(decode.facts(job.facts))})
 
 
 def _work(job: Job, request: Request, send: Send) -> None:
@@ -115,18 +115,18 @@ def _work(job: Job, request: Request, send: Send) -> None:
         send({"facts": to_json(facts)})
 
     if job.stage == protocol.SCAN:
-        from checkpointd.verify.scan import scan
+        from checkpointd.verify.scan.scan_stage import scan
 
         end, facts, message = scan(request, emit, learned)
     elif job.stage == protocol.LOAD:
-        end, facts, message = _load(request, wire.facts(job.facts), emit, learned)
+        end, facts, message = _load(request, decode.facts(job.facts), emit, learned)
     elif job.stage == protocol.COPY:
         from checkpointd.worker.copying import copy
 
         send({"inspection": copy(request, job.target)})
         return
     else:
-        from checkpointd.verify.inspect import inspect
+        from checkpointd.verify.scan.inspect import inspect
 
         send({"inspection": inspect(request.checkpoint.path, request.checkpoint.format)})
         return
@@ -139,7 +139,7 @@ def _load(
     emit: Callable[[CheckResult], None],
     learned: Callable[[Facts], None],
 ) -> tuple[End, Facts, str]:
-    from checkpointd.verify.loading import load_suite
+    from checkpointd.verify.load.load_stage import load_suite
 
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed before it was loaded."

@@ -11,14 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd import wire
-from checkpointd.checkpoint import LOAD_CHECKS, SCAN_CHECKS, CheckResult, End, Facts, to_json
-from checkpointd.criteria import LOAD_STAGE, SCAN_STAGE
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import LOAD_CHECKS, SCAN_CHECKS, CheckResult, End, Facts, to_json
+from checkpointd.core.verify_settings import LOAD_STAGE, SCAN_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.verify_settings import VerifySettings
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 
@@ -160,9 +160,9 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError):
-        raise wire.WireError("a line that is no JSON") from None
+        raise decode.WireError("a line that is no JSON") from None
     if not isinstance(raw, dict):
-        raise wire.WireError("not an object")
+        raise decode.WireError("not an object")
     return raw
 
 
@@ -170,19 +170,19 @@ def decode_notice(data: bytes) -> Notice:
     """Read a `Notice`.
 
     Raises:
-        checkpointd.wire.WireError: it is none.
+        checkpointd.core.decode.WireError: it is none.
     """
     raw = _object(data)
     try:
         told = raw.pop("sandbox", None)
         notice = Notice(**raw, sandbox=None if told is None else _sandbox(told))
     except TypeError as error:
-        raise wire.WireError(str(error)) from None
+        raise decode.WireError(str(error)) from None
     numbers = (notice.number, notice.pid, notice.status)
     if notice.kind not in ("ready", "forked", "exited") or not all(
         type(number) is int for number in numbers
     ):
-        raise wire.WireError("a datagram that is no notice")
+        raise decode.WireError("a datagram that is no notice")
     return notice
 
 
@@ -194,7 +194,7 @@ def _sandbox(raw: Any) -> SandboxState:
         or type(raw.get("landlock")) is not int
         or type(raw.get("seccomp")) is not bool
     ):
-        raise wire.WireError(f"no sandbox: {raw!r:.200}")
+        raise decode.WireError(f"no sandbox: {raw!r:.200}")
     return SandboxState(raw["landlock"], raw["seccomp"], tuple(missing))
 
 
@@ -202,7 +202,7 @@ def decode_sandbox_state(data: bytes) -> SandboxState:
     """Read a `SandboxState`.
 
     Raises:
-        checkpointd.wire.WireError: it is none.
+        checkpointd.core.decode.WireError: it is none.
     """
     return _sandbox(_object(data))
 
@@ -211,22 +211,22 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState 
     """Read one line of a child: its sandbox, a check, facts, a stage's end, or what was asked for.
 
     Raises:
-        checkpointd.wire.WireError: it is none of these.
+        checkpointd.core.decode.WireError: it is none of these.
     """
     raw = _object(data)
     keys = set(raw)
     if keys == {"check"}:
-        return wire.check_result(raw["check"])
+        return decode.check_result(raw["check"])
     if keys == {"end", "message", "facts"} and isinstance(raw["message"], str):
         try:
             end = End(raw["end"])
         except ValueError:
-            raise wire.WireError("an end that is none") from None
-        return Finished(end, raw["message"], wire.facts(raw["facts"]))
+            raise decode.WireError("an end that is none") from None
+        return Finished(end, raw["message"], decode.facts(raw["facts"]))
     if keys == {"facts"}:
-        return wire.facts(raw["facts"])
+        return decode.facts(raw["facts"])
     if keys == {"sandbox"}:
         return _sandbox(raw["sandbox"])
     if keys == {"inspection"} and isinstance(raw["inspection"], dict):
         return dict(raw["inspection"])
-    raise wire.WireError("a line that is no answer")
+    raise decode.WireError("a line that is no answer")

@@ -19,7 +19,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import to_json
+from checkpointd.core.checkpoint import to_json
 from checkpointd.worker import access_rules, child, limits, protocol, sandbox
 from checkpointd.worker.landlock import WRITE
 from checkpointd.worker.protocol import ForkRequest, Notice, SandboxState
@@ -65,18 +65,18 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
 def _preload(stage: str) -> Mapping[str, str]:
     python = ".".join(str(part) for part in sys.version_info[:3])
     if stage == protocol.LOAD:
-        from checkpointd.verify import runtime
+        from checkpointd.verify.load import runtime
 
         environment = runtime.preload()
-        from checkpointd.verify import loading
+        from checkpointd.verify.load import load_stage
 
-        del loading
+        del load_stage
         return {**environment, "python": python}
     from checkpointd.tensors import bundle, hdf5, keras_zip
-    from checkpointd.verify import inspect, scan
+    from checkpointd.verify.scan import inspect, scan_stage
     from checkpointd.worker import copying
 
-    del bundle, copying, hdf5, inspect, keras_zip, scan
+    del bundle, copying, hdf5, inspect, keras_zip, scan_stage
     return {"python": python}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Format,
     Verdict,
 )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.reasons import REASONS
+from checkpointd.core.reasons import REASONS
 from tests.helpers.cli import ROOT, checkpointd, environment
 from tests.helpers.daemon import daemon_in
 from tests.helpers.reasons_spoiled import USER_CODE, config, spoil, without_tf_keras
@@ -96,8 +96,8 @@ LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
 """What permissions forbid to read."""
 
 ELSEWHERE = {
-    "integrity.not_readable": "integration/test_file_readers.py",
-    "load.not_restored": "integration/test_load_not_restored.py",
+    "integrity.not_readable": "integration/tensors/test_file_readers.py",
+    "load.not_restored": "integration/verify/load/test_load_not_restored.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",
     "load.sandbox_unavailable": "integration/worker/test_sandbox.py",
 }

@@ -7,8 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkpointd.checkpoint import Checkpoint, CheckResult, Facts, Format, Outcome, Report, Verdict
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    Facts,
+    Format,
+    Outcome,
+    Report,
+    Verdict,
+)
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.series import place

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.checkpoint import (
+from checkpointd.config import WatchSettings
+from checkpointd.core.checkpoint import (
     Answer,
     Checkpoint,
     End,
@@ -22,8 +23,7 @@ from checkpointd.checkpoint import (
     Request,
     Verdict,
 )
-from checkpointd.config import WatchSettings
-from checkpointd.daemon.engine import Engine
+from checkpointd.daemon.event_handler import Engine
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
 from checkpointd.observe.metrics import Metrics
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from checkpointd.criteria import VerifySettings
+    from checkpointd.core.verify_settings import VerifySettings
 
 CHECKPOINT = Checkpoint("/w/a.keras", Format.KERAS, "w", "a.keras")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.verify.safety.graph import look_through
-from checkpointd.verify.safety.graph_model import MetaGraph, read_graphs
+from checkpointd.verify.scan.safety.graph import look_through
+from checkpointd.verify.scan.safety.graph_model import MetaGraph, read_graphs
 from tests.helpers.formats import field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.verify.safety import Finding
+    from checkpointd.verify.scan.safety import Finding
 
 FLOAT, INT32, STRING, INT64 = 1, 3, 7, 9
 MIB = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Checkpoint,
     Facts,
     Format,

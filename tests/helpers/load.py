@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     End,
@@ -14,8 +14,8 @@ from checkpointd.checkpoint import (
     Previous,
     Request,
 )
-from checkpointd.criteria import VerifySettings
-from checkpointd.verify.loading import load_suite
+from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.verify.load.load_stage import load_suite
 from tests.helpers.scan import scanned as scan_side
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from checkpointd.checkpoint import (
+from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     Facts,

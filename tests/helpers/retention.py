@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.config.settings import RetentionSettings
+from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Entry, Ledger, State
 from checkpointd.retention import (
     Plan,

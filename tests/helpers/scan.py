@@ -13,10 +13,18 @@ import google_crc32c
 import h5py
 import numpy as np
 
-from checkpointd.checkpoint import Checkpoint, CheckResult, End, Facts, Format, Outcome, Request
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import (
+    Checkpoint,
+    CheckResult,
+    End,
+    Facts,
+    Format,
+    Outcome,
+    Request,
+)
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import locate
-from checkpointd.verify.scan import scan
+from checkpointd.verify.scan.scan_stage import scan
 
 DTYPES = {"float32": 1, "float64": 2, "int32": 3, "string": 7, "int64": 9, "bool": 10}
 DTYPES |= {"bfloat16": 14, "complex64": 8, "float16": 19}

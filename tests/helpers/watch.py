@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from checkpointd.config.settings import WatchSettings
+from checkpointd.config import WatchSettings
 from checkpointd.watch.events import GenerationUpdate, Reconciled, WatchEvent
 from checkpointd.watch.watcher import Watcher
 
@@ -67,9 +67,8 @@ class Recorder:
     def until_seen(self, path: object, state: str = "settled", times: int = 1) -> GenerationUpdate:
         """Wait until a path was seen in a state so many times; returns the last sighting."""
         self.until(lambda _: self.states(path).count(state) >= times)
-        found: GenerationUpdate = [e for e in self.of(GenerationUpdate, path) if e.state == state][
-            -1
-        ]
+        updates = self.of(GenerationUpdate, path)
+        found: GenerationUpdate = [update for update in updates if update.state == state][-1]
         return found
 
     def until_event(self, kind: type[Any], path: object = None) -> Any:
@@ -79,9 +78,9 @@ class Recorder:
 
 
 def _path(event: Any) -> str:
-    return (
-        event.checkpoint.path if isinstance(event, GenerationUpdate) else getattr(event, "path", "")
-    )
+    if isinstance(event, GenerationUpdate):
+        return event.checkpoint.path
+    return getattr(event, "path", "")
 
 
 def settings(root: Path, **rest: Any) -> WatchSettings:

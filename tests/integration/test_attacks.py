@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Answer, Verdict, to_json
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import Answer, Verdict, to_json
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.attacks.table import CANARY
 from tests.helpers.scan import request_for

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Answer, End, Verdict
 from checkpointd.config import WorkerSettings
+from checkpointd.core.checkpoint import Answer, End, Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.corpus import (
     Spoiled,

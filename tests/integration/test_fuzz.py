@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import LOAD_CHECKS, Answer, End, Request, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import LOAD_CHECKS, Answer, End, Request, Verdict
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.fuzz.formats import FORMATS, mutate
 from tests.helpers.scan import request_for

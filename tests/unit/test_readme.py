@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from checkpointd.config import parse
-from checkpointd.reasons import REASONS, Severity
+from checkpointd.core.reasons import REASONS, Severity
 from checkpointd.worker.protocol import STAGE_CHECKS
 
 _ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.config.web import WebSettings
-from checkpointd.observe.text import iso
+from checkpointd.core.text import iso
 from checkpointd.observe.web.keys import Keys, KeysError, Trouble, digest, identities, load
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from checkpointd.observe.text import json_text
+from checkpointd.core.text import json_text
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:

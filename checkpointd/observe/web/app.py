@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiohttp import web
 
+from checkpointd.core.text import utf8
 from checkpointd.ledger import State
-from checkpointd.observe.text import utf8
 from checkpointd.observe.web.accepting import Handler as Protocol
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.answers import error_response, json_response

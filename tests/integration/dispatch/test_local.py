@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from checkpointd.checkpoint import (
+from checkpointd.config import WorkerSettings
+from checkpointd.core.checkpoint import (
     Answer,
     Checkpoint,
     End,
@@ -24,8 +25,7 @@ from checkpointd.checkpoint import (
     Request,
     Verdict,
 )
-from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 

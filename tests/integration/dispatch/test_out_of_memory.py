@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Format, Outcome, Report, Request, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import Checkpoint, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import host_memory
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of

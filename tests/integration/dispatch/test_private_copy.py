@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import CHECKS, Answer, End, Request, Verdict
 from checkpointd.config import WorkerSettings
+from checkpointd.core.checkpoint import CHECKS, Answer, End, Request, Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.formats import bundle, savedmodel
 from tests.helpers.scan import request_for

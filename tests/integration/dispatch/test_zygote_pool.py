@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Format, Report, Request, Verdict
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import Checkpoint, Format, Report, Request, Verdict
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import zygote, zygote_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of

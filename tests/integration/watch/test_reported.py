@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Format, Request
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import End, Format, Request
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.scan import scan
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled
 from tests.helpers.formats import bundle, savedmodel

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.checkpoint import End, Outcome, Request
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import End, Outcome, Request
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import ProbeState, locate, probe
-from checkpointd.verify.scan import scan
+from checkpointd.verify.scan.scan_stage import scan
 from checkpointd.watch.events import Reconciled
 from tests.helpers.scan import request_for, seeded
 from tests.helpers.watch import ready, watching, write_keras
@@ -24,7 +24,7 @@ from tests.helpers.watch import ready, watching, write_keras
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.checkpoint import CheckResult
+    from checkpointd.core.checkpoint import CheckResult
     from checkpointd.watch.events import GenerationUpdate
 
 _MAKE = """

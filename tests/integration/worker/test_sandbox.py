@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import (
+from checkpointd.config import WorkerSettings
+from checkpointd.core.checkpoint import (
     LOAD_CHECKS,
     Answer,
     Checkpoint,
@@ -25,8 +26,7 @@ from checkpointd.checkpoint import (
     Request,
     Verdict,
 )
-from checkpointd.config import WorkerSettings
-from checkpointd.criteria import OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 from tests.helpers.kernels import without
@@ -41,9 +41,9 @@ _FILTERED = """
 import asyncio, json, sys
 from pathlib import Path
 path, scratch = sys.argv[1:]
-from checkpointd.checkpoint import Checkpoint, Format, Request
+from checkpointd.core.checkpoint import Checkpoint, Format, Request
 from checkpointd.config import WorkerSettings
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd import wire
-from checkpointd.checkpoint import (
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import (
     LOAD_CHECKS,
     SCAN_CHECKS,
     Checkpoint,
@@ -31,11 +31,11 @@ from checkpointd.checkpoint import (
     skipped,
     to_json,
 )
-from checkpointd.criteria import SCAN_STAGE, OwnCheck, VerifySettings
+from checkpointd.core.decode import WireError
+from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
 from checkpointd.dispatch import answer_validator, child_result
 from checkpointd.dispatch.answer_validator import AnswerValidator
 from checkpointd.dispatch.child_result import ChildResult
-from checkpointd.wire import WireError
 from checkpointd.worker.protocol import (
     INSPECT,
     LOAD,
@@ -383,10 +383,10 @@ def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObje
         answer = decode_answer(json.dumps(spoiled).encode())
         if isinstance(answer, CheckResult):
             kept = to_json(heard().check(answer, 1.0))
-            assert wire.check_result(json.loads(json.dumps(kept))).name == "load"
+            assert decode.check_result(json.loads(json.dumps(kept))).name == "load"
         elif isinstance(answer, Facts):
             kept = to_json(answer_validator.validated_facts(answer))
             text = json.dumps(kept)
-            assert to_json(wire.facts(json.loads(text)))["digest"] == kept["digest"]
+            assert to_json(decode.facts(json.loads(text)))["digest"] == kept["digest"]
     except WireError:
         return

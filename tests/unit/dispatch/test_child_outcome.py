@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from checkpointd.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
-from checkpointd.criteria import VerifySettings
+from checkpointd.core.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import child_outcome
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for

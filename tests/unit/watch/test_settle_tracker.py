@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.checkpoint import Format, Generation, Member
+from checkpointd.core.checkpoint import Format, Generation, Member
 from checkpointd.formats import Found, Probe, ProbeState
 from checkpointd.watch.settle_tracker import Observation, SettleDecision, SettleTracker
 

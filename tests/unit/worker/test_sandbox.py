@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.checkpoint import Checkpoint, Facts, Format, Generation, Member, Previous, Request
-from checkpointd.criteria import Evaluation, OwnCheck, VerifySettings
-from checkpointd.daemon.confinement import confinement, layers, problem
+from checkpointd.core.checkpoint import (
+    Checkpoint,
+    Facts,
+    Format,
+    Generation,
+    Member,
+    Previous,
+    Request,
+)
+from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
+from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.observe.text import sandbox
+from checkpointd.observe.sandbox import sandbox_line
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
@@ -57,7 +65,7 @@ def test_status_says_in_one_line_what_is_in_force(
 ) -> None:
     """The worst of what the workers saw counts, and is a problem that a person is told of."""
     facts = confinement("enforce", workers)
-    assert sandbox(facts) == line
+    assert sandbox_line(facts) == line
     assert layers(facts) == in_force
     assert problem(facts).startswith("Nothing is loaded" if grave else "")
     assert bool(problem(facts)) is grave

@@ -1,0 +1,163 @@
+"""The types of config values: durations, sizes, names, dotted paths; each with its validation."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.core import verify_settings
+from checkpointd.core.checkpoint import SHOWS
+
+
+def check_path(value: object) -> object:
+    """Refuse text that cannot be a path.
+
+    Raises:
+        ValueError: it is empty or holds a NUL character.
+    """
+    if isinstance(value, str) and not value:
+        raise ValueError("must not be empty")
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("a path cannot contain a NUL character")
+    return value
+
+
+def _duration_or_never(value: object) -> object:
+    return None if value == "never" else parse_duration(value)
+
+
+def _size_or_auto(value: object) -> object:
+    return value if value == "auto" else parse_size(value)
+
+
+def _switch_or_path(value: object) -> object:
+    return value if isinstance(value, bool) else check_path(value)
+
+
+def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"is not {what}; there are {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _dotted(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value) is None:
+        raise ValueError('expected "package.module:name"')
+    return value
+
+
+def _not_relative(value: str) -> str:
+    if value in (".", ".."):
+        raise ValueError("is not a name: it stands for a directory in every directory")
+    return value
+
+
+def _template(value: str) -> str:
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"is not a file name template: {error}") from None
+    if not fields or not all(fields):
+        raise ValueError("expected named fields, such as {epoch:02d}")
+    return value
+
+
+def _check_name(value: str) -> str:
+    if not verify_settings.is_check_name(value):
+        raise ValueError(
+            "may contain only a-z, 0-9 and _, must begin with a letter, 32 characters at most"
+        )
+    return value
+
+
+def _metric_name(value: str) -> str:
+    if not verify_settings.is_metric_name(value):
+        raise ValueError("is not a metric name: letters, digits and _ . : @ - only, 64 at most")
+    return value
+
+
+def _text_schema(pattern: str, example: str, **more: object) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example], **more})
+
+
+_DURATION_PATTERN = r"^(\s*\d+(\.\d+)?\s*(ms|[smhdw]))+\s*$"
+_SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B\s*$"
+_DURATION_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": _DURATION_PATTERN},
+        {"type": "number", "exclusiveMinimum": 0},
+    ],
+    "examples": ["90s", "36h", "7d"],
+}
+
+Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
+Location = Annotated[
+    Path, BeforeValidator(check_path), WithJsonSchema({"type": "string", "minLength": 1})
+]
+Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+DurationOrNever = Annotated[
+    float | None,
+    BeforeValidator(_duration_or_never),
+    WithJsonSchema(
+        {
+            "anyOf": [{"const": "never"}, *_DURATION_SCHEMA["anyOf"]],
+            "examples": ["30d", "never"],
+        }
+    ),
+]
+"""A duration, or `"never"`, which is None."""
+
+SizeOrAuto = Annotated[
+    Literal["auto"] | int,
+    BeforeValidator(_size_or_auto),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "auto"},
+                {"type": "string", "pattern": _SIZE_PATTERN},
+                {"type": "integer", "exclusiveMinimum": 0},
+            ],
+            "examples": ["auto", "16GiB"],
+        }
+    ),
+]
+SwitchOrDirectory = Annotated[
+    bool | Path,
+    BeforeValidator(_switch_or_path),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}]}),
+]
+"""Off, on in the state directory, or a directory; `load` makes a directory of the second."""
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+ShownName = Annotated[
+    Text,
+    _one_of(tuple(SHOWS.values()), "something that a report can show"),
+    WithJsonSchema({"enum": list(SHOWS.values())}),
+]
+Dotted = Annotated[
+    Text,
+    AfterValidator(_dotted),
+    _text_schema(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$", "mylib.layers:CustomDense"),
+]
+Template = Annotated[Text, AfterValidator(_template)]
+CheckName = Annotated[
+    Text, AfterValidator(_check_name), _text_schema(r"^[a-z][a-z0-9_]{0,31}$", "calibrated")
+]
+MetricName = Annotated[Text, AfterValidator(_metric_name)]
+WatchName = Annotated[
+    Text,
+    StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64),
+    AfterValidator(_not_relative),
+]

@@ -1,0 +1,159 @@
+"""Reasons of the checks that load a checkpoint and run it. Standard library only, Python 3.9."""
+
+from __future__ import annotations
+
+from checkpointd.core.reasons.severity import Basis, Severity
+
+_F, _E, _W, _N = Severity.FAIL, Severity.ERROR, Severity.WARN, Severity.NOTE
+_FILE, _RECORD, _REQUEST, _MACHINE, _INPUTS = (
+    Basis.FILE,
+    Basis.RECORD,
+    Basis.REQUEST,
+    Basis.MACHINE,
+    Basis.INPUTS,
+)
+
+LOADING = {
+    "load.load_error": (
+        _F,
+        "It cannot be loaded: read the message, it is TensorFlow's own.",
+        _FILE,
+    ),
+    "load.not_restored": (
+        _F,
+        (
+            "A part of the model is not in the file, and comes back as something else at each "
+            "load: make it with add_weight, or save in a format that stores it."
+        ),
+        _FILE,
+    ),
+    "load.unknown_object": (
+        _E,
+        "Name the custom object in [watch.verify] custom_objects, and its source in python_path.",
+        _MACHINE,
+    ),
+    "load.needs_legacy": (
+        _E,
+        "Keras 2 wrote it and Keras 3 cannot read it: pip install 'checkpointd[legacy]'.",
+        _MACHINE,
+    ),
+    "load.sandbox_unavailable": (
+        _E,
+        "This kernel cannot confine the loader: see `checkpointd status`.",
+        _MACHINE,
+    ),
+    "load.compile_failed": (
+        _W,
+        (
+            "The model is whole, its compile configuration does not load: load it with "
+            "compile=False and compile it again, or name its custom loss or metric in "
+            "[watch.verify] custom_objects."
+        ),
+        _FILE,
+    ),
+    "load.misnamed": (
+        _W,
+        "The model is whole, its file has another format's name: rename it as the message says.",
+        _FILE,
+    ),
+    "signatures.missing_signature": (
+        _F,
+        "A signature that required_signatures names is not there: export the model with it.",
+        _REQUEST,
+    ),
+    "signatures.signature_changed": (
+        _W,
+        "Inputs or outputs differ from the last valid one of its series: tell who serves it.",
+        _FILE,
+    ),
+    "inference.uninitialized": (
+        _F,
+        (
+            "It reads a table or a variable that nothing in the checkpoint initialises, whatever "
+            "the inputs: save it in a format that stores it (SavedModel or .keras)."
+        ),
+        _FILE,
+    ),
+    "inference.not_run": (
+        _N,
+        (
+            "It was not shown to run, because it does not take inputs that were made up from its "
+            "own description: give GoldenCheckpoint a golden batch."
+        ),
+        _INPUTS,
+    ),
+    "inference.non_finite_made_up": (
+        _W,
+        (
+            "It gives NaN or Inf for inputs that were made up, and may be right to: give "
+            "GoldenCheckpoint a golden batch."
+        ),
+        _INPUTS,
+    ),
+    "inference.non_finite_unrecorded": (
+        _W,
+        (
+            "It gives NaN or Inf for inputs that were given, and no record says whether the "
+            "original did: let GoldenCheckpoint record what it gives."
+        ),
+        _INPUTS,
+    ),
+    "inference.inference_error": (_F, "It loads, but it cannot be run: read the message.", _RECORD),
+    "inference.non_finite_output": (_F, "It runs, but gives NaN or Inf: do not serve it.", _RECORD),
+    "inference.wrong_shape": (
+        _F,
+        "Its outputs have another shape than it declares, and than the original gave.",
+        _RECORD,
+    ),
+    "predictions.mismatch": (
+        _F,
+        (
+            "It does not predict what the original predicted: do not serve it, look at what is "
+            "restored."
+        ),
+        _RECORD,
+    ),
+    "predictions.environment_differs": (
+        _E,
+        (
+            "It was recorded on other hardware or by another backend, and differs by more than "
+            "rounding explains (or cross_atol and cross_rtol allow): verify it where it was "
+            "recorded, or with the training job's interpreter as python in [watch.verify]."
+        ),
+        _MACHINE,
+    ),
+    "resume.optimizer_missing": (
+        _W,
+        (
+            "The optimizer that was saved does not come back, training would begin its moments "
+            "anew: save as .keras, and mend what `load` says."
+        ),
+        _FILE,
+    ),
+    "resume.optimizer_changed": (
+        _W,
+        (
+            "The optimizer that comes back is not the one that was saved: save as .keras, never as "
+            ".h5 before that, and let a builder make the optimizer that the job used."
+        ),
+        _FILE,
+    ),
+    "resume.step_failed": (
+        _W,
+        (
+            "Training cannot go on from it as it is loaded: read the message, and save as .keras "
+            "rather than .h5, from which Keras 3 restores no optimizer."
+        ),
+        _FILE,
+    ),
+    "evaluate.below_threshold": (
+        _F,
+        "Its metrics are outside the bounds of [watch.verify]: do not serve it.",
+        _REQUEST,
+    ),
+    "evaluate.evaluate_error": (
+        _E,
+        "The evaluation could not be done: mend the function or the data that the message names.",
+        _MACHINE,
+    ),
+}

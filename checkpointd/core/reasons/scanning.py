@@ -1,0 +1,184 @@
+"""Reasons of the checks that read, without TensorFlow. Standard library only, Python 3.9."""
+
+from __future__ import annotations
+
+from checkpointd.core.reasons.severity import Basis, Severity
+
+_F, _E, _W, _N = Severity.FAIL, Severity.ERROR, Severity.WARN, Severity.NOTE
+_FILE, _RECORD, _DANGER, _READER = Basis.FILE, Basis.RECORD, Basis.DANGER, Basis.READER
+
+SCANNING = {
+    "structure.truncated": (
+        _F,
+        (
+            "The save was cut short: resume from an older checkpoint, and look for a full disk "
+            "or a killed job."
+        ),
+        _FILE,
+    ),
+    "structure.missing_member": (
+        _F,
+        "A file of the checkpoint is not there: copy it again from where it was written, whole.",
+        _FILE,
+    ),
+    "structure.malformed": (
+        _F,
+        "The file's own structure is broken: resume from an older checkpoint, check the disk.",
+        _FILE,
+    ),
+    "structure.not_a_checkpoint": (
+        _F,
+        (
+            "It has a checkpoint's name and is none: read the message for what it is, and copy or "
+            "download the model again."
+        ),
+        _FILE,
+    ),
+    "structure.unsupported": (
+        _E,
+        (
+            "It is in a format of old that checkpointd cannot read: read the message for how to "
+            "convert it."
+        ),
+        _READER,
+    ),
+    "integrity.not_readable": (
+        _N,
+        (
+            "Its layout is one that checkpointd cannot read by itself, so nothing was shown about "
+            "its bytes: save it again with a current TensorFlow or Keras."
+        ),
+        _READER,
+    ),
+    "integrity.checksum_mismatch": (
+        _F,
+        "Bytes changed after they were written: check disk, memory and network storage.",
+        _FILE,
+    ),
+    "integrity.mixed_versions": (
+        _F,
+        (
+            "The graph and the variables come from two different saves: copy the checkpoint again, "
+            "whole."
+        ),
+        _FILE,
+    ),
+    "integrity.digest_mismatch": (
+        _F,
+        "A weight on disk is not the one that the training job held: check memory and disk.",
+        _RECORD,
+    ),
+    "integrity.bit_rot": (
+        _F,
+        "The content changed although nobody wrote it: the disk is going bad, restore from a copy.",
+        _FILE,
+    ),
+    "integrity.golden_unbound": (
+        _W,
+        "The golden record beside it belongs to another save: save through GoldenCheckpoint.",
+        _RECORD,
+    ),
+    "safety.code": (
+        _F,
+        "Loading it would run code that is stored in it: do not load it unless you wrote it.",
+        _DANGER,
+    ),
+    "safety.foreign_reference": (
+        _F,
+        "It refers to files outside itself: do not load it, and ask where it came from.",
+        _DANGER,
+    ),
+    "safety.unsafe_op": (
+        _F,
+        (
+            "An op of its graph reads or writes files, reaches other hosts or needs Python: the "
+            "message says which, and what to do."
+        ),
+        _DANGER,
+    ),
+    "safety.traversal": (_F, "A name in it points outside its directory: do not load it.", _DANGER),
+    "safety.bomb": (_F, "Loading it would exhaust memory: do not load it.", _DANGER),
+    "safety.needs_code": (
+        _E,
+        (
+            "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you "
+            "trust its writer."
+        ),
+        _DANGER,
+    ),
+    "safety.given_path": (
+        _W,
+        (
+            "It opens the file whose path it is given: let only those call it whom you trust, or "
+            "export it with the file's content as its input."
+        ),
+        _DANGER,
+    ),
+    "safety.keras_metadata_code": (
+        _W,
+        (
+            "Its keras_metadata.pb holds code that load_model of Keras 2 would run: load it with "
+            "tf.saved_model.load, or set allow_code = true in [watch.verify] if you trust it."
+        ),
+        _DANGER,
+    ),
+    "safety.not_served": (
+        _W,
+        (
+            "A part of its graph that neither loading nor a signature runs reaches outside: do not "
+            "run it by hand, and export the model without it."
+        ),
+        _DANGER,
+    ),
+    "finite.nan": (
+        _F,
+        (
+            "The weights are destroyed: resume from an older checkpoint and lower the learning "
+            "rate. If NaN belongs there, name the tensor in ignore_tensors of [watch.verify]."
+        ),
+        _FILE,
+    ),
+    "finite.inf": (
+        _F,
+        (
+            "The weights have overflowed: resume from an older checkpoint and look at the loss "
+            "scale. If infinity belongs there, name the tensor in ignore_tensors of "
+            "[watch.verify]."
+        ),
+        _FILE,
+    ),
+    "finite.nan_elsewhere": (
+        _W,
+        "The weights are finite, but another stored variable (an optimizer's, for one) is not.",
+        _FILE,
+    ),
+    "drift.shape_changed": (
+        _W,
+        (
+            "It has other tensors than the last valid one of its series: give the new model a "
+            "directory of its own."
+        ),
+        _FILE,
+    ),
+    "drift.exploding": (
+        _W,
+        (
+            "The weights grew out of bounds since the last valid checkpoint: look at the loss and "
+            "the learning rate, or raise max_norm_ratio in [watch.verify] drift."
+        ),
+        _FILE,
+    ),
+    "drift.dead": (
+        _W,
+        (
+            "A tensor that held values is all zero now: look at the learning rate and at what "
+            "feeds it."
+        ),
+        _FILE,
+    ),
+    "drift.unchanged": (
+        _W,
+        "It is identical to the last valid one: is the job still training?",
+        _FILE,
+    ),
+}

@@ -1,0 +1,49 @@
+"""The user's own command that is told about verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import structlog
+
+from checkpointd.core.text import json_text
+
+if TYPE_CHECKING:
+    from checkpointd.core.checkpoint import Report
+
+_SECONDS = 30.0
+
+log = structlog.get_logger()
+
+
+async def tell(command: tuple[str, ...], report: Report) -> None:
+    """Run a command with a report as JSON on its standard input; the daemon goes on regardless.
+
+    It is killed when it takes longer than 30 seconds, or when the daemon stops.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(os.environ),
+        )
+    except OSError as error:
+        log.warning("hook cannot be started", command=command[0], error=error.strerror)
+        return
+    try:
+        async with asyncio.timeout(_SECONDS):
+            _, stderr = await process.communicate(json_text(report.to_public()).encode())
+    except TimeoutError:
+        log.warning("hook took too long and was ended", command=command[0], seconds=_SECONDS)
+        return
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    if process.returncode:
+        last = stderr.decode(errors="replace").strip().splitlines()[-1:]
+        log.warning("hook failed", command=command[0], code=process.returncode, said="".join(last))

@@ -1,0 +1,151 @@
+"""What is written for consumers that cannot ask the daemon: names and contents, pure.
+
+A verdict file holds the members of the content that it speaks of, with their sizes and times, so
+that a consumer can see for itself whether it still applies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from checkpointd.core.checkpoint import Format
+from checkpointd.ledger import State
+from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.newest_valid import newest_valid, series_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from checkpointd.ledger import Entry
+
+FORMAT_VERSION = 1
+"""Raised when a reader of the version before could not understand a verdict file."""
+
+LINK = "latest-valid"
+"""What a link is called; a file's own ending follows, because Keras chooses its reader by it."""
+
+STATE_FILE = "checkpoint"
+"""TensorFlow's own name for the file that says which checkpoint of a directory is the latest."""
+
+_LONGEST = 240
+_ENDINGS = (".weights.h5", ".weights.json", ".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where the newest valid checkpoint of one series lies.
+
+    `directory` and `name` are file names; `target` is a path, and with `is_prefix` no file.
+    """
+
+    directory: str
+    name: str
+    target: str
+    is_prefix: bool
+
+    @property
+    def state(self) -> bytes:
+        """The contents of the `checkpoint` state file for a prefix, as TensorFlow reads it."""
+        quoted = "".join(
+            chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\{byte:03o}"  # noqa: PLR2004 - printable ASCII
+            for byte in os.fsencode(self.target)
+        )
+        return f'model_checkpoint_path: "{quoted}"\n'.encode("ascii")
+
+
+def file_name(name: str, safe: str = "", ending: str = "") -> str:
+    """Make one file name of a path or a label: its bytes, percent-encoded as in a URL.
+
+    What would be too long for a file system is replaced by its SHA-256.
+    """
+    encoded = quote(os.fsencode(name), safe=safe)
+    if len(encoded) + len(ending) > _LONGEST:
+        encoded = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return encoded + ending
+
+
+def verdict_name(root: str, path: str) -> str:
+    """The name of the verdict file of a checkpoint: of its path below the watch's root."""
+    return file_name(os.path.relpath(path, root), ending=".json")
+
+
+def token(entry: Entry) -> str:
+    """What tells one verdict from another: the content it speaks of and when it was given."""
+    return f"{entry.generation.key} {entry.report.finished_at if entry.report else ''}"
+
+
+def token_of(document: Mapping[str, Any]) -> str:
+    """The same of a verdict file that lies there.
+
+    Raises:
+        KeyError, TypeError: it is none of ours.
+    """
+    return f"{document['generation']['key']} {document['verified_at']}"
+
+
+def verdicts(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries that have a verdict on what is known to lie at their place now."""
+    gone = {*ABSENT, State.UNKNOWN}
+    return [e for e in entries if e.report is not None and e.state not in gone]
+
+
+def document(entry: Entry) -> bytes:
+    """The contents of a verdict file."""
+    report = entry.report
+    if report is None:
+        raise ValueError("there is no verdict")
+    public = report.to_public()
+    told = {
+        "format_version": FORMAT_VERSION,
+        "path": entry.checkpoint.path,
+        "watch": entry.checkpoint.watch,
+        **{key: public[key] for key in ("format", "series", "step", "size_bytes")},
+        "metrics": {
+            name: value if math.isfinite(value) else None
+            for name, value in entry.checkpoint.metrics.items()
+        },
+        **{key: public[key] for key in ("verdict", "reason", "message", "shown")},
+        "environment": public["environment"],
+        "saved_at": entry.saved_at,
+        "verified_at": report.finished_at,
+        "generation": {
+            "key": entry.generation.key,
+            "members": [
+                {"name": member.name, "size": member.size, "mtime_ns": member.mtime_ns}
+                for member in entry.generation.members
+            ],
+        },
+    }
+    return (json.dumps(told, indent=1) + "\n").encode("ascii")
+
+
+def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
+    """The newest valid checkpoint of each series that has one; looks at each on the disk.
+
+    Args:
+        entries: all that is known of a watch.
+        require: what its report must have shown.
+    """
+    present = [entry for entry in entries if entry.state not in ABSENT]
+    found = []
+    for (_, label), group in series_of(present).items():
+        entry = newest_valid(group, require)
+        if entry is not None:
+            path, form = entry.checkpoint.path, entry.checkpoint.format
+            whole = form in (Format.SAVEDMODEL, Format.TF_CHECKPOINT) or os.path.isdir(path)
+            ending = "" if whole else _ending(path)
+            directory = file_name(label, safe="{} ")
+            found.append(Link(directory, LINK + ending, path, form is Format.TF_CHECKPOINT))
+    return found
+
+
+def _ending(path: str) -> str:
+    lower = path.lower()
+    own = os.path.splitext(os.path.basename(path))[1]
+    return next((ending for ending in _ENDINGS if lower.endswith(ending)), own)

@@ -1,0 +1,55 @@
+"""The golden record: what a training job wrote down when it saved, and how a model is run for it.
+
+Written by `checkpointd.training`, read by `checkpointd.verify`. numpy alone, Python 3.9; a
+framework is imported where one is there and a model is run.
+"""
+
+from __future__ import annotations
+
+from checkpointd.golden.binding import (
+    SAVE_ID_ATTRIBUTE,
+    ZIP_COMMENT_PREFIX,
+    binding_of,
+    content_of,
+    path_for,
+)
+from checkpointd.golden.record import (
+    DICT,
+    LIST,
+    SINGLE,
+    Golden,
+    GoldenError,
+    Run,
+    assemble,
+    digest_of,
+    environment,
+    feed,
+    named,
+    optional,
+    policy_of,
+    read,
+    write,
+)
+
+__all__ = [
+    "DICT",
+    "LIST",
+    "SAVE_ID_ATTRIBUTE",
+    "SINGLE",
+    "ZIP_COMMENT_PREFIX",
+    "Golden",
+    "GoldenError",
+    "Run",
+    "assemble",
+    "binding_of",
+    "content_of",
+    "digest_of",
+    "environment",
+    "feed",
+    "named",
+    "optional",
+    "path_for",
+    "policy_of",
+    "read",
+    "write",
+]

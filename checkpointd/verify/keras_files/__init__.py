@@ -1,0 +1,1 @@
+"""What a Keras file states about its model and its writer, read without Keras."""

@@ -1,0 +1,194 @@
+"""Who wrote a Keras file, and which custom objects its configuration names.
+
+Read from the file itself, before anything is loaded, with what every Keras brings along: the
+scan side's reader needs libraries that a training job's interpreter may lack.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core.checkpoint import Format
+from checkpointd.formats import FormatError, jsons, keras_directory, names
+from checkpointd.formats.facts import MALFORMED
+from checkpointd.verify.keras_files.keras_names import is_kerass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_DIGITS = frozenset("0123456789")
+_LONGEST = 9
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version that a file tells; empty where it is none."""
+    parts = version.split(".")[:2]
+    numbers = all(0 < len(part) <= _LONGEST and _DIGITS.issuperset(part) for part in parts)
+    return tuple(int(part) for part in parts) if numbers else ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a Keras file says about itself.
+
+    `version` is the writer's Keras version or empty; `config` its model configuration or None,
+    with the compile configuration of an HDF5 file beside it; `legacy_layout` tells the HDF5 weight
+    layout of Keras 1 and 2 (by layer) from Keras 3's; `compiled` is the compile configuration.
+    """
+
+    version: str = ""
+    config: Any = None
+    legacy_layout: bool = False
+    compiled: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model's own configuration, without how it is compiled: all that it needs to load."""
+        if isinstance(self.config, list):
+            return self.config[:1] if self.compiled is None else self.config[:-1]
+        if isinstance(self.config, dict):
+            return {key: value for key, value in self.config.items() if key != "compile_config"}
+        return self.config
+
+    @property
+    def generation(self) -> int:
+        """The writer's Keras generation; 0 when the file does not say."""
+        return (*release(self.version), 0)[0]
+
+
+def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+    """Read what a `.keras` or HDF5 file says about its writer.
+
+    Raises:
+        OSError: it cannot be read.
+        FormatError: its configuration is no JSON, or what holds it is broken.
+    """
+    try:
+        return _read(path, format)
+    except (RuntimeError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise FormatError(MALFORMED, f"what it says of its writer is broken: {error}") from error
+
+
+def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+    if format is Format.KERAS and os.path.isdir(path):
+        metadata = keras_directory.read_json(path, names.KERAS_METADATA)
+        config = keras_directory.read_json(path, names.KERAS_CONFIG)
+        version = str(metadata.get("keras_version", ""))
+        return Origin(version, config, compiled=config.get("compile_config"))
+    if format is Format.KERAS:
+        with zipfile.ZipFile(path) as archive:
+            version = _keras_version(archive)
+            config = jsons.parse(_member(archive, "config.json"), "config.json")
+        compiled = config.get("compile_config") if isinstance(config, dict) else None
+        return Origin(version, config, compiled=compiled)
+    if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
+        return Origin()
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        config = file.attrs.get("model_config")
+        training = file.attrs.get("training_config")
+        weights = file.get("model_weights", file)
+        version = file.attrs.get("keras_version", weights.attrs.get("keras_version", ""))
+        legacy = "layer_names" in weights.attrs or "layer_names0" in weights.attrs
+    if legacy and not version:
+        version = "1"  # Keras wrote no version before 2.0
+    configs = [
+        jsons.parse(_text(part), "its configuration")
+        for part in (config, training)
+        if part is not None
+    ]
+    compiled = configs[-1] if training is not None else None
+    return Origin(_text(version), configs or None, legacy, compiled)
+
+
+def windows_name(path: str) -> str:
+    r"""Find a group of weights in an archive that Keras on Windows named: `layers\dense`.
+
+    Keras 2.13 joined names as paths, and finds them again on Windows alone (keras#18528).
+
+    Returns:
+        The first such name; empty where there is none, or nothing that can be looked into.
+    """
+    import h5py
+
+    try:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open("model.weights.h5") as member,
+            h5py.File(member, "r") as file,
+        ):
+            return next((name for name in file if "\\" in name), "")
+    except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile):
+        return ""
+
+
+def _keras_version(archive: zipfile.ZipFile) -> str:
+    """Which Keras wrote an archive; Keras itself never asks, and loads one that does not say."""
+    try:
+        metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+    except (KeyError, FormatError):
+        return ""
+    return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > jsons.MAX_BYTES:
+        raise FormatError(MALFORMED, f"Its {name} is larger than any configuration.")
+    return archive.read(name)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def names_policy(config: Any, policy: str) -> bool:
+    """Whether a layer of Keras 3 computes under a precision policy, such as `mixed_float16`."""
+    return any(
+        node.get("class_name") == "DTypePolicy"
+        and isinstance(node.get("config"), dict)
+        and node["config"].get("name") == policy
+        for node in objects(config)
+    )
+
+
+def custom_names(config: Any) -> dict[str, str]:
+    """Find what a configuration names that is not marked as Keras's own.
+
+    Returns:
+        The module that each name was defined in, empty where the configuration does not say. In
+        the configurations of Keras 2 every class is such a name.
+    """
+    found: dict[str, str] = {}
+    for node in objects(config):
+        kind, inner = node.get("class_name"), node.get("config")
+        module = str(node.get("module") or "")
+        if kind == "function" and isinstance(inner, str):
+            if not is_kerass(module):
+                found.setdefault(inner, "" if module == "builtins" else module)
+        elif isinstance(kind, str) and _may_be_custom(kind, module):
+            found.setdefault(str(node.get("registered_name") or kind), module)
+        for key in ("activation", "recurrent_activation", "loss"):
+            if isinstance(node.get(key), str):
+                found.setdefault(node[key], "")
+    return found
+
+
+def _may_be_custom(kind: str, module: str) -> bool:
+    return not (is_kerass(module) or module == "builtins" or kind.startswith("__"))
+
+
+def objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Give every dict in a configuration, at any depth."""
+    waiting = [config]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

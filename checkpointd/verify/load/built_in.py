@@ -1,0 +1,174 @@
+"""Which names in a configuration are Keras's own, whatever the way it spells them.
+
+The installed library tells of what it has; what earlier ones had and this one has not is listed
+here. A name that is not Keras's own is the user's, who has to name it in `custom_objects`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.verify.keras_files.keras_names import is_kerass
+from checkpointd.verify.keras_files.origin import custom_names, objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_LAYERS = ("layers", "models", "", "experimental", "layers.experimental.preprocessing")
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "layer": _LAYERS,
+    "loss": ("losses", "metrics"),
+    "metric": ("metrics", "losses"),
+    "optimizer": ("optimizers", "optimizers.legacy", "mixed_precision"),
+    "activation": ("activations", "layers"),
+    "initializer": ("initializers",),
+    "regularizer": ("regularizers",),
+    "constraint": ("constraints",),
+    "": (
+        *_LAYERS,
+        *("losses", "metrics", "activations", "optimizers", "optimizers.legacy"),
+        *("optimizers.schedules", "initializers", "regularizers", "constraints"),
+        *("mixed_precision", "dtype_policies", "quantizers", "random"),
+    ),
+}
+"""Where a library keeps its objects, by what it calls the kind when it does not know one."""
+
+_KERAS_2_INTERNALS = frozenset(
+    {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "TensorShape", "TypeSpec"}
+    | {"function", "Functional", "Policy", "InputSpec", "MeanMetricWrapper", "LossFunctionWrapper"}
+    | {"TensorFlowOpLayer", "AddLoss", "AddMetric", "ModuleWrapper", "PolicyV1", "PolicyV2"}
+    | {"BatchNormalizationV1", "BatchNormalizationV2"}
+)
+DROPPED = frozenset(
+    {
+        *("AtrousConvolution1D", "AtrousConvolution2D", "AtrousConv1D", "AtrousConv2D"),
+        *("Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D", "Deconvolution3D"),
+        *("SeparableConvolution1D", "SeparableConvolution2D", "ConvRecurrent2D", "Recurrent"),
+        *("Merge", "MaxoutDense", "Highway", "TimeDistributedDense", "TimeDistributedMerge"),
+        *("LambdaMerge", "Graph", "Siamese", "SiameseHead", "AutoEncoder", "LRN2D", "JZS1", "JZS2"),
+        *("JZS3", "ParametricSoftplus", "SReLU", "DenseLayer", "CuDNNGRU", "CuDNNLSTM"),
+        *("CategoryCrossing", "RandomWidth", "RandomHeight", "RandomFourierFeatures"),
+        *("ThresholdedReLU", "LocallyConnected1D", "LocallyConnected2D", "SyncBatchNormalization"),
+        *("DenseFeatures", "SequenceFeatures", "LinearModel", "WideDeepModel"),
+        *("PeepholeLSTMCell", "AlphaDropoutV1", "Deconvolution1D"),
+    }
+)
+"""Classes that Keras had once and has no more, or not in every library that calls itself so."""
+
+
+def is_built_in(name: str, keras: Any, kind: str = "") -> bool:
+    """Whether a name is one of the library's own, so that naming it in the config mends nothing.
+
+    Args:
+        name: as the configuration has it: `Dense`, `Custom>Adam`, `keras.src.layers.Dense`.
+        keras: the library.
+        kind: what it is named as, such as `layer`; empty for anything.
+    """
+    name = name.rpartition("Custom>")[2]
+    if is_kerass(name) and "." in name:
+        return True
+    if name in _KERAS_2_INTERNALS:
+        return True
+    for place in _PLACES.get(kind, _PLACES[""]):
+        where = _public(keras)
+        for part in filter(None, place.split(".")):
+            where = getattr(where, part, None)
+        if hasattr(where, name) or hasattr(where, name.lower()):
+            return True
+    return _is_abbreviation(keras, name) if kind in ("", "loss", "metric") else False
+
+
+def _public(keras: Any) -> Any:
+    """Where a library has its public names: before 2.13, not all of them at its top."""
+    try:
+        return importlib.import_module(f"{keras.__name__}.api._v2.keras")
+    except ImportError:
+        return keras
+
+
+def _is_abbreviation(keras: Any, name: str) -> bool:
+    """Whether a name is one such as `mse`, which Keras takes although it is no attribute."""
+    return any(_takes(getattr(keras, place, None), name) for place in ("losses", "metrics"))
+
+
+def _takes(place: Any, name: str) -> bool:
+    try:
+        return callable(place.get(name))
+    except Exception:  # noqa: BLE001 - Keras raises this or that for what it does not know
+        return False
+
+
+def forgotten(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Find the custom objects that a configuration names and that nothing here resolves.
+
+    Args:
+        config: of the model, as the file holds it.
+        keras: the library that it is loaded with.
+        given: the custom objects that the settings name.
+    """
+    registered = getattr(getattr(keras, "saving", None), "get_registered_object", None)
+    own = own_operations(config, keras)
+    return tuple(
+        name
+        for name, module in custom_names(config).items()
+        if name not in given
+        and name not in own
+        and name not in DROPPED
+        and not is_built_in(name, keras)
+        and not hasattr(sys.modules.get(module), name.rpartition(">")[2])
+        and (registered is None or registered(name) is None)
+    )
+
+
+def module_of(name: str, config: Any) -> str:
+    """The module in which a configuration says that an object is defined; empty if nowhere."""
+    return next((module for found, module in custom_names(config).items() if found == name), "")
+
+
+def is_marked_own(name: str, config: Any) -> bool:
+    """Whether a configuration itself says that a class or function is Keras's."""
+    plain = name.rpartition(">")[2]
+    return any(
+        is_kerass(str(node.get("module") or ""))
+        and plain in (node.get("class_name"), node.get("config"), node.get("registered_name"))
+        for node in objects(config)
+    )
+
+
+def dropped(config: Any) -> tuple[str, ...]:
+    """Name the classes of earlier Kerases in a configuration, in its order."""
+    kinds = (str(node.get("class_name")) for node in objects(config))
+    return tuple(dict.fromkeys(kind for kind in kinds if kind in DROPPED))
+
+
+def own_operations(config: Any, keras: Any) -> dict[str, Any]:
+    """Find the operations of Keras 3, such as `GetItem`, in the configuration of an HDF5 file.
+
+    There Keras writes them as it writes layers, without their module, and looks for them among
+    layers when it loads. Every layer's own configuration tells whether it is trained.
+
+    Returns:
+        Their classes by name.
+    """
+    known = dict(_operations(keras))
+    found: dict[str, Any] = {}
+    for node in objects(config):
+        kind, inner = node.get("class_name"), node.get("config")
+        if not isinstance(kind, str) or kind not in known or "inbound_nodes" not in node:
+            continue
+        if isinstance(inner, dict) and not {"trainable", "layers"} & set(inner):
+            found[kind] = known[kind]
+    return found
+
+
+def _operations(keras: Any) -> Iterator[tuple[str, Any]]:
+    """Every operation of a library that is no layer; none in Keras 2."""
+    base = getattr(keras, "Operation", None)
+    waiting = [base] if isinstance(base, type) else []
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if kind.__module__.startswith(f"{keras.__name__}.src.ops."):
+            yield kind.__name__, kind

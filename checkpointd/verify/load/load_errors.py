@@ -1,0 +1,155 @@
+"""Why a load failed: a forgotten custom object, the wrong environment, or the checkpoint itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core import memory_errors
+from checkpointd.core.checkpoint import CheckResult, failed
+from checkpointd.verify.load.built_in import is_built_in
+from checkpointd.verify.load.keras_messages import cause_first
+from checkpointd.verify.suite import describe, printable
+from checkpointd.verify.tf_errors import cause, lack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NAMES = (
+    re.compile(r"Could not locate (?:class|function|\w+) '([^']+)'"),
+    re.compile(r"Unknown [a-z][\w ]*: '?\"?([\w.>-]+)"),
+    re.compile(r"Could not interpret [\w ]+ identifier: '?\"?([\w.>-]+)"),
+    re.compile(r"Could not deserialize (?:class |function |\w+ )?'([^']+)' because"),
+)
+_KIND = re.compile(
+    r"Unknown (layer|loss|metric|optimizer|activation|initializer|regularizer|constraint)\b"
+)
+_UNSAFE = re.compile(r"Lambda` layer|unsafe deserialization|enable_unsafe_deserialization")
+_VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
+_LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
+_TEXT = 600
+_NAMELESS = "<lambda>"
+
+
+def told(text: str, limit: int) -> str:
+    """Put what a library said into one printable line that ends as a sentence does.
+
+    Lists of variables with all their numbers are left out; what is too long ends after a whole
+    sentence, where there is one.
+
+    Args:
+        text: of the library's exception.
+        limit: how many characters to keep.
+    """
+    line = " ".join(_LISTS.sub("", _VALUES.sub(">", cause_first(cause(text)))).split())
+    if len(line) > limit:
+        end = line.rfind(". ", 0, limit) + 1
+        line = line[:end] if end else f"{line[:limit]}…"
+    return printable(line if line.endswith((".", "!", "?")) else f"{line}.")
+
+
+def unknown_name(error: BaseException) -> str:
+    """Find the name of the object that Keras 2, Keras 3 or tf-keras does not know; or empty."""
+    text = str(error)
+    for pattern in _NAMES:
+        match = pattern.search(text)
+        if match:
+            return match.group(1).rstrip(".")
+    return ""
+
+
+def _unknown_kind(error: BaseException) -> str:
+    """What Keras took the object for that it does not know; empty where it does not say."""
+    found = _KIND.search(str(error))
+    return found.group(1) if found else ""
+
+
+def custom_objects_line(names: Sequence[str]) -> str:
+    """Write the line of config that names custom objects."""
+    entries = [
+        f"{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else chr(34) + name + chr(34)} = "
+        f'"your_module:{name.rpartition(">")[2].rpartition(".")[2] or "your_function"}"'
+        for name in names
+    ]
+    return f"custom_objects = {{ {', '.join(entries)} }}"
+
+
+def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -> CheckResult:
+    """Make the result for forgotten custom objects, with the line of config that mends it.
+
+    Args:
+        names: what is not known.
+        known: names of the custom objects that were given.
+        kind: what Keras has nothing of by that name, where it has something else by it.
+    """
+    line = custom_objects_line(names)
+    already = f" (named so far: {', '.join(known)})" if known else ""
+    why = f"and Keras has no {kind} of that name" if kind else "which is not Keras's own"
+    if _NAMELESS in names:
+        why += " (a lambda that a layer was given, of whose code the file holds nothing)"
+    return failed(
+        "load",
+        "unknown_object",
+        printable(
+            f"It uses {', '.join(map(repr, names))}, {why}{already}: add to "
+            f"[watch.verify] the line {line}, with python_path naming the directory that "
+            "your_module lies in."
+        ),
+        object=names[0],
+        objects=list(names),
+        config=line,
+    )
+
+
+def needs_code(layer: str) -> CheckResult:
+    """Make the result for a Lambda layer that may not be run."""
+    found = failed(
+        "safety",
+        "needs_code",
+        f"Loading it would run Python code stored in it ({printable(layer)}): set "
+        "allow_code = true in [watch.verify] if you trust its writer.",
+        layer=layer,
+    )
+    return CheckResult("load", found.outcome, found.reason, found.message, details=found.details)
+
+
+def foreign_code(place: str, what: str) -> CheckResult:
+    """Make the result for what would call code that is neither Keras's nor the user's."""
+    found = failed(
+        "safety",
+        "code",
+        f"{printable(place)} names {printable(what)}: loading it would run code that is not the "
+        "model's. Do not load it, and ask where it came from.",
+        object=what,
+    )
+    return CheckResult("load", found.outcome, found.reason, found.message, details=found.details)
+
+
+def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -> CheckResult:
+    """Make the result that an exception while loading deserves.
+
+    Args:
+        error: what the library raised.
+        keras: the library, to tell its own names from the user's.
+        known: names of the custom objects that were given.
+    """
+    text = told(f"{type(error).__name__}: {error}", _TEXT)
+    if memory_errors.is_one(error):
+        return failed("load", "out_of_memory", f"There was not enough memory to load it: {text}")
+    if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
+        return failed("load", "unreadable", f"It could not be read: {describe(error)}.")
+    if _UNSAFE.search(str(error)):
+        return needs_code("a Lambda layer")
+    missing = lack(error)
+    if missing is not None:
+        return failed("load", missing.word, missing.message, **missing.details)
+    return _classify_python(error, text, keras, known)
+
+
+def _classify_python(
+    error: Exception, text: str, keras: Any, known: tuple[str, ...]
+) -> CheckResult:
+    name, kind = unknown_name(error), _unknown_kind(error)
+    if name and not is_built_in(name, keras, kind):
+        return unknown_object((name,), known, kind if is_built_in(name, keras) else "")
+    return failed("load", "load_error", f"It cannot be loaded: {text}")

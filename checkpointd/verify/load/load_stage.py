@@ -1,0 +1,97 @@
+"""The load side of the suite: what can be shown with the model loaded, in one child process.
+
+It runs in a process where `preload` was called and no TensorFlow op was ever run.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd import golden
+from checkpointd.core.checkpoint import Format
+from checkpointd.core.verify_settings import LOAD_STAGE
+from checkpointd.verify.load import (
+    evaluate,
+    inference,
+    keras_backend,
+    load,
+    predictions,
+    resume,
+    runtime,
+    signatures,
+)
+from checkpointd.verify.load.runtime import LoadContext, preload
+from checkpointd.verify.suite import printable, run
+from checkpointd.verify.user_checks import run_own
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.core.checkpoint import CheckResult, Facts, Request
+
+__all__ = ["CHECKS", "load_suite", "preload"]
+
+CHECKS = (
+    ("load", load.check),
+    ("signatures", signatures.check),
+    ("inference", inference.check),
+    ("predictions", predictions.check),
+    (resume.NAME, resume.check),
+    (evaluate.NAME, evaluate.check),
+)
+"""The checks of the suite that run here, in order; `evaluate` only where it is configured."""
+
+
+def load_suite(
+    request: Request,
+    facts: Facts,
+    emit: Callable[[CheckResult], None],
+    learned: Callable[[Facts], None] = lambda _facts: None,
+) -> Facts:
+    """Run the load side of the suite.
+
+    Args:
+        request: what to verify, and how.
+        facts: what the scan side learned; its format decides how it is loaded.
+        emit: called with each check's result as soon as it is known.
+        learned: called with the facts before the user's own checks run, which may not come back.
+
+    Returns:
+        The facts, with signatures, the largest difference of predictions and the environment.
+    """
+    runtime.preload()
+    context = LoadContext(request, facts)
+    _find_record(context)
+    keras_backend.use_for(context.record.environment if context.record else {})
+    context.learn(environment={**facts.environment, **runtime.describe()})
+    wanted = [c for c in CHECKS if c[0] != evaluate.NAME or request.settings.evaluate.is_set]
+    results = run(context, wanted, emit)
+    run_own(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})
+    return context.facts
+
+
+def _find_record(context: LoadContext) -> None:
+    path, form = context.request.checkpoint.path, context.facts.format
+    if form is Format.UNKNOWN:
+        form = context.request.checkpoint.format
+    where = golden.path_for(path, form)
+    if not os.path.isfile(where):  # a pipe would be waited for without end
+        return
+    try:
+        record = golden.read(where)
+        bound = record.binding == golden.binding_of(path, form) != ""
+    except FileNotFoundError:
+        return
+    except golden.GoldenError as error:
+        context.nothing_recorded = printable(str(error))
+        return
+    except OSError as error:
+        context.nothing_recorded = printable(f"The golden record could not be read: {error}.")
+        return
+    if bound:
+        context.record = record
+    else:
+        context.nothing_recorded = (
+            "The golden record beside it belongs to another save: save through GoldenCheckpoint."
+        )

@@ -1,0 +1,112 @@
+"""How the outputs of a golden record are computed again: the way in which they were recorded."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import golden
+from checkpointd.golden import arrays, model_runner
+from checkpointd.verify.load.inputs import feeding
+from checkpointd.verify.load.loaders import saved_models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from checkpointd.golden import Golden
+    from checkpointd.verify.load.runtime import Loaded
+
+_NOTHING = "Nothing in it takes the golden inputs: record those of the signature that is served."
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One way to compute golden outputs again; `said` names it where there are several.
+
+    `compute` may move a state on (a random seed, a recurrent cell): `run` starts from the state
+    that was loaded, and leaves it so.
+    """
+
+    loaded: Loaded
+    expected: Mapping[str, Any]
+    compute: Callable[[], Mapping[str, Any]]
+    said: str = ""
+
+    def run(self) -> Mapping[str, Any]:
+        """Compute the outputs as the first run after loading does."""
+        with self.loaded.unchanged():
+            return self.compute()
+
+    def run_again(self) -> Mapping[str, Any]:
+        """Compute the outputs as the second run after loading does."""
+        with self.loaded.unchanged():
+            self.compute()
+            return self.compute()
+
+
+def plan(loaded: Loaded, record: Golden) -> list[Replay] | str:
+    """Find every way to compute what was recorded.
+
+    Returns:
+        At least one, or why nothing in a SavedModel takes the golden inputs.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    if loaded.library is not None or not loaded.signatures:
+        return [Replay(loaded, record.outputs, lambda: _called(loaded, record))]
+    found = _served(loaded, record)
+    if record.outputs and (record.signatures or not found):
+        found = [*_by_call(loaded, record), *found]
+    return found or _NOTHING
+
+
+def _called(loaded: Loaded, record: Golden) -> dict[str, Any]:
+    given = golden.assemble(record.inputs, record.input_structure)
+    compiled = record.compiled and loaded.library is not None
+    return dict(golden.named(model_runner.call(loaded.model, given, compiled=compiled))[0])
+
+
+def _served(loaded: Loaded, record: Golden) -> list[Replay]:
+    """The signatures: those that were recorded; else those in which Keras puts the model itself."""
+    found: list[Replay] = []
+    runs = {name: run for name, run in record.signatures.items() if run.outputs}
+    names = runs or ([] if record.signatures else feeding.OF_KERAS)
+    for name in names:
+        signature = loaded.signatures.get(name)
+        if signature is None:
+            if name in runs:
+                found.append(Replay(loaded, runs[name].outputs, dict, f"{name}: "))
+            continue
+        given = runs[name].inputs if name in runs else record.inputs
+        expected = runs[name].outputs if name in runs else record.outputs
+        by_name = record.input_structure == golden.DICT
+        feed = feeding.fitted(given, signature, by_name=by_name)
+        declared = {spec.name for spec in signature.outputs}
+        single = len(expected) == len(declared) == 1
+        if feed is not None and (single or declared == set(expected)):
+            said = f"{name}: " if found or name in runs else ""
+            run = functools.partial(signature.run, feed.arrays)
+            found.append(Replay(loaded, expected, run, said))
+    return found
+
+
+def _by_call(loaded: Loaded, record: Golden) -> list[Replay]:
+    """The callables in a SavedModel that take the golden inputs: the first that does."""
+    import tensorflow as tf
+
+    given = golden.assemble(record.inputs, record.input_structure)
+    tensors = tf.nest.map_structure(arrays.tensor_of, given)
+    for function in saved_models.callables(loaded.model):
+        replay = Replay(loaded, record.outputs, functools.partial(_named, function, tensors))
+        try:
+            replay.run()
+        except (TypeError, ValueError, golden.GoldenError):  # made for other arguments
+            continue
+        return [replay]
+    return []
+
+
+def _named(function: Callable[[Any], Any], given: Any) -> Mapping[str, Any]:
+    return golden.named(function(given))[0]

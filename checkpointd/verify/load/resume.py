@@ -1,0 +1,200 @@
+"""The check `resume`: training can go on from what was loaded.
+
+The optimizer that comes back is the one that was saved, and one real training step with it leaves
+loss and weights finite. What was saved is told by the file (its tensors, by the scan side; its
+compile configuration) and by the golden record (class and hyperparameters). What holds no
+optimizer, such as an export for serving, is skipped: nobody meant to go on training from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.verify.load import optimizers, train_step
+from checkpointd.verify.load.loaders import restore
+from checkpointd.verify.load.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from checkpointd.core.checkpoint import Digest, Previous
+    from checkpointd.golden import Golden
+    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.train_step import Step
+
+NAME = "resume"
+_UNKNOWN = (
+    "What it holds of an optimizer is not known: integrity did not run, or there are more than "
+    f"{optimizers.MOST_TENSORS:,} variables of one."
+)
+_SAVED_MODEL = (
+    "It holds an optimizer, and no Keras brings that back from a SavedModel: save as .keras or as "
+    "a TensorFlow checkpoint to go on training."
+)
+_OWN_COMPILE = (
+    "Its class has a compile() of its own, so Keras loads it without an optimizer: compile it "
+    "yourself and load its weights again to go on training."
+)
+
+
+def check(context: LoadContext) -> CheckResult:
+    """Compare the optimizer that came back with the one that was saved, and make a step."""
+    loaded, stored = context.loaded, context.facts.optimizer_tensors
+    in_file = optimizers.described(named_in(context.compile_config))
+    hindrance = _hindrance(context, in_file)
+    if hindrance or loaded is None or stored is None:
+        return skipped(NAME, hindrance)
+    saved = saved_optimizer(stored, in_file, context.record)
+    if not loaded.optimizers or (not stored and context.facts.format is Format.KERAS):
+        return _missing(context, saved, loaded)
+    back = _together([optimizers.of_memory(o) for o in loaded.optimizers])
+    bundle = context.facts.format is Format.TF_CHECKPOINT
+    problems = optimizers.differences(saved, back, bundle=bundle)
+    if not in_file.names and lacks_optimizer(context.compile_config):
+        problems.insert(
+            0,
+            "the file does not name its optimizer, as Keras writes it once a model has been saved "
+            f"as .h5, and Keras makes {back.name} in its place",
+        )
+    context.learn(optimizer_step=back.step)
+    note = ""
+    if not problems and back.step is not None:
+        step_now = context.request.checkpoint.step
+        step_now = context.facts.step if step_now is None else step_now
+        fell, note = fell_back(back.step, step_now, context.request.previous)
+        problems += [fell] if fell else []
+    return judge(back, problems, train_step.make(loaded, context.record), note)
+
+
+def _hindrance(context: LoadContext, in_file: Optimizer) -> str:
+    """Say why there is nothing to go on from, and nobody's fault; empty if there is."""
+    loaded, stored = context.loaded, context.facts.optimizer_tensors
+    if loaded is None:
+        return context.nothing_loaded
+    if stored is None:
+        return _UNKNOWN
+    if stored and context.facts.format is Format.SAVEDMODEL:
+        return _SAVED_MODEL
+    nothing = not stored and not in_file.names
+    return loaded.no_optimizer or (restore.SAVED_WITHOUT if nothing else "")
+
+
+def judge(back: Optimizer, problems: list[str], step: Step, note: str = "") -> CheckResult:
+    """Make the result of what was found.
+
+    Args:
+        back: the optimizer that came back.
+        problems: parts of a sentence: in what it is not the one that was saved.
+        step: what came of a training step.
+        note: what else is to be said.
+    """
+    details = {
+        "optimizer": back.name,
+        "optimizer_step": back.step,
+        "variables": len(back.tensors),
+        "step_made": step.made,
+        "loss": step.loss,
+    }
+    if step.failed:
+        said = "; ".join([step.failed.rstrip("."), *problems])
+        return failed(NAME, "step_failed", _sentence(said), **details)
+    if problems:
+        return failed(NAME, "optimizer_changed", _sentence("; ".join(problems)), **details)
+    verb = "come" if "," in back.name else "comes"
+    whole = f"{back.name} {verb} back whole ({len(back.tensors)} variables"
+    whole += f", {back.step} steps)" if back.step is not None else ")"
+    after = f" {note}" if note else ""
+    if not step.made:
+        made = _sentence(f"no training step was made: {step.note}")
+        return replace(skipped(NAME, f"{_sentence(whole)} {made}{after}"), details=details)
+    loss = f" gives a loss of {step.loss:.6g}" if step.loss is not None else " leaves all finite"
+    return passed(NAME, f"{_sentence(whole)} A training step {step.note}{loss}.{after}", **details)
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _missing(context: LoadContext, saved: Optimizer, loaded: Loaded) -> CheckResult:
+    """Say why no optimizer came back although one was saved."""
+    own = getattr(type(loaded.model), "compile", None)
+    keras_own = getattr(getattr(loaded.library, "Model", None), "compile", None)
+    if not context.compile_failed and not loaded.optimizers and own is not keras_own:
+        return skipped(NAME, _OWN_COMPILE)
+    why = "Keras does not bring it back"
+    if context.compile_failed:
+        why = "its compile configuration does not load, which `load` tells more of"
+    elif loaded.optimizers:
+        why = "its variables are not in the file, as tf-keras leaves out a legacy optimizer's"
+    return failed(
+        NAME,
+        "optimizer_missing",
+        f"It was saved with {saved.name} ({len(saved.tensors)} variables), which does not come "
+        f"back: {why}.",
+        optimizer=saved.name,
+        stored=len(saved.tensors),
+    )
+
+
+def named_in(compile_config: Mapping[str, Any] | None) -> Any:
+    """The part of a compile configuration that names the optimizer; None if there is none."""
+    config = compile_config if isinstance(compile_config, dict) else {}
+    return config.get("optimizer", config.get("optimizer_config"))
+
+
+def lacks_optimizer(compile_config: Mapping[str, Any] | None) -> bool:
+    """Whether a configuration is one as Keras writes it, but for the optimizer.
+
+    Keras 3's writer of HDF5 takes the optimizer out of the very configuration that the model
+    keeps (`model_metadata` in keras/src/legacy/saving/saving_utils.py, 3.15.1).
+    """
+    config = compile_config if isinstance(compile_config, dict) else {}
+    return {"loss", "loss_weights", "metrics"} <= set(config) and "optimizer" not in config
+
+
+def saved_optimizer(
+    stored: tuple[Digest, ...], in_file: Optimizer, record: Golden | None
+) -> Optimizer:
+    """Put together what is known of the optimizer that was saved; the record knows best."""
+    recorded = optimizers.described(dict(record.optimizer)) if record else Optimizer()
+    told = recorded if recorded.names else in_file
+    return replace(told, tensors=stored)
+
+
+def _together(found: list[Optimizer]) -> Optimizer:
+    """Several optimizers as one: all variables, and the steps of the one that made most."""
+    if len(found) == 1:
+        return found[0]
+    steps = [o.step for o in found if o.step is not None]
+    return Optimizer(
+        (", ".join(o.name for o in found),),
+        {},
+        tuple(d for o in found for d in o.tensors),
+        max(steps, default=None),
+        tuple(count for o in found for count in o.counts),
+    )
+
+
+def fell_back(now: int, step_now: int | None, previous: Previous | None) -> tuple[str, str]:
+    """Say whether an optimizer counts fewer steps than the one before it in its series.
+
+    Args:
+        now: the steps that it counts.
+        step_now: the step in the checkpoint's name or golden record.
+        previous: the last valid checkpoint of the series.
+
+    Returns:
+        A problem, where the job went on counting while its optimizer began anew; and a note,
+        where it may as well be a new run.
+    """
+    before = previous.facts.optimizer_step if previous is not None else None
+    if previous is None or before is None or now >= before:
+        return "", ""
+    fewer = f"{now} steps, and {before} in {previous.path}"
+    if step_now is None or previous.step is None or step_now <= previous.step:
+        return "", f"It counts {fewer}: another run."
+    went_on = f"although the job went on from step {previous.step} to {step_now}"
+    return f"it counts {fewer}, {went_on}: the optimizer was made anew in between", ""

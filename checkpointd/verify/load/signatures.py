@@ -1,0 +1,71 @@
+"""The check `signatures`: what is served must be there, and as it was before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.verify.suite import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from checkpointd.verify.load.runtime import LoadContext
+
+
+def check(context: LoadContext) -> CheckResult:
+    """Hold the signatures against `required_signatures` and the series' last valid checkpoint."""
+    if context.loaded is None:
+        return skipped("signatures", context.nothing_loaded)
+    present = {name: s.to_fact() for name, s in context.loaded.signatures.items()}
+    context.learn(signatures=present)
+    missing = [n for n in context.request.settings.required_signatures if n not in present]
+    if missing:
+        there = ", ".join(sorted(present)) or "none"
+        return failed(
+            "signatures",
+            "missing_signature",
+            f"It has no signature {printable(', '.join(missing))} (there is: {printable(there)}): "
+            "export the model with it.",
+            missing=missing,
+        )
+    previous = context.request.previous
+    if previous is None or not previous.facts.signatures:
+        return passed("signatures", signatures=sorted(present))
+    changes = differences(previous.facts.signatures, present)
+    if changes:
+        return failed(
+            "signatures",
+            "signature_changed",
+            f"It differs from {printable(previous.path)!r}: {printable('; '.join(changes))}.",
+            changes=changes,
+        )
+    return passed("signatures", signatures=sorted(present))
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say in words how two sets of signatures differ; both in the form of `Facts.signatures`."""
+    found = [f"the signature {name!r} is gone" for name in sorted(set(before) - set(now))]
+    found += [f"the signature {name!r} is new" for name in sorted(set(now) - set(before))]
+    for name in sorted(set(before) & set(now)):
+        for side in ("inputs", "outputs"):
+            found += _side(
+                f"{name}'s {side[:-1]}", before[name].get(side, ()), now[name].get(side, ())
+            )
+    return found
+
+
+def _side(what: str, before: Iterable[Any], now: Iterable[Any]) -> list[str]:
+    old = {entry[0]: (entry[1], entry[2]) for entry in before}
+    new = {entry[0]: (entry[1], entry[2]) for entry in now}
+    found = [f"{what} {name!r} is gone" for name in sorted(set(old) - set(new))]
+    found += [f"{what} {name!r} is new" for name in sorted(set(new) - set(old))]
+    for name in sorted(set(old) & set(new)):
+        if old[name] != new[name]:
+            found.append(f"{what} {name!r} was {_say(old[name])} and is {_say(new[name])}")
+    return found
+
+
+def _say(spec: tuple[str, Any]) -> str:
+    dtype, shape = spec
+    return f"{dtype} {shape if shape is not None else 'of any shape'}"

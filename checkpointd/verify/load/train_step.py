@@ -1,0 +1,252 @@
+"""One real training step on a loaded model, which is left with the weights that it had.
+
+With labels in the golden record it is the model's own `train_step`, given its batch as `fit` gives
+it, and whatever goes wrong counts. Without labels nothing that rests on made-up ones may count:
+the gradient of the mean square of the model's own outputs is given to the optimizer, and only
+what the optimizer makes of it counts. Both run eagerly: tracing takes longer than the step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from checkpointd import golden
+from checkpointd.core import memory_errors
+from checkpointd.golden import backends, model_runner
+from checkpointd.verify.load.inputs import made_inputs
+from checkpointd.verify.load.load_errors import told
+from checkpointd.verify.load.loaders import keras_models
+from checkpointd.verify.tf_errors import lack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.golden import Golden
+    from checkpointd.verify.load.runtime import Loaded
+
+_TEXT = 400
+_MOST_TRIES = 8
+_SLACK = 128 << 20
+"""Bytes for what a step needs besides gradients and a copy of the weights."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of a training step.
+
+    `made` says that it was made and all is finite; `failed` why training cannot go on; `note` why
+    no step could be made, or on what it was made.
+    """
+
+    made: bool = False
+    failed: str = ""
+    note: str = ""
+    loss: float | None = None
+
+
+class _NotMadeError(Exception):
+    """No step can be made, and that is nobody's fault; the sentence says why."""
+
+
+def make(loaded: Loaded, record: Golden | None) -> Step:
+    """Make one training step, where one can be made.
+
+    Args:
+        loaded: the model and its optimizer.
+        record: whose batch it is made on; without one it is made on inputs from the model's spec.
+    """
+    try:
+        _see_that_it_can_be(loaded.model)
+        with _put_back(loaded.model), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _attempt(loaded, record)
+    except _NotMadeError as reason:
+        return Step(note=str(reason))
+
+
+def _see_that_it_can_be(model: Any) -> None:
+    """Look before the step.
+
+    Raises:
+        _NotMadeError: none can be made.
+    """
+    variables = model_runner.variables_of(model, "trainable_variables")
+    if not variables:
+        raise _NotMadeError("it has no weight that is trained")
+    if not _finite(variables):
+        raise _NotMadeError("its weights are not finite")
+    if not has_room(model):
+        raise _NotMadeError("a step needs more memory than this worker has: raise [worker] memory")
+
+
+def _attempt(loaded: Loaded, record: Golden | None) -> Step:
+    model, optimizers = loaded.model, loaded.optimizers
+    if record is not None and record.inputs and _is_compiled(model):
+        if record.labels:
+            return _own_step(model, _batch(record))
+        if _has_own_step(model):
+            with contextlib.suppress(Exception):  # it may want labels, which nobody recorded
+                step = _own_step(model, _batch(record))
+                if step.made:
+                    return step
+    if backends.name_of(loaded.library) != backends.TENSORFLOW:
+        raise _NotMadeError("no labels were recorded, which a step on this backend needs")
+    if len(optimizers) != 1:
+        raise _NotMadeError("it has several optimizers, and no labels were recorded")
+    return _step_on_outputs(loaded, optimizers[0], record)
+
+
+def _batch(record: Golden) -> list[Any]:
+    """The golden batch: inputs, labels, sample weights."""
+    parts = [golden.assemble(record.inputs, record.input_structure)]
+    if record.labels:
+        parts.append(golden.assemble(record.labels, record.label_structure))
+    if record.sample_weights:
+        parts.append(golden.assemble(record.sample_weights, record.weight_structure))
+    return parts
+
+
+def _made(model: Any, batch: list[Any]) -> Any:
+    """Make a step as `fit` does on the backend that a model runs on; gives its logs."""
+    if backends.name_of(model_runner.keras_of(model)) != backends.TENSORFLOW:
+        return model.train_on_batch(*batch, return_dict=True)
+    import tensorflow as tf
+
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    return model.train_step(tuple(tensors) if len(tensors) > 1 else tensors[0])
+
+
+def _own_step(model: Any, batch: list[Any]) -> Step:
+    try:
+        logs = _made(model, batch)
+    except Exception as error:  # noqa: BLE001 - a model raises anything
+        return _judged(error)
+    loss = _loss(logs)
+    if loss is not None and not np.isfinite(loss):
+        return Step(failed=f"its loss on the golden batch is {loss}")
+    if not _finite(model.trainable_variables):
+        return Step(failed="a step on the golden batch makes its weights NaN or infinite")
+    return Step(made=True, note="on the golden batch", loss=loss)
+
+
+def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> Step:
+    """Step down the mean square of the outputs, as any loss would have it done."""
+    variables, gradients = _gradients(loaded, record)
+    try:
+        optimizer.apply_gradients(zip(gradients, variables))
+    except Exception as error:  # noqa: BLE001 - an optimizer raises anything
+        return _judged(error)
+    if not _finite(variables):
+        return Step(failed="its optimizer turns finite gradients into weights that are not finite")
+    return Step(made=True, note="on its own outputs (no labels were recorded)")
+
+
+def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[Any]]:
+    """Give the variables that some output depends on, and the gradients for them.
+
+    Raises:
+        _NotMadeError: there is nothing to run it on, or nothing to be learned from its outputs.
+    """
+    import tensorflow as tf
+
+    problem = "nothing is known of its inputs"
+    for given in _inputs(loaded, record):
+        tensors = tf.nest.map_structure(tf.convert_to_tensor, given)
+        trained = {} if loaded.library is None else {"training": True}
+        try:
+            with tf.GradientTape() as tape:
+                outputs = tf.nest.flatten(loaded.model(tensors, **trained))
+                loss = tf.add_n(
+                    [
+                        tf.reduce_mean(tf.square(tf.cast(output, tf.float32)))
+                        for output in outputs
+                        if output.dtype.is_floating
+                    ]
+                )
+            variables = list(loaded.model.trainable_variables)
+            gradients = tape.gradient(loss, variables)
+        except Exception as error:  # noqa: BLE001 - a model raises anything
+            problem = f"it cannot be differentiated here: {told(str(error), _TEXT)}"
+            continue
+        pairs = [(v, g) for v, g in zip(variables, gradients) if g is not None]
+        if not pairs:
+            raise _NotMadeError("none of its outputs depends on a weight that is trained")
+        if not _finite([g for _, g in pairs]):
+            problem = "its gradients are not finite without its own loss"
+            continue
+        return [v for v, _ in pairs], [g for _, g in pairs]
+    raise _NotMadeError(problem)
+
+
+def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
+    """What it can be run on: the golden inputs, else inputs made from its own spec."""
+    if record is not None and record.inputs:
+        yield golden.assemble(record.inputs, record.input_structure)
+        return
+    for signature in loaded.signatures.values():
+        if not signature.inputs:
+            continue
+        structure = keras_models.structure_of(loaded.model)
+        with contextlib.suppress(made_inputs.CannotMakeError):
+            for feed in itertools.islice(made_inputs.tries(signature), _MOST_TRIES):
+                yield keras_models.pack(structure, signature.inputs, feed.arrays)
+
+
+def _judged(error: Exception) -> Step:
+    text = told(f"{type(error).__name__}: {error}", _TEXT)
+    if lack(error) is not None:
+        return Step(note=f"this machine cannot make one: {text}")
+    return Step(failed=f"a training step fails with {text}")
+
+
+def _loss(logs: Any) -> float | None:
+    value = logs.get("loss") if isinstance(logs, dict) else None
+    with contextlib.suppress(TypeError, ValueError):
+        return None if value is None else float(value)
+    return None
+
+
+def _is_compiled(model: Any) -> bool:
+    return bool(getattr(model, "compiled", getattr(model, "_is_compiled", False)))
+
+
+def _has_own_step(model: Any) -> bool:
+    module = getattr(getattr(type(model), "train_step", None), "__module__", "keras")
+    return module.partition(".")[0] not in ("keras", "tf_keras")
+
+
+def _finite(values: Any) -> bool:
+    for value in values:
+        sparse = hasattr(value, "indices") and hasattr(value, "dense_shape")
+        array = backends.numpy_of(value.values if sparse else value)
+        if array.dtype.kind == "V" or "float" in str(array.dtype):
+            array = array.astype(np.float32)
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _put_back(model: Any) -> Iterator[None]:
+    """Give the model its weights back: the checks that follow take it as it was loaded."""
+    kept = [
+        (variable, np.array(backends.numpy_of(variable)))
+        for variable in model_runner.variables_of(model)
+    ]
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+
+
+def has_room(model: Any) -> bool:
+    """Whether a copy of the weights and their gradients still fit into what a child may hold."""
+    weights = sum(backends.numpy_of(v).nbytes for v in model_runner.variables_of(model))
+    return memory_errors.has_room(3 * weights + _SLACK)

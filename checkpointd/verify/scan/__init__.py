@@ -1,0 +1,1 @@
+"""The checks that read a checkpoint's files without TensorFlow, and the stage that runs them."""

@@ -1,0 +1,101 @@
+"""What is in a checkpoint, for `checkpointd inspect`: no TensorFlow, nothing is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from checkpointd import golden
+from checkpointd.core.checkpoint import Format
+from checkpointd.formats import FormatError, Found, ProbeState, generation_of, probe
+from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
+from checkpointd.tensors import MODEL, OPTIMIZER
+from checkpointd.tensors.reading import plan
+from checkpointd.verify.keras_files import keras_config
+from checkpointd.verify.scan.safety.graph_reading import UncheckedError, described_in, encoded_text
+
+
+def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - INTERFACE's word
+    """List what a checkpoint holds, without reading its weights.
+
+    Args:
+        path: of the checkpoint.
+        format: as its name suggests.
+
+    Returns:
+        JSON-serialisable facts: `path`, `format`, `writer`, `size_bytes`, `members`, `tensors`
+        (each `name`, `dtype`, `shape`, `bytes`, `role`, `decided_by`), `totals`, `signatures`,
+        `custom_objects`, `golden_record`; and `problem` where it is not whole.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: it could not be read.
+    """
+    generation = generation_of(path, format)
+    seen = probe(Found(path, format, generation))
+    facts: dict[str, Any] = {
+        "path": path,
+        "format": str(seen.format),
+        "writer": "",
+        "size_bytes": generation.size_bytes,
+        "members": [{"name": m.name, "bytes": m.size} for m in generation.members],
+        "tensors": [],
+        "totals": {},
+        "signatures": {},
+        "custom_objects": [],
+        "golden_record": Path(golden.path_for(path, seen.format)).exists(),
+        "problem": "" if seen.state is ProbeState.COMPLETE else seen.message,
+    }
+    if seen.state is ProbeState.UNKNOWN:
+        return facts
+    try:
+        _look_inside(facts, path, seen.format)
+    except FormatError as error:
+        facts["problem"] = facts["problem"] or error.message
+    return facts
+
+
+def _look_inside(facts: dict[str, Any], path: str, format: Format) -> None:  # noqa: A002
+    planned = plan(path, format, generation_of(path, format))
+    planned.close()
+    facts["format"] = str(planned.format)
+    facts["tensors"] = [
+        {
+            "name": s.name,
+            "dtype": s.dtype,
+            "shape": list(s.shape),
+            "bytes": s.size_bytes,
+            "role": s.role,
+            "decided_by": s.decided_by,
+        }
+        for s in planned.specs
+    ]
+    facts["totals"] = {
+        "tensors": len(planned.specs),
+        "bytes": sum(s.size_bytes for s in planned.specs),
+        "model_bytes": sum(s.size_bytes for s in planned.specs if s.role == MODEL),
+        "optimizer_bytes": sum(s.size_bytes for s in planned.specs if s.role == OPTIMIZER),
+    }
+    if format is Format.SAVEDMODEL:
+        info = _described(path)
+        facts["signatures"] = dict(info.signatures)
+        facts["writer"] = f"tensorflow {info.tensorflow_version}".strip()
+        return
+    config = keras_config.read(path, planned.format)
+    facts["writer"] = f"keras {config.keras_version}" if config.keras_version else ""
+    facts["custom_objects"] = list(config.custom_objects)
+
+
+def _described(path: str) -> SavedModelInfo:
+    """Read what a SavedModel says of itself, as text or not.
+
+    Raises:
+        FormatError: it is malformed, or as text not understood.
+    """
+    text = Path(path + TEXT_GRAPH)
+    if Path(path + GRAPH).exists() or not text.exists():
+        return read_graph(path)
+    try:
+        return described_in(encoded_text(path, {TEXT_GRAPH: text.stat().st_size}))
+    except UncheckedError as error:
+        raise FormatError("malformed", str(error)) from None

@@ -1,0 +1,11 @@
+"""`safety`: loading it would run no foreign code, read no foreign file, exhaust no memory.
+
+Decided without TensorFlow and without Keras, from what the file says of itself, before anything
+is loaded. One module for each kind of container; each gives `Finding`s, `check` judges them.
+Sources of the attacks: the README's security model, and the CVEs that each module names.
+"""
+
+from checkpointd.verify.scan.safety.check import NAME, blocks_reading, check
+from checkpointd.verify.scan.safety.findings import Finding
+
+__all__ = ["NAME", "Finding", "blocks_reading", "check"]

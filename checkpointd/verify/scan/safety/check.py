@@ -1,0 +1,78 @@
+"""The check `safety`: gathers what the scanners find, and grades it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.core.checkpoint import CheckResult, failed, passed
+from checkpointd.verify.scan.safety import archive, graph, hdf5, keras, links
+from checkpointd.verify.scan.safety.findings import (
+    ALLOWED_AS_CODE,
+    GRAVEST_FIRST,
+    UNREADABLE,
+    Finding,
+)
+from checkpointd.verify.suite import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkpointd.verify.scan.structure import ScanContext
+
+NAME = "safety"
+_LISTED = 50
+
+SCANNERS = (
+    links.findings,
+    keras.findings,
+    hdf5.findings,
+    archive.findings,
+    graph.findings,
+)
+"""Each takes a `ScanContext` and yields what speaks against loading."""
+
+
+def check(context: ScanContext) -> CheckResult:
+    """Judge what the scanners find in what the file says of itself; no weight is read."""
+    return judge(found(context), allow_code=context.request.settings.allow_code)
+
+
+def found(context: ScanContext) -> tuple[Finding, ...]:
+    """What the scanners find; they look when it is first asked for."""
+    if context.findings is None:
+        context.findings = tuple(f for scanner in SCANNERS for f in scanner(context))
+    return context.findings
+
+
+def blocks_reading(context: ScanContext) -> str:
+    """Say why the weights may not even be read; empty when nothing speaks against it."""
+    harmful = (f for f in found(context) if f.in_weights and f.word in UNREADABLE)
+    return next((f.message for f in harmful), "")
+
+
+def judge(findings: Sequence[Finding], *, allow_code: bool) -> CheckResult:
+    """Grade findings: the gravest gives the reason, all of them are told.
+
+    Args:
+        findings: in the order found.
+        allow_code: the user trusts the code that is in it.
+    """
+    ranked = sorted(findings, key=lambda f: GRAVEST_FIRST.index(f.word))
+    details = {
+        "findings": [
+            {
+                "word": f.word,
+                "where": printable(f.where, 300),
+                "what": printable(f.what, 300),
+                "message": printable(f.message, 900),
+            }
+            for f in ranked[:_LISTED]
+        ]
+    }
+    counted = [f for f in ranked if f.word not in ALLOWED_AS_CODE or not allow_code]
+    if not counted:
+        allowed = " Code in it is allowed by allow_code." if ranked else ""
+        return passed(NAME, f"Nothing in it reaches outside.{allowed}", **details)
+    first = counted[0]
+    more = f" And {len(counted) - 1} more." if len(counted) > 1 else ""
+    return failed(NAME, first.word, f"{first.message}{more}", **details)

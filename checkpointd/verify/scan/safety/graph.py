@@ -1,0 +1,131 @@
+"""SavedModels: what their graphs would do if they were loaded and run.
+
+Every SavedModel with variables holds ops that read and write checkpoints, so a list of forbidden
+ops alone is wrong: what counts is who runs an op (`graph_flow`) and where the path comes from that
+it uses (`graph_sources`); `graph_judge` decides. An op that TensorFlow does not have comes with a
+library of native code.
+
+A `saved_model.pbtxt` is read just so (`graph_text`). The graph in the `.meta` file of a TensorFlow
+1 checkpoint is not looked at: only `import_meta_graph` would use it, and `load` does not.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from checkpointd.core.checkpoint import Format
+from checkpointd.verify import warmup
+from checkpointd.verify.keras_files.origin import release
+from checkpointd.verify.scan.safety import graph_limits, graph_ops
+from checkpointd.verify.scan.safety.findings import NEEDS_CODE, TRAVERSAL, UNSAFE_OP, Finding
+from checkpointd.verify.scan.safety.graph_flow import Flow
+from checkpointd.verify.scan.safety.graph_judge import Judge
+from checkpointd.verify.scan.safety.graph_reading import UncheckedError, graphs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.structure import ScanContext
+
+_MOST = 200
+_WARMUP = f"/{warmup.PATH}"
+
+
+def findings(context: ScanContext) -> Iterator[Finding]:
+    """Look through every graph of a SavedModel.
+
+    Raises:
+        FormatError: `saved_model.pb` is malformed; `structure` has said so before.
+        OSError: it cannot be read.
+    """
+    checkpoint = context.request.checkpoint
+    if checkpoint.format is not Format.SAVEDMODEL:
+        return
+    members = context.request.generation.members
+    size = sum(member.size for member in members)
+    try:
+        if context.graphs is None:
+            context.graphs = graphs_of(checkpoint.path, {m.name: m.size for m in members})
+    except UncheckedError as error:
+        yield Finding(NEEDS_CODE, str(error), where=error.where)
+        return
+    graphs, context.graphs = context.graphs, None  # they may be large, and weights come next
+    allowed = context.request.settings.allow_signatures
+    warmed = bool(allowed) and any(member.name == _WARMUP for member in members)
+    for graph in graphs:
+        found = list(islice(look_through(graph, size, allowed), _MOST))
+        if warmed and len(list(islice(look_through(graph, size), _MOST))) > len(found):
+            yield Finding(
+                UNSAFE_OP,
+                "Its warm-up requests run signatures as soon as TensorFlow Serving loads it, with "
+                "paths of their own, so allow_signatures does not hold for it: remove "
+                f"{_WARMUP[1:]}, or do not serve it.",
+                where=_WARMUP[1:],
+            )
+        yield from found
+
+
+def look_through(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:
+    """Find what speaks against loading one graph.
+
+    Args:
+        graph: as the file has it.
+        size: of the whole checkpoint, in bytes.
+        allowed: the signatures that may use files whose paths they are given.
+    """
+    flow = Flow(graph)
+    yield from _names(graph)
+    yield from Judge(flow, allowed).findings()
+    yield from graph_limits.circles(flow)
+    yield from graph_limits.shapes(flow, size)
+    yield from _unregistered(flow)
+
+
+def _unregistered(flow: Flow) -> Iterator[Finding]:
+    """Find ops that only a library of native code has."""
+    if release(flow.graph.version) > graph_ops.KNOWN_VERSION:
+        return  # it may be one of TensorFlow's newer ones: `load` will see
+    known = graph_ops.registered()
+    told: set[str] = set()
+    for scope, node in flow.nodes():
+        if node.op in known or node.op in told or node.op in flow.graph.functions:
+            continue
+        if node.op.startswith("_"):
+            continue  # TensorFlow's own, which differ from build to build
+        told.add(node.op)
+        yield Finding(
+            NEEDS_CODE,
+            f"Its graph uses the op {node.op!r}, which is not TensorFlow's own: it is native code "
+            "of a library that has to be imported first. Set allow_code = true in [watch.verify] "
+            "if you trust it.",
+            where=f"{scope}/{node.name}" if scope else node.name,
+            what=node.op,
+        )
+
+
+def _names(graph: MetaGraph) -> Iterator[Finding]:
+    """Find names that lead out of the directory where somebody makes a path of them."""
+    for _, filename in graph.assets:
+        if leads_out(filename):
+            yield Finding(
+                TRAVERSAL,
+                f"The name of an asset leads out of the checkpoint's directory: {filename}.",
+                where="assets",
+                what=filename,
+            )
+    names = [node.name for node in graph.nodes]
+    names += [n for f in graph.functions.values() for n in (f.name, *(x.name for x in f.nodes))]
+    for name in names:
+        if ".." in name and ".." in name.replace("\\", "/").split("/"):
+            yield Finding(
+                TRAVERSAL, f"The name of a node leads out of a directory: {name}.", where=name
+            )
+            return
+
+
+def leads_out(filename: str) -> bool:
+    """Whether a name in a directory names something outside of it."""
+    parts = filename.replace("\\", "/").split("/")
+    return ".." in parts or filename.startswith("/") or "\0" in filename

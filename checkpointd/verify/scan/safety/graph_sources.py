@@ -1,0 +1,287 @@
+"""Where a string in a SavedModel's graph comes from: an asset, a caller, a constant, or elsewhere.
+
+Only ops that hand on the strings that they are given are followed; what any other op gives counts
+as computed, which is never taken for an asset's path. Functions are followed by what calls them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from checkpointd.verify.scan.safety.graph_variables import ALIASES, PLACEHOLDERS, Variables
+from checkpointd.verify.scan.safety.graph_walk import MAIN, base, data_of, tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from checkpointd.verify.scan.safety.graph_nodes import Node
+    from checkpointd.verify.scan.safety.graph_walk import Walk
+
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+_CHOICES = frozenset({"Case", "If", "StatelessCase", "StatelessIf"})
+_LOOPS = frozenset({"StatelessWhile", "While"})
+_REDUCES = "ReduceDataset"
+_MAPS = frozenset(
+    {"FlatMapDataset", "InterleaveDataset", "LegacyParallelInterleaveDatasetV2", "MapDataset"}
+    | {"ParallelInterleaveDataset", "ParallelInterleaveDatasetV2", "ParallelInterleaveDatasetV3"}
+    | {"ParallelInterleaveDatasetV4", "ParallelMapDataset", "ParallelMapDatasetV2"}
+)
+"""These give what the function gives that they call."""
+
+_TAKERS = _MAPS | frozenset(
+    {"BatchFunction", "FilterDataset", "MapDefun", "OneShotIterator", "ParallelFilterDataset"}
+    | {"RemoteCall", "TPUPartitionedCall"}
+)
+"""Of these the function is given nothing but what the op itself is given."""
+
+_HAND_ON: dict[str, tuple[int, ...] | None] = {
+    **dict.fromkeys(PLACEHOLDERS | {"ConcatV2", "Const", "IdentityN", "Pack"}),
+    **dict.fromkeys(("TensorDataset", "TensorSliceDataset", "ZipDataset", "ConcatenateDataset")),
+    **dict.fromkeys(("ExpandDims", "Identity", "OptionsDataset", "PrefetchDataset"), (0,)),
+    **dict.fromkeys(("ReadVariableOp", "RepeatDataset", "Reshape", "Squeeze"), (0,)),
+    **dict.fromkeys(("ShuffleDatasetV3", "BatchDataset", "BatchDatasetV2", "TakeDataset"), (0,)),
+    **dict.fromkeys(("AssertCardinalityDataset", "CacheDataset", "CacheDatasetV2"), (0,)),
+    **dict.fromkeys(("FilterDataset", "IgnoreErrorsDataset", "ModelDataset"), (0,)),
+    **dict.fromkeys(("ParallelBatchDataset", "ShuffleAndRepeatDataset", "UnbatchDataset"), (0,)),
+    **dict.fromkeys(("ShuffleDataset", "ShuffleDatasetV2", "SkipDataset", "ShardDataset"), (0,)),
+    **dict.fromkeys(("StridedSlice", "Slice", "Gather", "GatherV2", "GatherNd", "Unpack"), (0,)),
+    **dict.fromkeys(("TensorListFromTensor", "TensorListGetItem", "TensorListStack"), (0,)),
+    **dict.fromkeys(("TensorListSetItem",), (0, 2)),
+    **dict.fromkeys(("EnsureShape", "BroadcastTo", "Tile", "SplitV", "MatchingFiles"), (0,)),
+    **dict.fromkeys(("Select", "SelectV2"), (1, 2)),
+    "Split": (1,),
+}
+"""Ops that give the strings that they are given, and the inputs that those are in; None: all."""
+
+_NO_STRINGS = frozenset(
+    {"AddV2", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot"}
+    | {"LogicalOr", "Maximum", "Minimum", "Mul", "NotEqual", "Range", "Rank", "Shape", "ShapeN"}
+    | {"Size", "Sub", "TensorListReserve", "EmptyTensorList", "StringLength"}
+)
+"""Ops that give no string, whatever they are given."""
+
+_JOIN = frozenset({"StringJoin"})
+_TRIM = frozenset({"StringLower", "StringStrip", "StringUpper"})
+
+_MAX_STEPS = 2_000_000
+"""How many tensors are looked at on the way to where strings come from, in one graph."""
+
+
+@dataclass
+class Sources:
+    """Where a string may come from.
+
+    `constants` are those in the graph, `assets` files that the SavedModel holds, `filename` the
+    path that the saver is given, `given` what a caller hands over, `computed` anything else.
+    `fixed` tells of an asset whose path is in the graph as well: TensorFlow 1 feeds the path of
+    the asset in its place while it loads, and not when a signature is run.
+    """
+
+    constants: set[bytes] = field(default_factory=set)
+    assets: bool = False
+    fixed: bool = False
+    filename: bool = False
+    given: bool = False
+    computed: bool = False
+
+    @property
+    def only_given(self) -> bool:
+        """Whether it is the caller's, and what lies in the SavedModel at most."""
+        return self.given and not (self.computed or self.filename or self.constants)
+
+
+class Origins:
+    """Finds the sources of strings in one graph."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._graph = graph = walk.graph
+        self._left = _MAX_STEPS
+        self._sites: dict[str, list[tuple[str, Node]]] | None = None
+        self._assets = {tensor(name) for name, _ in graph.assets if name}
+        self._defaults = set(map(tensor, graph.defaults))
+        self._filename = tensor(graph.filename) if graph.filename else ""
+        self._variables = Variables(walk)
+        self._never_given = {*graph.gradients.values(), *graph.backward, *graph.objects.loading}
+        self._never_given |= {f.name for f in graph.functions.values() if f.stands_in}
+        self._never_given.update(f for _, node in walk.nodes() for f in walk.in_texts(node))
+
+    def source(
+        self,
+        scope: str,
+        node: Node,
+        index: int,
+        *,
+        head: bool = False,
+        fed: Collection[str] = (),
+    ) -> Sources:
+        """Say where the string comes from that is a node's input number `index`.
+
+        Args:
+            scope: the function that the node is in.
+            node: which one.
+            index: among its inputs of data.
+            head: of a path that is put together, look at the part alone that it begins with. What
+                follows is the caller's, or constants that name a file in a directory: a path that
+                leads anywhere else, also where the first part is empty, counts as computed.
+            fed: tensors of the graph that a caller hands over.
+        """
+        data = data_of(node)
+        if index >= len(data):
+            return Sources(computed=True)
+        return self._trace(scope, data[index], fed, head=head)
+
+    def _trace(
+        self, scope: str, start: str, fed: Collection[str], *, head: bool = False
+    ) -> Sources:
+        found = Sources()
+        left = [(scope, start)]
+        seen = set(left)
+        while left:
+            self._left -= 1
+            if self._left < 0:
+                found.computed = True
+                return found
+            at, name = left.pop()
+            if at == MAIN and tensor(name) in fed:
+                found.given = True
+                continue
+            steps = self._joined(at, name, found, fed) if head else None
+            for step in self._before(at, name, found) if steps is None else steps:
+                if step not in seen:
+                    seen.add(step)
+                    left.append(step)
+        return found
+
+    def _joined(
+        self, scope: str, name: str, found: Sources, fed: Collection[str]
+    ) -> list[tuple[str, str]] | None:
+        """What a path that is put together begins with; None if that is not what a tensor is."""
+        node = self._walk.node(scope, base(name))
+        data = data_of(node) if node is not None else []
+        if node is None or node.op not in _JOIN | _TRIM or not data:
+            return None
+        between = node.texts.get("separator", ("",))[0].encode("utf-8", "surrogateescape")
+        fixed = [between] * (len(data) - 1)
+        for rest in data[1:] if node.op in _JOIN else ():
+            source = self._trace(scope, rest, fed)
+            found.computed |= source.computed or source.assets or source.filename
+            fixed += source.constants
+        found.computed |= any(b".." in text for text in fixed)
+        found.computed |= sum(text.count(b"/") for text in fixed) > 1
+        return [(scope, data[0])]
+
+    def _before(self, scope: str, name: str, found: Sources) -> Iterable[tuple[str, str]]:
+        """Note what a tensor is if it is a source, and give the tensors that it is made of."""
+        where = base(name)
+        functions = self._graph.functions
+        if scope != MAIN and where in functions[scope].arguments:
+            return self._handed(scope, functions[scope].arguments.index(where), found)
+        node = self._walk.node(scope, where)
+        if node is None:
+            found.computed = True
+            return ()
+        if scope == MAIN and tensor(name) in self._assets | {self._filename}:
+            asset = tensor(name) in self._assets
+            found.assets |= asset
+            found.fixed |= asset and node.op not in ("Placeholder", "PlaceholderV2")
+            found.filename |= not asset
+            return ()
+        found.computed |= scope == MAIN and tensor(name) in self._defaults
+        found.computed |= node.op == "Const" and node.constant is None  # its caller gives it
+        if node.constant is not None and node.constant.dtype == "string":
+            strings = node.constant.strings
+            found.constants.update((b"",) if strings == () else strings or (b"(long)",))
+        if node.op in PLACEHOLDERS:
+            found.given = True
+        variable = self._variables.name(where) if scope == MAIN and node.op not in ALIASES else ""
+        if variable in self._variables.assigned:  # as one keeps an asset's path
+            found.computed |= variable in self._variables.handed_on
+            return [(scope, i) for i in self._variables.assigned[variable]]
+        if node.op in _NO_STRINGS:
+            return ()
+        return self._of_node(scope, node, name, found)
+
+    def _of_node(
+        self, scope: str, node: Node, name: str, found: Sources
+    ) -> Iterable[tuple[str, str]]:
+        """The tensors that an op hands on, and what the functions give that it calls."""
+        data = data_of(node)
+        called = list(self._walk.called(node))
+        if node.op in self._graph.functions:
+            return [(called[0], result) for result in self._graph.functions[node.op].results]
+        if node.op in _CALLS | _CHOICES | _LOOPS and called:
+            port = int(tensor(name).rpartition(":")[2])
+            steps = [(scope, data[port])] if node.op in _LOOPS and port < len(data) else []
+            for function in called:
+                results = self._graph.functions[function].results
+                if node.op in _LOOPS and len(results) != len(data):
+                    continue  # its condition
+                if port < len(results):
+                    steps.append((function, results[port]))
+                else:
+                    found.computed = True
+            return steps
+        if node.op in _MAPS:
+            return [(f, result) for f in called for result in self._graph.functions[f].results]
+        if node.op not in _HAND_ON:
+            found.computed = True
+            return [(scope, i) for i in data]
+        chosen = _HAND_ON[node.op]
+        return [(scope, i) for k, i in enumerate(data) if chosen is None or k in chosen]
+
+    def _handed(self, function: str, index: int, found: Sources) -> Iterator[tuple[str, str]]:
+        """Where an argument of a function comes from: its callers, and what it captures."""
+        objects = self._graph.objects
+        captures = objects.functions.get(function, ())
+        own = len(self._graph.functions[function].arguments) - len(captures)
+        if index >= own:
+            captured = captures[index - own]
+            if captured in objects.assets:
+                found.assets = True
+            elif captured in objects.constants:
+                yield MAIN, objects.constants[captured]
+            else:  # a variable, which has what the checkpoint says
+                found.computed = True
+        found.computed |= index < own and function in self._never_given
+        sites = self._callers().get(function, ())
+        for scope, node in sites:
+            yield from self._at_site(function, index, scope, node, found)
+        if not sites and index < own:
+            found.given = True
+
+    def _at_site(
+        self, function: str, index: int, scope: str, node: Node, found: Sources
+    ) -> Iterator[tuple[str, str]]:
+        """Where an argument of a function comes from, of one node that calls it."""
+        data = data_of(node)
+        results = self._graph.functions[function].results
+        first = {_REDUCES: 1}.get(node.op, 1 if node.op in _CHOICES else 0)
+        if node.op in _LOOPS:
+            bodies = [f for f in map(self._graph.functions.get, self._walk.called(node)) if f]
+            carried = [f for f in bodies if len(f.results) == len(data)]
+            found.computed |= not carried or index >= len(data)
+            yield from ((f.name, f.results[index]) for f in carried if index < len(data))
+        elif node.op == _REDUCES and index < len(results):
+            yield function, results[index]
+        elif node.op == _REDUCES:
+            yield from ((scope, name) for name in (*data[:1], *data[1 + len(results) :]))
+            return
+        elif node.op not in self._graph.functions and node.op not in _CALLS | _CHOICES | _TAKERS:
+            called = (self._graph.functions[f] for f in self._walk.called(node))
+            yield from ((f.name, result) for f in called for result in f.results)
+        exact = node.op == function or node.op in _CALLS | _CHOICES | _LOOPS | {_REDUCES}
+        if exact and index + first < len(data):
+            yield scope, data[index + first]
+        else:  # which of them becomes the argument depends on the op: it is one of them
+            yield from ((scope, name) for name in data)
+            found.computed |= not data
+
+    def _callers(self) -> dict[str, list[tuple[str, Node]]]:
+        if self._sites is None:
+            self._sites = {}
+            for scope, node in self._walk.nodes():
+                for name in self._walk.called(node):
+                    self._sites.setdefault(name, []).append((scope, node))
+        return self._sites

@@ -1,0 +1,65 @@
+"""HDF5: values that lie in other files, and shapes far beyond what is stored.
+
+CVE-2026-1669 (external storage, external links and virtual datasets put a foreign file's bytes
+into the weights), CVE-2026-0897 and CVE-2026-12570 (a few bytes that declare gigabytes).
+
+A checkpoint is a bomb when all its datasets together declare more than `most_unpacked` allows for
+its bytes on disk (a hundred times them, and 256 MiB in any case), or when more than 16 MiB of what
+they declare was never written. It is the total that counts: many datasets, each below a bound,
+are no way around it, and moments of zeros that compress a thousandfold beside weights that do not
+are none either. What was never written may still be on its way: there is no verdict before the
+writer is overdue. Chunks count whole, however little of them a dataset takes. Keras writes every
+value of every dataset, and compresses none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.core.verify_settings import most_unpacked
+from checkpointd.verify.scan.safety.findings import BOMB, FOREIGN_REFERENCE, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.verify.scan.structure import ScanContext
+
+_NEVER_WRITTEN = 16 << 20
+
+
+def findings(context: ScanContext) -> Iterator[Finding]:
+    """Judge what the HDF5 files of a checkpoint, or inside one, hold and refer to."""
+    planned = context.laid_out()
+    if planned is None:
+        return
+    for name, layout in planned.layouts:
+        beside = f" in {name}" if name else ""
+        for place in layout.foreign:
+            yield Finding(
+                FOREIGN_REFERENCE,
+                f"{place.key!r}{beside} {place.what}: it is not read. A checkpoint holds its "
+                "own values; do not load this one, and ask where it came from.",
+                where=f"{name}:{place.key}" if name else place.key,
+                what=place.what,
+                in_weights=True,
+            )
+    stored = context.request.generation.size_bytes
+    unpacked = planned.unpacked_bytes + sum(layout.surplus for _, layout in planned.layouts)
+    if unpacked > most_unpacked(stored):
+        yield Finding(
+            BOMB,
+            f"It declares {unpacked:,} bytes and has {stored:,} on disk: loading it "
+            "would exhaust memory. If it is sound, save it uncompressed.",
+            what=f"{unpacked} bytes",
+            in_weights=True,
+        )
+    empty = sum(layout.unallocated for _, layout in planned.layouts)
+    if empty > _NEVER_WRITTEN:
+        context.incomplete = context.incomplete or "Its datasets are there, and not their values."
+        yield Finding(
+            BOMB,
+            f"Its datasets declare {empty:,} bytes that were never written: loading it would fill "
+            "memory with nothing. It is a save that was cut short, or made to do harm.",
+            what=f"{empty} bytes",
+            in_weights=True,
+        )

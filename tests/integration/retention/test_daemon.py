@@ -1,0 +1,281 @@
+"""Retention as the daemon does it: real disk, real ledger; only the watches are played."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from checkpointd.config import RetentionSettings, WatchSettings
+from checkpointd.daemon import retention_runner as retaining
+from checkpointd.daemon.queue import Queue
+from checkpointd.daemon.retention_runner import Retaining
+from checkpointd.daemon.threads import LedgerThread
+from checkpointd.ledger import Ledger
+from checkpointd.retention import Pruner, Trash, plan
+from tests.helpers.ledger import LAYERS, know, tree
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+ENFORCE = RetentionSettings(keep_last=1, keep_min_valid=1, mode="enforce")
+DRY = ENFORCE.model_copy(update={"mode": "dry-run"})
+OFF = ENFORCE.model_copy(update={"mode": "off"})
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retaining, "_CALM_SECONDS", 0.01)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty root; the ledger lies beside it."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+def _lay(root: Path, kind: str, count: int) -> None:
+    ledger = Ledger.open(root.parent / "state")
+    for number in range(count):
+        know(ledger, LAYERS[kind](root / f"ckpt-{number}", 1000.0 + number))
+    ledger.close()
+
+
+def _die_pruning(root: Path) -> None:
+    """Prune in a child that ends, as if killed, between the first two moves."""
+    child = os.fork()
+    if child == 0:
+        moves = iter(range(10))
+
+        def die(step: str) -> None:
+            if step == "move" and next(moves) == 1:
+                os._exit(9)
+
+        try:
+            ledger = Ledger.open(root.parent / "state")
+            made = plan(ledger.entries("w"), ENFORCE, time.time())
+            Pruner(str(root), ledger, on_step=die).apply(made)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+class _Daemon:
+    """As much of a service as retention uses."""
+
+    def __init__(self, root: Path, ledger: LedgerThread) -> None:
+        self.root = root
+        self.asked: list[str] = []
+        self.pruned: list[str] = []
+        self.rounds = 0
+        self.status = SimpleNamespace(up=True, ready=True, message="")
+        self.fault: Exception | None = None
+        self.ledger = ledger
+        self.board = self
+        self.publishing = SimpleNamespace(wanted=lambda _watch: None)
+        self.metrics = SimpleNamespace(
+            pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
+        )
+        self.watcher = SimpleNamespace(status=lambda: self.status, again=self.asked.append)
+        self.engine = SimpleNamespace(watches={}, dirty=asyncio.Event(), background=Queue())
+        self.retaining = Retaining(self)  # type: ignore[arg-type]
+
+    def measure(self, *_: object) -> None:
+        """What a round ends with."""
+        self.rounds += 1
+        if self.fault is not None:
+            raise self.fault
+
+    def begin(self, policy: RetentionSettings) -> None:
+        """Look after the root under a policy."""
+        settings = WatchSettings(name="w", path=self.root, retention=policy)
+        self.engine.watches["w"] = (settings, self.watcher)
+        self.retaining.begin(settings)
+
+    async def round(self) -> None:
+        """Wait until another round has ended."""
+        seen = self.rounds
+        self.retaining.wanted("w")
+        await _until(lambda: self.rounds > seen)
+
+
+async def _until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - no event tells of everything that is waited for
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def _daemon(root: Path) -> AsyncIterator[_Daemon]:
+    ledger = LedgerThread()
+    await ledger.open(root.parent / "state")
+    daemon = _Daemon(root, ledger)
+    try:
+        yield daemon
+    finally:
+        await daemon.retaining.close()
+        await ledger.close()
+
+
+def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> None:
+    """With mode = "off" as well, or half a checkpoint would lie there for ever."""
+    _lay(root, "prefix", 3)
+    _die_pruning(root)
+    assert "ckpt-0.data-00000-of-00002" in tree(root)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(OFF)
+            await daemon.round()
+            assert not [name for name in tree(root) if name.startswith("ckpt-0")]
+            assert len(Trash(str(root)).items()) == 1
+
+    asyncio.run(main())
+
+
+def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None:
+    """Before the watch has been listed, and before any round."""
+    _lay(root, "prefix", 3)
+    before = tree(root)
+    _die_pruning(root)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.status.ready = False
+            daemon.begin(OFF)
+            await daemon.retaining.restore(str(root / "ckpt-0"))
+            assert tree(root) == before
+
+    asyncio.run(main())
+
+
+def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let every pruner stop in its first move; gives what tells so, and what lets it go on."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def wait(step: str) -> None:
+        if step == "move":
+            begun.set()
+            gate.wait()
+
+    monkeypatch.setattr(retaining, "Pruner", partial(Pruner, on_step=wait))
+    return begun, gate
+
+
+def test_a_watch_that_is_forgotten_prunes_no_further(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload to mode = "off" means now; what is being moved is brought to its end, and told."""
+    _lay(root, "file", 8)
+    begun, gate = _pruners_that_wait(monkeypatch)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(ENFORCE)
+            await asyncio.to_thread(begun.wait)
+            leaving = asyncio.create_task(daemon.retaining.forget("w"))
+            await asyncio.wait({leaving}, timeout=0.1)
+            assert not leaving.done()
+            gate.set()
+            await leaving
+            assert len(tree(root)) == 7
+            assert daemon.pruned == ["unclaimed"]
+        assert len(tree(root)) == 7
+
+    asyncio.run(main())
+
+
+def test_the_same_watch_begins_after_the_end_of_what_it_did_before(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that change one trash at the same time would undo each other's moves."""
+    _lay(root, "file", 8)
+    begun, gate = _pruners_that_wait(monkeypatch)
+    monkeypatch.setattr(retaining, "_STOP_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(ENFORCE)
+            await asyncio.to_thread(begun.wait)
+            with capture_logs() as logs:
+                await daemon.retaining.forget("w")
+            assert "left behind" in logs[0]["event"]
+            daemon.begin(OFF)
+            asked = asyncio.create_task(daemon.retaining.prune("w", apply=False))
+            await asyncio.wait({asked}, timeout=0.1)
+            assert not asked.done()
+            assert daemon.rounds == 0
+            gate.set()
+            answer = await asked
+            assert len([d for d in answer["decisions"] if not d["keep"]]) == 6
+            assert len(tree(root)) == 7
+
+    asyncio.run(main())
+
+
+def test_a_fault_of_our_own_ends_no_watch_retention(root: Path) -> None:
+    """It is told with where it came from, and the next round is made."""
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.fault = ZeroDivisionError("x")
+            with capture_logs() as logs:
+                daemon.begin(OFF)
+                await daemon.round()
+                await _until(lambda: logs)
+            assert logs[0]["event"].startswith("retention failed, this is our own fault")
+            assert logs[0]["exc_info"]
+            await daemon.round()
+
+    asyncio.run(main())
+
+
+def test_a_suspect_is_verified_again_once(root: Path) -> None:
+    """Each generation once, however often it is planned; a new one can be suspect again."""
+    _lay(root, "file", 3)
+    newest = root / "ckpt-2"
+    newest.write_bytes(b"garbage")
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(DRY)
+            await daemon.round()
+            await daemon.round()
+            assert daemon.asked == [str(newest)]
+            laid = LAYERS["file"](newest, 2000.0)
+            await daemon.ledger(know, laid)
+            await daemon.round()
+            newest.write_bytes(b"garbage again")
+            await daemon.round()
+            await daemon.round()
+            assert daemon.asked == [str(newest), str(newest)]
+
+    asyncio.run(main())
+
+
+def test_what_the_trash_gives_up_is_told_with_the_reason(root: Path) -> None:
+    """An item that is gone for good can be explained by the log."""
+    _lay(root, "file", 2)
+    policy = ENFORCE.model_copy(update={"trash_ttl": 0.0})
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            with capture_logs() as logs:
+                daemon.begin(policy)
+                await daemon.round()
+            (told,) = (e for e in logs if e["event"] == "deleted from the trash")
+            assert told["path"] == str(root / "ckpt-0")
+            assert "longer than trash_ttl" in told["reason"]
+
+    asyncio.run(main())
