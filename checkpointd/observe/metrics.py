@@ -43,7 +43,7 @@ WORKER_EXITS = (
     "signal",
     "timeout",
     "protocol",
-    "overdrawn",
+    "quota_exceeded",
     "out_of_memory",
     "lost",
     "other",
