@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Digest
+from checkpointd.core.report import Digest
 from checkpointd.golden import backends
 from checkpointd.tensors import OPTIMIZER, roles
 from checkpointd.tensors.statistics import item_size

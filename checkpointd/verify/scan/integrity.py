@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Digest, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.checkpoint import Format
+from checkpointd.core.report import Digest
 from checkpointd.formats import FormatError
 from checkpointd.golden import binding
 from checkpointd.tensors import MODEL, OPTIMIZER, baseline, keras_zip
