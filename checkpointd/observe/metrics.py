@@ -45,7 +45,7 @@ WORKER_EXITS = (
     "signal",
     "timeout",
     "protocol",
-    "overdrawn",
+    "quota_exceeded",
     "out_of_memory",
     "lost",
     "other",

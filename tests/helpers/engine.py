@@ -20,7 +20,7 @@ from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.watch.events import Sighting
+from checkpointd.watch.events import GenerationUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,7 +104,7 @@ class World:
 
     def see(self, saved: int, state: Any = "settled") -> None:
         """The watch tells of a generation."""
-        self.engine.post(Sighting("w", CHECKPOINT, generation(saved), state))
+        self.engine.post(GenerationUpdate("w", CHECKPOINT, generation(saved), state))
 
     async def until_queued(self, path: str) -> None:
         """Wait until something waits under a path."""

@@ -47,7 +47,7 @@ BATCH = 50
 OURS = (
     "The check itself failed with",
     "The worker broke the protocol",
-    "The worker ended without a result",
+    "The worker exited without a result",
     "The worker was lost",
 )
 """What a report says when the fault is ours."""

@@ -39,7 +39,7 @@ HOSTILE = """
     def segfault():
         os.kill(os.getpid(), signal.SIGSEGV)
 
-    def killed():
+    def killed_by_other():
         os.kill(os.getpid(), signal.SIGKILL)
 
     def hang():

@@ -129,7 +129,7 @@ def test_with_little_to_spare_the_verdict_is_the_same_every_time(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: int
 ) -> None:
     """Large constants too, whose graph is copied several times as it loads."""
-    monkeypatch.setattr(host_memory, "to_spare", lambda: spare)
+    monkeypatch.setattr(host_memory, "available_bytes", lambda: spare)
     paths = (models / "constants", models / "maps.keras")
     requests = [request_for(path) for path in paths for _ in range(2)]
     reports = verified(tmp_path, requests)
@@ -140,7 +140,7 @@ def test_with_little_to_spare_the_verdict_is_the_same_every_time(
 
 def test_without_a_number_the_machine_decides(models: Path, tmp_path: Path) -> None:
     """Feature maps of gigabytes beside weights of kilobytes run where there is memory for them."""
-    if host_memory.to_spare() < 6 * GIB:
+    if host_memory.available_bytes() < 6 * GIB:
         pytest.skip("this machine has too little memory to spare")
     [report] = verified(tmp_path, [request_for(models / "maps.keras")])
     assert report.shown == ("intact", "loads", "runs"), report

@@ -77,12 +77,12 @@ _GLUTTONS = """
         time.sleep(1000)
 """
 _ENDED = {
-    "many_files": "The worker was ended: it wrote more than 128.",
-    "far_below": "The worker was ended: it ",
-    "without_names": "The worker was ended: the disk of state_dir became nearly full",
-    "only_mapped": "The worker was ended: the disk of state_dir became nearly full",
-    "threads": "The worker was ended: it started more than 4096 threads",
-    "no_bytes": "The worker was ended: it made more than 10000 files",
+    "many_files": "The worker was killed: it wrote more than 128.",
+    "far_below": "The worker was killed: it ",
+    "without_names": "The worker was killed: the disk of state_dir became nearly full",
+    "only_mapped": "The worker was killed: the disk of state_dir became nearly full",
+    "threads": "The worker was killed: it started more than 4096 threads",
+    "no_bytes": "The worker was killed: it made more than 10000 files",
 }
 
 
@@ -141,7 +141,7 @@ def test_who_fills_the_disk_is_ended_and_the_next_checkpoint_is_verified_as_if_n
             report.message,
         )
         assert told in report.message
-    assert exits.count("overdrawn") == len(_ENDED)
+    assert exits.count("quota_exceeded") == len(_ENDED)
     assert not [name for name in os.listdir(disk) if name.startswith(("scan-", "load-"))]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.core.check_result import CheckResult
-    from checkpointd.watch.events import Sighting
+    from checkpointd.watch.events import GenerationUpdate
 
 _MAKE = """
 import sys, keras, numpy, tensorflow as tf, tf_keras
@@ -167,7 +167,7 @@ def test_what_lies_beside_a_models_parts_is_no_new_generation_of_it(
         assert recorder.states(target).count("settled") == 1
 
 
-def end_of(sighting: Sighting) -> End:
+def end_of(sighting: GenerationUpdate) -> End:
     """How a child ends that reads what was told."""
     request = Request(
         sighting.checkpoint, sighting.generation, VerifySettings(), overdue=sighting.overdue

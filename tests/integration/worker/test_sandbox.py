@@ -280,8 +280,9 @@ from checkpointd.worker import landlock, access_rules, sandbox
 abi, foreign, readable, scratch = int(sys.argv[1]), *sys.argv[2:]
 os.chdir(scratch)
 landlock.version = lambda machine: abi
-rules = (*access_rules.of_interpreter(), (readable, landlock.READ_FILE), (scratch, landlock.WRITE))
-state = sandbox.enter(access_rules.Reach(rules), foreign)
+allowed = ((readable, landlock.READ_FILE), (scratch, landlock.WRITE))
+rules = (*access_rules.interpreter_rules(), *allowed)
+state = sandbox.enter_child(access_rules.AccessRules(rules), foreign)
 
 def tried(function):
     try:
