@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from checkpointd.config.units import parse_duration, parse_size
 from checkpointd.core import verify_settings
-from checkpointd.core.checkpoint import SHOWS
+from checkpointd.core.suite import SHOWS
 
 
 def check_path(value: object) -> object:

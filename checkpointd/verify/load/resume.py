@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.checkpoint import Format
 from checkpointd.verify import stored_digests
 from checkpointd.verify.load import optimizers, train_step
 from checkpointd.verify.load.loaders import keras_weights
@@ -20,7 +21,8 @@ from checkpointd.verify.load.optimizers import Optimizer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.core.checkpoint import Digest, Previous
+    from checkpointd.core.report import Digest
+    from checkpointd.core.request import Previous
     from checkpointd.golden import Golden
     from checkpointd.verify.load.runtime import LoadContext, Loaded
     from checkpointd.verify.load.train_step import Step

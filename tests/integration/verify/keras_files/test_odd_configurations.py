@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.verify.keras_files import keras_config, origin
+from checkpointd.verify.keras_files import keras_code, keras_config, origin
 from checkpointd.verify.load import keras_built_ins
 from checkpointd.verify.load.loaders import trusted_modules
 from tests.helpers import models
@@ -59,8 +59,8 @@ def test_any_json_anywhere_is_answered(configuration: Callable[[Any], Any]) -> N
         lambda: keras_built_ins.is_marked_own("Dense", config),
         lambda: keras_built_ins.dropped(config),
         lambda: origin.names_policy(config, "mixed_float16"),
-        lambda: keras_loader.carries_code(config),
-        lambda: keras_loader.of_another_python(config),
+        lambda: keras_code.carries_code(config),
+        lambda: keras_code.of_another_python(config),
         lambda: keras_config.KerasConfig("3", "tensorflow", config, config).custom_objects,
     )
     tried = 0
