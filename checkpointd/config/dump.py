@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config.units import format_duration
+from checkpointd.core.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,5 @@ def _value(key: str, value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string: JSON's escapes are TOML's, save DEL and bytes that are no UTF-8."""
-    whole = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A basic string: JSON's escapes are TOML's, save DEL and bytes that are not UTF-8."""
+    return json.dumps(utf8(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 from checkpointd.core import verify_settings
-from checkpointd.core.checkpoint import SHOWS
+from checkpointd.core.suite import SHOWS
 
 
 def check_path(value: object) -> object:

@@ -91,7 +91,7 @@ class Board:
     async def refresh(self, *, everything: bool = True) -> None:
         """Read what the status and the metrics need from the ledger, once."""
         ledger = self.service.ledger
-        changed = await ledger(Ledger.take_changed)
+        changed = {(c.watch, c.series) for c in await ledger(Ledger.take_changes)}
         if not everything and not changed:
             return
         self.counts = await ledger(Ledger.counts)

@@ -1,5 +1,6 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
+from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.facts import (
     Entry,
     LedgerError,
@@ -13,6 +14,8 @@ from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.store import Ledger
 
 __all__ = [
+    "Change",
+    "ChangeKind",
     "Entry",
     "Ledger",
     "LedgerError",

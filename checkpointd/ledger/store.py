@@ -7,8 +7,9 @@ import math
 import time
 from typing import TYPE_CHECKING, Self
 
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import rows
+from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.facts import ABSENT, Entry, LedgerError, Pin, State
 from checkpointd.ledger.pins import PinFile
 from checkpointd.ledger.schema import open_readonly, open_writable
@@ -17,7 +18,8 @@ from checkpointd.ledger.writing import Writer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Report
 
 PINS = "pins.jsonl"
 _OLD_ROWS = 10_000
@@ -58,15 +60,21 @@ class Ledger(Writer):
         """Note what lies at a path now; another generation replaces the one before."""
         with self._writing():
             number = self._last_report(checkpoint.path, generation.key)
-            self._store(checkpoint, generation, state, message, number)
+            self._store(ChangeKind.SEEN, checkpoint, generation, state, message, number)
         return self._present(checkpoint.path)
 
     def reported(self, report: Report) -> Entry:
         """Keep a report; its generation becomes the path's, its verdict the state."""
         with self._writing():
             number = self._keep_report(report)
-            state = _VERDICTS[report.verdict]
-            self._store(report.checkpoint, report.generation, state, report.message, number)
+            self._store(
+                ChangeKind.VERDICT,
+                report.checkpoint,
+                report.generation,
+                _VERDICTS[report.verdict],
+                report.message,
+                number,
+            )
         return self._present(report.checkpoint.path)
 
     def concluded(self, report: Report) -> Entry | None:
@@ -79,7 +87,8 @@ class Ledger(Writer):
             return self.reported(report)
         with self._writing():
             self._keep_report(report)
-            self.changed.add((report.checkpoint.watch, report.checkpoint.series))
+            about = report.checkpoint
+            self._uncommitted.append(Change(ChangeKind.VERDICT, about.watch, about.series))
         return None
 
     def placed(self, checkpoint: Checkpoint) -> Entry | None:
@@ -110,8 +119,9 @@ class Ledger(Writer):
                 ),
             )
             number = self._last_report(after.path, entry.generation.key)
-            self._store(after, entry.generation, entry.state, entry.message, number)
-            self.changed.add((before.watch, before.series))
+            self._store(
+                ChangeKind.PLACED, after, entry.generation, entry.state, entry.message, number
+            )
         return self._present(after.path)
 
     def amended(
@@ -121,11 +131,6 @@ class Ledger(Writer):
         if not self._lies_there(checkpoint.path, generation):
             return None
         return self.sighted(checkpoint, generation, state, message)
-
-    def take_changed(self) -> set[tuple[str, str]]:
-        """The watch and series of everything that was written since this was last asked."""
-        changed, self.changed = self.changed, set()
-        return changed
 
     def check_writable(self) -> None:
         """Write something of no consequence.
@@ -156,7 +161,14 @@ class Ledger(Writer):
         state = _VERDICTS[entry.report.verdict]
         with self._writing():
             number = self._last_report(path, generation.key)
-            self._store(entry.checkpoint, generation, state, entry.report.message, number)
+            self._store(
+                ChangeKind.VERDICT,
+                entry.checkpoint,
+                generation,
+                state,
+                entry.report.message,
+                number,
+            )
         return self._present(path)
 
     def scrubbed(self, path: str, generation: Generation) -> None:
@@ -173,7 +185,7 @@ class Ledger(Writer):
         if entry is None or entry.state is State.TRASHED:
             return
         with self._writing():
-            self._set_state(path, State.GONE)
+            self._set_state(ChangeKind.GONE, path, State.GONE)
 
     def trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
@@ -194,7 +206,7 @@ class Ledger(Writer):
                     item,
                 ),
             )
-            self._set_state(path, State.TRASHED)
+            self._set_state(ChangeKind.TRASHED, path, State.TRASHED)
 
     def restored(self, path: str, item: str) -> None:
         """Note that a checkpoint came back from the trash; its verdict stands again."""
@@ -205,7 +217,8 @@ class Ledger(Writer):
             )
             if entry is not None and entry.state in (State.TRASHED, State.GONE):
                 report = entry.report
-                self._set_state(path, _VERDICTS[report.verdict] if report else State.PENDING)
+                state = _VERDICTS[report.verdict] if report else State.PENDING
+                self._set_state(ChangeKind.RESTORED, path, state)
 
     def pin(self, path: str, note: str = "") -> Pin:
         """Protect a path from pruning, whatever will lie there; it need not be known yet."""

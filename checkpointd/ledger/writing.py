@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
+from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.facts import LedgerError, Pin, State
 from checkpointd.ledger.reading import Reader
 from checkpointd.ledger.schema import explain
@@ -15,32 +16,39 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.core.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Report
     from checkpointd.ledger.pins import PinFile
 
 _MAX_INTEGER = 2**63 - 1
 _REPORTS_PER_PATH = 20
+_STATES = frozenset(State)
 
 
 class Writer(Reader):
-    """The rows of a ledger that is open for writing.
-
-    `changed` collects the watch and series of everything that is written.
-    """
+    """The rows of a ledger that is open for writing; it collects what each write changed."""
 
     def __init__(self, connection: sqlite3.Connection, pins: PinFile | None) -> None:
         super().__init__(connection)
         self._pins = pins
-        self.changed: set[tuple[str, str]] = set()
+        self._changes: list[Change] = []
+        self._uncommitted: list[Change] = []
+
+    def take_changes(self) -> list[Change]:
+        """Return what was changed since this was last called, oldest first."""
+        changes, self._changes = self._changes, []
+        return changes
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """All of it or nothing."""
         self._pin_file()
+        self._uncommitted = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
+            self._changes += self._uncommitted
         except sqlite3.Error as error:
             raise LedgerError(f"The ledger cannot be written: {explain(error)}") from None
         except OverflowError:
@@ -93,6 +101,7 @@ class Writer(Reader):
 
     def _store(
         self,
+        kind: ChangeKind,
         checkpoint: Checkpoint,
         generation: Generation,
         state: State,
@@ -110,6 +119,7 @@ class Writer(Reader):
             seen = now
             sequence = self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0]
         self._put(
+            kind,
             {
                 "path": path,
                 "watch": checkpoint.watch,
@@ -125,10 +135,10 @@ class Writer(Reader):
                 "generation": rows.dump(generation),
                 "message": rows.encode(message),
                 "report": report,
-            }
+            },
         )
 
-    def _set_state(self, path: str, state: State) -> None:
+    def _set_state(self, kind: ChangeKind, path: str, state: State) -> None:
         found = self._rows(
             f"SELECT {', '.join(rows.COLUMNS)} FROM checkpoints WHERE path = ?",  # noqa: S608 - ours
             (rows.path_bytes(path),),
@@ -136,10 +146,10 @@ class Writer(Reader):
         if found:
             row = dict(zip(rows.COLUMNS, found[0], strict=True))
             del row["id"], row["seal"]
-            self._put({**row, "state": str(state)})
+            self._put(kind, {**row, "state": str(state)})
 
-    def _put(self, row: dict[str, Any]) -> None:
-        self.changed.add((row["watch"], rows.text_of(row["series"])))
+    def _put(self, kind: ChangeKind, row: dict[str, Any]) -> None:
+        self._note_change(kind, row)
         names = rows.COLUMNS[1:-1]
         values = [row[name] for name in names]
         update = ", ".join(f"{name} = excluded.{name}" for name in (*names[1:], "seal"))
@@ -149,13 +159,39 @@ class Writer(Reader):
             (*values, rows.seal(values)),
         )
 
+    def _note_change(self, kind: ChangeKind, row: dict[str, Any]) -> None:
+        """Note what is about to change: in one series, or in the one it leaves and the next."""
+        found = self._rows(
+            "SELECT watch, series, state FROM checkpoints WHERE path = ?", (row["path"],)
+        )
+        place, after = (row["watch"], rows.text_of(row["series"])), State(row["state"])
+        if not found:
+            self._uncommitted.append(Change(kind, *place, None, after))
+            return
+        watch, series = found[0][0], rows.text_of(found[0][1])
+        before = State(found[0][2]) if found[0][2] in _STATES else None
+        if (watch, series) == place:
+            self._uncommitted.append(Change(kind, *place, before, after))
+        else:
+            self._uncommitted.append(Change(kind, watch, series, before, None))
+            self._uncommitted.append(Change(kind, *place, None, after))
+
+    def _note_pins(self, path: str) -> None:
+        found = self._rows(
+            "SELECT watch, series FROM checkpoints WHERE path = ?", (rows.path_bytes(path),)
+        )
+        watch, series = (found[0][0], rows.text_of(found[0][1])) if found else ("", "")
+        self._uncommitted.append(Change(ChangeKind.PINS, watch, series))
+
     def _store_pin(self, pin: Pin) -> None:
+        self._note_pins(pin.path)
         self._connection.execute(
             "INSERT OR REPLACE INTO pins (path, note, at) VALUES (?, ?, ?)",
             (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at),
         )
 
     def _remove_pin(self, path: str) -> None:
+        self._note_pins(path)
         self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
 
     def _set_meta(self, key: str, value: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.config.units import format_duration
 from checkpointd.ledger import State
 from checkpointd.retention.holds import Hold, holds_of
 from checkpointd.retention.rules import rules_of
-from checkpointd.retention.words import duration, newest_first
+from checkpointd.retention.words import newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -174,7 +175,7 @@ class _Series:
                 entry, False, (f"it is valid, and none of {self._names} asks for it",), UNCLAIMED
             )
         else:
-            ttl = duration(self._policy.quarantine_ttl or 0)
+            ttl = format_duration(self._policy.quarantine_ttl or 0)
             removal = Decision(
                 entry, False, (f"it is invalid and older than quarantine_ttl = {ttl}",), QUARANTINE
             )
@@ -219,7 +220,10 @@ class _Series:
             elif ttl is None:
                 yield "invalid", "it is invalid, and stays to be looked at (no quarantine_ttl)"
             elif self._now - since <= ttl:
-                yield "invalid", f"it is invalid, and quarantine_ttl = {duration(ttl)} is not over"
+                yield (
+                    "invalid",
+                    f"it is invalid, and quarantine_ttl = {format_duration(ttl)} is not over",
+                )
 
     def _fill_floor(self, candidates: Sequence[Entry]) -> frozenset[int]:
         """The newest candidates, as many as the rules leave missing to `keep_min_valid`."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from checkpointd.retention.words import duration, runs_of
+from checkpointd.config.units import format_duration
+from checkpointd.retention.words import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,9 +69,8 @@ class KeepWithin:
         """Claim what is young enough."""
         past = [e.saved_at for e in newest_first if e.saved_at <= now]
         since = max(past) - self.seconds if past else -math.inf
-        reason = (
-            f"it was saved within {duration(self.seconds)} of the newest valid one ({self.name})"
-        )
+        window = format_duration(self.seconds)
+        reason = f"it was saved within {window} of the newest valid one ({self.name})"
         return {
             e.id: reason if e.saved_at <= now else f"its save time lies in the future ({self.name})"
             for e in newest_first

@@ -1,4 +1,4 @@
-"""The order of a series, its runs, and durations in words; pure."""
+"""The order of a series and its runs; pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from checkpointd.ledger import Entry
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def age_key(entry: Entry) -> tuple[float, int, int]:
@@ -37,11 +35,3 @@ def runs_of(oldest_first: Sequence[Entry]) -> list[list[Entry]]:
         runs[-1].append(entry)
         last = step if step is not None else last
     return runs
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person writes them, such as `36 h`."""
-    for size, unit in _UNITS:
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:g} s"

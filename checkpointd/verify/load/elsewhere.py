@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.golden import backends
 from checkpointd.verify.load import noise, sensitivity
 from checkpointd.verify.suite import printable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.golden.arrays import Ragged
 from checkpointd.verify.load import elsewhere, replay
 from checkpointd.verify.suite import printable

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.checkpoint import Format
+from checkpointd.verify import stored_digests
 from checkpointd.verify.load import optimizers, train_step
 from checkpointd.verify.load.loaders import restore
 from checkpointd.verify.load.optimizers import Optimizer
@@ -19,7 +21,8 @@ from checkpointd.verify.load.optimizers import Optimizer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.core.checkpoint import Digest, Previous
+    from checkpointd.core.report import Digest
+    from checkpointd.core.request import Previous
     from checkpointd.golden import Golden
     from checkpointd.verify.load.runtime import LoadContext, Loaded
     from checkpointd.verify.load.train_step import Step
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 NAME = "resume"
 _UNKNOWN = (
     "What it holds of an optimizer is not known: integrity did not run, or there are more than "
-    f"{optimizers.MOST_TENSORS:,} variables of one."
+    f"{stored_digests.MOST_TENSORS:,} variables of one."
 )
 _SAVED_MODEL = (
     "It holds an optimizer, and no Keras brings that back from a SavedModel: save as .keras or as "

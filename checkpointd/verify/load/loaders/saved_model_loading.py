@@ -10,7 +10,7 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import CheckResult, failed, passed
+from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.load.load_errors import classify
 from checkpointd.verify.load.loaders import saved_models, saved_models_v1

@@ -12,7 +12,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, failed
+from checkpointd.core.check_result import CheckResult, failed
 from checkpointd.verify.keras_files.origin import objects, release
 from checkpointd.verify.load import built_in, runtime
 from checkpointd.verify.load.load_errors import (

@@ -1,0 +1,99 @@
+"""Every write to the ledger leaves a typed change behind, so that no writer has to notify."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from checkpointd.core.verdict import Verdict
+from checkpointd.ledger import Change, ChangeKind, Ledger, LedgerError, State
+from tests.helpers.ledger import lay_file, report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger, nothing of whose making counts as a change."""
+    (tmp_path / "state").mkdir()
+    opened = Ledger.open(tmp_path / "state")
+    opened.take_changes()
+    yield opened
+    opened.close()
+
+
+def test_each_write_names_the_state_before_and_after(ledger: Ledger, tmp_path: Path) -> None:
+    """From the first sight of a file to its return from the trash."""
+    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    path, place = checkpoint.path, (checkpoint.watch, checkpoint.series)
+    ledger.sighted(checkpoint, generation, State.PENDING)
+    ledger.concluded(report(checkpoint, generation))
+    ledger.trashed(path, rule="r", reason="x", item="i")
+    ledger.restored(path, "i")
+    ledger.gone(path)
+    assert ledger.take_changes() == [
+        Change(ChangeKind.SEEN, *place, None, State.PENDING),
+        Change(ChangeKind.VERDICT, *place, State.PENDING, State.VALID),
+        Change(ChangeKind.TRASHED, *place, State.VALID, State.TRASHED),
+        Change(ChangeKind.RESTORED, *place, State.TRASHED, State.VALID),
+        Change(ChangeKind.GONE, *place, State.VALID, State.GONE),
+    ]
+    assert ledger.take_changes() == []
+
+
+def test_a_checkpoint_that_changes_its_series_leaves_one_and_comes_to_the_other(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """Both series have changed, and each loses or gains exactly one checkpoint."""
+    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    ledger.sighted(checkpoint, generation, State.PENDING)
+    ledger.take_changes()
+    ledger.placed(dataclasses.replace(checkpoint, series="other"))
+    watch = checkpoint.watch
+    assert ledger.take_changes() == [
+        Change(ChangeKind.PLACED, watch, checkpoint.series, State.PENDING, None),
+        Change(ChangeKind.PLACED, watch, "other", None, State.PENDING),
+    ]
+
+
+def test_a_report_about_overwritten_content_changes_no_state(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """It is history, and the series' last verdict is another than before."""
+    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    ledger.concluded(report(checkpoint, generation, Verdict.INVALID))
+    assert ledger.take_changes() == [
+        Change(ChangeKind.VERDICT, checkpoint.watch, checkpoint.series)
+    ]
+
+
+def test_pins_name_the_watch_of_the_path_where_it_is_known(ledger: Ledger, tmp_path: Path) -> None:
+    """A path may be pinned before anything lies there."""
+    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    ledger.sighted(checkpoint, generation, State.PENDING)
+    ledger.take_changes()
+    ledger.pin(checkpoint.path)
+    ledger.unpin(checkpoint.path)
+    ledger.pin("/elsewhere")
+    pins = Change(ChangeKind.PINS, checkpoint.watch, checkpoint.series)
+    assert ledger.take_changes() == [pins, pins, Change(ChangeKind.PINS, "")]
+
+
+def test_what_could_not_be_written_is_no_change(ledger: Ledger, tmp_path: Path) -> None:
+    """A transaction that fails leaves the ledger, and so everything that follows it, as it was."""
+    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+
+    def write_half() -> None:
+        with ledger._writing():
+            ledger._store(ChangeKind.SEEN, checkpoint, generation, State.PENDING, "", None)
+            raise sqlite3.OperationalError("disk full")
+
+    with pytest.raises(LedgerError):
+        write_half()
+    ledger.check_writable()
+    assert ledger.take_changes() == []
