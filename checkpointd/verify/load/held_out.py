@@ -20,7 +20,7 @@ from checkpointd.verify.user_code import UserCodeError, call
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from checkpointd.verify.load.runtime import Loaded, Signature
+    from checkpointd.verify.load.loaded import Loaded, Signature
 
 _INPUTS = ("inputs", "x", "x_test")
 _LABELS = ("labels", "y", "y_test")

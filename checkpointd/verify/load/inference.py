@@ -24,8 +24,9 @@ from checkpointd.verify.tf_errors import lack
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.inputs.feeding import Feed
-    from checkpointd.verify.load.runtime import LoadContext, Signature
+    from checkpointd.verify.load.loaded import Signature
 
 NAME = "inference"
 

@@ -23,8 +23,8 @@ from checkpointd.verify.load.loaders import (
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
+    from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.loaders.builders import Built
-    from checkpointd.verify.load.runtime import LoadContext
 
 _NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.verify]."
 

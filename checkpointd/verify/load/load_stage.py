@@ -21,7 +21,8 @@ from checkpointd.verify.load import (
     runtime,
     signatures,
 )
-from checkpointd.verify.load.runtime import LoadContext, preload
+from checkpointd.verify.load.context import LoadContext
+from checkpointd.verify.load.runtime import preload
 from checkpointd.verify.suite import printable, run
 from checkpointd.verify.user_checks import run_own
 

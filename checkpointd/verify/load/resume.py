@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Digest
     from checkpointd.core.request import Previous
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.context import LoadContext
+    from checkpointd.verify.load.loaded import Loaded
     from checkpointd.verify.load.train_step import Step
 
 NAME = "resume"

@@ -33,7 +33,8 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.context import LoadContext
+    from checkpointd.verify.load.loaded import Loaded
 
 _SHORT, _LONG = 2.0, 60.0
 """Seconds of CPU that a load may take to be done again: for any reason, and for a weight's sake."""

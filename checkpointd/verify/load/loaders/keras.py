@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from checkpointd.core.verify_settings import VerifySettings
-    from checkpointd.verify.load.runtime import LoadContext
+    from checkpointd.verify.load.context import LoadContext
 
 _HOPELESS = frozenset({"load.out_of_memory", "load.unreadable"})
 """What another library, or leaving out the compile configuration, does not mend."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.golden.arrays import ArrayError, array_of
-from checkpointd.verify.load.inputs.limits import GraphSource
-from checkpointd.verify.load.runtime import Loaded, Signature, Spec
+from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,20 +75,7 @@ def _signature(function: Any) -> Signature:
         tuple(_spec(name, spec) for name, spec in sorted(named.items())),
         run,
         in_parts=True,
-        source=lambda: graph_of(function, list(specs)),
-    )
-
-
-def graph_of(function: Any, names: Sequence[str]) -> GraphSource:
-    """Give the graph of a concrete function, whose first inputs have these names."""
-    inputs = dict(zip(names, (tensor.op.name for tensor in function.inputs)))
-    captured = {inside.op.name: outside for outside, inside in function.graph.captures}
-    shapes = {id(v.handle): tuple(v.shape) for v in function.variables if hasattr(v, "handle")}
-    return GraphSource(
-        function.graph.as_graph_def(add_shapes=True),
-        inputs,
-        captured,
-        {name: shapes[id(h)] for name, h in captured.items() if id(h) in shapes},
+        source=lambda: GraphSource.of_function(function, list(specs)),
     )
 
 
@@ -106,10 +92,10 @@ def _array(value: Any, name: str) -> Any:
         return value
 
 
-def _spec(name: str, spec: Any) -> Spec:
+def _spec(name: str, spec: Any) -> TensorSpec:
     import tensorflow as tf
 
     if not hasattr(spec, "dtype") or isinstance(spec, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
-        return Spec(name, type(spec).__name__, None)
+        return TensorSpec(name, type(spec).__name__, None)
     shape = spec.shape
-    return Spec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))
+    return TensorSpec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))

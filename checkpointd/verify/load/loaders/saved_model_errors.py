@@ -21,7 +21,8 @@ from checkpointd.verify.tf_errors import lack, shortened
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.context import LoadContext
+    from checkpointd.verify.load.loaded import Loaded
 
 _PATTERN = frozenset("[]*?")
 

@@ -10,8 +10,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify.load.inputs.limits import GraphSource
-from checkpointd.verify.load.runtime import Loaded, Signature, Spec
+from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -221,7 +220,7 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
         tuple(
             _spec(graph, key, fetch)
             if isinstance(fetch, str)
-            else Spec(key, "CompositeTensorSpec", None)
+            else TensorSpec(key, "CompositeTensorSpec", None)
             for key, fetch in fetches.items()
         ),
         run,
@@ -259,10 +258,10 @@ def _parts(fetch: Any) -> list[str]:
     return [fetch] if isinstance(fetch, str) else list(fetch)
 
 
-def _spec(graph: Any, key: str, name: str) -> Spec:
+def _spec(graph: Any, key: str, name: str) -> TensorSpec:
     element = graph.as_graph_element(name)
     if not hasattr(element, "dtype"):
-        return Spec(key, "operation", None)
+        return TensorSpec(key, "operation", None)
     dtype, shape = element.dtype.base_dtype.name, element.shape
     handle = dtype in ("resource", "variant")  # whose bytes have no shape that it declares
-    return Spec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))
+    return TensorSpec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))

@@ -13,7 +13,7 @@ from checkpointd.verify.tf_errors import lack
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from checkpointd.verify.load.runtime import Loaded, Signature
+    from checkpointd.verify.load.loaded import Loaded, Signature
 
 SESSION = "the TensorFlow 1 session loader"
 _MOST_TWICE = 256 << 20
