@@ -14,15 +14,18 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.decode import WireError
 from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core.request import End
+from checkpointd.core.suite import CHECKS
 from checkpointd.core.text import printable
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.core.report import Facts
     from checkpointd.worker.protocol import Job, SandboxState
 
 MAX_DETAILS = 256 * 1024

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import CHECKS, CheckResult, Outcome, failed, skipped
+from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
+from checkpointd.core.suite import CHECKS
 from checkpointd.core.verify_settings import most_unpacked
 from checkpointd.dispatch.out_of_memory import evidence
 

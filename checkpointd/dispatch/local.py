@@ -10,20 +10,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Report,
-    Request,
-    decide,
-    to_json,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.encode import to_json
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy

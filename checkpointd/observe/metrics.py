@@ -23,15 +23,17 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from checkpointd import __version__
-from checkpointd.core.checkpoint import Format, Outcome, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Format
 from checkpointd.core.reasons import REASONS
 from checkpointd.core.text import printable, utf8
+from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
     from checkpointd.observe.snapshot import Snapshot
 
 MAX_SERIES = 200

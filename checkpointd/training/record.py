@@ -17,7 +17,7 @@ from checkpointd.training.library import keras_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.core.checkpoint import Digest
+    from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
 
 _X_Y_WEIGHTS = 3

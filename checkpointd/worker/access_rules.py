@@ -21,7 +21,8 @@ from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRI
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from checkpointd.core.checkpoint import Generation, Request
+    from checkpointd.core.checkpoint import Generation
+    from checkpointd.core.request import Request
 
 PathRule = tuple[str, int]
 """A path, and what Landlock allows there and below."""

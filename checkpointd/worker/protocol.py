@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import LOAD_CHECKS, SCAN_CHECKS, CheckResult, End, Facts, to_json
+from checkpointd.core.encode import to_json
+from checkpointd.core.request import End
+from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS
 from checkpointd.core.verify_settings import LOAD_STAGE, SCAN_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.report import Facts
     from checkpointd.core.verify_settings import VerifySettings
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"

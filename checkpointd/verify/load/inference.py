@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.checkpoint import Format
 from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding, made_inputs, warmup
 from checkpointd.verify.load.load_errors import told

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Digest, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.checkpoint import Format
 from checkpointd.formats import FormatError
 from checkpointd.golden import binding
 from checkpointd.tensors import MODEL, baseline, keras_zip
@@ -26,6 +27,7 @@ from checkpointd.verify.scan import fingerprint, safety
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, Problem, TensorStats
     from checkpointd.verify.scan.structure import ScanContext

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Answer, End
+from checkpointd.core.request import Answer, End
 from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import (

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from checkpointd.core.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed
+from checkpointd.core.report import Facts
+from checkpointd.core.request import End
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import child_outcome
 from checkpointd.dispatch.child_result import ChildResult

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import failed, passed
+from checkpointd.core.check_result import failed, passed
 from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory, ProcessMonitor

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Format
 from tests.helpers import sessions
 from tests.helpers.load import load, verify
 
@@ -85,9 +86,9 @@ def test_tensorflow_2_comes_first(tmp_path: Path) -> None:
 def test_a_run_leaves_a_session_as_it_was(tmp_path: Path) -> None:
     """A signature that counts gives the same the second time, after the check has run it."""
     path = sessions.write(tmp_path / "1", sessions.counter)
-    from checkpointd.verify.load.loaders import saved_models_v1
+    from checkpointd.verify.load.loaders import session
 
-    loaded = saved_models_v1.load(str(path))
+    loaded = session.load(str(path))
     for _ in range(2):
         with loaded.unchanged():
             assert loaded.signatures["add"].run({})["now"] == 1.0
@@ -147,12 +148,12 @@ def table(*, initialised: bool) -> sessions.Graph:
 
 def test_the_init_op_is_run_and_what_lacks_one_fails(tmp_path: Path) -> None:
     """A table that nothing fills is seen as TensorFlow Serving sees it."""
-    from checkpointd.verify.load.loaders import saved_models_v1
+    from checkpointd.verify.load.loaders import session
 
     words = np.array([b"a", b"b"], object)
     for initialised in (True, False):
         path = sessions.write(tmp_path / str(initialised), table(initialised=initialised))
-        run = saved_models_v1.load(str(path)).signatures["serving_default"].run
+        run = session.load(str(path)).signatures["serving_default"].run
         if initialised:
             assert run({"a": words, "b": words})["y"].tolist() == [1, -1]
         else:
@@ -241,14 +242,14 @@ def test_a_signature_that_runs_only_in_a_session_counts_as_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorFlow 2 takes the file and stumbles over one of its signatures."""
-    from checkpointd.verify.load.loaders import saved_models
+    from checkpointd.verify.load.loaders import saved_model
 
     def build(v1: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         x = v1.placeholder("float32", [None, 2], "x")
         weight = v1.get_variable("w", [2, 2], use_resource=True)
         return {"serving_default": sessions.signature({"x": x}, {"y": v1.matmul(x, weight)})}, {}
 
-    real = saved_models._signature
+    real = saved_model._signature
 
     def stumbles(function: Any) -> Any:
         def run(_arrays: Any) -> Any:
@@ -258,7 +259,7 @@ def test_a_signature_that_runs_only_in_a_session_counts_as_run(
 
         return dataclasses.replace(real(function), run=run)
 
-    monkeypatch.setattr(saved_models, "_signature", stumbles)
+    monkeypatch.setattr(saved_model, "_signature", stumbles)
     path = sessions.write(tmp_path / "1", build)
     results, _ = load(str(path), "savedmodel")
     assert loader_of(results)[0] == "saved_model"

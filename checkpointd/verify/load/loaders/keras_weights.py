@@ -22,7 +22,7 @@ from checkpointd.verify.user_code import UserCodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from checkpointd.core.checkpoint import Digest
+    from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
     from checkpointd.verify.keras_files.origin import Origin
     from checkpointd.verify.load.loaders.builders import Built

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Format, failed
+from checkpointd.core.check_result import CheckResult, failed
+from checkpointd.core.checkpoint import Format
 from checkpointd.golden import backends, model_runner
 from checkpointd.golden.arrays import Ragged
 from checkpointd.verify.load import runtime, train_step
 from checkpointd.verify.load.inputs import feeding, made_inputs
-from checkpointd.verify.load.loaders import keras_models
+from checkpointd.verify.load.loaders import keras_signature
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:
     seeding = getattr(getattr(loaded.library, "utils", None), "set_random_seed", None)
     if callable(seeding):
         seeding(seed)
-    return keras_models.wrap(loaded.again(), loaded.library, context.record)
+    return keras_signature.wrap(loaded.again(), loaded.library, context.record)
 
 
 def _is_another_each_time(run: _Run, first: Loaded, second: Loaded, third: Loaded) -> bool:

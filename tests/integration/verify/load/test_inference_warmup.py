@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.verify.load.inputs import warmup
 from tests.helpers.load import load
 from tests.helpers.scan import field

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.verify.load.loaders.user_modules import foreign_code, is_below, not_to_import
+from checkpointd.verify.load.loaders.trusted_modules import foreign_code, is_below, not_to_import
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import CheckResult, failed, passed
+from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.load.load_errors import classify
-from checkpointd.verify.load.loaders import saved_models, saved_models_v1
-from checkpointd.verify.load.loaders.saved_models_v1 import NotLoadedError
+from checkpointd.verify.load.loaders import saved_model, session
+from checkpointd.verify.load.loaders.session import NotLoadedError
 from checkpointd.verify.load.loaders.session_fallback import SESSION, bare, with_session
 from checkpointd.verify.tf_errors import lack, shortened
 
@@ -40,14 +40,14 @@ def check(context: LoadContext, path: str) -> CheckResult:
     errors: dict[str, Exception] = {}
     second: Loaded | None = None
     try:
-        graphs = saved_models_v1.graphs_of(path)
+        graphs = session.graphs_of(path)
     except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; `_judge` tells
         return _judge(path, [error])
     first, tags = _by_tensorflow_2(path, graphs, errors)
     if _may_be_tried(first, graphs, errors):
         gc.collect()  # what TensorFlow 2 left of a model that it gave up
         try:
-            second = saved_models_v1.load(path)
+            second = session.load(path)
         except NotLoadedError as error:
             errors.update({SESSION + _with(t): e for t, e in error.errors.items()})
         except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; `_judge` tells
@@ -60,10 +60,10 @@ def check(context: LoadContext, path: str) -> CheckResult:
         if broken is not None:
             return broken
         context.loaded = second
-        return _passed(second, saved_models_v1.LOADER, second.model.tags, errors)
+        return _passed(second, session.LOADER, second.model.tags, errors)
     if first is not None:
         context.loaded = with_session(first, path, tags)
-        return _passed(first, saved_models.LOADER, tags, errors)
+        return _passed(first, saved_model.LOADER, tags, errors)
     return _judge(path, list(errors.values()))
 
 
@@ -84,7 +84,7 @@ def _by_tensorflow_2(
     spare: tuple[Loaded | None, tuple[str, ...]] = (None, ())
     for tags in tag_sets:
         try:
-            loaded = saved_models.load(path, tags if len(tag_sets) > 1 else None)
+            loaded = saved_model.load(path, tags if len(tag_sets) > 1 else None)
         except Exception as error:  # noqa: BLE001 - the same
             errors[f"tf.saved_model.load{_with(tags) if len(tag_sets) > 1 else ''}"] = bare(error)
             continue
@@ -122,7 +122,7 @@ def _passed(
     loaded: Loaded, loader: str, tags: tuple[str, ...], errors: Mapping[str, Exception]
 ) -> CheckResult:
     message = "Loaded as a SavedModel."
-    if loader == saved_models_v1.LOADER:
+    if loader == session.LOADER:
         message = f"Loaded as a SavedModel by {SESSION}{_with(tags)}"
         first = next(iter(errors.items()), None)
         why = f": {first[0]} fails with {shortened(str(first[1]))}" if first else "."

@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify.load.input_limits import GraphSource
+from checkpointd.verify.load.inputs.limits import GraphSource
 from checkpointd.verify.load.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from checkpointd import golden
 from checkpointd.golden import model_runner
 from checkpointd.golden.arrays import TEXT_KINDS
 from checkpointd.verify.load import optimizers
-from checkpointd.verify.load.loaders import saved_models
+from checkpointd.verify.load.loaders import saved_model
 from checkpointd.verify.load.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.input_limits import GraphSource
+    from checkpointd.verify.load.inputs.limits import GraphSource
 
 SIGNATURE = "serving_default"
 """What the one way to run a Keras model is called, as in a SavedModel made of it."""
@@ -47,7 +47,7 @@ def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
             autograph=False,
         )
         specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in inputs]
-        return saved_models.graph_of(function.get_concrete_function(*specs), names)
+        return saved_model.graph_of(function.get_concrete_function(*specs), names)
 
     signature = Signature(inputs, outputs, run, source=traced)
     return Loaded(

@@ -15,12 +15,18 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, failed, passed
+from checkpointd.core.check_result import CheckResult, failed, passed
+from checkpointd.core.checkpoint import Format
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.keras_code import carries_code, of_another_python
 from checkpointd.verify.keras_files.origin import Origin, names_policy, windows_name
-from checkpointd.verify.load import built_in, load_errors, optimizers, runtime
-from checkpointd.verify.load.loaders import keras_models, restore, user_modules, whole_model_errors
+from checkpointd.verify.load import keras_built_ins, load_errors, optimizers, runtime
+from checkpointd.verify.load.loaders import (
+    keras_errors,
+    keras_signature,
+    keras_weights,
+    trusted_modules,
+)
 from checkpointd.verify.suite import printable
 from checkpointd.verify.tf_errors import other_python
 
@@ -65,7 +71,7 @@ def load(context: LoadContext, path: str, form: Format, origin: Origin) -> Check
     if unusable is not None:
         return unusable
     custom = user_code.custom_objects(settings)
-    code = user_modules.foreign_code(origin.config, custom)
+    code = trusted_modules.foreign_code(origin.config, custom)
     if code is not None:
         return load_errors.foreign_code(code.place, f"{code.module}.{code.name}")
     policy = _policy(context, origin)
@@ -84,7 +90,7 @@ def load(context: LoadContext, path: str, form: Format, origin: Origin) -> Check
     first = failures[0]
     if first.missing or first.error is None:
         return load_errors.unknown_object(first.missing, tuple(custom))
-    return _saved_on_windows(path, form, origin) or whole_model_errors.judge(
+    return _saved_on_windows(path, form, origin) or keras_errors.judge(
         first.error,
         first.library,
         origin,
@@ -119,12 +125,12 @@ def _attempt(
     policy: str,
 ) -> Attempt:
     """Load it with one library, without its compile configuration where that does not load."""
-    refused = user_modules.not_to_import(origin.model, library, custom, settings)
+    refused = trusted_modules.not_to_import(origin.model, library, custom, settings)
     if refused:
-        others = built_in.forgotten(origin.model, library, custom)
+        others = keras_built_ins.forgotten(origin.model, library, custom)
         return Attempt(library, missing=tuple(dict.fromkeys((*refused, *others))))
     load = functools.partial(load_model, path, form, library, custom, settings.allow_code, policy)
-    note, unknown = "", user_modules.not_to_import(origin.compiled, library, custom, settings)
+    note, unknown = "", trusted_modules.not_to_import(origin.compiled, library, custom, settings)
     if not unknown:
         again = functools.partial(load, compiled=True)
         try:
@@ -133,15 +139,15 @@ def _attempt(
             if load_errors.classify(error, library).reason in _HOPELESS:
                 return Attempt(library, error=error)
             note = load_errors.told(f"{type(error).__name__}: {error}", _NOTE)
-            unknown = built_in.forgotten(origin.compiled, library, custom)
+            unknown = keras_built_ins.forgotten(origin.compiled, library, custom)
             name = "" if unknown else load_errors.unknown_name(error)
-            if name and not built_in.is_built_in(name, library):
+            if name and not keras_built_ins.is_built_in(name, library):
                 unknown = (name,)
     again = functools.partial(load, compiled=False)
     try:
         return Attempt(library, again(), again, note or "not tried", unknown)
     except Exception as error:  # noqa: BLE001 - the same
-        missing = built_in.forgotten(origin.model, library, custom)
+        missing = keras_built_ins.forgotten(origin.model, library, custom)
         return Attempt(library, error=error, missing=missing)
 
 
@@ -163,7 +169,7 @@ def load_model(
     take = library.models.load_model
     guarded = "safe_mode" in inspect.signature(take).parameters  # from Keras 2.13 on
     safety = {"safe_mode": not allow_code} if guarded else {}
-    with warnings.catch_warnings(), restore.alias(path, form) as name:
+    with warnings.catch_warnings(), keras_weights.alias(path, form) as name:
         warnings.simplefilter("ignore")
         with runtime.policy(library, policy):
             return take(name, custom_objects=dict(custom), compile=compiled, **safety)
@@ -174,7 +180,7 @@ def _loaded(
 ) -> CheckResult:
     library = attempt.library
     context.loaded = dataclasses.replace(
-        keras_models.wrap(attempt.model, library, context.record), again=attempt.again
+        keras_signature.wrap(attempt.model, library, context.record), again=attempt.again
     )
     context.compile_config, context.compile_failed = origin.compiled, bool(attempt.note)
     details: dict[str, Any] = {
@@ -245,7 +251,7 @@ def _why_unusable(
         return failed("load", "environment", other_python(f"It lies in {printable(foreign)}."))
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     if legacy_writer and runtime.generation(library) != runtime.LEGACY and form is Format.KERAS:
-        return whole_model_errors.needs_legacy(origin)
+        return keras_errors.needs_legacy(origin)
     if origin.generation > runtime.generation(library) == runtime.LEGACY:
         return failed(
             "load",

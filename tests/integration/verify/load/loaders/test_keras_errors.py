@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import pytest
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.verify.load import runtime
 from tests.helpers import models
 from tests.helpers.load import load, verify

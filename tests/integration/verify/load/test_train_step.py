@@ -10,10 +10,11 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Format
 from checkpointd.training import GoldenCheckpoint, save
 from checkpointd.verify.load import train_step
-from checkpointd.verify.load.loaders import keras_models
+from checkpointd.verify.load.loaders import keras_signature
 from tests.helpers import models
 from tests.helpers.load import verify
 
@@ -154,7 +155,7 @@ def test_the_model_is_left_as_it_was_loaded(keras: Any) -> None:
     """What comes after the step judges the checkpoint's weights, statistics and seeds."""
     model = models.sequential(keras)
     before = [np.array(v.numpy()) for v in model.variables]
-    step = train_step.make(keras_models.wrap(model, keras, None), None)
+    step = train_step.make(keras_signature.wrap(model, keras, None), None)
     assert step.made, step
     after = [np.array(v.numpy()) for v in model.variables]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -168,7 +169,7 @@ def test_no_step_is_tried_without_the_memory_for_it(
     monkeypatch.setenv(memory_errors.MEMORY, "1")
     keras = models.library("keras")
     model = models.sequential(keras)
-    step = train_step.make(keras_models.wrap(model, keras, None), None)
+    step = train_step.make(keras_signature.wrap(model, keras, None), None)
     assert not step.made
     assert not step.failed
     assert "raise [worker] memory" in step.note

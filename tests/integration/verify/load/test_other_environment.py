@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Format
 from checkpointd.training import save
 from tests.helpers.load import load
 
@@ -183,13 +184,13 @@ def test_another_model_is_not_explained_by_rounding(
 def test_weights_are_as_they_were_after_they_were_moved(tmp_path: Path) -> None:
     """The noise of the model itself is measured by moving its weights; what follows sees none."""
     seen: list[Any] = []
-    from checkpointd.verify.load import elsewhere
+    from checkpointd.verify.load import other_environment
 
     path = recorded_elsewhere(
         plain(), tmp_path / "m.keras", INPUTS, other_weights, precision="tf32"
     )
     expected = plain().get_weights()
-    original = elsewhere.judge
+    original = other_environment.judge
 
     def watched(loaded: Any, *rest: Any) -> Any:
         result = original(loaded, *rest)
@@ -197,7 +198,7 @@ def test_weights_are_as_they_were_after_they_were_moved(tmp_path: Path) -> None:
         return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(elsewhere, "judge", watched)
+        patch.setattr(other_environment, "judge", watched)
         load(path, "keras")
     assert all(np.array_equal(a, b) for a, b in zip(seen, expected, strict=True))
 

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.golden import backends
-from checkpointd.verify.load import noise, sensitivity
+from checkpointd.verify.load import rounding_noise, sensitivity
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -75,17 +75,19 @@ def judge(
     elsewhere = printable("; ".join(others))
     policies = golden.policy_of(loaded.model) if loaded.library else ""
     kinds = " ".join(str(getattr(pair.actual, "dtype", "")) for pair in pairs)
-    precision = noise.coarsest(noise.precision_of(record.environment), policies, kinds)
-    expected = noise.expectation(precision, noise.products_of(loaded.model))
+    precision = rounding_noise.coarsest(
+        rounding_noise.precision_of(record.environment), policies, kinds
+    )
+    expected = rounding_noise.expectation(precision, rounding_noise.products_of(loaded.model))
     atol = details["atol"]
-    found = [noise.measure(p.name, p.expected, p.actual, atol) for p in pairs]
+    found = [rounding_noise.measure(p.name, p.expected, p.actual, atol) for p in pairs]
     limits = [expected] * len(found)
     if not _explained(found, limits):
-        measured = _sensitivity(loaded, pairs, again, noise.UNITS[precision], atol)
+        measured = _sensitivity(loaded, pairs, again, rounding_noise.UNITS[precision], atol)
         limits = [limit.widened(m) for limit, m in zip(limits, measured)]
     details["precision"] = precision
     details["noise"] = [_details(n, limit) for n, limit in zip(found, limits)]
-    told = printable("; ".join(noise.told(n, limit) for n, limit in zip(found, limits)))
+    told = printable("; ".join(rounding_noise.told(n, limit) for n, limit in zip(found, limits)))
     if _explained(found, limits):
         return passed(
             "predictions",
@@ -93,7 +95,7 @@ def judge(
             f"({elsewhere}): {told}.",
             **details,
         )
-    if max(limit.expected for limit in limits) > noise.MOST:
+    if max(limit.expected for limit in limits) > rounding_noise.MOST:
         return skipped(
             "predictions",
             f"It was recorded elsewhere ({elsewhere}), and rounding in {precision} alone changes "
@@ -108,7 +110,7 @@ def judge(
     )
 
 
-def _details(found: noise.Noise, limit: noise.Expectation) -> dict[str, Any]:
+def _details(found: rounding_noise.Noise, limit: rounding_noise.Expectation) -> dict[str, Any]:
     """What JSON can hold of one output: an infinite number is None."""
     facts = {**asdict(found), "expected": limit.expected, "allowed": limit.allowed}
     return {
@@ -117,7 +119,9 @@ def _details(found: noise.Noise, limit: noise.Expectation) -> dict[str, Any]:
     }
 
 
-def _explained(found: Sequence[noise.Noise], limits: Sequence[noise.Expectation]) -> bool:
+def _explained(
+    found: Sequence[rounding_noise.Noise], limits: Sequence[rounding_noise.Expectation]
+) -> bool:
     return all(limit.explains(one) for one, limit in zip(found, limits))
 
 
@@ -135,6 +139,6 @@ def _sensitivity(
         return nothing
     by = sensitivity.factor(unit)
     return [
-        by * noise.measure(p.name, p.actual, moved.actual, atol).found
+        by * rounding_noise.measure(p.name, p.actual, moved.actual, atol).found
         for p, moved in zip(pairs, others)
     ]

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from tests.helpers import models
 from tests.helpers.load import verify
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.core.checkpoint import Facts, Outcome, Previous
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Previous
 from checkpointd.training import save
 from tests.helpers import models
 from tests.helpers.load import verify

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.golden.arrays import ArrayError, array_of
-from checkpointd.verify.load.input_limits import GraphSource
+from checkpointd.verify.load.inputs.limits import GraphSource
 from checkpointd.verify.load.runtime import Loaded, Signature, Spec
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from checkpointd.golden.arrays import Ragged
-from checkpointd.verify.load import noise
-from checkpointd.verify.load.noise import Noise, expectation, measure
+from checkpointd.verify.load import rounding_noise
+from checkpointd.verify.load.rounding_noise import Noise, expectation, measure
 
 RNG = np.random.default_rng(1)
 OUTPUT = RNG.normal(size=(8, 1000)).astype(np.float32)
@@ -106,7 +106,7 @@ def test_one_value_far_off_is_not_explained_by_the_rms_of_all() -> None:
     limit = expectation("bfloat16", 10)
     assert found.found < limit.allowed
     assert not limit.explains(found)
-    assert "single values up to" in noise.told(found, limit)
+    assert "single values up to" in rounding_noise.told(found, limit)
 
 
 def test_what_the_model_makes_of_rounding_widens_what_is_allowed() -> None:
@@ -116,7 +116,7 @@ def test_what_the_model_makes_of_rounding_widens_what_is_allowed() -> None:
     assert wider.expected == 0.01
     assert wider.allowed == pytest.approx(0.04)
     assert limit.widened(0.0) == limit
-    assert limit.widened(3.0).allowed == noise.MOST
+    assert limit.widened(3.0).allowed == rounding_noise.MOST
 
 
 @pytest.mark.parametrize(
@@ -136,23 +136,23 @@ def test_a_records_precision_is_the_coarsest_that_it_tells(
     environment: dict[str, str], precision: str
 ) -> None:
     """An older record of a GPU does not say whether its products were TF32."""
-    assert noise.precision_of(environment) == precision
+    assert rounding_noise.precision_of(environment) == precision
 
 
 def test_products_are_counted_by_the_weights_in_them() -> None:
     """A bias adds; what tells nothing of its weights is taken for a model of some depth."""
     kernel, bias = SimpleNamespace(shape=(3, 4)), SimpleNamespace(shape=(4,))
-    assert noise.products_of(SimpleNamespace(weights=[kernel, bias, kernel])) == 2
-    assert noise.products_of(SimpleNamespace()) > 1
+    assert rounding_noise.products_of(SimpleNamespace(weights=[kernel, bias, kernel])) == 2
+    assert rounding_noise.products_of(SimpleNamespace()) > 1
 
 
 def test_the_sentence_says_what_was_expected_and_found() -> None:
     """In percent, as a reader takes it in."""
     limit = expectation("tf32", 16)
     within = Noise("logits", 0.003, 0.01, 100)
-    assert noise.told(within, limit) == "logits: expected noise 0.2 %, found 0.3 %"
+    assert rounding_noise.told(within, limit) == "logits: expected noise 0.2 %, found 0.3 %"
     far = Noise("logits", 1.31, 2.4, 100)
-    assert noise.told(far, limit) == (
+    assert rounding_noise.told(far, limit) == (
         "logits: expected noise 0.2 %, found 131 % (671 times as much; 1.2 % is allowed)"
     )
-    assert "another shape" in noise.told(Noise("y", math.inf, math.inf, 1), limit)
+    assert "another shape" in rounding_noise.told(Noise("y", math.inf, math.inf, 1), limit)

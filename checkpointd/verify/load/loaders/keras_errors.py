@@ -12,9 +12,9 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, failed
+from checkpointd.core.check_result import CheckResult, failed
 from checkpointd.verify.keras_files.origin import objects, release
-from checkpointd.verify.load import built_in, runtime
+from checkpointd.verify.load import keras_built_ins, runtime
 from checkpointd.verify.load.load_errors import (
     classify,
     custom_objects_line,
@@ -68,7 +68,7 @@ def judge(
             f"{told(f'{type(error).__name__}: {error}', 400)}",
             origin,
         )
-    operations = built_in.own_operations(origin.model, library)
+    operations = keras_built_ins.own_operations(origin.model, library)
     if any(name not in custom for name in operations):
         return _operations(operations, library, origin, custom, load_with)
     mismatch = _versions(error, library, origin, result)
@@ -132,8 +132,10 @@ def _versions(
             origin,
         )
     name = unknown_name(error)
-    gone = [kind for kind in built_in.dropped(origin.model) if not hasattr(library.layers, kind)]
-    if gone or (name and built_in.is_marked_own(name, origin.model)):
+    gone = [
+        kind for kind in keras_built_ins.dropped(origin.model) if not hasattr(library.layers, kind)
+    ]
+    if gone or (name and keras_built_ins.is_marked_own(name, origin.model)):
         name = name if name in gone or not gone else gone[0]
         return _environment(
             f"It uses Keras's own {name!r}, which {here} does not find: load it with the Keras "
