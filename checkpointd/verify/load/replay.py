@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.golden import arrays, model_runner
+from checkpointd.golden import model_runner
 from checkpointd.verify.load.inputs import feeding
 from checkpointd.verify.load.loaders import saved_model
 
@@ -97,7 +97,7 @@ def _by_call(loaded: Loaded, record: Golden) -> list[Replay]:
     import tensorflow as tf
 
     given = golden.assemble(record.inputs, record.input_structure)
-    tensors = tf.nest.map_structure(arrays.tensor_of, given)
+    tensors = tf.nest.map_structure(model_runner.tensor_of, given)
     for function in saved_model.callables(loaded.model):
         replay = Replay(loaded, record.outputs, functools.partial(_named, function, tensors))
         try:

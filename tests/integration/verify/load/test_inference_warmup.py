@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.verify import warmup
+from checkpointd.verify.load.inputs import warmup
 from tests.helpers.load import load
 from tests.helpers.scan import field
 from tests.helpers.warmup import framed, predict_log, proto, put

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
-from checkpointd.verify import warmup
+from checkpointd.verify.load.inputs import warmup
 from tests.helpers.scan import field
 from tests.helpers.warmup import framed, put
 

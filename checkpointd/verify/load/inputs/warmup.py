@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.formats import FormatError
 from checkpointd.formats.protobuf import fields, message, signed, text
+from checkpointd.formats.savedmodel import WARMUP_REQUESTS
 from checkpointd.formats.table import unmask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-PATH = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 _PREDICT_LOG, _REQUEST, _MODEL_SPEC, _INPUTS, _SIGNATURE_NAME = 6, 1, 1, 2, 3
 _SHAPE, _DIM = 2, 2
@@ -51,7 +50,7 @@ def read(directory: str) -> Warmup:
     what stands before it is used.
     """
     found = Warmup()
-    path = os.path.join(directory, PATH)
+    path = directory + WARMUP_REQUESTS
     try:
         data, size = _beginning(path)
     except FileNotFoundError:
