@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from checkpointd.golden import Golden
     from checkpointd.verify.load.loaded import Loaded
 
@@ -23,9 +21,6 @@ class LoadContext(Context):
 
     loaded: Loaded | None = None
     record: Golden | None = None
-    compile_config: Mapping[str, Any] | None = None
-    compile_failed: bool = False
-    load_seconds: float = 0.0
     seeded: bool = False
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."

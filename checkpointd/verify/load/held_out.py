@@ -124,7 +124,7 @@ def evaluate(
                 "for several: leave metrics out, or write a function."
             )
         labels = next(iter(labels.values()))
-    library = loaded.library or runtime.libraries_for(0)[0]
+    library = loaded.library or runtime.default_keras()
     return {name: _metric(library, name, labels, outputs, data, custom) for name in metrics}
 
 

@@ -77,7 +77,7 @@ def check(context: LoadContext) -> CheckResult:
         notes += one.notes
         if one.on:
             ran[name] = one.on
-    notes += loaded.elsewhere.values()
+    notes += loaded.notes.values()
     return _summary(ran, others, notes)
 
 

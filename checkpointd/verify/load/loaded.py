@@ -75,13 +75,14 @@ class Signature:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that was loaded: a Keras model, what `tf.saved_model.load` gives, or a session's.
+    """A model that was loaded: a Keras model, what `tf.saved_model.load` returns, or a session.
 
-    `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
-    why that is nobody's fault. `state` holds the variables that running it may change; a `guard`
-    puts back what is not held in variables. `elsewhere` has a sentence for each signature that
-    ran only in another loader than the one that the model came back by. `again` makes the same
-    model from the file once more, where that can be done.
+    `optimizers` are those that came back with it; where there are none, `no_optimizer` may explain
+    why that is no fault. `state` holds the variables that running it may change; a `guard` puts
+    back what is not held in variables. `notes` has a sentence for each signature that ran only in
+    another loader than the one that loaded the model. `load_again` makes the same model from the
+    file once more, where that can be done; the first time took `load_seconds` of CPU.
+    `compile_config` is what the file holds of how the model is compiled.
     """
 
     model: Any
@@ -91,8 +92,11 @@ class Loaded:
     no_optimizer: str = ""
     state: tuple[Any, ...] = ()
     guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    again: Callable[[], Any] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    load_again: Callable[[], Any] | None = None
+    load_seconds: float = 0.0
+    compile_config: Mapping[str, Any] | None = None
+    compile_failed: bool = False
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:

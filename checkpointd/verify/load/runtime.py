@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import random
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LEGACY = 2
 """The Keras generation of tf-keras, and of TensorFlow before 2.16."""
+
+NO_KERAS = "There is no Keras beside this TensorFlow: install keras or tf-keras."
 
 _SILENCE = {
     "HDF5_USE_FILE_LOCKING": "FALSE",  # a reader's lock would break the trainer's next save
@@ -78,21 +81,26 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name in usable if importlib.util.find_spec(name) is not None)
 
 
-def libraries_for(writer_generation: int) -> tuple[Any, ...]:
-    """Give the libraries that a checkpoint may be loaded with, its writer's generation first.
-
-    Args:
-        writer_generation: 1, 2 or 3; 0 when nobody knows.
+def default_keras() -> Any:
+    """Return the Keras that is used where no checkpoint asks for another.
 
     Raises:
         ImportError: there is no Keras at all.
     """
-    libraries = [importlib.import_module(name) for name in installed()]
-    if not libraries:
-        raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
-    legacy = writer_generation in (1, LEGACY)
-    libraries.sort(key=lambda library: (generation(library) == LEGACY) is not legacy)
-    return tuple(libraries)
+    names = installed()
+    if not names:
+        raise ImportError(NO_KERAS)
+    return importlib.import_module(names[0])
+
+
+def random_state() -> Any:
+    """Return what differs once somebody has seeded, or used, the random generators."""
+    import numpy as np
+
+    eager = sys.modules.get("tensorflow.python.eager.context")
+    seed = getattr(eager.context(), "_seed", None) if eager else None  # `tf.random.set_seed`
+    state: Any = np.random.get_state()  # noqa: NPY002 - the generator that has a global seed
+    return random.getstate(), state[1].tobytes(), state[2], seed
 
 
 def restart_names(library: Any) -> None:
