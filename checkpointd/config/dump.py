@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config.units import format_duration
+from checkpointd.retention_rules import Value
+from checkpointd.retention_rules.table import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +22,18 @@ DURATIONS = frozenset(
         "scrub_every",
         "settle",
         "torn_after",
-        "keep_within",
         "trash_ttl",
-        "quarantine_ttl",
+        *(s.name for s in RULES if [o.type for o in s.options] == [Value.DURATION]),
     }
 )
 """The keys that hold seconds and are written as `"30m"`."""
 
-_INLINE = frozenset({"basic_auth", "bounds", "custom_objects", "drift", "evaluate", "keep_best"})
+_INLINE = frozenset(
+    {
+        *("basic_auth", "bounds", "custom_objects", "drift", "evaluate"),
+        *(s.name for s in RULES if len(s.options) > 1),
+    }
+)
 
 
 def dump(config: Config) -> str:

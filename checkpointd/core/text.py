@@ -105,6 +105,14 @@ def span(seconds: float) -> str:
     return f"{max(seconds, 0.0):.0f} s"
 
 
+def exact_span(seconds: float) -> str:
+    """A duration in the largest unit that divides it: `36 h`, `90 min`, `1.5 s`."""
+    for length, unit in (*_SPANS, (1.0, "s")):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:g} s"
+
+
 def ago(when: float, now: float) -> str:
     """How long ago a moment was; both are seconds since the epoch."""
     passed = now - when

@@ -14,12 +14,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.core.text import exact_span
 from checkpointd.formats.names import TRASH
 from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.manifest import Manifest, Stage, read_manifest
 from checkpointd.retention.trees import NotUnchangedError, opened
-from checkpointd.retention.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -366,7 +366,7 @@ class Trash:
         self, item: Item, now: float, ttl: float, min_free: Callable[[int], float]
     ) -> str:
         if now - item.manifest.at > ttl:
-            return f"it has been in the trash for longer than trash_ttl = {duration(ttl)}"
+            return f"it has been in the trash for longer than trash_ttl = {exact_span(ttl)}"
         usage = shutil.disk_usage(self.root)
         if usage.free < min_free(usage.total):
             share = 100 * usage.free / usage.total
