@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
 def check(context: typer.Context, json: Json = False) -> int:
     """Tell every error of the config with its place in the file."""
     from checkpointd.config import ConfigError
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
 
     place = place_of(context)
     path = place.config_path.absolute()
@@ -47,11 +47,11 @@ def check(context: typer.Context, json: Json = False) -> int:
             _told(path, warning, "warning")
         return OK
     count = len(config.watch)
-    print(f"{shown(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
+    print(f"{printable(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
     if not count:
         print("Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
-        print(shown(f"{path}: warning: {warning}"))
+        print(printable(f"{path}: warning: {warning}"))
     return OK
 
 
@@ -90,7 +90,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
         ConfigError: one of them cannot be used, as far as is seen from here.
     """
     from checkpointd.config import ConfigError
-    from checkpointd.dispatch.python_installation import hindrance
+    from checkpointd.dispatch.python_installation import why_unusable
     from checkpointd.observe.web.access import concerns
     from checkpointd.observe.web.keys import KeysError, load
 
@@ -98,7 +98,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     problems = [
         _problem(path, ("watch", number, "verify", "python"), f"{python} {told}")
         for number, python in named
-        if (told := hindrance(python))
+        if (told := why_unusable(python))
     ]
     warnings = []
     try:
@@ -121,6 +121,17 @@ def show(context: typer.Context, json: Json = False) -> int:
         json_line(config.to_public())
     else:
         print(dump(config), end="")
+    return OK
+
+
+@config_app.command()
+def schema() -> int:
+    """Print a JSON Schema of config.toml, for editors that complete and check TOML."""
+    import json
+
+    from checkpointd.config.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return OK
 
 

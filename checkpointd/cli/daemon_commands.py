@@ -62,7 +62,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
 
     from checkpointd.cli.client import Client
     from checkpointd.cli.output import json_line
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
 
     try:
         answer = Client(_state_dir(context)).post("reload")
@@ -75,7 +75,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
         json_line(answer)
     else:
         for line in str(answer.get("message", "")).splitlines():
-            print(shown(line), file=sys.stdout if good else sys.stderr)
+            print(printable(line), file=sys.stdout if good else sys.stderr)
         if not good:
             print("The daemon goes on with the config that it had.", file=sys.stderr)
     return OK if good else CONFIG

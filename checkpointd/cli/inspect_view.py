@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import console, grid, print_table
-from checkpointd.core.text import shown, size
+from checkpointd.core.text import printable, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,13 +16,13 @@ _TABLES = frozenset({"tensors", "signatures", "path", "size_bytes", "members", "
 def show_inspection(facts: dict[str, Any]) -> None:
     """Print what is in a checkpoint."""
     out = console()
-    out.print(shown(str(facts.get("path", ""))), soft_wrap=True)
+    out.print(printable(str(facts.get("path", ""))), soft_wrap=True)
     table = grid("", "")
     table.columns[0].style = "dim"
     table.add_row("size", size(facts.get("size_bytes", 0)))
     for key, value in facts.items():
         if key not in _TABLES and value not in (None, "", [], {}):
-            table.add_row(key.replace("_", " "), shown(_plain(value)))
+            table.add_row(key.replace("_", " "), printable(_plain(value)))
     files = facts.get("members") or []
     if len(files) > 1:
         table.add_row("files", str(len(files)))
@@ -30,7 +30,7 @@ def show_inspection(facts: dict[str, Any]) -> None:
     if totals:
         table.add_row("tensors", _totals(totals))
     if facts.get("problem"):
-        table.add_row("problem", shown(str(facts["problem"])))
+        table.add_row("problem", printable(str(facts["problem"])))
     print_table(out, table)
     _signatures(out, facts.get("signatures") or {})
     _tensors(out, facts.get("tensors") or [])
@@ -61,7 +61,7 @@ def _signatures(out: Console, signatures: dict[str, Any]) -> None:
         return
     table = grid("signature", "", "name", "dtype", "shape")
     for name, ends in signatures.items():
-        label = shown(str(name))
+        label = printable(str(name))
         for end, word in (("inputs", "takes"), ("outputs", "gives")):
             for tensor in ends.get(end, ()):
                 table.add_row(label, word, *_tensor(tensor))
@@ -72,7 +72,7 @@ def _signatures(out: Console, signatures: dict[str, Any]) -> None:
 
 def _tensor(tensor: Any) -> tuple[str, str, str]:
     name, dtype, shape = (*tensor, None, None, None)[:3]
-    return shown(str(name)), shown(str(dtype)), _shape(shape)
+    return printable(str(name)), printable(str(dtype)), _shape(shape)
 
 
 def _shape(shape: Any) -> str:
@@ -88,7 +88,7 @@ def _tensors(out: Console, tensors: list[dict[str, Any]]) -> None:
     table.columns[3].justify = "right"
     for tensor in tensors:
         table.add_row(
-            shown(str(tensor.get("name", ""))),
+            printable(str(tensor.get("name", ""))),
             str(tensor.get("dtype", "")),
             _shape(tensor.get("shape")),
             size(tensor.get("bytes", tensor.get("size_bytes", 0))),

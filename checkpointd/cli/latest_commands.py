@@ -75,9 +75,9 @@ def latest(
 
         json_line(public_entry(entry))
     elif sys.stdout.isatty():
-        from checkpointd.core.text import shown
+        from checkpointd.core.text import printable
 
-        print(shown(entry.checkpoint.path))
+        print(printable(entry.checkpoint.path))
     else:
         # As bytes: a name that is no UTF-8 must reach the shell as it is on disk.
         sys.stdout.flush()
@@ -86,7 +86,7 @@ def latest(
 
 
 def _required(names: list[str]) -> frozenset[str]:
-    from checkpointd.core.checkpoint import SHOWS
+    from checkpointd.core.suite import SHOWS
 
     wanted = frozenset(word for name in names for word in name.split(",") if word)
     unknown = sorted(wanted - set(SHOWS.values()))

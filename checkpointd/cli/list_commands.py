@@ -69,7 +69,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     from checkpointd.cli.output import COLOURS, console, grid, print_table
-    from checkpointd.core.text import shown, size, span
+    from checkpointd.core.text import duration, printable, size
 
     now = time.time()
     table = grid("verdict", "step", "size", "age", "path")
@@ -81,14 +81,14 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         word = Text()
         word.append(state, COLOURS.get(state, ""))
         word.append(" pinned" if row["pinned"] else "", "dim")
-        path = Text(shown(row["path"]))
+        path = Text(printable(row["path"]))
         if row["reason"]:
             path.append(f"\n{row['reason']}", "dim")
         table.add_row(
             word,
             "" if row["step"] is None else str(row["step"]),
             size(row["size_bytes"]),
-            span(now - row["saved_at"]),
+            duration(now - row["saved_at"]),
             path,
         )
     print_table(console(), table)
@@ -97,7 +97,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Show the full report of one checkpoint, check by check."""
     from checkpointd.cli.output import json_line
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
     from checkpointd.ledger.public import public_detail
 
     place = place_of(context)
@@ -110,8 +110,8 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     if entry is None:
         must_exist(path)
         raise CliError(
-            f"{shown(known)} is not known: it lies in no watch, or the daemon has not seen it yet; "
-            "`checkpointd verify` has a look at once.",
+            f"{printable(known)} is not known: it lies in no watch, or the daemon has not seen it "
+            "yet; `checkpointd verify` has a look at once.",
             NOTHING,
         )
     if json:
@@ -122,9 +122,9 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
 
 
 def _print_detail(place: Place, entry: Any) -> None:
-    from checkpointd.cli.output import console, duration, when
+    from checkpointd.cli.output import console, when
     from checkpointd.cli.verdicts import print_report
-    from checkpointd.core.text import shown, size
+    from checkpointd.core.text import duration, printable, size
     from checkpointd.ledger.public import public_detail
 
     public = public_detail(entry)
@@ -140,13 +140,13 @@ def _print_detail(place: Place, entry: Any) -> None:
         rows.append(("metrics", told))
     report = entry.report
     if report is None:
-        out.print(f"{public['state'].upper()}  {shown(public['path'])}", soft_wrap=True)
+        out.print(f"{public['state'].upper()}  {printable(public['path'])}", soft_wrap=True)
         if public["message"]:
-            out.print(shown(public["message"]), soft_wrap=True)
+            out.print(printable(public["message"]), soft_wrap=True)
         if public["state"] == "writing":
-            out.print(shown(_until_when(place, public)), soft_wrap=True)
+            out.print(printable(_until_when(place, public)), soft_wrap=True)
         for name, value in rows:
-            out.print(f"{name:<10}{shown(value)}", soft_wrap=True)
+            out.print(f"{name:<10}{printable(value)}", soft_wrap=True)
         return
     if report.facts.writer:
         rows.insert(1, ("writer", report.facts.writer))
@@ -164,14 +164,14 @@ def _print_detail(place: Place, entry: Any) -> None:
 def _until_when(place: Place, public: dict[str, Any]) -> str:
     """When one that is not finished gets its verdict, at the latest."""
     from checkpointd.config import ConfigError
-    from checkpointd.config.units import format_duration
+    from checkpointd.core.text import exact_duration
 
     after = "torn_after"
     with contextlib.suppress(ConfigError):
         watches = place.config().watch if place.has_config else ()
         waits = {watch.name: watch.torn_after for watch in watches}
         if public["watch"] in waits:
-            after += f" = {format_duration(waits[public['watch']])}"
+            after += f" = {exact_duration(waits[public['watch']])}"
     return (
         "It counts as still being written. If it stays as it is, it is judged as it is "
         f"{after} after its last change, at the latest."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.cli import errors
-from checkpointd.core.text import shown
+from checkpointd.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def _never_fail_on_names(stream: Any) -> None:
 
 def _say(message: str, code: int) -> int:
     for line in message.splitlines():
-        print(shown(line), file=sys.stderr)
+        print(printable(line), file=sys.stderr)
     return code
 
 
@@ -104,6 +104,6 @@ def _own_fault() -> int:
     frames = traceback.extract_tb(trace)[-3:]
     where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))
     name = kind.__name__ if kind else "error"
-    print(f"checkpointd {__version__}: {name}: {shown(str(value))}", file=sys.stderr)
+    print(f"checkpointd {__version__}: {name}: {printable(str(value))}", file=sys.stderr)
     print(f"at {where}", file=sys.stderr)
     return _say(_REPORT, errors.OWN_FAULT)

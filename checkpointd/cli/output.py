@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.text import ago, json_text, span
+from checkpointd.core.text import ago, json_text
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -30,8 +30,6 @@ COLOURS = {
 """The colour of a verdict, a state, or an outcome; none for any other."""
 
 _WIDE = 100_000
-_MINUTE = 60.0
-_SHORT = 0.01
 
 
 def json_line(value: Any) -> None:
@@ -78,13 +76,6 @@ def print_table(out: Console, table: Table) -> None:
         out.print(table)
     for line in captured.get().splitlines():
         out.file.write(line.rstrip() + "\n")
-
-
-def duration(seconds: float) -> str:
-    """A short time for people: `0.4 s`, `3 min`."""
-    if seconds >= _MINUTE:
-        return span(seconds)
-    return f"{seconds:.2g} s" if seconds >= _SHORT or not seconds else f"<{_SHORT:g} s"
 
 
 def when(moment: float) -> str:

@@ -64,10 +64,10 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
 
 def _tell(path: str, *, pinned: bool, json: bool) -> int:
     from checkpointd.cli.output import json_line
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
 
     if json:
         json_line({"path": path, "pinned": pinned})
     else:
-        print(f"{'pinned' if pinned else 'unpinned'}  {shown(path)}")
+        print(f"{'pinned' if pinned else 'unpinned'}  {printable(path)}")
     return OK

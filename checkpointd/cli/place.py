@@ -72,12 +72,12 @@ class Place:
 
     def _salvaged(self, error: ConfigError) -> Places:
         from checkpointd.cli.client import Client
-        from checkpointd.core.text import shown
+        from checkpointd.core.text import printable
 
         left = configuration.salvage(self.config_path)
         first = str(error).splitlines()[0].rstrip(".")
         told = f"The config is broken, going on without it, with the state in {left.state_dir}"
-        print(shown(f"{told}; `checkpointd config check` says all: {first}."), file=sys.stderr)
+        print(printable(f"{told}; `checkpointd config check` says all: {first}."), file=sys.stderr)
         try:
             watches = Client(left.state_dir).get("/api/v1/status")["watches"]
             roots = {str(watch["name"]): Path(str(watch["path"])) for watch in watches}

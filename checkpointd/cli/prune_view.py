@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from checkpointd.cli.output import console, grid, print_table
-from checkpointd.core.text import shown, size, span
+from checkpointd.core.text import duration, printable, size
 
 
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -25,11 +25,11 @@ def show_plan(plan: dict[str, Any]) -> None:
     out = console()
     decisions = plan.get("decisions", ())
     mode = f", pruning is {plan['mode']}" if plan.get("mode") else ""
-    out.print(Text(f"watch {shown(str(plan.get('watch', '')))}{mode}", "bold"))
+    out.print(Text(f"watch {printable(str(plan.get('watch', '')))}{mode}", "bold"))
     for hold in plan.get("holds", ()):
         why = hold.get("message") or f"{hold.get('reason', '')}."
         text = f"on hold  {hold.get('series', '')}: {why} {hold.get('cure', '')}"
-        out.print(Text(shown(text), "yellow"), soft_wrap=True)
+        out.print(Text(printable(text), "yellow"), soft_wrap=True)
     if not decisions:
         out.print("no checkpoint is known yet")
         return
@@ -39,8 +39,8 @@ def show_plan(plan: dict[str, Any]) -> None:
         column.no_wrap = True
     for one in decisions:
         keep = bool(one.get("keep"))
-        path = Text(shown(str(one.get("path", ""))))
-        path.append(f"\n{shown('; '.join(one.get('reasons', ())))}", "dim")
+        path = Text(printable(str(one.get("path", ""))))
+        path.append(f"\n{printable('; '.join(one.get('reasons', ())))}", "dim")
         table.add_row(
             Text("keep" if keep else "remove", "green" if keep else "red"),
             "" if one.get("step") is None else str(one["step"]),
@@ -59,12 +59,12 @@ def show_removals(plan: dict[str, Any]) -> None:
 
     out = console()
     if plan.get("message"):
-        out.print(shown(str(plan["message"])), soft_wrap=True)
+        out.print(printable(str(plan["message"])), soft_wrap=True)
     removals = plan.get("removals", ())
     for one in removals:
         if not one.get("done"):
             text = f"kept after all  {one.get('path', '')}: {one.get('reason', '')}"
-            out.print(Text(shown(text), "yellow"), soft_wrap=True)
+            out.print(Text(printable(text), "yellow"), soft_wrap=True)
     moved = [one for one in removals if one.get("done")]
     if moved:
         out.print(
@@ -84,8 +84,8 @@ def show_trash(rows: list[dict[str, Any]]) -> None:
         left = row.get("expires_at")
         table.add_row(
             size(row["size_bytes"]),
-            span(now - row["at"]),
-            "" if left is None else span(max(0.0, left - now)),
-            shown(row["path"]),
+            duration(now - row["at"]),
+            "" if left is None else duration(max(0.0, left - now)),
+            printable(row["path"]),
         )
     print_table(console(), table)

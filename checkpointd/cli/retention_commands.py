@@ -92,7 +92,7 @@ def trash_list(
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.cli.retaining import chosen
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
     from checkpointd.retention import Trash
 
     rows: list[dict[str, Any]] = []
@@ -117,7 +117,7 @@ def trash_list(
             for item in items
         ]
     for trouble in troubles:
-        print(shown(trouble), file=sys.stderr)
+        print(printable(trouble), file=sys.stderr)
     rows.sort(key=lambda row: -row["at"])
     if json:
         for row in rows:
@@ -137,7 +137,7 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.output import json_line
     from checkpointd.cli.retaining import restore_here, trashed_path
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
 
     place = place_of(context)
     config = place.config()
@@ -156,5 +156,5 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     if json:
         json_line({"path": known, "restored": True, "pinned": True})
     else:
-        print(f"restored and pinned  {shown(known)}")
+        print(f"restored and pinned  {printable(known)}")
     return OK

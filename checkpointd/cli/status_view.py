@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, console, grid, print_table, when
-from checkpointd.core.text import ago, iso, shown, size
-from checkpointd.core.text import sandbox as told_sandbox
+from checkpointd.core.text import ago, iso, printable, size
+from checkpointd.observe.sandbox import sandbox_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,25 +31,25 @@ def show_status(facts: dict[str, Any]) -> None:
     table.add_row("version", f"{facts.get('version', '?')}, pid {facts.get('pid', '?')}")
     if facts.get("started_at"):
         table.add_row("started", when(facts["started_at"]))
-    table.add_row("config", shown(str(facts.get("config_path", ""))))
+    table.add_row("config", printable(str(facts.get("config_path", ""))))
     if facts.get("config_error"):
-        error = shown(str(facts["config_error"]))
+        error = printable(str(facts["config_error"]))
         table.add_row("", Text(f"the last reload failed, the old one holds: {error}", "yellow"))
     if facts.get("web"):
-        table.add_row("web", shown(f"{facts['web']}{_access(facts.get('web_access') or {})}"))
+        table.add_row("web", printable(f"{facts['web']}{_access(facts.get('web_access') or {})}"))
     queue = facts.get("queue", {})
     waiting = f"{queue.get('length', 0)} waiting"
     if queue.get("oldest_at"):
         waiting += f", the oldest since {ago(queue['oldest_at'], time.time())}"
     table.add_row("queue", waiting)
     for path in facts.get("verifying", ()):
-        table.add_row("", f"verifying {shown(str(path))}")
+        table.add_row("", f"verifying {printable(str(path))}")
     _workers(table, facts)
     bad = _bad(facts)
     if bad:
         table.add_row("not good", Text(bad, "bold red"))
     for problem in facts.get("problems", ()):
-        table.add_row("problem", Text(shown(str(problem)), "yellow"))
+        table.add_row("problem", Text(printable(str(problem)), "yellow"))
     print_table(out, table)
     for watch in facts.get("watches", ()):
         _watch(out, watch)
@@ -93,19 +93,19 @@ def _workers(table: Table, facts: dict[str, Any]) -> None:
         table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
     if sandbox := facts.get("sandbox"):
         tone = "yellow" if sandbox.get("missing") else ""
-        table.add_row("sandbox", Text(shown(told_sandbox(sandbox)), tone))
+        table.add_row("sandbox", Text(printable(sandbox_line(sandbox)), tone))
 
 
 def _worker(worker: dict[str, Any]) -> str:
     if worker.get("message"):
-        return shown(str(worker["message"]))
+        return printable(str(worker["message"]))
     if not worker.get("up"):
         return "not started"
     versions = worker.get("environment") or {}
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
     busy = f"{worker['busy']} busy" if worker.get("busy") else "idle"
     holds = f", may hold {size(worker['memory_bytes'])}" if worker.get("memory_bytes") else ""
-    return shown(f"pid {worker.get('pid')}, {busy}{holds}{', ' + told if told else ''}")
+    return printable(f"pid {worker.get('pid')}, {busy}{holds}{', ' + told if told else ''}")
 
 
 def _watch(out: Console, watch: dict[str, Any]) -> None:
@@ -113,11 +113,11 @@ def _watch(out: Console, watch: dict[str, Any]) -> None:
 
     up = watch.get("up")
     head = Text("\nwatch ")
-    head.append(shown(str(watch.get("name", "?"))), "bold")
-    head.append(f"  {shown(str(watch.get('path', '')))}")
+    head.append(printable(str(watch.get("name", "?"))), "bold")
+    head.append(f"  {printable(str(watch.get('path', '')))}")
     out.print(head)
     table = _facts_table()
-    message = f": {shown(str(watch['message']))}" if watch.get("message") else ""
+    message = f": {printable(str(watch['message']))}" if watch.get("message") else ""
     table.add_row(
         "  state",
         Text(f"{'up' if up else 'down'}, {watch.get('method', '?')}{message}", "" if up else "red"),
@@ -135,7 +135,7 @@ def _watch(out: Console, watch: dict[str, Any]) -> None:
     table.add_row("  pruning", str(watch.get("mode", "?")))
     for hold in watch.get("holds", ()):
         text = f"{hold.get('series', '')}: {hold.get('reason', '')}. {hold.get('cure', '')}"
-        table.add_row("  on hold", Text(shown(text), "yellow"))
+        table.add_row("  on hold", Text(printable(text), "yellow"))
     print_table(out, table)
 
 
@@ -151,7 +151,7 @@ def _verdicts(out: Console, verdicts: Any) -> None:
         table.add_row(
             Text(f"  {verdict}", COLOURS.get(verdict, "")),
             ago(float(one.get("at") or 0), time.time()),
-            shown(str(one.get("path", ""))),
-            shown(str(one.get("reason", ""))),
+            printable(str(one.get("path", ""))),
+            printable(str(one.get("reason", ""))),
         )
     print_table(out, table)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import COLOURS, duration, grid, print_table
+from checkpointd.cli.output import COLOURS, grid, print_table
 from checkpointd.core.reasons import cure_of
-from checkpointd.core.text import shown
+from checkpointd.core.text import duration, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
     reason, message = str(public.get("reason", "")), str(public.get("message", ""))
     head = Text()
     head.append(verdict.upper().ljust(_WORD), COLOURS.get(verdict, ""))
-    head.append(f"  {shown(str(public['path']))}")
+    head.append(f"  {printable(str(public['path']))}")
     seconds = public.get("duration_seconds")
     took = f"  {duration(seconds)}" if seconds else ""
     if verdict == "valid":
@@ -48,7 +48,7 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
                 note = f"Note: {check['reason']}: {said}. {cure(check['reason'])}"
                 lines.append(_indented(note))
         return lines
-    told = "  ".join(shown(part) for part in (reason, message) if part)
+    told = "  ".join(printable(part) for part in (reason, message) if part)
     head.append(f"  {told}{took if reason else ''}")
     return [head, *([_indented(f"What to do: {cure(reason)}")] if cure(reason) else [])]
 
@@ -56,7 +56,7 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
 def _indented(text: str) -> Text:
     from rich.text import Text
 
-    return Text(" " * (_WORD + 2) + shown(text).strip(), "dim")
+    return Text(" " * (_WORD + 2) + printable(text).strip(), "dim")
 
 
 def print_verdict(out: Console, public: dict[str, Any]) -> None:
@@ -77,10 +77,12 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
     table = grid("", "")
     table.columns[0].style = "dim"
     for name, value in facts:
-        table.add_row(name, shown(value))
+        table.add_row(name, printable(value))
     environment = public.get("environment") or {}
     if environment:
-        table.add_row("under", shown(", ".join(f"{k} {v}" for k, v in environment.items() if v)))
+        table.add_row(
+            "under", printable(", ".join(f"{k} {v}" for k, v in environment.items() if v))
+        )
     out.print()
     print_table(out, table)
     out.print()
@@ -91,7 +93,7 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
     if public.get("stderr"):
         out.print("\nwhat the loader said last:")
         for line in str(public["stderr"]).splitlines():
-            out.print(f"  {shown(line)}", soft_wrap=True)
+            out.print(f"  {printable(line)}", soft_wrap=True)
 
 
 def _check_row(check: dict[str, Any]) -> tuple[RenderableType, ...]:
@@ -101,7 +103,7 @@ def _check_row(check: dict[str, Any]) -> tuple[RenderableType, ...]:
     seconds = float(check.get("duration_seconds") or 0.0)
     text = Text()
     reason = str(check.get("reason", ""))
-    text.append(shown("  ".join(p for p in (reason, str(check.get("message", ""))) if p)))
+    text.append(printable("  ".join(p for p in (reason, str(check.get("message", ""))) if p)))
     if cure(reason):
         text.append(f"\nWhat to do: {cure(reason)}", "dim")
     return (

@@ -92,9 +92,9 @@ def _exit_code(
 
 
 def _complain(path: str, what: str) -> None:
-    from checkpointd.core.text import shown
+    from checkpointd.core.text import printable
 
-    print(f"{shown(path)}: {what}.", file=sys.stderr)
+    print(f"{printable(path)}: {what}.", file=sys.stderr)
 
 
 def _record(place: Place, targets: Any, view: Any) -> list[int]:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import console, json_line
-from checkpointd.core.text import shown
+from checkpointd.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from checkpointd.cli.verifying import Target
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
 
 _NAME_WIDTH = 40
 
@@ -68,7 +68,7 @@ class View:
             json_line(public)
             sys.stdout.flush()
         elif public.get("verdict") is None:
-            print(f"{shown(public['path'])} {shown(public['message'])}", file=sys.stderr)
+            print(f"{printable(public['path'])} {printable(public['message'])}", file=sys.stderr)
         else:
             print_verdict(self._out, public)
             sys.stdout.flush()
@@ -76,7 +76,7 @@ class View:
 
     def refuse(self, sentence: str) -> None:
         """Tell why there is no result for one."""
-        print(shown(sentence), file=sys.stderr)
+        print(printable(sentence), file=sys.stderr)
         self._advance()
 
     def _advance(self) -> None:
@@ -85,6 +85,6 @@ class View:
 
     def _describe(self, path: str, what: str) -> None:
         if self._progress is not None and self._task is not None:
-            name = shown(os.path.basename(path))
+            name = printable(os.path.basename(path))
             text = name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 1]}…"
             self._progress.update(self._task, description=f"{text}  {what}")

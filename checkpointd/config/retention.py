@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model, model_validator
 
 from checkpointd.config.section import Section
-from checkpointd.config.types import Count, Duration, ShownName, Text
+from checkpointd.config.types import Checkpoints, Days, Duration, Hours, ShownName, Steps, Text
 from checkpointd.retention_rules import Effect, RuleSpec, Value, table
 
-_TYPES = {Value.COUNT: Count, Value.DURATION: Duration, Value.TEXT: Text}
+_TYPES = {
+    Value.CHECKPOINTS: Checkpoints,
+    Value.HOURS: Hours,
+    Value.DAYS: Days,
+    Value.STEPS: Steps,
+    Value.DURATION: Duration,
+    Value.TEXT: Text,
+}
 
 
 def _value_type(spec: RuleSpec) -> Any:
@@ -49,7 +56,7 @@ else:
 class RetentionSettings(_Rules):
     """`[watch.retention]`: what is kept; rules are combined by OR."""
 
-    keep_min_valid: Count = 2
+    keep_min_valid: Checkpoints = 2
     """Never leave fewer valid checkpoints of a series than this."""
 
     trash_ttl: Duration = 72 * 3600.0

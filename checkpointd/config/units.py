@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-_STEP = 1024
 _SIZES = {"B": 1, **{f"{p}iB": 1024**i for i, p in enumerate("KMGT", 1)}}
 _SIZES |= {f"{p}B": 1000**i for i, p in enumerate("KMGT", 1)}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -44,26 +43,3 @@ def parse_duration(value: object) -> float:
     if seconds <= 0:
         raise ValueError('expected a positive duration such as "90s", "36h" or "7d"')
     return seconds
-
-
-def format_duration(seconds: float) -> str:
-    """Write seconds as the shortest text that `parse_duration` reads back."""
-    parts = []
-    rest = seconds
-    for unit in ("w", "d", "h", "m"):
-        count, rest = divmod(rest, _SECONDS[unit])
-        if count:
-            parts.append(f"{int(count)}{unit}")
-    if rest or not parts:
-        parts.append(f"{rest:g}s")
-    return "".join(parts)
-
-
-def format_size(count: float) -> str:
-    """Write bytes for people: `1.5 MiB`."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if abs(size) < _STEP or unit == "TiB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _STEP
-    raise AssertionError("the loop returns")

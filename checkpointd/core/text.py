@@ -1,7 +1,7 @@
-"""Names as people and protocols can read them.
+"""Names, sizes and times as people and protocols can read them: the only place that formats them.
 
-A path may hold newlines, terminal escapes, and bytes that are no UTF-8 (which `os.fsdecode`
-keeps as lone surrogates). Each output needs another part of that taken out.
+A path may hold newlines, terminal escapes, and bytes that are not UTF-8 (which `os.fsdecode`
+keeps as lone surrogates). Each output has its own function that escapes what it cannot hold.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
 _FIRST_BYTE, _LAST_BYTE, _LAST_SHORT = 0xDC80, 0xDCFF, 0xFFFF
-_SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+_DURATIONS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+_EXACT_DURATIONS = {"d": 86400.0, "h": 3600.0, "m": 60.0}
+_SHORTEST = 0.01
 
 
 def utf8(text: str) -> str:
-    r"""Write bytes that are no UTF-8 as `\xff`; everything else stays as it is."""
+    r"""Write bytes that are not UTF-8 as `\xff`; everything else stays as it is."""
     try:
         raw = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -29,20 +28,26 @@ def utf8(text: str) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def shown(text: str) -> str:
-    """Also write newlines, terminal escapes and invisible characters as escapes, like `repr`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in utf8(text)
-    )
+def printable(text: str, limit: int | None = None) -> str:
+    """Write newlines, terminal escapes and invisible characters as escapes, like `repr`.
+
+    Args:
+        text: of anybody; the result is one line.
+        limit: how many characters of it to use; the rest becomes `…`.
+    """
+    kept = text if limit is None else text[:limit]
+    if not kept.isprintable():
+        kept = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in utf8(kept)
+        )
+    return kept if limit is None or len(text) <= limit else f"{kept}…"
 
 
-def label(text: str) -> str:
-    r"""Write a name as a label of a metric: printable, and no two names the same.
+def metric_label(text: str) -> str:
+    r"""Write a name as the label of a metric: printable, and different for different names.
 
-    A byte that is no UTF-8 becomes `\xff`, a character that cannot be seen `\u001b`, and so a
-    backslash `\\`: two samples of one name would spoil a scrape.
+    A byte that is not UTF-8 becomes `\xff`, an invisible character `\u001b`, and so a backslash
+    `\\`: two samples with the same labels would make Prometheus reject the whole scrape.
     """
     if text.isprintable() and "\\" not in text:
         return text
@@ -58,14 +63,14 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code <= _LAST_SHORT else f"\\U{code:08x}"
 
 
-def clean(value: Any) -> Any:
+def encodable(value: Any) -> Any:
     """Make every string inside a JSON-like value encodable as UTF-8."""
     if isinstance(value, str):
         return utf8(value)
     if isinstance(value, dict):
-        return {clean(k): clean(v) for k, v in value.items()}
+        return {encodable(k): encodable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [clean(v) for v in value]
+        return [encodable(v) for v in value]
     return value
 
 
@@ -88,7 +93,7 @@ def _finite(value: Any) -> Any:
 
 
 def size(count: float) -> str:
-    """Bytes in a unit that a person reads: `1.5 GiB`."""
+    """Write bytes in the largest unit that leaves at least one of it: `1.5 GiB`."""
     value = float(count)
     for unit in _UNITS:
         if abs(value) < _STEP or unit == _UNITS[-1]:
@@ -97,47 +102,35 @@ def size(count: float) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def span(seconds: float) -> str:
-    """A duration in its largest sensible unit: `12 s`, `3 min`, `5 h`, `2 d`."""
-    for length, unit in _SPANS:
+def duration(seconds: float) -> str:
+    """Write a duration roughly, in the largest unit that fits: `0.4 s`, `12 s`, `3 min`, `2 d`."""
+    for length, unit in _DURATIONS:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0.0):.0f} s"
+    if 0 < seconds < _SHORTEST:
+        return f"<{_SHORTEST:g} s"
+    return f"{max(seconds, 0.0):.2g} s"
 
 
-def exact_span(seconds: float) -> str:
-    """A duration in the largest unit that divides it: `36 h`, `90 min`, `1.5 s`."""
-    for length, unit in (*_SPANS, (1.0, "s")):
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:g} s"
+def exact_duration(seconds: float) -> str:
+    """Write a duration exactly, and as short as the config allows: `36h` is `1d12h`."""
+    parts = []
+    rest = seconds
+    for unit, length in _EXACT_DURATIONS.items():
+        count, rest = divmod(rest, length)
+        if count:
+            parts.append(f"{int(count)}{unit}")
+    if rest or not parts:
+        parts.append(f"{rest:g}s")
+    return "".join(parts)
 
 
 def ago(when: float, now: float) -> str:
-    """How long ago a moment was; both are seconds since the epoch."""
-    passed = now - when
-    return "just now" if passed < 1 else f"{span(passed)} ago"
+    """Write how long ago a moment was; both are seconds since the epoch."""
+    passed = round(now - when)
+    return "just now" if passed < 1 else f"{duration(passed)} ago"
 
 
 def iso(when: float) -> str:
-    """A moment, in seconds since the epoch, as ISO 8601 in UTC."""
+    """Write a moment, in seconds since the epoch, as ISO 8601 in UTC."""
     return dt.datetime.fromtimestamp(when, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def sandbox(facts: Mapping[str, Any]) -> str:
-    """Say in one line what confines the loading of models here.
-
-    Args:
-        facts: `sandbox` of the daemon's status.
-    """
-    mode = str(facts.get("mode", "?"))
-    if "self_test" not in facts:
-        return f"{mode}, tried as soon as a worker has started"
-    version = facts.get("landlock")
-    layers = (
-        f"Landlock version {version}" if version else "no Landlock",
-        "seccomp" if facts.get("seccomp") else "no seccomp",
-        f"self-test {facts['self_test']}",
-    )
-    missing = "; ".join(str(clause) for clause in facts.get("missing", ()))
-    return f"{mode}: {', '.join(layers)}{': ' + missing if missing else ''}"

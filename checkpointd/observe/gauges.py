@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from checkpointd.core.text import label
+from checkpointd.core.text import metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -161,5 +161,5 @@ def _family(name: str, help_: str, labels: tuple[str, ...], rows: _Rows) -> Gaug
     family = GaugeMetricFamily(f"checkpointd_{name}", help_, labels=labels)
     for values, number in rows:
         if number is not None:
-            family.add_metric([label(v) for v in values], number)
+            family.add_metric([metric_label(v) for v in values], number)
     return family

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from checkpointd.core.text import shown, span
+from checkpointd.core.text import duration, printable
 
 LOOP_SECONDS = 10.0
 """A loop that did not run for so long is stuck."""
@@ -79,7 +79,7 @@ def judge(
         if (problem := _stuck(name, at, now, limit))
     ]
     told = [_told(watch) for watch in progress.watches if not watch.up]
-    scanning = [shown(w.name) for w in progress.watches if w.up and not w.reconciled]
+    scanning = [printable(w.name) for w in progress.watches if w.up and not w.reconciled]
     if scanning:
         told.append(f"The first scan is not done yet: {', '.join(scanning)}.")
     ready = not stuck and not scanning and not any(w.hung for w in progress.watches)
@@ -90,10 +90,10 @@ def _stuck(name: str, at: float | None, now: float, limit: float) -> str:
     if at is None:
         return f"The {name} has not started."
     if now - at > limit:
-        return f"The {name} has stood still for {span(now - at)}: restart checkpointd."
+        return f"The {name} has stood still for {duration(now - at)}: restart checkpointd."
     return ""
 
 
 def _told(watch: WatchProgress) -> str:
-    why = shown(watch.message).rstrip(".") or "its directory cannot be read"
-    return f"Watch {shown(watch.name)} is down: {why}."
+    why = printable(watch.message).rstrip(".") or "its directory cannot be read"
+    return f"Watch {printable(watch.name)} is down: {why}."

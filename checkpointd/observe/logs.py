@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import structlog
 
-from checkpointd.core.text import clean, shown
+from checkpointd.core.text import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +107,7 @@ def _traceback(out: TextIO, exc_info: ExcInfo) -> None:
     """Write a traceback indented, so that no text in it looks like a line of the log."""
     plain = io.StringIO()
     structlog.dev.plain_traceback(plain, exc_info)
-    out.write("\n".join(f"  {shown(line)}" for line in plain.getvalue().split("\n")))
+    out.write("\n".join(f"  {printable(line)}" for line in plain.getvalue().split("\n")))
 
 
 class _Prefixed:
@@ -126,7 +126,7 @@ class _Prefixed:
 def _encodable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     first = ("timestamp", "level", "event")
     ordered = {key: event[key] for key in first if key in event} | dict(event)
-    return {key: clean(value) for key, value in ordered.items()}
+    return {key: encodable(value) for key, value in ordered.items()}
 
 
 def _displayable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -137,4 +137,4 @@ def _displayable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventD
 def _escaped(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_escaped(one) for one in value]
-    return shown(value) if isinstance(value, str) else value
+    return printable(value) if isinstance(value, str) else value

@@ -23,16 +23,18 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from checkpointd import __version__
-from checkpointd.core.checkpoint import Format, Outcome, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Format
 from checkpointd.core.reasons import REASONS
-from checkpointd.core.text import shown, utf8
+from checkpointd.core.text import printable, utf8
+from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
 from checkpointd.retention_rules import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
     from checkpointd.observe.snapshot import Snapshot
 
 MAX_SERIES = 200
@@ -44,7 +46,7 @@ WORKER_EXITS = (
     "signal",
     "timeout",
     "protocol",
-    "overdrawn",
+    "quota_exceeded",
     "out_of_memory",
     "lost",
     "other",
@@ -217,7 +219,7 @@ class Metrics:
         if report.facts.format is Format.UNKNOWN:
             fmt = str(report.checkpoint.format)
         self._validations.labels(watch, fmt, str(report.verdict)).inc()
-        tail = shown(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
+        tail = printable(report.checkpoint.path)[-_EXEMPLAR_CHARACTERS:]
         self._validation_seconds.labels(fmt).observe(report.duration_seconds, {"checkpoint": tail})
         for check in report.checks:
             if check.outcome is Outcome.SKIP:

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.text import exact_span
+from checkpointd.core.text import exact_duration, size
 from checkpointd.formats.names import TRASH
 from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
@@ -366,9 +366,9 @@ class Trash:
         self, item: Item, now: float, ttl: float, min_free: Callable[[int], float]
     ) -> str:
         if now - item.manifest.at > ttl:
-            return f"it has been in the trash for longer than trash_ttl = {exact_span(ttl)}"
+            return f"it has been in the trash for longer than trash_ttl = {exact_duration(ttl)}"
         usage = shutil.disk_usage(self.root)
         if usage.free < min_free(usage.total):
             share = 100 * usage.free / usage.total
-            return f"the disk is nearly full: {usage.free / _GIB:.1f} GiB are free ({share:.1f} %)"
+            return f"the disk is nearly full: {size(usage.free)} are free ({share:.1f} %)"
         return ""

@@ -17,7 +17,7 @@ class KeepBest:
     """The `n` best by a metric; NaN, infinite and missing are never best, ties go to the newer."""
 
     name: ClassVar[str] = "keep_best"
-    n: Annotated[int, Value.COUNT, "How many to keep."]
+    n: Annotated[int, Value.CHECKPOINTS, "How many to keep."]
     metric: Annotated[
         str, Value.TEXT, "The metric: from the file name, the golden record or `evaluate`."
     ]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from checkpointd.core.text import exact_span
+from checkpointd.core.text import exact_duration
 from checkpointd.retention_rules.spec import Candidate, Value
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class KeepLast:
     """The `n` newest."""
 
     name: ClassVar[str] = "keep_last"
-    n: Annotated[int, Value.COUNT]
+    n: Annotated[int, Value.CHECKPOINTS]
 
     def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the first `n`."""
@@ -43,7 +43,7 @@ class KeepWithin:
         """Claim what is young enough."""
         past = [c.saved_at for c in newest_first if c.saved_at <= now]
         since = max(past) - self.seconds if past else -math.inf
-        span = exact_span(self.seconds)
+        span = exact_duration(self.seconds)
         within = f"it was saved within {span} of the newest valid one ({self.name})"
         future = f"its save time lies in the future ({self.name})"
         return {

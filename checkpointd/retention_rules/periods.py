@@ -22,7 +22,7 @@ class _KeepPeriods:
     name: ClassVar[str]
     period: ClassVar[str]
     pattern: ClassVar[str]
-    n: Annotated[int, Value.COUNT]
+    n: int
 
     def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the newest of each period."""
@@ -42,16 +42,20 @@ class _KeepPeriods:
         return claimed
 
 
+@dataclass(frozen=True)
 class KeepHourly(_KeepPeriods):
     """The newest of each of the last `n` hours."""
 
     name, period, pattern = "keep_hourly", "hour", "%Y-%m-%d %H:00 UTC"
+    n: Annotated[int, Value.HOURS]
 
 
+@dataclass(frozen=True)
 class KeepDaily(_KeepPeriods):
     """The newest of each of the last `n` days."""
 
     name, period, pattern = "keep_daily", "day", "%Y-%m-%d UTC"
+    n: Annotated[int, Value.DAYS]
 
 
 def _label(at: float, pattern: str) -> str:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 class Value(enum.Enum):
     """What the value of an option is; the schema of the config knows how each is written."""
 
-    COUNT = enum.auto()
+    CHECKPOINTS = enum.auto()
+    HOURS = enum.auto()
+    DAYS = enum.auto()
+    STEPS = enum.auto()
     DURATION = enum.auto()
     TEXT = enum.auto()
 
@@ -112,7 +115,7 @@ class RuleSpec:
 
 
 def _option(name: str, hint: Any, default_help: str) -> Option:
-    """An option as its annotation declares it: `Annotated[int, Value.COUNT, "How many."]`."""
+    """An option as its annotation declares it: `Annotated[int, Value.HOURS, "How many."]`."""
     notes: tuple[Any, ...] = getattr(hint, "__metadata__", ())
     value = next((note for note in notes if isinstance(note, Value)), None)
     text = next((note for note in notes if isinstance(note, str)), default_help)

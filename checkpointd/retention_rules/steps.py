@@ -17,7 +17,7 @@ class KeepEveryNSteps:
     """The first at or after each multiple of `n` steps, in each run; needs a step."""
 
     name: ClassVar[str] = "keep_every_n_steps"
-    n: Annotated[int, Value.COUNT]
+    n: Annotated[int, Value.STEPS]
 
     def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the lowest step of each stretch of `n`."""

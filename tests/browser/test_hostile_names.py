@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from checkpointd.core.text import label, shown
+from checkpointd.core.text import metric_label, printable
 from tests.helpers.daemon import Daemon, daemon_in, eventually
 from tests.helpers.scan import VALUE, flip, write_bundle
 
@@ -135,7 +135,7 @@ def test_the_exposition_is_read_by_prometheus_own_parser(daemon: Daemon) -> None
         for sample in family.samples
         if sample.name == "checkpointd_last_seen_timestamp_seconds"
     }
-    assert series >= {label(f"{n}/ckpt-{{}}") for n in NAMES if "{" not in n}
+    assert series >= {metric_label(f"{n}/ckpt-{{}}") for n in NAMES if "{" not in n}
     assert len(series) == len(NAMES)
     assert all(line.isprintable() for line in text.split("\n"))
 
@@ -170,4 +170,4 @@ def test_no_name_reaches_the_terminal_as_an_escape(
     assert "Traceback" not in printed
     assert "own fault" not in printed
     for line in printed.splitlines():
-        assert shown(line) == line
+        assert printable(line) == line

@@ -1,7 +1,7 @@
 """The status page: from the daemon's state to one screen for whoever is called at night.
 
 What is to be said is decided here, as plain facts; the template only lays it out. Everything is
-escaped twice over: names by `shown`, markup by the template engine.
+escaped twice over: names by `printable`, markup by the template engine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from checkpointd.core import text
 from checkpointd.core.reasons import cure_of
+from checkpointd.observe.sandbox import sandbox_line
 
 REFRESH_SECONDS = 10
 RECENT_SECONDS = 24 * 3600.0
@@ -174,7 +175,7 @@ def _finalize(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return text.shown(value)
+        return text.printable(value)
     return value
 
 
@@ -205,7 +206,7 @@ def render_page(status: dict[str, Any], now: float) -> str:
     found = todos(status, now)
     html = _template().render(
         status=status,
-        sandbox=text.sandbox(status.get("sandbox") or {}),
+        sandbox=sandbox_line(status.get("sandbox") or {}),
         now=now,
         todos=found,
         headline=headline(status, found),

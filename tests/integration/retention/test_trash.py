@@ -200,7 +200,7 @@ def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     (content / "link").symlink_to(field.root)
     expired = field.pruner.trash.expire(now + 3700, 3600, min_free=_never_full)
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
-    said = "it has been in the trash for longer than trash_ttl = 1 h"
+    said = "it has been in the trash for longer than trash_ttl = 1h"
     assert {i.reason for i in expired.deleted} == {said}
     assert expired.troubles == ()
     assert (field.root / "ckpt-3" / "saved_model.pb").exists()

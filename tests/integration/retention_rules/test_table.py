@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.retention_rules import table
 from tests.helpers.cli import World, environment
 
@@ -23,7 +23,7 @@ from checkpointd.retention_rules import Effect, RuleSpec, Value, table
 @dataclass(frozen=True)
 class KeepOdd:
     name: ClassVar[str] = "keep_odd"
-    most: Annotated[int, Value.COUNT]
+    most: Annotated[int, Value.CHECKPOINTS]
 
     def claim(self, newest_first, now):
         odd = [c for c in newest_first if c.step % 2][: self.most]

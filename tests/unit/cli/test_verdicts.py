@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from checkpointd.cli.output import console, duration
+from checkpointd.cli.output import console
 from checkpointd.cli.verdicts import cure, print_report, print_verdict
 from checkpointd.cli.verify_commands import _exit_code
 from checkpointd.cli.verifying import no_checkpoint, public_answer
-from checkpointd.core.checkpoint import Answer, Checkpoint, End, Format, Generation
+from checkpointd.core.checkpoint import Checkpoint, Format, Generation
 from checkpointd.core.reasons import REASONS
+from checkpointd.core.request import Answer, End
 
 
 def report(**more: Any) -> dict[str, Any]:
@@ -169,12 +170,3 @@ def test_what_is_no_checkpoint_has_no_verdict() -> None:
     assert public["verdict"] is None
     assert set(public) == set(report())
     assert public["message"] == "is no checkpoint: it has no layers."
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (0.0042, "<0.01 s"), (0.4, "0.4 s"), (12.3, "12 s"), (90, "2 min")],
-)
-def test_a_short_time_is_written_for_people(seconds: float, text: str) -> None:
-    """Two digits are enough."""
-    assert duration(seconds) == text

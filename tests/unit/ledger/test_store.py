@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Facts, Format, Generation, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.report import Facts
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.ledger.facts import Known
 from tests.helpers.ledger import generation, report

@@ -18,10 +18,10 @@ def _options(name: str) -> dict[str, object]:
 
 def test_the_fields_of_a_rule_are_its_options() -> None:
     """A plain value for one field, a table of them for several."""
-    assert _options("keep_hourly") == {"n": Value.COUNT}
+    assert _options("keep_hourly") == {"n": Value.HOURS}
     assert _options("keep_within") == {"seconds": Value.DURATION}
     best = _options("keep_best")
-    assert (best["n"], best["metric"]) == (Value.COUNT, Value.TEXT)
+    assert (best["n"], best["metric"]) == (Value.CHECKPOINTS, Value.TEXT)
     assert get_args(best["mode"]) == get_args(Literal["min", "max"])
 
 

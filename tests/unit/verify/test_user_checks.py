@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 
 from checkpointd import checks
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Previous,
-    Request,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
