@@ -17,7 +17,6 @@ from checkpointd.core.checkpoint import (
     CHECKS,
     Checkpoint,
     End,
-    Format,
     Generation,
     Request,
     Verdict,
@@ -25,6 +24,7 @@ from checkpointd.core.checkpoint import (
     skipped,
     to_json,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.format_specs import Format
 from checkpointd.core.reasons import REASONS, Severity
 
 if TYPE_CHECKING:
@@ -48,20 +49,6 @@ SHOWS = {
 
 _SHOWN_ALTHOUGH_WARNED = {"integrity", "load"}
 _KEEP_FROM_INTACT = ("structure", "integrity")
-
-
-class Format(str, enum.Enum):
-    """How a checkpoint lies on disk."""
-
-    SAVEDMODEL = "savedmodel"
-    KERAS = "keras"
-    HDF5 = "hdf5"
-    HDF5_WEIGHTS = "hdf5_weights"
-    TF_CHECKPOINT = "tf_checkpoint"
-    UNKNOWN = "unknown"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Verdict(str, enum.Enum):

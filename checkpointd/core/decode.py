@@ -13,7 +13,6 @@ from checkpointd.core.checkpoint import (
     CheckResult,
     Digest,
     Facts,
-    Format,
     Generation,
     Member,
     Outcome,
@@ -22,6 +21,7 @@ from checkpointd.core.checkpoint import (
     Request,
     Verdict,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
     Bound,

@@ -16,7 +16,6 @@ from checkpointd.core.checkpoint import (
     CheckResult,
     End,
     Facts,
-    Format,
     Generation,
     Outcome,
     Report,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
+    from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import Run
 
 _INSPECT_SECONDS = 120.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Digest, Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends, digest_of
 from checkpointd.training.library import generation, keras_of, submodule, writes_archives
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from checkpointd.core.checkpoint import Digest
+
 
 def stored_digests(
     model: Any,
-    format: Format,  # noqa: A002 - INTERFACE's word
+    format: Format,  # noqa: A002 - the field's own name
     optimizer: Any = None,
     *,
     legacy_layout: bool = False,

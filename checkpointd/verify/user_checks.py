@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 
 from checkpointd import checks as public
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome, skipped
+from checkpointd.core.checkpoint import CheckResult, Outcome, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import ENTRY_POINTS, LOAD_STAGE, SCAN_STAGE
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_code

@@ -7,15 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    Facts,
-    Format,
-    Outcome,
-    Report,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint, CheckResult, Facts, Outcome, Report, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State

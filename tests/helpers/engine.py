@@ -16,13 +16,13 @@ from checkpointd.core.checkpoint import (
     Checkpoint,
     End,
     Facts,
-    Format,
     Generation,
     Member,
     Report,
     Request,
     Verdict,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.daemon.event_handler import Engine
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger

@@ -9,11 +9,11 @@ from checkpointd.core.checkpoint import (
     CheckResult,
     End,
     Facts,
-    Format,
     Generation,
     Previous,
     Request,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.load.load_stage import load_suite
 from tests.helpers.scan import scanned as scan_side

@@ -8,12 +8,12 @@ from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     Facts,
-    Format,
     Generation,
     Member,
     Report,
     Verdict,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.observe.sources import ControlError
 
 NOW = 1_800_000_000.0

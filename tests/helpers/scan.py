@@ -13,15 +13,8 @@ import google_crc32c
 import h5py
 import numpy as np
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Outcome,
-    Request,
-)
+from checkpointd.core.checkpoint import Checkpoint, CheckResult, End, Facts, Outcome, Request
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import locate
 from checkpointd.verify.scan.scan_stage import scan

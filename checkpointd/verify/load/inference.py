@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome, failed, passed, skipped
+from checkpointd.core.checkpoint import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.verify import warmup
 from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding, made_inputs

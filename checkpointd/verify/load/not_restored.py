@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Format, failed
+from checkpointd.core.checkpoint import CheckResult, failed
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends, model_runner
 from checkpointd.golden.arrays import Ragged
 from checkpointd.verify.load import runtime, train_step

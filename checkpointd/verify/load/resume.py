@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.verify.load import optimizers, train_step
 from checkpointd.verify.load.loaders import restore
 from checkpointd.verify.load.optimizers import Optimizer

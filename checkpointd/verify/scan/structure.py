@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
+from checkpointd.core.checkpoint import CheckResult, End, Facts, failed, passed, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import (
     LOCAL,
     FormatError,

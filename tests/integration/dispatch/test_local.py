@@ -15,16 +15,8 @@ import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    End,
-    Format,
-    Outcome,
-    Report,
-    Request,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Answer, Checkpoint, End, Outcome, Report, Request, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of

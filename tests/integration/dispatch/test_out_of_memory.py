@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Outcome, Report, Request, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import host_memory
 from checkpointd.dispatch.local import LocalDispatcher

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Report, Request, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Report, Request, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import zygote, zygote_pool
 from checkpointd.dispatch.local import LocalDispatcher

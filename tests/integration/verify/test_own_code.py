@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, End, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.checkpoint import Checkpoint, End, Outcome, Report, Request, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import MAX, Bound, Evaluation, OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate

@@ -22,10 +22,10 @@ from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     End,
-    Format,
     Request,
     Verdict,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
@@ -41,7 +41,8 @@ _FILTERED = """
 import asyncio, json, sys
 from pathlib import Path
 path, scratch = sys.argv[1:]
-from checkpointd.core.checkpoint import Checkpoint, Format, Request
+from checkpointd.core.checkpoint import Checkpoint, Request
+from checkpointd.core.format_specs import Format
 from checkpointd.config import WorkerSettings
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher

@@ -19,7 +19,6 @@ from checkpointd.core.checkpoint import (
     CheckResult,
     Digest,
     Facts,
-    Format,
     Generation,
     Member,
     Outcome,
@@ -32,6 +31,7 @@ from checkpointd.core.checkpoint import (
     skipped,
     to_json,
 )
+from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.core.reasons import EVIDENCE, REASONS, Basis, Reason, Severity, cure_of
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
@@ -52,7 +52,7 @@ generations = st.builds(Generation, st.lists(members, max_size=4).map(tuple))
 checkpoints = st.builds(
     Checkpoint,
     path=names,
-    format=st.sampled_from(Format),
+    format=st.sampled_from([*(spec.name for spec in FORMATS), Format.UNKNOWN]),
     watch=names,
     series=names,
     version=names,
@@ -61,7 +61,7 @@ checkpoints = st.builds(
 )
 facts = st.builds(
     Facts,
-    format=st.sampled_from(Format),
+    format=st.sampled_from([*(spec.name for spec in FORMATS), Format.UNKNOWN]),
     writer=names,
     step=st.none() | counts,
     digest=names,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
+from checkpointd.core.checkpoint import Answer, Checkpoint, End, Facts, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import Gone, Sighting
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report

@@ -22,7 +22,6 @@ from checkpointd.core.checkpoint import (
     Digest,
     End,
     Facts,
-    Format,
     Generation,
     Outcome,
     Request,
@@ -32,6 +31,7 @@ from checkpointd.core.checkpoint import (
     to_json,
 )
 from checkpointd.core.decode import WireError
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
 from checkpointd.dispatch import answer_validator, child_result
 from checkpointd.dispatch.answer_validator import Hearing

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Facts, Format, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Facts, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import Ledger, schema
 from tests.helpers.ledger import generation, report
 

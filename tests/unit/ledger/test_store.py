@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Facts, Format, Generation, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Verdict
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.ledger.facts import Known
 from tests.helpers.ledger import generation, report

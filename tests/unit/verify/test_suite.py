@@ -11,13 +11,13 @@ from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     End,
-    Format,
     Generation,
     Outcome,
     Request,
     failed,
     passed,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.suite import Context, Stop, printable, run
 

@@ -14,12 +14,12 @@ from checkpointd.core.checkpoint import (
     Checkpoint,
     CheckResult,
     Facts,
-    Format,
     Generation,
     Outcome,
     Previous,
     Request,
 )
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline

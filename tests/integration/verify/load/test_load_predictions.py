@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.format_specs import Format
 from checkpointd.golden.arrays import Ragged
 from checkpointd.training import save
 from tests.helpers import models

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome
+from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.format_specs import Format
 from tests.helpers import sessions
 from tests.helpers.load import load, verify
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files.keras_code import carries_code
 from checkpointd.verify.load import load_errors, signatures

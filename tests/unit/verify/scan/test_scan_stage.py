@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import End, Format, Outcome
+from checkpointd.core.checkpoint import End, Outcome
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.farmhash import fingerprint64
