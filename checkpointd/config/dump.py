@@ -28,7 +28,8 @@ DURATIONS = frozenset(
 )
 """The keys that hold seconds and are written as `"30m"`."""
 
-_INLINE = frozenset({"basic_auth", "bounds", "custom_objects", "drift", "evaluate", "keep_best"})
+INLINE = frozenset({"basic_auth", "bounds", "custom_objects", "drift", "evaluate", "keep_best"})
+"""The keys whose tables are written in one line."""
 
 
 def dump(config: Config) -> str:
@@ -39,7 +40,7 @@ def dump(config: Config) -> str:
 def _table(table: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     below: list[tuple[str, Any]] = []
     for key, value in table.items():
-        nested = isinstance(value, dict) and key not in _INLINE
+        nested = isinstance(value, dict) and key not in INLINE
         if nested or (isinstance(value, list) and value and isinstance(value[0], dict)):
             below.append((key, value))
         else:

@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import model_validator
 
 from checkpointd.config.section import Section
-from checkpointd.config.types import Count, Duration, ShownName, Text
+from checkpointd.config.types import Checkpoints, Days, Duration, Hours, ShownName, Steps, Text
 
 
 class KeepBest(Section):
     """`keep_best`: the `n` best by a metric; NaN and missing values are never best."""
 
-    n: Count
+    n: Checkpoints
     """How many to keep."""
 
     metric: Text
@@ -32,25 +32,25 @@ class RetentionSettings(Section):
     require: tuple[ShownName, ...] = ("intact",)
     """What a checkpoint must have shown to fill a slot of a rule."""
 
-    keep_last: Count | None = None
+    keep_last: Checkpoints | None = None
     """Keep the newest so many of each series."""
 
-    keep_hourly: Count | None = None
+    keep_hourly: Hours | None = None
     """Keep the newest of each of the last so many hours that have one."""
 
-    keep_daily: Count | None = None
+    keep_daily: Days | None = None
     """Keep the newest of each of the last so many days that have one."""
 
     keep_within: Duration | None = None
     """Keep everything that is younger than this."""
 
-    keep_every_n_steps: Count | None = None
+    keep_every_n_steps: Steps | None = None
     """Keep one checkpoint for each so many training steps."""
 
     keep_best: KeepBest | None = None
     """Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`."""
 
-    keep_min_valid: Count = 2
+    keep_min_valid: Checkpoints = 2
     """Never leave fewer valid checkpoints of a series than this."""
 
     trash_ttl: Duration = 72 * 3600.0

@@ -49,7 +49,7 @@ def format_duration(seconds: float) -> str:
     """Write seconds as the shortest text that `parse_duration` reads back."""
     parts = []
     rest = seconds
-    for unit in ("w", "d", "h", "m"):
+    for unit in ("d", "h", "m"):
         count, rest = divmod(rest, _SECONDS[unit])
         if count:
             parts.append(f"{int(count)}{unit}")

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.core.checkpoint import Verdict
-from checkpointd.core.format_specs import spec_of
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError
 from checkpointd.ledger.facts import ABSENT, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
     from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread

@@ -23,16 +23,17 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from checkpointd import __version__
-from checkpointd.core.checkpoint import Outcome, Verdict
+from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.core.reasons import REASONS
 from checkpointd.core.text import printable, utf8
+from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
     from checkpointd.observe.snapshot import Snapshot
 
 MAX_SERIES = 200
@@ -44,7 +45,7 @@ WORKER_EXITS = (
     "signal",
     "timeout",
     "protocol",
-    "overdrawn",
+    "quota_exceeded",
     "out_of_memory",
     "lost",
     "other",

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from checkpointd.core.checkpoint import Digest
+    from checkpointd.core.report import Digest
 
 
 def stored_digests(
     model: Any,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,  # noqa: A002 - INTERFACE's word
     optimizer: Any = None,
     *,
     legacy_layout: bool = False,

@@ -28,7 +28,9 @@ from checkpointd.verify.user_checks import run_own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.core.checkpoint import CheckResult, Facts, Request
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.report import Facts
+    from checkpointd.core.request import Request
 
 __all__ = ["CHECKS", "load_suite", "preload"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import RetentionSettings, WatchSettings
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import (
     Pruner,
