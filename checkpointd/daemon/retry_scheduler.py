@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from checkpointd.core.format_specs import spec_of
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError
 from checkpointd.ledger.facts import ABSENT, FINISHED
