@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.origin import Origin, read_origin

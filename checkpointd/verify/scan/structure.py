@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.formats import (
     LOCAL,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, failed, passed
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.keras_code import carries_code, of_another_python
 from checkpointd.verify.keras_files.origin import Origin, names_policy, windows_name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import model_runner
 from checkpointd.verify.load import optimizers
 from checkpointd.verify.load.loaders import builders, object_graphs, optimizer_builds

@@ -14,7 +14,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats.savedmodel import WARMUP_REQUESTS
 from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.scan.safety import graph_limits, graph_ops
