@@ -90,7 +90,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
         ConfigError: one of them cannot be used, as far as is seen from here.
     """
     from checkpointd.config import ConfigError
-    from checkpointd.dispatch.python_installation import hindrance
+    from checkpointd.dispatch.python_installation import why_unusable
     from checkpointd.observe.web.access import concerns
     from checkpointd.observe.web.keys import KeysError, load
 
@@ -98,7 +98,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     problems = [
         _problem(path, ("watch", number, "verify", "python"), f"{python} {told}")
         for number, python in named
-        if (told := hindrance(python))
+        if (told := why_unusable(python))
     ]
     warnings = []
     try:
@@ -121,6 +121,17 @@ def show(context: typer.Context, json: Json = False) -> int:
         json_line(config.to_public())
     else:
         print(dump(config), end="")
+    return OK
+
+
+@config_app.command()
+def schema() -> int:
+    """Print a JSON Schema of config.toml, for editors that complete and check TOML."""
+    import json
+
+    from checkpointd.config.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return OK
 
 

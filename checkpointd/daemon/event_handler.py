@@ -21,11 +21,11 @@ from checkpointd.daemon.verifier import Verifications
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.watch.events import (
     Coalesced,
+    GenerationUpdate,
     Gone,
-    Placed,
+    MetadataChanged,
     Reconciled,
-    Sighting,
-    Touched,
+    SeriesChanged,
     WatchEvent,
     WatchHealth,
 )
@@ -151,7 +151,7 @@ class Engine:
 
     def _leave(self, event: WatchEvent) -> None:
         """Go on without an event, and look at what it was about again later."""
-        path = event.checkpoint.path if isinstance(event, Sighting) else ""
+        path = event.checkpoint.path if isinstance(event, GenerationUpdate) else ""
         log.error("left out, the ledger does not take it", watch=event.watch, path=path)
         known = self.watches.get(event.watch)
         if known is not None and path:
@@ -160,7 +160,7 @@ class Engine:
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self.watches:
             return
-        if isinstance(event, Sighting):
+        if isinstance(event, GenerationUpdate):
             await self._sighted(event)
         elif isinstance(event, Gone):
             self.queue.drop(event.watch, event.path)
@@ -169,9 +169,9 @@ class Engine:
             await self._ledger(Ledger.gone, event.path)
             log.info("gone", watch=event.watch, path=event.path)
             self._on_change(event.watch)
-        elif isinstance(event, Touched):
+        elif isinstance(event, MetadataChanged):
             await self._touched(event)
-        elif isinstance(event, Placed):
+        elif isinstance(event, SeriesChanged):
             await self._placed(event)
         elif isinstance(event, Coalesced):
             self._metrics.coalesced(event.watch)
@@ -189,7 +189,7 @@ class Engine:
         self.touched(event.watch)
         self.dirty.set()
 
-    async def _sighted(self, event: Sighting) -> None:
+    async def _sighted(self, event: GenerationUpdate) -> None:
         path = event.checkpoint.path
         known = await self._ledger(Ledger.entry, path)
         if known is None or known.state is State.GONE:
@@ -215,7 +215,7 @@ class Engine:
                 Item(event.checkpoint, event.generation, time.time(), overdue=event.overdue)
             )
 
-    async def _touched(self, event: Touched) -> None:
+    async def _touched(self, event: MetadataChanged) -> None:
         """Have the content compared with the digest of its verdict, or verified if it has none."""
         entry = await self._ledger(Ledger.entry, event.path)
         if entry is None or entry.generation.key != event.generation.key:
@@ -228,7 +228,7 @@ class Engine:
         elif entry.state is not State.UNKNOWN:
             await self.verify(item)
 
-    async def _placed(self, event: Placed) -> None:
+    async def _placed(self, event: SeriesChanged) -> None:
         entry = await self._ledger(Ledger.placed, event.checkpoint)
         if entry is None:
             return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.dispatch.python_installation import runtime_of
+from checkpointd.dispatch.python_installation import describe_runtime
 from checkpointd.ledger import LedgerError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Runtimes:
             disk = self._disks.get(python)
             if disk is None:
                 disk = self._disks[python] = DiskThread("interpreter")
-            self._looks[python] = asyncio.create_task(disk(runtime_of, python))
+            self._looks[python] = asyncio.create_task(disk(describe_runtime, python))
         looks = {python: self._looks[python] for python in wanted}
         if looks:
             await asyncio.wait(looks.values(), timeout=_LOOK_SECONDS)

@@ -13,7 +13,7 @@ import structlog
 from checkpointd import __version__
 from checkpointd import config as configuration
 from checkpointd.config import Config, ConfigError, WatchSettings, WorkerSettings
-from checkpointd.core.checkpoint import LOAD_CHECKS
+from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import runtimes
 from checkpointd.daemon.controls import Controls

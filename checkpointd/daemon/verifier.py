@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.core.checkpoint import CHECKS, Answer, End, Previous, Report, Request, Verdict
+from checkpointd.core.request import Answer, End, Previous, Request
+from checkpointd.core.suite import CHECKS
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import MAX
 from checkpointd.daemon import hooks
 from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, is_transient, patience
@@ -19,6 +21,7 @@ from checkpointd.ledger import Ledger, LedgerError, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.core.report import Report
     from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.daemon.event_handler import Engine
     from checkpointd.daemon.queue import Item

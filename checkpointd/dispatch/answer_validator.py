@@ -14,16 +14,19 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.decode import WireError
 from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core.request import End
+from checkpointd.core.suite import CHECKS
 from checkpointd.core.text import printable
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.worker.protocol import Job, Sandbox
+    from checkpointd.core.report import Facts
+    from checkpointd.worker.protocol import Job, SandboxState
 
 MAX_DETAILS = 256 * 1024
 """Characters of one check's details: what they may cost in the ledger."""
@@ -46,7 +49,7 @@ _SEVERITIES = {
 _UNCONFINED = "load.sandbox_unavailable"
 
 
-class Hearing:
+class AnswerValidator:
     """Takes the answers of one child in order; what is out of order raises `WireError`."""
 
     def __init__(self, job: Job) -> None:
@@ -58,7 +61,7 @@ class Hearing:
         self._told: Facts | None = None
         self._confined = self._over = False
 
-    def sandbox(self, told: Sandbox) -> Sandbox:
+    def sandbox(self, told: SandboxState) -> SandboxState:
         """Take what confines it: its first word.
 
         Raises:
@@ -84,7 +87,7 @@ class Hearing:
         """
         self._open()
         if not self._expected or result.name != self._expected[0]:
-            raise WireError(f"an answer out of turn: {printable(result.name, 100)!r}")
+            raise WireError(f"an answer out of order: {printable(result.name, 100)!r}")
         said = result.outcome is not Outcome.SKIP
         if said and result.name in self._own and self._told is None:
             raise WireError(f"an answer for {result.name!r} before it told its facts")
@@ -110,8 +113,8 @@ class Hearing:
         """
         self._open()
         if not self._own or self._told is not None or self._expected != self._own:
-            raise WireError("facts out of turn")
-        self._told = checked(told)
+            raise WireError("facts out of order")
+        self._told = validated_facts(told)
         return self._told
 
     def end(self, finished: Finished) -> Finished:
@@ -131,7 +134,7 @@ class Hearing:
         if finished.end is End.DONE and self._expected:
             raise WireError(f"it ended without an answer for {self._expected[0]!r}")
         self._over = True
-        facts = checked(finished.facts) if self._told is None else self._told
+        facts = validated_facts(finished.facts) if self._told is None else self._told
         return Finished(finished.end, printable(finished.message, _MAX_MESSAGE), facts)
 
     def inspection(self, found: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _consistent(result: CheckResult, *, own: bool) -> bool:
     return known is not None and belongs and known.severity is _SEVERITIES[result.outcome]
 
 
-def checked(facts: Facts) -> Facts:
+def validated_facts(facts: Facts) -> Facts:
     """Facts as they may be kept: every text printable, every number that is shown finite.
 
     Raises:
@@ -195,7 +198,7 @@ def checked(facts: Facts) -> Facts:
     )
 
 
-def of_load(
+def merge_load_facts(
     scanned: Facts, told: Facts, evaluated_by: str, environment: Mapping[str, str]
 ) -> Facts:
     """Add what a load child learned to what was known before foreign code could run.
@@ -241,6 +244,6 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def last_words(stderr: str) -> str:
+def printable_lines(stderr: str) -> str:
     """What a process printed, as lines that are safe to show."""
     return "\n".join(printable(line, _MAX_STDERR_LINE) for line in stderr.splitlines())

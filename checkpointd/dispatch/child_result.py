@@ -1,4 +1,4 @@
-"""What one child did: its answers, taken as far as the protocol allows, and how it ended."""
+"""What one child did: its answers, as far as the protocol allows them, and how it ended."""
 
 from __future__ import annotations
 
@@ -9,38 +9,53 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import CheckResult, Facts
-from checkpointd.dispatch.answer_validator import Hearing
-from checkpointd.dispatch.process_monitor import Held, HeldError
+from checkpointd.core.check_result import CheckResult
+from checkpointd.core.report import Facts
+from checkpointd.dispatch.answer_validator import AnswerValidator
+from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Finished, Sandbox
+from checkpointd.worker.protocol import Finished, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from checkpointd.dispatch.process_monitor import OverdrawnError
+    from checkpointd.dispatch.process_monitor import QuotaExceededError
     from checkpointd.worker.protocol import Job, Limits
 
-_LINGER_SECONDS = 30.0
-_LAST_WORDS_SECONDS = 2.0
+_EXIT_SECONDS = 30.0
+"""How long a child may live on after it has closed its end of the stream."""
+
+_LAST_ANSWERS_SECONDS = 2.0
+"""How long answers are read after the child has ended."""
 
 
 @dataclass
-class Run:
+class ChildResult:
     """What one child did: its answers in order, and how it ended.
 
-    `sandbox` is its first word: what confined it before it read anything.
-    `facts` are those that it told before it ran the user's own checks, `finished` its last word;
-    `environment` is what its interpreter said of itself before it was forked.
-    `signal` is the number of the signal that killed it, 0 if none did; `timed_out`, `refused` (a
-    clause: it broke the protocol) and `overdrawn` (a clause: what it took too much of) mean that
-    the signal was ours; `held_too_much` that this was memory; `oom_killed` that the kernel killed
-    something for want of it meanwhile; `not_started` (a sentence) that there was no interpreter to
-    run it. `held` is what it was seen to hold, `limits` what it might; `waited` the seconds before
-    it, in which other children had their turn.
+    Attributes:
+        sandbox: its first answer: what confined it before it read anything.
+        checks: its check results, in order.
+        facts: those that it reported before it ran the user's checks.
+        finished: its last answer; None if it ended early.
+        inspection: the answer of an INSPECT or COPY.
+        environment: what its interpreter reported before it was forked.
+        signal: the number of the signal that killed it; 0 if none did.
+        exit_code: as of wait(2).
+        timed_out: the dispatcher killed it, because its time was up.
+        protocol_error: the dispatcher killed it, because it broke the protocol; a clause.
+        quota_exceeded: the dispatcher killed it, because of what it used; a clause.
+        memory_exceeded: the dispatcher killed it, because of the memory that it used.
+        oom_killed: the kernel killed some process for lack of memory meanwhile.
+        peak: the most memory that it was seen to use.
+        limits: its limits; None if it was not started.
+        lost: its zygote ended.
+        not_started: there was no interpreter to run it; a sentence.
+        stderr: the end of what it printed.
+        waited: seconds that it waited for other children.
     """
 
-    sandbox: Sandbox | None = None
+    sandbox: SandboxState | None = None
     checks: list[CheckResult] = field(default_factory=list)
     facts: Facts | None = None
     finished: Finished | None = None
@@ -49,106 +64,106 @@ class Run:
     signal: int = 0
     exit_code: int = 0
     timed_out: bool = False
-    refused: str = ""
-    overdrawn: str = ""
-    held_too_much: bool = False
+    protocol_error: str = ""
+    quota_exceeded: str = ""
+    memory_exceeded: bool = False
     oom_killed: bool = False
-    held: Held = field(default_factory=Held)
+    peak: PeakMemory = field(default_factory=PeakMemory)
     limits: Limits | None = None
     lost: bool = False
     not_started: str = ""
     stderr: str = ""
     waited: float = 0.0
 
-    def ended_with(self, status: int) -> None:
-        """Note how it ended, by its wait status."""
+    def set_exit_status(self, status: int) -> None:
+        """Record how it ended, from its wait status."""
         self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         self.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
-    def ended_for(self, error: TimeoutError | decode.WireError | OverdrawnError) -> None:
-        """Note why we end it."""
+    def set_kill_reason(self, error: TimeoutError | decode.WireError | QuotaExceededError) -> None:
+        """Record why the dispatcher kills it."""
         if isinstance(error, TimeoutError):
             self.timed_out = True
         elif isinstance(error, decode.WireError):
-            self.refused = str(error)
-        elif isinstance(error, HeldError):
-            self.held_too_much = True
+            self.protocol_error = str(error)
+        elif isinstance(error, MemoryExceededError):
+            self.memory_exceeded = True
         else:
-            self.overdrawn = str(error)
+            self.quota_exceeded = str(error)
 
 
-async def hear(
+async def receive_answers(
     job: Job,
     reader: asyncio.StreamReader,
-    result: Run,
+    result: ChildResult,
     on_check: Callable[[CheckResult], None] | None,
-    ended: Callable[[], Awaitable[int]],
+    wait_for_exit: Callable[[], Awaitable[int]],
 ) -> int:
-    """Take a child's answers until it has ended, and say with what wait status.
+    """Read a child's answers until it has ended; return its wait status.
 
-    A process that it left behind may hold the stream open: what comes after its end is not waited
-    for. A child that closes its end and lives on has not long to live.
+    A process that the child left behind may hold the stream open, so only a short time is spent on
+    answers after the child's end. A child that closes its end must exit soon.
 
     Raises:
         WireError: it broke the protocol.
     """
     started = time.monotonic()
-    listening = asyncio.ensure_future(listen(job, reader, result, on_check, started))
-    ending = asyncio.ensure_future(ended())
+    reading = asyncio.ensure_future(read_answers(job, reader, result, on_check, started))
+    exiting = asyncio.ensure_future(wait_for_exit())
     try:
-        await asyncio.wait((listening, ending), return_when=asyncio.FIRST_COMPLETED)
-        patience = _LINGER_SECONDS if listening.done() else _LAST_WORDS_SECONDS
-        if not listening.done() or listening.exception() is None:
-            await asyncio.wait((listening, ending), timeout=patience)
-        if listening.done():
-            listening.result()
-        if not ending.done():
-            raise decode.WireError("it closed its end and lived on")
-        return ending.result()
+        await asyncio.wait((reading, exiting), return_when=asyncio.FIRST_COMPLETED)
+        timeout = _EXIT_SECONDS if reading.done() else _LAST_ANSWERS_SECONDS
+        if not reading.done() or reading.exception() is None:
+            await asyncio.wait((reading, exiting), timeout=timeout)
+        if reading.done():
+            reading.result()
+        if not exiting.done():
+            raise decode.WireError("it closed its end of the connection and did not exit")
+        return exiting.result()
     finally:
-        listening.cancel()
-        ending.cancel()
-        await asyncio.gather(listening, ending, return_exceptions=True)
+        reading.cancel()
+        exiting.cancel()
+        await asyncio.gather(reading, exiting, return_exceptions=True)
 
 
-async def listen(
+async def read_answers(
     job: Job,
     reader: asyncio.StreamReader,
-    result: Run,
+    result: ChildResult,
     on_check: Callable[[CheckResult], None] | None,
     started: float,
 ) -> None:
-    """Take a child's answers until it closes its end; more, or other, than agreed is refused.
+    """Read a child's answers until it closes its end; anything unexpected is refused.
 
-    `started` is when it was given its job, on the monotonic clock.
+    `started` is when it received its job, on the monotonic clock.
 
     Raises:
         WireError: it broke the protocol.
     """
-    hearing = Hearing(job)
+    validator = AnswerValidator(job)
     total = 0
     while line := await _line(reader):
         total += len(line)
         if total > protocol.MAX_TOTAL:
-            raise decode.WireError("it said too much")
+            raise decode.WireError("its answers are too long")
         answer = protocol.decode_answer(line)
-        if isinstance(answer, Sandbox):
-            result.sandbox = hearing.sandbox(answer)
+        if isinstance(answer, SandboxState):
+            result.sandbox = validator.sandbox(answer)
         elif isinstance(answer, CheckResult):
-            told = hearing.check(answer, time.monotonic() - started)
-            result.checks.append(told)
+            check = validator.check(answer, time.monotonic() - started)
+            result.checks.append(check)
             if on_check is not None:
-                on_check(told)
+                on_check(check)
         elif isinstance(answer, Finished):
-            result.finished = hearing.end(answer)
+            result.finished = validator.end(answer)
         elif isinstance(answer, Facts):
-            result.facts = hearing.facts(answer)
+            result.facts = validator.facts(answer)
         else:
-            result.inspection = hearing.inspection(answer)
+            result.inspection = validator.inspection(answer)
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
-    """One whole line; empty when the child has closed its end, in the middle of a line too."""
+    """Read one line; empty when the child has closed its end, also in the middle of a line."""
     try:
         line = await reader.readline()
     except ValueError:

@@ -41,7 +41,7 @@ def end(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-def of_itself(pid: int) -> list[int]:
+def open_process(pid: int) -> list[int]:
     """The pidfd of an interpreter that turns into a child, and what the kernel tells of it.
 
     Raises:
@@ -54,7 +54,7 @@ def of_itself(pid: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def of_its_own(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
+def child_scratch(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
     """A scratch directory and a file for stderr, for one child; both are gone afterwards.
 
     Beside the scratch lies the sentinel of the sandbox's self-test.

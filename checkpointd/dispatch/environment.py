@@ -1,11 +1,8 @@
-"""The environment that a zygote is born into, and the code that a foreign interpreter is handed."""
+"""The environment variables of a zygote."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import checkpointd
@@ -21,23 +18,12 @@ _KEPT = (
     "COVERAGE_RUN",
 )
 
-_ROOMS = (
-    "__init__.py",
-    "checks.py",
-    "core",
-    "formats",
-    "golden",
-    "tensors",
-    "verify",
-    "worker",
-)
-
 
 def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
-    """The scrubbed environment of a zygote and all its children.
+    """Return the clean environment of a zygote and all its children.
 
     Args:
-        scratch: a directory of our own, for whatever a library wants to write.
+        scratch: the dispatcher's directory, for whatever a library writes.
         source: directory to import checkpointd from in a foreign interpreter, or empty.
     """
     kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
@@ -64,37 +50,3 @@ def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUTF8": "1",
     }
-
-
-def rooms_for(python: str, scratch: Path) -> str:
-    """Copy the rooms that a foreign interpreter needs, and nothing of our site-packages.
-
-    Args:
-        python: the interpreter; our own needs no copy.
-        scratch: where the copy is made, once.
-
-    Returns:
-        The directory to put on its path; empty for our own interpreter.
-    """
-    if python == sys.executable:
-        return ""
-    target = scratch / f"rooms-{checkpointd.__version__}"
-    package = target / "checkpointd"
-    if not package.exists():
-        source = Path(checkpointd.__file__).parent
-        building = Path(tempfile.mkdtemp(prefix="rooms-", dir=scratch))
-        for room in _ROOMS:
-            origin = source / room
-            copy = building / "checkpointd" / room
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if origin.is_dir():
-                shutil.copytree(origin, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(origin, copy)
-        try:
-            building.replace(target)
-        except OSError:  # another interpreter was faster
-            shutil.rmtree(building)
-            if not package.exists():
-                raise
-    return str(target)

@@ -25,7 +25,7 @@ _V2_LIMITS: tuple[str, ...] = ("memory.max", "memory.high")
 _ROOT = Path("/")
 
 
-def to_spare(root: Path = _ROOT) -> int:
+def available_bytes(root: Path = _ROOT) -> int:
     """Bytes that processes of ours may take in all, before anybody else has too few.
 
     The least of what the kernel calls available and of what is left in each control group that

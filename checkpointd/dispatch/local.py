@@ -10,36 +10,29 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Report,
-    Request,
-    decide,
-    to_json,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.encode import to_json
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
-from checkpointd.dispatch.private_copy import for_copy, of_original
-from checkpointd.dispatch.stage_runner import Attempts, Work
+from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
+from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
 from checkpointd.dispatch.zygote import ZygoteError
-from checkpointd.dispatch.zygote_pool import Interpreters
+from checkpointd.dispatch.zygote_pool import ZygotePool
 from checkpointd.removal import remove_tree
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, Sandbox
+from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
-    from checkpointd.dispatch.child_result import Run
+    from checkpointd.core.format_specs import Format
+    from checkpointd.dispatch.child_result import ChildResult
 
 _INSPECT_SECONDS = 120.0
 
@@ -62,8 +55,8 @@ class LocalDispatcher:
         self._worker = worker
         self._scratch = scratch
         self._slots = asyncio.Semaphore(worker.concurrency)
-        self.interpreters = Interpreters(scratch, worker.idle_exit)
-        self._attempts = Attempts(
+        self.interpreters = ZygotePool(scratch, worker.idle_exit)
+        self._attempts = StageRunner(
             self.interpreters, on_exit or (lambda _cause: None), worker.concurrency
         )
 
@@ -96,16 +89,16 @@ class LocalDispatcher:
         try:
             job = self._job(COPY, request, target=home)
             try:
-                run = await self._child(Work(job, "", request.generation.size_bytes))
+                run = await self._child(ChildTask(job, "", request.generation.size_bytes))
             except ZygoteError as error:
                 return Answer(End.SUPERSEDED, f"It could not be copied: {error}.")
-            if run.overdrawn:
-                return Answer(End.SUPERSEDED, f"It could not be copied: {run.overdrawn}.")
+            if run.quota_exceeded:
+                return Answer(End.SUPERSEDED, f"It could not be copied: {run.quota_exceeded}.")
             path = os.path.join(home, os.path.basename(request.checkpoint.path))
-            private = for_copy(request, path, run.inspection)
+            private = request_for_copy(request, path, run.inspection)
             if isinstance(private, Answer):
                 return private
-            return of_original(await self._verify(private, on_check), request, path)
+            return answer_for_original(await self._verify(private, on_check), request, path)
         finally:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(remove_tree, home)
@@ -116,31 +109,35 @@ class LocalDispatcher:
         skip = request.settings.skip
         facts = Facts(format=request.checkpoint.format)
         checks: list[CheckResult] = []
-        sandbox: Sandbox | None = None
+        sandbox: SandboxState | None = None
         stderr = overran = ""
         for stage in (SCAN, LOAD):
-            blocked = child_outcome.blocking(checks) or overran
+            blocked = child_outcome.blocking_check(checks) or overran
             names = protocol.checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
                 checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
                 continue
             given = to_json(facts) if stage == LOAD else None
             job = self._job(stage, request, facts=given, checks=names)
-            size = child_outcome.needed_bytes(checks, request.generation.size_bytes)
+            size = child_outcome.memory_needed(checks, request.generation.size_bytes)
             python = request.settings.python if stage == LOAD else ""
             worker = self._worker
-            run = await self._attempts.run(Work(job, python, size), worker, deadline, on_check)
+            run = await self._attempts.run(ChildTask(job, python, size), worker, deadline, on_check)
             deadline += run.waited
             sandbox = run.sandbox or sandbox
             stderr = run.stderr or stderr
-            checks += [out_of_memory.explained(check, run, worker.memory) for check in run.checks]
+            checks += [
+                out_of_memory.with_memory_details(check, run, worker.memory) for check in run.checks
+            ]
             if run.finished is not None and run.finished.end is not End.DONE:
                 return Answer(run.finished.end, run.finished.message)
             recorded = facts.has_golden
-            died = child_outcome.death(names, run, skip, worker.timeout, recorded=recorded)
+            died = child_outcome.early_exit_result(
+                names, run, skip, worker.timeout, recorded=recorded
+            )
             if died is not None:
-                died = out_of_memory.explained(died, run, worker.memory)
-                lost = child_outcome.lost(names, died, checks, skip)
+                died = out_of_memory.with_memory_details(died, run, worker.memory)
+                lost = child_outcome.lost_checks(names, died, checks, skip)
                 checks += (died, *lost)
                 on_check(died)
                 overran = died.name if run.timed_out else ""
@@ -151,7 +148,7 @@ class LocalDispatcher:
                 evaluation = request.settings.evaluate
                 asked = evaluation.digest if evaluation.is_set else ""
                 facts = (
-                    answer_validator.of_load(facts, told, asked, run.environment)
+                    answer_validator.merge_load_facts(facts, told, asked, run.environment)
                     if stage == LOAD
                     else told
                 )
@@ -164,7 +161,7 @@ class LocalDispatcher:
         enforce = self._worker.sandbox == "enforce"
         return Job(stage, "", to_json(request), enforce=enforce, **more)
 
-    async def _child(self, work: Work, seconds: float = 0.0) -> Run:
+    async def _child(self, work: ChildTask, seconds: float = 0.0) -> ChildResult:
         seconds = seconds or self._worker.timeout
         limits = self._attempts.limits(work, self._worker, seconds)
         return await self._attempts.child(work, limits, seconds)
@@ -174,16 +171,18 @@ class LocalDispatcher:
         request = Request(Checkpoint(path, fmt), Generation(()), VerifySettings())
         job = self._job(INSPECT, request)
         try:
-            run = await self._child(Work(job), _INSPECT_SECONDS)
+            run = await self._child(ChildTask(job), _INSPECT_SECONDS)
         except ZygoteError as error:
             return {"error": str(error)}
         if run.inspection is not None:
             return run.inspection
         last = run.stderr.splitlines()[-1] if run.stderr else f"exit {run.exit_code}"
-        return {"error": f"It could not be read: {run.refused or run.overdrawn or last}."}
+        return {
+            "error": f"It could not be read: {run.protocol_error or run.quota_exceeded or last}."
+        }
 
     def forget(self, used: Collection[str]) -> None:
-        """Forget the interpreters that no settings name any more; see `Interpreters`."""
+        """Forget the interpreters that no settings name any more; see `ZygotePool`."""
         self.interpreters.forget(used)
 
     def renew(self, python: str) -> None:

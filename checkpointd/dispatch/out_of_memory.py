@@ -1,4 +1,4 @@
-"""Whether a child failed because it had too little memory, and the sentence that says so."""
+"""Whether a child failed because it had too little memory, and the message about it: pure."""
 
 from __future__ import annotations
 
@@ -7,77 +7,96 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.text import size
 from checkpointd.dispatch.limits import NO_LIMIT
 
 if TYPE_CHECKING:
-    from checkpointd.dispatch.child_result import Run
+    from checkpointd.dispatch.child_result import ChildResult
 
 _WORD = ".out_of_memory"
 
 
-def bad(check: CheckResult) -> bool:
+def memory_could_help(check: CheckResult) -> bool:
     """Whether more memory could have given another result."""
     return bool(check.reason) and check.outcome not in (Outcome.PASS, Outcome.WARN)
 
 
-def is_short(run: Run) -> bool:
+def ran_out(result: ChildResult) -> bool:
     """Whether it is known that a child had too little memory."""
     return (
-        run.held_too_much
-        or killed(run)
-        or any(check.reason.endswith(_WORD) for check in run.checks)
-        or (run.finished is None and bool(why_it_died(run)))
+        result.memory_exceeded
+        or killed_by_other(result)
+        or any(check.reason.endswith(_WORD) for check in result.checks)
+        or (result.finished is None and bool(evidence(result)))
     )
 
 
-def may_be_short(run: Run) -> bool:
+def may_have_run_out(result: ChildResult) -> bool:
     """Whether a child could have ended otherwise with more memory."""
-    if run.not_started or run.lost or run.timed_out or run.refused or run.overdrawn:
+    if result.not_started or result.lost or result.timed_out:
         return False
-    failed = any(bad(check) for check in run.checks) or bool(run.exit_code)
-    return is_short(run) or (failed and _is_near(run))
+    if result.protocol_error or result.quota_exceeded:
+        return False
+    failed = any(memory_could_help(check) for check in result.checks) or bool(result.exit_code)
+    return ran_out(result) or (failed and _came_near_limit(result))
 
 
-def killed(run: Run) -> bool:
-    """Whether it was killed, and not by us: as the kernel does when memory is short."""
-    ours = run.timed_out or run.refused or run.overdrawn or run.held_too_much
-    return run.signal == signal.SIGKILL and not ours
+def killed_by_other(result: ChildResult) -> bool:
+    """Whether somebody else killed it, as the kernel does when memory is short."""
+    by_dispatcher = (
+        result.timed_out or result.protocol_error or result.quota_exceeded or result.memory_exceeded
+    )
+    return result.signal == signal.SIGKILL and not by_dispatcher
 
 
-def why_it_died(run: Run) -> str:
-    """How a child that ended early shows that memory was short, as a clause; empty if not."""
-    if run.timed_out or run.refused or run.overdrawn or run.lost or run.not_started:
+def evidence(result: ChildResult) -> str:
+    """Return how a child that ended early shows a lack of memory, as a clause; empty if not."""
+    if result.timed_out or result.protocol_error or result.quota_exceeded:
         return ""
-    name = signal.Signals(run.signal).name if run.signal else f"exit code {run.exit_code}"
-    line = next((s for s in reversed(run.stderr.splitlines()) if memory_errors.says_so(s)), "")
+    if result.lost or result.not_started:
+        return ""
+    name = signal.Signals(result.signal).name if result.signal else f"exit code {result.exit_code}"
+    lines = reversed(result.stderr.splitlines())
+    line = next((text for text in lines if memory_errors.says_so(text)), "")
     if line:
-        return f"it ended by {name} and said {line[:300]!r}"
-    if run.signal and run.limits is not None and 2 * run.held.memory >= run.limits.memory_bytes > 0:
+        return f"it ended by {name} and printed {line[:300]!r}"
+    limit = 0 if result.limits is None else result.limits.memory_bytes
+    if result.signal and 2 * result.peak.memory >= limit > 0:
         return f"it ended by {name} near its limit"
     return ""
 
 
-def _is_near(run: Run) -> bool:
-    """Whether it came so near to a limit that the next request may have been refused."""
-    if run.limits is None:
+def _came_near_limit(result: ChildResult) -> bool:
+    """Whether it came so near to a limit that the next allocation may have been refused."""
+    limits = result.limits
+    if limits is None:
         return False
-    mapped = run.limits.data_bytes < NO_LIMIT and 2 * run.held.data >= run.limits.data_bytes
-    return mapped or 2 * run.held.memory >= run.limits.memory_bytes > 0
+    mapped = limits.data_bytes < NO_LIMIT and 2 * result.peak.data >= limits.data_bytes
+    return mapped or 2 * result.peak.memory >= limits.memory_bytes > 0
 
 
-def explained(check: CheckResult, run: Run, memory: int | str) -> CheckResult:
-    """Add to a result for want of memory how much there was, and who decided that."""
-    if not check.reason.endswith(_WORD) or run.limits is None:
+def with_memory_details(
+    check: CheckResult, result: ChildResult, configured: int | str
+) -> CheckResult:
+    """Add to an out-of-memory result how much memory there was, and what decided that.
+
+    Args:
+        check: any result; only one for lack of memory changes.
+        result: of the child.
+        configured: `memory` of [worker]: bytes, or `"auto"`.
+    """
+    if not check.reason.endswith(_WORD) or result.limits is None:
         return check
-    held, bound = size(run.held.memory), size(run.limits.memory_bytes)
-    who = (
+    used, limit = result.peak.memory, result.limits.memory_bytes
+    source = (
         "[worker] memory allows"
-        if isinstance(memory, int)
+        if isinstance(configured, int)
         else 'this machine could spare ([worker] memory = "auto")'
     )
-    at_once = ", and asked for more than was left at once"
-    asked = at_once if 2 * run.held.memory < run.limits.memory_bytes else ""
-    message = f"{check.message} It held {held} of the {bound} that {who}{asked}."
-    return replace(check, message=message)
+    one_request = ", and asked for more than was left in one request" if 2 * used < limit else ""
+    return replace(
+        check,
+        message=f"{check.message} It used {size(used)} of the {size(limit)} that "
+        f"{source}{one_request}.",
+    )

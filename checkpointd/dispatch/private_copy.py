@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import Answer, End
+from checkpointd.core.request import Answer, End
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Request
+    from checkpointd.core.request import Request
 
 
-def for_copy(request: Request, path: str, copied: dict[str, Any] | None) -> Request | Answer:
+def request_for_copy(
+    request: Request, path: str, copied: dict[str, Any] | None
+) -> Request | Answer:
     """Make the request for a copy that a child made, or the answer where there is none.
 
     It still says `copied`: nobody else has the copy, so it cannot have been superseded.
@@ -39,7 +41,7 @@ def for_copy(request: Request, path: str, copied: dict[str, Any] | None) -> Requ
     return replace(request, checkpoint=checkpoint, generation=made)
 
 
-def of_original(answer: Answer, request: Request, path: str) -> Answer:
+def answer_for_original(answer: Answer, request: Request, path: str) -> Answer:
     """Say of the checkpoint what was found out about its copy."""
     original = request.checkpoint.path
     report = answer.report

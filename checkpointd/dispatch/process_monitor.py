@@ -1,8 +1,8 @@
-"""What memory a child holds: looked at while it runs, and ended when that is too much.
+"""Memory and threads of a running child, read from /proc; a child over its memory limit is killed.
 
-The kernel's own limit (RLIMIT_DATA) counts what is only mapped, not what is shared, and a request
-that it refuses ends a library in any way at all. A child that is ended for what it really holds
-leaves no doubt why.
+The kernel's own limit (RLIMIT_DATA) counts mapped memory that is never used and no shared memory,
+and a refused allocation can make a library fail in any way. A child that is killed for the memory
+it really uses leaves no doubt about the cause.
 """
 
 from __future__ import annotations
@@ -20,68 +20,68 @@ if TYPE_CHECKING:
     from checkpointd.worker.protocol import Limits
 
 _BYTES_PER_SECOND = 16 << 30
-"""No process fills memory faster: the nearer it is to its limit, the sooner it is looked at."""
+"""No process fills memory faster: the closer it is to its limit, the sooner it is read again."""
 
-_OFTEN_SECONDS = 0.01
-_SELDOM_SECONDS = 0.2
-
-
-class OverdrawnError(Exception):
-    """A child took too much, or too little of the disk is left; the text is a clause."""
+_MIN_INTERVAL_SECONDS = 0.01
+_MAX_INTERVAL_SECONDS = 0.2
 
 
-class HeldError(OverdrawnError):
-    """A child holds more memory than it may."""
+class QuotaExceededError(Exception):
+    """A child used too much, or too little disk space is left; the text is a clause."""
+
+
+class MemoryExceededError(QuotaExceededError):
+    """A child uses more memory than it may."""
 
 
 @dataclass
-class Held:
-    """The most that a child was seen to hold: in memory, and mapped (VmData); bytes."""
+class PeakMemory:
+    """The largest values that were seen of a child: memory in use and mapped (VmData), in bytes."""
 
     memory: int = 0
     data: int = 0
 
 
-class Watched:
-    """What the kernel tells of a child.
+class ProcessMonitor:
+    """Reads what the kernel reports about a child.
 
     Args:
-        descriptors: of its /proc/PID/status, opened while that could be seen; or none.
+        descriptors: of its /proc/PID/status, opened while that was visible; or none.
         limits: of the child.
-        held: noted there.
+        peak: updated with every reading.
     """
 
-    def __init__(self, descriptors: Sequence[int], limits: Limits, held: Held) -> None:
+    def __init__(self, descriptors: Sequence[int], limits: Limits, peak: PeakMemory) -> None:
         self._status = descriptors[0] if descriptors else -1
         self._limits = limits
-        self._held = held
+        self._peak = peak
 
     def threads(self) -> int:
-        """How many threads it has; 0 where that cannot be seen."""
+        """Return the number of its threads; 0 where that cannot be seen."""
         return next((int(line[8:]) for line in self._lines() if line.startswith("Threads:")), 0)
 
     async def watch(self) -> NoReturn:
-        """Look at what it holds for as long as it lives.
+        """Read its memory for as long as it lives.
 
         Raises:
-            HeldError: it is to be ended.
+            MemoryExceededError: the caller must kill it.
         """
         while True:
-            seconds = self._look()
+            seconds = self._read()
             await asyncio.sleep(seconds)
 
-    def _look(self) -> float:
-        """Look once, and say in how many seconds to look again."""
+    def _read(self) -> float:
+        """Read once; return the seconds until the next reading."""
         lines = self._lines()
         memory = memory_errors.held("\n".join(lines))
         mapped = next((int(s.split()[1]) << 10 for s in lines if s.startswith("VmData:")), 0)
-        self._held.memory = max(self._held.memory, memory)
-        self._held.data = max(self._held.data, mapped)
-        most = self._limits.memory_bytes
-        if most and memory > most:
-            raise HeldError
-        left = min((most or self._limits.data_bytes) - memory, self._limits.data_bytes - mapped)
-        return min(max(left / _BYTES_PER_SECOND, _OFTEN_SECONDS), _SELDOM_SECONDS)
+        self._peak.memory = max(self._peak.memory, memory)
+        self._peak.data = max(self._peak.data, mapped)
+        limit = self._limits.memory_bytes
+        if limit and memory > limit:
+            raise MemoryExceededError
+        left = min((limit or self._limits.data_bytes) - memory, self._limits.data_bytes - mapped)
+        return min(max(left / _BYTES_PER_SECOND, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
 
     def _lines(self) -> list[str]:
         if self._status < 0:

@@ -31,7 +31,7 @@ _CONFIG = "pyvenv.cfg"
 _CONFIG_BYTES = 64 * 1024
 
 
-def runtime_of(python: str) -> str:
+def describe_runtime(python: str) -> str:
     """Name an interpreter and what is installed for it; reads the disk, which may hang.
 
     When it changes, what was invalid or inconclusive is verified again: installing tf-keras is
@@ -42,10 +42,10 @@ def runtime_of(python: str) -> str:
     """
     own = python in ("", sys.executable)
     if own:
-        found, file = distributions(sys.path), ""
+        found, file = installed_distributions(sys.path), ""
         version = platform.python_version()
     else:
-        found, file = distributions(libraries(python)), _file(python)
+        found, file = installed_distributions(library_directories(python)), _file(python)
         version = python_version(python)
     names = [f"{name} {found[name]}" for name in sorted(found) if _DECIDING.fullmatch(name)]
     text = "\n".join([file, *(f"{name} {found[name]}" for name in sorted(found))])
@@ -54,7 +54,7 @@ def runtime_of(python: str) -> str:
     return f"{'' if own else python + ': '}{told}, {len(found)} distributions {digest}"
 
 
-def libraries(python: str) -> list[str]:
+def library_directories(python: str) -> list[str]:
     """The directories in which an interpreter of that place finds what was installed for it."""
     prefixes = [os.path.dirname(os.path.dirname(python))]
     config = venv_config(python)
@@ -73,7 +73,7 @@ def libraries(python: str) -> list[str]:
     )
 
 
-def distributions(directories: Iterable[str]) -> dict[str, str]:
+def installed_distributions(directories: Iterable[str]) -> dict[str, str]:
     """The versions of what is installed, by normalised name; the first directory counts."""
     found: dict[str, str] = {}
     for directory in directories:
@@ -102,16 +102,16 @@ def python_version(python: str) -> str:
     return match[0] if match else ""
 
 
-def hindrance(python: str) -> str:
+def why_unusable(python: str) -> str:
     """Say why an interpreter can load nothing, where that is seen without running it.
 
     Returns:
         A clause that begins with a verb; empty when nothing speaks against it.
     """
     if not os.path.exists(python):
-        return "is not there"
+        return "does not exist"
     if os.path.isdir(python) or not os.access(python, os.X_OK):
-        return "is no program that can be run"
+        return "is not an executable file"
     version = python_version(python)
     if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         return f"is Python {version}, and {'.'.join(map(str, OLDEST))} or newer is needed"
@@ -124,7 +124,7 @@ def _may_have_backend(python: str) -> bool:
     if not config or config.get("include-system-site-packages", "").lower() == "true":
         return True
     names: set[str] = set()
-    for directory in libraries(python):
+    for directory in library_directories(python):
         with contextlib.suppress(OSError):
             names.update(os.listdir(directory))
     elsewhere = {n for n in names if n.endswith((".pth", ".egg-link"))} - _HARMLESS

@@ -1,4 +1,4 @@
-"""Whose turn it is: children run together, unless one has to be alone."""
+"""A lock that many may hold together, or one alone."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-class Turns:
-    """Lets children run at the same time, or one of them while no other does."""
+class SharedLock:
+    """Lets children run at the same time, or one of them while no other runs."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Condition()
         self._running = 0
-        self._alone = 0
+        self._exclusive = 0
 
     @contextlib.asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
-        """Run beside others, after whoever is alone or waits to be."""
+    async def shared(self) -> AsyncIterator[None]:
+        """Hold it beside others; waits for an exclusive holder, and for one that is waiting."""
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._alone)
+            await self._changed.wait_for(lambda: not self._exclusive)
             self._running += 1
         try:
             yield
         finally:
-            await self._ended()
+            self._running -= 1
+            await self._notify()
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Run when nobody else does; nobody begins meanwhile."""
-        self._alone += 1
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Hold it alone; no shared holder begins meanwhile."""
+        self._exclusive += 1
         try:
             async with self._changed:
                 await self._changed.wait_for(lambda: not self._running)
@@ -42,12 +43,8 @@ class Turns:
             finally:
                 self._running -= 1
         finally:
-            self._alone -= 1
+            self._exclusive -= 1
             await self._notify()
-
-    async def _ended(self) -> None:
-        self._running -= 1
-        await self._notify()
 
     async def _notify(self) -> None:
         async with self._changed:

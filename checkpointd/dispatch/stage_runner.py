@@ -1,4 +1,4 @@
-"""A stage in a child; once more, alone, where more memory or a fresh interpreter may help."""
+"""Runs a stage in a child; again, alone, where more memory or a fresh interpreter may help."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
-from checkpointd.dispatch.child_result import Run
+from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for
-from checkpointd.dispatch.shared_lock import Turns
+from checkpointd.dispatch.shared_lock import SharedLock
 from checkpointd.dispatch.zygote import StartError, ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
 
@@ -17,177 +17,177 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.config import WorkerSettings
-    from checkpointd.core.checkpoint import CheckResult
-    from checkpointd.dispatch.zygote_pool import Interpreters
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.dispatch.zygote_pool import ZygotePool
     from checkpointd.worker.protocol import Job, Limits
 
-    Report = Callable[[CheckResult], None]
+    OnCheck = Callable[[CheckResult], None]
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a child is to do, with which interpreter, and how large its checkpoint is."""
+class ChildTask:
+    """What a child is to do, in which interpreter, and how large its checkpoint is."""
 
     job: Job
     python: str = ""
     size: int = 0
 
 
-class Attempts:
+class StageRunner:
     """Runs children within what this machine can spare.
 
     Args:
-        interpreters: where they come from.
-        on_exit: told the cause of each child's end, for the metrics.
+        zygotes: the interpreters that fork them.
+        on_exit: called with the cause of each child's end, for the metrics.
         share: among how many children memory is divided.
     """
 
-    def __init__(
-        self, interpreters: Interpreters, on_exit: Callable[[str], None], share: int
-    ) -> None:
-        self._interpreters = interpreters
+    def __init__(self, zygotes: ZygotePool, on_exit: Callable[[str], None], share: int) -> None:
+        self._zygotes = zygotes
         self._on_exit = on_exit
         self._share = share
-        self._turns = Turns()
+        self._lock = SharedLock()
 
     def memory_of(self, kind: str, worker: WorkerSettings) -> int:
-        """The bytes that a child of this kind may hold that is started now."""
-        spare = host_memory.to_spare()
-        made = limits_for(kind, 0, worker.memory, 0.0, spare=spare, share=self._share)
-        return made.memory_bytes
+        """Return the bytes that a child of this kind may use if it is started now."""
+        spare = host_memory.available_bytes()
+        limits = limits_for(kind, 0, worker.memory, 0.0, spare=spare, share=self._share)
+        return limits.memory_bytes
 
     def limits(
-        self, work: Work, worker: WorkerSettings, seconds: float, *, alone: bool = False
+        self, task: ChildTask, worker: WorkerSettings, seconds: float, *, alone: bool = False
     ) -> Limits:
-        """The limits of a child that is started now."""
+        """Return the limits of a child that is started now."""
         return limits_for(
-            work.job.stage,
-            work.size,
+            task.job.stage,
+            task.size,
             worker.memory,
             seconds,
-            spare=host_memory.to_spare(),
+            spare=host_memory.available_bytes(),
             share=self._share,
             alone=alone,
         )
 
     async def run(
-        self, work: Work, worker: WorkerSettings, deadline: float, on_check: Report
-    ) -> Run:
-        """Run a stage, twice where that may change what comes of it.
+        self, task: ChildTask, worker: WorkerSettings, deadline: float, on_check: OnCheck
+    ) -> ChildResult:
+        """Run a stage, twice where a second attempt may end otherwise.
 
-        A crash is tried in a fresh interpreter, a lack of memory with all that is free; both while
-        no other child runs, and without a limit that could itself be the cause.
+        After a crash it runs in a fresh interpreter, after a lack of memory with all that is free;
+        both while no other child runs, and without a limit that could itself be the cause.
 
         Args:
-            work: what to do.
+            task: what to do.
             worker: the settings.
-            deadline: on the monotonic clock; to wait for other children is not counted.
-            on_check: told about each check once, when its result is final.
+            deadline: on the monotonic clock; the time spent waiting for other children is added.
+            on_check: called with each check once, when its result is final.
         """
-        teller = _Teller(on_check)
+        results = _FinalResults(on_check)
         waiting = time.monotonic()
-        async with self._turns.together():
+        async with self._lock.shared():
             waited = time.monotonic() - waiting
             deadline += waited
-            limits = self.limits(work, worker, worker.timeout)
-            first = await self._once(work, limits, deadline, teller.first)
-        crashed = first.lost or child_outcome.crashed(first)
-        if not crashed and not out_of_memory.may_be_short(first):
-            teller.release()
+            limits = self.limits(task, worker, worker.timeout)
+            first = await self._attempt(task, limits, deadline, results.add_provisional)
+        crashed = first.lost or child_outcome.is_crash(first)
+        if not crashed and not out_of_memory.may_have_run_out(first):
+            results.emit_held_back()
             return replace(first, waited=waited)
         if crashed:
-            self._interpreters.discard(work.job.stage, work.python)
+            self._zygotes.discard(task.job.stage, task.python)
         waiting = time.monotonic()
-        async with self._turns.alone():
-            alone = time.monotonic() - waiting
-            deadline, waited = deadline + alone, waited + alone
-            limits = self.limits(work, worker, worker.timeout, alone=True)
-            if not first.held.data:  # nobody sees what a child holds: the kernel's limit stays
+        async with self._lock.exclusive():
+            second_wait = time.monotonic() - waiting
+            deadline, waited = deadline + second_wait, waited + second_wait
+            limits = self.limits(task, worker, worker.timeout, alone=True)
+            if not first.peak.data:  # its memory cannot be seen: the kernel's limit stays
                 limits = replace(limits, data_bytes=limits.memory_bytes)
-            if first.held_too_much and _no_more(limits, first):
-                teller.release()
+            if first.memory_exceeded and _has_no_more(limits, first):
+                results.emit_held_back()
                 return replace(first, waited=waited)
-            second = await self._once(work, limits, deadline, teller.tell)
-        if out_of_memory.is_short(first) and (
-            second.timed_out or second.not_started or second.lost
-        ):
-            teller.release()
+            second = await self._attempt(task, limits, deadline, results.emit)
+        if out_of_memory.ran_out(first) and (second.timed_out or second.not_started or second.lost):
+            results.emit_held_back()
             return replace(first, waited=waited)
         return replace(second, waited=waited)
 
-    async def _once(self, work: Work, limits: Limits, deadline: float, on_check: Report) -> Run:
+    async def _attempt(
+        self, task: ChildTask, limits: Limits, deadline: float, on_check: OnCheck
+    ) -> ChildResult:
         kills = host_memory.oom_kills()
         try:
             seconds = max(0.1, deadline - time.monotonic())
-            run = await self.child(work, limits, seconds, on_check)
+            result = await self.child(task, limits, seconds, on_check)
         except StartError as error:
-            run = Run(not_started=str(error))
+            result = ChildResult(not_started=str(error))
         except ZygoteError as error:
-            run = Run(lost=True, stderr=str(error))
-        run.oom_killed = out_of_memory.killed(run) and host_memory.oom_kills() > kills
-        if work.job.stage == LOAD:
-            self._interpreters.used()
-        self._on_exit(_cause(run))
-        return run
+            result = ChildResult(lost=True, stderr=str(error))
+        result.oom_killed = (
+            out_of_memory.killed_by_other(result) and host_memory.oom_kills() > kills
+        )
+        if task.job.stage == LOAD:
+            self._zygotes.mark_used()
+        self._on_exit(_cause(result))
+        return result
 
     async def child(
-        self, work: Work, limits: Limits, seconds: float, on_check: Report | None = None
-    ) -> Run:
+        self, task: ChildTask, limits: Limits, seconds: float, on_check: OnCheck | None = None
+    ) -> ChildResult:
         """Run one child.
 
         Raises:
             ZygoteError: there is no interpreter to run it.
         """
-        kind = LOAD if work.job.stage == LOAD else SCAN
-        zygote = await self._interpreters.get(kind, work.python)
+        kind = LOAD if task.job.stage == LOAD else SCAN
+        zygote = await self._zygotes.get(kind, task.python)
         try:
-            run = await zygote.run(work.job, limits, seconds, on_check)
-            return replace(run, environment=zygote.environment)
+            result = await zygote.run(task.job, limits, seconds, on_check)
+            return replace(result, environment=zygote.environment)
         finally:
-            self._interpreters.release(zygote)
+            self._zygotes.release(zygote)
 
 
-class _Teller:
-    """Tells each check once: what a second attempt may revise waits until that is over."""
+class _FinalResults:
+    """Emits each check once; holds back what a second attempt may revise."""
 
-    def __init__(self, on_check: Report) -> None:
+    def __init__(self, on_check: OnCheck) -> None:
         self._on_check = on_check
-        self._told: set[str] = set()
-        self._waiting: list[CheckResult] = []
+        self._emitted: set[str] = set()
+        self._held_back: list[CheckResult] = []
 
-    def first(self, check: CheckResult) -> None:
+    def add_provisional(self, check: CheckResult) -> None:
         """Take a result of the first attempt."""
-        if self._waiting or out_of_memory.bad(check):
-            self._waiting.append(check)
+        if self._held_back or out_of_memory.memory_could_help(check):
+            self._held_back.append(check)
         else:
-            self.tell(check)
+            self.emit(check)
 
-    def tell(self, check: CheckResult) -> None:
-        """Tell a result that is final."""
-        if check.name not in self._told:
-            self._told.add(check.name)
+    def emit(self, check: CheckResult) -> None:
+        """Emit a result that is final."""
+        if check.name not in self._emitted:
+            self._emitted.add(check.name)
             self._on_check(check)
 
-    def release(self) -> None:
-        """Tell what waits: there is no second attempt."""
-        for check in self._waiting:
-            self.tell(check)
+    def emit_held_back(self) -> None:
+        """Emit the results that were held back: there is no second attempt."""
+        for check in self._held_back:
+            self.emit(check)
 
 
-def _no_more(limits: Limits, run: Run) -> bool:
-    """Whether a child may hold hardly more than it was ended for: it had all that already."""
-    before = run.limits.memory_bytes if run.limits is not None else 0
+def _has_no_more(limits: Limits, result: ChildResult) -> bool:
+    """Whether a second child gets hardly more memory than the first was killed for using."""
+    before = result.limits.memory_bytes if result.limits is not None else 0
     return 4 * limits.memory_bytes <= 5 * before
 
 
-def _cause(run: Run) -> str:
+def _cause(result: ChildResult) -> str:
     table = (
-        (run.timed_out, "timeout"),
-        (run.refused, "protocol"),
-        (run.held_too_much, "out_of_memory"),
-        (run.overdrawn, "overdrawn"),
-        (run.lost or run.not_started, "lost"),
-        (run.signal, "signal"),
-        (run.exit_code, "error"),
+        (result.timed_out, "timeout"),
+        (result.protocol_error, "protocol"),
+        (result.memory_exceeded, "out_of_memory"),
+        (result.quota_exceeded, "quota_exceeded"),
+        (result.lost or result.not_started, "lost"),
+        (result.signal, "signal"),
+        (result.exit_code, "error"),
     )
     return next((cause for applies, cause in table if applies), "ok")

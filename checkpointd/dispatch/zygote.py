@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
 from checkpointd.dispatch import zygote_start
-from checkpointd.dispatch.answer_validator import last_words
-from checkpointd.dispatch.child_result import Run, hear
-from checkpointd.dispatch.child_scratch import came, end, of_its_own, of_itself, tail
-from checkpointd.dispatch.environment import rooms_for
-from checkpointd.dispatch.process_monitor import OverdrawnError, Watched
-from checkpointd.dispatch.quota import guarded
+from checkpointd.dispatch.answer_validator import printable_lines
+from checkpointd.dispatch.child_result import ChildResult, receive_answers
+from checkpointd.dispatch.child_scratch import came, child_scratch, end, open_process, tail
+from checkpointd.dispatch.foreign_packages import package_copy
+from checkpointd.dispatch.process_monitor import ProcessMonitor, QuotaExceededError
+from checkpointd.dispatch.quota import run_within_quota
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import Job, Limits, Notice, Order, Sandbox
+from checkpointd.worker.protocol import ForkRequest, Job, Limits, Notice, SandboxState
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
 
 _START_SECONDS = 180.0
 _FORK_SECONDS = 30.0
@@ -65,7 +65,7 @@ class Zygote:
         self.kind = kind
         self.python = python or sys.executable
         self.environment: Mapping[str, str] = {}
-        self.sandbox: Sandbox | None = None
+        self.sandbox: SandboxState | None = None
         self.can_fork = True
         self.busy = 0
         self.pid = 0
@@ -111,7 +111,7 @@ class Zygote:
 
     async def _start(self) -> None:
         await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
-        source = await asyncio.to_thread(rooms_for, self.python, self._scratch)
+        source = await asyncio.to_thread(package_copy, self.python, self._scratch)
         with tempfile.TemporaryFile(dir=self._scratch) as log:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control = ours
@@ -128,16 +128,18 @@ class Zygote:
                 async with asyncio.timeout(_START_SECONDS):
                     await self._ready
             except TimeoutError:
-                what = f"has not imported what it needs within {_START_SECONDS:g} s"
+                what = f"did not finish its imports within {_START_SECONDS:g} s"
                 raise self._not_started(what, hung=True) from None
             except ZygoteError as error:
                 said = tail(log.fileno()).splitlines()
-                code = await zygote_start.code_of(self._process, _END_SECONDS)
-                what = str(error) or zygote_start.ended(code, said[-1] if said else "")
+                code = await zygote_start.wait_for_exit_code(self._process, _END_SECONDS)
+                what = str(error) or zygote_start.describe_exit(code, said[-1] if said else "")
                 raise self._not_started(what) from None
 
     def _not_started(self, what: str, *, hung: bool = False) -> StartError:
-        message = zygote_start.sentence(self.python, what, load=self.kind == protocol.LOAD)
+        message = zygote_start.start_error_message(
+            self.python, what, load=self.kind == protocol.LOAD
+        )
         return StartError(message, hung=hung)
 
     def _on_notice(self) -> None:
@@ -241,7 +243,7 @@ class Zygote:
         limits: Limits,
         seconds: float,
         on_check: Callable[[CheckResult], None] | None = None,
-    ) -> Run:
+    ) -> ChildResult:
         """Run one job in a child of its own.
 
         Args:
@@ -260,11 +262,11 @@ class Zygote:
         number = self._number
         self.busy += 1
         self._used = True
-        result = Run()
+        result = ChildResult()
         try:
-            with of_its_own(self.kind, self._scratch) as (scratch, stderr):
+            with child_scratch(self.kind, self._scratch) as (scratch, stderr):
                 await self._run(number, job, scratch, stderr, limits, seconds, on_check, result)
-                result.stderr = last_words(tail(stderr))
+                result.stderr = printable_lines(tail(stderr))
         except OSError as error:
             raise ZygoteError(f"no worker can be made: {error.strerror}") from None
         finally:
@@ -280,7 +282,7 @@ class Zygote:
         limits: Limits,
         seconds: float,
         on_check: Callable[[CheckResult], None] | None,
-        result: Run,
+        result: ChildResult,
     ) -> None:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -290,30 +292,30 @@ class Zygote:
         writer: asyncio.StreamWriter | None = None
         try:
             control = self._connected()
-            order = Order(number, limits, become=not self.can_fork)
+            order = ForkRequest(number, limits, become=not self.can_fork)
             socket.send_fds(control, [protocol.encode(order)], [theirs.fileno(), stderr])
             theirs.close()
             if order.become:
-                descriptors = of_itself(self.pid)
+                descriptors = open_process(self.pid)
             else:
                 self._exits[number] = exited
                 self._forks[number] = forked
                 async with asyncio.timeout(_FORK_SECONDS):  # wait_for may swallow a cancellation
                     descriptors = await forked
             pidfd, result.limits = descriptors[0], limits
-            watched = Watched(descriptors[1:], limits, result.held)
+            watched = ProcessMonitor(descriptors[1:], limits, result.peak)
             ours.setblocking(False)
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
                 async with asyncio.timeout(seconds):
                     writer.write(protocol.encode(replace(job, scratch=str(scratch))))
                     ended = partial(self._status, exited, pidfd, become=order.become)
-                    heard = hear(job, reader, result, on_check, ended)
-                    status = await guarded(heard, scratch, limits.file_bytes, watched)
-            except (TimeoutError, decode.WireError, OverdrawnError) as error:
-                result.ended_for(error)
+                    heard = receive_answers(job, reader, result, on_check, ended)
+                    status = await run_within_quota(heard, scratch, limits.file_bytes, watched)
+            except (TimeoutError, decode.WireError, QuotaExceededError) as error:
+                result.set_kill_reason(error)
                 status = await self._kill(exited, pidfd, become=order.become)
-            result.ended_with(status)
+            result.set_exit_status(status)
         except (ZygoteError, OSError, TimeoutError):
             if not descriptors:
                 raise ZygoteError("the zygote was lost") from None

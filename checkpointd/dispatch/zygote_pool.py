@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import to_json
+from checkpointd.core.encode import to_json
 from checkpointd.dispatch.zygote import StartError, Zygote, ZygoteError
 from checkpointd.worker.protocol import LOAD
 
@@ -25,7 +25,7 @@ Key = tuple[str, str]
 """A stage, and the interpreter as settings name it."""
 
 _START_AGAIN_SECONDS = 60.0
-_PATIENCE_SECONDS = 60.0
+_START_WAIT_SECONDS = 60.0
 """How long a verification waits for an interpreter that starts, before others have their turn."""
 
 
@@ -45,7 +45,7 @@ class _Failure:
     at: float = field(default_factory=time.monotonic)
 
 
-class Interpreters:
+class ZygotePool:
     """Zygotes by what they are for.
 
     Args:
@@ -76,7 +76,7 @@ class Interpreters:
         """
         key = (kind, python)
         if kind == LOAD:
-            self.used()
+            self.mark_used()
         zygote = self._zygotes.get(key)
         while zygote is None or not zygote.up:
             zygote = await self._started(key)
@@ -94,8 +94,8 @@ class Interpreters:
         if (known := self._failures.get(key)) is not None:
             raise known.error
         raise StartError(
-            f"{key[1] or sys.executable} has not imported what it needs within "
-            f"{_PATIENCE_SECONDS:g} s; it is given longer, and this is tried again."
+            f"{key[1] or sys.executable} did not finish its imports within "
+            f"{_START_WAIT_SECONDS:g} s; it is given longer, and this is tried again."
         )
 
     async def warm(self, kind: str, python: str) -> None:
@@ -107,7 +107,7 @@ class Interpreters:
             with contextlib.suppress(ZygoteError):
                 await self.get(kind, python)
 
-    def used(self) -> None:
+    def mark_used(self) -> None:
         """Note that there is loading to be done: `idle_exit` begins anew."""
         self._last_load = time.monotonic()
 
@@ -131,7 +131,7 @@ class Interpreters:
         known = self._failures.get(key)
         if known is not None and known.error.hung:
             return 0.0
-        return max(0.0, _PATIENCE_SECONDS - (time.monotonic() - start.began))
+        return max(0.0, _START_WAIT_SECONDS - (time.monotonic() - start.began))
 
     async def _bring_up(self, key: Key) -> Zygote:
         if key in self._zygotes:

@@ -64,7 +64,7 @@ def launch(
     )
 
 
-async def code_of(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+async def wait_for_exit_code(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     """The exit code of an interpreter that has closed its end; None if it goes on for so long."""
     deadline = time.monotonic() + seconds
     while True:
@@ -74,7 +74,7 @@ async def code_of(process: subprocess.Popen[bytes], seconds: float) -> int | Non
         await asyncio.sleep(0.01)
 
 
-def ended(code: int | None, said: str) -> str:
+def describe_exit(code: int | None, said: str) -> str:
     """Say what became of an interpreter that never told that it is ready.
 
     Args:
@@ -82,15 +82,15 @@ def ended(code: int | None, said: str) -> str:
         said: the last line that it printed, or empty.
     """
     if code is not None and code < 0:
-        what = f"was ended by {signal.Signals(-code).name} while it imported what it needs"
+        what = f"was killed by {signal.Signals(-code).name} during its imports"
     elif code:
-        what = f"ended with exit code {code} and is no Python, or a broken one"
+        what = f"exited with code {code} and is not a working Python"
     else:
-        what = "ended before it was ready, and is no Python"
-    return f"{what} (it said last: {said})" if said else what
+        what = "exited before it was ready, and is not a Python"
+    return f"{what} (its last output: {said})" if said else what
 
 
-def sentence(python: str, what: str, *, load: bool) -> str:
+def start_error_message(python: str, what: str, *, load: bool) -> str:
     """Say why there is no worker, and which line of the config mends it.
 
     Args:
@@ -100,7 +100,7 @@ def sentence(python: str, what: str, *, load: bool) -> str:
     """
     told = " ".join(what.split())
     if python != sys.executable:
-        return f'{python} {told}: mend the line python = "{python}" in [watch.verify].'
+        return f'{python} {told}: correct the line python = "{python}" in [watch.verify].'
     if load:
         return (
             f"{python}, checkpointd's own interpreter, {told}: install TensorFlow there, or name "

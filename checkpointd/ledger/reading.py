@@ -23,7 +23,8 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Facts, Report
 
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024

@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Self
 
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.facts import ABSENT, Entry, LedgerError, Pin, State
@@ -18,7 +18,8 @@ from checkpointd.ledger.writing import Writer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Report
 
 PINS = "pins.jsonl"
 _OLD_ROWS = 10_000

@@ -16,7 +16,8 @@ from checkpointd.ledger.schema import explain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.core.checkpoint import Checkpoint, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Report
     from checkpointd.ledger.pins import PinFile
 
 _MAX_INTEGER = 2**63 - 1

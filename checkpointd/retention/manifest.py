@@ -6,11 +6,14 @@ import enum
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import Generation, to_json
+from checkpointd.core.encode import to_json
 from checkpointd.retention.files import Part
+
+if TYPE_CHECKING:
+    from checkpointd.core.checkpoint import Generation
 
 _VERSION = 1
 _READ_LIMIT = 16 * 1024 * 1024

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from checkpointd.core.checkpoint import MAX_PACKED
+from checkpointd.core.report import MAX_PACKED
 from checkpointd.tensors import MODEL, TensorSpec, TensorStats
 
 if TYPE_CHECKING:

@@ -13,20 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import (
-    LOAD_CHECKS,
-    CheckResult,
-    End,
-    Facts,
-    Outcome,
-    Request,
-    failed,
-    skipped,
-)
+from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
+from checkpointd.core.report import Facts
+from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.verify.tf_errors import cause, lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from checkpointd.core.request import End, Request
 
 DEPENDS: Mapping[str, tuple[str, ...]] = {
     "structure": (),

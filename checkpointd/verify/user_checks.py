@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 
 from checkpointd import checks as public
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome, skipped
+from checkpointd.core.check_result import CheckResult, Outcome, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import ENTRY_POINTS, LOAD_STAGE, SCAN_STAGE
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_code
@@ -25,7 +26,7 @@ from checkpointd.verify.user_code import UserCodeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.core.checkpoint import Facts
+    from checkpointd.core.report import Facts
     from checkpointd.core.verify_settings import OwnCheck
     from checkpointd.golden import Golden
     from checkpointd.verify.suite import Emit

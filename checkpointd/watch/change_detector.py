@@ -10,20 +10,27 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import Found, Probe, ProbeState, generation_of, probe
-from checkpointd.watch.events import Coalesced, Gone, Placed, Sighting, Touched, WatchEvent
-from checkpointd.watch.reported import Known, Memory
+from checkpointd.watch.events import (
+    Coalesced,
+    GenerationUpdate,
+    Gone,
+    MetadataChanged,
+    SeriesChanged,
+    WatchEvent,
+)
+from checkpointd.watch.reported import Comparison, ReportedGenerations
 from checkpointd.watch.scan import describe
-from checkpointd.watch.settle_tracker import Decision, Fence, Observed
-from checkpointd.watch.writers import not_open
+from checkpointd.watch.settle_tracker import Observation, SettleDecision, SettleTracker
+from checkpointd.watch.writers import files_not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Checkpoint, Generation, Member
-    from checkpointd.watch.directory_tree import Tree
+    from checkpointd.watch.directory_tree import DirectoryTree
     from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing
 
@@ -31,12 +38,12 @@ _LOOK_SECONDS = 0.25
 _DOUBTS = 3
 
 
-class Sightings:
+class ChangeDetector:
     """What one watch knows of its checkpoints.
 
     Args:
         settings: the `[[watch]]` of the config.
-        known: what was told of each path before (see `Memory`).
+        known: what was told of each path before (see `ReportedGenerations`).
         emit: who is told.
         tree: the directories below the root.
         series: the series in which each path was placed when it was told.
@@ -48,7 +55,7 @@ class Sightings:
         settings: WatchSettings,
         known: Mapping[str, str],
         emit: Callable[[WatchEvent], None],
-        tree: Tree,
+        tree: DirectoryTree,
         *,
         series: Mapping[str, str],
         alive: Callable[[], None],
@@ -61,12 +68,12 @@ class Sightings:
         self._emit = emit
         self._alive = alive
         self._tree = tree
-        self._memory = Memory(known)
+        self._memory = ReportedGenerations(known)
         self._series = dict(series)
         self._recorded: set[str] = set()
         self._doubts: dict[str, tuple[Found, int]] = {}
-        self._fence = Fence(settings.settle, settings.torn_after)
-        self._observed: dict[str, Observed] = {}
+        self._fence = SettleTracker(settings.settle, settings.torn_after)
+        self._observed: dict[str, Observation] = {}
 
     @property
     def unknown(self) -> int:
@@ -171,7 +178,7 @@ class Sightings:
         """Tell where a path stands that is in another series than the one that was told."""
         checkpoint = self._describe(found, found.hint)
         if self._series.pop(found.path, None) != checkpoint.series:
-            self._emit(Placed(self._settings.name, checkpoint))
+            self._emit(SeriesChanged(self._settings.name, checkpoint))
 
     def _describe(self, found: Found, known: Format) -> Checkpoint:
         return describe(
@@ -190,7 +197,7 @@ class Sightings:
             return
         known = self._memory.compare(path, generation)
         unknown = self._memory.is_unknown(path, generation)
-        if known in (Known.SAME, Known.TOUCHED) or (asked and unknown):
+        if known in (Comparison.SAME, Comparison.TOUCHED) or (asked and unknown):
             self._fence.forget(path)
             self._stands(found, known, asked=asked)
             return
@@ -224,19 +231,19 @@ class Sightings:
             age = wall - found.generation.saved_at
             touched = wall - max((m.ctime_ns for m in found.generation.members), default=0) / 1e9
         closed = closed and _is_one_file(found)
-        self._observed[path] = Observed(found, probed, closed, age, touched)
+        self._observed[path] = Observation(found, probed, closed, age, touched)
 
-    def _stands(self, found: Found, known: Known, *, asked: bool) -> None:
+    def _stands(self, found: Found, known: Comparison, *, asked: bool) -> None:
         """Tell of content that has been told before: because it was asked for, or was touched."""
         path = found.path
         if asked:
             if (probed := _probe(found, told=True)) is not None:
                 self.again.discard(path)
                 overdue = self.local and is_old(found.generation, self._settings.torn_after)
-                self._tell(Decision(found, probed, "settled", overdue=overdue))
-        elif known is Known.TOUCHED:
+                self._tell(SettleDecision(found, probed, "settled", overdue=overdue))
+        elif known is Comparison.TOUCHED:
             self._memory.tell(path, found.generation)
-            self._emit(Touched(self._settings.name, path, found.generation))
+            self._emit(MetadataChanged(self._settings.name, path, found.generation))
         else:
             self._memory.settle(path, found.generation)
 
@@ -276,7 +283,7 @@ class Sightings:
         soon = now + max(_LOOK_SECONDS, min(self._settings.settle, 5.0))
         return soon if step.wake_at is None else max(now, min(soon, step.wake_at))
 
-    def _ask_who_writes(self, observed: dict[str, Observed]) -> None:
+    def _ask_who_writes(self, observed: dict[str, Observation]) -> None:
         if not self.local:
             return
         files: list[tuple[str, Member]] = [
@@ -289,17 +296,17 @@ class Sightings:
         ]
         if not files:
             return
-        for path in not_open(files):
+        for path in files_not_open(files):
             observed[path] = dataclasses.replace(observed[path], closed=True)
 
-    def _tell(self, decision: Decision) -> None:
+    def _tell(self, decision: SettleDecision) -> None:
         found = decision.found
         if decision.state != "writing":
             self._memory.tell(found.path, found.generation)
         known = decision.probe.format
         checkpoint = self._describe(found, found.hint if known is Format.UNKNOWN else known)
         self._emit(
-            Sighting(
+            GenerationUpdate(
                 self._settings.name,
                 checkpoint,
                 found.generation,
@@ -332,7 +339,7 @@ def is_old(generation: Generation, seconds: float) -> bool:
 def _is_one_file(found: Found) -> bool:
     """Whether closing one file ends the save; between the files of others there may be a pause."""
     members = found.generation.members
-    return len(members) == 1 and not members[0].name and found.hint is not Format.SAVEDMODEL
+    return len(members) == 1 and not members[0].name
 
 
 def _probe(found: Found, *, told: bool) -> Probe | None:

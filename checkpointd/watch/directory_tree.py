@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from checkpointd.watch.globs import Selection
 
 
-class Tree:
+class DirectoryTree:
     """The directories of one watch; used from its thread only.
 
     `errors` maps a directory that could not be listed to why. What is below it is not judged.

@@ -29,7 +29,7 @@ class Batch:
     everything: bool = False
 
 
-class Inbox:
+class EventQueue:
     """A mailbox that any thread may put into."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Checkpoint, Generation
 
-SightingState = Literal["writing", "settled", "torn"]
+SaveState = Literal["writing", "settled", "torn"]
 
 
 @dataclass(frozen=True)
-class Sighting:
+class GenerationUpdate:
     """A generation of a checkpoint: being written, finished, or never finished.
 
     `reason` (`structure.<word>`) and `message` say what is missing while `state` is `writing`
@@ -22,14 +22,14 @@ class Sighting:
     watch: str
     checkpoint: Checkpoint
     generation: Generation
-    state: SightingState
+    state: SaveState
     reason: str = ""
     message: str = ""
     overdue: bool = False
 
 
 @dataclass(frozen=True)
-class Touched:
+class MetadataChanged:
     """Names, sizes and times are those that were told, but an inode or a change time is not.
 
     That is a chmod, a hard link, a copy that keeps times, a restored backup: what lies there may
@@ -42,7 +42,7 @@ class Touched:
 
 
 @dataclass(frozen=True)
-class Placed:
+class SeriesChanged:
     """A checkpoint that was told stands elsewhere among the others than was told.
 
     Its `checkpoint` state file says so since, or the watch's `version` template.
@@ -90,7 +90,9 @@ class Coalesced:
     path: str
 
 
-WatchEvent = Sighting | Touched | Placed | Gone | Reconciled | WatchHealth | Coalesced
+WatchEvent = (
+    GenerationUpdate | MetadataChanged | SeriesChanged | Gone | Reconciled | WatchHealth | Coalesced
+)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import BaseObserver
 
-    from checkpointd.watch.event_queue import Inbox
+    from checkpointd.watch.event_queue import EventQueue
 
 _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
@@ -62,7 +62,7 @@ class Inotify:
         OSError: the kernel gives no inotify instance or no watch for the root.
     """
 
-    def __init__(self, root: str, inbox: Inbox) -> None:
+    def __init__(self, root: str, inbox: EventQueue) -> None:
         self._root = root
         InotifyMoveEventGrouper.delay = _PAIRING_SECONDS
         # A directory that appears and moves at once makes watchdog warn with its whole table.
@@ -133,7 +133,7 @@ def _watched_inodes() -> set[int]:
 class _Handler(FileSystemEventHandler):
     """Puts events into the inbox; it must never raise, that would end the observer."""
 
-    def __init__(self, root: str, real: str, inbox: Inbox) -> None:
+    def __init__(self, root: str, real: str, inbox: EventQueue) -> None:
         self._root = root
         self._real = real
         self._inbox = inbox
@@ -156,7 +156,7 @@ class _Handler(FileSystemEventHandler):
 class _OverflowHandler(logging.Handler):
     """Hears of an overflow where watchdog says it: in its log, with the path of the root."""
 
-    def __init__(self, root: bytes, inbox: Inbox) -> None:
+    def __init__(self, root: bytes, inbox: EventQueue) -> None:
         super().__init__(logging.WARNING)
         self._path = root
         self._inbox = inbox

@@ -14,7 +14,7 @@ _KEY = 32
 """The length of `Generation.key`, with which `Generation.identity` begins."""
 
 
-class Known(enum.Enum):
+class Comparison(enum.Enum):
     """How a generation on disk compares with what was told of its path.
 
     TOUCHED: names, sizes and times are the same, but somebody has changed an inode or a mode.
@@ -28,7 +28,7 @@ class Known(enum.Enum):
     OTHER = "other"
 
 
-class Memory:
+class ReportedGenerations:
     """The identity of each path that was told, and of each that is no checkpoint.
 
     Args:
@@ -63,16 +63,16 @@ class Memory:
         """Whether nothing at all has happened since `settle`; the quickest answer there is."""
         return self._looks.get(path) == hash(generation)
 
-    def compare(self, path: str, generation: Generation) -> Known:
+    def compare(self, path: str, generation: Generation) -> Comparison:
         """Hold what lies at a path now against what was told of it."""
         told = self._told.get(path)
         if told is None:
-            return Known.NEW
+            return Comparison.NEW
         if not told:
-            return Known.OWED
+            return Comparison.OWED
         if told[:_KEY] != generation.key:
-            return Known.OTHER
-        return Known.SAME if generation.identity.startswith(told) else Known.TOUCHED
+            return Comparison.OTHER
+        return Comparison.SAME if generation.identity.startswith(told) else Comparison.TOUCHED
 
     def is_unknown(self, path: str, generation: Generation | None = None) -> bool:
         """Whether it is no checkpoint, and still has the content of which that was found out."""

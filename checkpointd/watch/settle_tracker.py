@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.checkpoint import Generation
-    from checkpointd.watch.events import SightingState
+    from checkpointd.watch.events import SaveState
 
 _TRUNCATED = "structure.truncated"
 
 
 @dataclass(frozen=True)
-class Observed:
+class Observation:
     """One look at a checkpoint that is not yet decided.
 
     `closed`: whoever wrote it has closed it since. `age` and `touched`: seconds since the newest
@@ -38,7 +38,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Decision:
+class SettleDecision:
     """What is to be told of a checkpoint.
 
     `overdue`: it has not changed for `torn_after`, so whoever reads it need not ask for more time.
@@ -46,31 +46,31 @@ class Decision:
 
     found: Found
     probe: Probe
-    state: SightingState
+    state: SaveState
     reason: str = ""
     message: str = ""
     overdue: bool = False
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """The outcome of one step: what is decided, what was written over, when to look again."""
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[SettleDecision, ...]
     coalesced: tuple[str, ...]
     wake_at: float | None
 
 
 @dataclass
 class _Track:
-    observed: Observed
+    observed: Observation
     since: float
     calm_since: float
     closed: bool
     told: bool = False
 
 
-class Fence:
+class SettleTracker:
     """Watches the checkpoints of one watch until each is settled or torn.
 
     Args:
@@ -95,7 +95,7 @@ class Fence:
         """What is not yet decided, as it was last seen."""
         return tuple(track.observed.found for track in self._tracks.values())
 
-    def last(self, path: str) -> Observed | None:
+    def last(self, path: str) -> Observation | None:
         """The last look at a path that is not yet decided."""
         track = self._tracks.get(path)
         return track.observed if track else None
@@ -109,14 +109,14 @@ class Fence:
         self._tracks.pop(path, None)
         self._refused.pop(path, None)
 
-    def step(self, now: float, observed: Mapping[str, Observed]) -> Step:
+    def step(self, now: float, observed: Mapping[str, Observation]) -> StepResult:
         """Judge what was just observed, and what has waited long enough.
 
         Args:
             now: the monotonic clock, in seconds.
             observed: a new look at each path that was looked at; the others keep waiting.
         """
-        decisions: list[Decision] = []
+        decisions: list[SettleDecision] = []
         coalesced: list[str] = []
         for path, look in observed.items():
             track = self._tracks.get(path)
@@ -140,7 +140,7 @@ class Fence:
             else:
                 self.forget(path)
         wake_at = min((self._due(track) for track in self._tracks.values()), default=None)
-        return Step(tuple(decisions), tuple(coalesced), wake_at)
+        return StepResult(tuple(decisions), tuple(coalesced), wake_at)
 
     def _refusal(self, track: _Track) -> str | None:
         found = track.observed.found
@@ -152,19 +152,25 @@ class Fence:
     def _complete(self, track: _Track) -> bool:
         return track.observed.probe.state is ProbeState.COMPLETE and self._refusal(track) is None
 
-    def _judge(self, track: _Track, now: float) -> Decision | None:
+    def _judge(self, track: _Track, now: float) -> SettleDecision | None:
         found, probe = track.observed.found, track.observed.probe
         overdue = now >= self._torn_at(track)
         refusal = self._refusal(track)
         if probe.state is ProbeState.COMPLETE:
             known = probe.certain or track.closed or now - track.since >= self._settle
             if overdue or (known and refusal is None):
-                return Decision(found, probe, "settled", overdue=overdue)
-            return None if track.told else Decision(found, probe, "writing", message=refusal or "")
+                return SettleDecision(found, probe, "settled", overdue=overdue)
+            return (
+                None
+                if track.told
+                else SettleDecision(found, probe, "writing", message=refusal or "")
+            )
         reason = probe.reason or _TRUNCATED
         if overdue:
-            return Decision(found, probe, "torn", reason, probe.message, overdue=True)
-        return None if track.told else Decision(found, probe, "writing", reason, probe.message)
+            return SettleDecision(found, probe, "torn", reason, probe.message, overdue=True)
+        return (
+            None if track.told else SettleDecision(found, probe, "writing", reason, probe.message)
+        )
 
     def _torn_at(self, track: _Track) -> float:
         calm = min(self._settle, self._torn_after)
@@ -176,7 +182,7 @@ class Fence:
         return self._torn_at(track)
 
 
-def _begin(look: Observed, now: float) -> _Track:
+def _begin(look: Observation, now: float) -> _Track:
     """Start the clock: at what the file's own times say, never later than now."""
     since = now - max(0.0, look.age or 0.0)
     calm_since = (
@@ -185,7 +191,7 @@ def _begin(look: Observed, now: float) -> _Track:
     return _Track(look, since, calm_since, look.closed)
 
 
-def _written_over(before: Observed, after: Observed) -> bool:
+def _written_over(before: Observation, after: Observation) -> bool:
     """Whether a complete content was replaced, and did not merely grow."""
     was, now = _members(before.found.generation), _members(after.found.generation)
     for name, (inode, size, mtime_ns) in was.items():

@@ -8,9 +8,9 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.watch.change_detector import Sightings
-from checkpointd.watch.directory_tree import Tree
-from checkpointd.watch.event_queue import Batch, Inbox
+from checkpointd.watch.change_detector import ChangeDetector
+from checkpointd.watch.directory_tree import DirectoryTree
+from checkpointd.watch.event_queue import Batch, EventQueue
 from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent, WatchHealth
 from checkpointd.watch.globs import select
 from checkpointd.watch.inotify import Inotify
@@ -65,9 +65,9 @@ class Watcher:
         self._root = os.fspath(settings.path)
         self._tell = emit
         self._clock = clock
-        self._inbox = Inbox()
-        self._tree = Tree(self._root, select(settings.include, settings.exclude))
-        self._sightings = Sightings(
+        self._inbox = EventQueue()
+        self._tree = DirectoryTree(self._root, select(settings.include, settings.exclude))
+        self._sightings = ChangeDetector(
             settings, known, self._emit, self._tree, series=series or {}, alive=self._is_alive
         )
         self._stopping = threading.Event()

@@ -32,7 +32,7 @@ def sees_all_processes() -> bool:
         return False
 
 
-def not_open(files: Iterable[tuple[str, Member]]) -> frozenset[str]:
+def files_not_open(files: Iterable[tuple[str, Member]]) -> frozenset[str]:
     """Those of some files of our own user that none of its processes holds open for writing.
 
     Args:

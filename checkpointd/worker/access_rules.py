@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import generation_of, member_path
 from checkpointd.formats.names import WEIGHTS_MAP
 from checkpointd.golden import binding
@@ -21,9 +21,10 @@ from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRI
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from checkpointd.core.checkpoint import Generation, Request
+    from checkpointd.core.checkpoint import Generation
+    from checkpointd.core.request import Request
 
-Rule = tuple[str, int]
+PathRule = tuple[str, int]
 """A path, and what Landlock allows there and below."""
 
 _SYSTEM = (
@@ -37,14 +38,14 @@ _SYSTEM = (
     *("/dev/zero", "/dev/urandom", "/dev/random"),
 )
 
-DEVICES: tuple[Rule, ...] = (("/dev/null", READ_FILE | WRITE_FILE | TRUNCATE),)
+DEVICES: tuple[PathRule, ...] = (("/dev/null", READ_FILE | WRITE_FILE | TRUNCATE),)
 
 
 @dataclass(frozen=True)
-class Reach:
+class AccessRules:
     """The rules of one child, and the identity of each part of the checkpoint that they bind."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[PathRule, ...]
     bound: tuple[tuple[str, tuple[int, int]], ...] = ()
 
     def covers(self, path: str) -> bool:
@@ -58,7 +59,7 @@ class Reach:
         return any(_identity(path) != identity for path, identity in self.bound)
 
 
-def of_interpreter() -> tuple[Rule, ...]:
+def interpreter_rules() -> tuple[PathRule, ...]:
     """What this interpreter runs on: its libraries, those of the system, a few devices."""
     own = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path]
     own += [os.path.dirname(os.path.realpath(sys.executable)), *_editable()]
@@ -78,7 +79,9 @@ def _editable() -> Iterator[str]:
                 yield f"{place}.py"
 
 
-def of_checkpoint(path: str, form: Format, generation: Generation | None) -> tuple[Rule, ...]:
+def checkpoint_rules(
+    path: str, form: Format, generation: Generation | None
+) -> tuple[PathRule, ...]:
     """What a checkpoint is made of, its golden record, and no more of the directory around it.
 
     Args:
@@ -98,12 +101,13 @@ def of_checkpoint(path: str, form: Format, generation: Generation | None) -> tup
         return ((path, READ), *((link, READ_FILE) for link in links), record)
     whole = () if path.endswith("/") else ((path, READ),)  # an empty prefix is no directory
     rules = [*whole, *((member, READ_FILE) for member in members), record]
-    if form is Format.TF_CHECKPOINT or path.endswith(WEIGHTS_MAP):
+    spec = spec_of(form)
+    if (spec is not None and spec.is_prefix) or path.endswith(WEIGHTS_MAP):
         rules.append((os.path.dirname(path) or ".", READ_DIR))
     return tuple(rules)
 
 
-def of_request(request: Request, scratch: str, target: str = "") -> Reach:
+def rules_for_request(request: Request, scratch: str, target: str = "") -> AccessRules:
     """Everything that one verification may open.
 
     Args:
@@ -112,8 +116,8 @@ def of_request(request: Request, scratch: str, target: str = "") -> Reach:
         target: where it makes a copy; empty if it makes none.
     """
     checkpoint, settings, previous = request.checkpoint, request.settings, request.previous
-    own = of_checkpoint(checkpoint.path, checkpoint.format, request.generation)
-    rules = [*of_interpreter(), *own, (scratch, WRITE)]
+    own = checkpoint_rules(checkpoint.path, checkpoint.format, request.generation)
+    rules = [*interpreter_rules(), *own, (scratch, WRITE)]
     if target:
         rules.append((target, WRITE))
     configured = [*settings.python_path, *settings.read_paths]
@@ -121,8 +125,8 @@ def of_request(request: Request, scratch: str, target: str = "") -> Reach:
         configured.append(settings.evaluate.data)
     rules += [(path, READ) for path in configured]
     if previous is not None and settings.checks:
-        rules += of_checkpoint(previous.path, previous.facts.format, None)
-    return Reach(tuple(rules), tuple(_bound(path for path, _ in own)))
+        rules += checkpoint_rules(previous.path, previous.facts.format, None)
+    return AccessRules(tuple(rules), tuple(_bound(path for path, _ in own)))
 
 
 def _bound(paths: Iterable[str]) -> Iterator[tuple[str, tuple[int, int]]]:

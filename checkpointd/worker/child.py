@@ -13,8 +13,11 @@ import tempfile
 from typing import TYPE_CHECKING, Callable, NoReturn
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import CheckResult, End, Facts, Request, failed, skipped, to_json
+from checkpointd.core.check_result import CheckResult, failed, skipped
+from checkpointd.core.encode import to_json
 from checkpointd.core.memory_errors import MEMORY
+from checkpointd.core.report import Facts
+from checkpointd.core.request import End, Request
 from checkpointd.formats import generation_of
 from checkpointd.verify.user_code import CONFINED
 from checkpointd.worker import access_rules, protocol, sandbox
@@ -23,7 +26,7 @@ from checkpointd.worker import limits as confinement
 if TYPE_CHECKING:
     import socket
 
-    from checkpointd.worker.protocol import Job, Limits, Sandbox
+    from checkpointd.worker.protocol import Job, Limits, SandboxState
 
     Send = Callable[[object], None]
 
@@ -49,7 +52,7 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
             os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        confinement.yield_to_others(idle=True)
+        confinement.lower_priority(idle=True)
         confinement.confine(limits)
         os.environ[MEMORY] = str(limits.memory_bytes)
         with connection, connection.makefile("rb") as lines:
@@ -71,8 +74,8 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
 def _confined(job: Job, send: Send) -> None:
     """Put the sandbox on, tell what it came to, and do the job in it."""
     request = decode.request(job.request)
-    allowed = access_rules.of_request(request, job.scratch, job.target)
-    state = sandbox.enter(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
+    allowed = access_rules.rules_for_request(request, job.scratch, job.target)
+    state = sandbox.enter_child(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
     send({"sandbox": to_json(state)})
     if not state.missing:
         os.environ[CONFINED] = "1"
@@ -92,7 +95,7 @@ def _confined(job: Job, send: Send) -> None:
             send({**told, "facts": to_json(Facts(format=request.checkpoint.format))})
 
 
-def _refuse(job: Job, state: Sandbox, send: Send) -> None:
+def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     name, *others = job.checks
     why = "; ".join(state.missing)
     refusal = failed(

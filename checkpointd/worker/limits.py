@@ -49,7 +49,7 @@ def die_with_parent(parent: int) -> None:
         os._exit(0)
 
 
-def yield_to_others(*, idle: bool) -> None:
+def lower_priority(*, idle: bool) -> None:
     """Take the lowest CPU and I/O priority; `idle` runs only when nobody else wants to."""
     with contextlib.suppress(OSError):
         os.nice(19)
@@ -61,7 +61,7 @@ def yield_to_others(*, idle: bool) -> None:
         _libc.syscall(number, 1, 0, _IOPRIO_IDLE)
 
 
-def go_first() -> None:
+def prefer_for_oom_kill() -> None:
     """Be what the kernel kills first when memory is short, with all children."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

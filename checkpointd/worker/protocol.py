@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import LOAD_CHECKS, SCAN_CHECKS, CheckResult, End, Facts, to_json
+from checkpointd.core.encode import to_json
+from checkpointd.core.request import End
+from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS
 from checkpointd.core.verify_settings import LOAD_STAGE, SCAN_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.report import Facts
     from checkpointd.core.verify_settings import VerifySettings
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
@@ -60,7 +64,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Order:
+class ForkRequest:
     """Daemon to zygote: fork a child, or (`become`) turn into it.
 
     With it travel two descriptors: the child's stream socket and the file for its stderr.
@@ -72,7 +76,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Sandbox:
+class SandboxState:
     """What of the sandbox is in force in a process, and in `missing` what is not, as clauses.
 
     `landlock` is the version of Landlock, 0 without it.
@@ -106,7 +110,7 @@ class Notice:
     can_fork: bool = True
     environment: Mapping[str, str] | None = None
     message: str = ""
-    sandbox: Sandbox | None = None
+    sandbox: SandboxState | None = None
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,10 @@ def encode(message: object) -> bytes:
     return json.dumps(to_json(message), separators=(",", ":")).encode() + b"\n"
 
 
-def decode_order(data: bytes) -> Order:
-    """Read an `Order`; the daemon is trusted."""
+def decode_fork_request(data: bytes) -> ForkRequest:
+    """Read a `ForkRequest`; the daemon is trusted."""
     raw = json.loads(data)
-    return Order(raw["number"], Limits(**raw["limits"]), raw["become"])
+    return ForkRequest(raw["number"], Limits(**raw["limits"]), raw["become"])
 
 
 def decode_job(data: bytes) -> Job:
@@ -186,7 +190,7 @@ def decode_notice(data: bytes) -> Notice:
     return notice
 
 
-def _sandbox(raw: Any) -> Sandbox:
+def _sandbox(raw: Any) -> SandboxState:
     missing = raw.get("missing") if isinstance(raw, dict) else None
     if (
         not isinstance(missing, list)
@@ -195,11 +199,11 @@ def _sandbox(raw: Any) -> Sandbox:
         or type(raw.get("seccomp")) is not bool
     ):
         raise decode.WireError(f"no sandbox: {raw!r:.200}")
-    return Sandbox(raw["landlock"], raw["seccomp"], tuple(missing))
+    return SandboxState(raw["landlock"], raw["seccomp"], tuple(missing))
 
 
-def decode_sandbox(data: bytes) -> Sandbox:
-    """Read a `Sandbox`.
+def decode_sandbox_state(data: bytes) -> SandboxState:
+    """Read a `SandboxState`.
 
     Raises:
         checkpointd.core.decode.WireError: it is none.
@@ -207,7 +211,7 @@ def decode_sandbox(data: bytes) -> Sandbox:
     return _sandbox(_object(data))
 
 
-def decode_answer(data: bytes) -> CheckResult | Facts | Finished | Sandbox | dict[str, Any]:
+def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState | dict[str, Any]:
     """Read one line of a child: its sandbox, a check, facts, a stage's end, or what was asked for.
 
     Raises:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Callable
 from checkpointd.worker import landlock, seccomp, syscalls
 from checkpointd.worker.access_rules import DEVICES
 from checkpointd.worker.landlock import LandlockError
-from checkpointd.worker.protocol import Sandbox
+from checkpointd.worker.protocol import SandboxState
 from checkpointd.worker.seccomp import SeccompError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from checkpointd.worker.access_rules import Reach, Rule
+    from checkpointd.worker.access_rules import AccessRules, PathRule
 
 
-def enter(reach: Reach, sentinel: str, *, may_set_times: bool = False) -> Sandbox:
+def enter_child(reach: AccessRules, sentinel: str, *, may_set_times: bool = False) -> SandboxState:
     """Put the whole sandbox on this process, for good, and try whether it holds.
 
     Args:
@@ -37,7 +37,7 @@ def enter(reach: Reach, sentinel: str, *, may_set_times: bool = False) -> Sandbo
     abi = _version()
     state = _put_on(
         reach.rules,
-        lambda version: seccomp.inner(
+        lambda version: seccomp.child_rules(
             os.getpid(),
             may_set_times=may_set_times,
             truncation=0 < version < landlock.TRUNCATES_SINCE,
@@ -47,13 +47,13 @@ def enter(reach: Reach, sentinel: str, *, may_set_times: bool = False) -> Sandbo
     if state.missing:
         return state
     missing = self_test("" if reach.covers(sentinel) else sentinel)
-    return Sandbox(state.landlock, state.seccomp, missing)
+    return SandboxState(state.landlock, state.seccomp, missing)
 
 
-def enter_outer(scratch: str) -> Sandbox:
+def enter_zygote(scratch: str) -> SandboxState:
     """Put the layer of a zygote on: it reads everything, writes its scratch, has no network."""
     rules = [("/", landlock.EVERYWHERE), (scratch, landlock.WRITE), *DEVICES]
-    return _put_on(rules, lambda _version: seccomp.outer(), _version())
+    return _put_on(rules, lambda _version: seccomp.zygote_rules(), _version())
 
 
 def _version() -> int | str:
@@ -68,13 +68,13 @@ def _version() -> int | str:
 
 
 def _put_on(
-    rules: Iterable[Rule],
-    calls: Callable[[int], Sequence[seccomp.Rule]],
+    rules: Iterable[PathRule],
+    calls: Callable[[int], Sequence[seccomp.CallRule]],
     abi: int | str,
-) -> Sandbox:
+) -> SandboxState:
     machine = syscalls.here()
     if machine is None:
-        return Sandbox(missing=(str(abi),))
+        return SandboxState(missing=(str(abi),))
     missing: list[str] = []
     version, filtered = 0, False
     if isinstance(abi, str):
@@ -86,11 +86,11 @@ def _put_on(
         except LandlockError as error:
             missing.append(str(error))
     try:
-        seccomp.install(machine, seccomp.program(machine, calls(version)))
+        seccomp.install(machine, seccomp.build_filter(machine, calls(version)))
         filtered = True
     except SeccompError as error:
         missing.append(str(error))
-    return Sandbox(version, filtered, tuple(missing))
+    return SandboxState(version, filtered, tuple(missing))
 
 
 def self_test(sentinel: str) -> tuple[str, ...]:

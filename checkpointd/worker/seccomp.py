@@ -79,7 +79,7 @@ class SeccompError(Exception):
 
 
 @dataclass(frozen=True)
-class Rule:
+class CallRule:
     """What happens to one call: it fails with `error`, always or by one of its arguments.
 
     With `values`, it depends on the low word of `argument` under `mask` (what the kernel takes of
@@ -94,12 +94,14 @@ class Rule:
     unless: bool = False
 
 
-def outer() -> tuple[Rule, ...]:
+def zygote_rules() -> tuple[CallRule, ...]:
     """The rules of a zygote, which has to fork and to talk with its daemon: no network."""
     return _refused(_NETWORK + _FOREIGN)
 
 
-def inner(pid: int, *, may_set_times: bool = False, truncation: bool = False) -> tuple[Rule, ...]:
+def child_rules(
+    pid: int, *, may_set_times: bool = False, truncation: bool = False
+) -> tuple[CallRule, ...]:
     """The rules of a child.
 
     Args:
@@ -115,18 +117,18 @@ def inner(pid: int, *, may_set_times: bool = False, truncation: bool = False) ->
             for r in _refused(_NETWORK + _FOREIGN + _ALONE)
             if not (may_set_times and r.call == "utimensat")
         ),
-        Rule("clone", values=(_CLONE_THREAD,), mask=_CLONE_THREAD | _NAMESPACES, unless=True),
-        Rule("clone3", errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
-        Rule("openat2", errno.ENOSYS),
+        CallRule("clone", values=(_CLONE_THREAD,), mask=_CLONE_THREAD | _NAMESPACES, unless=True),
+        CallRule("clone3", errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
+        CallRule("openat2", errno.ENOSYS),
         *(
-            Rule(call, values=own, unless=True)
+            CallRule(call, values=own, unless=True)
             for call in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         ),
-        Rule("prlimit64", values=(0, pid), unless=True),
-        Rule("fcntl", argument=1, values=(*_LOCKS, *_OWNERS)),
-        Rule("ioctl", errno.ENOTTY, argument=1, values=_TERMINAL, unless=True),
-        Rule("prctl", values=(_DEATH, _DUMPABLE, _PTRACER)),
-        Rule("mmap", argument=3, values=_UNCOUNTED, mask=_SHARED_ANONYMOUS | _GROWS_DOWN),
+        CallRule("prlimit64", values=(0, pid), unless=True),
+        CallRule("fcntl", argument=1, values=(*_LOCKS, *_OWNERS)),
+        CallRule("ioctl", errno.ENOTTY, argument=1, values=_TERMINAL, unless=True),
+        CallRule("prctl", values=(_DEATH, _DUMPABLE, _PTRACER)),
+        CallRule("mmap", argument=3, values=_UNCOUNTED, mask=_SHARED_ANONYMOUS | _GROWS_DOWN),
     ]
     if truncation:
         emptied = {
@@ -134,18 +136,18 @@ def inner(pid: int, *, may_set_times: bool = False, truncation: bool = False) ->
             "mask": _O_TRUNC | _NEITHER_READ_NOR_WRITE,
         }
         rules += [
-            Rule("truncate"),
-            Rule("open", argument=1, **emptied),  # type: ignore[arg-type]
-            Rule("openat", argument=2, **emptied),  # type: ignore[arg-type]
+            CallRule("truncate"),
+            CallRule("open", argument=1, **emptied),  # type: ignore[arg-type]
+            CallRule("openat", argument=2, **emptied),  # type: ignore[arg-type]
         ]
     return tuple(rules)
 
 
-def _refused(calls: str) -> tuple[Rule, ...]:
-    return tuple(Rule(call) for call in calls.split())
+def _refused(calls: str) -> tuple[CallRule, ...]:
+    return tuple(CallRule(call) for call in calls.split())
 
 
-def program(machine: Machine, rules: Iterable[Rule]) -> tuple[Instruction, ...]:
+def build_filter(machine: Machine, rules: Iterable[CallRule]) -> tuple[Instruction, ...]:
     """Write the BPF program: what no rule speaks of is allowed, a newer kernel's calls are not."""
     refuse = _return(_ERRNO | errno.EPERM)
     found: list[Instruction] = [
@@ -166,7 +168,7 @@ def program(machine: Machine, rules: Iterable[Rule]) -> tuple[Instruction, ...]:
     return (*found, _return(ALLOW))
 
 
-def _block(rule: Rule) -> list[Instruction]:
+def _block(rule: CallRule) -> list[Instruction]:
     refuse = _return(_ERRNO | rule.error)
     if not rule.values:
         return [refuse]

@@ -19,10 +19,10 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import to_json
+from checkpointd.core.encode import to_json
 from checkpointd.worker import access_rules, child, limits, protocol, sandbox
 from checkpointd.worker.landlock import WRITE
-from checkpointd.worker.protocol import Notice, Order, Sandbox
+from checkpointd.worker.protocol import ForkRequest, Notice, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +40,9 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
         parent: the daemon's pid; without it there is nothing to live for.
     """
     limits.die_with_parent(parent)
-    limits.yield_to_others(idle=False)
-    limits.go_first()
-    sandbox.enter_outer(os.getcwd())
+    limits.lower_priority(idle=False)
+    limits.prefer_for_oom_kill()
+    sandbox.enter_zygote(os.getcwd())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     warnings.simplefilter("ignore")
@@ -103,7 +103,7 @@ def _canary() -> bool:
     return False
 
 
-def _rehearsal() -> Sandbox | None:
+def _rehearsal() -> SandboxState | None:
     """Put the sandbox on a child that has no checkpoint, and see what it comes to.
 
     Returns:
@@ -120,7 +120,7 @@ def _rehearsal() -> Sandbox | None:
                 os.unlink(sentinel)
     except OSError:  # each child tries it by itself all the same
         return None
-    return protocol.decode_sandbox(told) if told else None
+    return protocol.decode_sandbox_state(told) if told else None
 
 
 def _rehearsed(scratch: str, sentinel: str) -> bytes:
@@ -128,8 +128,8 @@ def _rehearsed(scratch: str, sentinel: str) -> bytes:
     pid = os.fork()
     if pid == 0:
         try:
-            rules = (*access_rules.of_interpreter(), (scratch, WRITE))
-            state = sandbox.enter(access_rules.Reach(rules), sentinel)
+            rules = (*access_rules.interpreter_rules(), (scratch, WRITE))
+            state = sandbox.enter_child(access_rules.AccessRules(rules), sentinel)
             os.write(write, json.dumps(to_json(state)).encode())
         finally:
             os._exit(0)
@@ -140,7 +140,7 @@ def _rehearsed(scratch: str, sentinel: str) -> bytes:
     return told
 
 
-def _become(connection: socket.socket, order: Order, stderr: int) -> NoReturn:
+def _become(connection: socket.socket, order: ForkRequest, stderr: int) -> NoReturn:
     """Turn into the child of an order, in an interpreter that has imported nothing yet.
 
     The threads that there are after an import would not be bound by Landlock.
@@ -176,7 +176,7 @@ def _serve(control: socket.socket) -> None:
             data, fds, _, _ = socket.recv_fds(control, protocol.MAX_DATAGRAM, 2)
             if not data:
                 return
-            order = protocol.decode_order(data)
+            order = protocol.decode_fork_request(data)
             connection = socket.socket(fileno=fds[0])
             parent = os.getpid()
             if order.become:

@@ -69,8 +69,8 @@ def test_an_interpreter_that_can_load_nothing_is_told_with_its_line(tmp_path: Pa
     done = checkpointd("-c", str(path), "config", "check", home=tmp_path)
     assert done.returncode == 78
     assert done.stderr.splitlines() == [
-        f"{path}: line 10: watch[1].verify.python: {tmp_path}/no/bin/python is not there",
-        f"{path}: line 15: watch[2].verify.python: /usr is no program that can be run",
+        f"{path}: line 10: watch[1].verify.python: {tmp_path}/no/bin/python does not exist",
+        f"{path}: line 15: watch[2].verify.python: /usr is not an executable file",
     ]
     assert checkpointd("-c", str(path), "config", "show", home=tmp_path).returncode == 0
 

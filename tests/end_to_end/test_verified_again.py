@@ -41,7 +41,7 @@ def test_an_interpreter_that_comes_and_changes_brings_new_verdicts(
     daemon.start()
     entry = daemon.verdict(path)
     assert (entry["verdict"], entry["reason"]) == ("inconclusive", "load.environment")
-    assert f'mend the line python = "{python}"' in entry["message"]
+    assert f'correct the line python = "{python}"' in entry["message"]
 
     home = daemon.home / "made"
     bare(home)

@@ -11,24 +11,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Request,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.daemon.event_handler import Engine
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.watch.events import Sighting
+from checkpointd.watch.events import GenerationUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,7 +105,7 @@ class World:
 
     def see(self, saved: int, state: Any = "settled") -> None:
         """The watch tells of a generation."""
-        self.engine.post(Sighting("w", CHECKPOINT, generation(saved), state))
+        self.engine.post(GenerationUpdate("w", CHECKPOINT, generation(saved), state))
 
     async def until_queued(self, path: str) -> None:
         """Wait until something waits under a path."""

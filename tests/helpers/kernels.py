@@ -9,8 +9,8 @@ import errno, os, sys
 from checkpointd.worker import seccomp, syscalls
 call, error, *command = sys.argv[1:]
 machine = syscalls.here()
-rule = seccomp.Rule(call, getattr(errno, error))
-seccomp.install(machine, seccomp.program(machine, [rule]))
+rule = seccomp.CallRule(call, getattr(errno, error))
+seccomp.install(machine, seccomp.build_filter(machine, [rule]))
 os.execv(command[0], command)
 """
 

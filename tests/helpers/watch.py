@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from checkpointd.config import WatchSettings
-from checkpointd.watch.events import Reconciled, Sighting, WatchEvent
+from checkpointd.watch.events import GenerationUpdate, Reconciled, WatchEvent
 from checkpointd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -62,12 +62,13 @@ class Recorder:
 
     def states(self, path: object) -> list[str]:
         """The states in which a path was seen, in order."""
-        return [event.state for event in self.of(Sighting, path)]
+        return [event.state for event in self.of(GenerationUpdate, path)]
 
-    def until_seen(self, path: object, state: str = "settled", times: int = 1) -> Sighting:
+    def until_seen(self, path: object, state: str = "settled", times: int = 1) -> GenerationUpdate:
         """Wait until a path was seen in a state so many times; returns the last sighting."""
         self.until(lambda _: self.states(path).count(state) >= times)
-        found: Sighting = [e for e in self.of(Sighting, path) if e.state == state][-1]
+        updates = self.of(GenerationUpdate, path)
+        found: GenerationUpdate = [update for update in updates if update.state == state][-1]
         return found
 
     def until_event(self, kind: type[Any], path: object = None) -> Any:
@@ -77,7 +78,9 @@ class Recorder:
 
 
 def _path(event: Any) -> str:
-    return event.checkpoint.path if isinstance(event, Sighting) else getattr(event, "path", "")
+    if isinstance(event, GenerationUpdate):
+        return event.checkpoint.path
+    return getattr(event, "path", "")
 
 
 def settings(root: Path, **rest: Any) -> WatchSettings:

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify.load import (
     evaluate,
@@ -28,7 +28,9 @@ from checkpointd.verify.user_checks import run_own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.core.checkpoint import CheckResult, Facts, Request
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.report import Facts
+    from checkpointd.core.request import Request
 
 __all__ = ["CHECKS", "load_suite", "preload"]
 

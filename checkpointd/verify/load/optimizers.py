@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Digest
 from checkpointd.golden import backends
-from checkpointd.tensors import OPTIMIZER, roles
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify.load import runtime
 from checkpointd.verify.suite import printable
@@ -26,10 +24,7 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from checkpointd.tensors import TensorStats
-
-MOST_TENSORS = 20_000
-"""How many stored variables are handed from scan to load: about 100 bytes of JSON each."""
+    from checkpointd.core.report import Digest
 
 _COUNTERS = frozenset({"iteration", "iterations", "_iterations", "iter"})
 _NOT_COMPARED = frozenset(
@@ -61,26 +56,6 @@ class Optimizer:
     def name(self) -> str:
         """What to call it in a sentence."""
         return printable(self.names[0], 80) if self.names else "an optimizer"
-
-
-def stored(tensors: Iterable[TensorStats]) -> tuple[Digest, ...] | None:
-    """Choose what the optimizer's variables are among the tensors of a checkpoint.
-
-    They are called as in the file, where the place of one tells what it is of.
-
-    Returns:
-        None if there are so many that they are not compared.
-    """
-    found = tuple(
-        Digest(_place(t.key), t.dtype, tuple(t.shape), t.crc32)
-        for t in tensors
-        if t.role == OPTIMIZER
-    )
-    return found if len(found) <= MOST_TENSORS else None
-
-
-def _place(key: str) -> str:
-    return key.partition(roles.ATTRIBUTES)[0].removeprefix("optimizer_weights/")
 
 
 def has_loss_scale(tensors: Iterable[Digest]) -> bool:

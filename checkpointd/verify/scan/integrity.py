@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Digest, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import FormatError
 from checkpointd.golden import binding
-from checkpointd.tensors import MODEL, OPTIMIZER, baseline, keras_zip
+from checkpointd.tensors import MODEL, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
-from checkpointd.verify.load import optimizers
+from checkpointd.verify import stored_digests
 from checkpointd.verify.scan import fingerprint, safety
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, Problem, TensorStats
     from checkpointd.verify.scan.structure import ScanContext
@@ -37,7 +39,6 @@ _OTHERWISE = (
     "configuration) have changed since."
 )
 _FLOATING = ("float", "bfloat", "complex")
-_WITHOUT_CHECKSUMS = frozenset({Format.HDF5, Format.HDF5_WEIGHTS})
 
 
 def check(context: ScanContext) -> CheckResult:
@@ -65,12 +66,6 @@ def check(context: ScanContext) -> CheckResult:
     return _read(context)
 
 
-def _others(tensors: tuple[TensorStats, ...]) -> tuple[Digest, ...] | None:
-    """What is stored besides the optimizer, without names; None if it is too much to hand on."""
-    found = tuple(Digest("", t.dtype, t.shape, t.crc32) for t in tensors if t.role != OPTIMIZER)
-    return found if len(found) <= optimizers.MOST_TENSORS else None
-
-
 def _filtered(filters: tuple[str, ...]) -> CheckResult:
     return failed(
         NAME,
@@ -86,8 +81,8 @@ def _read(context: ScanContext) -> CheckResult:
     contents = context.read(with_crc32=bool(record and record.content))
     context.learn(
         digest=contents.digest,
-        optimizer_tensors=optimizers.stored(contents.tensors),
-        other_tensors=_others(contents.tensors),
+        optimizer_tensors=stored_digests.of_optimizer(contents.tensors),
+        other_tensors=stored_digests.of_others(contents.tensors),
         **_totals(contents),
     )
     if context.request.digest not in ("", contents.digest):
@@ -280,7 +275,8 @@ def _said(
     is_file: bool,
 ) -> str:
     said = ["Every byte was read."]
-    if format not in _WITHOUT_CHECKSUMS and (is_file or format is not Format.KERAS):
+    spec = spec_of(format)
+    if (spec is None or spec.has_checksums) and (is_file or format is not Format.KERAS):
         said = ["Every stored checksum holds."]
     elif record is None or not record.digests:
         said.append("HDF5 stores no checksums: a golden record would show a flipped bit.")

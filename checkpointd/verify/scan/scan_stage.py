@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import End, Facts, Outcome, Request
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.report import Facts
+from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
 from checkpointd.verify.scan import drift, finite, integrity, safety, structure
@@ -14,7 +16,8 @@ from checkpointd.verify.user_checks import run_own
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.core.checkpoint import CheckResult, Generation
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.checkpoint import Generation
 
 CHECKS = (
     (structure.NAME, structure.check),

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import CheckResult, End, Facts, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End
 from checkpointd.formats import (
     LOCAL,
     FormatError,
@@ -47,6 +49,7 @@ from checkpointd.verify.suite import Context, Stop
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.core.report import Facts
     from checkpointd.formats.graph import SavedModelInfo
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents

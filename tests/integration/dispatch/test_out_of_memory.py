@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import host_memory
 from checkpointd.dispatch.local import LocalDispatcher
@@ -20,6 +24,8 @@ from checkpointd.formats import generation_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -124,7 +130,7 @@ def test_with_little_to_spare_the_verdict_is_the_same_every_time(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spare: int
 ) -> None:
     """Large constants too, whose graph is copied several times as it loads."""
-    monkeypatch.setattr(host_memory, "to_spare", lambda: spare)
+    monkeypatch.setattr(host_memory, "available_bytes", lambda: spare)
     paths = (models / "constants", models / "maps.keras")
     requests = [request_for(path) for path in paths for _ in range(2)]
     reports = verified(tmp_path, requests)
@@ -135,7 +141,7 @@ def test_with_little_to_spare_the_verdict_is_the_same_every_time(
 
 def test_without_a_number_the_machine_decides(models: Path, tmp_path: Path) -> None:
     """Feature maps of gigabytes beside weights of kilobytes run where there is memory for them."""
-    if host_memory.to_spare() < 6 * GIB:
+    if host_memory.available_bytes() < 6 * GIB:
         pytest.skip("this machine has too little memory to spare")
     [report] = verified(tmp_path, [request_for(models / "maps.keras")])
     assert report.shown == ("intact", "loads", "runs"), report

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.scan import request_for, write_weights
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
 
 _GLUTTONS = """
     import mmap, os, threading, time
@@ -77,12 +77,12 @@ _GLUTTONS = """
         time.sleep(1000)
 """
 _ENDED = {
-    "many_files": "The worker was ended: it wrote more than 128.",
-    "far_below": "The worker was ended: it ",
-    "without_names": "The worker was ended: the disk of state_dir became nearly full",
-    "only_mapped": "The worker was ended: the disk of state_dir became nearly full",
-    "threads": "The worker was ended: it started more than 4096 threads",
-    "no_bytes": "The worker was ended: it made more than 10000 files",
+    "many_files": "The worker was killed: it wrote more than 128.",
+    "far_below": "The worker was killed: it ",
+    "without_names": "The worker was killed: the disk of state_dir became nearly full",
+    "only_mapped": "The worker was killed: the disk of state_dir became nearly full",
+    "threads": "The worker was killed: it started more than 4096 threads",
+    "no_bytes": "The worker was killed: it made more than 10000 files",
 }
 
 
@@ -141,7 +141,7 @@ def test_who_fills_the_disk_is_ended_and_the_next_checkpoint_is_verified_as_if_n
             report.message,
         )
         assert told in report.message
-    assert exits.count("overdrawn") == len(_ENDED)
+    assert exits.count("quota_exceeded") == len(_ENDED)
     assert not [name for name in os.listdir(disk) if name.startswith(("scan-", "load-"))]
 
 

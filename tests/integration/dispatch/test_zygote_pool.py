@@ -10,7 +10,10 @@ import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Report, Request, Verdict
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import zygote, zygote_pool
 from checkpointd.dispatch.local import LocalDispatcher
@@ -21,6 +24,8 @@ from tests.helpers.interpreters import bare, of_version
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +123,11 @@ def _leaving(home: Path) -> Path:
         (_directory, "cannot be started (Permission denied)"),
         (_closed, "cannot be started (Permission denied)"),
         (_text, "cannot be started (Exec format error)"),
-        (_liar, "ended with exit code 3 and is no Python, or a broken one (it said last: what a"),
+        (_liar, "exited with code 3 and is not a working Python (its last output: what a"),
         (bare, "has no TensorFlow"),
-        (_crashing, "was ended by SIGSEGV while it imported what it needs"),
+        (_crashing, "was killed by SIGSEGV during its imports"),
         (_failing, "cannot import what it needs (ImportError: libcudart.so.11: cannot open shared"),
-        (_leaving, "ended with exit code 1 and is no Python, or a broken one (it said last: no li"),
+        (_leaving, "exited with code 1 and is not a working Python (its last output: no li"),
     ],
 )
 def test_an_interpreter_that_cannot_load_is_told_with_the_line_to_mend(
@@ -135,7 +140,7 @@ def test_an_interpreter_that_cannot_load_is_told_with_the_line_to_mend(
         report = await verified(dispatcher, request_for(weights, python))
         assert (report.verdict, report.reason) == (Verdict.INCONCLUSIVE, "load.environment")
         assert report.message.startswith(f"{python} {told}"), report.message
-        assert report.message.endswith(f': mend the line python = "{python}" in [watch.verify].')
+        assert report.message.endswith(f': correct the line python = "{python}" in [watch.verify].')
         assert report.shown == ("intact",)
         rows = [row for row in dispatcher.status() if row["kind"] == "load"]
         assert [(row["up"], row["message"]) for row in rows] == [(False, report.message)]
@@ -156,7 +161,7 @@ def test_a_python_that_is_too_old_is_told_its_version(
         report = await verified(dispatcher, request_for(weights, python))
         assert report.reason == "load.environment"
         assert f"is Python {version}." in report.message
-        assert "and 3.9 or newer is needed: mend the line" in report.message
+        assert "and 3.9 or newer is needed: correct the line" in report.message
 
     dispatching(tmp_path, work)
 
@@ -169,15 +174,15 @@ def test_an_import_that_hangs_holds_up_nobody_else(
 
     async def work(dispatcher: LocalDispatcher) -> None:
         await dispatcher.interpreters.get("scan", "")
-        monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr(zygote_pool, "_START_WAIT_SECONDS", 0.3)
         monkeypatch.setattr(zygote, "_START_SECONDS", 3.0)
         report = await verified(dispatcher, request_for(weights, python))
         assert report.reason == "load.environment"
-        assert "has not imported what it needs within 0.3 s; it is given longer" in report.message
+        assert "did not finish its imports within 0.3 s; it is given longer" in report.message
         await asyncio.wait({dispatcher.interpreters._starts["load", str(python)].task})
         report = await verified(dispatcher, request_for(weights, python))
-        assert "has not imported what it needs within 3 s: mend the line" in report.message
-        monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 60.0)
+        assert "did not finish its imports within 3 s: correct the line" in report.message
+        monkeypatch.setattr(zygote_pool, "_START_WAIT_SECONDS", 60.0)
         monkeypatch.setattr(zygote, "_START_SECONDS", 60.0)
         assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
 
@@ -189,13 +194,13 @@ def test_an_interpreter_on_a_hung_file_system_stops_neither_the_loop_nor_the_end
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can kill what hangs there; everything else goes on, and the daemon can end."""
-    monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(zygote_pool, "_START_WAIT_SECONDS", 2.0)
     with hung_file_system(tmp_path / "nfs") as mount:
 
         async def work(dispatcher: LocalDispatcher) -> None:
             report = await verified(dispatcher, request_for(weights, mount / "bin" / "python"))
-            assert "has not imported what it needs within 2 s" in report.message
-            monkeypatch.setattr(zygote_pool, "_PATIENCE_SECONDS", 60.0)
+            assert "did not finish its imports within 2 s" in report.message
+            monkeypatch.setattr(zygote_pool, "_START_WAIT_SECONDS", 60.0)
             assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
 
         dispatching(tmp_path / "scratch", work)

@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, End, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import MAX, Bound, Evaluation, OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
@@ -22,6 +26,8 @@ from tests.helpers import models
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -236,7 +242,7 @@ def reports(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, R
             "ValueError: no data here (own_",
         ),
         ("exits", Verdict.INCONCLUSIVE, "evaluate.evaluate_error", "SystemExit: enough"),
-        ("leaves", Verdict.INCONCLUSIVE, "evaluate.environment", "ended without a result"),
+        ("leaves", Verdict.INCONCLUSIVE, "evaluate.environment", "exited without a result"),
         ("rubbish", Verdict.INCONCLUSIVE, "evaluate.evaluate_error", "it returned a str"),
         ("nowhere", Verdict.INCONCLUSIVE, "evaluate.evaluate_error", "has no 'nowhere'"),
         ("compiled", Verdict.VALID, "", ""),
@@ -252,8 +258,8 @@ def reports(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, R
         ("own fail_on", Verdict.INVALID, "heavy.seen", "0.75"),
         ("own skip", Verdict.VALID, "", ""),
         ("own raises", Verdict.INCONCLUSIVE, "raises.check_error", "ValueError: no data here"),
-        ("own leaves", Verdict.INCONCLUSIVE, "leaves.environment", "ended without a result"),
-        ("own forges", Verdict.INCONCLUSIVE, "forges.environment", "out of turn: 'another'"),
+        ("own leaves", Verdict.INCONCLUSIVE, "leaves.environment", "exited without a result"),
+        ("own forges", Verdict.INCONCLUSIVE, "forges.environment", "out of order: 'another'"),
         ("own crashes", Verdict.INCONCLUSIVE, "crashes.crashed", "SIGSEGV"),
         ("own crashes in scan", Verdict.INCONCLUSIVE, "crashes.crashed", "SIGSEGV"),
     ],

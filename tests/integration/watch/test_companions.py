@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.watch.events import Placed, Reconciled, Sighting
+from checkpointd.watch.events import GenerationUpdate, Reconciled, SeriesChanged
 from checkpointd.watch.scan import survey_path
 from tests.helpers.watch import ready, watching, write_hdf5
 
@@ -44,7 +44,7 @@ def test_a_state_file_says_which_names_are_versions(managed: Path) -> None:
         for step in (1000, 1100, 1200):
             recorder.until_seen(managed / f"weights-{step}")
         recorder.until_seen(managed / "resnet-50")
-    places = {e.checkpoint.path: e.checkpoint for e in recorder.of(Sighting)}
+    places = {e.checkpoint.path: e.checkpoint for e in recorder.of(GenerationUpdate)}
     first = places[str(managed / "weights-1000")]
     assert (first.series, first.version, first.step) == ("weights-{}", "1000", 1000)
     assert places[str(managed / "weights-1200")].series == "weights-{}"
@@ -63,7 +63,7 @@ def test_the_first_checkpoint_is_placed_as_soon_as_the_state_file_says_so(
             shutil.copy(managed / name, tmp_path)
         assert recorder.until_seen(tmp_path / "weights-1000").checkpoint.series == "weights-1000"
         shutil.copy(managed / "checkpoint", tmp_path)
-        placed = recorder.until_event(Placed)
+        placed = recorder.until_event(SeriesChanged)
         assert (placed.checkpoint.path, placed.checkpoint.series, placed.checkpoint.step) == (
             str(tmp_path / "weights-1000"),
             "weights-{}",
@@ -89,10 +89,10 @@ def test_a_new_template_places_what_is_known_already(tmp_path: Path) -> None:
         {str(path): "model_07-0.31.h5"},
         version="model_{epoch:02d}-{val_loss:.2f}.h5",
     ) as (_, recorder):
-        placed = recorder.until_event(Placed).checkpoint
+        placed = recorder.until_event(SeriesChanged).checkpoint
         recorder.until_event(Reconciled)
     assert (placed.series, placed.step, placed.metrics) == ("model_{}-{}.h5", 7, {"val_loss": 0.31})
-    assert recorder.of(Sighting) == []
+    assert recorder.of(GenerationUpdate) == []
 
 
 def test_a_golden_record_that_comes_late_has_its_checkpoint_told_again(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import h5py
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.watch import watcher as watcher_room
-from checkpointd.watch.events import Gone, Reconciled, Sighting, WatchHealth
+from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled, WatchHealth
 from tests.helpers.watch import (
     fill_hdf5,
     hdf5_bytes,
@@ -214,7 +214,7 @@ def test_other_files_are_counted_and_left_alone(tmp_path: Path) -> None:
         write_hdf5(tmp_path / "m.h5")
         recorder.until_seen(tmp_path / "m.h5")
         assert watcher.status().unknown >= 1
-        assert not recorder.of(Sighting, tmp_path / "notes.txt")
+        assert not recorder.of(GenerationUpdate, tmp_path / "notes.txt")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,9 @@ def test_include_and_exclude_choose_by_the_path_below_the_root(tmp_path: Path) -
     ):
         recorder.until_seen(tmp_path / "keep" / "m.h5")
         ready(recorder)
-        assert {e.checkpoint.path for e in recorder.of(Sighting)} == {str(tmp_path / "keep/m.h5")}
+        assert {e.checkpoint.path for e in recorder.of(GenerationUpdate)} == {
+            str(tmp_path / "keep/m.h5")
+        }
 
 
 def test_a_root_that_is_missing_is_waited_for_and_may_go_and_come_again(tmp_path: Path) -> None:

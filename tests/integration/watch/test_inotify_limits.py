@@ -22,7 +22,7 @@ _WATCH = """
 import json, sys, time
 from pathlib import Path
 from tests.helpers.watch import Recorder, settings
-from checkpointd.watch.events import Reconciled, Sighting
+from checkpointd.watch.events import Reconciled, GenerationUpdate
 from checkpointd.watch.watcher import Watcher
 
 root, wanted = Path(sys.argv[1]), int(sys.argv[2])
@@ -33,10 +33,12 @@ recorder.until_event(Reconciled)
 print("watching", flush=True)
 sys.stdin.readline()
 recorder.until(
-    lambda events: sum(isinstance(e, Sighting) and e.state == "settled" for e in events) >= wanted,
+    lambda events: wanted <= sum(
+        isinstance(e, GenerationUpdate) and e.state == "settled" for e in events
+    ),
     60,
 )
-told = [e.checkpoint.path for e in recorder.of(Sighting) if e.state == "settled"]
+told = [e.checkpoint.path for e in recorder.of(GenerationUpdate) if e.state == "settled"]
 status = watcher.status()
 watcher.stop()
 print(json.dumps({"told": told, "overflows": status.overflows, "message": status.message,

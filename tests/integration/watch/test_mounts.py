@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.watch import watcher as watching_room
-from checkpointd.watch.events import Gone, Reconciled, Sighting, Touched
+from checkpointd.watch.events import GenerationUpdate, Gone, MetadataChanged, Reconciled
 from tests.helpers.mounts import Fuse, fuse
 from tests.helpers.watch import watching, write_hdf5
 
@@ -66,7 +66,7 @@ def test_a_remount_makes_nothing_gone_and_nothing_new(remote: Fuse) -> None:
     assert recorder.of(Gone) == []
     for name in names:
         assert recorder.states(remote.mount / name).count("settled") == 1
-        assert len(recorder.of(Touched, remote.mount / name)) <= 1
+        assert len(recorder.of(MetadataChanged, remote.mount / name)) <= 1
 
 
 def test_a_mount_that_hangs_is_told_and_goes_on_when_it_answers(
@@ -100,4 +100,4 @@ def test_a_mount_that_hangs_is_told_and_goes_on_when_it_answers(
         assert sick.status().up
         assert not sick.status().hung
     assert seen.of(Gone) == []
-    assert seen.of(Sighting, remote.mount / "1.h5")[-1].state == "settled"
+    assert seen.of(GenerationUpdate, remote.mount / "1.h5")[-1].state == "settled"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
-from checkpointd.watch.events import Gone, Reconciled, Sighting
+from checkpointd.core.format_specs import Format
+from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled
 from tests.helpers.watch import hdf5_bytes, watching, write_hdf5
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def test_tensorflows_own_writers_are_followed(tmp_path: Path, method: str) -> No
         recorder.until(
             lambda _: not recorder.states(tmp_path / "train/ckpt-1") or recorder.of(Gone)
         )
-    checkpoints = {e.checkpoint.path: e.checkpoint for e in recorder.of(Sighting)}
+    checkpoints = {e.checkpoint.path: e.checkpoint for e in recorder.of(GenerationUpdate)}
     last = checkpoints[str(tmp_path / "train/ckpt-3")]
     assert (last.format, last.series, last.step) == (Format.TF_CHECKPOINT, "train/ckpt-{}", 3)
     served = checkpoints[str(tmp_path / "serve/2")]
     assert (served.format, served.series, served.version) == (Format.SAVEDMODEL, "serve/{}", "2")
-    assert not [e for e in recorder.of(Sighting) if e.state == "torn"]
+    assert not [e for e in recorder.of(GenerationUpdate) if e.state == "torn"]
     assert set(checkpoints) <= {
         str(tmp_path / n)
         for n in ("train/ckpt-1", "train/ckpt-2", "train/ckpt-3", "serve/1", "serve/2")
@@ -98,7 +98,7 @@ def test_ten_thousand_known_checkpoints_are_compared_quickly(tmp_path: Path) -> 
         for n in range(10):
             (tmp_path / f"{run}" / f"fold{n}.h5").write_bytes(content)
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
-        recorder.until(lambda _: len(recorder.of(Sighting)) >= 10_000, 60)
+        recorder.until(lambda _: len(recorder.of(GenerationUpdate)) >= 10_000, 60)
         best = 1e9
         for turn in range(2, 5):
             watcher.wake()
@@ -107,4 +107,4 @@ def test_ten_thousand_known_checkpoints_are_compared_quickly(tmp_path: Path) -> 
         # The target of make bench is 0.5 s on an idle machine; here several suites may run.
         assert best < 2.0
         assert watcher.status().directories == 1001
-    assert len(recorder.of(Sighting)) == 10_000
+    assert len(recorder.of(GenerationUpdate)) == 10_000

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import End, Format, Request
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.verify.scan.scan_stage import scan
-from checkpointd.watch.events import Gone, Reconciled, Sighting
+from checkpointd.verify.scan import scan
+from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled
 from tests.helpers.formats import bundle, savedmodel
 from tests.helpers.watch import watching, write_hdf5, write_keras
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 NOT_A_CHECKPOINT = b"neither a zip nor HDF5 nor a table\n" * 50
 
 
-def end_of(sighting: Sighting) -> End:
+def end_of(sighting: GenerationUpdate) -> End:
     """How a child ends that reads what was told."""
     request = Request(sighting.checkpoint, sighting.generation, VerifySettings())
     return scan(request, lambda _: None)[0]
@@ -118,7 +119,7 @@ def test_what_never_was_a_checkpoint_is_told_only_when_asked_for(tmp_path: Path)
     path.write_bytes(NOT_A_CHECKPOINT)
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
         recorder.until_event(Reconciled)
-        assert recorder.of(Sighting) == []
+        assert recorder.of(GenerationUpdate) == []
         assert watcher.status().unknown == 1
         watcher.again(str(path))
         assert end_of(recorder.until_seen(path)) is End.UNKNOWN

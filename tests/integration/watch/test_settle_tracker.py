@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import End, Outcome, Request
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import ProbeState, locate, probe
 from checkpointd.verify.scan.scan_stage import scan
@@ -24,8 +25,8 @@ from tests.helpers.watch import ready, watching, write_keras
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import CheckResult
-    from checkpointd.watch.events import Sighting
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.watch.events import GenerationUpdate
 
 _MAKE = """
 import sys, keras, numpy, tensorflow as tf, tf_keras
@@ -166,7 +167,7 @@ def test_what_lies_beside_a_models_parts_is_no_new_generation_of_it(
         assert recorder.states(target).count("settled") == 1
 
 
-def end_of(sighting: Sighting) -> End:
+def end_of(sighting: GenerationUpdate) -> End:
     """How a child ends that reads what was told."""
     request = Request(
         sighting.checkpoint, sighting.generation, VerifySettings(), overdue=sighting.overdue

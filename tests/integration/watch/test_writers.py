@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.watch.events import Coalesced, Sighting
+from checkpointd.watch.events import Coalesced, GenerationUpdate
 from tests.helpers.formats import savedmodel
 from tests.helpers.mounts import without
 from tests.helpers.watch import (
@@ -46,11 +46,12 @@ def test_a_burst_is_told_completely_and_each_once(tmp_path: Path) -> None:
             thread.join()
         recorder.until(
             lambda events: (
-                sum(isinstance(e, Sighting) and e.state == "settled" for e in events) >= 2000
+                sum(isinstance(e, GenerationUpdate) and e.state == "settled" for e in events)
+                >= 2000
             ),
             30,
         )
-    told = [e.checkpoint.path for e in recorder.of(Sighting) if e.state == "settled"]
+    told = [e.checkpoint.path for e in recorder.of(GenerationUpdate) if e.state == "settled"]
     assert len(told) == len(set(told)) == 2000
     assert not recorder.of(Coalesced)
 

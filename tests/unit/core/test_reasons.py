@@ -13,26 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import (
-    MAX_PACKED,
-    Checkpoint,
-    CheckResult,
-    Digest,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Outcome,
-    Previous,
-    Request,
-    Verdict,
-    decide,
-    failed,
-    passed,
-    skipped,
-    to_json,
-)
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.core.reasons import EVIDENCE, REASONS, Basis, Reason, Severity, cure_of
+from checkpointd.core.report import MAX_PACKED, Digest, Facts
+from checkpointd.core.request import Previous, Request
+from checkpointd.core.verdict import Verdict, decide
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
     Bound,
@@ -52,7 +40,7 @@ generations = st.builds(Generation, st.lists(members, max_size=4).map(tuple))
 checkpoints = st.builds(
     Checkpoint,
     path=names,
-    format=st.sampled_from(Format),
+    format=st.sampled_from([*(spec.name for spec in FORMATS), Format.UNKNOWN]),
     watch=names,
     series=names,
     version=names,
@@ -61,7 +49,7 @@ checkpoints = st.builds(
 )
 facts = st.builds(
     Facts,
-    format=st.sampled_from(Format),
+    format=st.sampled_from([*(spec.name for spec in FORMATS), Format.UNKNOWN]),
     writer=names,
     step=st.none() | counts,
     digest=names,

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Answer, End
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, State
-from checkpointd.watch.events import Gone, Sighting
+from checkpointd.watch.events import GenerationUpdate, Gone
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
@@ -129,7 +133,7 @@ def test_the_next_one_is_given_what_the_last_valid_one_was_and_the_best(tmp_path
         for step in (1, 2, 3):
             path = f"/w/ckpt-{step}"
             checkpoint = Checkpoint(path, Format.KERAS, "w", "ckpt-{}", str(step), step)
-            world.engine.post(Sighting("w", checkpoint, generation(step), "settled"))
+            world.engine.post(GenerationUpdate("w", checkpoint, generation(step), "settled"))
             request, answer = await world.dispatcher.requests.get()
             found.append(request)
             told = report(request)

@@ -8,10 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Answer, End
+from checkpointd.core.request import Answer, End
 from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Ledger, State
-from checkpointd.watch.events import Coalesced, Gone, Placed, Sighting, Touched
+from checkpointd.watch.events import (
+    Coalesced,
+    GenerationUpdate,
+    Gone,
+    MetadataChanged,
+    SeriesChanged,
+)
 from checkpointd.worker.protocol import checks_of
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
@@ -85,7 +91,7 @@ def test_a_touched_checkpoint_with_the_same_content_keeps_its_verdict(tmp_path: 
 
     async def story(world: World) -> None:
         await verified(world)
-        world.engine.post(Touched("w", CHECKPOINT.path, generation(1, inode=9)))
+        world.engine.post(MetadataChanged("w", CHECKPOINT.path, generation(1, inode=9)))
         request, answer = await world.dispatcher.requests.get()
         assert set(request.settings.skip) >= {"finite", "load", "predictions"}
         answer.set_result(report(request))
@@ -101,7 +107,7 @@ def test_a_touched_checkpoint_with_other_content_is_verified_anew(tmp_path: Path
 
     async def story(world: World) -> None:
         await verified(world)
-        world.engine.post(Touched("w", CHECKPOINT.path, generation(1, inode=9)))
+        world.engine.post(MetadataChanged("w", CHECKPOINT.path, generation(1, inode=9)))
         request, answer = await world.dispatcher.requests.get()
         answer.set_result(report(request, digest="other"))
         request, answer = await world.dispatcher.requests.get()
@@ -121,7 +127,9 @@ def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_wri
     async def story(world: World) -> None:
         await verified(world)
         for overdue, state in ((False, State.WRITING), (True, State.INVALID)):
-            world.engine.post(Sighting("w", CHECKPOINT, generation(2), "settled", overdue=overdue))
+            world.engine.post(
+                GenerationUpdate("w", CHECKPOINT, generation(2), "settled", overdue=overdue)
+            )
             request, answer = await world.dispatcher.requests.get()
             assert request.overdue == overdue
             answer.set_result(Answer(End.UNKNOWN, "A data set."))
@@ -131,7 +139,7 @@ def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_wri
         assert "lay here before" in entry.report.message
         assert "A data set." in entry.report.message
         other = replace(CHECKPOINT, path="/w/data.h5")
-        world.engine.post(Sighting("w", other, generation(3), "settled", overdue=True))
+        world.engine.post(GenerationUpdate("w", other, generation(3), "settled", overdue=True))
         _, answer = await world.dispatcher.requests.get()
         answer.set_result(Answer(End.UNKNOWN, "A data set."))
         for _ in range(500):
@@ -152,9 +160,9 @@ def test_a_comparison_waits_until_nothing_else_does(tmp_path: Path) -> None:
         await verified(world)
         world.see(2)
         _, held = await world.dispatcher.requests.get()
-        world.engine.post(Touched("w", CHECKPOINT.path, generation(2, inode=9)))
+        world.engine.post(MetadataChanged("w", CHECKPOINT.path, generation(2, inode=9)))
         other = replace(CHECKPOINT, path="/w/b.keras")
-        world.engine.post(Sighting("w", other, generation(3), "settled"))
+        world.engine.post(GenerationUpdate("w", other, generation(3), "settled"))
         await world.until_queued(other.path)
         held.set_result(Answer(End.UNKNOWN, "x"))
         request, _ = await world.dispatcher.requests.get()
@@ -172,7 +180,7 @@ def test_what_is_verified_on_a_disk_that_hangs_is_left_and_taken_up_again(tmp_pa
         world.engine.set_hung({"w"})
         other = replace(CHECKPOINT, path="/x/b.keras", watch="x")
         world.engine.watches["x"] = world.engine.watches["w"]
-        world.engine.post(Sighting("x", other, generation(3), "settled"))
+        world.engine.post(GenerationUpdate("x", other, generation(3), "settled"))
         request, answer = await world.dispatcher.requests.get()
         assert request.checkpoint.watch == "x"
         answer.set_result(report(request))
@@ -193,7 +201,7 @@ def test_a_checkpoint_that_stands_elsewhere_keeps_its_verdict(tmp_path: Path) ->
 
     async def story(world: World) -> None:
         await verified(world)
-        world.engine.post(Placed("w", replace(CHECKPOINT, series="weights-{}", step=7)))
+        world.engine.post(SeriesChanged("w", replace(CHECKPOINT, series="weights-{}", step=7)))
         entry = await world.until(lambda e: e.checkpoint.series == "weights-{}")
         assert (entry.state, entry.step) == (State.VALID, 7)
         assert entry.report is not None

@@ -1,4 +1,4 @@
-"""Nothing that a child says counts out of turn, out of bounds or beside the closed lists."""
+"""Nothing that a child says counts out of order, out of bounds or beside the closed lists."""
 
 from __future__ import annotations
 
@@ -14,35 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import (
-    LOAD_CHECKS,
-    SCAN_CHECKS,
-    Checkpoint,
-    CheckResult,
-    Digest,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Request,
-    failed,
-    passed,
-    skipped,
-    to_json,
-)
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.decode import WireError
+from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Digest, Facts
+from checkpointd.core.request import End, Request
+from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS
 from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
 from checkpointd.dispatch import answer_validator, child_result
-from checkpointd.dispatch.answer_validator import Hearing
-from checkpointd.dispatch.child_result import Run
+from checkpointd.dispatch.answer_validator import AnswerValidator
+from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.worker.protocol import (
     INSPECT,
     LOAD,
     SCAN,
     Finished,
     Job,
-    Sandbox,
+    SandboxState,
     checks_of,
     decode_answer,
     encode,
@@ -52,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 OWN = OwnCheck("mine", "code:mine", SCAN_STAGE)
-FIRST = encode({"sandbox": to_json(Sandbox())})
+FIRST = encode({"sandbox": to_json(SandboxState())})
 DONE = Finished(End.DONE, "", Facts())
 
 
@@ -63,10 +53,10 @@ def job(stage: str = LOAD, **settings: Any) -> Job:
     return Job(stage, "", to_json(request), None, checks_of(stage, asked))
 
 
-def heard(*names: str, stage: str = LOAD, **settings: Any) -> Hearing:
+def heard(*names: str, stage: str = LOAD, **settings: Any) -> AnswerValidator:
     """A hearing after these checks have passed."""
-    made = Hearing(job(stage, **settings))
-    made.sandbox(Sandbox())
+    made = AnswerValidator(job(stage, **settings))
+    made.sandbox(SandboxState())
     for name in names:
         made.check(passed(name), 1.0)
     return made
@@ -75,9 +65,9 @@ def heard(*names: str, stage: str = LOAD, **settings: Any) -> Hearing:
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (passed("inference"), "out of turn"),
-        (passed("structure"), "out of turn"),
-        (passed("no check"), "out of turn"),
+        (passed("inference"), "out of order"),
+        (passed("structure"), "out of order"),
+        (passed("no check"), "out of order"),
         (CheckResult("load", Outcome.PASS, "load.load_error"), "cannot end"),
         (CheckResult("load", Outcome.SKIP, "load.load_error"), "cannot end"),
         (CheckResult("load", Outcome.FAIL, ""), "cannot end"),
@@ -112,14 +102,14 @@ def test_what_honest_checks_say_is_taken() -> None:
 def test_what_confines_it_is_its_first_word_and_said_once() -> None:
     """Later it could be said by whoever runs in it."""
     with pytest.raises(WireError, match="first word"):
-        Hearing(job()).check(passed("load"), 1.0)
+        AnswerValidator(job()).check(passed("load"), 1.0)
     with pytest.raises(WireError, match="first word"):
-        heard("load").sandbox(Sandbox())
+        heard("load").sandbox(SandboxState())
 
 
 def test_no_check_is_answered_twice() -> None:
     """A pass before the real answer is noticed when that comes."""
-    with pytest.raises(WireError, match="out of turn"):
+    with pytest.raises(WireError, match="out of order"):
         heard("load").check(failed("load", "load_error", "x."), 1.0)
 
 
@@ -130,7 +120,7 @@ def test_what_is_switched_off_can_only_be_skipped() -> None:
 
 
 def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
-    """Its first check is refused, even one that is switched off, and all others are skipped."""
+    """Its first check fails, even one that is switched off, and all others are skipped."""
     own = OwnCheck("mine", "code:mine")
     made = heard(skip=("load",), checks=(own,))
     made.check(failed("load", "sandbox_unavailable", "x."), 1.0)
@@ -161,8 +151,8 @@ def test_code_of_the_user_cannot_talk_a_checkpoint_out_of_its_verdict(end: End) 
 def test_a_private_copy_is_never_superseded() -> None:
     """Else code in a checkpoint could put its verdict off for ever."""
     asked = job()
-    copy = Hearing(replace(asked, request={**asked.request, "copied": True}))
-    copy.sandbox(Sandbox())
+    copy = AnswerValidator(replace(asked, request={**asked.request, "copied": True}))
+    copy.sandbox(SandboxState())
     with pytest.raises(WireError, match="nobody else"):
         copy.end(Finished(End.SUPERSEDED, "", Facts()))
     assert heard().end(Finished(End.SUPERSEDED, "", Facts())).end is End.SUPERSEDED
@@ -182,7 +172,7 @@ def test_what_was_known_before_a_check_of_the_users_own_is_not_changed_by_it() -
     with pytest.raises(WireError, match="before it told"):
         made.check(passed("mine"), 1.0)
     made.facts(Facts(digest="ab", weight_norm=1.0))
-    with pytest.raises(WireError, match="out of turn"):
+    with pytest.raises(WireError, match="out of order"):
         made.facts(Facts(digest="cd"))
     made.check(CheckResult("mine", Outcome.FAIL, "mine.any_word"), 1.0)
     told = made.end(Finished(End.DONE, "", Facts(digest="ef", weight_norm=2.0))).facts
@@ -213,9 +203,9 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
         optimizer_step=4,
         parameter_count=7,
     )
-    merged = answer_validator.of_load(scanned, lies, "", {"tensorflow": "2.21.0"})
+    merged = answer_validator.merge_load_facts(scanned, lies, "", {"tensorflow": "2.21.0"})
     assert merged == replace(scanned, environment={"tensorflow": "2.21.0"}, optimizer_step=4)
-    asked = answer_validator.of_load(scanned, lies, "34", {})
+    asked = answer_validator.merge_load_facts(scanned, lies, "34", {})
     assert asked.metrics == {"loss": 0.5, "accuracy": 0.9}
     assert (asked.evaluation, asked.evaluated_by) == ({"accuracy": 0.9}, "34")
 
@@ -232,12 +222,12 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
 def test_facts_without_end_or_that_cannot_be_are_refused(facts: Facts) -> None:
     """They would be kept in the ledger, and exported."""
     with pytest.raises(WireError):
-        answer_validator.checked(facts)
+        answer_validator.validated_facts(facts)
 
 
 def test_what_is_kept_is_printable_finite_and_bounded() -> None:
     """Terminal escapes, lone surrogates, NaN and endless details do not reach the ledger."""
-    facts = answer_validator.checked(
+    facts = answer_validator.validated_facts(
         Facts(writer="a\x1b[31m\ud800", weight_norm=float("inf"), environment={"a\n": "b\0"})
     )
     assert facts.writer == "a\\x1b[31m\\ud800"
@@ -288,16 +278,18 @@ def test_an_inspection_is_taken_only_where_one_was_asked_for() -> None:
 
 def said_over_a_socket(
     say: Callable[[socket.socket], None], ended: Callable[[], Awaitable[int]]
-) -> Run:
+) -> ChildResult:
     """Hear what is said over a real stream by a child that ends as it is told."""
-    result = Run()
+    result = ChildResult()
 
     async def work() -> None:
         ours, theirs = socket.socketpair()
         say(theirs)
         reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
         try:
-            result.exit_code = await child_result.hear(job(), reader, result, None, ended)
+            result.exit_code = await child_result.receive_answers(
+                job(), reader, result, None, ended
+            )
         finally:
             writer.close()
             theirs.close()
@@ -321,7 +313,7 @@ def test_a_process_left_behind_that_holds_the_stream_open_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The child has ended; what it had said is kept."""
-    monkeypatch.setattr(child_result, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(child_result, "_LAST_ANSWERS_SECONDS", 0.05)
     heard = said_over_a_socket(
         lambda s: s.sendall(FIRST + encode({"check": to_json(passed("load"))})), at_once
     )
@@ -332,8 +324,8 @@ def test_a_child_that_closes_its_end_and_lives_on_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would hold its slot until the time-out."""
-    monkeypatch.setattr(child_result, "_LINGER_SECONDS", 0.05)
-    with pytest.raises(WireError, match="lived on"):
+    monkeypatch.setattr(child_result, "_EXIT_SECONDS", 0.05)
+    with pytest.raises(WireError, match="did not exit"):
         said_over_a_socket(lambda s: s.shutdown(socket.SHUT_RDWR), never)
 
 
@@ -383,7 +375,7 @@ def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObje
             kept = to_json(heard().check(answer, 1.0))
             assert decode.check_result(json.loads(json.dumps(kept))).name == "load"
         elif isinstance(answer, Facts):
-            kept = to_json(answer_validator.checked(answer))
+            kept = to_json(answer_validator.validated_facts(answer))
             text = json.dumps(kept)
             assert to_json(decode.facts(json.loads(text)))["digest"] == kept["digest"]
     except WireError:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from checkpointd.core.checkpoint import CheckResult, End, Facts, Outcome, failed, passed
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed
+from checkpointd.core.report import Facts
+from checkpointd.core.request import End
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import child_outcome
-from checkpointd.dispatch.child_result import Run
+from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for
 from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, Limits, checks_of
 
@@ -20,24 +22,26 @@ GIB = 1 << 30
 @pytest.mark.parametrize(
     ("run", "reason", "outcome"),
     [
-        (Run(timed_out=True, signal=9), "structure.timeout", Outcome.ERROR),
-        (Run(signal=signal.SIGXCPU), "structure.timeout", Outcome.ERROR),
-        (Run(signal=signal.SIGKILL), "structure.out_of_memory", Outcome.ERROR),
-        (Run(held_too_much=True, signal=9), "structure.out_of_memory", Outcome.ERROR),
-        (Run(signal=signal.SIGSEGV), "structure.crashed", Outcome.FAIL),
-        (Run(signal=signal.SIGABRT), "structure.crashed", Outcome.FAIL),
-        (Run(signal=signal.SIGSYS), "structure.environment", Outcome.ERROR),
-        (Run(signal=signal.SIGTERM), "structure.environment", Outcome.ERROR),
-        (Run(refused="not JSON", signal=9), "structure.environment", Outcome.ERROR),
-        (Run(overdrawn="it wrote", signal=9), "structure.environment", Outcome.ERROR),
-        (Run(lost=True), "structure.environment", Outcome.ERROR),
-        (Run(exit_code=3), "structure.environment", Outcome.ERROR),
-        (Run(), "structure.environment", Outcome.ERROR),
+        (ChildResult(timed_out=True, signal=9), "structure.timeout", Outcome.ERROR),
+        (ChildResult(signal=signal.SIGXCPU), "structure.timeout", Outcome.ERROR),
+        (ChildResult(signal=signal.SIGKILL), "structure.out_of_memory", Outcome.ERROR),
+        (ChildResult(memory_exceeded=True, signal=9), "structure.out_of_memory", Outcome.ERROR),
+        (ChildResult(signal=signal.SIGSEGV), "structure.crashed", Outcome.FAIL),
+        (ChildResult(signal=signal.SIGABRT), "structure.crashed", Outcome.FAIL),
+        (ChildResult(signal=signal.SIGSYS), "structure.environment", Outcome.ERROR),
+        (ChildResult(signal=signal.SIGTERM), "structure.environment", Outcome.ERROR),
+        (ChildResult(protocol_error="not JSON", signal=9), "structure.environment", Outcome.ERROR),
+        (ChildResult(quota_exceeded="it wrote", signal=9), "structure.environment", Outcome.ERROR),
+        (ChildResult(lost=True), "structure.environment", Outcome.ERROR),
+        (ChildResult(exit_code=3), "structure.environment", Outcome.ERROR),
+        (ChildResult(), "structure.environment", Outcome.ERROR),
     ],
 )
-def test_each_way_to_die_has_its_own_reason(run: Run, reason: str, outcome: Outcome) -> None:
+def test_each_way_to_die_has_its_own_reason(
+    run: ChildResult, reason: str, outcome: Outcome
+) -> None:
     """A kill that was not ours is no bad model; a crash that comes again is."""
-    result = child_outcome.death(STAGE_CHECKS[SCAN], run, (), 30.0)
+    result = child_outcome.early_exit_result(STAGE_CHECKS[SCAN], run, (), 30.0)
     assert result is not None
     assert (result.reason, result.outcome) == (reason, outcome)
     assert result.message.endswith(".")
@@ -45,16 +49,16 @@ def test_each_way_to_die_has_its_own_reason(run: Run, reason: str, outcome: Outc
 
 def test_the_check_that_was_running_is_the_one_to_blame() -> None:
     """The first check without a result, skipping what was switched off."""
-    run = Run(checks=[passed("structure")], signal=signal.SIGSEGV)
-    result = child_outcome.death(STAGE_CHECKS[SCAN], run, ("integrity", "safety"), 30.0)
+    run = ChildResult(checks=[passed("structure")], signal=signal.SIGSEGV)
+    result = child_outcome.early_exit_result(STAGE_CHECKS[SCAN], run, ("integrity", "safety"), 30.0)
     assert result is not None
     assert result.name == "finite"
 
 
 def test_the_last_words_of_a_crash_are_kept() -> None:
     """What native code printed last is part of the sentence."""
-    run = Run(signal=signal.SIGABRT, stderr="noise\nCheck failed: size >= 0")
-    result = child_outcome.death(STAGE_CHECKS[LOAD], run, (), 30.0)
+    run = ChildResult(signal=signal.SIGABRT, stderr="noise\nCheck failed: size >= 0")
+    result = child_outcome.early_exit_result(STAGE_CHECKS[LOAD], run, (), 30.0)
     assert result is not None
     assert "Check failed: size >= 0" in result.message
 
@@ -62,8 +66,8 @@ def test_the_last_words_of_a_crash_are_kept() -> None:
 def test_a_finished_run_is_no_death() -> None:
     """Whatever happens after the last answer does not matter."""
     assert (
-        child_outcome.death(
-            STAGE_CHECKS[SCAN], Run(finished=Finished(End.DONE, "", Facts())), (), 30.0
+        child_outcome.early_exit_result(
+            STAGE_CHECKS[SCAN], ChildResult(finished=Finished(End.DONE, "", Facts())), (), 30.0
         )
         is None
     )
@@ -71,19 +75,21 @@ def test_a_finished_run_is_no_death() -> None:
 
 def test_only_a_crash_earns_a_second_look() -> None:
     """A time-out, a broken protocol or a kill from outside is not run twice."""
-    assert child_outcome.crashed(Run(signal=signal.SIGSEGV))
-    assert not child_outcome.crashed(Run(signal=signal.SIGKILL))
-    assert not child_outcome.crashed(Run(signal=signal.SIGSEGV, timed_out=True))
+    assert child_outcome.is_crash(ChildResult(signal=signal.SIGSEGV))
+    assert not child_outcome.is_crash(ChildResult(signal=signal.SIGKILL))
+    assert not child_outcome.is_crash(ChildResult(signal=signal.SIGSEGV, timed_out=True))
 
 
 def test_what_the_user_asked_for_is_not_lost_in_silence() -> None:
     """A child that dies of memory in a check that decides nothing takes those after it along."""
-    run = Run(checks=[passed("load"), passed("signatures")], held_too_much=True)
+    run = ChildResult(checks=[passed("load"), passed("signatures")], memory_exceeded=True)
     names = (*checks_of(LOAD, VerifySettings()), "evaluate", "mine", "off")
-    died = child_outcome.death(names, run, (), 30.0)
+    died = child_outcome.early_exit_result(names, run, (), 30.0)
     assert died is not None
     assert (died.reason, died.outcome) == ("inference.out_of_memory", Outcome.SKIP)
-    lost = {check.name: check for check in child_outcome.lost(names, died, run.checks, ("off",))}
+    lost = {
+        check.name: check for check in child_outcome.lost_checks(names, died, run.checks, ("off",))
+    }
     assert lost["predictions"].outcome is Outcome.SKIP
     assert lost["off"].outcome is Outcome.SKIP
     assert (lost["evaluate"].outcome, lost["evaluate"].reason) == (
@@ -105,7 +111,7 @@ def test_what_is_broken_is_not_loaded_but_a_nan_model_is(
     results: list[CheckResult], name: str
 ) -> None:
     """Structure, integrity and safety forbid loading; finite blocks nothing."""
-    assert child_outcome.blocking(results) == name
+    assert child_outcome.blocking_check(results) == name
 
 
 def test_checks_that_did_not_run_say_why() -> None:
@@ -160,8 +166,8 @@ def test_a_compressed_checkpoint_gets_the_memory_that_it_unpacks_to(
 ) -> None:
     """By what the scan says it holds; a scan that says more than any sound one is not believed."""
     details = {} if told is None else {"unpacked_bytes": told}
-    assert child_outcome.needed_bytes([passed("structure", "", **details)], 10**9) == needed
-    assert child_outcome.needed_bytes([], 10**9) == 10**9
+    assert child_outcome.memory_needed([passed("structure", "", **details)], 10**9) == needed
+    assert child_outcome.memory_needed([], 10**9) == 10**9
 
 
 def test_the_scan_may_unpack_as_much_as_any_sound_archive_holds() -> None:
@@ -174,18 +180,18 @@ def test_the_scan_may_unpack_as_much_as_any_sound_archive_holds() -> None:
 @pytest.mark.parametrize(
     ("run", "word"),
     [
-        (Run(signal=signal.SIGSEGV), "crashed"),
-        (Run(timed_out=True, signal=9), "timeout"),
-        (Run(exit_code=3), "environment"),
+        (ChildResult(signal=signal.SIGSEGV), "crashed"),
+        (ChildResult(timed_out=True, signal=9), "timeout"),
+        (ChildResult(exit_code=3), "environment"),
     ],
 )
 def test_a_check_of_the_users_own_that_ends_its_process_is_an_error_of_that_check(
-    run: Run, word: str
+    run: ChildResult, word: str
 ) -> None:
     """It says nothing of the checkpoint, a crash neither."""
     names = (*STAGE_CHECKS[SCAN], "mine", "next")
     run.checks = [passed(name) for name in STAGE_CHECKS[SCAN]]
-    result = child_outcome.death(names, run, (), 30.0)
+    result = child_outcome.early_exit_result(names, run, (), 30.0)
     assert result is not None
     assert (result.name, result.outcome, result.reason) == ("mine", Outcome.ERROR, f"mine.{word}")
 
@@ -195,8 +201,8 @@ def test_a_crash_on_inputs_that_were_made_up_convicts_nobody(recorded: bool, wor
     """TensorFlow ends its process for an input of the wrong rank, whatever the model."""
     names = STAGE_CHECKS[LOAD]
     done = tuple(passed(name) for name in names[: names.index("inference")])
-    run = Run(signal=signal.SIGABRT, checks=done)
-    died = child_outcome.death(names, run, (), 30.0, recorded=recorded)
+    run = ChildResult(signal=signal.SIGABRT, checks=done)
+    died = child_outcome.early_exit_result(names, run, (), 30.0, recorded=recorded)
     assert died is not None
     assert died.reason == f"inference.{word}"
     assert died.outcome is failed("inference", word, "").outcome

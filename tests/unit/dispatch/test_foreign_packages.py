@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from checkpointd.dispatch.environment import rooms_for
+from checkpointd.dispatch.foreign_packages import package_copy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ print(len(names), outside)
 
 def test_the_rooms_that_are_copied_need_no_other_room_of_ours(tmp_path: Path) -> None:
     """A module that one of them imports and that is left behind ends every foreign interpreter."""
-    rooms = rooms_for("/another/python", tmp_path)
+    rooms = package_copy("/another/python", tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", _IMPORT_ALL, rooms],
         env={"PYTHONPATH": rooms, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import failed, passed
+from checkpointd.core.check_result import failed, passed
 from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
-from checkpointd.dispatch.child_result import Run
-from checkpointd.dispatch.process_monitor import Held, HeldError, Watched
-from checkpointd.dispatch.shared_lock import Turns
+from checkpointd.dispatch.child_result import ChildResult
+from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory, ProcessMonitor
+from checkpointd.dispatch.shared_lock import SharedLock
 from checkpointd.verify import suite
 from checkpointd.worker.protocol import LOAD, STAGE_CHECKS, Limits
 
@@ -101,17 +101,17 @@ RESERVE = host_memory.reserve(64 * GIB)
 )
 def test_what_a_machine_can_spare(tmp_path: Path, files: dict[str, str], spare: int) -> None:
     """The least of its own and what each control group leaves, without the page cache."""
-    assert host_memory.to_spare(machine(tmp_path, 32, files)) == spare
+    assert host_memory.available_bytes(machine(tmp_path, 32, files)) == spare
 
 
 def test_a_machine_that_is_full_spares_nothing(tmp_path: Path) -> None:
     """What is left is the training job's."""
-    assert host_memory.to_spare(machine(tmp_path, 1)) == 0
+    assert host_memory.available_bytes(machine(tmp_path, 1)) == 0
 
 
 def test_this_machine_says_what_it_can_spare() -> None:
     """With whatever kernel and control groups it has."""
-    assert 0 <= host_memory.to_spare() < 1 << 50
+    assert 0 <= host_memory.available_bytes() < 1 << 50
     assert host_memory.oom_kills() >= 0
 
 
@@ -125,13 +125,13 @@ def test_a_child_that_holds_too_much_is_ended_soon() -> None:
         input()
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
-    held = Held()
+    held = PeakMemory()
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
         bound = Limits(1 << 40, 1, 1, memory_bytes=200 << 20)
         try:
-            with pytest.raises(HeldError):
-                asyncio.run(asyncio.wait_for(Watched([status], bound, held).watch(), 30))
+            with pytest.raises(MemoryExceededError):
+                asyncio.run(asyncio.wait_for(ProcessMonitor([status], bound, held).watch(), 30))
         finally:
             process.kill()
             os.close(status)
@@ -162,8 +162,11 @@ def test_what_libraries_say_of_memory_is_understood(text: str) -> None:
     outer.__cause__ = RuntimeError(text)
     assert memory_errors.is_one(outer)
     assert suite.from_exception("load", outer).reason == "load.out_of_memory"
-    died = child_outcome.death(
-        STAGE_CHECKS[LOAD], Run(signal=signal.SIGABRT, stderr=f"noise\n{text}\nbye"), (), 9.0
+    died = child_outcome.early_exit_result(
+        STAGE_CHECKS[LOAD],
+        ChildResult(signal=signal.SIGABRT, stderr=f"noise\n{text}\nbye"),
+        (),
+        9.0,
     )
     assert died is not None
     assert died.reason == "load.out_of_memory"
@@ -179,47 +182,65 @@ def test_other_errors_are_not_taken_for_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("run", "short", "again"),
     [
-        (Run(held_too_much=True, signal=9), True, True),
-        (Run(signal=signal.SIGKILL), True, True),
-        (Run(signal=signal.SIGKILL, timed_out=True), False, False),
-        (Run(checks=[failed("inference", "out_of_memory", "x.")]), True, True),
-        (Run(exit_code=1, stderr="MemoryError"), True, True),
-        (Run(signal=signal.SIGSEGV, held=Held(3 * GIB, 0), limits=LIMITS), True, True),
-        (Run(signal=signal.SIGSEGV, held=Held(GIB, 0), limits=LIMITS), False, False),
+        (ChildResult(memory_exceeded=True, signal=9), True, True),
+        (ChildResult(signal=signal.SIGKILL), True, True),
+        (ChildResult(signal=signal.SIGKILL, timed_out=True), False, False),
+        (ChildResult(checks=[failed("inference", "out_of_memory", "x.")]), True, True),
+        (ChildResult(exit_code=1, stderr="MemoryError"), True, True),
         (
-            Run(checks=[failed("load", "load_error", "x.")], held=Held(0, 5 * GIB), limits=LIMITS),
+            ChildResult(signal=signal.SIGSEGV, peak=PeakMemory(3 * GIB, 0), limits=LIMITS),
+            True,
+            True,
+        ),
+        (ChildResult(signal=signal.SIGSEGV, peak=PeakMemory(GIB, 0), limits=LIMITS), False, False),
+        (
+            ChildResult(
+                checks=[failed("load", "load_error", "x.")],
+                peak=PeakMemory(0, 5 * GIB),
+                limits=LIMITS,
+            ),
             False,
             True,
         ),
         (
-            Run(checks=[failed("load", "load_error", "x.")], held=Held(GIB, GIB), limits=LIMITS),
+            ChildResult(
+                checks=[failed("load", "load_error", "x.")],
+                peak=PeakMemory(GIB, GIB),
+                limits=LIMITS,
+            ),
             False,
             False,
         ),
-        (Run(checks=[passed("load")], held=Held(3 * GIB, 7 * GIB), limits=LIMITS), False, False),
-        (Run(lost=True, held_too_much=True), True, False),
+        (
+            ChildResult(checks=[passed("load")], peak=PeakMemory(3 * GIB, 7 * GIB), limits=LIMITS),
+            False,
+            False,
+        ),
+        (ChildResult(lost=True, memory_exceeded=True), True, False),
     ],
 )
-def test_when_a_child_is_tried_again_with_more(run: Run, *, short: bool, again: bool) -> None:
+def test_when_a_child_is_tried_again_with_more(
+    run: ChildResult, *, short: bool, again: bool
+) -> None:
     """Where it is known that memory was short, or a failure came near a limit."""
-    assert out_of_memory.is_short(run) is short
-    assert out_of_memory.may_be_short(run) is again
+    assert out_of_memory.ran_out(run) is short
+    assert out_of_memory.may_have_run_out(run) is again
 
 
 def test_the_sentence_says_how_much_there_was_and_who_decided_that() -> None:
     """For what it held, and for one request that was too large."""
-    check = failed("load", "out_of_memory", "It was ended because it held too much memory.")
-    full = Run(held=Held(4 * GIB, 0), limits=LIMITS)
-    assert out_of_memory.explained(check, full, 4 * GIB).message == (
-        "It was ended because it held too much memory. It held 4.0 GiB of the 4.0 GiB that "
+    check = failed("load", "out_of_memory", "It was killed because it used too much memory.")
+    full = ChildResult(peak=PeakMemory(4 * GIB, 0), limits=LIMITS)
+    assert out_of_memory.with_memory_details(check, full, 4 * GIB).message == (
+        "It was killed because it used too much memory. It used 4.0 GiB of the 4.0 GiB that "
         "[worker] memory allows."
     )
-    at_once = Run(held=Held(GIB, 0), limits=LIMITS)
-    told = out_of_memory.explained(check, at_once, "auto").message
-    assert "asked for more than was left at once" in told
+    at_once = ChildResult(peak=PeakMemory(GIB, 0), limits=LIMITS)
+    told = out_of_memory.with_memory_details(check, at_once, "auto").message
+    assert "asked for more than was left in one request" in told
     assert '[worker] memory = "auto"' in told
     other = passed("load")
-    assert out_of_memory.explained(other, full, "auto") is other
+    assert out_of_memory.with_memory_details(other, full, "auto") is other
 
 
 def test_who_is_alone_waits_for_others_and_they_for_it() -> None:
@@ -227,8 +248,8 @@ def test_who_is_alone_waits_for_others_and_they_for_it() -> None:
     running: set[str] = set()
     seen: list[set[str]] = []
 
-    async def child(turns: Turns, name: str, *, alone: bool) -> None:
-        async with turns.alone() if alone else turns.together():
+    async def child(turns: SharedLock, name: str, *, alone: bool) -> None:
+        async with turns.exclusive() if alone else turns.shared():
             running.add(name)
             seen.append(set(running))
             try:
@@ -237,7 +258,7 @@ def test_who_is_alone_waits_for_others_and_they_for_it() -> None:
                 running.discard(name)
 
     async def work() -> None:
-        turns = Turns()
+        turns = SharedLock()
         cancelled = asyncio.create_task(child(turns, "gone", alone=True))
         names = [("a", False), ("b", False), ("c", True), ("d", False), ("e", True), ("f", False)]
         tasks = [asyncio.create_task(child(turns, name, alone=alone)) for name, alone in names]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.dispatch.python_installation import (
-    distributions,
-    hindrance,
+    describe_runtime,
+    installed_distributions,
     python_version,
-    runtime_of,
+    why_unusable,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_python_and_the_libraries_that_decide_are_named(tmp_path: Path) -> None:
         tmp_path, "tensorflow_cpu-2.15.1.dist-info", "keras-2.15.0.dist-info", "six-1.dist-info"
     )
     told = f"{python}: python 3.9.18, keras 2.15.0, tensorflow-cpu 2.15.1, 3 distributions "
-    assert runtime_of(python).startswith(told)
+    assert describe_runtime(python).startswith(told)
     assert python_version(python) == "3.9.18"
 
 
@@ -45,25 +45,25 @@ def test_whatever_is_installed_removed_or_upgraded_changes_it(tmp_path: Path) ->
     """A user's own package may be the cure as well as TensorFlow."""
     python = environment(tmp_path, "tensorflow-2.15.1.dist-info")
     site = tmp_path / "lib" / "python3.9" / "site-packages"
-    seen = [runtime_of(python)]
+    seen = [describe_runtime(python)]
     (site / "mylib-1.0.dist-info").mkdir()
-    seen.append(runtime_of(python))
+    seen.append(describe_runtime(python))
     (site / "mylib-1.0.dist-info").rename(site / "mylib-1.1.dist-info")
-    seen.append(runtime_of(python))
+    seen.append(describe_runtime(python))
     (site / "mylib").mkdir()
-    assert runtime_of(python) == seen[-1]
+    assert describe_runtime(python) == seen[-1]
     os.utime(python, ns=(1, 1))
-    seen.append(runtime_of(python))
+    seen.append(describe_runtime(python))
     assert len(set(seen)) == 4
 
 
 def test_what_is_not_there_has_a_name_too_and_changes_when_it_comes(tmp_path: Path) -> None:
     """An interpreter that appears is a change."""
     python = str(tmp_path / "bin" / "python")
-    before = runtime_of(python)
+    before = describe_runtime(python)
     assert before.startswith(f"{python}: python, 0 distributions")
     environment(tmp_path, config="")
-    assert runtime_of(python) != before
+    assert describe_runtime(python) != before
 
 
 def test_the_system_s_libraries_count_where_the_environment_uses_them(tmp_path: Path) -> None:
@@ -73,20 +73,21 @@ def test_the_system_s_libraries_count_where_the_environment_uses_them(tmp_path: 
     for flag, found in (("true", True), ("false", False)):
         config = f"home = {system / 'bin'}\ninclude-system-site-packages = {flag}\n"
         python = environment(tmp_path / flag, config=config)
-        assert ("tensorflow 2.8.0" in runtime_of(python)) is found
+        assert ("tensorflow 2.8.0" in describe_runtime(python)) is found
 
 
 def test_our_own_interpreter_is_described_from_its_path() -> None:
     """No interpreter in the settings is this one, with what it can import."""
-    assert "tensorflow " in runtime_of("")
-    assert runtime_of("").startswith("python 3.")
+    assert "tensorflow " in describe_runtime("")
+    assert describe_runtime("").startswith("python 3.")
 
 
 def test_the_first_directory_on_the_path_counts(tmp_path: Path) -> None:
     """As for Python itself; names are compared as installers do."""
     for number, name in enumerate(("My.Lib-2.0.dist-info", "my_lib-1.0-py3.9.egg-info")):
         (tmp_path / str(number) / name).mkdir(parents=True)
-    found = distributions([str(tmp_path / "0"), str(tmp_path / "1"), str(tmp_path / "2")])
+    directories = [str(tmp_path / name) for name in "012"]
+    found = installed_distributions(directories)
     assert found == {"my-lib": "2.0"}
 
 
@@ -109,7 +110,7 @@ def test_what_speaks_against_an_interpreter_is_seen_without_running_it(
 ) -> None:
     """Only what is certain: libraries may come from elsewhere."""
     python = environment(tmp_path, *installed, config=config)
-    assert hindrance(python) == "is no program that can be run"
+    assert why_unusable(python) == "is not an executable file"
     os.chmod(python, 0o700)
-    assert hindrance(python) == told
-    assert hindrance(python + "3") == "is not there"
+    assert why_unusable(python) == told
+    assert why_unusable(python + "3") == "does not exist"

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.dispatch import quota
-from checkpointd.dispatch.process_monitor import Held, Watched
-from checkpointd.dispatch.quota import OverdrawnError
+from checkpointd.dispatch.process_monitor import PeakMemory, ProcessMonitor
+from checkpointd.dispatch.quota import QuotaExceededError
 from checkpointd.worker.protocol import Limits
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ _GIB = 1 << 30
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quota, "_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(quota, "_INTERVAL_SECONDS", 0.01)
 
 
 def wait_with(scratch: Path, file_bytes: int) -> str:
-    """Wait for a child that never ends, guarded."""
+    """Wait for a child that never ends."""
     ended = []
 
     async def work() -> None:
@@ -40,8 +40,8 @@ def wait_with(scratch: Path, file_bytes: int) -> str:
         finally:
             ended.append(True)
 
-    with pytest.raises(OverdrawnError) as error:
-        asyncio.run(quota.guarded(work(), scratch, file_bytes))
+    with pytest.raises(QuotaExceededError) as error:
+        asyncio.run(quota.run_within_quota(work(), scratch, file_bytes))
     assert ended
     return str(error.value)
 
@@ -56,9 +56,9 @@ def test_what_a_child_gives_is_passed_on(tmp_path: Path) -> None:
     async def raises() -> int:
         raise ValueError("mine")
 
-    assert asyncio.run(quota.guarded(gives(), tmp_path, 1)) == 7
+    assert asyncio.run(quota.run_within_quota(gives(), tmp_path, 1)) == 7
     with pytest.raises(ValueError, match="mine"):
-        asyncio.run(quota.guarded(raises(), tmp_path, 1))
+        asyncio.run(quota.run_within_quota(raises(), tmp_path, 1))
 
 
 def test_many_files_count_together(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_many_files_count_together(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / "below" / str(number)).mkdir(parents=True)
         (tmp_path / "below" / str(number) / "file").write_bytes(os.urandom(1 << 20))
-    assert 5 << 20 <= quota.used(tmp_path) < 6 << 20
+    assert 5 << 20 <= quota.disk_usage(tmp_path) < 6 << 20
     assert wait_with(tmp_path, 2 << 20) == ("it wrote more than 4.0 MiB into its scratch directory")
 
 
@@ -74,7 +74,7 @@ def test_a_hole_takes_nothing(tmp_path: Path) -> None:
     """Only what lies on the disk counts."""
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(_GIB)
-    assert quota.used(tmp_path) < 1 << 20
+    assert quota.disk_usage(tmp_path) < 1 << 20
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
@@ -85,14 +85,14 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (outside / "file").write_bytes(bytes(1 << 20))
     (scratch / "out").symlink_to(outside)
     (scratch / "round").symlink_to(scratch)
-    assert quota.used(scratch) < 1 << 19
+    assert quota.disk_usage(scratch) < 1 << 19
 
 
 def test_too_much_to_be_counted_is_too_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Empty files take no bytes, and deep directories have no path that can be opened."""
-    monkeypatch.setattr(quota, "_MOST_ENTRIES", 20)
+    monkeypatch.setattr(quota, "_MAX_ENTRIES", 20)
     for number in range(21):
         (tmp_path / str(number)).touch()
     assert "more than 20 files" in wait_with(tmp_path, 1 << 30)
@@ -100,7 +100,7 @@ def test_too_much_to_be_counted_is_too_much(
     deep.unlink()
     (tmp_path / "1").unlink()
     deep.joinpath(*["d"] * 50).mkdir(parents=True)
-    monkeypatch.setattr(quota, "_MOST_ENTRIES", 1000)
+    monkeypatch.setattr(quota, "_MAX_ENTRIES", 1000)
     assert "nested more than 32" in wait_with(tmp_path, 1 << 30)
 
 
@@ -111,8 +111,8 @@ def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         return 7
 
-    assert quota.used(tmp_path / "none") == 0
-    assert asyncio.run(quota.guarded(gives(), tmp_path / "none", 1)) == 7
+    assert quota.disk_usage(tmp_path / "none") == 0
+    assert asyncio.run(quota.run_within_quota(gives(), tmp_path / "none", 1)) == 7
 
 
 @given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
@@ -122,7 +122,7 @@ def test_the_floor_leaves_room_on_every_disk(total: int, share: float) -> None:
     disk = SimpleNamespace(f_bavail=free, f_blocks=total, f_frsize=4096)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _path: disk)
-        floor = quota.floor_of("/")  # type: ignore[arg-type]
+        floor = quota.reserved_bytes("/")  # type: ignore[arg-type]
     size = total * 4096
     assert 0 <= floor <= min(_GIB, size // 4, free * 4096 // 2)
     assert floor >= min(_GIB // 4, size // 4, free * 4096 // 2)
@@ -158,7 +158,7 @@ def test_whoever_fills_the_disk_the_child_is_ended(
     if ended:
         assert wait_with(tmp_path, 1).startswith("the disk of state_dir became nearly full")
     else:
-        assert asyncio.run(quota.guarded(gives(), tmp_path, 1)) == 7
+        assert asyncio.run(quota.run_within_quota(gives(), tmp_path, 1)) == 7
 
 
 def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
@@ -176,7 +176,7 @@ def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
 
 def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the process that a pidfd is of."""
-    monkeypatch.setattr(quota, "_MOST_THREADS", 20)
+    monkeypatch.setattr(quota, "_MAX_THREADS", 20)
     program = (
         "import threading, time\n"
         "for _ in range(30): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
@@ -185,23 +185,25 @@ def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
     for python, told in ((program, True), ("import time; time.sleep(0.5)", False)):
         process = subprocess.Popen([sys.executable, "-c", python])
         status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
-        watched = Watched([status], Limits(1 << 40, 1, 1), Held())
+        watched = ProcessMonitor([status], Limits(1 << 40, 1, 1), PeakMemory())
         try:
             waiting = asyncio.to_thread(process.wait)
             if told:
-                with pytest.raises(OverdrawnError, match="it started more than 20 threads"):
-                    asyncio.run(ended(quota.guarded(waiting, tmp_path, 1, watched), process))
+                with pytest.raises(QuotaExceededError, match="it started more than 20 threads"):
+                    asyncio.run(
+                        ended(quota.run_within_quota(waiting, tmp_path, 1, watched), process)
+                    )
             else:
-                assert asyncio.run(quota.guarded(waiting, tmp_path, 1, watched)) == 0
+                assert asyncio.run(quota.run_within_quota(waiting, tmp_path, 1, watched)) == 0
         finally:
             process.kill()
             process.wait()
             os.close(status)
 
 
-async def ended(guarded: Coroutine[Any, Any, int], process: subprocess.Popen[bytes]) -> int:
-    """Wait for a guarded process, and end it, so that the thread that waits for it ends too."""
+async def ended(waiting: Coroutine[Any, Any, int], process: subprocess.Popen[bytes]) -> int:
+    """Wait, then kill the process, so that the thread that waits for it ends."""
     try:
-        return await guarded
+        return await waiting
     finally:
         process.kill()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from checkpointd.core.checkpoint import CheckResult, Outcome, Verdict, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.verdict import Verdict
 from checkpointd.observe.metrics import MAX_OWN_REASONS, Metrics
 from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
 from tests.helpers.observe import NOW, ODD, report
@@ -64,7 +65,7 @@ def told(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     )
     metrics.superseded("resnet")
     metrics.coalesced("resnet")
-    metrics.pruned("resnet", "keep_last", 512)
+    metrics.pruned("resnet", "unclaimed", 512)
     metrics.prune_failed("resnet")
     metrics.worker_exit("signal")
     metrics.overflow("resnet")

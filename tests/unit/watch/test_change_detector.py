@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from checkpointd.watch.change_detector import Sightings
-from checkpointd.watch.directory_tree import Tree
+from checkpointd.watch.change_detector import ChangeDetector
+from checkpointd.watch.directory_tree import DirectoryTree
 from checkpointd.watch.event_queue import Batch
-from checkpointd.watch.events import Gone, Sighting
+from checkpointd.watch.events import GenerationUpdate, Gone
 from checkpointd.watch.globs import select
 from tests.helpers.formats import superblock
 from tests.helpers.watch import settings
@@ -46,8 +46,8 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.events: list[WatchEvent] = []
-        tree = Tree(str(root), select())
-        self.sightings = Sightings(
+        tree = DirectoryTree(str(root), select())
+        self.sightings = ChangeDetector(
             settings(root, settle=0.5),
             {},
             self.events.append,
@@ -90,7 +90,7 @@ class World:
         for event in self.events:
             if isinstance(event, Gone):
                 told.pop(event.path, None)
-            elif isinstance(event, Sighting) and event.state == "settled":
+            elif isinstance(event, GenerationUpdate) and event.state == "settled":
                 (member,) = event.generation.members
                 told[event.checkpoint.path] = (member.inode, member.size)
         return told

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.watch.globs import select
 from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.scan import survey, survey_path
-from checkpointd.watch.writers import not_open
+from checkpointd.watch.writers import files_not_open
 from tests.helpers.watch import hdf5_bytes, write_hdf5, write_keras
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ def test_who_has_a_file_open_for_writing_is_known(tmp_path: Path) -> None:
     write_hdf5(tmp_path / "m.h5")
     member = generation_of(path, Format.HDF5).members[0]
     with (tmp_path / "m.h5").open("rb"):
-        assert not_open([(path, member)]) == {path}
+        assert files_not_open([(path, member)]) == {path}
     with (tmp_path / "m.h5").open("r+b"):
-        assert not_open([(path, member)]) == frozenset()
+        assert files_not_open([(path, member)]) == frozenset()
     (tmp_path / "m.h5").unlink()
-    assert not_open([(path, member)]) == frozenset()
+    assert files_not_open([(path, member)]) == frozenset()

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.core.checkpoint import Format, Generation, Member
+from checkpointd.core.checkpoint import Generation, Member
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import Found, Probe, ProbeState
-from checkpointd.watch.settle_tracker import Decision, Fence, Observed
+from checkpointd.watch.settle_tracker import Observation, SettleDecision, SettleTracker
 
 PATH = "/r/m.h5"
 WHOLE = Probe(ProbeState.COMPLETE, Format.HDF5)
@@ -23,23 +24,23 @@ def found(size: int = 1, *, inode: int = 1, mtime: int = 1) -> Found:
     return Found(PATH, Format.HDF5, Generation((Member("", 1, inode, size, mtime, mtime),)))
 
 
-def look(probe: Probe = WHOLE, size: int = 1, **rest: object) -> Observed:
+def look(probe: Probe = WHOLE, size: int = 1, **rest: object) -> Observation:
     """One look at that file."""
-    return dataclasses.replace(Observed(found(size), probe), **rest)
+    return dataclasses.replace(Observation(found(size), probe), **rest)
 
 
-def states(decisions: tuple[Decision, ...]) -> list[str]:
+def states(decisions: tuple[SettleDecision, ...]) -> list[str]:
     """What was decided, in short."""
     return [decision.state for decision in decisions]
 
 
 @pytest.fixture
-def fence() -> Fence:
+def fence() -> SettleTracker:
     """A fence with the default times."""
-    return Fence(settle=5.0, torn_after=900.0)
+    return SettleTracker(settle=5.0, torn_after=900.0)
 
 
-def test_a_format_that_proves_its_end_is_settled_at_once(fence: Fence) -> None:
+def test_a_format_that_proves_its_end_is_settled_at_once(fence: SettleTracker) -> None:
     """Nothing is waited for that the format can tell by itself."""
     step = fence.step(0.0, {PATH: look(CERTAIN)})
     assert states(step.decisions) == ["settled"]
@@ -47,17 +48,17 @@ def test_a_format_that_proves_its_end_is_settled_at_once(fence: Fence) -> None:
     assert PATH not in fence
 
 
-def test_a_file_that_its_writer_closed_is_settled_at_once(fence: Fence) -> None:
+def test_a_file_that_its_writer_closed_is_settled_at_once(fence: SettleTracker) -> None:
     """Complete and known to be closed needs no settle time."""
     assert states(fence.step(0.0, {PATH: look(closed=True)}).decisions) == ["settled"]
 
 
-def test_closing_an_unfinished_file_settles_nothing(fence: Fence) -> None:
+def test_closing_an_unfinished_file_settles_nothing(fence: SettleTracker) -> None:
     """A writer that was killed closes its file too."""
     assert states(fence.step(0.0, {PATH: look(CUT, closed=True)}).decisions) == ["writing"]
 
 
-def test_what_looks_complete_is_settled_after_the_settle_time(fence: Fence) -> None:
+def test_what_looks_complete_is_settled_after_the_settle_time(fence: SettleTracker) -> None:
     """Without a better sign, unchanged for `settle` seconds is the sign."""
     first = fence.step(10.0, {PATH: look()})
     assert states(first.decisions) == ["writing"]
@@ -66,7 +67,7 @@ def test_what_looks_complete_is_settled_after_the_settle_time(fence: Fence) -> N
     assert states(fence.step(15.0, {PATH: look()}).decisions) == ["settled"]
 
 
-def test_every_change_starts_the_clock_again(fence: Fence) -> None:
+def test_every_change_starts_the_clock_again(fence: SettleTracker) -> None:
     """A writer that pauses for less than the fence is still writing."""
     fence.step(0.0, {PATH: look(size=1)})
     fence.step(4.0, {PATH: look(size=2)})
@@ -74,7 +75,7 @@ def test_every_change_starts_the_clock_again(fence: Fence) -> None:
     assert states(fence.step(9.0, {PATH: look(size=2)}).decisions) == ["settled"]
 
 
-def test_an_unfinished_file_is_torn_only_after_torn_after(fence: Fence) -> None:
+def test_an_unfinished_file_is_torn_only_after_torn_after(fence: SettleTracker) -> None:
     """Incomplete and unchanged is torn when it has been so for `torn_after`, with the reason."""
     fence.step(0.0, {PATH: look(CUT)})
     assert fence.step(899.0, {PATH: look(CUT)}).decisions == ()
@@ -86,45 +87,45 @@ def test_an_unfinished_file_is_torn_only_after_torn_after(fence: Fence) -> None:
     )
 
 
-def test_an_old_file_is_settled_at_first_sight(fence: Fence) -> None:
+def test_an_old_file_is_settled_at_first_sight(fence: SettleTracker) -> None:
     """What has lain there since before the daemon started need not wait again."""
     assert states(fence.step(0.0, {PATH: look(age=6.0)}).decisions) == ["settled"]
 
 
-def test_an_old_stump_is_torn_at_first_sight(fence: Fence) -> None:
+def test_an_old_stump_is_torn_at_first_sight(fence: SettleTracker) -> None:
     """What was never finished before the daemon started is torn at once."""
     assert states(fence.step(0.0, {PATH: look(CUT, age=901.0, touched=901.0)}).decisions) == [
         "torn"
     ]
 
 
-def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(fence: Fence) -> None:
+def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(fence: SettleTracker) -> None:
     """`cp -a` of an old SavedModel gives old mtimes and new ctimes: it is still going on."""
     step = fence.step(0.0, {PATH: look(CUT, age=1e6, touched=0.1)})
     assert states(step.decisions) == ["writing"]
     assert states(fence.step(5.0, {PATH: look(CUT, size=2)}).decisions) == []
 
 
-def test_a_time_in_the_future_waits_by_the_monotonic_clock(fence: Fence) -> None:
+def test_a_time_in_the_future_waits_by_the_monotonic_clock(fence: SettleTracker) -> None:
     """A clock that was set back makes nothing wait for longer than `settle`."""
     fence.step(0.0, {PATH: look(age=-1e9, touched=-1e9)})
     assert states(fence.step(5.0, {PATH: look()}).decisions) == ["settled"]
 
 
-def test_writing_is_told_once(fence: Fence) -> None:
+def test_writing_is_told_once(fence: SettleTracker) -> None:
     """A long save does not fill the log."""
     told = [fence.step(float(t), {PATH: look(CUT, size=t)}).decisions for t in range(10)]
     assert [states(d) for d in told] == [["writing"], *([[]] * 9)]
 
 
-def test_a_generation_that_a_child_refused_waits_until_it_changes(fence: Fence) -> None:
+def test_a_generation_that_a_child_refused_waits_until_it_changes(fence: SettleTracker) -> None:
     """Only the reader saw that the content ends early: its word counts for that generation."""
     fence.refuse(PATH, found(1).generation.key)
     assert states(fence.step(0.0, {PATH: look(CERTAIN, size=1)}).decisions) == ["writing"]
     assert states(fence.step(1.0, {PATH: look(CERTAIN, size=2)}).decisions) == ["settled"]
 
 
-def test_a_refused_generation_that_never_changes_is_judged_in_the_end(fence: Fence) -> None:
+def test_a_refused_generation_that_never_changes_is_judged_in_the_end(fence: SettleTracker) -> None:
     """After `torn_after` a child says what it is, and may ask for no more time."""
     fence.refuse(PATH, found(1).generation.key)
     fence.step(0.0, {PATH: look(CERTAIN)})
@@ -133,21 +134,21 @@ def test_a_refused_generation_that_never_changes_is_judged_in_the_end(fence: Fen
     assert (settled.state, settled.overdue) == ("settled", True)
 
 
-def test_what_is_old_at_first_sight_is_overdue_and_what_is_new_is_not(fence: Fence) -> None:
+def test_what_is_old_at_first_sight_is_overdue_and_what_is_new_is_not(fence: SettleTracker) -> None:
     """Whether a child may ask for more time is known from the first look on."""
     (old,) = fence.step(0.0, {PATH: look(CERTAIN, age=1e6, touched=1e6)}).decisions
     (new,) = fence.step(0.0, {"/w/new.h5": look(CERTAIN)}).decisions
     assert (old.overdue, new.overdue) == (True, False)
 
 
-def test_a_complete_generation_written_over_unread_is_coalesced(fence: Fence) -> None:
+def test_a_complete_generation_written_over_unread_is_coalesced(fence: SettleTracker) -> None:
     """Two saves within the fence: the first one is counted as lost, the second one is told."""
-    fence.step(0.0, {PATH: Observed(found(9, inode=1), WHOLE)})
-    step = fence.step(1.0, {PATH: Observed(found(9, inode=2), WHOLE)})
+    fence.step(0.0, {PATH: Observation(found(9, inode=1), WHOLE)})
+    step = fence.step(1.0, {PATH: Observation(found(9, inode=2), WHOLE)})
     assert step.coalesced == (PATH,)
 
 
-def test_a_file_that_grows_is_not_coalesced(fence: Fence) -> None:
+def test_a_file_that_grows_is_not_coalesced(fence: SettleTracker) -> None:
     """One save in several writes is one save."""
     fence.step(0.0, {PATH: look(size=1)})
     assert fence.step(1.0, {PATH: look(size=2)}).coalesced == ()
@@ -172,7 +173,7 @@ def test_whatever_happens_it_settles_only_what_is_whole_and_tears_only_what_is_n
     story: list[tuple[float, int, Probe, bool]],
 ) -> None:
     """No order of writes, pauses and closings makes the fence call torn what changes."""
-    fence = Fence(settle=5.0, torn_after=900.0)
+    fence = SettleTracker(settle=5.0, torn_after=900.0)
     now = changed = 0.0
     last: int | None = None
     for pause, size, probe, closed in story:

@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Previous,
-    Request,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
@@ -25,7 +20,7 @@ from checkpointd.observe.sandbox import sandbox_line
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
-from checkpointd.worker.protocol import Sandbox
+from checkpointd.worker.protocol import SandboxState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,9 +68,9 @@ def test_status_says_in_one_line_what_is_in_force(
 
 def test_a_report_says_what_confined_its_worker() -> None:
     """Whole in two words, and otherwise with what was missing."""
-    assert Sandbox(7, seccomp=True).told == "Landlock 7, seccomp"
-    assert Sandbox(0, seccomp=True, missing=("x",)).told == "seccomp, but x"
-    assert Sandbox(missing=("x", "y")).told == "none, but x; y"
+    assert SandboxState(7, seccomp=True).told == "Landlock 7, seccomp"
+    assert SandboxState(0, seccomp=True, missing=("x",)).told == "seccomp, but x"
+    assert SandboxState(missing=("x", "y")).told == "none, but x; y"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +109,7 @@ def test_a_child_may_open_its_checkpoint_and_what_is_configured_and_no_more() ->
     )
     generation = Generation((member(".index"), member(".data-00000-of-00001")))
     request = Request(Checkpoint("/runs/ckpt-7", Format.TF_CHECKPOINT), generation, settings)
-    rules = dict(access_rules.of_request(request, "/scratch/a").rules)
+    rules = dict(access_rules.rules_for_request(request, "/scratch/a").rules)
     own = {path: access for path, access in rules.items() if path.startswith("/runs")}
     assert own == {
         "/runs/ckpt-7": READ,
@@ -138,7 +133,7 @@ def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: P
         (VerifySettings(checks=(OwnCheck("own", "m:f"),)), True),
     ):
         request = Request(checkpoint, generation, settings, previous)
-        assert access_rules.of_request(request, "/scratch/a").covers(previous.path) is may
+        assert access_rules.rules_for_request(request, "/scratch/a").covers(previous.path) is may
 
 
 def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
@@ -147,7 +142,7 @@ def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     generation = Generation((member(""),))
     request = Request(Checkpoint(str(path), Format.HDF5), generation, VerifySettings())
-    bound = access_rules.of_request(request, "/scratch/a")
+    bound = access_rules.rules_for_request(request, "/scratch/a")
     assert not bound.replaced()
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "new").replace(path)
@@ -162,7 +157,7 @@ def test_a_package_that_is_installed_in_place_is_found(monkeypatch: pytest.Monke
     module = SimpleNamespace(MAPPING={"mine": "/home/me/mine"})
     monkeypatch.setitem(sys.modules, "__editable___mine_finder", module)  # type: ignore[misc]
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
-    assert ("/home/me/mine", READ) in access_rules.of_interpreter()
+    assert ("/home/me/mine", READ) in access_rules.interpreter_rules()
 
 
 @pytest.mark.parametrize("confined", [True, False])
@@ -218,11 +213,11 @@ def test_a_rehearsal_that_goes_wrong_leaves_no_second_zygote(
 ) -> None:
     """Its child ends whatever happens in it, and never goes on in its parent's place."""
 
-    def fails(*_: object) -> Sandbox:
+    def fails(*_: object) -> SandboxState:
         raise MemoryError
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(zygote.sandbox, "enter", fails)
+    monkeypatch.setattr(zygote.sandbox, "enter_child", fails)
     told = zygote._rehearsal()
     with (tmp_path / "came back").open("a") as file:
         file.write(f"{os.getpid()}\n")

@@ -37,7 +37,7 @@ machines = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 
 def outcome(machine: Machine, call: str, *arguments: int, **inner: bool) -> int:
     """What a child's filter makes of a call."""
-    program = seccomp.program(machine, seccomp.inner(PID, **inner))
+    program = seccomp.build_filter(machine, seccomp.child_rules(PID, **inner))
     return interpret(program, machine.audit, machine.calls[call], arguments)
 
 
@@ -126,14 +126,14 @@ def test_a_copy_may_set_times_and_nothing_else(machine: Machine) -> None:
 @machines
 def test_calls_of_another_architecture_are_refused(machine: Machine) -> None:
     """Whatever their number: there it would mean another call."""
-    program = seccomp.program(machine, seccomp.inner(PID))
+    program = seccomp.build_filter(machine, seccomp.child_rules(PID))
     for audit in (0x40000003, 0, *(m.audit for m in MACHINES.values() if m is not machine)):
         assert {interpret(program, audit, number) for number in range(NEWEST + 9)} == {EPERM}
 
 
 def test_the_x32_calls_of_x86_64_are_refused() -> None:
     """They share the architecture's mark, and have a bit of their own in the number."""
-    program = seccomp.program(X86_64, seccomp.inner(PID))
+    program = seccomp.build_filter(X86_64, seccomp.child_rules(PID))
     calls = [0x40000000 | number for number in range(600)]
     assert {interpret(program, X86_64.audit, number) for number in calls} == {EPERM}
 
@@ -141,7 +141,7 @@ def test_the_x32_calls_of_x86_64_are_refused() -> None:
 @machines
 def test_calls_that_are_newer_than_this_list_are_not_there(machine: Machine) -> None:
     """A later kernel's calls could do anything; libraries do without what is ENOSYS."""
-    program = seccomp.program(machine, seccomp.inner(PID))
+    program = seccomp.build_filter(machine, seccomp.child_rules(PID))
     assert interpret(program, machine.audit, NEWEST + 1) == ENOSYS
     assert interpret(program, machine.audit, 547) == ENOSYS
 
@@ -151,7 +151,7 @@ def test_a_zygote_forks_signals_and_hands_descriptors_on_but_has_no_network(
     machine: Machine,
 ) -> None:
     """Its layer must leave it what it is for."""
-    program = seccomp.program(machine, seccomp.outer())
+    program = seccomp.build_filter(machine, seccomp.zygote_rules())
 
     def made(call: str) -> int:
         return interpret(program, machine.audit, machine.calls[call], (FORK,))
@@ -164,7 +164,7 @@ def test_a_zygote_forks_signals_and_hands_descriptors_on_but_has_no_network(
 @machines
 def test_a_program_is_one_that_the_kernel_takes(machine: Machine) -> None:
     """Short enough, and every jump leads forward to an instruction that is there."""
-    program = seccomp.program(machine, seccomp.inner(PID, truncation=True))
+    program = seccomp.build_filter(machine, seccomp.child_rules(PID, truncation=True))
     assert len(program) < 4096
     for at, (code, if_true, if_false, _) in enumerate(program):
         assert max(if_true, if_false) < 256

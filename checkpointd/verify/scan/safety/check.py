@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import CheckResult, failed, passed
+from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.verify.scan.safety import archive, graph, hdf5, keras, links
 from checkpointd.verify.scan.safety.findings import (
     ALLOWED_AS_CODE,

@@ -14,8 +14,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
-from checkpointd.verify import warmup
+from checkpointd.core.format_specs import Format
+from checkpointd.formats.savedmodel import WARMUP_REQUESTS
 from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.scan.safety import graph_limits, graph_ops
 from checkpointd.verify.scan.safety.findings import NEEDS_CODE, TRAVERSAL, UNSAFE_OP, Finding
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from checkpointd.verify.scan.structure import ScanContext
 
 _MOST = 200
-_WARMUP = f"/{warmup.PATH}"
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
@@ -53,7 +52,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         return
     graphs, context.graphs = context.graphs, None  # they may be large, and weights come next
     allowed = context.request.settings.allow_signatures
-    warmed = bool(allowed) and any(member.name == _WARMUP for member in members)
+    warmed = bool(allowed) and any(member.name == WARMUP_REQUESTS for member in members)
     for graph in graphs:
         found = list(islice(look_through(graph, size, allowed), _MOST))
         if warmed and len(list(islice(look_through(graph, size), _MOST))) > len(found):
@@ -61,8 +60,8 @@ def findings(context: ScanContext) -> Iterator[Finding]:
                 UNSAFE_OP,
                 "Its warm-up requests run signatures as soon as TensorFlow Serving loads it, with "
                 "paths of their own, so allow_signatures does not hold for it: remove "
-                f"{_WARMUP[1:]}, or do not serve it.",
-                where=_WARMUP[1:],
+                f"{WARMUP_REQUESTS[1:]}, or do not serve it.",
+                where=WARMUP_REQUESTS[1:],
             )
         yield from found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError
 from checkpointd.formats.protobuf import fields
 from checkpointd.verify.keras_files import keras_config, keras_metadata

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Digest, Facts, Outcome, Previous, decide, passed
+from checkpointd.core.check_result import Outcome, passed
+from checkpointd.core.report import Digest, Facts
+from checkpointd.core.request import Previous
+from checkpointd.core.verdict import decide
 from checkpointd.golden import Golden, GoldenError
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
 from checkpointd.training.record import described as recorded
 from checkpointd.training.record import split
-from checkpointd.verify.load import optimizers
 from checkpointd.verify.load.optimizers import Optimizer, described, differences
 from checkpointd.verify.load.resume import (
     fell_back,
@@ -36,20 +38,6 @@ ADAM = Optimizer(
 def stats(key: str, role: str) -> TensorStats:
     """A tensor as the scan side has read it."""
     return TensorStats(key, key, role, "float32", (2,), 8, 0, 0, 1.0, 17)
-
-
-def test_the_optimizers_variables_are_chosen_by_their_role() -> None:
-    """A weight of the model is none; TensorFlow's suffix is no part of the name."""
-    key = "optimizer/_variables/2" + roles.ATTRIBUTES + "VARIABLE_VALUE"
-    found = optimizers.stored([stats("layers/dense/vars/0", MODEL), stats(key, OPTIMIZER)])
-    assert found == (Digest("optimizer/_variables/2", "float32", (2,), 17),)
-
-
-def test_more_variables_than_fit_one_message_are_not_compared() -> None:
-    """Unknown is told from none."""
-    many = [stats(f"optimizer/vars/{i}", OPTIMIZER) for i in range(optimizers.MOST_TENSORS + 1)]
-    assert optimizers.stored(many) is None
-    assert optimizers.stored([]) == ()
 
 
 @pytest.mark.parametrize(
