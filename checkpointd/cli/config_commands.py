@@ -92,7 +92,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     from checkpointd.config import ConfigError
     from checkpointd.dispatch.python_installation import why_unusable
     from checkpointd.observe.web.access import concerns
-    from checkpointd.observe.web.keys import KeysError, load
+    from checkpointd.observe.web.credentials import KeysError, load
 
     named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
     problems = [

@@ -10,7 +10,7 @@ import structlog
 from checkpointd.observe.snapshot import WebSnapshot
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.app import create_app
-from checkpointd.observe.web.keys import KeysError
+from checkpointd.observe.web.credentials import KeysError
 from checkpointd.observe.web.server import ListenError, TcpServer, UnixServer
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from checkpointd.ledger import Ledger, LedgerError, StateLock
 from checkpointd.observe import logs
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
-from checkpointd.observe.web.keys import KeysError
+from checkpointd.observe.web.credentials import KeysError
 from checkpointd.observe.web.server import ListenError
 from checkpointd.removal import remove_tree
 from checkpointd.watch.watcher import Watcher

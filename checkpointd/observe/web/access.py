@@ -17,12 +17,12 @@ import structlog
 
 from checkpointd.config.web import WebSettings
 from checkpointd.core.text import iso
-from checkpointd.observe.web.keys import Keys, KeysError, Trouble, digest, identities, load
+from checkpointd.observe.web.credentials import Keys, KeysError, Trouble, digest, identities, load
 
 if TYPE_CHECKING:
     import ssl
 
-    from checkpointd.observe.web.keys import Identity
+    from checkpointd.observe.web.credentials import Identity
 
 LOOK_SECONDS = 1.0
 """How often the files are looked at."""

@@ -11,7 +11,7 @@ import structlog
 
 from checkpointd.config.web import BasicAuthSettings, TlsSettings, WebSettings
 from checkpointd.observe.web.access import Access, concerns
-from checkpointd.observe.web.keys import Keys, KeysError, load
+from checkpointd.observe.web.credentials import Keys, KeysError, load
 from tests.helpers.tls import Pair, needs_openssl, openssl, pair
 
 if TYPE_CHECKING:
