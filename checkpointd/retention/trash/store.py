@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration, size
 from checkpointd.formats.names import TRASH
-from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
-from checkpointd.retention.manifest import Manifest, Stage, read_manifest
+from checkpointd.retention.trash import item_directory, moves
+from checkpointd.retention.trash.manifest import Manifest, Stage, read_manifest
 from checkpointd.retention.trees import NotUnchangedError, opened
 
 if TYPE_CHECKING:
@@ -145,12 +145,12 @@ class Trash:
                 parts=parts,
             )
             with self._opened_trash(root_fd) as trash_fd:
-                identity = items.make(trash_fd, manifest, self._step)
+                identity = item_directory.make(trash_fd, manifest, self._step)
                 try:
                     with opened(identity, trash_fd) as item_fd:
                         self._move_in(entry, manifest, parent_fd, item_fd, guard)
                 except BaseException:
-                    items.discard(trash_fd, identity)
+                    item_directory.discard(trash_fd, identity)
                     raise
         return Item(identity, entry.path, Stage.DONE, manifest)
 
@@ -209,19 +209,19 @@ class Trash:
                 )
             with opened(item.id, trash_fd) as item_fd:
                 self._step("restore: mark")
-                moving.mark(item_fd, Stage.DONE, Stage.RESTORING)
+                moves.mark(item_fd, Stage.DONE, Stage.RESTORING)
                 try:
-                    moving.move_back(item_fd, parent_fd, item.manifest, self._step)
+                    moves.move_back(item_fd, parent_fd, item.manifest, self._step)
                 except OSError as error:
-                    moving.move_in_again(item_fd, parent_fd, item.manifest)
-                    moving.mark(item_fd, Stage.RESTORING, Stage.DONE)
+                    moves.move_in_again(item_fd, parent_fd, item.manifest)
+                    moves.mark(item_fd, Stage.RESTORING, Stage.DONE)
                     if isinstance(error, FileExistsError):
                         raise TrashError(
                             f"{item.path!r} cannot be restored, something came to lie there."
                         ) from None
                     raise
             self._step("restore: discard")
-            items.discard(trash_fd, item.id)
+            item_directory.discard(trash_fd, item.id)
         return item
 
     def expire(
@@ -249,7 +249,7 @@ class Trash:
                     break
                 try:
                     with self._opened() as trash_fd:
-                        items.delete(trash_fd, item.id, self._step)
+                        item_directory.delete(trash_fd, item.id, self._step)
                     deleted.append(Deleted(item, reason))
                 except OSError as error:
                     troubles.append(f"{item.id} cannot be deleted: {error.strerror}.")
@@ -299,24 +299,24 @@ class Trash:
         if tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation)) != manifest.parts:
             raise NotUnchangedError("it changed while it was looked at")
         try:
-            moving.move_in(item_fd, parent_fd, manifest, self._step)
+            moves.move_in(item_fd, parent_fd, manifest, self._step)
             self._step("guard again")
             guard()
         except BaseException:
-            moving.move_back(item_fd, parent_fd, manifest, self._step)
+            moves.move_back(item_fd, parent_fd, manifest, self._step)
             raise
         self._step("mark")
-        moving.mark(item_fd, Stage.MOVING, Stage.DONE)
+        moves.mark(item_fd, Stage.MOVING, Stage.DONE)
 
     def _recover(self, trash_fd: int, identity: str) -> Recovered:
         item = self._read(trash_fd, identity)
         if item is None:
-            if items.discard(trash_fd, identity):
+            if item_directory.discard(trash_fd, identity):
                 return Recovered(identity, "undone")
             message = f"{identity} has no manifest that can be read; it was left as it is."
             return Recovered(identity, "unclear", None, message)
         if item.stage is Stage.DELETING:
-            items.delete(trash_fd, identity, self._step)
+            item_directory.delete(trash_fd, identity, self._step)
             return Recovered(identity, "deleted", item)
         if item.stage is Stage.DONE:
             return Recovered(identity, "moved", item)
@@ -326,13 +326,13 @@ class Trash:
             opened_below(root_fd, parent, create=True) as parent_fd,
             opened(identity, trash_fd) as item_fd,
         ):
-            items.keep_content(item_fd)
-            settle = moving.finish if item.stage is Stage.MOVING else moving.finish_restoring
+            item_directory.keep_content(item_fd)
+            settle = moves.finish if item.stage is Stage.MOVING else moves.finish_restoring
             is_back = settle(item_fd, parent_fd, item.manifest, self._step)
             if not is_back:
-                moving.mark(item_fd, item.stage, Stage.DONE)
+                moves.mark(item_fd, item.stage, Stage.DONE)
                 return Recovered(identity, "moved", item)
-        items.discard(trash_fd, identity)
+        item_directory.discard(trash_fd, identity)
         return Recovered(identity, "undone" if item.stage is Stage.MOVING else "restored", item)
 
     @contextlib.contextmanager
