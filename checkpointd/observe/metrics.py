@@ -29,6 +29,7 @@ from checkpointd.core.reasons import REASONS
 from checkpointd.core.text import printable, utf8
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
+from checkpointd.retention_rules import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -246,8 +247,9 @@ class Metrics:
         self._coalesced.labels(watch).inc()
 
     def pruned(self, watch: str, rule: str, bytes: int) -> None:  # noqa: A002 - the unit
-        """A checkpoint was moved to the trash."""
-        self._pruned.labels(watch, _bounded(rule)).inc()
+        """A checkpoint was moved to the trash; a rule that is not in the table counts as other."""
+        known = rule if rule in table.removal_labels() else "other"
+        self._pruned.labels(watch, known).inc()
         self._pruned_bytes.labels(watch).inc(bytes)
 
     def prune_failed(self, watch: str) -> None:

@@ -12,7 +12,7 @@ from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_gr
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
 from checkpointd.verify.keras_files import keras_config
-from checkpointd.verify.scan.safety.graph_reading import UncheckedError, described_in, encoded_text
+from checkpointd.verify.scan.saved_model.reading import UncheckedError, described_in, encoded_text
 
 
 def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the field's own name
