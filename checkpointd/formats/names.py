@@ -147,7 +147,7 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
 
 
 def is_companion(name: str) -> bool:
-    """Return whether a file belongs to checkpoints without being one: state files, golden records."""
+    """Whether a file belongs to checkpoints without being one: a state file or a golden record."""
     return name == STATE_FILE or name.endswith(GOLDEN)
 
 
