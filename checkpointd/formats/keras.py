@@ -273,7 +273,7 @@ def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMe
 
 
 def _metadata(path: str, archive: Archive, storage: Storage) -> Mapping[str, Any]:
-    """Read which Keras wrote it; Keras also loads an archive without that entry, or with another."""
+    """Read which Keras wrote it; Keras loads an archive without that entry, too."""
     try:
         return _json(path, archive, METADATA, storage)
     except FormatError:

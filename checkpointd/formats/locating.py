@@ -23,8 +23,8 @@ def locate(path: str, storage: Storage = LOCAL) -> Candidate | None:
     """Find out which checkpoint a path typed by a user means.
 
     It may be a file, a directory that is a checkpoint or a part of it, a prefix, `PREFIX.index`
-    or a shard. A path that is only beside a checkpoint's parts means itself. The checkpoint's path is
-    built from the one given: relative stays relative.
+    or a shard. A path that is only beside a checkpoint's parts means itself. The checkpoint's path
+    is built from the one given: relative stays relative.
 
     Returns:
         The checkpoint, or None if the path names none.
