@@ -125,6 +125,17 @@ def show(context: typer.Context, json: Json = False) -> int:
 
 
 @config_app.command()
+def schema() -> int:
+    """Print a JSON Schema of config.toml, for editors that complete and check TOML."""
+    import json
+
+    from checkpointd.config.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return OK
+
+
+@config_app.command()
 def example() -> int:
     """Print a config that names every key, with comments."""
     from importlib.resources import files

@@ -89,8 +89,8 @@ class Listening:
             return
         await asyncio.to_thread(self.access.take, web)
         if web.tls != old.tls:
-            # They came in without what is asked for now.
-            self._tcp.drop_idle()
+            # Connections that are open came in without what is required now.
+            await self._tcp.restart()
         self._warn()
 
     def _warn(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.request import Answer, End, Request
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
+    from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import ChildResult
 
 _INSPECT_SECONDS = 120.0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Format, Generation
+    from checkpointd.core.checkpoint import Generation
+    from checkpointd.core.format_specs import Format
 
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"
@@ -97,18 +98,18 @@ class Probe:
     surplus: bool = False
 
 
-def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - INTERFACE's word
+def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that is not, or not yet, whole."""
     surplus = isinstance(error, SurplusError)
     reason = f"structure.{error.word}"
     return Probe(ProbeState.INCOMPLETE, format, reason, error.message, surplus=surplus)
 
 
-def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - INTERFACE's word
+def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that looks whole."""
     return Probe(ProbeState.COMPLETE, format, certain=certain)
 
 
-def unknown(format: Format, message: str = "") -> Probe:  # noqa: A002 - INTERFACE's word
+def unknown(format: Format, message: str = "") -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that is no checkpoint."""
     return Probe(ProbeState.UNKNOWN, format, message=message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import content, jsons, unpacking, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,

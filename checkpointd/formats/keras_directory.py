@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import content, hdf5, jsons, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,

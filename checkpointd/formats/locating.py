@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import names
-from checkpointd.formats.directories import home_of, kind_of
+from checkpointd.formats.directories import directory_around, format_of
 from checkpointd.formats.facts import Found
 from checkpointd.formats.recognise import SHARD, generation_of
 from checkpointd.formats.storage import LOCAL
@@ -35,13 +35,13 @@ def locate(path: str, storage: Storage = LOCAL) -> Found | None:
     path = path.rstrip("/") or path
     seen = _look(path, storage)
     if seen is not None and seen.is_dir:
-        kind = kind_of(path, storage.scandir(path), storage)
-        if kind is not None:
-            return _of(path, kind, storage)
+        format = format_of(path, storage.scandir(path), storage)  # noqa: A001 - the field's own name
+        if format is not None:
+            return _of(path, format, storage)
     elif (seen is not None and seen.is_file) or path.split("/")[-2:] == _VARIABLES:
-        home = home_of(path, storage)
-        if home is not None:
-            return _of(*home, storage)
+        around = directory_around(path, storage)
+        if around is not None:
+            return _of(*around, storage)
     if seen is None or seen.is_dir:
         return _of(path, Format.TF_CHECKPOINT, storage)
     return _file(path, storage) if seen.is_file else None

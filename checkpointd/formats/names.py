@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import FORMATS, Format, spec_of
 from checkpointd.formats import state_file
 
 TRASH = ".checkpointd-trash"
@@ -19,21 +19,9 @@ GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.*)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
 """One file of a tensor bundle (tensorflow/core/util/tensor_bundle/naming.cc)."""
 
-_SAVEDMODEL_PARTS = frozenset(
-    {
-        *("variables", "assets", "assets.extra", "debug"),
-        *("fingerprint.pb", "keras_metadata.pb", "saved_model.cpb"),
-    }
-)
-_SAVEDMODEL_GRAPH = "saved_model.pb"
-
 KERAS_CONFIG, KERAS_METADATA = "config.json", "metadata.json"
 KERAS_WEIGHTS = ("model.weights.h5", "model.weights.npz")
 """What `save(path, zipped=False)` of Keras 3 puts into its directory, beside `assets/`."""
-
-_KERAS_PARTS = frozenset(
-    {*(KERAS_CONFIG, KERAS_METADATA, *KERAS_WEIGHTS), *("assets", "assets.extra")}
-)
 
 STATE_FILE = state_file.NAME
 """What a training job's manager writes beside its checkpoints."""
@@ -72,29 +60,21 @@ _BUNDLE_TEMPORARY_DIRECTORY = re.compile(r"(?s).+_temp(?:_[0-9a-f]{32})?")
 _BUNDLE_TEMPORARY_PART = re.compile(r"part-\d{5}-of-\d{5}(?:\..+)?")
 _KERAS_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}")
 
-_EXTENSIONS = (
-    (".keras", Format.KERAS),
-    (".weights.h5", Format.HDF5_WEIGHTS),
-    (WEIGHTS_MAP, Format.HDF5_WEIGHTS),
-    (".h5", Format.HDF5),
-    (".hdf5", Format.HDF5),
-)
 
-
-def belongs(name: str, format: Format) -> bool:  # noqa: A002 - INTERFACE's word
+def belongs(name: str, format: Format) -> bool:  # noqa: A002 - the field's own name
     """Say whether a name at the top of a checkpoint's directory is a part of that checkpoint.
 
     Everything else there is somebody else's: another checkpoint, or a file of the user's.
 
     Args:
         name: a file's or a directory's own name.
-        format: the checkpoint's: a SavedModel or Keras's directory.
+        format: the checkpoint's, one that can be a directory.
     """
-    if format is Format.KERAS:
-        return name in _KERAS_PARTS
-    if name in _SAVEDMODEL_PARTS:
-        return True
-    return name.startswith(_SAVEDMODEL_GRAPH) and hint_of(name) is Format.UNKNOWN
+    spec = spec_of(format)
+    if spec is None or name in spec.parts:
+        return spec is not None
+    patterns = spec.part_patterns if hint_of(name) is Format.UNKNOWN else ()
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
 def is_temporary_member(name: str, directory: str) -> bool:
@@ -174,4 +154,6 @@ def is_companion(name: str) -> bool:
 def hint_of(name: str) -> Format:
     """Say what the extension promises; UNKNOWN when it promises nothing."""
     lowered = name.lower()
-    return next((hint for end, hint in _EXTENSIONS if lowered.endswith(end)), Format.UNKNOWN)
+    endings = ((end, spec.name) for spec in FORMATS for end in spec.endings)
+    promised = [(len(end), format) for end, format in endings if lowered.endswith(end)]  # noqa: A001
+    return max(promised, default=(0, Format.UNKNOWN))[1]

@@ -6,9 +6,10 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format, Generation
+from checkpointd.core.checkpoint import Generation
+from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import names
-from checkpointd.formats.directories import kind_of, tree
+from checkpointd.formats.directories import format_of, tree
 from checkpointd.formats.facts import Found, Recognised
 from checkpointd.formats.members import member_of, members_of
 from checkpointd.formats.storage import LOCAL
@@ -36,7 +37,7 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     """
     entries = storage.scandir(directory)
     found: list[Found] = []
-    whole = kind_of(directory, entries, storage)
+    whole = format_of(directory, entries, storage)
     if whole is not None:
         found.extend(_found(directory, whole, tree(directory, whole, storage)))
         entries = [entry for entry in entries if not names.belongs(entry.name, whole)]
@@ -62,7 +63,7 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
 
 def generation_of(
     path: str,
-    format: Format,  # noqa: A002 - INTERFACE's word
+    format: Format,  # noqa: A002 - the field's own name
     storage: Storage = LOCAL,
 ) -> Generation:
     """Look at every member of a checkpoint anew: of the same that `recognise` takes for members.
@@ -73,7 +74,8 @@ def generation_of(
         FileNotFoundError: nothing of it is there any more.
         OSError: it cannot be looked at.
     """
-    if format is Format.SAVEDMODEL or (format is Format.KERAS and storage.stat(path).is_dir):
+    spec = spec_of(format)
+    if spec is not None and spec.directory_test and storage.stat(path).is_dir:
         members = tree(path, format, storage)
     elif format is Format.TF_CHECKPOINT or path.endswith(names.WEIGHTS_MAP):
         directory, name = os.path.split(path)

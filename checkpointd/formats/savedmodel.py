@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import content, names
 from checkpointd.formats.facts import (
     MISSING_MEMBER,
@@ -51,6 +51,7 @@ __all__ = [
     "GRAPH",
     "KERAS_METADATA",
     "VARIABLES",
+    "WARMUP_REQUESTS",
     "SavedModelInfo",
     "check_variables",
     "probe",
@@ -59,6 +60,7 @@ __all__ = [
 
 FINGERPRINT = "/fingerprint.pb"
 KERAS_METADATA = "/keras_metadata.pb"
+WARMUP_REQUESTS = "/assets.extra/tf_serving_warmup_requests"
 
 _FIELD = re.compile(rb"[A-Za-z_]\w* *: *[^\s{<\[]+\s*(?:#.*)?$")
 """A line of a text that is a field of the outermost message."""

@@ -9,8 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
-from checkpointd.formats import content, table
+from checkpointd.core.format_specs import Format
+from checkpointd.formats import content, old_format, table
 from checkpointd.formats.bundle import (
     NO_HEADER,
     OBJECT_GRAPH,
@@ -74,6 +74,8 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
     Raises:
         OSError: it cannot be read.
     """
+    if old_format.is_alone(found.generation):
+        return complete(Format.TF_CHECKPOINT)
     members = {member.name: member for member in found.generation.members}
     try:
         certain, model = probe_bundle(found.path, members, storage)

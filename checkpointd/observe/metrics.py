@@ -24,11 +24,12 @@ from prometheus_client.exposition import choose_encoder
 
 from checkpointd import __version__
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.core.suite import REASONS
 from checkpointd.core.text import printable, utf8
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
+from checkpointd.retention_rules import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,7 +59,6 @@ WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")
 _VALIDATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _CHECK_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _RECONCILE_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60)
-_FORMATS = tuple(str(f) for f in Format if f is not Format.UNKNOWN)
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 MAX_OWN_REASONS = 20
 """Reasons that are exposed of one check of the user's own; further ones count as other."""
@@ -150,7 +150,7 @@ class Metrics:
             self._exits.labels(cause)
         for cause in WEB_REFUSALS:
             self._web_refused.labels(cause)
-        for fmt in _FORMATS:
+        for fmt in (str(spec.name) for spec in FORMATS):
             self._validation_seconds.labels(fmt)
         self.registry.register(GaugeCollector(snapshot, max_series, _build_info()))
         ProcessCollector(registry=self.registry)
@@ -175,7 +175,7 @@ class Metrics:
             for family in self._of_watches():
                 family.remove_by_labels({"watch": gone})
         for watch in wanted - self._watches:
-            for fmt in _FORMATS:
+            for fmt in (str(spec.name) for spec in FORMATS):
                 for verdict in Verdict:
                     self._validations.labels(watch, fmt, str(verdict))
             for family in (
@@ -247,8 +247,9 @@ class Metrics:
         self._coalesced.labels(watch).inc()
 
     def pruned(self, watch: str, rule: str, bytes: int) -> None:  # noqa: A002 - the unit
-        """A checkpoint was moved to the trash."""
-        self._pruned.labels(watch, _bounded(rule)).inc()
+        """A checkpoint was moved to the trash; a rule that is not in the table counts as other."""
+        known = rule if rule in table.removal_labels() else "other"
+        self._pruned.labels(watch, known).inc()
         self._pruned_bytes.labels(watch).inc(bytes)
 
     def prune_failed(self, watch: str) -> None:

@@ -16,6 +16,8 @@ from checkpointd.formats.names import TRASH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from checkpointd.ledger import Entry
+
 _READ_LIMIT = 16 * 1024 * 1024
 
 
@@ -107,3 +109,15 @@ def _read_state(path: str, *, exact: bool) -> Iterator[str]:
     directory = os.path.dirname(path)
     yield os.path.join(directory, named)
     yield os.path.join(directory, os.path.basename(named))
+
+
+def is_referenced(entry: Entry, references: frozenset[str]) -> bool:
+    """Whether a reference names the checkpoint, a file of it, or something inside it."""
+    if not references:
+        return False
+    path = entry.path
+    return (
+        path.rstrip("/") in references  # of an empty prefix the directory is named
+        or any(path + m.name in references for m in entry.generation.members)
+        or any(name.startswith(path + "/") for name in references)
+    )

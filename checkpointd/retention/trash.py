@@ -14,8 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.config.units import format_duration
-from checkpointd.core.text import size
+from checkpointd.core.text import exact_duration, size
 from checkpointd.formats.names import TRASH
 from checkpointd.retention import items, moving
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
@@ -367,7 +366,7 @@ class Trash:
         self, item: Item, now: float, ttl: float, min_free: Callable[[int], float]
     ) -> str:
         if now - item.manifest.at > ttl:
-            return f"it has been in the trash for longer than trash_ttl = {format_duration(ttl)}"
+            return f"it has been in the trash for longer than trash_ttl = {exact_duration(ttl)}"
         usage = shutil.disk_usage(self.root)
         if usage.free < min_free(usage.total):
             share = 100 * usage.free / usage.total

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format, function, spec_of
 from checkpointd.formats import FormatError, keras_directory, member_path, old_format, sharded
 from checkpointd.formats.facts import UNSUPPORTED
 from checkpointd.formats.names import KERAS_CONFIG, KERAS_METADATA
@@ -73,33 +73,71 @@ class Plan:
             self.archive.close()
 
 
-def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A002 - INTERFACE's word
-    """Look at where every tensor of a checkpoint lies.
+def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A002 - the field's own name
+    """Find out where every tensor of a checkpoint lies.
 
     Args:
         path: of the checkpoint.
-        format: as far as names and probe tell.
+        format: as names and the probe have it; what is unknown is read as HDF5.
         generation: its members.
 
     Raises:
         FormatError: a part is missing, cut short or malformed.
         OSError: it could not be read.
     """
-    names = tuple(m.name for m in generation.members)
-    if format is Format.SAVEDMODEL:
-        return _with_bundle(path, format, VARIABLES, generation)
-    if format is Format.TF_CHECKPOINT:
-        if old_format.is_alone(generation):
-            raise FormatError(UNSUPPORTED, old_format.MESSAGE)
-        return _with_bundle(path, format, "", generation)
-    if format is Format.KERAS and keras_directory.is_one(generation):
-        return _of_directory(path, names)
-    if format is Format.KERAS:
-        from checkpointd.tensors import keras_zip
+    spec = spec_of(format)
+    if spec is None:
+        return plan_hdf5(path, generation)
+    planned: Plan = function(spec.plan)(path, generation)
+    return planned
 
-        return Plan(path, format, archive=keras_zip.plan(path))
+
+def plan_savedmodel(path: str, generation: Generation) -> Plan:
+    """Plan a SavedModel: the bundle of its variables, if it has any.
+
+    Raises:
+        FormatError: a part is missing, cut short or malformed.
+        OSError: it could not be read.
+    """
+    return _with_bundle(path, Format.SAVEDMODEL, VARIABLES, generation)
+
+
+def plan_tf_checkpoint(path: str, generation: Generation) -> Plan:
+    """Plan a bundle of tensors.
+
+    Raises:
+        FormatError: a part is missing, cut short or malformed.
+        OSError: it could not be read.
+    """
+    if old_format.is_alone(generation):
+        raise FormatError(UNSUPPORTED, old_format.MESSAGE)
+    return _with_bundle(path, Format.TF_CHECKPOINT, "", generation)
+
+
+def plan_keras(path: str, generation: Generation) -> Plan:
+    """Plan a `.keras` archive, or Keras's directory.
+
+    Raises:
+        FormatError: a part is missing, cut short or malformed.
+        OSError: it could not be read.
+    """
+    if keras_directory.is_one(generation):
+        return _of_directory(path, tuple(m.name for m in generation.members))
+    from checkpointd.tensors import keras_zip
+
+    return Plan(path, Format.KERAS, archive=keras_zip.plan(path))
+
+
+def plan_hdf5(path: str, generation: Generation) -> Plan:
+    """Plan HDF5 files: the content decides whether it is a model, weights, or neither.
+
+    Raises:
+        FormatError: a part is missing, cut short or malformed.
+        OSError: it could not be read.
+    """
     from checkpointd.tensors import hdf5
 
+    names = tuple(m.name for m in generation.members)
     if path.endswith(sharded.EXTENSION):
         _check_map(path, names)
     files = tuple(

@@ -168,7 +168,7 @@ def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[
         if given is None:
             continue
         fed, structure = golden.feed(given)
-        tensors = {key: arrays.tensor_of(value) for key, value in fed.items()}
+        tensors = {key: model_runner.tensor_of(value) for key, value in fed.items()}
         try:
             with model_runner.unchanged(model_runner.state_of(model)):
                 if structure == golden.DICT:

@@ -16,7 +16,7 @@ import numpy as np
 
 from checkpointd import checks as public
 from checkpointd.core.check_result import CheckResult, Outcome, skipped
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.suite import USER_CHECKS_NEED
 from checkpointd.core.verify_settings import ENTRY_POINTS, LOAD_STAGE
 from checkpointd.tensors import baseline

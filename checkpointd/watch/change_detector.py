@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import Found, Probe, ProbeState, generation_of, probe
 from checkpointd.watch.events import (
     Coalesced,
@@ -339,7 +339,7 @@ def is_old(generation: Generation, seconds: float) -> bool:
 def _is_one_file(found: Found) -> bool:
     """Whether closing one file ends the save; between the files of others there may be a pause."""
     members = found.generation.members
-    return len(members) == 1 and not members[0].name and found.hint is not Format.SAVEDMODEL
+    return len(members) == 1 and not members[0].name
 
 
 def _probe(found: Found, *, told: bool) -> Probe | None:

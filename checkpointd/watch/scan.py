@@ -9,7 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import Found, ProbeState, locate, probe, recognise, state_file
 from checkpointd.formats.storage import LOCAL, Storage
 from checkpointd.watch.globs import Selection, is_reserved, select
@@ -172,7 +173,7 @@ def _describe(
 
 def describe(
     path: str,
-    format: Format,  # noqa: A002 - INTERFACE's word
+    format: Format,  # noqa: A002 - the field's own name
     root: str,
     template: str | None = None,
     watch: str = "",

@@ -16,13 +16,13 @@ from aiohttp import web
 
 from checkpointd.core.text import utf8
 from checkpointd.ledger import State
-from checkpointd.observe.web.accepting import Handler as Protocol
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.answers import error_response, json_response
 from checkpointd.observe.web.control import add_control
 from checkpointd.observe.web.guard import guard, knows
 from checkpointd.observe.web.headers import HEADERS
 from checkpointd.observe.web.page import render_page
+from checkpointd.observe.web.protocol import Handler as Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -149,23 +149,20 @@ async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every outcome into a short answer, and send it within bounds."""
     connection = request.protocol.connection if isinstance(request.protocol, Protocol) else None
-    if connection is not None:
-        connection.busy_since = asyncio.get_running_loop().time()
+    if connection is None:
+        raise ConnectionError("dropped before its request was read")
+    connection.begin(asyncio.get_running_loop().time())
     try:
         response = await _outcome(request, handler)
         async with asyncio.timeout(SEND_SECONDS):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
-        if connection is not None:
-            connection.drop()
+        connection.drop()
         raise ConnectionError("the answer is not read") from None
     finally:
-        if connection is not None:
-            connection.busy_since = None
-            connection.requests += 1
-    if connection is not None and response.status == web.HTTPOk.status_code:
-        connection.proven = True
+        connection.busy_since = None
+    connection.answered |= response.status == web.HTTPOk.status_code
     return response
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.web.answers import error_response, json_response
-from checkpointd.observe.web.server import peer_uid
+from checkpointd.observe.web.peers import peer_uid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

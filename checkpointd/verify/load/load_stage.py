@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify.load import keras_backend, runtime
 from checkpointd.verify.load.runtime import LoadContext, preload

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.formats import (
     LOCAL,
@@ -36,13 +36,13 @@ from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan import fingerprint
-from checkpointd.verify.scan.safety.graph import leads_out
-from checkpointd.verify.scan.safety.graph_reading import (
+from checkpointd.verify.scan.saved_model.reading import (
     UncheckedError,
     described_in,
     encoded_text,
     graphs_in,
     graphs_of,
+    leads_out,
 )
 from checkpointd.verify.suite import Context, Stop
 
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from checkpointd.formats.graph import SavedModelInfo
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
-    from checkpointd.verify.scan.safety.findings import Finding
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.findings import Finding
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
 
 NAME = "structure"
 _NO_MODEL = "an HDF5 file that holds no Keras model and no weights"

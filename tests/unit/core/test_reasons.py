@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from checkpointd.core import decode
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation, Member
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.core.reasons.reason import EVIDENCE, Basis, Reason, Severity
 from checkpointd.core.report import MAX_PACKED, Digest, Facts
 from checkpointd.core.request import Previous, Request
@@ -40,7 +41,7 @@ generations = st.builds(Generation, st.lists(members, max_size=4).map(tuple))
 checkpoints = st.builds(
     Checkpoint,
     path=names,
-    format=st.sampled_from(Format),
+    format=st.sampled_from([*(spec.name for spec in FORMATS), Format.UNKNOWN]),
     watch=names,
     series=names,
     version=names,
@@ -49,7 +50,7 @@ checkpoints = st.builds(
 )
 facts = st.builds(
     Facts,
-    format=st.sampled_from(Format),
+    format=st.sampled_from([*(spec.name for spec in FORMATS), Format.UNKNOWN]),
     writer=names,
     step=st.none() | counts,
     digest=names,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import Found, ProbeState, generation_of, has_followed, locate, recognise
 from checkpointd.watch.series import place
 from tests.helpers.formats import archive, probed, set_times, superblock

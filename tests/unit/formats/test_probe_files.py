@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import Found, ProbeState, generation_of, probe
 from checkpointd.formats.keras import read_archive
 from tests.helpers.formats import Metered, archive, probed, superblock

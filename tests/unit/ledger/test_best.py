@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, schema

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import Ledger, LedgerError, State, StateLock
 from checkpointd.ledger import schema as ledger_schema
 from tests.helpers.ledger import generation, report

@@ -65,7 +65,7 @@ def told(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     )
     metrics.superseded("resnet")
     metrics.coalesced("resnet")
-    metrics.pruned("resnet", "keep_last", 512)
+    metrics.pruned("resnet", "unclaimed", 512)
     metrics.prune_failed("resnet")
     metrics.worker_exit("signal")
     metrics.overflow("resnet")

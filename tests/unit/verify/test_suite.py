@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.suite import Context, Stop, printable, run

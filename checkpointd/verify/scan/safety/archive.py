@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.formats import jsons, sharded
 from checkpointd.formats.keras import read_member
-from checkpointd.verify.scan.safety.findings import TRAVERSAL, Finding
+from checkpointd.verify.scan.findings import TRAVERSAL, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
