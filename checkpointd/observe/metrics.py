@@ -25,7 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from checkpointd import __version__
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import FORMATS, Format
-from checkpointd.core.reasons import REASONS
+from checkpointd.core.suite import REASONS
 from checkpointd.core.text import printable, utf8
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector

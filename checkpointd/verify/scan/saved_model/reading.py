@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from checkpointd.formats.facts import TRUNCATED, FormatError
 from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH, described
 from checkpointd.tensors.stream import opened
-from checkpointd.verify.scan.safety import graph_text
-from checkpointd.verify.scan.safety.graph_model import read_graphs
+from checkpointd.verify.scan.saved_model import text as graph_text
+from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.formats.graph import SavedModelInfo
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
 
 _MAX_TEXT = 64 << 20
 
@@ -98,6 +98,12 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
         raise FormatError(TRUNCATED, f"saved_model.pbtxt is cut short: {error}.") from None
     except graph_text.NotUnderstoodError as error:
         raise UncheckedError(_UNREADABLE.format(error), TEXT_GRAPH) from None
+
+
+def leads_out(filename: str) -> bool:
+    """Whether a name in a directory names something outside of it."""
+    parts = filename.replace("\\", "/").split("/")
+    return ".." in parts or filename.startswith("/") or "\0" in filename
 
 
 _UNREADABLE = (

@@ -1,4 +1,4 @@
-"""`saved_model.pbtxt` to the bytes of `saved_model.pb`: as much of it as `graph_model` reads.
+"""`saved_model.pbtxt` to the bytes of `saved_model.pb`: as much of it as `meta_graph` reads.
 
 Source: https://protobuf.dev/reference/protobuf/textformat-spec/. TensorFlow loads such a file, so
 it is looked through by the same rules. Fields that nobody asks for are left out; whatever is not
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats.dtypes import dtype_number
 from checkpointd.formats.protobuf import LENGTH, VARINT, encode_varint
-from checkpointd.verify.scan.safety.graph_text_fields import (
+from checkpointd.verify.scan.saved_model.text_fields import (
     BOOLEAN,
     COUNTED,
     OTHERS,
@@ -25,7 +25,7 @@ from checkpointd.verify.scan.safety.graph_text_fields import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.verify.scan.safety.graph_text_fields import Kind, Schema
+    from checkpointd.verify.scan.saved_model.text_fields import Kind, Schema
 
 _MAX_DEPTH = 100
 _TOKEN = re.compile(

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.verify.scan.safety.graph_model import read_graphs
-from checkpointd.verify.scan.safety.graph_text import NotUnderstoodError, encode
+from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
+from checkpointd.verify.scan.saved_model.text import NotUnderstoodError, encode
 from tests.helpers.formats import bundle
 from tests.helpers.scan import scanned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
 
 WRITE = """
 saved_model_schema_version: 1
