@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.cli.place import aliases, below
 from checkpointd.config import Places
 from checkpointd.core.check_result import failed, skipped
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import CHECKS
 from checkpointd.core.verdict import Verdict

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from checkpointd.config.dump import DURATIONS, INLINE
 from checkpointd.config.settings import Config
-from checkpointd.config.units import format_duration
+from checkpointd.core.text import exact_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ def _plain(section: dict[str, Any]) -> dict[str, Any]:
     for name, given in section["properties"].items():
         value = _without_notes(_without_null(given))
         if name in DURATIONS and "default" in value:
-            value["default"] = format_duration(value["default"])
+            value["default"] = exact_duration(value["default"])
         properties[name] = value
     return {**_without_notes(section), "properties": properties}
 
@@ -168,7 +168,7 @@ def _default(name: str, given: dict[str, Any], *, required: bool) -> str:
     if value is None:
         return ""
     if name in DURATIONS:
-        return f'`"{format_duration(value)}"`'
+        return f'`"{exact_duration(value)}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, list):

@@ -5,7 +5,6 @@ Standard library only, Python 3.9: it is also imported in the training job's int
 
 from __future__ import annotations
 
-import enum
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,19 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
-class Format(str, enum.Enum):
-    """How a checkpoint lies on disk."""
-
-    SAVEDMODEL = "savedmodel"
-    KERAS = "keras"
-    HDF5 = "hdf5"
-    HDF5_WEIGHTS = "hdf5_weights"
-    TF_CHECKPOINT = "tf_checkpoint"
-    UNKNOWN = "unknown"
-
-    def __str__(self) -> str:
-        return self.value
+    from checkpointd.core.format_specs import Format
 
 
 @dataclass(frozen=True)

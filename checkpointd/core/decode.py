@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation, Member
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import MAX_PACKED, Digest, Facts, Report
 from checkpointd.core.request import Previous, Request
 from checkpointd.core.verdict import Verdict

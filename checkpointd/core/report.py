@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation
 from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import Format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.verdict import Verdict
 
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.core.check_result import CheckResult
-    from checkpointd.core.checkpoint import Format
+    from checkpointd.core.format_specs import Format
     from checkpointd.core.request import Answer, Request
     from checkpointd.core.verify_settings import VerifySettings
 

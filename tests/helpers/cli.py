@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings

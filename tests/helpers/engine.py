@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation, Member
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.verdict import Verdict

@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import locate

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding, made_inputs, warmup
 from checkpointd.verify.load.load_errors import told

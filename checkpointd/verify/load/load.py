@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, skipped
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.origin import read_origin

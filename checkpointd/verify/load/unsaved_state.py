@@ -20,7 +20,7 @@ import numpy as np
 
 from checkpointd import golden
 from checkpointd.core.check_result import CheckResult, failed
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends, model_runner
 from checkpointd.golden.arrays import Ragged
 from checkpointd.verify.load import runtime, train_step

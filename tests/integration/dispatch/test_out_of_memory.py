@@ -13,7 +13,8 @@ import pytest
 
 from checkpointd.config import WorkerSettings
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings

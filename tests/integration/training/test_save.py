@@ -12,7 +12,7 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.training import placing, save
 from tests.helpers import models
 from tests.helpers.load import verify

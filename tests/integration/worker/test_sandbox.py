@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verdict import Verdict
@@ -37,7 +38,8 @@ _FILTERED = """
 import asyncio, json, sys
 from pathlib import Path
 path, scratch = sys.argv[1:]
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Request
 from checkpointd.config import WorkerSettings
 from checkpointd.core.verify_settings import VerifySettings

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Checkpoint, Format
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Answer, End
 from checkpointd.core.verdict import Verdict

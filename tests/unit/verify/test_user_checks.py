@@ -11,7 +11,8 @@ import pytest
 
 from checkpointd import checks
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import OwnCheck, VerifySettings

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from checkpointd.core.check_result import CheckResult
-    from checkpointd.core.checkpoint import Format
+    from checkpointd.core.format_specs import Format
     from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.verify.keras_files.origin import Origin
     from checkpointd.verify.load.context import LoadContext

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, failed, passed
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.verify.keras_files.keras_code import carries_code, of_another_python
 from checkpointd.verify.keras_files.origin import names_policy, windows_name
 from checkpointd.verify.load import keras_built_ins, load_errors, optimizers, runtime

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.verify.load import optimizers, runtime
 from checkpointd.verify.load.loaders import optimizer_builds, weights
 from checkpointd.verify.load.loaders.file_alias import alias

@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -11,7 +11,7 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.training import save
 from tests.helpers import models

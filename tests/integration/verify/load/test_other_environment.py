@@ -9,7 +9,7 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.training import save
 from tests.helpers.load import load
 

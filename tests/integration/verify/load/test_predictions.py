@@ -10,7 +10,7 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden.arrays import Ragged
 from checkpointd.training import save
 from tests.helpers import models

@@ -11,7 +11,7 @@ import pytest
 from checkpointd import golden
 from checkpointd.core import memory_errors
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.training import GoldenCheckpoint, save
 from checkpointd.verify.load import train_step
 from checkpointd.verify.load.loaders import keras_signature

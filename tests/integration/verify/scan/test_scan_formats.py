@@ -17,7 +17,7 @@ import tf_keras
 
 from checkpointd import training
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.formats import member_path
 from checkpointd.verify.scan.inspect import inspect

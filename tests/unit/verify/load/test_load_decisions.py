@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files.keras_code import carries_code
 from checkpointd.verify.load import load_errors, signatures

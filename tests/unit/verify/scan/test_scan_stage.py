@@ -14,7 +14,7 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files import keras_config

@@ -10,7 +10,7 @@ import pytest
 
 from checkpointd import golden
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from tests.helpers import sessions
 from tests.helpers.load import load, verify
 
