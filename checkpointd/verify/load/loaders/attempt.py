@@ -1,10 +1,16 @@
-"""What a loader is given and what it returns: a source, and an attempt to load it."""
+"""What a loader is given and what it returns: a source, and an attempt to load it.
+
+The function of a loader takes the `Source`, the loader's own row of `core.loader_specs`, and the
+attempts of the loaders that were tried before, none of them final. It returns its `Attempt`, or
+None where the source is another loader's, and raises `UserCodeError` where the user's code cannot
+be used.
+"""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify import user_code
 from checkpointd.verify.load import runtime
@@ -16,12 +22,12 @@ if TYPE_CHECKING:
 
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.format_specs import Format
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.verify.keras_files.origin import Origin
     from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.loaded import Loaded
     from checkpointd.verify.load.loaders.builders import Built
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 
 @dataclass
@@ -95,22 +101,6 @@ class Attempt:
     errors: Mapping[str, Exception] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     is_final: bool = False
-
-
-class LoaderModule(Protocol):
-    """What the module of a loader holds."""
-
-    def load(self, source: Source, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attempt | None:
-        """Load a source; None where it is another loader's.
-
-        Args:
-            source: the checkpoint.
-            spec: the loader's row in the table.
-            earlier: what came of the loaders that were tried before, none of them final.
-
-        Raises:
-            UserCodeError: the user's code cannot be used.
-        """
 
 
 def errors_of(attempts: Sequence[Attempt]) -> dict[str, Exception]:

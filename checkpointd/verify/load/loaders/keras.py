@@ -30,8 +30,8 @@ from checkpointd.verify.tf_errors import other_python
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.verify.load.loaders.attempt import Source
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 _FINAL = frozenset({"load.out_of_memory", "load.unreadable"})
 """Reasons that neither another library nor leaving out the compile configuration changes."""

@@ -14,11 +14,11 @@ from checkpointd.verify.load.loaders.weights import Restored
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.core.report import Digest
     from checkpointd.verify.keras_files.origin import Origin
     from checkpointd.verify.load.loaders.attempt import Attempt, Source
     from checkpointd.verify.load.loaders.builders import Built
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 
 def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt | None:

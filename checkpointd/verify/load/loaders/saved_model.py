@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.verify.load.loaders.attempt import Source
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 _SERVE = "serve"
 

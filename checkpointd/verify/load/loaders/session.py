@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.verify.load.loaders.attempt import Source
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 TITLE = "the TensorFlow 1 session loader"
 

@@ -15,10 +15,10 @@ from checkpointd.verify.load.loaders.weights import Restored
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.verify.load.loaders.attempt import Attempt, Source
     from checkpointd.verify.load.loaders.builders import Built
     from checkpointd.verify.load.loaders.object_graphs import StoredObjects
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 
 def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt:

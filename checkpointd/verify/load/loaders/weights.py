@@ -16,9 +16,9 @@ from checkpointd.verify.load.loaders.attempt import Attempt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.verify.load.loaders.attempt import Source
     from checkpointd.verify.load.loaders.builders import Built
-    from checkpointd.verify.load.loaders.table import LoaderSpec
 
 SAVED_WITHOUT = "It was saved without an optimizer: there is nothing to go on training with."
 BUILDER_MAKES_NONE = (
