@@ -15,11 +15,10 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from checkpointd.dispatch.foreign_packages import OLDEST_PYTHON
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-OLDEST = (3, 9)
-"""The oldest Python that checkpoints can be loaded with."""
 
 _DECIDING = re.compile(
     r"tensorflow(-cpu|-gpu|-intel|-macos)?|tf-nightly.*|keras(-nightly)?|tf-keras|jax|torch"
@@ -113,8 +112,8 @@ def why_unusable(python: str) -> str:
     if os.path.isdir(python) or not os.access(python, os.X_OK):
         return "is not an executable file"
     version = python_version(python)
-    if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        return f"is Python {version}, and {'.'.join(map(str, OLDEST))} or newer is needed"
+    if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:
+        return f"is Python {version}, and {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed"
     return "" if _may_have_backend(python) else "has no TensorFlow, JAX or torch"
 
 
