@@ -86,7 +86,7 @@ def latest(
 
 
 def _required(names: list[str]) -> frozenset[str]:
-    from checkpointd.core.checkpoint import SHOWS
+    from checkpointd.core.suite import SHOWS
 
     wanted = frozenset(word for name in names for word in name.split(",") if word)
     unknown = sorted(wanted - set(SHOWS.values()))

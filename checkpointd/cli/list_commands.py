@@ -164,14 +164,14 @@ def _print_detail(place: Place, entry: Any) -> None:
 def _until_when(place: Place, public: dict[str, Any]) -> str:
     """When one that is not finished gets its verdict, at the latest."""
     from checkpointd.config import ConfigError
-    from checkpointd.config.units import format_duration
+    from checkpointd.core.text import exact_duration
 
     after = "torn_after"
     with contextlib.suppress(ConfigError):
         watches = place.config().watch if place.has_config else ()
         waits = {watch.name: watch.torn_after for watch in watches}
         if public["watch"] in waits:
-            after += f" = {format_duration(waits[public['watch']])}"
+            after += f" = {exact_duration(waits[public['watch']])}"
     return (
         "It counts as still being written. If it stays as it is, it is judged as it is "
         f"{after} after its last change, at the latest."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from checkpointd.cli.verifying import Target
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
 
 _NAME_WIDTH = 40
 

@@ -13,25 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.place import aliases, below
 from checkpointd.config import Places
-from checkpointd.core.checkpoint import (
-    CHECKS,
-    Checkpoint,
-    End,
-    Format,
-    Generation,
-    Request,
-    Verdict,
-    failed,
-    skipped,
-    to_json,
-)
+from checkpointd.core.check_result import failed, skipped
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End, Request
+from checkpointd.core.suite import CHECKS
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from checkpointd.config import Config, WatchSettings
-    from checkpointd.core.checkpoint import Answer, CheckResult
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.request import Answer
     from checkpointd.dispatch import Dispatcher
 
 _ATTEMPTS = 3

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from checkpointd.config.errors import ConfigError, Problem
     from checkpointd.config.locate import Places, default_state_dir, find, places, salvage
-    from checkpointd.config.retention import KeepBest, RetentionSettings
+    from checkpointd.config.retention import RetentionSettings
     from checkpointd.config.settings import (
         Config,
         PublishSettings,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _MODULE = {
     "Config": "settings",
     "ConfigError": "errors",
-    "KeepBest": "retention",
     "Places": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
@@ -46,7 +45,6 @@ _MODULE = {
 __all__ = [
     "Config",
     "ConfigError",
-    "KeepBest",
     "Places",
     "Problem",
     "PublishSettings",

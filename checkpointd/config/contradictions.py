@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.config.features import features_errors
 from checkpointd.config.locate import absolute, default_state_dir
 from checkpointd.config.verify import direction
-from checkpointd.core.checkpoint import CHECKS
+from checkpointd.core.suite import CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

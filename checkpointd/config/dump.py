@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.config.units import format_duration
-from checkpointd.core.text import utf8
+from checkpointd.core.text import exact_duration, utf8
+from checkpointd.retention_rules import Value
+from checkpointd.retention_rules.table import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +22,19 @@ DURATIONS = frozenset(
         "scrub_every",
         "settle",
         "torn_after",
-        "keep_within",
         "trash_ttl",
-        "quarantine_ttl",
+        *(s.name for s in RULES if [o.type for o in s.options] == [Value.DURATION]),
     }
 )
 """The keys that hold seconds and are written as `"30m"`."""
 
-_INLINE = frozenset({"basic_auth", "bounds", "custom_objects", "drift", "evaluate", "keep_best"})
+INLINE = frozenset(
+    {
+        *("basic_auth", "bounds", "custom_objects", "drift", "evaluate"),
+        *(s.name for s in RULES if len(s.options) > 1),
+    }
+)
+"""The keys whose tables are written in one line."""
 
 
 def dump(config: Config) -> str:
@@ -39,7 +45,7 @@ def dump(config: Config) -> str:
 def _table(table: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     below: list[tuple[str, Any]] = []
     for key, value in table.items():
-        nested = isinstance(value, dict) and key not in _INLINE
+        nested = isinstance(value, dict) and key not in INLINE
         if nested or (isinstance(value, list) and value and isinstance(value[0], dict)):
             below.append((key, value))
         else:
@@ -56,7 +62,7 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return _text(format_duration(value)) if key in DURATIONS else repr(value)
+        return _text(exact_duration(value)) if key in DURATIONS else repr(value)
     if isinstance(value, list):
         return "[" + ", ".join(_value("", item) for item in value) + "]"
     if isinstance(value, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
 
 from checkpointd.core import verify_settings
 
@@ -48,6 +48,18 @@ _Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Features = Annotated[
     dict[Annotated[_Text, AfterValidator(_name)], Annotated[_Text, AfterValidator(_feature)]],
     BeforeValidator(flat),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string", "minLength": 1},
+                    {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
+                ]
+            },
+            "examples": [{"inputs": "float32[6]", "labels": "int64[]"}],
+        }
+    ),
 ]
 """Array names and what `parse_feature` reads, such as `{"inputs": "float32[6]"}`."""
 

@@ -1,78 +1,71 @@
-"""The schema of `[watch.retention]`."""
+"""The schema of `[watch.retention]`: one key for each rule of the table, and the rest."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, create_model, model_validator
 
 from checkpointd.config.section import Section
-from checkpointd.config.types import Count, Duration, ShownName, Text
+from checkpointd.config.types import Checkpoints, Days, Duration, Hours, ShownName, Steps, Text
+from checkpointd.retention_rules import Effect, RuleSpec, Value, table
+
+_TYPES = {
+    Value.CHECKPOINTS: Checkpoints,
+    Value.HOURS: Hours,
+    Value.DAYS: Days,
+    Value.STEPS: Steps,
+    Value.DURATION: Duration,
+    Value.TEXT: Text,
+}
 
 
-class KeepBest(Section):
-    """`keep_best`: the `n` best by a metric; NaN and missing values are never best."""
+def _value_type(spec: RuleSpec) -> Any:
+    """What a rule's key holds: the value of its only option, else a table of them."""
+    options = spec.options
+    if len(options) == 1:
+        return _TYPES.get(options[0].type, options[0].type)
+    fields: dict[str, Any] = {
+        o.name: (Annotated[_TYPES.get(o.type, o.type), Field(description=o.help)], ...)
+        for o in options
+    }
+    return create_model(spec.rule.__name__, __base__=Section, __doc__=spec.help, **fields)
 
-    n: Count
-    """How many to keep."""
 
-    metric: Text
-    """The metric: from the file name, the golden record or `evaluate`."""
-
-    mode: Literal["min", "max"]
-    """Whether smaller (`min`) or larger (`max`) values are better."""
+def _rule_keys() -> dict[str, Any]:
+    return {
+        spec.name: (Annotated[_value_type(spec) | None, Field(description=spec.help)], None)
+        for spec in table.RULES
+    }
 
 
-class RetentionSettings(Section):
-    """`[watch.retention]`: what is kept; rules are combined by OR."""
-
+class _Policy(Section):
     mode: Literal["off", "dry-run", "enforce"] = "dry-run"
     """`off` makes no plan, `dry-run` reports what it would remove, `enforce` removes it."""
 
     require: tuple[ShownName, ...] = ("intact",)
     """What a checkpoint must have shown to fill a slot of a rule."""
 
-    keep_last: Count | None = None
-    """Keep the newest so many of each series."""
 
-    keep_hourly: Count | None = None
-    """Keep the newest of each of the last so many hours that have one."""
+if TYPE_CHECKING:
+    _Rules = _Policy
+else:
+    _Rules = create_model("_Rules", __base__=_Policy, **_rule_keys())
 
-    keep_daily: Count | None = None
-    """Keep the newest of each of the last so many days that have one."""
 
-    keep_within: Duration | None = None
-    """Keep everything that is younger than this."""
+class RetentionSettings(_Rules):
+    """`[watch.retention]`: what is kept; rules are combined by OR."""
 
-    keep_every_n_steps: Count | None = None
-    """Keep one checkpoint for each so many training steps."""
-
-    keep_best: KeepBest | None = None
-    """Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`."""
-
-    keep_min_valid: Count = 2
+    keep_min_valid: Checkpoints = 2
     """Never leave fewer valid checkpoints of a series than this."""
 
     trash_ttl: Duration = 72 * 3600.0
     """How long `checkpointd restore` can bring back what was pruned."""
 
-    quarantine_ttl: Duration | None = None
-    """Invalid checkpoints older than this may be pruned too; without it they never are."""
-
     @property
     def has_rules(self) -> bool:
         """Whether any rule keeps anything; without one nothing is ever pruned."""
-        return any(
-            rule is not None
-            for rule in (
-                self.keep_last,
-                self.keep_hourly,
-                self.keep_daily,
-                self.keep_within,
-                self.keep_every_n_steps,
-                self.keep_best,
-            )
-        )
+        return any(getattr(self, name) is not None for name in table.names(Effect.KEEP))
 
     @model_validator(mode="after")
     def _has_something_to_enforce(self) -> RetentionSettings:

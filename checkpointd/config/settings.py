@@ -10,6 +10,7 @@ from pydantic import Field
 from checkpointd.config.retention import RetentionSettings
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
+    Checkpoints,
     Duration,
     DurationOrNever,
     Location,
@@ -40,7 +41,7 @@ class DaemonSettings(Section):
 class WorkerSettings(Section):
     """`[worker]`: the limits of the processes that read and load checkpoints."""
 
-    concurrency: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    concurrency: Annotated[Checkpoints, Field(le=64)] = 1
     """How many checkpoints are verified at a time."""
 
     timeout: Duration = 1800.0

@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from checkpointd.config.units import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 from checkpointd.core import verify_settings
-from checkpointd.core.checkpoint import SHOWS
+from checkpointd.core.suite import SHOWS
 
 
 def check_path(value: object) -> object:
@@ -90,26 +101,50 @@ def _text_schema(pattern: str, example: str, **more: object) -> WithJsonSchema:
 
 _DURATION_PATTERN = r"^(\s*\d+(\.\d+)?\s*(ms|[smhdw]))+\s*$"
 _SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B\s*$"
-_DURATION_SCHEMA = {
-    "anyOf": [
-        {"type": "string", "pattern": _DURATION_PATTERN},
-        {"type": "number", "exclusiveMinimum": 0},
-    ],
-    "examples": ["90s", "36h", "7d"],
-}
+_DURATIONS: list[dict[str, object]] = [
+    {"type": "string", "pattern": _DURATION_PATTERN},
+    {"type": "number", "exclusiveMinimum": 0},
+]
+
+
+class AlsoText:
+    """Adds text to what the JSON Schema accepts, for a table that has a short form."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of either."""
+        return {
+            "anyOf": [{"type": "string"}, handler(schema)],
+            "x-type": f'`"{self._form}"`, or a table',
+        }
+
 
 Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Location = Annotated[
-    Path, BeforeValidator(check_path), WithJsonSchema({"type": "string", "minLength": 1})
+    Path,
+    BeforeValidator(check_path),
+    WithJsonSchema({"type": "string", "minLength": 1, "x-type": "path"}),
 ]
-Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema(
+        {"anyOf": _DURATIONS, "examples": ["90s", "36h", "7d"], "x-type": "duration", "x-unit": "s"}
+    ),
+]
 DurationOrNever = Annotated[
     float | None,
     BeforeValidator(_duration_or_never),
     WithJsonSchema(
         {
-            "anyOf": [{"const": "never"}, *_DURATION_SCHEMA["anyOf"]],
+            "anyOf": [{"const": "never"}, *_DURATIONS],
             "examples": ["30d", "never"],
+            "x-type": 'duration, or `"never"`',
+            "x-unit": "s",
         }
     ),
 ]
@@ -126,17 +161,28 @@ SizeOrAuto = Annotated[
                 {"type": "integer", "exclusiveMinimum": 0},
             ],
             "examples": ["auto", "16GiB"],
+            "x-type": 'size, or `"auto"`',
+            "x-unit": "bytes",
         }
     ),
 ]
 SwitchOrDirectory = Annotated[
     bool | Path,
     BeforeValidator(_switch_or_path),
-    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}],
+            "x-type": "`true`, `false`, or a path",
+        }
+    ),
 ]
 """Off, on in the state directory, or a directory; `load` makes a directory of the second."""
 
 Count = Annotated[int, Field(strict=True, ge=1)]
+Checkpoints = Annotated[Count, Field(json_schema_extra={"x-unit": "checkpoints"})]
+Hours = Annotated[Count, Field(json_schema_extra={"x-unit": "hours"})]
+Days = Annotated[Count, Field(json_schema_extra={"x-unit": "days"})]
+Steps = Annotated[Count, Field(json_schema_extra={"x-unit": "steps"})]
 Flag = Annotated[bool, Field(strict=True)]
 Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -144,12 +190,16 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 ShownName = Annotated[
     Text,
     _one_of(tuple(SHOWS.values()), "something that a report can show"),
-    WithJsonSchema({"enum": list(SHOWS.values())}),
+    WithJsonSchema({"type": "string", "enum": list(SHOWS.values())}),
 ]
 Dotted = Annotated[
     Text,
     AfterValidator(_dotted),
-    _text_schema(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$", "mylib.layers:CustomDense"),
+    _text_schema(
+        r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
+        "mylib.layers:CustomDense",
+        **{"x-type": '`"module:name"`'},
+    ),
 ]
 Template = Annotated[Text, AfterValidator(_template)]
 CheckName = Annotated[

@@ -43,16 +43,3 @@ def parse_duration(value: object) -> float:
     if seconds <= 0:
         raise ValueError('expected a positive duration such as "90s", "36h" or "7d"')
     return seconds
-
-
-def format_duration(seconds: float) -> str:
-    """Write seconds as the shortest text that `parse_duration` reads back."""
-    parts = []
-    rest = seconds
-    for unit in ("w", "d", "h", "m"):
-        count, rest = divmod(rest, _SECONDS[unit])
-        if count:
-            parts.append(f"{int(count)}{unit}")
-    if rest or not parts:
-        parts.append(f"{rest:g}s")
-    return "".join(parts)

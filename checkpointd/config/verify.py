@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from checkpointd.config.features import MAX_FEATURES, Features
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
+    AlsoText,
     CheckName,
     Dotted,
     Flag,
@@ -94,6 +95,9 @@ def _function_or_table(value: object) -> object:
     return {"function": value} if isinstance(value, str) else value
 
 
+Evaluate = Annotated[EvaluateConfig, BeforeValidator(_function_or_table), AlsoText("module:name")]
+
+
 def direction(metric: str, bound: Any) -> str:
     """Return which way a metric is better, `min` or `max`; empty if nothing shows it.
 
@@ -159,7 +163,7 @@ class VerifyConfig(Section):
     drift: DriftConfig = Field(default_factory=DriftConfig)
     """Limits of the `drift` check."""
 
-    evaluate: Annotated[EvaluateConfig | None, BeforeValidator(_function_or_table)] = None
+    evaluate: Evaluate | None = None
     """Computes metrics: `"package.module:name"`, or held-out data."""
 
     bounds: dict[MetricName, BoundConfig] = Field(

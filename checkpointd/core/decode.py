@@ -1,27 +1,18 @@
 """Facts from JSON: schema-checked, because a child process or an old ledger may say anything.
 
-The inverse of `checkpointd.core.checkpoint.to_json`. Standard library only, Python 3.9.
+The inverse of `checkpointd.core.encode.to_json`. Standard library only, Python 3.9.
 """
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from checkpointd.core.checkpoint import (
-    MAX_PACKED,
-    Checkpoint,
-    CheckResult,
-    Digest,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Outcome,
-    Previous,
-    Report,
-    Request,
-    Verdict,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import MAX_PACKED, Digest, Facts, Report
+from checkpointd.core.request import Previous, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
     Bound,

@@ -15,6 +15,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
 _FIRST_BYTE, _LAST_BYTE, _LAST_SHORT = 0xDC80, 0xDCFF, 0xFFFF
 _DURATIONS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
+_EXACT_DURATIONS = {"d": 86400.0, "h": 3600.0, "m": 60.0}
 _SHORTEST = 0.01
 
 
@@ -109,6 +110,19 @@ def duration(seconds: float) -> str:
     if 0 < seconds < _SHORTEST:
         return f"<{_SHORTEST:g} s"
     return f"{max(seconds, 0.0):.2g} s"
+
+
+def exact_duration(seconds: float) -> str:
+    """Write a duration exactly, and as short as the config allows: `36h` is `1d12h`."""
+    parts = []
+    rest = seconds
+    for unit, length in _EXACT_DURATIONS.items():
+        count, rest = divmod(rest, length)
+        if count:
+            parts.append(f"{int(count)}{unit}")
+    if rest or not parts:
+        parts.append(f"{rest:g}s")
+    return "".join(parts)
 
 
 def ago(when: float, now: float) -> str:

@@ -12,7 +12,7 @@ import structlog
 from checkpointd.core.text import json_text
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
 
 _SECONDS = 30.0
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import spec_of
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.newest_valid import newest_valid, series_of
@@ -138,10 +138,11 @@ def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
         entry = newest_valid(group, require)
         if entry is not None:
             path, form = entry.checkpoint.path, entry.checkpoint.format
-            whole = form in (Format.SAVEDMODEL, Format.TF_CHECKPOINT) or os.path.isdir(path)
-            ending = "" if whole else _ending(path)
+            spec = spec_of(form)
+            has_ending = spec is not None and spec.endings and not os.path.isdir(path)
+            ending = _ending(path) if has_ending else ""
             directory = file_name(label, safe="{} ")
-            found.append(Link(directory, LINK + ending, path, form is Format.TF_CHECKPOINT))
+            found.append(Link(directory, LINK + ending, path, bool(spec and spec.is_prefix)))
     return found
 
 

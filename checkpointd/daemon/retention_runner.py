@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.service import Service
-    from checkpointd.retention import Item, Plan
+    from checkpointd.retention import RetentionPlan, TrashItem
     from checkpointd.watch.watcher import Watcher
 
 P = ParamSpec("P")
@@ -200,8 +200,8 @@ class Retaining:
         expired = await room.on_disk(room.pruner.expire, time.time(), policy.trash_ttl)
         for item in expired.deleted:
             log.info("deleted from the trash", watch=name, path=item.path, reason=item.reason)
-        for trouble in expired.troubles:
-            log.warning("trash", watch=name, message=trouble)
+        for error in expired.errors:
+            log.warning("trash", watch=name, message=error)
         await room.on_disk(self._measure, room)
 
     def _measure(self, room: _Room) -> None:
@@ -209,7 +209,7 @@ class Retaining:
             room.settings.name, str(room.settings.path), room.pruner.trash.bytes()
         )
 
-    def _tell(self, room: _Room, planned: Plan) -> None:
+    def _tell(self, room: _Room, planned: RetentionPlan) -> None:
         """Log what a dry run would remove, and holds, once each time they change."""
         name = room.settings.name
         self.holds[name] = planned.holds
@@ -232,7 +232,7 @@ class Retaining:
         if would:
             log.info("would prune (dry-run)", watch=name, count=len(would), first=would[0])
 
-    async def _act(self, room: _Room, *, apply: bool) -> tuple[Plan, list[Removal]]:
+    async def _act(self, room: _Room, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch in its disk thread, carry the plan out there, and note the results."""
         watcher = self._service.engine.watches[room.settings.name][1]
         status = watcher.status()
@@ -251,7 +251,7 @@ class Retaining:
         self._service.engine.dirty.set()
         return planned, removals
 
-    def _plan(self, room: _Room, trouble: str, apply: bool) -> tuple[Plan, list[Removal]]:
+    def _plan(self, room: _Room, trouble: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
         self._recover(room)
         planned = plan_watch(self._records, room.settings, time.time(), trouble)
         removals = room.pruner.apply(planned) if apply and planned.removals else []
@@ -266,7 +266,7 @@ class Retaining:
                 log.warning("trash", watch=room.settings.name, message=found.message)
         room.recovered = True
 
-    def _restore(self, room: _Room, path: str) -> Item:
+    def _restore(self, room: _Room, path: str) -> TrashItem:
         self._recover(room)
         return room.pruner.restore(path)
 
@@ -323,7 +323,9 @@ class Retaining:
         raise ControlError(said, 404)
 
 
-def _ask_again(room: _Room, watcher: Watcher, planned: Plan, suspects: Iterable[str]) -> None:
+def _ask_again(
+    room: _Room, watcher: Watcher, planned: RetentionPlan, suspects: Iterable[str]
+) -> None:
     """Have suspects verified again, each generation once: a second look would see the same."""
     known = {d.entry.path: d.entry.generation for d in planned.decisions}
     room.asked = {path: of for path, of in room.asked.items() if known.get(path) == of}

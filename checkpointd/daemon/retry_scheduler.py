@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.core.checkpoint import Format, Verdict
+from checkpointd.core.format_specs import spec_of
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError
 from checkpointd.ledger.facts import ABSENT, FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
     from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.daemon.queue import Item
     from checkpointd.daemon.threads import LedgerThread
@@ -26,7 +27,6 @@ RETRY_SECONDS = 60.0
 
 _MOST_SECONDS = 24 * 3600.0
 _DOUBLINGS = 12
-_WEIGHTS_ONLY = (Format.HDF5_WEIGHTS, Format.TF_CHECKPOINT)
 _TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
 _MENDED = ("evaluate_error", "check_error", "sandbox_unavailable")
 """What a user mends elsewhere than in [watch.verify], so that no settings change."""
@@ -60,7 +60,8 @@ def is_outdated(report: Report, settings: VerifySettings) -> bool:
         return False
     if report.verdict is not Verdict.VALID:
         return True
-    can_load = settings.builder or report.facts.format not in _WEIGHTS_ONLY
+    spec = spec_of(report.facts.format)
+    can_load = settings.builder or spec is None or spec.whole_model
     return bool(can_load) and "loads" not in report.shown and "load" not in settings.skip
 
 

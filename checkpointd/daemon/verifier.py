@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.core.checkpoint import CHECKS, Answer, End, Previous, Report, Request, Verdict
+from checkpointd.core.request import Answer, End, Previous, Request
+from checkpointd.core.suite import CHECKS, INTACT_CHECKS
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import MAX
 from checkpointd.daemon import hooks
 from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, is_transient, patience
@@ -19,6 +21,7 @@ from checkpointd.ledger import Ledger, LedgerError, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.core.report import Report
     from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.daemon.event_handler import Engine
     from checkpointd.daemon.queue import Item
@@ -33,8 +36,7 @@ _STATES = {
 }
 _SUPERSEDED_AT_ONCE = 3
 _SUPERSEDED_SECONDS = 300.0
-_DIGEST_CHECKS = ("structure", "integrity")
-_NO_DIGEST = tuple(name for name in CHECKS if name not in _DIGEST_CHECKS)
+_NO_DIGEST = tuple(name for name in CHECKS if name not in INTACT_CHECKS)
 
 log = structlog.get_logger()
 

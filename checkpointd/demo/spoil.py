@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import path_for  # the record travels with its checkpoint
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.core.checkpoint import Answer, CheckResult, Format, Request
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.format_specs import Format
+    from checkpointd.core.request import Answer, Request
     from checkpointd.core.verify_settings import VerifySettings
 
 

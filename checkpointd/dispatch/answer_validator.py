@@ -14,15 +14,18 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CHECKS, CheckResult, End, Facts, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.decode import WireError
-from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core.reasons.reason import Severity
+from checkpointd.core.request import End
+from checkpointd.core.suite import REASONS, SPECS
 from checkpointd.core.text import printable
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from checkpointd.core.report import Facts
     from checkpointd.worker.protocol import Job, SandboxState
 
 MAX_DETAILS = 256 * 1024
@@ -54,7 +57,7 @@ class AnswerValidator:
         self._expected = list(job.checks)
         self._skip = frozenset(job.request["settings"]["skip"])
         self._private = job.request["copied"]
-        self._user_checks = [name for name in job.checks if name not in CHECKS]
+        self._user_checks = [name for name in job.checks if name not in SPECS]
         self._early_facts: Facts | None = None
         self._has_sandbox = self._ended = False
 
@@ -164,7 +167,7 @@ def _is_consistent(result: CheckResult, *, is_user_check: bool) -> bool:
         ran = result.outcome is not Outcome.SKIP
         return ran and check == result.name and _WORD.fullmatch(word) is not None
     reason = REASONS.get(result.reason)
-    belongs = check == result.name or (result.name, check) == ("load", "safety")
+    belongs = check == result.name or check in SPECS[result.name].borrows
     return reason is not None and belongs and reason.severity is _SEVERITIES[result.outcome]
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import CheckResult, Facts
+from checkpointd.core.check_result import CheckResult
+from checkpointd.core.report import Facts
 from checkpointd.dispatch.answer_validator import AnswerValidator
 from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory
 from checkpointd.worker import protocol

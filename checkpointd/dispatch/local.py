@@ -10,20 +10,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Report,
-    Request,
-    decide,
-    to_json,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.encode import to_json
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.suite import checks_of
+from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
@@ -31,7 +24,6 @@ from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
 from checkpointd.removal import remove_tree
-from checkpointd.worker import protocol
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
@@ -39,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
+    from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import ChildResult
 
 _INSPECT_SECONDS = 120.0
@@ -69,7 +62,7 @@ class LocalDispatcher:
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start both interpreters that these settings need; `verify` reports a failure."""
-        skipped = set(protocol.checks_of(LOAD, settings)) <= set(settings.skip)
+        skipped = set(checks_of(LOAD, settings)) <= set(settings.skip)
         kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
         for kind, python in kinds:
             await self.zygotes.warm(kind, python)
@@ -120,7 +113,7 @@ class LocalDispatcher:
         stderr = timed_out_in = ""
         for stage in (SCAN, LOAD):
             blocked = child_outcome.blocking_check(checks) or timed_out_in
-            names = protocol.checks_of(stage, request.settings)
+            names = checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
                 checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
                 continue

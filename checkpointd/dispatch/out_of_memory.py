@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.text import size
 from checkpointd.dispatch.limits import NO_LIMIT
 

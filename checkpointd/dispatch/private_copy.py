@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import Answer, End
+from checkpointd.core.request import Answer, End
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Request
+    from checkpointd.core.request import Request
 
 
 def request_for_copy(

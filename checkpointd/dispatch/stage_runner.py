@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.config import WorkerSettings
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
     from checkpointd.dispatch.zygote_pool import ZygotePool
     from checkpointd.worker.protocol import Job, Limits
 

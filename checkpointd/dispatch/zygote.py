@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
 
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
 
     OnCheck = Callable[[CheckResult], None]
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import to_json
+from checkpointd.core.encode import to_json
 from checkpointd.dispatch.zygote import StartError, Zygote
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format, directory_specs, function
 from checkpointd.formats import names
 from checkpointd.formats.facts import PROBE_BYTES
 from checkpointd.formats.members import members_of
@@ -22,44 +22,45 @@ _CONFIG_BEGINS = re.compile(rb'\s*\{\s*"module"\s*:')
 _CLASS_KEYS = frozenset({"module", "class_name", "registered_name"})
 
 
-def kind_of(directory: str, entries: list[Entry], storage: Storage) -> Format | None:
-    """Say which checkpoint a directory is itself; None if it is none.
+def format_of(directory: str, entries: list[Entry], storage: Storage) -> Format | None:
+    """Return the format of the checkpoint that a directory is itself; None if it is none.
 
     Args:
         directory: its path.
         entries: what it holds.
-        storage: where it lies.
+        storage: where it is stored.
     """
-    if _is_savedmodel(directory, entries, storage):
-        return Format.SAVEDMODEL
-    return Format.KERAS if _is_keras(directory, entries, storage) else None
+    for spec in directory_specs():
+        if function(spec.directory_test)(directory, entries, storage):
+            return spec.name
+    return None
 
 
-def home_of(path: str, storage: Storage) -> tuple[str, Format] | None:
+def directory_around(path: str, storage: Storage) -> tuple[str, Format] | None:
     """Find the checkpoint that is a directory and that a path is a part of, at any depth.
 
-    What is called like a checkpoint among the parts is one of its own: whoever names it means it.
+    A part whose name promises a format is a checkpoint by itself, except for Keras's weights.
     """
     directory, name = os.path.split(path)
-    if _is_called_like_another(name):
-        own = name in names.KERAS_WEIGHTS and _is_home(directory or ".", Format.KERAS, storage)
-        return (directory or ".", Format.KERAS) if own else None
+    if _is_named_like_a_checkpoint(name):
+        is_part = name in names.KERAS_WEIGHTS and _is_of(directory or ".", Format.KERAS, storage)
+        return (directory or ".", Format.KERAS) if is_part else None
     while name:
-        for kind in (Format.SAVEDMODEL, Format.KERAS):
-            if names.belongs(name, kind) and _is_home(directory or ".", kind, storage):
-                return directory or ".", kind
+        for spec in directory_specs():
+            if names.belongs(name, spec.name) and _is_of(directory or ".", spec.name, storage):
+                return directory or ".", spec.name
         directory, name = os.path.split(directory)
     return None
 
 
-def _is_called_like_another(name: str) -> bool:
+def _is_named_like_a_checkpoint(name: str) -> bool:
     part = names.BUNDLE_PART.fullmatch(name)
     if part is not None:
         return part["prefix"] != "variables"
     return names.hint_of(name) is not Format.UNKNOWN
 
 
-def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # noqa: A002 - INTERFACE's word
+def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # noqa: A002 - the field's own name
     """Every regular file that is a part of a directory's checkpoint, at any depth.
 
     Links to files count, links to directories do not, nor what `names.is_left_out` names. A
@@ -88,17 +89,17 @@ def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # 
     return members_of(path, parts, storage)
 
 
-def _is_home(directory: str, kind: Format, storage: Storage) -> bool:
+def _is_of(directory: str, format: Format, storage: Storage) -> bool:  # noqa: A002 - the field's own name
     try:
-        return kind_of(directory, storage.scandir(directory), storage) is kind
+        return format_of(directory, storage.scandir(directory), storage) is format
     except OSError:
         return False
 
 
-def _is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bool:
-    """Say whether a directory is a SavedModel, or one that is just being written.
+def is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bool:
+    """Whether a directory is a SavedModel, or one that is just being written.
 
-    Its writers put `variables/` there first (DESIGN, "Measured facts"). Such a directory counts
+    Its writers put `variables/` there first (see the architecture page). Such a directory counts
     when that holds a bundle called `variables`, or when it is empty with nothing foreign beside.
     """
     if any(entry.name in names.GRAPH_FILES and not entry.is_dir for entry in entries):
@@ -119,8 +120,8 @@ def _is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> bo
     )
 
 
-def _is_keras(directory: str, entries: list[Entry], storage: Storage) -> bool:
-    """Say whether a directory is Keras's: its names are common ones, so the content decides.
+def is_keras(directory: str, entries: list[Entry], storage: Storage) -> bool:
+    """Whether a directory is Keras's: its names are common ones, so the content decides.
 
     One of its two JSON files has to say that it is Keras's, and the configuration must not be
     somebody else's: a job may keep its own settings in files that are called so.

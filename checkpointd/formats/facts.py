@@ -1,4 +1,4 @@
-"""What this room says about files: found, recognised, probed, or broken."""
+"""What is known of files: candidates, recognised directories, probes, and format errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Format, Generation
+    from checkpointd.core.checkpoint import Generation
+    from checkpointd.core.format_specs import Format
 
 TRUNCATED = "truncated"
 MISSING_MEMBER = "missing_member"
@@ -47,7 +48,7 @@ class SurplusError(FormatError):
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidate:
     """Something that may be a checkpoint, and the identity of its members just now.
 
     `hint` is the format that names suggest; UNKNOWN is a plain file whose content decides.
@@ -62,18 +63,18 @@ class Found:
 class Recognised:
     """What one directory holds: candidates, and the paths of sub-directories to walk.
 
-    `recorded` are the paths beside which a golden record lies; `managed` says that a `checkpoint`
+    `recorded` are the paths beside which a golden record is; `managed` means that a `checkpoint`
     state file is there.
     """
 
-    found: tuple[Found, ...]
+    found: tuple[Candidate, ...]
     descend: tuple[str, ...]
     recorded: frozenset[str] = frozenset()
     managed: bool = False
 
 
 class ProbeState(enum.Enum):
-    """What a look at a candidate's edges says about it."""
+    """What reading a candidate's edges shows."""
 
     UNKNOWN = "unknown"
     INCOMPLETE = "incomplete"
@@ -86,7 +87,7 @@ class Probe:
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
     that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE
-    for what a `SurplusError` says, and reading it whole decides.
+    for the reason of a `SurplusError`, and reading it whole decides.
     """
 
     state: ProbeState
@@ -97,18 +98,18 @@ class Probe:
     surplus: bool = False
 
 
-def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - INTERFACE's word
+def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that is not, or not yet, whole."""
     surplus = isinstance(error, SurplusError)
     reason = f"structure.{error.word}"
     return Probe(ProbeState.INCOMPLETE, format, reason, error.message, surplus=surplus)
 
 
-def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - INTERFACE's word
+def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that looks whole."""
     return Probe(ProbeState.COMPLETE, format, certain=certain)
 
 
-def unknown(format: Format, message: str = "") -> Probe:  # noqa: A002 - INTERFACE's word
+def unknown(format: Format, message: str = "") -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that is no checkpoint."""
     return Probe(ProbeState.UNKNOWN, format, message=message)

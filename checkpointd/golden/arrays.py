@@ -2,7 +2,7 @@
 
 A ragged array is its flat values and the splits between its rows, outermost first, as in
 TensorFlow (https://www.tensorflow.org/guide/ragged_tensor). numpy and the standard library only,
-Python 3.9; TensorFlow is imported where one of its tensors is asked for.
+Python 3.9: `model_runner` makes tensors of them.
 """
 
 from __future__ import annotations
@@ -101,16 +101,6 @@ def leaves(structure: Any) -> Iterator[Any]:
         return
     for item in structure:
         yield from leaves(item)
-
-
-def tensor_of(value: Any) -> Any:
-    """Make a tensor of an array, a ragged one of a `Ragged`; anything else TensorFlow converts."""
-    import tensorflow as tf
-
-    if isinstance(value, Ragged):
-        flat = tensor_of(value.values)
-        return tf.RaggedTensor.from_nested_row_splits(flat, value.splits, validate=False)
-    return tf.convert_to_tensor(value)
 
 
 def needs_tensor(value: Any) -> bool:

@@ -111,8 +111,7 @@ def _jax(jax: Any) -> tuple[str, str, str]:
 
 
 def _torch(torch: Any) -> tuple[str, str, str]:
-    import keras
-
+    keras: Any = sys.modules.get("keras")  # it runs on torch, so it is imported
     device = keras.src.backend.torch.core.get_device() if hasattr(keras, "src") else ""
     if not str(device).startswith("cuda") or not torch.cuda.is_available():
         return (_CPU if str(device) in ("cpu", "") else _GPU), "", FLOAT32

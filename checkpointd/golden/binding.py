@@ -9,7 +9,7 @@ import os
 import zipfile
 import zlib
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 
 SAVE_ID_ATTRIBUTE = "checkpointd_save_id"
 """The root attribute that binds an HDF5 file to its record."""
@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 _DIRECTORY_TEXTS = ("metadata.json", "config.json")
 
 
-def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
     """Say where the golden record of a checkpoint lies."""
     if format is Format.SAVEDMODEL:
         return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
@@ -31,7 +31,7 @@ def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTER
     return checkpoint_path + ".golden.npz"
 
 
-def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
     """Read what binds a checkpoint to its record; empty when nothing does.
 
     It is the save id inside an HDF5 file (in Keras's directory that of the weights) or a zip, and
@@ -57,7 +57,7 @@ def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INT
     return _hdf5_save_id(checkpoint_path)
 
 
-def content_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+def content_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
     """Take the checksum of a file whose format has none for what lies beside the weights.
 
     In HDF5 one flipped bit in the name of a group makes a file that nobody can load, with every

@@ -61,9 +61,9 @@ def tensors_of(structure: Any, keras: Any) -> Any:
     if backends.name_of(keras) == backends.TENSORFLOW:
         import tensorflow as tf
 
-        return tf.nest.map_structure(arrays.tensor_of, structure)
+        return tf.nest.map_structure(tensor_of, structure)
 
-    def tensor_of(value: Any) -> Any:
+    def converted(value: Any) -> Any:
         if arrays.needs_tensor(value):
             raise arrays.ArrayError(
                 f"Text and ragged inputs need the TensorFlow backend, and this is {backend}'s."
@@ -71,7 +71,17 @@ def tensors_of(structure: Any, keras: Any) -> Any:
         return keras.ops.convert_to_tensor(value)
 
     backend = backends.name_of(keras)
-    return arrays.mapped(tensor_of, structure)
+    return arrays.mapped(converted, structure)
+
+
+def tensor_of(value: Any) -> Any:
+    """Make TensorFlow's tensor of one value, a ragged one of a `Ragged`."""
+    import tensorflow as tf
+
+    if isinstance(value, arrays.Ragged):
+        flat = tensor_of(value.values)
+        return tf.RaggedTensor.from_nested_row_splits(flat, value.splits, validate=False)
+    return tf.convert_to_tensor(value)
 
 
 def packed(structure: Any, flat: list[Any]) -> Any:

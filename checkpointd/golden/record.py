@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.core.checkpoint import Digest
+from checkpointd.core.report import Digest
 from checkpointd.golden.arrays import Array, ArrayError, array_of, flattened, pack, unpack
 
 if TYPE_CHECKING:

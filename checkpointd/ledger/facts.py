@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Report
-
-
-class LedgerError(Exception):
-    """The ledger cannot be opened, read or written; the sentence says what to do."""
-
-
-class NoLedgerError(LedgerError):
-    """There is no ledger yet."""
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Facts, Report
 
 
 class State(enum.StrEnum):

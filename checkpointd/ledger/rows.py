@@ -9,12 +9,13 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import to_json
+from checkpointd.core.encode import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.core.checkpoint import Checkpoint, Facts, Generation, Report
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Facts, Report
 
 COLUMNS = (
     "id",

@@ -1,25 +1,25 @@
 """Retention: what a policy keeps and why, and the careful removal of the rest."""
 
 from checkpointd.retention.holds import Hold
-from checkpointd.retention.plan import Decision, Plan, plan
+from checkpointd.retention.plan import Decision, RetentionPlan, plan
 from checkpointd.retention.pruner import Pruner, Records, Removal
 from checkpointd.retention.references import References, find_references
-from checkpointd.retention.trash import Deleted, Expired, Item, Recovered, Trash, TrashError
+from checkpointd.retention.trash import Deleted, Expired, Recovered, Trash, TrashError, TrashItem
 
 __all__ = [
     "Decision",
     "Deleted",
     "Expired",
     "Hold",
-    "Item",
-    "Plan",
     "Pruner",
     "Records",
     "Recovered",
     "References",
     "Removal",
+    "RetentionPlan",
     "Trash",
     "TrashError",
+    "TrashItem",
     "find_references",
     "plan",
 ]

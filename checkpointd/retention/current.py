@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from checkpointd.ledger import State
 from checkpointd.retention.files import is_same_content, is_shared
-from checkpointd.retention.plan import Plan, plan
+from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.references import find_references
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ class Known(Protocol):
         ...
 
 
-def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = "") -> Plan:
+def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = "") -> RetentionPlan:
     """Plan the retention of one watch.
 
     Args:
         known: the ledger.
         watch: the watch; its root is walked for what is named in it, and its `latest-valid` links
             name what they lead to. What is valid is looked at: what is not as it was verified
-            fills no slot (`Plan.suspects`).
+            fills no slot (`RetentionPlan.suspects`).
         now: seconds since the epoch.
         trouble: what is wrong with the watch, if anything is; then nothing is removed.
     """
@@ -51,7 +51,7 @@ def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = ""
             if e.state is State.VALID and not is_same_content(e.path, e.checkpoint, e.generation)
         ),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
-        listing=" ".join([trouble, *references.troubles]).strip(),
+        listing=" ".join([trouble, *references.errors]).strip(),
         rebuilt=known.unconfirmed(watch.name),
     )
 
@@ -67,7 +67,7 @@ def public_removal(removal: Removal) -> dict[str, Any]:
     }
 
 
-def public_plan(watch: str, planned: Plan) -> dict[str, Any]:
+def public_plan(watch: str, planned: RetentionPlan) -> dict[str, Any]:
     """A plan as an object: what `prune --json` prints and the daemon answers."""
     return {
         "watch": watch,

@@ -1,4 +1,8 @@
-"""What stops the pruning of a series: doubts, each with a sentence and a cure. Pure."""
+"""What stops the pruning of a series: doubts, one row each, with the cure as data. Pure.
+
+To add a hold: write a function that returns the message, or "" if the series is in order, and add
+its row to `HOLDS`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention.words import newest_first, runs_of
+from checkpointd.retention_rules.order import newest_first, runs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from checkpointd.ledger import Entry
 
@@ -26,8 +30,33 @@ _UNVERIFIED = {State.PENDING, State.INCONCLUSIVE, State.SUPERSEDED}
 
 
 @dataclass(frozen=True)
+class SeriesState:
+    """What holds look at: the checkpoints of a series that are on disk, newest first.
+
+    `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
+    ledger was lost and not all has been verified again.
+    """
+
+    entries: Sequence[Entry]
+    listing: str
+    rebuilt: bool
+
+
+@dataclass(frozen=True)
+class HoldSpec:
+    """The row of one hold: its label in the metrics, its condition, and what to do about it.
+
+    `find` returns the message, or "" if there is no doubt of this kind.
+    """
+
+    reason: str
+    find: Callable[[SeriesState], str]
+    cure: str
+
+
+@dataclass(frozen=True)
 class Hold:
-    """Why nothing of a series is removed: a word for the metrics, a sentence, and what to do."""
+    """Why nothing of a series is removed: a label for the metrics, a sentence, and what to do."""
 
     watch: str
     series: str
@@ -45,58 +74,48 @@ def holds_of(
         watch: the watch's name.
         series: the series' label.
         entries: all its checkpoints that are on disk.
-        listing: what went wrong while the watch was listed; empty if nothing did.
+        listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
     """
-    ordered = newest_first(entries)
-    found = [
-        *_from_outside(listing=listing, rebuilt=rebuilt),
-        *_order(ordered),
-        *_tensors(ordered),
-        *_streak(ordered),
-        *_unverified(ordered),
-    ]
-    return tuple(Hold(watch, series, *words) for words in found)
+    state = SeriesState(newest_first(entries), listing, rebuilt)
+    found = ((spec, spec.find(state)) for spec in HOLDS)
+    return tuple(
+        Hold(watch, series, spec.reason, message, spec.cure) for spec, message in found if message
+    )
 
 
-def _from_outside(*, listing: str, rebuilt: bool) -> Iterator[tuple[str, str, str]]:
-    if listing:
-        yield (
-            "listing_failed",
-            f"The watch could not be listed whole: {listing.rstrip('.')}.",
-            "Make the whole root readable and mounted; pruning goes on with the next listing.",
-        )
-    if rebuilt:
-        yield (
-            "ledger_rebuilt",
-            "The ledger was lost and made anew, so not all that is here is known.",
-            "Wait until every checkpoint has been verified again; keep the daemon running.",
-        )
+def _listing_failed(state: SeriesState) -> str:
+    if not state.listing:
+        return ""
+    return f"The watch could not be listed completely: {state.listing.rstrip('.')}."
 
 
-def _order(ordered: Sequence[Entry]) -> Iterator[tuple[str, str, str]]:
-    oldest_first = [e for e in reversed(ordered) if e.step is not None]
+def _ledger_rebuilt(state: SeriesState) -> str:
+    if not state.rebuilt:
+        return ""
+    return "The ledger was lost and created again, so not every checkpoint here is known."
+
+
+def _order_disagrees(state: SeriesState) -> str:
+    oldest_first = [e for e in reversed(state.entries) if e.step is not None]
     runs = runs_of(oldest_first)
     disagreeing = next(
-        ((a[-1], b[0]) for a, b in pairwise(runs) if _seen_the_other_way(a[-1], b[0])), None
+        ((a[-1], b[0]) for a, b in pairwise(runs) if _seen_in_other_order(a[-1], b[0])), None
     )
     if disagreeing is None and (
         _is_scattered(runs, len(oldest_first)) or _is_copied_by_name(oldest_first, runs)
     ):
         disagreeing = runs[0][-1], runs[1][0]
-    if disagreeing is not None:
-        before, after = disagreeing
-        yield (
-            "order_disagrees",
-            (
-                f"Steps and save times disagree: step {after.step} was saved after step "
-                f"{before.step}, and not as by a job that was started again."
-            ),
-            "Copy checkpoints with their times (cp -p, rsync -t), or check the clock.",
-        )
+    if disagreeing is None:
+        return ""
+    before, after = disagreeing
+    return (
+        f"Steps and save times disagree: step {after.step} was saved after step {before.step}, "
+        "and not as by a job that was started again."
+    )
 
 
-def _seen_the_other_way(before: Entry, after: Entry) -> bool:
+def _seen_in_other_order(before: Entry, after: Entry) -> bool:
     """Whether both were seen as they were saved, and in the other order: the clock was put back."""
     live = all(e.sequence and abs(e.seen - e.saved_at) <= _LIVE_SECONDS for e in (before, after))
     return live and after.sequence < before.sequence
@@ -114,49 +133,71 @@ def _is_copied_by_name(oldest_first: Sequence[Entry], runs: Sequence[Sequence[En
     return len(runs) > 1 and len(names) > 2 and names == sorted(names)  # noqa: PLR2004 - two may be chance
 
 
-def _tensors(ordered: Sequence[Entry]) -> Iterator[tuple[str, str, str]]:
-    newest: Entry | None = None
-    for entry in ordered:
-        if entry.state is not State.VALID or not (digest := _tensors_digest(entry)):
-            continue
-        if newest is None:
-            newest = entry
-        elif digest != _tensors_digest(newest):
-            yield (
-                "tensors_differ",
-                (
-                    f"{entry.path!r} and {newest.path!r} hold tensors of other names or shapes, "
-                    "so they are not versions of one model."
-                ),
-                "Give each model a directory or a name of its own.",
-            )
-            return
+def _tensors_differ(state: SeriesState) -> str:
+    with_digest = ((e, _tensors_digest(e)) for e in state.entries if e.state is State.VALID)
+    known = ((entry, digest) for entry, digest in with_digest if digest)
+    newest, expected = next(known, (None, ""))
+    other = next((entry for entry, digest in known if digest != expected), None)
+    if newest is None or other is None:
+        return ""
+    return (
+        f"{other.path!r} and {newest.path!r} hold tensors of other names or shapes, so they are "
+        "not versions of one model."
+    )
 
 
 def _tensors_digest(entry: Entry) -> str:
     return entry.report.facts.tensors_digest if entry.report else ""
 
 
-def _streak(ordered: Sequence[Entry]) -> Iterator[tuple[str, str, str]]:
-    newest = [e for e in ordered if e.state in _VERIFIED][:INVALID_STREAK]
-    if len(newest) == INVALID_STREAK and all(e.state is State.INVALID for e in newest):
-        reason = newest[0].report.reason if newest[0].report else ""
-        yield (
-            "invalid_streak",
-            f"The newest {INVALID_STREAK} are invalid" + (f" ({reason})." if reason else "."),
-            "Look at the training job; pruning goes on with its next valid checkpoint.",
-        )
+def _invalid_streak(state: SeriesState) -> str:
+    newest = [e for e in state.entries if e.state in _VERIFIED][:INVALID_STREAK]
+    if len(newest) < INVALID_STREAK or any(e.state is not State.INVALID for e in newest):
+        return ""
+    reason = newest[0].report.reason if newest[0].report else ""
+    return f"The newest {INVALID_STREAK} are invalid" + (f" ({reason})." if reason else ".")
 
 
-def _unverified(ordered: Sequence[Entry]) -> Iterator[tuple[str, str, str]]:
+def _unverified(state: SeriesState) -> str:
     count = 0
-    for entry in ordered:
+    for entry in state.entries:
         if entry.state is State.VALID:
             break
         count += entry.state in _UNVERIFIED
-    if count > UNVERIFIED_LIMIT:
-        yield (
-            "unverified",
-            f"{count} checkpoints newer than the newest valid one have no verdict.",
-            "Wait for the queue, or see what `checkpointd list` says about the inconclusive ones.",
-        )
+    if count <= UNVERIFIED_LIMIT:
+        return ""
+    return f"{count} checkpoints newer than the newest valid one have no verdict."
+
+
+HOLDS: tuple[HoldSpec, ...] = (
+    HoldSpec(
+        "listing_failed",
+        _listing_failed,
+        "Mount the root and make all of it readable; pruning continues with the next listing.",
+    ),
+    HoldSpec(
+        "ledger_rebuilt",
+        _ledger_rebuilt,
+        "Wait until every checkpoint has been verified again; keep the daemon running.",
+    ),
+    HoldSpec(
+        "order_disagrees",
+        _order_disagrees,
+        "Copy checkpoints with their times (cp -p, rsync -t), or check the clock.",
+    ),
+    HoldSpec(
+        "tensors_differ",
+        _tensors_differ,
+        "Give each model its own directory or its own name.",
+    ),
+    HoldSpec(
+        "invalid_streak",
+        _invalid_streak,
+        "Check the training job; pruning continues with its next valid checkpoint.",
+    ),
+    HoldSpec(
+        "unverified",
+        _unverified,
+        "Wait for the queue, or find the inconclusive ones with `checkpointd list`.",
+    ),
+)

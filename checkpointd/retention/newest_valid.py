@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import generation_of
-from checkpointd.retention.words import newest_first
+from checkpointd.retention_rules.order import newest_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

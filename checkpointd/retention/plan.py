@@ -1,7 +1,7 @@
 """What a policy keeps and removes, with the reason for each. Pure: nothing is read or written.
 
 Nothing is removed because of doubt: only valid checkpoints that have shown what `require` asks
-fill a rule's slots, and only they are candidates, beside invalid ones past `quarantine_ttl`.
+fill a rule's slots, and only they are candidates, beside invalid ones that a rule removes.
 """
 
 from __future__ import annotations
@@ -9,40 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.config.units import format_duration
 from checkpointd.ledger import State
+from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.candidates import candidate_of, is_broken_checkpoint, is_candidate
 from checkpointd.retention.holds import Hold, holds_of
-from checkpointd.retention.rules import rules_of
-from checkpointd.retention.words import newest_first
+from checkpointd.retention.protections import DOUBTS, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention_rules import Effect
+from checkpointd.retention_rules.order import newest_first
+from checkpointd.retention_rules.table import UNCLAIMED, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
-    from checkpointd.retention.rules import Rule
+    from checkpointd.retention.protections import Protection
+    from checkpointd.retention_rules import Rule
 
-UNCLAIMED = "unclaimed"
-"""The `rule` of a removal because no keep_ rule asks for it."""
-
-QUARANTINE = "quarantine_ttl"
-"""The `rule` of a removal of an invalid one that is old enough."""
-
-_NO_CHECKPOINT = "structure.not_a_checkpoint"
-
-_KEPT_STATES = {
-    State.WRITING: "it is still being written",
-    State.PENDING: "it has no verdict yet",
-    State.INCONCLUSIVE: "its verification was inconclusive",
-    State.UNKNOWN: "it is no checkpoint that checkpointd knows",
-    State.SUPERSEDED: "it changed while it was verified",
-}
-_ABSENT = {State.GONE, State.TRASHED}
+    Claims = list[tuple[str, Mapping[int, str]]]
+    """The reasons of each rule by checkpoint, with the rule's name."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One checkpoint, kept or to be removed; `rule` is the first reason's, for the metrics."""
+    """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics."""
 
     entry: Entry
     keep: bool
@@ -51,7 +41,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RetentionPlan:
     """The decisions about every checkpoint on disk, newest first within a series, and the holds.
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
@@ -71,17 +61,8 @@ class Plan:
     @property
     def removals(self) -> tuple[Decision, ...]:
         """What may go, oldest first."""
-        gone = [d for d in self.decisions if not d.keep]
-        return tuple(sorted(gone, key=lambda d: (d.entry.saved_at, d.entry.id)))
-
-
-def is_candidate(entry: Entry, policy: RetentionSettings) -> bool:
-    """Whether a checkpoint may fill a slot: valid, and it has shown what is required."""
-    return (
-        entry.state is State.VALID
-        and entry.report is not None
-        and set(policy.require) <= set(entry.report.shown)
-    )
+        removed = [d for d in self.decisions if not d.keep]
+        return tuple(sorted(removed, key=lambda d: (d.entry.saved_at, d.entry.id)))
 
 
 def plan(
@@ -94,7 +75,7 @@ def plan(
     shared: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
-) -> Plan:
+) -> RetentionPlan:
     """Decide about every checkpoint.
 
     Args:
@@ -104,42 +85,27 @@ def plan(
         references: paths that `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
-        shared: paths of directories in which something lies that is no part of the checkpoint: it
-            would go with it, so they stay.
-        listing: what went wrong while the watch was listed; empty if nothing did.
+        shared: paths of directories that also hold something that is not part of the checkpoint:
+            it would be moved along, so they stay.
+        listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
     """
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    present = [e for e in entries if e.state not in _ABSENT]
-    for entry in present:
-        groups.setdefault((entry.checkpoint.watch, entry.checkpoint.series), []).append(entry)
-    rules = rules_of(policy)
-    if not rules:
+    present = [e for e in entries if e.state not in ABSENT]
+    if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
-        return Plan(policy, _keep_all(present), (), suspects)
-    inside = _directories_above(present)
+        return RetentionPlan(policy, _keep_all(present), (), suspects)
+    on_disk = StateOnDisk(references, changed, _directories_above(present), shared)
     decisions: list[Decision] = []
     holds: list[Hold] = []
-    for (watch, series), group in sorted(groups.items(), key=lambda item: item[0]):
+    for (watch, series), group in sorted(_by_series(present).items(), key=lambda item: item[0]):
         held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
         holds.extend(held)
-        judge = _Series(group, policy, now, _Disk(references, changed, inside, shared), rules, held)
-        decisions.extend(judge.decide(entry) for entry in judge.ordered)
+        decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held).decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
-    return Plan(policy, tuple(decisions), tuple(holds), suspects)
+    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects)
 
 
-@dataclass(frozen=True)
-class _Disk:
-    """Paths by what the disk says: named, changed, with checkpoints or other files inside."""
-
-    references: frozenset[str]
-    changed: frozenset[str]
-    inside: frozenset[str]
-    shared: frozenset[str]
-
-
-class _Series:
+class _SeriesPlanner:
     """One series under one policy."""
 
     def __init__(
@@ -147,90 +113,75 @@ class _Series:
         group: Sequence[Entry],
         policy: RetentionSettings,
         now: float,
-        disk: _Disk,
-        rules: tuple[Rule, ...],
+        on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
     ) -> None:
-        self.ordered = newest_first(group)
+        self._ordered = newest_first(group)
         self._policy = policy
-        self._now = now
-        self._disk = disk
         self._holds = holds
-        self._newest = next((e.id for e in self.ordered if e.state is not State.UNKNOWN), None)
         candidates = [
-            e for e in self.ordered if is_candidate(e, policy) and e.path not in disk.changed
+            e for e in self._ordered if is_candidate(e, policy) and e.path not in on_disk.changed
         ]
-        self._claims: list[tuple[str, Mapping[int, str]]] = [
-            (rule.name, rule.claim(candidates, now)) for rule in rules
-        ]
+        broken = [e for e in self._ordered if is_broken_checkpoint(e)]
+        keep = rules_of(policy, Effect.KEEP)
+        self._keep_names = ", ".join(rule.name for rule in keep)
+        self._keep = _claims(keep, candidates, now)
+        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
         self._floor = self._fill_floor(candidates)
-        self._names = ", ".join(rule.name for rule in rules)
+        newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
+        removable = frozenset(i for _, claimed in self._remove for i in claimed)
+        self._situation = Situation(policy, on_disk, newest, removable)
 
-    def decide(self, entry: Entry) -> Decision:
+    def decide(self) -> list[Decision]:
+        """The decision about each checkpoint, newest first."""
+        return [self._decide(entry) for entry in self._ordered]
+
+    def _decide(self, entry: Entry) -> Decision:
         reasons = list(self._reasons_to_keep(entry))
         if reasons:
             return Decision(entry, True, tuple(text for _, text in reasons), reasons[0][0])
-        if is_candidate(entry, self._policy):
-            removal = Decision(
-                entry, False, (f"it is valid, and none of {self._names} asks for it",), UNCLAIMED
-            )
-        else:
-            ttl = format_duration(self._policy.quarantine_ttl or 0)
-            removal = Decision(
-                entry, False, (f"it is invalid and older than quarantine_ttl = {ttl}",), QUARANTINE
-            )
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
             return Decision(entry, True, texts, "hold")
-        return removal
+        unclaimed = f"it is valid, and none of {self._keep_names} asks for it"
+        rule, reason = next(_claimed(entry, self._remove), (UNCLAIMED, unclaimed))
+        return Decision(entry, False, (reason,), rule)
 
-    def _reasons_to_keep(self, entry: Entry) -> Iterable[tuple[str, str]]:
-        if entry.pinned:
-            yield "pinned", "it is pinned"
-        if is_named(entry, self._disk.references):
-            yield "referenced", "a `checkpoint` state file or a symbolic link names it"
-        if entry.id == self._newest:
-            yield "newest", "it is the newest of its series"
-        if entry.path in self._disk.inside:
-            yield "contains", "other checkpoints lie inside it"
-        elif entry.path in self._disk.shared:
-            yield "contains", "its directory also holds files that are no part of it"
-        for name, claimed in self._claims:
-            if entry.id in claimed:
-                yield name, claimed[entry.id]
+    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        yield from self._protected(entry, PROTECTIONS)
+        yield from _claimed(entry, self._keep)
         if entry.id in self._floor:
             n = self._policy.keep_min_valid
             yield "keep_min_valid", f"{n} valid ones stay, whatever the rules say (keep_min_valid)"
-        yield from self._doubts(entry)
+        yield from self._protected(entry, DOUBTS)
 
-    def _doubts(self, entry: Entry) -> Iterable[tuple[str, str]]:
-        if entry.state in _KEPT_STATES:
-            yield str(entry.state), _KEPT_STATES[entry.state]
-        elif entry.path in self._disk.changed:
-            yield "changed", "it changed on disk since it was verified; it is verified again"
-        elif entry.state is State.VALID and not is_candidate(entry, self._policy):
-            shown = entry.report.shown if entry.report else ()
-            missing = ", ".join(w for w in self._policy.require if w not in shown)
-            yield "require", f"it has not shown what `require` asks for: {missing}"
-        elif entry.state is State.INVALID:
-            ttl = self._policy.quarantine_ttl
-            since = max(entry.saved_at, entry.first_seen, entry.seen)
-            if entry.report is not None and entry.report.reason == _NO_CHECKPOINT:
-                yield "invalid", "it is no checkpoint, whatever it is called: remove it yourself"
-            elif ttl is None:
-                yield "invalid", "it is invalid, and stays to be looked at (no quarantine_ttl)"
-            elif self._now - since <= ttl:
-                yield (
-                    "invalid",
-                    f"it is invalid, and quarantine_ttl = {format_duration(ttl)} is not over",
-                )
+    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
+        found = ((row.label, row.reason(entry, self._situation)) for row in rows)
+        return ((label, reason) for label, reason in found if reason)
 
     def _fill_floor(self, candidates: Sequence[Entry]) -> frozenset[int]:
         """The newest candidates, as many as the rules leave missing to `keep_min_valid`."""
-        claimed = {i for _, ids in self._claims for i in ids}
+        claimed = {i for _, ids in self._keep for i in ids}
         missing = self._policy.keep_min_valid - len(claimed)
         others = [e.id for e in candidates if e.id not in claimed]
         return frozenset(others[: max(0, missing)])
+
+
+def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
+    candidates = [candidate_of(entry) for entry in entries]
+    return [(rule.name, rule.claim(candidates, now)) for rule in rules]
+
+
+def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
+    """The rules that claim a checkpoint, each with its reason."""
+    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
+
+
+def _by_series(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.checkpoint.watch, entry.checkpoint.series), []).append(entry)
+    return groups
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
@@ -246,15 +197,3 @@ def _directories_above(entries: Sequence[Entry]) -> frozenset[str]:
             found.add(above)
             above = above.rpartition("/")[0]
     return frozenset(found)
-
-
-def is_named(entry: Entry, references: frozenset[str]) -> bool:
-    """Whether a reference names the checkpoint, a file of it, or something inside it."""
-    if not references:
-        return False
-    path = entry.path
-    return (
-        path.rstrip("/") in references  # of an empty prefix the directory is named
-        or any(path + m.name in references for m in entry.generation.members)
-        or any(name.startswith(path + "/") for name in references)
-    )

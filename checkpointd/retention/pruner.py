@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import LedgerError, State
+from checkpointd.retention.candidates import is_candidate
 from checkpointd.retention.files import is_unchanged, opened_root
-from checkpointd.retention.plan import is_candidate, is_named
-from checkpointd.retention.references import find_references
-from checkpointd.retention.trash import Expired, Item, Recovered, Trash, TrashError
+from checkpointd.retention.references import find_references, is_referenced
+from checkpointd.retention.trash import Expired, Recovered, Trash, TrashError, TrashItem
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from checkpointd.ledger import Entry, Pin
-    from checkpointd.retention.plan import Decision, Plan
+    from checkpointd.retention.plan import Decision, RetentionPlan
 
 RESTORED_NOTE = "restored from the trash"
 
@@ -95,7 +95,7 @@ class Pruner:
         """Remove and delete nothing more; what is being moved is brought to its end."""
         self._stopped.set()
 
-    def apply(self, plan: Plan) -> list[Removal]:
+    def apply(self, plan: RetentionPlan) -> list[Removal]:
         """Move everything that the plan removes into the trash, oldest first, until stopped.
 
         Never raises for what the file system or the ledger refuses: the result says it.
@@ -111,7 +111,7 @@ class Pruner:
             results.append(result)
         return results
 
-    def restore(self, path_or_id: str) -> Item:
+    def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what comes back is pinned, or the next pruning would take it again.
 
         Raises:
@@ -149,7 +149,7 @@ class Pruner:
         """Delete for good what is old enough, or what a nearly full disk asks for."""
         return self.trash.expire(now, ttl, stopped=self._stopped.is_set)
 
-    def _note_trashed(self, item: Item, entry: Entry) -> None:
+    def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
         manifest = item.manifest
         with opened_root(self.trash.root) as root_fd:
             if is_unchanged(root_fd, manifest.path, entry.checkpoint, entry.generation):
@@ -158,7 +158,7 @@ class Pruner:
             item.path, rule=manifest.rule, reason=manifest.reason, item=item.id, at=manifest.at
         )
 
-    def _remove(self, decision: Decision, plan: Plan, done: set[int]) -> Removal:
+    def _remove(self, decision: Decision, plan: RetentionPlan, done: set[int]) -> Removal:
         entry, reason = decision.entry, "; ".join(decision.reasons)
         refusal, suspects = "", tuple[str, ...]()
         try:
@@ -188,7 +188,7 @@ class Pruner:
             reason = f"{reason}; the ledger learns of it at the next start ({error})"
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
 
-    def _is_still_meant(self, decision: Decision, plan: Plan) -> None:
+    def _is_still_meant(self, decision: Decision, plan: RetentionPlan) -> None:
         """Compare with what the ledger says now: the plan may be old."""
         planned = decision.entry
         entry = self._records.entry(planned.path)
@@ -199,16 +199,16 @@ class Pruner:
         if entry.state is State.VALID and not is_candidate(entry, plan.policy):
             raise _RefusedError("it has been verified again since this was planned")
 
-    def _guard(self, decision: Decision, plan: Plan, done: set[int]) -> None:
+    def _guard(self, decision: Decision, plan: RetentionPlan, done: set[int]) -> None:
         """What must hold at the very moment: nobody asks for it, and enough others stay."""
         entry = decision.entry
         known = self._records.entry(entry.path)
         if known is not None and known.pinned:
             raise _RefusedError("it has been pinned since this was planned")
         references = find_references(self.trash.root)
-        if references.troubles:
-            raise _RefusedError(f"the watch cannot be listed whole: {references.troubles[0]}")
-        if is_named(entry, references.paths):
+        if references.errors:
+            raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
+        if is_referenced(entry, references.paths):
             raise _RefusedError("a `checkpoint` state file or a symbolic link names it now")
         others = [
             d.entry

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format, directory_specs
 from checkpointd.formats.names import belongs, is_left_out
 
 if TYPE_CHECKING:
@@ -117,8 +117,10 @@ def others_in(top_fd: int, generation: Generation) -> Iterator[str]:
 
 
 def _kind_of(generation: Generation) -> Format:
-    names = {member.name for member in generation.members}
-    return Format.KERAS if "/metadata.json" in names else Format.SAVEDMODEL
+    """The format of a directory, all of whose members belong to it."""
+    tops = {member.name.split("/")[1] for member in generation.members if "/" in member.name}
+    of_all = (s.name for s in directory_specs() if all(belongs(top, s.name) for top in tops))
+    return next(of_all, Format.SAVEDMODEL)
 
 
 def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result], None, None]:

@@ -10,7 +10,7 @@ import functools
 import os
 from typing import Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.training.library import generation, keras_of, preferred_keras
 from checkpointd.training.saving import infer_format, save
 from checkpointd.training.writers import check_writable
@@ -28,7 +28,7 @@ class _Golden:
         filepath: str | os.PathLike[str],
         golden: Any = None,
         *,
-        format: str | None = None,  # noqa: A002 - INTERFACE's word
+        format: str | None = None,  # noqa: A002 - the field's own name
         compiled: bool | None = None,
         **arguments: Any,
     ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Digest, Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends, digest_of
 from checkpointd.training.library import generation, keras_of, submodule, writes_archives
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy as np
+
+    from checkpointd.core.report import Digest
 
 
 def stored_digests(

@@ -17,7 +17,7 @@ from checkpointd.training.library import keras_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.core.checkpoint import Digest
+    from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
 
 _X_Y_WEIGHTS = 3
@@ -168,7 +168,7 @@ def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[
         if given is None:
             continue
         fed, structure = golden.feed(given)
-        tensors = {key: arrays.tensor_of(value) for key, value in fed.items()}
+        tensors = {key: model_runner.tensor_of(value) for key, value in fed.items()}
         try:
             with model_runner.unchanged(model_runner.state_of(model)):
                 if structure == golden.DICT:

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden as records
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.training import placing, writers
 from checkpointd.training.digests import stored_digests
 from checkpointd.training.library import keras_of
@@ -23,7 +23,7 @@ def save(
     model: Any,
     path: str | os.PathLike[str],
     *,
-    format: str | Format | None = None,  # noqa: A002 - INTERFACE's word
+    format: str | Format | None = None,  # noqa: A002 - the field's own name
     golden: Any = None,
     metrics: Mapping[str, Any] | None = None,
     step: int | None = None,

@@ -10,7 +10,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends
 from checkpointd.training.library import generation, keras_of
 from checkpointd.training.placing import TEMPORARY_PREFIX
@@ -22,7 +22,7 @@ _KERAS_2 = 2
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - INTERFACE's word
+def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - the field's own name
     """See that a format can be written by the backend that a Keras library runs on.
 
     Args:
@@ -51,7 +51,7 @@ def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - INTERFAC
 def write(
     model: Any,
     path: str,
-    format: Format,  # noqa: A002 - INTERFACE's word
+    format: Format,  # noqa: A002 - the field's own name
     optimizer: Any = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> None:
@@ -150,7 +150,7 @@ def _quoted(name: str) -> str:
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in os.fsencode(name)) + '"'
 
 
-def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - INTERFACE's word
+def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - the field's own name
     """Write the save id into a checkpoint that can hold one, before it gets its final name.
 
     Returns:

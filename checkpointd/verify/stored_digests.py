@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Digest
+from checkpointd.core.report import Digest
 from checkpointd.tensors import OPTIMIZER, roles
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.watch.numbers import Numbers, of_directory, of_name, step_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _field_pattern(spec: str) -> str:
 
 def place(
     relative: str,
-    format: Format,  # noqa: A002 - INTERFACE's word
+    format: Format,  # noqa: A002 - the field's own name
     template: str | None = None,
     stems: Collection[str] = (),
 ) -> Place:
@@ -125,9 +125,9 @@ def place(
             return placed
     start = relative.rfind("/") + 1
     name = relative[start:]
-    is_directory = format is Format.SAVEDMODEL or (
-        format is Format.KERAS and not relative.lower().endswith(".keras")
-    )
+    spec = spec_of(format)
+    promised = bool(spec and relative.lower().endswith(spec.endings or ("/",)))
+    is_directory = bool(spec and spec.directory_test) and not promised
     stem = next((s for s in stems if _is_listed(name, s)), None)
     if stem is not None and format is Format.TF_CHECKPOINT:
         step = step_of(name[len(stem) :])

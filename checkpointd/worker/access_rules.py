@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import generation_of, member_path
 from checkpointd.formats.names import WEIGHTS_MAP
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRITE, WRITE_FILE
@@ -20,7 +20,8 @@ from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRI
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from checkpointd.core.checkpoint import Generation, Request
+    from checkpointd.core.checkpoint import Generation
+    from checkpointd.core.request import Request
 
 PathRule = tuple[str, int]
 """A path, and what Landlock allows there and below."""
@@ -101,7 +102,8 @@ def checkpoint_rules(
         return ((path, READ), *((link, READ_FILE) for link in links), record)
     whole = () if path.endswith("/") else ((path, READ),)  # an empty prefix is no directory
     rules = [*whole, *((member, READ_FILE) for member in members), record]
-    if form is Format.TF_CHECKPOINT or path.endswith(WEIGHTS_MAP):
+    spec = spec_of(form)
+    if (spec is not None and spec.is_prefix) or path.endswith(WEIGHTS_MAP):
         rules.append((os.path.dirname(path) or ".", READ_DIR))
     return tuple(rules)
 

@@ -13,8 +13,11 @@ import tempfile
 from typing import TYPE_CHECKING, Callable, NoReturn
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import CheckResult, End, Facts, Request, failed, skipped, to_json
+from checkpointd.core.check_result import CheckResult, failed, skipped
+from checkpointd.core.encode import to_json
 from checkpointd.core.memory_errors import MEMORY
+from checkpointd.core.report import Facts
+from checkpointd.core.request import End, Request
 from checkpointd.formats import generation_of
 from checkpointd.verify.user_code import CONFINED
 from checkpointd.worker import access_rules, protocol, sandbox

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import End, to_json
+from checkpointd.core.encode import to_json
+from checkpointd.core.request import End
 from checkpointd.formats import generation_of, member_path
 from checkpointd.tensors.stream import BLOCK, opened
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Request
+    from checkpointd.core.request import Request
 
 _SPARE_BYTES = 256 << 20
 """What a copy leaves free on the file system that it is made on."""

@@ -19,7 +19,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import to_json
+from checkpointd.core.encode import to_json
 from checkpointd.worker import access_rules, child, limits, protocol, sandbox
 from checkpointd.worker.landlock import WRITE
 from checkpointd.worker.protocol import ForkRequest, Notice, SandboxState

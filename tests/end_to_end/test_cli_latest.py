@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import (
-    Format,
-    Verdict,
-)
+from checkpointd.core.format_specs import Format
+from checkpointd.core.verdict import Verdict
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State
 from tests.helpers.cli import World, environment

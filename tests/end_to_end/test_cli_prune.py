@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, StateLock
 from tests.helpers.cli import World
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, State
 from tests.helpers.cli import World, checkpointd
 from tests.helpers.strangers import as_stranger, needs_root, public_directory

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.core.reasons import REASONS
+from checkpointd.core.suite import REASONS
 from tests.helpers.cli import ROOT, checkpointd, environment
 from tests.helpers.daemon import daemon_in
 from tests.helpers.reasons_spoiled import USER_CODE, config, spoil, without_tf_keras

@@ -7,15 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    Facts,
-    Format,
-    Outcome,
-    Report,
-    Verdict,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State

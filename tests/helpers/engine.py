@@ -11,18 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Request,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.daemon.event_handler import Engine
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger

@@ -5,15 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Entry, Ledger, State
 
 if TYPE_CHECKING:

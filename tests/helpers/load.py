@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Previous,
-    Request,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.request import End, Previous, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.load.load_stage import load_suite
 from tests.helpers.scan import scanned as scan_side
+
+if TYPE_CHECKING:
+    from checkpointd.core.check_result import CheckResult
 
 
 def load(

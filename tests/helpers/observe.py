@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.verdict import Verdict
 from checkpointd.observe.sources import ControlError
+
+if TYPE_CHECKING:
+    from checkpointd.core.check_result import CheckResult
 
 NOW = 1_800_000_000.0
 ODD = "/srv/runs/a\udcff\n<script>alert('x')</script>\x1b[2J\u202ename.h5"

@@ -21,7 +21,7 @@ import tensorflow as tf
 import tf_keras
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.training import save
 from tests.helpers import models
 

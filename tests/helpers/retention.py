@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Entry, Ledger, State
 from checkpointd.retention import (
-    Plan,
     Pruner,
     Removal,
+    RetentionPlan,
     find_references,
     plan,
 )
@@ -39,13 +39,13 @@ class Field:
             for n in range(count)
         ]
 
-    def plan(self, policy: RetentionSettings = POLICY) -> Plan:
+    def plan(self, policy: RetentionSettings = POLICY) -> RetentionPlan:
         """What is to be done now."""
         named = find_references(str(self.root)).paths
         return plan(self.ledger.entries("w"), policy, time.time(), named)
 
     def prune(self, policy: RetentionSettings = POLICY) -> list[Removal]:
-        """Plan and carry out."""
+        """RetentionPlan and carry out."""
         return self.pruner.apply(self.plan(policy))
 
     def state(self, name: str) -> State:

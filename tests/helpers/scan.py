@@ -7,24 +7,22 @@ import secrets
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import h5py
 import numpy as np
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    End,
-    Facts,
-    Format,
-    Outcome,
-    Request,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import locate
 from checkpointd.verify.scan.scan_stage import scan
+
+if TYPE_CHECKING:
+    from checkpointd.core.report import Facts
 
 DTYPES = {"float32": 1, "float64": 2, "int32": 3, "string": 7, "int64": 9, "bool": 10}
 DTYPES |= {"bfloat16": 14, "complex64": 8, "float16": 19}

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Answer, Verdict, to_json
+from checkpointd.core.encode import to_json
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.attacks.table import CANARY
@@ -30,6 +31,8 @@ from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from checkpointd.core.request import Answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Answer, End, Verdict
+from checkpointd.core.request import Answer, End
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.corpus import (
     Spoiled,

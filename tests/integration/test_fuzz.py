@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import LOAD_CHECKS, Answer, End, Request, Verdict
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.suite import LOAD_CHECKS
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.fuzz.formats import FORMATS, mutate

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import jsons, keras_directory, names
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class KerasConfig:
         return tuple(sorted(set(_custom((self.model, self.compile)))))
 
 
-def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - INTERFACE's word
+def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - the field's own name
     """Read the configuration of a `.keras` or HDF5 file, or of Keras's directory.
 
     Raises:
@@ -59,7 +59,7 @@ def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - INTERFACE's 
     return KerasConfig()
 
 
-def writer_of(path: str, format: Format) -> str:  # noqa: A002 - INTERFACE's word
+def writer_of(path: str, format: Format) -> str:  # noqa: A002 - the field's own name
     """Say which Keras wrote a file, such as `keras 3.15.1`; empty if it does not say."""
     version = read(path, format).keras_version
     return f"keras {version}" if version else ""

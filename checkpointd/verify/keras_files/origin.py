@@ -11,7 +11,7 @@ import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError, jsons, keras_directory, names
 from checkpointd.formats.facts import MALFORMED
 from checkpointd.verify.keras_files.keras_names import is_kerass
@@ -60,7 +60,7 @@ class Origin:
         return (*release(self.version), 0)[0]
 
 
-def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own name
     """Read what a `.keras` or HDF5 file says about its writer.
 
     Raises:
@@ -73,7 +73,7 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE'
         raise FormatError(MALFORMED, f"what it says of its writer is broken: {error}") from error
 
 
-def _read(path: str, format: Format) -> Origin:  # noqa: A002 - INTERFACE's word
+def _read(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own name
     if format is Format.KERAS and os.path.isdir(path):
         metadata = keras_directory.read_json(path, names.KERAS_METADATA)
         config = keras_directory.read_json(path, names.KERAS_CONFIG)

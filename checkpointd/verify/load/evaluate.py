@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.core.verify_settings import MAX, MAX_METRICS, is_metric_name
 from checkpointd.verify import user_code
 from checkpointd.verify.load import held_out

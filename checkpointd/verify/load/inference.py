@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, Outcome, failed, passed, skipped
-from checkpointd.verify import warmup
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.verify.load import outputs
-from checkpointd.verify.load.inputs import feeding, made_inputs
+from checkpointd.verify.load.inputs import feeding, made_inputs, warmup
 from checkpointd.verify.load.load_errors import told
 from checkpointd.verify.suite import printable
 from checkpointd.verify.tf_errors import lack

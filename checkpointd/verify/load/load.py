@@ -6,18 +6,19 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.origin import Origin, read_origin
-from checkpointd.verify.load import not_restored, runtime
+from checkpointd.verify.load import runtime, unsaved_state
 from checkpointd.verify.load.load_errors import classify, told
 from checkpointd.verify.load.loaders import (
     builders,
-    keras_models,
-    restore,
-    saved_model_loading,
-    whole_models,
+    keras,
+    keras_signature,
+    keras_weights,
+    saved_model_errors,
 )
 from checkpointd.verify.user_code import UserCodeError
 
@@ -41,14 +42,14 @@ def check(context: LoadContext) -> CheckResult:
     user_code.use_python_path(settings)
     try:
         if form is Format.SAVEDMODEL:
-            return saved_model_loading.check(context, path)
+            return saved_model_errors.check(context, path)
         origin = read_origin(path, form)
-        before = not_restored.random_state()
+        before = unsaved_state.random_state()
         user_code.import_all(settings)
-        context.seeded = not_restored.random_state() != before
-        load = _weights if weights_only else whole_models.load
+        context.seeded = unsaved_state.random_state() != before
+        load = _weights if weights_only else keras.load
         result = load(context, path, form, origin)
-        return not_restored.check(context) or result
+        return unsaved_state.check(context) or result
     except UserCodeError as error:
         return failed("load", "environment", str(error))
     except FormatError as error:  # `structure` says so first, unless it is switched off
@@ -79,7 +80,7 @@ def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> C
         return _restored(context, other, path, form, origin).model or other.model
 
     context.loaded = dataclasses.replace(
-        keras_models.wrap(restored.model or built.model, library, context.record),
+        keras_signature.wrap(restored.model or built.model, library, context.record),
         optimizers=restored.optimizers,
         no_optimizer=restored.no_optimizer,
         again=again,
@@ -104,13 +105,13 @@ def _built(context: LoadContext, form: Format) -> Built:
             f"The builder {settings.builder!r} returned a {type(built.model).__name__}: it has to "
             "return a Keras model."
         )
-    restore.build_variables(built.model, context.record, settings.builder)
+    keras_weights.build_variables(built.model, context.record, settings.builder)
     return built
 
 
 def _restored(
     context: LoadContext, built: Built, path: str, form: Format, origin: Origin
-) -> restore.Restored:
+) -> keras_weights.Restored:
     if form is Format.TF_CHECKPOINT:
-        return restore.tf_checkpoint(built, path)
-    return restore.hdf5_weights(built, path, origin, context.facts.optimizer_tensors or ())
+        return keras_weights.tf_checkpoint(built, path)
+    return keras_weights.hdf5_weights(built, path, origin, context.facts.optimizer_tensors or ())

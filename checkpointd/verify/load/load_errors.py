@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import memory_errors
-from checkpointd.core.checkpoint import CheckResult, failed
-from checkpointd.verify.load.built_in import is_built_in
+from checkpointd.core.check_result import CheckResult, failed
+from checkpointd.verify.load.keras_built_ins import is_built_in
 from checkpointd.verify.load.keras_messages import cause_first
 from checkpointd.verify.suite import describe, printable
 from checkpointd.verify.tf_errors import cause, lack

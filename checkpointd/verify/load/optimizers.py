@@ -24,7 +24,7 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from checkpointd.core.checkpoint import Digest
+    from checkpointd.core.report import Digest
 
 _COUNTERS = frozenset({"iteration", "iterations", "_iterations", "iter"})
 _NOT_COMPARED = frozenset(

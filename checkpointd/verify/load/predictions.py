@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.golden.arrays import Ragged
-from checkpointd.verify.load import elsewhere, replay
+from checkpointd.verify.load import other_environment, replay
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _judge(
     replays: Sequence[replay.Replay],
 ) -> CheckResult:
     settings = context.request.settings
-    others = elsewhere.differences(record, loaded)
+    others = other_environment.differences(record, loaded)
     policy = golden.policy_of(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
     found = [_compare(pair, settings.atol, settings.rtol, policy) for pair in pairs]
@@ -113,7 +113,7 @@ def _judge(
     if settings.cross_atol is not None or settings.cross_rtol is not None:
         given = settings.cross_atol or 0.0, settings.cross_rtol or 0.0
         return _judge_by_setting(pairs, given, policy, printable("; ".join(others)), details)
-    return elsewhere.judge(
+    return other_environment.judge(
         loaded,
         record,
         pairs,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden
-from checkpointd.golden import arrays, model_runner
+from checkpointd.golden import model_runner
 from checkpointd.verify.load.inputs import feeding
-from checkpointd.verify.load.loaders import saved_models
+from checkpointd.verify.load.loaders import saved_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,8 +97,8 @@ def _by_call(loaded: Loaded, record: Golden) -> list[Replay]:
     import tensorflow as tf
 
     given = golden.assemble(record.inputs, record.input_structure)
-    tensors = tf.nest.map_structure(arrays.tensor_of, given)
-    for function in saved_models.callables(loaded.model):
+    tensors = tf.nest.map_structure(model_runner.tensor_of, given)
+    for function in saved_model.callables(loaded.model):
         replay = Replay(loaded, record.outputs, functools.partial(_named, function, tensors))
         try:
             replay.run()

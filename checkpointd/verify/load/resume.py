@@ -11,16 +11,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.format_specs import Format
 from checkpointd.verify import stored_digests
 from checkpointd.verify.load import optimizers, train_step
-from checkpointd.verify.load.loaders import restore
+from checkpointd.verify.load.loaders import keras_weights
 from checkpointd.verify.load.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from checkpointd.core.checkpoint import Digest, Previous
+    from checkpointd.core.report import Digest
+    from checkpointd.core.request import Previous
     from checkpointd.golden import Golden
     from checkpointd.verify.load.runtime import LoadContext, Loaded
     from checkpointd.verify.load.train_step import Step
@@ -79,7 +81,7 @@ def _hindrance(context: LoadContext, in_file: Optimizer) -> str:
     if stored and context.facts.format is Format.SAVEDMODEL:
         return _SAVED_MODEL
     nothing = not stored and not in_file.names
-    return loaded.no_optimizer or (restore.SAVED_WITHOUT if nothing else "")
+    return loaded.no_optimizer or (keras_weights.SAVED_WITHOUT if nothing else "")
 
 
 def judge(back: Optimizer, problems: list[str], step: Step, note: str = "") -> CheckResult:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.input_limits import GraphSource
+    from checkpointd.verify.load.inputs.limits import GraphSource
 
 LEGACY = 2
 """The Keras generation of tf-keras, and of TensorFlow before 2.16."""

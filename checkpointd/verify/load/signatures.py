@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import CheckResult, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from checkpointd.core import memory_errors
 from checkpointd.golden import backends, model_runner
 from checkpointd.verify.load.inputs import made_inputs
 from checkpointd.verify.load.load_errors import told
-from checkpointd.verify.load.loaders import keras_models
+from checkpointd.verify.load.loaders import keras_signature
 from checkpointd.verify.tf_errors import lack
 
 if TYPE_CHECKING:
@@ -192,10 +192,10 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
     for signature in loaded.signatures.values():
         if not signature.inputs:
             continue
-        structure = keras_models.structure_of(loaded.model)
+        structure = keras_signature.structure_of(loaded.model)
         with contextlib.suppress(made_inputs.CannotMakeError):
             for feed in itertools.islice(made_inputs.tries(signature), _MOST_TRIES):
-                yield keras_models.pack(structure, signature.inputs, feed.arrays)
+                yield keras_signature.pack(structure, signature.inputs, feed.arrays)
 
 
 def _judged(error: Exception) -> Step:

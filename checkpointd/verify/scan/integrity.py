@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import CheckResult, Digest, Format, failed, passed, skipped
+from checkpointd.core.check_result import CheckResult, failed, passed, skipped
+from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import FormatError
 from checkpointd.golden import binding
 from checkpointd.tensors import MODEL, baseline, keras_zip
@@ -26,6 +27,7 @@ from checkpointd.verify.scan import fingerprint, safety
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, Problem, TensorStats
     from checkpointd.verify.scan.structure import ScanContext
@@ -37,7 +39,6 @@ _OTHERWISE = (
     "configuration) have changed since."
 )
 _FLOATING = ("float", "bfloat", "complex")
-_WITHOUT_CHECKSUMS = frozenset({Format.HDF5, Format.HDF5_WEIGHTS})
 
 
 def check(context: ScanContext) -> CheckResult:
@@ -274,7 +275,8 @@ def _said(
     is_file: bool,
 ) -> str:
     said = ["Every byte was read."]
-    if format not in _WITHOUT_CHECKSUMS and (is_file or format is not Format.KERAS):
+    spec = spec_of(format)
+    if (spec is None or spec.has_checksums) and (is_file or format is not Format.KERAS):
         said = ["Every stored checksum holds."]
     elif record is None or not record.digests:
         said.append("HDF5 stores no checksums: a golden record would show a flipped bit.")

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Outcome, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch import child_result
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.scan import request_for, write_weights
@@ -24,7 +25,8 @@ from tests.helpers.scan import request_for, write_weights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import Report, Request
+    from checkpointd.core.report import Report
+    from checkpointd.core.request import Request
 
 LIARS = """
     import json, os, signal, sys, threading, time
@@ -58,7 +60,7 @@ LIARS = """
         for frame in sys._current_frames().values():
             while frame is not None:
                 if "facts" in frame.f_locals and "emit" in frame.f_locals:
-                    from checkpointd.core.checkpoint import to_json
+                    from checkpointd.core.encode import to_json
                     return to_json(frame.f_locals["facts"])
                 frame = frame.f_back
         raise LookupError

@@ -15,16 +15,11 @@ import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import (
-    Answer,
-    Checkpoint,
-    End,
-    Format,
-    Outcome,
-    Report,
-    Request,
-    Verdict,
-)
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
@@ -32,6 +27,8 @@ from checkpointd.formats import generation_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 HOSTILE = """
     import os, signal, sys, time

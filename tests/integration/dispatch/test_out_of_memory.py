@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import host_memory
 from checkpointd.dispatch.local import LocalDispatcher
@@ -20,6 +24,8 @@ from checkpointd.formats import generation_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import CHECKS, Answer, End, Request, Verdict
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.suite import CHECKS
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.formats import bundle, savedmodel
 from tests.helpers.scan import request_for

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.scan import request_for, write_weights
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import Report
+    from checkpointd.core.report import Report
 
 _GLUTTONS = """
     import mmap, os, threading, time

@@ -10,7 +10,10 @@ import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, Format, Report, Request, Verdict
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import zygote, zygote_pool
 from checkpointd.dispatch.local import LocalDispatcher
@@ -21,6 +24,8 @@ from tests.helpers.interpreters import bare, of_version
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 
 @pytest.fixture(scope="module")

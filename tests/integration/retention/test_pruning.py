@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import RetentionSettings, WatchSettings
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import (
     Pruner,
@@ -151,7 +151,7 @@ def test_a_directory_that_holds_something_else_is_kept_and_counts(field: Field, 
     planned = plan_watch(field.ledger, watch, time.time())
     kept = {d.entry.path: d for d in planned.kept}
     assert kept[str(field.root / "ckpt-0")].rule == "contains"
-    assert "no part of it" in kept[str(field.root / "ckpt-0")].reasons[0]
+    assert "not part of it" in kept[str(field.root / "ckpt-0")].reasons[0]
     assert planned.suspects == ()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.formats.table import read_table
 from checkpointd.tensors import baseline
 from tests.helpers.formats import field, header, mask, table, varint

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.format_specs import Format
 from checkpointd.training import placing, save
 from tests.helpers import models
 from tests.helpers.load import verify

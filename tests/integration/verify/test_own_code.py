@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, End, Format, Outcome, Report, Request, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import MAX, Bound, Evaluation, OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
@@ -22,6 +26,8 @@ from tests.helpers import models
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import h5py
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.watch import watcher as watcher_room
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled, WatchHealth
 from tests.helpers.watch import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled
 from tests.helpers.watch import hdf5_bytes, watching, write_hdf5
 

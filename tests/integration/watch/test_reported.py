@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import End, Format, Request
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.scan import scan
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import End, Outcome, Request
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import ProbeState, locate, probe
 from checkpointd.verify.scan.scan_stage import scan
@@ -24,7 +25,7 @@ from tests.helpers.watch import ready, watching, write_keras
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
     from checkpointd.watch.events import GenerationUpdate
 
 _MAKE = """

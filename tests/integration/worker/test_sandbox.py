@@ -16,16 +16,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import (
-    LOAD_CHECKS,
-    Answer,
-    Checkpoint,
-    CheckResult,
-    End,
-    Format,
-    Request,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.suite import LOAD_CHECKS
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
@@ -34,6 +29,8 @@ from tests.helpers.kernels import without
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.core.check_result import CheckResult
+
 HOSTILE = Path(__file__).parents[2] / "helpers" / "hostile_code.py"
 ROOT = Path(__file__).parents[3]
 
@@ -41,7 +38,9 @@ _FILTERED = """
 import asyncio, json, sys
 from pathlib import Path
 path, scratch = sys.argv[1:]
-from checkpointd.core.checkpoint import Checkpoint, Format, Request
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Request
 from checkpointd.config import WorkerSettings
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher

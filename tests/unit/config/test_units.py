@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.config.units import format_duration, parse_duration, parse_size
+from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.core.text import exact_duration
 
 
 @pytest.mark.parametrize(
@@ -53,4 +54,4 @@ def test_no_size_is_guessed(text: object) -> None:
 @given(st.integers(1, 10**9))
 def test_a_duration_that_is_written_is_read_back(seconds: int) -> None:
     """`config show` loses nothing."""
-    assert parse_duration(format_duration(float(seconds))) == seconds
+    assert parse_duration(exact_duration(float(seconds))) == seconds

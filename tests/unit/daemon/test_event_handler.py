@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WatchSettings
-from checkpointd.core.checkpoint import Answer, Checkpoint, End, Facts, Format, Verdict
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Answer, End
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import GenerationUpdate, Gone
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from checkpointd.config import WatchSettings, parse
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.daemon import published_content as published
 from checkpointd.daemon import publisher
 from checkpointd.daemon.publisher import Publisher, sweep

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation, Member
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
 from checkpointd.daemon.queue import Item, Queue
 
 

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Report,
-    Verdict,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts, Report
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon.queue import Item
 from checkpointd.daemon.retry_scheduler import Again, is_outdated, patience

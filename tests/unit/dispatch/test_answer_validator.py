@@ -11,24 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.core import decode
-from checkpointd.core.checkpoint import (
-    LOAD_CHECKS,
-    SCAN_CHECKS,
-    Checkpoint,
-    CheckResult,
-    Digest,
-    End,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Request,
-    failed,
-    passed,
-    skipped,
-    to_json,
-)
+from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.decode import WireError
+from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Digest, Facts
+from checkpointd.core.request import End, Request
+from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
 from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
 from checkpointd.dispatch import answer_validator
 from checkpointd.dispatch.answer_validator import AnswerValidator
@@ -39,7 +29,6 @@ from checkpointd.worker.protocol import (
     Finished,
     Job,
     SandboxState,
-    checks_of,
     decode_answer,
     encode,
 )

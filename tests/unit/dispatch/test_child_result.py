@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Format, Generation, Request, passed, to_json
+from checkpointd.core.check_result import passed
+from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.decode import WireError
+from checkpointd.core.encode import to_json
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import Request
+from checkpointd.core.suite import checks_of
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import child_result
 from checkpointd.dispatch.child_result import ChildResult
-from checkpointd.worker.protocol import LOAD, Job, SandboxState, checks_of, encode
+from checkpointd.worker.protocol import LOAD, Job, SandboxState, encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

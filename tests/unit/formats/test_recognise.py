@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import (
     ProbeState,
     generation_of,

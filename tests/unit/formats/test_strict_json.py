@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import passed
+from checkpointd.core.check_result import passed
 from checkpointd.daemon import hooks, published_content
 from checkpointd.ledger import Entry, State
 from tests.helpers.observe import report

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Change, ChangeKind, Ledger, LedgerError, State
 from tests.helpers.ledger import lay_file, report
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Checkpoint, Facts, Format, Generation, Verdict
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.ledger.facts import Known
 from tests.helpers.ledger import generation, report

@@ -9,7 +9,7 @@ import pytest
 
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Entry, State
-from checkpointd.retention import Plan, plan
+from checkpointd.retention import RetentionPlan, plan
 from tests.helpers.ledger import entry
 
 NOW = 100_000_000.0
@@ -27,15 +27,15 @@ def _series(count: int, **keys: Any) -> list[Entry]:
     ]
 
 
-def _kept(made: Plan) -> set[int]:
+def _kept(made: RetentionPlan) -> set[int]:
     return {d.entry.id for d in made.kept}
 
 
-def _why(made: Plan, identity: int) -> str:
+def _why(made: RetentionPlan, identity: int) -> str:
     return "; ".join(next(d.reasons for d in made.decisions if d.entry.id == identity))
 
 
-def _holds(made: Plan) -> set[str]:
+def _holds(made: RetentionPlan) -> set[str]:
     return {hold.reason for hold in made.holds}
 
 

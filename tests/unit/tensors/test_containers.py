@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError, generation_of
 from checkpointd.tensors import Contents, hdf5, object_graph, reading, roles, unique
 from tests.helpers.scan import VALUE, flip, write_bundle, write_weights

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends
 from checkpointd.training.writers import check_writable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpointd.core.checkpoint import Digest
+from checkpointd.core.report import Digest
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
 from checkpointd.verify.stored_digests import MOST_TENSORS, of_optimizer, of_others
 

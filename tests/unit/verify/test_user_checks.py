@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 
 from checkpointd import checks
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    CheckResult,
-    Facts,
-    Format,
-    Generation,
-    Outcome,
-    Previous,
-    Request,
-)
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import OwnCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.watch.globs import select
 from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.scan import survey, survey_path

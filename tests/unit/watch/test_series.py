@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.watch.series import Place, compile_template, place, runs
 
 H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
@@ -118,7 +118,7 @@ def test_braces_of_a_name_are_not_taken_for_its_version() -> None:
     assert place("ckpt-{}", TF).series != place("ckpt-7", TF).series
 
 
-@given(st.text(max_size=255), st.sampled_from(list(Format)))
+@given(st.text(max_size=255), st.sampled_from([spec.name for spec in FORMATS]))
 def test_every_name_has_a_place_and_its_label_gives_it_back(relative: str, format_: Format) -> None:
     """No name crashes it, and series and version together are the name again."""
     placed = place(relative, format_)

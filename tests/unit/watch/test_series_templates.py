@@ -10,7 +10,7 @@ from collections import defaultdict
 
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.watch.series import place
 
 H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT

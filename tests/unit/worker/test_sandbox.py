@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.core.checkpoint import (
-    Checkpoint,
-    Facts,
-    Format,
-    Generation,
-    Member,
-    Previous,
-    Request,
-)
+from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment

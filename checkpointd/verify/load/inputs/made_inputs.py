@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.verify.load.input_limits import Limits
 from checkpointd.verify.load.inputs.feeding import Feed
 from checkpointd.verify.load.inputs.graph_values import limits_of
+from checkpointd.verify.load.inputs.limits import Limits
 from checkpointd.verify.load.inputs.made_texts import WORDS, text_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from checkpointd.verify.load.input_limits import Feature
+    from checkpointd.verify.load.inputs.limits import Feature
     from checkpointd.verify.load.runtime import Signature, Spec
 
 ON = "made inputs"

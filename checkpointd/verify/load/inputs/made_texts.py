@@ -17,7 +17,7 @@ from checkpointd.golden.arrays import TEXT_KINDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.verify.load.input_limits import Feature, Limits
+    from checkpointd.verify.load.inputs.limits import Feature, Limits
 
 WORDS = b"the quick brown fox"
 _SIDE = 96

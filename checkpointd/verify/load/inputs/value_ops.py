@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.verify.load.input_limits import NOTHING, Value
+from checkpointd.verify.load.inputs.limits import NOTHING, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

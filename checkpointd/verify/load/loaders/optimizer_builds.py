@@ -18,7 +18,7 @@ from checkpointd.golden import model_runner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from checkpointd.core.checkpoint import Digest
+    from checkpointd.core.report import Digest
 
     Shape = tuple[int, ...]
 

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify.load.loaders import saved_models_v1
+from checkpointd.verify.load.loaders import session
 from checkpointd.verify.tf_errors import lack
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _Session:
             try:
                 if _bytes_below(self._path) > _MOST_TWICE:
                     raise KeyError("too large to be loaded twice")  # noqa: TRY301 - kept like others
-                self._loaded = saved_models_v1.load(self._path, [self._tags])
+                self._loaded = session.load(self._path, [self._tags])
             except Exception as error:
                 self._error = bare(error)
                 raise
@@ -83,20 +83,20 @@ class _Session:
 
 def with_session(loaded: Loaded, path: str, tags: tuple[str, ...]) -> Loaded:
     """Have signatures run in a session where they do not run in TensorFlow 2."""
-    session = _Session(path, tags)
+    fallback = _Session(path, tags)
 
     def in_either(name: str, signature: Signature) -> Signature:
         def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
             try:
                 return signature.run(arrays)
             except Exception as error:  # noqa: BLE001 - a model raises anything
-                return session.run(name, arrays, error)
+                return fallback.run(name, arrays, error)
 
         return dataclasses.replace(signature, run=run)
 
     signatures = {name: in_either(name, s) for name, s in loaded.signatures.items()}
     return dataclasses.replace(
-        loaded, signatures=signatures, guard=session.unchanged, elsewhere=session.said
+        loaded, signatures=signatures, guard=fallback.unchanged, elsewhere=fallback.said
     )
 
 

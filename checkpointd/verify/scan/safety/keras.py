@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError
 from checkpointd.formats.protobuf import fields
 from checkpointd.verify.keras_files import keras_config, keras_metadata
@@ -25,8 +25,7 @@ from checkpointd.verify.keras_files.keras_names import (
     owner,
 )
 from checkpointd.verify.keras_files.keras_nodes import Node, nodes
-from checkpointd.verify.scan.safety import graph_ops, pickles
-from checkpointd.verify.scan.safety.findings import (
+from checkpointd.verify.scan.findings import (
     CODE,
     FOREIGN_REFERENCE,
     KERAS_METADATA_CODE,
@@ -34,6 +33,7 @@ from checkpointd.verify.scan.safety.findings import (
     TRAVERSAL,
     Finding,
 )
+from checkpointd.verify.scan.safety import graph_ops, pickles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.verify.keras_files import keras_config, origin
-from checkpointd.verify.load import built_in
-from checkpointd.verify.load.loaders import user_modules, whole_models
+from checkpointd.verify.keras_files import keras_code, keras_config, origin
+from checkpointd.verify.load import keras_built_ins
+from checkpointd.verify.load.loaders import trusted_modules
 from tests.helpers import models
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ def test_any_json_anywhere_is_answered(configuration: Callable[[Any], Any]) -> N
     keras, settings = models.library("keras"), VerifySettings()
     config = copy.deepcopy(json.loads(json.dumps(configuration(keras))))
     readers: tuple[Callable[[], object], ...] = (
-        lambda: user_modules.foreign_code(config, {}),
-        lambda: user_modules.not_to_import(config, keras, {}, settings),
-        lambda: built_in.forgotten(config, keras, {}),
-        lambda: built_in.is_marked_own("Dense", config),
-        lambda: built_in.dropped(config),
+        lambda: trusted_modules.foreign_code(config, {}),
+        lambda: trusted_modules.not_to_import(config, keras, {}, settings),
+        lambda: keras_built_ins.forgotten(config, keras, {}),
+        lambda: keras_built_ins.is_marked_own("Dense", config),
+        lambda: keras_built_ins.dropped(config),
         lambda: origin.names_policy(config, "mixed_float16"),
-        lambda: whole_models.carries_code(config),
-        lambda: whole_models.of_another_python(config),
+        lambda: keras_code.carries_code(config),
+        lambda: keras_code.of_another_python(config),
         lambda: keras_config.KerasConfig("3", "tensorflow", config, config).custom_objects,
     )
     tried = 0

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Checkpoint, End, Report, Request, Verdict
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.core.request import End, Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import Evaluation, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
@@ -21,6 +23,8 @@ from tests.helpers import models
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Facts, Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
 from checkpointd.training import save
 from tests.helpers import models
 from tests.helpers.load import load

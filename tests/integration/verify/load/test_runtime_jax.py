@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Verdict
+from checkpointd.core.verdict import Verdict
 from tests.helpers import runtimes
 from tests.integration.verify.load.test_runtime_keras2 import summary, verify
 

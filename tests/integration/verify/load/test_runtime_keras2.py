@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Outcome, Report, Request, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.request import Request
+from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.watch.scan import survey_path
@@ -22,6 +24,8 @@ from tests.helpers import runtimes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Report
 
 pytestmark = pytest.mark.timeout(300)
 

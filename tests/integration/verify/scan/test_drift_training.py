@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import CheckResult, Facts, Outcome, Previous
+from checkpointd.core.check_result import CheckResult, Outcome
+from checkpointd.core.request import Previous
 from checkpointd.verify.scan.scan_stage import scan
 from tests.helpers.cli import environment
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.core.report import Facts
 
 _TRAIN = """
 import sys, numpy as np, keras, tensorflow as tf

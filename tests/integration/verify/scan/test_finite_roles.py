@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import CheckResult, Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from tests.helpers import models
 from tests.helpers.scan import scanned
 

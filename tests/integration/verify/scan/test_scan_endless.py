@@ -9,14 +9,15 @@ import h5py
 import numpy as np
 
 from checkpointd.config import WorkerSettings
-from checkpointd.core.checkpoint import Outcome, Verdict
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import Answer
+    from checkpointd.core.request import Answer
 
 
 def circular(path: Path) -> None:

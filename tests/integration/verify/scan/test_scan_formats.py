@@ -16,7 +16,9 @@ import tensorflow as tf
 import tf_keras
 
 from checkpointd import training
-from checkpointd.core.checkpoint import End, Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End
 from checkpointd.formats import member_path
 from checkpointd.verify.scan.inspect import inspect
 from tests.helpers.models import batch, functional, sequential

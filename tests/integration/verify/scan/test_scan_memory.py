@@ -19,7 +19,7 @@ def test_memory_stays_bounded_whatever_the_size_of_the_file(tmp_path: Path) -> N
     """Reading half a gigabyte takes less than 64 MiB beyond what the imports take."""
     program = """
 import resource, sys
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import generation_of
 from checkpointd.tensors import reading, hdf5
 import h5py, numpy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import h5py
 import pytest
 
-from checkpointd.core.checkpoint import Format
+from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError
 from checkpointd.verify.keras_files.origin import Origin, read_origin
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.core.verify_settings import MAX, MAX_METRICS, MIN, Bound, better
 from checkpointd.verify.load import evaluate
 from checkpointd.verify.user_code import UserCodeError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpointd.core.checkpoint import failed
+from checkpointd.core.check_result import failed
 from checkpointd.verify.load import inference
 
 

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.format_specs import Format
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files.keras_code import carries_code
 from checkpointd.verify.load import load_errors, signatures
 from checkpointd.verify.load.inputs import feeding
-from checkpointd.verify.load.loaders import whole_models
+from checkpointd.verify.load.loaders import keras
 from checkpointd.verify.load.predictions import compare, tolerances
 from checkpointd.verify.load.runtime import Signature, Spec
 
@@ -205,7 +206,7 @@ def test_safe_mode_is_asked_of_a_keras_that_has_it(guarded: bool) -> None:
         return name
 
     library = SimpleNamespace(models=SimpleNamespace(load_model=new if guarded else old))
-    whole_models.load_model("/x/m.h5", Format.HDF5, library, {}, False, compiled=True)
+    keras.load_model("/x/m.h5", Format.HDF5, library, {}, False, compiled=True)
     assert asked == {
         "custom_objects": {},
         "compile": True,

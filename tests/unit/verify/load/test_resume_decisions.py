@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import Digest, Facts, Outcome, Previous, decide, passed
+from checkpointd.core.check_result import Outcome, passed
+from checkpointd.core.report import Digest, Facts
+from checkpointd.core.request import Previous
+from checkpointd.core.verdict import decide
 from checkpointd.golden import Golden, GoldenError
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
 from checkpointd.training.record import described as recorded

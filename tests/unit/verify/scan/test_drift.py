@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.core.checkpoint import MAX_PACKED, Facts, Outcome, Previous
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.report import MAX_PACKED, Facts
+from checkpointd.core.request import Previous
 from checkpointd.tensors import TensorStats, baseline
 from checkpointd.verify.scan import drift
 from checkpointd.verify.scan.scan_stage import scan
@@ -20,7 +22,7 @@ from tests.helpers.scan import request_for, write_weights
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.checkpoint import CheckResult
+    from checkpointd.core.check_result import CheckResult
     from checkpointd.tensors.baseline import Baseline
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.tensors import MODEL, OPTIMIZER, OTHER, TensorStats
 from checkpointd.verify.scan.finite import judge
 

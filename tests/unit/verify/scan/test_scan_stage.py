@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from checkpointd import golden
-from checkpointd.core.checkpoint import End, Format, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.format_specs import Format
+from checkpointd.core.request import End
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.farmhash import fingerprint64

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from tests.helpers.load import load
 from tests.helpers.programs import NUMBER, calls_python, saved, vocabulary
 from tests.helpers.scan import scanned

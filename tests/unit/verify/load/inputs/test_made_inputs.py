@@ -7,8 +7,8 @@ import pytest
 
 from checkpointd.golden import Golden, Run
 from checkpointd.verify.load import outputs
-from checkpointd.verify.load.input_limits import Feature, Limits
 from checkpointd.verify.load.inputs import feeding
+from checkpointd.verify.load.inputs.limits import Feature, Limits
 from checkpointd.verify.load.inputs.made_inputs import CannotMakeError, tries
 from checkpointd.verify.load.inputs.made_texts import png, text_for
 from checkpointd.verify.load.runtime import Signature, Spec

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.formats import FormatError
 from checkpointd.formats.keras import read_archive
 from tests.helpers.formats import archive

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.core.checkpoint import End, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.request import End
 from tests.helpers.formats import bundle, field
 from tests.helpers.graphs import (
     STRING,

@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import End, Outcome
+from checkpointd.core.check_result import Outcome
+from checkpointd.core.request import End
 from checkpointd.formats import FormatError, jsons
 from checkpointd.tensors import hdf5, hdf5_tree
 from tests.helpers.scan import scanned, write_weights

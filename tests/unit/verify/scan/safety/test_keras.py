@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.verify.keras_files import keras_metadata
 from checkpointd.verify.scan.safety.check import judge as grade

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from checkpointd.core.checkpoint import Outcome
+from checkpointd.core.check_result import Outcome
 from checkpointd.verify.scan.safety.links import is_nobodys_model
 from tests.helpers.scan import scanned, write_bundle, write_weights
 

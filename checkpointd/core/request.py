@@ -1,0 +1,68 @@
+"""One verification as it is asked for, and the answer that a dispatcher returns.
+
+Standard library only, Python 3.9: it is also imported in the training job's interpreter.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.verify_settings import VerifySettings
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The last valid checkpoint of the same series, for the checks that compare."""
+
+    path: str
+    facts: Facts
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One verification to be done: picklable, free of TensorFlow, whole on another host.
+
+    `overdue`: nobody has changed it for so long that nobody will, so what is missing is missing;
+    otherwise that ends the verification as INCOMPLETE. `copied`: it never holds still for as long
+    as a verification takes, so a private copy of it is to be verified. `digest`: what its content
+    (`Facts.digest`) was when it was read before, if this very generation was. `best` holds, for
+    each metric that is bounded by it, the best of the series' valid ones.
+    """
+
+    checkpoint: Checkpoint
+    generation: Generation
+    settings: VerifySettings
+    previous: Previous | None = None
+    overdue: bool = False
+    copied: bool = False
+    digest: str = ""
+    best: Mapping[str, float] = field(default_factory=dict)
+
+
+class End(str, enum.Enum):
+    """How a verification ended; only DONE has a verdict."""
+
+    DONE = "done"
+    INCOMPLETE = "incomplete"
+    SUPERSEDED = "superseded"
+    UNKNOWN = "unknown"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a dispatcher gives back for a request: a report only when `end` is DONE."""
+
+    end: End
+    message: str = ""
+    report: Report | None = None

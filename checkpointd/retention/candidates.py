@@ -1,0 +1,41 @@
+"""Which checkpoints rules may choose from, and what rules see of them; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.ledger import State
+from checkpointd.retention_rules import Candidate
+
+if TYPE_CHECKING:
+    from checkpointd.config import RetentionSettings
+    from checkpointd.ledger import Entry
+
+_NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
+
+
+def is_candidate(entry: Entry, policy: RetentionSettings) -> bool:
+    """Whether a checkpoint may fill a slot: valid, and it has shown what is required."""
+    return (
+        entry.state is State.VALID
+        and entry.report is not None
+        and set(policy.require) <= set(entry.report.shown)
+    )
+
+
+def is_broken_checkpoint(entry: Entry) -> bool:
+    """Whether it is an invalid checkpoint, and not a file of another kind with such a name."""
+    is_other = entry.report is not None and entry.report.reason == _NOT_A_CHECKPOINT
+    return entry.state is State.INVALID and not is_other
+
+
+def candidate_of(entry: Entry) -> Candidate:
+    """What a rule sees of a checkpoint."""
+    recorded = entry.report.facts.metrics if entry.report else {}
+    return Candidate(
+        id=entry.id,
+        saved_at=entry.saved_at,
+        seen_at=max(entry.first_seen, entry.seen),
+        step=entry.step,
+        metrics={**entry.checkpoint.metrics, **recorded},
+    )

@@ -1,0 +1,134 @@
+"""What keeps a checkpoint whatever the rules say, and the doubts that keep it; one row each. Pure.
+
+To add one: write a function that returns the reason, or "" if there is none, and add its row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.ledger import State
+from checkpointd.retention.candidates import is_broken_checkpoint, is_candidate
+from checkpointd.retention.references import is_referenced
+from checkpointd.retention_rules import Effect, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.config import RetentionSettings
+    from checkpointd.ledger import Entry
+
+_WITHOUT_VERDICT = {
+    State.WRITING: "it is still being written",
+    State.PENDING: "it has no verdict yet",
+    State.INCONCLUSIVE: "its verification was inconclusive",
+    State.UNKNOWN: "its format is not one that checkpointd knows",
+    State.SUPERSEDED: "it changed while it was verified",
+}
+
+
+@dataclass(frozen=True)
+class StateOnDisk:
+    """Paths by what was found on disk.
+
+    `references` are named by a `checkpoint` state file or a link, `changed` are not as they were
+    verified, `containing` have other checkpoints inside, `shared` hold other files as well.
+    """
+
+    references: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    containing: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What protections look at beside the checkpoint itself.
+
+    `newest` is the id of the newest checkpoint of the series, `removable` are the ids of the
+    invalid ones that a rule removes.
+    """
+
+    policy: RetentionSettings
+    on_disk: StateOnDisk
+    newest: int | None
+    removable: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Protection:
+    """One row: a label for JSON, and the function that returns the reason, or "" for none."""
+
+    label: str
+    reason: Callable[[Entry, Situation], str]
+
+
+def _pinned(entry: Entry, _: Situation) -> str:
+    return "it is pinned" if entry.pinned else ""
+
+
+def _referenced(entry: Entry, situation: Situation) -> str:
+    if is_referenced(entry, situation.on_disk.references):
+        return "a `checkpoint` state file or a symbolic link names it"
+    return ""
+
+
+def _newest(entry: Entry, situation: Situation) -> str:
+    return "it is the newest of its series" if entry.id == situation.newest else ""
+
+
+def _contains(entry: Entry, situation: Situation) -> str:
+    if entry.path in situation.on_disk.containing:
+        return "other checkpoints are inside it"
+    if entry.path in situation.on_disk.shared:
+        return "its directory also holds files that are not part of it"
+    return ""
+
+
+def _without_verdict(state: State) -> Callable[[Entry, Situation], str]:
+    return lambda entry, _: _WITHOUT_VERDICT[state] if entry.state is state else ""
+
+
+def _changed(entry: Entry, situation: Situation) -> str:
+    if entry.state in _WITHOUT_VERDICT or entry.path not in situation.on_disk.changed:
+        return ""
+    return "it changed on disk since it was verified; it is verified again"
+
+
+def _not_shown(entry: Entry, situation: Situation) -> str:
+    policy = situation.policy
+    if entry.state is not State.VALID or is_candidate(entry, policy):
+        return ""
+    shown = entry.report.shown if entry.report else ()
+    missing = ", ".join(word for word in policy.require if word not in shown)
+    return f"it has not shown what `require` asks for: {missing}"
+
+
+def _invalid(entry: Entry, situation: Situation) -> str:
+    if entry.state is not State.INVALID or entry.id in situation.removable:
+        return ""
+    if not is_broken_checkpoint(entry):
+        return "it is not a checkpoint, whatever its name: remove it yourself"
+    known = table.names(Effect.REMOVE_INVALID)
+    configured = [name for name in known if getattr(situation.policy, name) is not None]
+    if not configured:
+        return f"it is invalid, and is kept for inspection (no {' or '.join(known)})"
+    return f"it is invalid, and {' or '.join(configured)} does not remove it yet"
+
+
+PROTECTIONS: tuple[Protection, ...] = (
+    Protection("pinned", _pinned),
+    Protection("referenced", _referenced),
+    Protection("newest", _newest),
+    Protection("contains", _contains),
+)
+"""What outranks every rule."""
+
+DOUBTS: tuple[Protection, ...] = (
+    *(Protection(str(state), _without_verdict(state)) for state in _WITHOUT_VERDICT),
+    Protection("changed", _changed),
+    Protection("require", _not_shown),
+    Protection("invalid", _invalid),
+)
+"""Why a checkpoint that no rule keeps is not removed either."""

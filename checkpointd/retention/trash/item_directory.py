@@ -1,0 +1,112 @@
+"""How one item of the trash lies on disk: made, and removed, so that a crash is no harm."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from checkpointd.removal import remove_tree
+from checkpointd.retention.files import exists
+from checkpointd.retention.trash import moves
+from checkpointd.retention.trash.manifest import Manifest, Stage, write_manifest
+from checkpointd.retention.trees import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RESERVE = "reserve"
+_RESERVE_BYTES = 256 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def make(trash_fd: int, manifest: Manifest, step: Callable[[str], None]) -> str:
+    """Make an item with its manifest; the reserve gives way when the disk is full.
+
+    Returns:
+        The item's id.
+
+    Raises:
+        OSError: it cannot be made; nothing is left of it.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(manifest.at))
+    identity = f"{stamp}-{secrets.token_hex(4)}"
+    try:
+        _write(trash_fd, identity, manifest, step)
+    except OSError as error:
+        discard(trash_fd, identity)
+        if error.errno not in _FULL or not exists(_RESERVE, trash_fd):
+            raise
+        os.unlink(_RESERVE, dir_fd=trash_fd)
+        try:
+            _write(trash_fd, identity, manifest, step)
+        except OSError:
+            discard(trash_fd, identity)
+            raise
+    else:
+        _keep_reserve(trash_fd)
+    return identity
+
+
+def delete(trash_fd: int, identity: str, step: Callable[[str], None]) -> None:
+    """Delete an item and what is in it for good.
+
+    Raises:
+        OSError: something of it cannot be deleted; `Trash.recover` tries again.
+    """
+    with opened(identity, trash_fd) as item_fd:
+        step("delete: mark")
+        if exists(Stage.DONE, item_fd):
+            moves.mark(item_fd, Stage.DONE, Stage.DELETING)
+        step("delete: content")
+        if exists(moves.CONTENT, item_fd):
+            remove_tree(moves.CONTENT, dir_fd=item_fd)
+    step("delete: rest")
+    discard(trash_fd, identity)
+
+
+def discard(trash_fd: int, identity: str) -> bool:
+    """Remove an item that holds nothing; False if it does, or cannot be removed."""
+    try:
+        with opened(identity, trash_fd) as item_fd:
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(moves.CONTENT, dir_fd=item_fd)
+            for name in (*Stage, "manifest.new"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=item_fd)
+        os.rmdir(identity, dir_fd=trash_fd)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def keep_content(item_fd: int) -> None:
+    """Have a directory for the content; a crash while an item is discarded leaves none."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
+
+
+def _write(trash_fd: int, identity: str, manifest: Manifest, step: Callable[[str], None]) -> None:
+    step("make")
+    os.mkdir(identity, 0o700, dir_fd=trash_fd)
+    with opened(identity, trash_fd) as item_fd:
+        os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
+        step("write")
+        write_manifest(manifest, item_fd)
+    os.fsync(trash_fd)
+
+
+def _keep_reserve(trash_fd: int) -> None:
+    """Some room for the next manifest: a full disk is when pruning is needed most."""
+    with contextlib.suppress(OSError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        file = os.open(_RESERVE, flags, 0o600, dir_fd=trash_fd)
+        try:
+            os.posix_fallocate(file, 0, _RESERVE_BYTES)
+        finally:
+            os.close(file)

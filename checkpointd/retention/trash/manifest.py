@@ -1,0 +1,113 @@
+"""What is written down about one item of the trash before anything is moved into it."""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core import decode
+from checkpointd.core.encode import to_json
+from checkpointd.retention.files import Part
+
+if TYPE_CHECKING:
+    from checkpointd.core.checkpoint import Generation
+
+_VERSION = 1
+_READ_LIMIT = 16 * 1024 * 1024
+
+
+class Stage(enum.StrEnum):
+    """How far an item has come; the manifest's own name says it, so that a rename changes it."""
+
+    MOVING = "manifest.moving.json"
+    DONE = "manifest.json"
+    RESTORING = "manifest.restoring.json"
+    DELETING = "manifest.deleting.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One pruned checkpoint: where it lay below the root, its parts, when and why it went.
+
+    `at` is in seconds since the epoch, `entry` the ledger's id, `generation` what was verified.
+    """
+
+    path: str
+    watch: str
+    series: str
+    format: str
+    entry: int
+    generation: Generation
+    size_bytes: int
+    at: float
+    rule: str
+    reason: str
+    parts: tuple[Part, ...]
+
+
+def write_manifest(manifest: Manifest, item_fd: int) -> None:
+    """Write the manifest of an item that is about to be moved; on disk when this returns.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = json.dumps({"version": _VERSION, **to_json(manifest)}, indent=1).encode() + b"\n"
+    new = "manifest.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(new, flags, 0o600, dir_fd=item_fd)
+    try:
+        while data:
+            data = data[os.write(file, data) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+    os.rename(new, Stage.MOVING, src_dir_fd=item_fd, dst_dir_fd=item_fd)
+    os.fsync(item_fd)
+
+
+def read_manifest(item_fd: int) -> tuple[Stage, Manifest] | None:
+    """The manifest of an item, and its stage; None if there is none that can be understood.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    for stage in Stage:
+        try:
+            file = os.open(stage, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=item_fd)
+        except FileNotFoundError:
+            continue
+        try:
+            data = os.read(file, _READ_LIMIT)
+        finally:
+            os.close(file)
+        try:
+            return stage, _parse(json.loads(data))
+        except (ValueError, KeyError, TypeError):
+            return None
+    return None
+
+
+def _parse(data: Any) -> Manifest:
+    if data["version"] != _VERSION:
+        raise ValueError("another version")
+    texts = {key: data[key] for key in ("path", "watch", "series", "format", "rule", "reason")}
+    parts = tuple(
+        Part(p["name"], int(p["inode"]), bool(p["directory"]), bool(p["companion"]))
+        for p in data["parts"]
+    )
+    names = [texts["path"], *(p.name for p in parts)]
+    if not all(isinstance(text, str) for text in (*texts.values(), *names)) or not parts:
+        raise ValueError("no text where text belongs")
+    if any("/" in p.name or p.name in ("", ".", "..") for p in parts):
+        raise ValueError("a name that is none")
+    return Manifest(
+        **texts,
+        entry=int(data["entry"]),
+        generation=decode.generation(data["generation"]),
+        size_bytes=int(data["size_bytes"]),
+        at=float(data["at"]),
+        parts=parts,
+    )

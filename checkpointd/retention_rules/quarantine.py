@@ -1,0 +1,27 @@
+"""Rules that remove invalid checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from checkpointd.core.text import exact_duration
+from checkpointd.retention_rules.spec import Candidate, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class QuarantineTtl:
+    """Invalid ones that were saved, and first seen, more than `seconds` ago."""
+
+    name: ClassVar[str] = "quarantine_ttl"
+    seconds: Annotated[float, Value.DURATION]
+
+    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:
+        """Claim what is old enough."""
+        reason = f"it is invalid and older than {self.name} = {exact_duration(self.seconds)}"
+        return {
+            c.id: reason for c in newest_first if now - max(c.saved_at, c.seen_at) > self.seconds
+        }

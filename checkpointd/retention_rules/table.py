@@ -1,0 +1,58 @@
+"""The table of all rules, one row each: the one place where a rule is declared.
+
+Its order is that of the keys in the schema and of the reasons that a plan gives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.retention_rules.best import KeepBest
+from checkpointd.retention_rules.latest import KeepLast, KeepWithin
+from checkpointd.retention_rules.periods import KeepDaily, KeepHourly
+from checkpointd.retention_rules.quarantine import QuarantineTtl
+from checkpointd.retention_rules.spec import Effect, RuleSpec
+from checkpointd.retention_rules.steps import KeepEveryNSteps
+
+if TYPE_CHECKING:
+    from checkpointd.retention_rules.spec import Rule
+
+RULES: tuple[RuleSpec, ...] = (
+    RuleSpec(KeepLast, "Keep the newest so many of each series."),
+    RuleSpec(KeepHourly, "Keep the newest of each of the last so many hours that have one."),
+    RuleSpec(KeepDaily, "Keep the newest of each of the last so many days that have one."),
+    RuleSpec(KeepWithin, "Keep what was saved at most this long before the newest valid one."),
+    RuleSpec(KeepEveryNSteps, "Keep the first of each so many training steps, in each run."),
+    RuleSpec(
+        KeepBest, 'Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`.'
+    ),
+    RuleSpec(
+        QuarantineTtl,
+        "Remove invalid checkpoints that are older than this; without it they stay.",
+        Effect.REMOVE_INVALID,
+    ),
+)
+
+UNCLAIMED = "unclaimed"
+"""What stands for the rule where a valid checkpoint goes because no rule keeps it."""
+
+
+def names(effect: Effect) -> tuple[str, ...]:
+    """The names of all rules that have an effect."""
+    return tuple(spec.name for spec in RULES if spec.effect is effect)
+
+
+def removal_labels() -> tuple[str, ...]:
+    """Every value of the label `rule` of `checkpointd_pruned_total`."""
+    return (UNCLAIMED, *names(Effect.REMOVE_INVALID))
+
+
+def rules_of(policy: object, effect: Effect) -> tuple[Rule, ...]:
+    """The rules with an effect that a policy sets.
+
+    Args:
+        policy: an object with an attribute for each rule; None where the rule is not set.
+        effect: what the rules do.
+    """
+    chosen = ((spec, getattr(policy, spec.name)) for spec in RULES if spec.effect is effect)
+    return tuple(spec.make(value) for spec, value in chosen if value is not None)

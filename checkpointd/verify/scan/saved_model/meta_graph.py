@@ -1,0 +1,247 @@
+"""A SavedModel's graphs as the room `safety` looks at them: nodes, functions, and what is run.
+
+Sources: tensorflow/core/protobuf/{saved_model,meta_graph,saver,saved_object_graph}.proto and
+core/framework/{graph,function}.proto. A message that comes twice is one, as protobuf has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from checkpointd.formats.facts import MALFORMED, FormatError
+from checkpointd.formats.graph import META_GRAPH
+from checkpointd.formats.protobuf import fields, message, text, walk
+from checkpointd.verify.scan.saved_model.nodes import Node, Window, entry, last, node_at
+from checkpointd.verify.scan.saved_model.objects import Objects, read_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from checkpointd.formats.protobuf import Span
+
+    Read = Callable[[int, int], bytes]
+
+_META_INFO, _GRAPH, _SAVER, _COLLECTION, _SIGNATURE, _ASSET, _OBJECTS = range(1, 8)
+_MAX_MESSAGE = 256 << 20
+_MAX_DEPTH = 64
+
+_INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+_TABLES, _LOCAL_VARIABLES = "table_initializer", "local_variables"
+_INIT_OP, _TRAIN_OP = "__saved_model_init_op", "__saved_model_train_op"
+
+_ASSET_COLLECTION = "saved_model_assets"
+"""Where TensorFlow 1 keeps its assets."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the library: its arguments' names, its nodes, the tensors that it gives.
+
+    `stands_in` tells of one that TensorFlow may run in place of another that nothing here names
+    it for: both have the attribute `api_implements` (its grappler's implementation selector).
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    stands_in: bool = False
+    results: tuple[str, ...] = ()
+
+
+@dataclass
+class MetaGraph:
+    """One graph, and what is run of it.
+
+    `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops, and
+    so does `otherwise`, of what is run only where there is no op of initialisation. `fed` are the
+    tensors that a signature is given, `defaults` those of them that it may go without. `saver`
+    holds the nodes of the saver, `restore` the one that loading runs, `filename` the tensor that
+    it takes the path from.
+    `gradients` maps a function to the one that gives its gradient, `backward` holds those that
+    give that of an op.
+    `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
+    """
+
+    version: str = ""
+    nodes: list[Node] = field(default_factory=list)
+    functions: dict[str, Function] = field(default_factory=dict)
+    gradients: dict[str, str] = field(default_factory=dict)
+    backward: set[str] = field(default_factory=set)
+    signatures: dict[str, list[str]] = field(default_factory=dict)
+    fed: dict[str, set[str]] = field(default_factory=dict)
+    defaults: set[str] = field(default_factory=set)
+    initial: dict[str, list[str]] = field(default_factory=dict)
+    otherwise: dict[str, list[str]] = field(default_factory=dict)
+    saver: list[str] = field(default_factory=list)
+    restore: str = ""
+    filename: str = ""
+    assets: list[tuple[str, str]] = field(default_factory=list)
+    objects: Objects = field(default_factory=Objects)
+
+
+def read_graphs(read: Read, size: int) -> list[MetaGraph]:
+    """Read every graph of a `saved_model.pb`.
+
+    Args:
+        read: gives bytes of it from an offset, fewer at its end.
+        size: of it, in bytes.
+
+    Raises:
+        FormatError: it is malformed, or cut short.
+        OSError: it cannot be read.
+    """
+    window = Window(read)
+    return [_meta_graph(window, top) for top in walk(window, 0, size) if top.number == META_GRAPH]
+
+
+def _meta_graph(read: Read, span: Span) -> MetaGraph:
+    found = MetaGraph()
+    for part in walk(read, span.start, span.end):
+        if part.number == _GRAPH:
+            _graph(read, part, found)
+        elif part.number == _OBJECTS:
+            read_objects(read, part, found.objects)
+        elif part.number in (_META_INFO, _SAVER, _COLLECTION, _SIGNATURE, _ASSET):
+            _description(part.number, _whole(read, part), found)
+    return found
+
+
+def _whole(read: Read, span: Span) -> bytes:
+    size = span.end - span.start
+    if size > _MAX_MESSAGE:
+        raise FormatError(MALFORMED, "A description in saved_model.pb is far too large.")
+    return read(span.start, size)
+
+
+def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
+    """Read a GraphDef: its nodes, and its library of functions."""
+    for part in walk(read, graph.start, graph.end):
+        if part.number == 1:
+            found.nodes.append(node_at(read, part))
+        elif part.number == 2:  # noqa: PLR2004 - GraphDef.library
+            for piece in walk(read, part.start, part.end):
+                _library(read, piece, found)
+
+
+def _library(read: Read, piece: Span, found: MetaGraph) -> None:
+    """Read a part of a FunctionDefLibrary."""
+    if piece.number == 1:
+        function = _function(read, piece)
+        if function.name in found.functions or not function.name:
+            wrong = f"It holds the function {function.name!r} twice, or without a name."
+            raise FormatError(MALFORMED, wrong)
+        found.functions[function.name] = function
+    elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
+        names = dict(fields(_whole(read, piece)))
+        found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
+    elif piece.number == 3:  # noqa: PLR2004 - FunctionDefLibrary.registered_gradients
+        found.backward.update(text(v) for f, v in fields(_whole(read, piece)) if f == 1)
+
+
+def _function(read: Read, span: Span) -> Function:
+    name = ""
+    arguments: list[str] = []
+    given: list[str] = []
+    returned: dict[str, str] = {}
+    nodes: list[Node] = []
+    stands_in = False
+    for part in walk(read, span.start, span.end):
+        if part.number == 3:  # noqa: PLR2004 - FunctionDef.node_def
+            nodes.append(node_at(read, part))
+        elif part.number == 5:  # noqa: PLR2004 - FunctionDef.attr
+            stands_in |= entry(_whole(read, part))[0] == "api_implements"
+        elif part.number == 4:  # noqa: PLR2004 - FunctionDef.ret
+            to, result = entry(_whole(read, part))
+            returned[to] = text(result)
+        elif part.number == 1:
+            for key, value in fields(_whole(read, part)):
+                if key == 1:
+                    name = text(value)
+                elif key in (2, 3):  # OpDef.input_arg, output_arg
+                    names = (text(v) for f, v in fields(message(value)) if f == 1)
+                    (arguments if key == 2 else given).append(last(names))  # noqa: PLR2004
+    results = tuple(returned.get(to, "") for to in given)
+    return Function(name, tuple(arguments), tuple(nodes), stands_in, results)
+
+
+def _description(kind: int, data: bytes, found: MetaGraph) -> None:
+    """Read one of the small parts of a MetaGraphDef."""
+    if kind == _META_INFO:
+        found.version = last((text(v) for f, v in fields(data) if f == 5), found.version)  # noqa: PLR2004
+    elif kind == _SAVER:
+        for key, value in fields(data):
+            if key in (1, 2, 3):
+                found.saver.append(text(value))
+            if key == 1:
+                found.filename = text(value)
+            elif key == 3:  # noqa: PLR2004 - SaverDef.restore_op_name
+                found.restore = text(value)
+    elif kind == _COLLECTION:
+        _collection(data, found)
+    elif kind == _SIGNATURE:
+        _signature(data, found)
+    else:
+        _asset(data, found)
+
+
+def _signature(data: bytes, found: MetaGraph) -> None:
+    """Read an entry of MetaGraphDef.signature_def."""
+    name, value = entry(data)
+    if name == _TRAIN_OP:
+        return  # neither loading nor serving runs it
+    given: dict[str, list[str]] = {}
+    asked: list[str] = []
+    for key, content in fields(value):
+        if key in (1, 2):  # SignatureDef.inputs, outputs
+            alias, info = entry(message(content))
+            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))  # noqa: PLR2004
+    left = {entry(message(v))[0] for f, v in fields(value) if f == 4}  # noqa: PLR2004 - SignatureDef.defaults
+    label = f"signature {name}"
+    where = found.initial if name == _INIT_OP else found.signatures
+    where.setdefault(label, []).extend(asked)
+    for alias, tensors in given.items():
+        to = found.defaults if alias in left else found.fed.setdefault(label, set())
+        to.update(tensors)
+
+
+def _collection(data: bytes, found: MetaGraph) -> None:
+    """Read an entry of MetaGraphDef.collection_def, if it is one that tells of loading."""
+    name, value = entry(data)
+    if name in (*_INIT_COLLECTIONS, _TABLES):
+        lists = (message(v) for f, v in fields(value) if f == 1)
+        names = [text(v) for one in lists for f, v in fields(one) if f == 1]
+        where = found.otherwise if name == _TABLES else found.initial
+        where.setdefault(f"the collection {name}", []).extend(names)
+    elif name == _LOCAL_VARIABLES:
+        lists = (message(v) for f, v in fields(value) if f == 2)  # noqa: PLR2004 - bytes_list
+        variables = (message(v) for one in lists for f, v in fields(one) if f == 1)
+        names = [text(v) for one in variables for f, v in fields(one) if f == 2]  # noqa: PLR2004 - VariableDef.initializer_name
+        found.otherwise.setdefault(f"the collection {name}", []).extend(names)
+    elif name == _ASSET_COLLECTION:
+        lists = (message(v) for f, v in fields(value) if f == 5)  # noqa: PLR2004 - any_list
+        for packed in (message(v) for one in lists for f, v in fields(one) if f == 1):
+            for asset in (message(v) for f, v in fields(packed) if f == 2):  # noqa: PLR2004
+                _asset(asset, found)
+
+
+def _asset(data: bytes, found: MetaGraph) -> None:
+    """Read an AssetFileDef."""
+    info = b"".join(message(v) for f, v in fields(data) if f == 1)
+    filename = last(text(v) for f, v in fields(data) if f == 2)  # noqa: PLR2004
+    found.assets.append((last(text(v) for f, v in fields(info) if f == 1), filename))
+
+
+def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
+    """The names of the tensors that a TensorInfo is made of."""
+    if depth > _MAX_DEPTH:
+        raise FormatError(MALFORMED, "A tensor of a signature is nested too deeply.")
+    for key, value in fields(info):
+        if key == 1:
+            yield text(value)
+        elif key == 4:  # noqa: PLR2004 - TensorInfo.coo_sparse
+            yield from (text(v) for f, v in fields(message(value)) if f in (1, 2, 3))
+        elif key == 5:  # noqa: PLR2004 - TensorInfo.composite_tensor
+            for inner, component in fields(message(value)):
+                if inner == 2:  # noqa: PLR2004 - CompositeTensor.components
+                    yield from _tensors(message(component), depth + 1)

@@ -1,0 +1,116 @@
+"""Which file holds a SavedModel's graphs, and how it is read.
+
+TensorFlow's Python reads `saved_model.pb`, and only where that is not there `saved_model.pbtxt`
+(tensorflow/python/saved_model/loader_impl.py); TensorFlow Serving may prefer `saved_model.cpb`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.core.text import printable
+from checkpointd.formats.facts import TRUNCATED, FormatError
+from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH, described
+from checkpointd.tensors.stream import opened
+from checkpointd.verify.scan.saved_model import text as graph_text
+from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from checkpointd.formats.graph import SavedModelInfo
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
+
+_MAX_TEXT = 64 << 20
+_MAX_CAUSE = 200
+
+
+class UncheckedError(Exception):
+    """The graphs are in a form that cannot be looked through; says what to do."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.where = where
+
+
+def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
+    """Read the graphs of a SavedModel.
+
+    Args:
+        directory: of the SavedModel.
+        members: the names of its files, with their sizes in bytes.
+
+    Raises:
+        UncheckedError: they cannot be looked through.
+        FormatError: they are malformed.
+        OSError: they cannot be read.
+    """
+    if IMAGE_GRAPH in members:
+        raise UncheckedError(
+            "It holds a graph in TensorFlow's image format (saved_model.cpb), which cannot be "
+            "looked through: save it without experimental_image_format, into a new directory.",
+            IMAGE_GRAPH,
+        )
+    if GRAPH in members:
+        with opened(directory + GRAPH) as source:
+
+            def read(offset: int, size: int) -> bytes:
+                return source.read(offset, max(0, min(size, source.size - offset)))
+
+            return read_graphs(read, source.size)
+    return graphs_in(encoded_text(directory, members))
+
+
+def described_in(data: bytes) -> SavedModelInfo:
+    """Read what the encoded bytes of a SavedModel say of it.
+
+    Raises:
+        FormatError: they are malformed.
+    """
+    return described(lambda offset, size: data[offset : offset + size], len(data))
+
+
+def graphs_in(data: bytes) -> list[MetaGraph]:
+    """Read the graphs of the encoded bytes of a SavedModel.
+
+    Raises:
+        FormatError: they are malformed.
+    """
+    return read_graphs(lambda offset, size: data[offset : offset + size], len(data))
+
+
+def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
+    """Read `saved_model.pbtxt`, and encode it as `saved_model.pb` is.
+
+    Raises:
+        UncheckedError: it cannot be parsed.
+        FormatError: it is certainly no SavedModel.
+        OSError: it cannot be read.
+    """
+    if members[TEXT_GRAPH] > _MAX_TEXT:
+        raise UncheckedError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
+    with opened(directory + TEXT_GRAPH) as source:
+        text = source.read(0, min(source.size, _MAX_TEXT))
+    instead = graph_text.is_instead(text)
+    if instead:
+        raise FormatError("not_a_checkpoint", f"saved_model.pbtxt is {instead}.")
+    try:
+        return graph_text.encode(text)
+    except graph_text.CutShortError as error:
+        raise FormatError(TRUNCATED, f"saved_model.pbtxt is cut short: {error}.") from None
+    except graph_text.NotParsedError as error:
+        raise UncheckedError(
+            _UNREADABLE.format(printable(str(error), _MAX_CAUSE)), TEXT_GRAPH
+        ) from None
+
+
+def leads_out(filename: str) -> bool:
+    """Whether a name in a directory names something outside of it."""
+    parts = filename.replace("\\", "/").split("/")
+    return ".." in parts or filename.startswith("/") or "\0" in filename
+
+
+_UNREADABLE = (
+    "Its saved_model.pbtxt cannot be looked through ({}): write the graph as saved_model.pb, which "
+    "is what TensorFlow does unless it is asked for text."
+)
