@@ -18,7 +18,7 @@ from checkpointd.core.verify_settings import (
     Bound,
     DriftLimits,
     Evaluation,
-    OwnCheck,
+    UserCheck,
     VerifySettings,
     is_metric_name,
 )
@@ -155,8 +155,8 @@ def _bound(data: Any) -> Bound:
     )
 
 
-def _own_check(data: Any) -> OwnCheck:
-    return OwnCheck(*(_get(data, key, str) for key in ("name", "function", "stage")))
+def _own_check(data: Any) -> UserCheck:
+    return UserCheck(*(_get(data, key, str) for key in ("name", "function", "stage")))
 
 
 def _packed(data: Any) -> str:

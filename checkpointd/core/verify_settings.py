@@ -188,7 +188,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class OwnCheck:
+class UserCheck:
     """A check of the user's own: a function `module:name`, or, if empty, an entry point's name."""
 
     name: str
@@ -225,7 +225,7 @@ class VerifySettings:
     drift: DriftLimits = DriftLimits()
     evaluate: Evaluation = Evaluation()
     bounds: Mapping[str, Bound] = field(default_factory=dict)
-    checks: tuple[OwnCheck, ...] = ()
+    checks: tuple[UserCheck, ...] = ()
     runtime: str = ""
 
     @property

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.report import Facts
-    from checkpointd.core.verify_settings import OwnCheck
+    from checkpointd.core.verify_settings import UserCheck
     from checkpointd.golden import Golden
     from checkpointd.verify.suite import Emit
 
@@ -39,7 +39,7 @@ _MAX_DETAILS = 64 * 1024
 _ACCEPTED = "True, False, None, a text, a dict with an outcome, or a Result of checkpointd.checks"
 
 
-def run_own(
+def run_user_checks(
     context: Context,
     stage: str,
     emit: Emit,
@@ -67,7 +67,7 @@ def run_own(
             run(context, [(own.name, functools.partial(check, own=own))], emit)
 
 
-def check(context: Context, own: OwnCheck) -> CheckResult:
+def check(context: Context, own: UserCheck) -> CheckResult:
     """Run one check of the user's own."""
     loaded = getattr(context, "loaded", None)
     if own.stage == LOAD_STAGE and loaded is None:
@@ -82,7 +82,7 @@ def check(context: Context, own: OwnCheck) -> CheckResult:
         return CheckResult(own.name, Outcome.ERROR, f"{own.name}.{_ERROR}", str(error))
 
 
-def find(own: OwnCheck) -> Callable[[public.Context], Any]:
+def find(own: UserCheck) -> Callable[[public.Context], Any]:
     """Import the function of a check.
 
     Raises:

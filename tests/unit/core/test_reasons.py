@@ -27,7 +27,7 @@ from checkpointd.core.verify_settings import (
     Bound,
     DriftLimits,
     Evaluation,
-    OwnCheck,
+    UserCheck,
     VerifySettings,
 )
 from checkpointd.worker import protocol
@@ -87,7 +87,7 @@ settings = st.builds(
     bounds=st.dictionaries(
         names, st.builds(Bound, optional, optional, optional, st.sampled_from(["", "min", "max"]))
     ),
-    checks=st.lists(st.builds(OwnCheck, names, names, names), max_size=2).map(tuple),
+    checks=st.lists(st.builds(UserCheck, names, names, names), max_size=2).map(tuple),
 )
 requests = st.builds(
     Request,
@@ -303,7 +303,7 @@ def test_facts_that_would_fill_the_ledger_or_the_metrics_are_refused(
 
 def test_only_checks_that_the_settings_name_may_answer() -> None:
     """In their stage, after the suite's own; `evaluate` only where there is one."""
-    settings = VerifySettings(checks=(OwnCheck("a", "m:a", "scan"), OwnCheck("b", "m:b")))
+    settings = VerifySettings(checks=(UserCheck("a", "m:a", "scan"), UserCheck("b", "m:b")))
     scan, load = (checks_of(stage, settings) for stage in ("scan", "load"))
     assert scan == ("structure", "integrity", "safety", "finite", "drift", "a")
     assert load == ("load", "signatures", "inference", "predictions", "resume", "b")

@@ -22,7 +22,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Digest, Facts
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
-from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import SCAN_STAGE, UserCheck, VerifySettings
 from checkpointd.dispatch import answer_validator, child_result
 from checkpointd.dispatch.answer_validator import AnswerValidator
 from checkpointd.dispatch.child_result import ChildResult
@@ -40,7 +40,7 @@ from checkpointd.worker.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-OWN = OwnCheck("mine", "code:mine", SCAN_STAGE)
+OWN = UserCheck("mine", "code:mine", SCAN_STAGE)
 FIRST = encode({"sandbox": to_json(SandboxState())})
 DONE = Finished(End.DONE, "", Facts())
 
@@ -120,7 +120,7 @@ def test_what_is_switched_off_can_only_be_skipped() -> None:
 
 def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
     """Its first check fails, even one that is switched off, and all others are skipped."""
-    own = OwnCheck("mine", "code:mine")
+    own = UserCheck("mine", "code:mine")
     made = heard(skip=("load",), checks=(own,))
     made.check(failed("load", "sandbox_unavailable", "x."), 1.0)
     for name in checks_of(LOAD, VerifySettings(checks=(own,)))[1:]:

@@ -15,7 +15,7 @@ from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Previous, Request
-from checkpointd.core.verify_settings import OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import UserCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_checks
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def context(*asked: OwnCheck, python_path: tuple[str, ...] = (), **settings: Any) -> LoadContext:
+def context(*asked: UserCheck, python_path: tuple[str, ...] = (), **settings: Any) -> LoadContext:
     """The load side with something loaded, a golden record and a previous checkpoint."""
     facts = Facts(format=Format.KERAS, metrics={"loss": 0.3}, tensors=baseline.pack([stats()]))
     request = Request(
@@ -41,14 +41,14 @@ def context(*asked: OwnCheck, python_path: tuple[str, ...] = (), **settings: Any
     return made
 
 
-def run(*asked: OwnCheck, stage: str = "load", **more: Any) -> dict[str, CheckResult]:
+def run(*asked: UserCheck, stage: str = "load", **more: Any) -> dict[str, CheckResult]:
     """Run checks of a stage; the results by name."""
     found: dict[str, CheckResult] = {}
 
     def emit(result: CheckResult) -> None:
         found[result.name] = result
 
-    user_checks.run_own(context(*asked, **more), stage, emit, lambda _facts: None, {})
+    user_checks.run_user_checks(context(*asked, **more), stage, emit, lambda _facts: None, {})
     return found
 
 
@@ -159,7 +159,7 @@ number = 3
 @pytest.mark.parametrize("module", [_LOOKS], indirect=True)
 def test_a_check_is_given_what_is_known(module: str) -> None:
     """The context holds what its documentation says."""
-    result = run(OwnCheck("looks", f"{module}:looks"))["looks"]
+    result = run(UserCheck("looks", f"{module}:looks"))["looks"]
     assert (result.outcome, result.message) == (Outcome.PASS, "")
 
 
@@ -167,7 +167,7 @@ def test_a_check_is_given_what_is_known(module: str) -> None:
 def test_whatever_a_check_does_is_an_error_of_that_check(module: str) -> None:
     """And the next one runs; the sentence names the place in the user's code."""
     names = ("raises", "exits", "interrupts", "number", "nothing", "looks")
-    found = run(*(OwnCheck(name, f"{module}:{name}") for name in names))
+    found = run(*(UserCheck(name, f"{module}:{name}") for name in names))
     assert list(found) == list(names)
     for name in names[:-1]:
         assert (found[name].outcome, found[name].reason) == (Outcome.ERROR, f"{name}.check_error")
@@ -180,10 +180,10 @@ def test_whatever_a_check_does_is_an_error_of_that_check(module: str) -> None:
 @pytest.mark.parametrize("module", [_LOOKS], indirect=True)
 def test_skip_and_what_failed_before_hold_for_own_checks_too(module: str) -> None:
     """Nothing loaded, nothing to look at; and other stages' checks are not run."""
-    asked = (OwnCheck("a", f"{module}:raises"), OwnCheck("b", f"{module}:raises", "scan"))
+    asked = (UserCheck("a", f"{module}:raises"), UserCheck("b", f"{module}:raises", "scan"))
     assert run(*asked, skip=("a",))["a"].outcome is Outcome.SKIP
     found: list[CheckResult] = []
-    user_checks.run_own(
+    user_checks.run_user_checks(
         context(*asked), "load", found.append, lambda _facts: None, {"load": Outcome.FAIL}
     )
     assert [(r.name, r.outcome, r.message) for r in found] == [
@@ -192,7 +192,9 @@ def test_skip_and_what_failed_before_hold_for_own_checks_too(module: str) -> Non
     nothing = context(*asked)
     nothing.loaded, nothing.nothing_loaded = None, "Weights only."
     found.clear()
-    user_checks.run_own(nothing, "load", found.append, lambda _facts: None, {"load": Outcome.SKIP})
+    user_checks.run_user_checks(
+        nothing, "load", found.append, lambda _facts: None, {"load": Outcome.SKIP}
+    )
     assert [(r.outcome, r.message) for r in found] == [(Outcome.SKIP, "Weights only.")]
 
 
@@ -209,7 +211,7 @@ def test_an_entry_point_is_taken_where_the_config_names_it(
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     importlib.invalidate_caches()
-    found = run(OwnCheck("fine"), OwnCheck("broken"), OwnCheck("other"))
+    found = run(UserCheck("fine"), UserCheck("broken"), UserCheck("other"))
     assert (found["fine"].reason, found["fine"].message) == ("fine.failed", "Seen.")
     assert found["broken"].reason == "broken.check_error"
     assert "cannot be imported" in found["broken"].message
