@@ -246,8 +246,8 @@ def test_a_generation_is_the_same_across_a_remount_a_chmod_and_a_hard_link(
     ],
 )
 def test_what_a_child_says_wrongly_is_refused_with_a_sentence(line: bytes) -> None:
-    """Whatever comes, it is a WireError and nothing else."""
-    with pytest.raises(decode.WireError):
+    """Whatever comes, it is a DecodeError and nothing else."""
+    with pytest.raises(decode.DecodeError):
         protocol.decode_answer(line)
 
 
@@ -259,7 +259,7 @@ def test_no_value_in_a_childs_answer_can_raise_anything_else(value: Any) -> None
         line = json.dumps({"check": {**good, key: value}}).encode()
         try:
             answer = protocol.decode_answer(line)
-        except decode.WireError:
+        except decode.DecodeError:
             continue
         assert isinstance(answer, CheckResult)
 
@@ -297,7 +297,7 @@ def test_facts_that_would_fill_the_ledger_or_the_metrics_are_refused(
     forged: dict[str, Any],
 ) -> None:
     """A child may say anything."""
-    with pytest.raises(decode.WireError):
+    with pytest.raises(decode.DecodeError):
         decode.facts({**to_json(Facts()), **forged})
 
 

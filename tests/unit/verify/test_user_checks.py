@@ -1,4 +1,4 @@
-"""The user's own checks: what they may return, and what comes of all the rest."""
+"""Users' checks: what they may return, and what becomes of everything else."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def run(*asked: UserCheck, stage: str = "load", **more: Any) -> dict[str, CheckR
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """A module of the user's with the source that the test gives; the name of it."""
-    (tmp_path / "own_code.py").write_text(request.param)
+    (tmp_path / "mychecks.py").write_text(request.param)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "own_code", raising=False)
-    return "own_code"
+    monkeypatch.delitem(sys.modules, "mychecks", raising=False)
+    return "mychecks"
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_what_a_check_may_return(
         checks.Result("fail", "x" * 41),
     ],
 )
-def test_rubbish_is_an_error_that_says_what_is_accepted(returned: Any) -> None:
+def test_any_other_return_value_is_an_error_that_lists_what_is_accepted(returned: Any) -> None:
     """Never a pass by mistake."""
     with pytest.raises(user_checks.UserCodeError, match="has to return True, False, None"):
         user_checks.result_of("mine", returned)
 
 
 def test_details_become_what_json_holds_and_end_somewhere() -> None:
-    """Arrays and numbers of numpy, NaN, objects; nothing without end."""
+    """Arrays and numbers of numpy, NaN, objects; of limited length."""
     result = user_checks.result_of(
         "mine",
         checks.passed(n=np.float32(2), a=np.arange(3), nan=float("nan"), o=user_checks.Outcome),
@@ -172,13 +172,13 @@ def test_whatever_a_check_does_is_an_error_of_that_check(module: str) -> None:
     for name in names[:-1]:
         assert (found[name].outcome, found[name].reason) == (Outcome.ERROR, f"{name}.check_error")
     assert found["looks"].outcome is Outcome.PASS
-    assert "ValueError: two lines (own_code.py, line 13)" in found["raises"].message
+    assert "ValueError: two lines (mychecks.py, line 13)" in found["raises"].message
     assert "of type int: name a function" in found["number"].message
     assert "has no 'nothing': mend the name" in found["nothing"].message
 
 
 @pytest.mark.parametrize("module", [_LOOKS], indirect=True)
-def test_skip_and_what_failed_before_hold_for_own_checks_too(module: str) -> None:
+def test_skip_and_what_failed_before_hold_for_user_checks_too(module: str) -> None:
     """Nothing loaded, nothing to look at; and other stages' checks are not run."""
     asked = (UserCheck("a", f"{module}:raises"), UserCheck("b", f"{module}:raises", "scan"))
     assert run(*asked, skip=("a",))["a"].outcome is Outcome.SKIP
