@@ -7,7 +7,7 @@ from typing import Any
 
 from checkpointd import golden
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import FormatError, Found, ProbeState, generation_of, probe
+from checkpointd.formats import Candidate, FormatError, ProbeState, generation_of, probe
 from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
@@ -32,7 +32,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
         OSError: it could not be read.
     """
     generation = generation_of(path, format)
-    seen = probe(Found(path, format, generation))
+    seen = probe(Candidate(path, format, generation))
     facts: dict[str, Any] = {
         "path": path,
         "format": str(seen.format),

@@ -14,8 +14,8 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.formats import (
     LOCAL,
+    Candidate,
     FormatError,
-    Found,
     ProbeState,
     hdf5,
     member_path,
@@ -77,7 +77,7 @@ class ScanContext(Context):
     None before anybody has looked.
     """
 
-    planned: reading.Plan | None = None
+    planned: reading.ReadPlan | None = None
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
@@ -86,7 +86,7 @@ class ScanContext(Context):
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
-    def laid_out(self) -> reading.Plan | None:
+    def laid_out(self) -> reading.ReadPlan | None:
         """What lies where, also where `structure` is switched off; None if that is not known."""
         if self.planned is None and not self.unreadable:
             check(self)
@@ -119,7 +119,7 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     checkpoint, generation = context.request.checkpoint, context.request.generation
-    seen = probe(Found(checkpoint.path, checkpoint.format, generation))
+    seen = probe(Candidate(checkpoint.path, checkpoint.format, generation))
     if seen.state is ProbeState.UNKNOWN:
         raise Stop(End.UNKNOWN, seen.message or "It is no model that checkpointd knows.")
     context.learn(format=seen.format)
@@ -166,7 +166,7 @@ def _refused(context: ScanContext, error: FormatError) -> CheckResult:
     return failed(NAME, error.word, error.message + known)
 
 
-def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
+def _facts(planned: reading.ReadPlan, facts: Facts) -> dict[str, object]:
     weights = [replace(s, name=name) for name, s in model_tensors(planned.specs).items()]
     return {
         "format": planned.format,
@@ -176,7 +176,7 @@ def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
     }
 
 
-def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
+def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
     """Read what the graph says, and look for the assets that it names.
 
     Raises:
@@ -238,7 +238,7 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
 
 
-def _look_for_doubt(context: ScanContext, planned: reading.Plan) -> None:
+def _look_for_doubt(context: ScanContext, planned: reading.ReadPlan) -> None:
     for name, _ in planned.files:
         error = hdf5.surplus(member_path(planned.path, name), LOCAL)
         beyond = f"{error.message} {_UP_TO_THERE}" if error is not None else ""
@@ -247,7 +247,7 @@ def _look_for_doubt(context: ScanContext, planned: reading.Plan) -> None:
         context.unclear = context.unclear or bundle.sharing(part)
 
 
-def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:
+def _check_meta_graph(context: ScanContext, planned: reading.ReadPlan) -> None:
     """Walk over the graph that TensorFlow 1's Saver leaves beside a checkpoint.
 
     Raises:

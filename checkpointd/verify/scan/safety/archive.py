@@ -41,7 +41,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         yield from _shards(sharded.read_names(planned.path), "the map of the weights")
 
 
-def _map_inside(planned: keras_zip.Plan) -> tuple[str, ...]:
+def _map_inside(planned: keras_zip.ArchivePlan) -> tuple[str, ...]:
     member = planned.archive.member(_MAP)
     if member is None:
         return ()
