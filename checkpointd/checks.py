@@ -1,9 +1,9 @@
 """For your checks: what `check(context)` is given, and what it may return.
 
 A check is a function of one argument, named by `[[watch.verify.checks]]` in the config. It may
-return a `Result` made by `passed`, `warned`, `failed` or `unknown` below. Without importing anything
-of checkpointd it may return True or None (it passed), False (it failed), a text (what is wrong;
-empty: it passed), or a dict such as `{"outcome": "warn", "word": "biased", "message": "…"}`.
+return a `Result` made by `passed`, `warned`, `failed` or `unknown` below. Without importing this
+module it may return True or None (it passed), False (it failed), a text (what is wrong; empty: it
+passed), or a dict such as `{"outcome": "warn", "word": "biased", "message": "…"}`.
 
 This module is stable, needs Python 3.9 alone, and can be imported wherever checkpointd loads your
 code.
