@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.decode import WireError
+from checkpointd.core.decode import DecodeError
 from checkpointd.core.reasons.reason import Severity
 from checkpointd.core.request import End
 from checkpointd.core.suite import REASONS, SPECS
@@ -50,7 +50,7 @@ _UNCONFINED = "load.sandbox_unavailable"
 
 
 class AnswerValidator:
-    """Takes the answers of one child in order; an answer out of order raises `WireError`."""
+    """Takes the answers of one child in order; an answer out of order raises `DecodeError`."""
 
     def __init__(self, job: Job) -> None:
         self._stage = job.stage
@@ -65,10 +65,10 @@ class AnswerValidator:
         """Take the state of its sandbox: its first answer.
 
         Raises:
-            WireError: it has sent an answer before.
+            DecodeError: it has sent an answer before.
         """
         if self._has_sandbox or self._ended:
-            raise WireError("the state of the sandbox has to come first, and once")
+            raise DecodeError("the state of the sandbox has to come first, and once")
         self._has_sandbox = True
         return state
 
@@ -83,22 +83,22 @@ class AnswerValidator:
             The result, with every text printable and details of bounded size.
 
         Raises:
-            WireError: another check is due, or the check cannot have this result.
+            DecodeError: another check is due, or the check cannot have this result.
         """
         self._require_open()
         if not self._expected or result.name != self._expected[0]:
-            raise WireError(f"an answer out of order: {printable(result.name, 100)!r}")
+            raise DecodeError(f"an answer out of order: {printable(result.name, 100)!r}")
         ran = result.outcome is not Outcome.SKIP
         is_user_check = result.name in self._user_checks
         if ran and is_user_check and self._early_facts is None:
-            raise WireError(f"an answer for {result.name!r} before its facts")
+            raise DecodeError(f"an answer for {result.name!r} before its facts")
         if ran and result.name in self._skip and result.reason != _UNCONFINED:
-            raise WireError(f"an answer for {result.name!r}, which is switched off")
+            raise DecodeError(f"an answer for {result.name!r}, which is switched off")
         if not _is_consistent(result, is_user_check=is_user_check):
             reason = printable(result.reason, 100)
-            raise WireError(f"{result.name!r} cannot end in {result.outcome} with {reason!r}")
+            raise DecodeError(f"{result.name!r} cannot end in {result.outcome} with {reason!r}")
         if not 0.0 <= result.duration_seconds <= elapsed + _LATE_SECONDS:
-            raise WireError(f"{result.name!r} reports an impossible duration")
+            raise DecodeError(f"{result.name!r} reports an impossible duration")
         del self._expected[0]
         return replace(
             result,
@@ -110,12 +110,12 @@ class AnswerValidator:
         """Take the facts that come before the user checks, once, and only then.
 
         Raises:
-            WireError: something else is due, or the facts are impossible.
+            DecodeError: something else is due, or the facts are impossible.
         """
         self._require_open()
         due = bool(self._user_checks) and self._expected == self._user_checks
         if not due or self._early_facts is not None:
-            raise WireError("facts out of order")
+            raise DecodeError("facts out of order")
         self._early_facts = validated_facts(facts)
         return self._early_facts
 
@@ -123,18 +123,18 @@ class AnswerValidator:
         """Take the last answer; it cannot change facts that came before foreign code ran.
 
         Raises:
-            WireError: results of checks are missing, or the child cannot end like this.
+            DecodeError: results of checks are missing, or the child cannot end like this.
         """
         self._require_open()
         if self._stage not in (SCAN, LOAD):
-            raise WireError("an end that was not asked for")
+            raise DecodeError("an end that was not asked for")
         if finished.end is End.SUPERSEDED and self._private:
-            raise WireError("nothing else can have replaced a private copy")
+            raise DecodeError("nothing else can have replaced a private copy")
         foreign = self._stage == LOAD or self._early_facts is not None
         if foreign and finished.end not in (End.DONE, End.SUPERSEDED):
-            raise WireError(f"it cannot end as {finished.end}")
+            raise DecodeError(f"it cannot end as {finished.end}")
         if finished.end is End.DONE and self._expected:
-            raise WireError(f"it ended without an answer for {self._expected[0]!r}")
+            raise DecodeError(f"it ended without an answer for {self._expected[0]!r}")
         self._ended = True
         facts = validated_facts(finished.facts) if self._early_facts is None else self._early_facts
         return Finished(finished.end, printable(finished.message, _MAX_MESSAGE), facts)
@@ -143,19 +143,19 @@ class AnswerValidator:
         """Take the result of an INSPECT or COPY.
 
         Raises:
-            WireError: it was not asked for, or it is nested without bounds.
+            DecodeError: it was not asked for, or it is nested without bounds.
         """
         self._require_open()
         if self._stage not in (INSPECT, COPY) or not _is_bounded(inspection):
-            raise WireError("an inspection that was not asked for")
+            raise DecodeError("an inspection that was not asked for")
         self._ended = True
         return inspection
 
     def _require_open(self) -> None:
         if not self._has_sandbox:
-            raise WireError("the state of the sandbox has to come first, and once")
+            raise DecodeError("the state of the sandbox has to come first, and once")
         if self._ended:
-            raise WireError("it sent an answer after its last one")
+            raise DecodeError("it sent an answer after its last one")
 
 
 def _is_consistent(result: CheckResult, *, is_user_check: bool) -> bool:
@@ -175,18 +175,18 @@ def validated_facts(facts: Facts) -> Facts:
     """Return facts fit for the ledger: every text printable, every displayed number finite.
 
     Raises:
-        WireError: they are impossible, or larger than any checkpoint needs.
+        DecodeError: they are impossible, or larger than any checkpoint needs.
     """
     counts = (facts.tensor_count, facts.parameter_count, facts.non_finite_values)
     if min(counts) < 0:
-        raise WireError("a count below zero")
+        raise DecodeError("a count below zero")
     digests = (facts.digest, facts.tensors_digest, facts.evaluated_by)
     if not all(map(_DIGEST.fullmatch, digests)):
-        raise WireError("a malformed digest")
+        raise DecodeError("a malformed digest")
     if not _is_bounded(facts.signatures) or len(json.dumps(facts.signatures)) > _MAX_SIGNATURES:
-        raise WireError("signatures that are too large")
+        raise DecodeError("signatures that are too large")
     if max(len(facts.metrics), len(facts.environment)) > _MAX_METRICS:
-        raise WireError("too many metrics")
+        raise DecodeError("too many metrics")
     return replace(
         facts,
         writer=printable(facts.writer, _MAX_NAME),

@@ -245,7 +245,7 @@ class Zygote:
                     status = await run_within_quota(
                         answers, Path(job.scratch), limits.file_bytes, monitor
                     )
-            except (TimeoutError, decode.WireError, QuotaExceededError) as error:
+            except (TimeoutError, decode.DecodeError, QuotaExceededError) as error:
                 result.set_kill_reason(error)
                 status = await self._kill(child)
             result.set_exit_status(status)

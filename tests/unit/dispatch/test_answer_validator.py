@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from checkpointd.core import decode
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
 from checkpointd.core.checkpoint import Checkpoint, Generation
-from checkpointd.core.decode import WireError
+from checkpointd.core.decode import DecodeError
 from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Digest, Facts
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
-from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import SCAN_STAGE, UserCheck, VerifySettings
 from checkpointd.dispatch import answer_validator
 from checkpointd.dispatch.answer_validator import AnswerValidator
 from checkpointd.worker.protocol import (
@@ -33,7 +33,7 @@ from checkpointd.worker.protocol import (
     encode,
 )
 
-USER_CHECK = OwnCheck("mine", "code:mine", SCAN_STAGE)
+USER_CHECK = UserCheck("mine", "code:mine", SCAN_STAGE)
 DONE = Finished(End.DONE, "", Facts())
 
 
@@ -75,7 +75,7 @@ def test_a_result_out_of_order_or_with_an_impossible_reason_is_refused(
     result: CheckResult, message: str
 ) -> None:
     """Another check, another reason, an outcome that the reason does not have, a wrong duration."""
-    with pytest.raises(WireError, match=message):
+    with pytest.raises(DecodeError, match=message):
         validator_after().check(result, 1.0)
 
 
@@ -92,27 +92,27 @@ def test_results_of_real_checks_are_taken() -> None:
 
 def test_the_state_of_the_sandbox_comes_first_and_once() -> None:
     """Later it could be forged by code that runs in the child."""
-    with pytest.raises(WireError, match="has to come first"):
+    with pytest.raises(DecodeError, match="has to come first"):
         AnswerValidator(job()).check(passed("load"), 1.0)
-    with pytest.raises(WireError, match="has to come first"):
+    with pytest.raises(DecodeError, match="has to come first"):
         validator_after("load").sandbox(SandboxState())
 
 
 def test_a_second_result_of_a_check_is_refused() -> None:
     """A forged pass is noticed when the real answer arrives."""
-    with pytest.raises(WireError, match="out of order"):
+    with pytest.raises(DecodeError, match="out of order"):
         validator_after("load").check(failed("load", "load_error", "x."), 1.0)
 
 
 def test_a_check_that_is_switched_off_can_only_be_skipped() -> None:
     """A pass for it would show a property that nothing has checked."""
-    with pytest.raises(WireError, match="switched off"):
+    with pytest.raises(DecodeError, match="switched off"):
         validator_after(skip=("load",)).check(passed("load"), 1.0)
 
 
 def test_a_child_without_a_sandbox_fails_its_first_check_and_runs_nothing() -> None:
     """Its first check fails, even one that is switched off, and all others are skipped."""
-    own = OwnCheck("mine", "code:mine")
+    own = UserCheck("mine", "code:mine")
     made = validator_after(skip=("load",), checks=(own,))
     made.check(failed("load", "sandbox_unavailable", "x."), 1.0)
     for name in checks_of(LOAD, VerifySettings(checks=(own,)))[1:]:
@@ -122,7 +122,7 @@ def test_a_child_without_a_sandbox_fails_its_first_check_and_runs_nothing() -> N
 
 def test_an_end_before_every_check_was_answered_is_refused() -> None:
     """A missing result is not a pass."""
-    with pytest.raises(WireError, match="'inference'"):
+    with pytest.raises(DecodeError, match="'inference'"):
         validator_after("load", "signatures").end(DONE)
     assert validator_after(*checks_of(LOAD, VerifySettings())).end(DONE).end is End.DONE
 
@@ -130,11 +130,11 @@ def test_an_end_before_every_check_was_answered_is_refused() -> None:
 @pytest.mark.parametrize("end", [End.UNKNOWN, End.INCOMPLETE])
 def test_foreign_code_cannot_withdraw_a_verdict(end: End) -> None:
     """Whether it is a complete model was known before foreign code could run."""
-    with pytest.raises(WireError, match="cannot end"):
+    with pytest.raises(DecodeError, match="cannot end"):
         validator_after().end(Finished(end, "", Facts()))
     after = validator_after(*SCAN_CHECKS, stage=SCAN, checks=(USER_CHECK,))
     after.facts(Facts())
-    with pytest.raises(WireError, match="cannot end"):
+    with pytest.raises(DecodeError, match="cannot end"):
         after.end(Finished(end, "", Facts()))
     assert validator_after(stage=SCAN).end(Finished(end, "", Facts())).end is end
 
@@ -144,7 +144,7 @@ def test_a_private_copy_is_never_superseded() -> None:
     asked = job()
     copy = AnswerValidator(replace(asked, request={**asked.request, "copied": True}))
     copy.sandbox(SandboxState())
-    with pytest.raises(WireError, match="private copy"):
+    with pytest.raises(DecodeError, match="private copy"):
         copy.end(Finished(End.SUPERSEDED, "", Facts()))
     assert validator_after().end(Finished(End.SUPERSEDED, "", Facts())).end is End.SUPERSEDED
 
@@ -153,17 +153,17 @@ def test_an_answer_after_the_end_is_refused() -> None:
     """It does not come from the stage that was asked."""
     made = validator_after(stage=SCAN)
     made.end(Finished(End.UNKNOWN, "", Facts()))
-    with pytest.raises(WireError, match="after its last one"):
+    with pytest.raises(DecodeError, match="after its last one"):
         made.check(passed("structure"), 1.0)
 
 
 def test_a_user_check_cannot_change_facts_that_were_known_before() -> None:
     """Its process ends with other facts: the earlier ones count."""
     made = validator_after(*SCAN_CHECKS, stage=SCAN, checks=(USER_CHECK,))
-    with pytest.raises(WireError, match="before its facts"):
+    with pytest.raises(DecodeError, match="before its facts"):
         made.check(passed("mine"), 1.0)
     made.facts(Facts(digest="ab", weight_norm=1.0))
-    with pytest.raises(WireError, match="out of order"):
+    with pytest.raises(DecodeError, match="out of order"):
         made.facts(Facts(digest="cd"))
     made.check(CheckResult("mine", Outcome.FAIL, "mine.any_word"), 1.0)
     finished = made.end(Finished(End.DONE, "", Facts(digest="ef", weight_norm=2.0)))
@@ -175,7 +175,7 @@ def test_a_user_check_has_only_reasons_under_its_own_name(reason: str) -> None:
     """Never one of the suite, never text that cannot be a label."""
     made = validator_after(*SCAN_CHECKS, stage=SCAN, checks=(USER_CHECK,))
     made.facts(Facts())
-    with pytest.raises(WireError, match="cannot end"):
+    with pytest.raises(DecodeError, match="cannot end"):
         made.check(CheckResult("mine", Outcome.FAIL, reason), 1.0)
 
 
@@ -212,7 +212,7 @@ def test_facts_of_the_scan_override_those_of_a_load_child() -> None:
 )
 def test_impossible_or_oversized_facts_are_refused(facts: Facts) -> None:
     """They would be stored in the ledger, and exported."""
-    with pytest.raises(WireError):
+    with pytest.raises(DecodeError):
         answer_validator.validated_facts(facts)
 
 
@@ -257,14 +257,14 @@ def test_facts_and_results_become_printable_finite_and_bounded() -> None:
 )
 def test_a_malformed_line_is_refused(line: bytes) -> None:
     """Whatever it is, the error is short and does not repeat it."""
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(DecodeError) as caught:
         decode_answer(line)
     assert len(str(caught.value)) < 200
 
 
 def test_an_inspection_is_taken_only_if_it_was_asked_for() -> None:
     """A verification has none."""
-    with pytest.raises(WireError, match="not asked for"):
+    with pytest.raises(DecodeError, match="not asked for"):
         validator_after().inspection({})
     assert validator_after(stage=INSPECT).inspection({"a": 1}) == {"a": 1}
 
@@ -288,7 +288,7 @@ JSON = st.recursive(
 
 @given(st.data())
 def test_any_answer_is_taken_whole_or_refused(data: st.DataObject) -> None:
-    """It raises nothing but a `WireError`, and what is taken can be stored and read again."""
+    """It raises nothing but a `DecodeError`, and what is taken can be stored and read again."""
     honest = {
         "check": to_json(failed("load", "load_error", "x.")),
         "facts": to_json(Facts(optimizer_tensors=(Digest("k", "float32", (2,), 1),))),
@@ -305,5 +305,5 @@ def test_any_answer_is_taken_whole_or_refused(data: st.DataObject) -> None:
             kept = to_json(answer_validator.validated_facts(answer))
             text = json.dumps(kept)
             assert to_json(decode.facts(json.loads(text)))["digest"] == kept["digest"]
-    except WireError:
+    except DecodeError:
         return
