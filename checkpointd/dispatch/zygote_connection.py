@@ -93,7 +93,7 @@ class ZygoteConnection:
             notice = protocol.decode_notice(data) if data else None
         except BlockingIOError:
             return
-        except (OSError, decode.WireError):
+        except (OSError, decode.DecodeError):
             notice = None
         if notice is None:
             self.close()

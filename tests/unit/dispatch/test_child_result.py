@@ -11,7 +11,7 @@ import pytest
 
 from checkpointd.core.check_result import passed
 from checkpointd.core.checkpoint import Checkpoint, Generation
-from checkpointd.core.decode import WireError
+from checkpointd.core.decode import DecodeError
 from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Request
@@ -79,7 +79,7 @@ def test_a_child_that_closes_its_end_and_does_not_exit_is_refused(
 ) -> None:
     """It would occupy its slot until the timeout."""
     monkeypatch.setattr(child_result, "_EXIT_SECONDS", 0.05)
-    with pytest.raises(WireError, match="did not exit"):
+    with pytest.raises(DecodeError, match="did not exit"):
         answers_over_a_socket(lambda s: s.shutdown(socket.SHUT_RDWR), never_exits)
 
 
