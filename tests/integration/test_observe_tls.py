@@ -90,10 +90,10 @@ def test_a_new_certificate_is_served_from_the_next_connection_on(
             async with kept.get("/healthz") as answer:
                 assert answer.status == 200
             place.cert.write_bytes(issued.second.cert.read_bytes()[:100])
-            assert not side.access.look()
+            assert not side.access.reload()
             await side.scrape(first)
             issued.second.copy_to(place)
-            assert side.access.look()
+            assert side.access.reload()
             await side.scrape(second)
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
                 await side.scrape(first)
@@ -148,7 +148,7 @@ def test_a_new_ca_of_the_clients_replaces_the_old_one(tmp_path: Path, issued: Is
         client = trusting(issued.first, client=issued.client)
         await side.scrape(client)
         ca.write_bytes(issued.second.cert.read_bytes())
-        assert side.access.look()
+        assert side.access.reload()
         with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
             await side.scrape(client)
         await side.scrape(trusting(issued.first, client=issued.second))
@@ -163,13 +163,13 @@ def test_tls_can_be_switched_on_and_off(tmp_path: Path, issued: Issued) -> None:
     async def use(side: Side) -> None:
         client, port = trusting(issued.first), side.port
         await side.scrape(client)
-        side.access.take(WebSettings())
+        side.access.apply(WebSettings())
         await side.server.restart()
         idle = await side.connect()
         await side.scrape()
         with pytest.raises(ssl.SSLError):
             await asyncio.open_connection("127.0.0.1", port, ssl=client)
-        side.access.take(web)
+        side.access.apply(web)
         await side.server.restart()
         assert await told(idle) == b""
         idle.close()

@@ -1,7 +1,7 @@
-"""The control routes of the unix socket: what `reload`, `prune`, `pin` and their like talk to.
+"""The control routes of the unix socket, which `reload`, `prune`, `pin` and others use.
 
-The kernel says who is at the other end. The group may read over this socket; only the daemon's
-own user, or root, may change anything.
+The kernel reports the user at the other end. The group may read over this socket; only the user
+that the daemon runs as, or root, may change anything.
 """
 
 from __future__ import annotations

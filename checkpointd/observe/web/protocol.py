@@ -1,4 +1,4 @@
-"""aiohttp's protocol with this daemon's limits, and short answers to nonsense."""
+"""aiohttp's protocol with this daemon's limits, and short answers to malformed requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Handler(web.RequestHandler):
-    """aiohttp's protocol, which knows its connection and answers nonsense shortly, unlogged."""
+    """aiohttp's protocol; answers a malformed request shortly and does not log it."""
 
     def __init__(self, server: web.Server, connections: Connections, refused: Refused) -> None:
         super().__init__(
@@ -64,7 +64,7 @@ class Handler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it repeats what was sent
     ) -> web.StreamResponse:
-        """Answer what is not a request of HTTP, and what the application did not answer."""
+        """Answer a malformed request, and one that the application did not answer."""
         if isinstance(exc, ConnectionError):
             raise exc
         if status >= 500:  # noqa: PLR2004 - HTTP's own faults begin here
@@ -72,8 +72,12 @@ class Handler(web.RequestHandler):
         else:
             self._refused("request")
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
-        text = "The daemon could not answer this.\n" if exc is None else "This is no request.\n"
+            raise ConnectionError("part of the answer has been sent")
+        text = (
+            "The daemon could not answer this.\n"
+            if exc is None
+            else "This is not a valid HTTP request.\n"
+        )
         response = web.Response(text=text, status=status, headers=HEADERS)
         response.force_close()
         return response
