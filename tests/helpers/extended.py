@@ -1,4 +1,4 @@
-"""A copy of the package with one more row in a table, as somebody who adds a thing would make it."""
+"""A copy of the package with one more row in a table, as a contributor would add it."""
 
 from __future__ import annotations
 
