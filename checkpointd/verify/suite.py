@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from checkpointd.core import memory_errors
+from checkpointd.core import text as core_text
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.report import Facts
 from checkpointd.core.suite import LOAD_CHECKS, SPECS, SUITE
@@ -181,9 +182,5 @@ def describe(error: OSError) -> str:
 
 
 def printable(text: str, limit: int = _MAX_TEXT) -> str:
-    """Make text from a file or a library safe to print: one line, escaped, not endless."""
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in text[:limit]
-    )
-    return shown + ("…" if len(text) > limit else "")
+    """Make text from a file or a library safe to print: one line, escaped, not too long."""
+    return core_text.printable(text, limit)
