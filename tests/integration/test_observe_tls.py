@@ -232,8 +232,8 @@ def test_without_the_password_only_health_is_told_and_in_one_word(tmp_path: Path
     """For load balancers; what is wrong is for those who know the password."""
 
     async def use(side: Side) -> None:
-        side.source.state["problems"] = ["Watch secret-project is down."]
-        side.source.state["ready"] = False
+        side.source.changes["problems"] = ["Watch secret-project is down."]
+        side.source.changes["ready"] = False
         good = basic("prom", "s3cret")
         async with aiohttp.ClientSession(side.server.url) as client:
             for path, word in (("/healthz", "healthy\n"), ("/readyz", "not ready\n")):
