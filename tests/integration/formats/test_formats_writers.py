@@ -27,7 +27,8 @@ from checkpointd.formats.sharded import read_shards
 from checkpointd.formats.tf_checkpoint import is_model, read_index, shard_path
 from checkpointd.formats.unpacking import STORED
 from tests.helpers import models
-from tests.helpers.formats import probed, set_times
+from tests.helpers.files import set_times
+from tests.helpers.formats import probed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
