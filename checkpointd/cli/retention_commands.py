@@ -38,8 +38,8 @@ def prune(
     one runs, else here. `restore` undoes it.
     """
     from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.retaining import apply_here, chosen
-    from checkpointd.retention.current import plan_watch, public_plan
+    from checkpointd.cli.offline_retention import apply_here, chosen
+    from checkpointd.retention.watch_plan import plan_watch, public_plan
 
     place = place_of(context)
     config = place.config()
@@ -89,9 +89,9 @@ def trash_list(
     json: Json = False,
 ) -> int:
     """List what was pruned and can be restored, newest first."""
+    from checkpointd.cli.offline_retention import chosen
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
-    from checkpointd.cli.retaining import chosen
     from checkpointd.core.text import printable
     from checkpointd.retention import Trash
 
@@ -135,8 +135,8 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     What comes back is pinned, or the next pruning would take it again; `unpin` ends that.
     """
     from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.offline_retention import restore_here, trashed_path
     from checkpointd.cli.output import json_line
-    from checkpointd.cli.retaining import restore_here, trashed_path
     from checkpointd.core.text import printable
 
     place = place_of(context)

@@ -34,7 +34,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         For each watch its plan as an object, with `removals`.
     """
     from checkpointd.retention import Pruner
-    from checkpointd.retention.current import plan_watch, public_plan, public_removal
+    from checkpointd.retention.watch_plan import plan_watch, public_plan, public_removal
 
     outcomes = []
     for watch in watches:
