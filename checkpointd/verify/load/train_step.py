@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.runtime import Loaded
+    from checkpointd.verify.load.loaded import Loaded
 
 _TEXT = 400
 _MOST_TRIES = 8
@@ -249,4 +249,4 @@ def _put_back(model: Any) -> Iterator[None]:
 def has_room(model: Any) -> bool:
     """Whether a copy of the weights and their gradients still fit into what a child may hold."""
     weights = sum(backends.numpy_of(v).nbytes for v in model_runner.variables_of(model))
-    return memory_errors.has_room(3 * weights + _SLACK)
+    return memory_errors.has_memory_for(3 * weights + _SLACK)
