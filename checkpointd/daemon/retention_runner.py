@@ -14,7 +14,7 @@ from checkpointd.daemon.watch_retention import DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
-from checkpointd.retention.current import public_plan, public_removal
+from checkpointd.retention.public import public_plan, public_removal
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings

@@ -112,7 +112,7 @@ class WatchManager:
 
     async def _start(self, settings: WatchSettings, configured: Sequence[WatchSettings]) -> None:
         name, loop = settings.name, asyncio.get_running_loop()
-        known = await self._ledger(Ledger.known, name)
+        known = await self._ledger(Ledger.recorded_paths, name)
 
         def emit(event: WatchEvent) -> None:
             self._inbox.send(event, loop)

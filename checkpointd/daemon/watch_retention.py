@@ -13,7 +13,7 @@ import structlog
 
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
-from checkpointd.retention.current import plan_watch
+from checkpointd.retention.watch_plan import plan_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
