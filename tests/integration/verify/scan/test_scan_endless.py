@@ -53,7 +53,7 @@ def test_it_is_malformed_after_seconds_and_not_after_the_whole_time_out(tmp_path
     broken, whole = asyncio.run(verify())
     assert broken.report is not None
     assert broken.report.reason == "structure.malformed"
-    assert "round in circles" in broken.report.message
+    assert "loops forever" in broken.report.message
     assert broken.report.checks[0].outcome is Outcome.FAIL
     assert broken.report.duration_seconds < 90
     assert whole.report is not None
