@@ -6,7 +6,7 @@ import pytest
 
 from checkpointd.formats import FormatError
 from checkpointd.formats.protobuf import map_entry, messages, packed, tensor_shape, texts
-from tests.helpers.scan import field
+from tests.helpers.protobuf import field
 
 
 def test_fields_are_chosen_by_their_numbers() -> None:
