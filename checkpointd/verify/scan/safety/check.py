@@ -17,7 +17,7 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 NAME = "safety"
 _LISTED = 50

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _MOST = 200
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.core.verify_settings import VerifySettings
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _MOST = 200
 _SHOWN = 200
