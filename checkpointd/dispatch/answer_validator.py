@@ -3,7 +3,7 @@
 A child reads hostile files, and a load child runs the user's code, perhaps the checkpoint's own.
 So an answer counts only in its turn, in the words of the closed lists, within its limits; what
 was found before foreign code could run wins over what is said after. What code in a load child
-claims for the checks of that stage cannot be told from the truth: the README says so. Pure.
+claims for the checks of that stage cannot be told from the truth (docs, "security"). Pure.
 """
 
 from __future__ import annotations
