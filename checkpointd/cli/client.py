@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import (
@@ -18,12 +17,12 @@ from checkpointd.cli.errors import (
     UNREACHABLE,
     CliError,
 )
+from checkpointd.observe.web.peers import peer_uid
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _CONNECT_SECONDS = 10.0
-_UCRED = struct.Struct("iII")
 _CODES = {
     403: UNREACHABLE,
     404: NOTHING,
@@ -124,8 +123,7 @@ def _refuse_stranger(sock: socket.socket, path: str) -> None:
     Raises:
         CliError: somebody else has put a socket there.
     """
-    told = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    uid = _UCRED.unpack(told)[1]
+    uid = peer_uid(sock)
     owner = os.stat(os.path.dirname(path)).st_uid
     if uid not in (0, os.geteuid(), owner):
         raise CliError(

@@ -91,8 +91,8 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     """
     from checkpointd.config import ConfigError
     from checkpointd.dispatch.python_installation import why_unusable
-    from checkpointd.observe.web.access import concerns
-    from checkpointd.observe.web.keys import KeysError, load
+    from checkpointd.observe.web.access import warnings as web_warnings
+    from checkpointd.observe.web.credentials import CredentialsError, load
 
     named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
     problems = [
@@ -102,9 +102,9 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     ]
     warnings = []
     try:
-        warnings = concerns(config.web, load(config.web))
-    except KeysError as error:
-        problems += [_problem(path, t.loc, t.message) for t in error.troubles]
+        warnings = web_warnings(config.web, load(config.web))
+    except CredentialsError as error:
+        problems += [_problem(path, t.loc, t.message) for t in error.problems]
     if problems:
         raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
     return [_problem(path, w.loc, w.message) for w in warnings]

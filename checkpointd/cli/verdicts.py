@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, grid, print_table
-from checkpointd.core.reasons import cure_of
+from checkpointd.core.suite import cure_of
 from checkpointd.core.text import duration, printable
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core.reasons.reason import Severity
+from checkpointd.core.suite import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ class Outcome(str, enum.Enum):
 class CheckResult:
     """What one check of the suite found.
 
-    `reason` is `<check>.<word>` from `core.reasons`, empty on a pass and where a check did not
+    `reason` is `<check>.<word>` of `core.suite.REASONS`, empty on a pass and where a check did not
     apply; a skip with a reason is a note, which explains why something was not shown. `message`
     is one plain sentence; `details` holds JSON-serialisable facts.
     """
@@ -46,7 +47,7 @@ class CheckResult:
 
 
 def failed(check: str, word: str, message: str, **details: Any) -> CheckResult:
-    """Make the result that `checkpointd.core.reasons` prescribes for `<check>.<word>`.
+    """Make the result that the suite's reasons prescribe for `<check>.<word>`.
 
     Raises:
         KeyError: the reason is not in the closed list.

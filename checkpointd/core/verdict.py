@@ -10,13 +10,10 @@ import enum
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.suite import SHOWS
+from checkpointd.core.suite import INTACT_CHECKS, SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_SHOWN_ALTHOUGH_WARNED = {"integrity", "load"}
-_KEEP_FROM_INTACT = ("structure", "integrity")
 
 
 class Verdict(str, enum.Enum):
@@ -52,15 +49,7 @@ def decide(
         else c
         for c in checks
     ]
-    shown = tuple(
-        SHOWS[c.name]
-        for c in results
-        if c.name in SHOWS
-        and (
-            c.outcome is Outcome.PASS
-            or (c.outcome is Outcome.WARN and c.name in _SHOWN_ALTHOUGH_WARNED)
-        )
-    )
+    shown = tuple(SPECS[c.name].shows for c in results if _is_shown(c))
     for outcome, verdict in (
         (Outcome.FAIL, Verdict.INVALID),
         (Outcome.ERROR, Verdict.INCONCLUSIVE),
@@ -70,7 +59,7 @@ def decide(
             return verdict, first.reason, first.message, shown
     notes = [c for c in results if c.outcome is Outcome.SKIP and c.reason]
     if "intact" not in shown:
-        why = next((c for c in notes if c.name in _KEEP_FROM_INTACT), None)
+        why = next((c for c in notes if c.name in INTACT_CHECKS), None)
         unread = "Nothing was shown about its content: the integrity check did not run."
         return (
             Verdict.INCONCLUSIVE,
@@ -80,3 +69,12 @@ def decide(
         )
     warned = next((c for c in results if c.outcome is Outcome.WARN), next(iter(notes), None))
     return Verdict.VALID, warned.reason if warned else "", warned.message if warned else "", shown
+
+
+def _is_shown(result: CheckResult) -> bool:
+    spec = SPECS.get(result.name)  # None: a user's check
+    if spec is None or not spec.shows:
+        return False
+    return result.outcome is Outcome.PASS or (
+        result.outcome is Outcome.WARN and spec.shows_although_warned
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.service import Service
-    from checkpointd.retention import Item, RetentionPlan
+    from checkpointd.retention import RetentionPlan, TrashItem
     from checkpointd.watch.watcher import Watcher
 
 P = ParamSpec("P")
@@ -200,8 +200,8 @@ class Retaining:
         expired = await room.on_disk(room.pruner.expire, time.time(), policy.trash_ttl)
         for item in expired.deleted:
             log.info("deleted from the trash", watch=name, path=item.path, reason=item.reason)
-        for trouble in expired.troubles:
-            log.warning("trash", watch=name, message=trouble)
+        for error in expired.errors:
+            log.warning("trash", watch=name, message=error)
         await room.on_disk(self._measure, room)
 
     def _measure(self, room: _Room) -> None:
@@ -266,7 +266,7 @@ class Retaining:
                 log.warning("trash", watch=room.settings.name, message=found.message)
         room.recovered = True
 
-    def _restore(self, room: _Room, path: str) -> Item:
+    def _restore(self, room: _Room, path: str) -> TrashItem:
         self._recover(room)
         return room.pruner.restore(path)
 

@@ -10,7 +10,7 @@ import structlog
 from checkpointd.observe.snapshot import WebSnapshot
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.app import create_app
-from checkpointd.observe.web.keys import KeysError
+from checkpointd.observe.web.credentials import CredentialsError
 from checkpointd.observe.web.server import ListenError, TcpServer, UnixServer
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Listening:
             ListenError: a key or an address cannot be used; the sentence says what to do.
         """
         try:
-            await asyncio.to_thread(self.access.take, self.access.web)
-        except KeysError as error:
+            await asyncio.to_thread(self.access.apply, self.access.web)
+        except CredentialsError as error:
             raise ListenError(str(error)) from None
         self._warn()
         await self._tcp.start()
@@ -81,21 +81,21 @@ class Listening:
         """Go by other settings, save the address, which needs a restart.
 
         Raises:
-            KeysError: their files cannot be used; what was in force stays so.
+            CredentialsError: their files cannot be used; the previous settings stay in use.
         """
         old = self.access.web
         web = web.model_copy(update={"listen": old.listen})
         if web == old:
             return
-        await asyncio.to_thread(self.access.take, web)
+        await asyncio.to_thread(self.access.apply, web)
         if web.tls != old.tls:
-            # They came in without what is asked for now.
-            self._tcp.drop_idle()
+            # Connections that are open came in without what is required now.
+            await self._tcp.restart()
         self._warn()
 
     def _warn(self) -> None:
         for problem in self.access.problems():
-            log.warning("the web side wants a look", why=problem)
+            log.warning("the web configuration has a warning", warning=problem)
 
     async def close(self) -> None:
         """Stop listening."""

@@ -30,7 +30,7 @@ from checkpointd.ledger import Ledger, LedgerError, StateLock
 from checkpointd.observe import logs
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
-from checkpointd.observe.web.keys import KeysError
+from checkpointd.observe.web.credentials import CredentialsError
 from checkpointd.observe.web.server import ListenError
 from checkpointd.removal import remove_tree
 from checkpointd.watch.watcher import Watcher
@@ -129,7 +129,7 @@ class Service:
             asyncio.create_task(self._pulse()),
             asyncio.create_task(Scrubbing(self.engine, self.ledger).run()),
             asyncio.create_task(runtimes.keep_current(self.engine)),
-            asyncio.create_task(self.listening.access.keep_current()),
+            asyncio.create_task(self.listening.access.watch_files()),
             *(
                 asyncio.create_task(self.engine.verifications.run())
                 for _ in range(self.config.worker.concurrency)
@@ -197,7 +197,7 @@ class Service:
         try:
             new = await asyncio.to_thread(configuration.load, self.path)
             await self.listening.change(new.web)
-        except (ConfigError, KeysError) as error:
+        except (ConfigError, CredentialsError) as error:
             self.config_error = str(error)
             self.metrics.reload(ok=False, at=time.time())
             log.error("reload failed, the old config stays", problems=str(error))

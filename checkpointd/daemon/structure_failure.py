@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.report import Facts, Report
+from checkpointd.core.suite import checks_of
 from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.child_outcome import not_run
-from checkpointd.worker.protocol import LOAD, SCAN, checks_of
+from checkpointd.worker.protocol import LOAD, SCAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

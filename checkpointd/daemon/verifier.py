@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.core.request import Answer, End, Previous, Request
-from checkpointd.core.suite import CHECKS
+from checkpointd.core.suite import CHECKS, INTACT_CHECKS
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import MAX
 from checkpointd.daemon import hooks
@@ -36,8 +36,7 @@ _STATES = {
 }
 _SUPERSEDED_AT_ONCE = 3
 _SUPERSEDED_SECONDS = 300.0
-_DIGEST_CHECKS = ("structure", "integrity")
-_NO_DIGEST = tuple(name for name in CHECKS if name not in _DIGEST_CHECKS)
+_NO_DIGEST = tuple(name for name in CHECKS if name not in INTACT_CHECKS)
 
 log = structlog.get_logger()
 

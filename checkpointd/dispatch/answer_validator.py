@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.decode import WireError
-from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core.reasons.reason import Severity
 from checkpointd.core.request import End
-from checkpointd.core.suite import CHECKS
+from checkpointd.core.suite import REASONS, SPECS
 from checkpointd.core.text import printable
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Finished
 
@@ -57,7 +57,7 @@ class AnswerValidator:
         self._expected = list(job.checks)
         self._skip = frozenset(job.request["settings"]["skip"])
         self._private = job.request["copied"]
-        self._own = [name for name in job.checks if name not in CHECKS]
+        self._own = [name for name in job.checks if name not in SPECS]
         self._told: Facts | None = None
         self._confined = self._over = False
 
@@ -165,7 +165,7 @@ def _consistent(result: CheckResult, *, own: bool) -> bool:
         said = result.outcome is not Outcome.SKIP
         return said and check == result.name and _WORD.fullmatch(word) is not None
     known = REASONS.get(result.reason)
-    belongs = check == result.name or (result.name, check) == ("load", "safety")
+    belongs = check == result.name or check in SPECS[result.name].borrows
     return known is not None and belongs and known.severity is _SEVERITIES[result.outcome]
 
 

@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
-from checkpointd.core.suite import CHECKS
+from checkpointd.core.suite import NEEDED_TO_LOAD, REASONS, SPECS
 from checkpointd.core.verify_settings import most_unpacked
 from checkpointd.dispatch.out_of_memory import evidence
 
@@ -23,6 +23,9 @@ _MAX_OUTPUT = 500
 
 ENDLESS = signal.SIGVTALRM
 """The signal that ends a child whose library loops forever on a damaged file."""
+
+_MADE_UP = "not_run"
+"""The reason of a check that may have been stopped by inputs that were made up for it."""
 
 _UNSUPPORTED = frozenset({signal.SIGILL, signal.SIGSYS})
 
@@ -74,16 +77,16 @@ def early_exit_result(
     last = result.stderr.splitlines()[-1][:_MAX_OUTPUT] if result.stderr else ""
     relevant = word in ("crashed", "environment") and not result.lost and not result.not_started
     output = f" Its last output: {last}" if last and relevant else ""
-    if name not in CHECKS or result.protocol_error:  # nothing that such a child sent is reliable
+    if name not in SPECS or result.protocol_error:  # nothing that such a child sent is reliable
         return CheckResult(name, Outcome.ERROR, f"{name}.{word}", message + output)
-    if name == "inference" and word == "crashed" and not recorded:
-        return failed(name, "not_run", f"Inputs made for it end its process. {message}{output}")
+    if word == "crashed" and not recorded and f"{name}.{_MADE_UP}" in REASONS:
+        return failed(name, _MADE_UP, f"Inputs made for it end its process. {message}{output}")
     return failed(name, word, message + output)
 
 
 def _endless(name: str) -> tuple[str, str]:
     """Return word and message for a library that loops forever; see `tensors.hdf5.guarded`."""
-    word = "malformed" if name == "structure" else "timeout"
+    word = "malformed" if f"{name}.malformed" in REASONS else "timeout"
     return word, "The file is damaged: libhdf5 loops forever when it reads it."
 
 
@@ -157,11 +160,8 @@ def memory_needed(checks: Sequence[CheckResult], stored: int) -> int:
 
 def blocking_check(checks: Sequence[CheckResult]) -> str:
     """Return the name of the check whose outcome forbids loading; empty if none does."""
-    stops = {"structure", "integrity", "safety"}
-    return next(
-        (c.name for c in checks if c.name in stops and c.outcome in (Outcome.FAIL, Outcome.ERROR)),
-        "",
-    )
+    stopped = (Outcome.FAIL, Outcome.ERROR)
+    return next((c.name for c in checks if c.name in NEEDED_TO_LOAD and c.outcome in stopped), "")
 
 
 def lost_checks(
@@ -183,10 +183,15 @@ def lost_checks(
         )
         if ended_in.outcome is Outcome.SKIP
         and check.name not in skip
-        and (check.name == "evaluate" or check.name not in CHECKS)
+        and _was_asked_for(check.name)
         else check
         for check in not_run(order, ended_in.name, [*done, ended_in])
     ]
+
+
+def _was_asked_for(name: str) -> bool:
+    """Whether a check is the user's, or one that runs only where they configure it."""
+    return name not in SPECS or SPECS[name].enabled is not None
 
 
 def not_run(order: Sequence[str], after: str, done: Sequence[CheckResult]) -> list[CheckResult]:

@@ -15,6 +15,7 @@ from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.request import Answer, End, Request
+from checkpointd.core.suite import checks_of
 from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
@@ -23,7 +24,6 @@ from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
 from checkpointd.dispatch.zygote import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
 from checkpointd.removal import remove_tree
-from checkpointd.worker import protocol
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LocalDispatcher:
 
     async def warm(self, settings: VerifySettings) -> None:
         """Start both interpreters that these settings need; a failure is told by `verify`."""
-        skipped = set(protocol.checks_of(LOAD, settings)) <= set(settings.skip)
+        skipped = set(checks_of(LOAD, settings)) <= set(settings.skip)
         kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
         for kind, python in kinds:
             await self.interpreters.warm(kind, python)
@@ -113,7 +113,7 @@ class LocalDispatcher:
         stderr = overran = ""
         for stage in (SCAN, LOAD):
             blocked = child_outcome.blocking_check(checks) or overran
-            names = protocol.checks_of(stage, request.settings)
+            names = checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
                 checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
                 continue

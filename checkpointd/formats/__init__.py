@@ -1,4 +1,4 @@
-"""The formats room: what on disk is a checkpoint, of which format, and whether it is whole.
+"""What on disk is a checkpoint, of which format, and whether it is complete.
 
 `recognise` looks at names, `probe` at no more than 4 KiB of each member: both are the daemon's.
 What reads whole indexes and directories (`table`, `tf_checkpoint`, `keras`, `savedmodel`) is for
@@ -8,8 +8,8 @@ a child process. Standard library only, Python 3.9; nothing is ever written, loc
 from __future__ import annotations
 
 from checkpointd.formats.facts import (
+    Candidate,
     FormatError,
-    Found,
     Probe,
     ProbeState,
     Recognised,
@@ -24,9 +24,9 @@ from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
 
 __all__ = [
     "LOCAL",
+    "Candidate",
     "Entry",
     "FormatError",
-    "Found",
     "Probe",
     "ProbeState",
     "Recognised",

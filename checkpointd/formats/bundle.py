@@ -1,4 +1,4 @@
-"""The index of a tensor bundle: which tensors there are, and where their bytes lie.
+"""The index of a tensor bundle: which tensors there are, and where their bytes are.
 
 Sources: tensorflow/core/protobuf/tensor_bundle.proto, core/util/tensor_bundle/tensor_bundle.h.
 """
@@ -60,7 +60,7 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class BundleIndex:
-    """What a bundle's index says; `refused` is why TensorFlow would not read it, if it would not.
+    """What a bundle's index states; `refused` is why TensorFlow would not read it, if it would not.
 
     The numbers in a bundle of a `big_endian` machine have their most significant byte first.
     """
@@ -77,7 +77,7 @@ def shard_suffix(shard: int, num_shards: int) -> str:
 
 
 def shard_path(prefix: str, shard: int, num_shards: int) -> str:
-    """Say where a shard lies."""
+    """Return where a shard is."""
     return prefix + shard_suffix(shard, num_shards)
 
 
@@ -91,7 +91,7 @@ def read_index(
     Args:
         prefix: the bundle, without `.index`.
         crc32c: computes an unmasked CRC-32C; the index's own blocks are checked when it is given.
-        storage: where the bundle lies.
+        storage: where the bundle is stored.
 
     Raises:
         FormatError: the index is not there, is cut short, or is malformed.
@@ -104,7 +104,7 @@ def read_index(
 
 
 def is_model(index: BundleIndex) -> bool:
-    """Say whether a bundle holds variables; the cache files of tf.data are bundles as well."""
+    """Return whether a bundle holds variables; the cache files of tf.data are bundles as well."""
     return any(not _CACHE_KEY.fullmatch(entry.name) for entry in index.entries)
 
 
@@ -191,7 +191,7 @@ def _refused(version: bytes) -> FormatError | None:
         return FormatError(MALFORMED, "The index names a negative version of its format.")
     if least > _VERSION or bad:
         return FormatError(
-            ENVIRONMENT, "The index says that only a newer TensorFlow than any known may read it."
+            ENVIRONMENT, "The index allows only a TensorFlow newer than any known to read it."
         )
     return None
 

@@ -29,7 +29,7 @@ _WHOLE = -1
 
 
 def refused(index: BundleIndex) -> FormatError | None:
-    """Say why TensorFlow would not read a bundle with this index, or would end reading it.
+    """Explain why TensorFlow would not read a bundle with this index, or would end reading it.
 
     Whether the shards hold what the index names is another question.
     """
@@ -57,7 +57,7 @@ def _wrong(entry: TensorEntry) -> str:
     wrong = _wrong_shape(entry.shape)
     if wrong or not entry.slices:
         return wrong or _wrong_place(entry)
-    return next((said for s in entry.slices if (said := _wrong_slice(entry, s))), "")
+    return next((wrong for s in entry.slices if (wrong := _wrong_slice(entry, s))), "")
 
 
 def _wrong_part(entry: TensorEntry, whole: Mapping[str, str]) -> str:
@@ -100,5 +100,5 @@ def _wrong_slice(entry: TensorEntry, extents: tuple[tuple[int, int], ...]) -> st
     for (start, length), size in zip(extents, entry.shape):
         whole = (start, length) == (0, _WHOLE)
         if not whole and (start < 0 or length < 0 or start + length > size):
-            return "a part that lies outside of it"
+            return "a part outside of it"
     return ""

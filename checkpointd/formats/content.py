@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from checkpointd.formats.storage import Storage
 
 HEAD_BYTES = 512
-"""How many bytes of a file tell what it is."""
+"""How many bytes of a file are enough to recognise it."""
 
 APPLE_DOUBLE = b"\x00\x05\x16\x07"
 """What the files `._NAME` begin with that macOS leaves beside NAME on foreign disks."""
@@ -76,7 +76,7 @@ _TEXTS: tuple[tuple[Callable[[str], bool], str], ...] = (
     ),
     (
         lambda text: text.startswith(("<?xml", "<error")),
-        f"an XML document, as an object store sends to tell of an error: {_DOWNLOAD}",
+        f"an XML document, as an object store sends to report an error: {_DOWNLOAD}",
     ),
 )
 _ERRORS = ('"error', '"message"', '"detail"')
@@ -94,7 +94,7 @@ _SHOWN = 60
 class Content:
     """What a file is: a clause after "it is", empty if nothing is known of its beginning.
 
-    `stand_in`: it lies in the place of a file that was not fetched, whatever that file was.
+    `stand_in`: it is in the place of a file that was not fetched, whatever that file was.
     """
 
     what: str = ""
@@ -102,7 +102,7 @@ class Content:
 
 
 def of(head: bytes) -> Content:
-    """Say what a file is by its first bytes, HEAD_BYTES or all of a shorter one."""
+    """Return what a file is by its first bytes, HEAD_BYTES or all of a shorter one."""
     text = _text(head)
     if text is not None:
         return _of_text(text)
@@ -111,11 +111,11 @@ def of(head: bytes) -> Content:
 
 
 def look(path: str, storage: Storage, read: int = 0) -> Content:
-    """Say the same of a file.
+    """Do the same for a file.
 
     Args:
         path: the file.
-        storage: where it lies.
+        storage: where it is stored.
         read: how many bytes a probe has read of it already.
 
     Raises:
@@ -125,13 +125,13 @@ def look(path: str, storage: Storage, read: int = 0) -> Content:
 
 
 def blame(error: FormatError, path: str, called: str, storage: Storage) -> FormatError:
-    """Say what a part of a checkpoint is that could not be read for what its name promises.
+    """Return what a part of a checkpoint is that could not be read for what its name promises.
 
     Args:
-        error: why it could not be read: it stands where the content tells nothing better.
+        error: why it could not be read: it is kept where the content explains nothing better.
         path: the part.
         called: what to call it.
-        storage: where it lies.
+        storage: where it is stored.
 
     Raises:
         OSError: it cannot be read.
@@ -153,7 +153,7 @@ def instead(called: str, found: Content) -> FormatError:
 
 
 def of_archive(names: Collection[str]) -> str:
-    """Say what a zip archive is that is no Keras model, by the names in it; as in `Content`."""
+    """Return what a zip archive is that is no Keras model, by the names in it; as in `Content`."""
     files = sorted(n for n in names if not n.endswith("/") and not n.startswith("__MACOSX/"))
     for is_meant, what in _ARCHIVES:
         if files and is_meant(files):
@@ -174,7 +174,7 @@ def of_archive(names: Collection[str]) -> str:
 
 
 def _by_place(head: bytes) -> str:
-    """Say what a file is by marks that are not its first bytes."""
+    """Return what a file is by marks other than its first bytes."""
     header = int.from_bytes(head[:8], "little")
     marks = (
         (head[4:8] == _TFLITE, "a TensorFlow Lite model, which only TensorFlow Lite runs"),
@@ -202,7 +202,7 @@ def _text(head: bytes) -> str | None:
 
 
 def _of_text(text: str) -> Content:
-    """Say which text it is, and whether it stands for a file that was not fetched."""
+    """Return which text it is, and whether it stands for a file that was not fetched."""
     lowered = text.lower()
     for is_meant, what in _TEXTS:
         if is_meant(lowered):
@@ -210,13 +210,13 @@ def _of_text(text: str) -> Content:
     shown = repr(text.splitlines()[0][:_SHOWN])
     if text[0] in "{[":
         failed = any(word in lowered for word in _ERRORS)
-        why = f", as a server sends to tell of an error: {_DOWNLOAD}" if failed else ""
+        why = f", as a server sends to report an error: {_DOWNLOAD}" if failed else ""
         return Content(f"a JSON text ({shown}){why}", stand_in=failed)
     return Content(f"a text that begins with {shown}")
 
 
 def _of_message(head: bytes) -> str:
-    """Say which protocol buffer it is, by its first two fields."""
+    """Return which protocol buffer it is, by its first two fields."""
     first = _field(head, 0)
     if first is None:
         return ""

@@ -28,7 +28,7 @@ def format_of(directory: str, entries: list[Entry], storage: Storage) -> Format 
     Args:
         directory: its path.
         entries: what it holds.
-        storage: where it lies.
+        storage: where it is stored.
     """
     for spec in directory_specs():
         if function(spec.directory_test)(directory, entries, storage):

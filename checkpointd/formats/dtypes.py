@@ -53,19 +53,3 @@ def dtype_name(number: int) -> str:
     if number > _REFERENCE:
         number -= _REFERENCE
     return _NAMES.get(number, f"dtype_{number}")
-
-
-def dtype_number(name: str) -> int | None:
-    """The number of an element type by its name in a proto's text, such as `DT_FLOAT`.
-
-    None for a name that is not known.
-    """
-    kind, reference, _ = name.partition("_REF")
-    number = _PROTO_NUMBERS.get(kind)
-    return None if number is None else number + (_REFERENCE if reference else 0)
-
-
-_PROTO_NAMES = {"float32": "FLOAT", "float64": "DOUBLE", "float16": "HALF"}
-_PROTO_NUMBERS = {
-    f"DT_{_PROTO_NAMES.get(name, name.upper())}": number for number, name in _NAMES.items()
-}

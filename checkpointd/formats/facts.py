@@ -1,4 +1,4 @@
-"""What this room says about files: found, recognised, probed, or broken."""
+"""What is known of files: candidates, recognised directories, probes, and format errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SurplusError(FormatError):
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidate:
     """Something that may be a checkpoint, and the identity of its members just now.
 
     `hint` is the format that names suggest; UNKNOWN is a plain file whose content decides.
@@ -63,18 +63,18 @@ class Found:
 class Recognised:
     """What one directory holds: candidates, and the paths of sub-directories to walk.
 
-    `recorded` are the paths beside which a golden record lies; `managed` says that a `checkpoint`
+    `recorded` are the paths beside which a golden record is; `managed` means that a `checkpoint`
     state file is there.
     """
 
-    found: tuple[Found, ...]
+    found: tuple[Candidate, ...]
     descend: tuple[str, ...]
     recorded: frozenset[str] = frozenset()
     managed: bool = False
 
 
 class ProbeState(enum.Enum):
-    """What a look at a candidate's edges says about it."""
+    """What reading a candidate's edges shows."""
 
     UNKNOWN = "unknown"
     INCOMPLETE = "incomplete"
@@ -87,7 +87,7 @@ class Probe:
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
     that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE
-    for what a `SurplusError` says, and reading it whole decides.
+    for the reason of a `SurplusError`, and reading it whole decides.
     """
 
     state: ProbeState

@@ -1,4 +1,4 @@
-"""What `saved_model.pb` says about itself, without its graph and functions.
+"""What `saved_model.pb` states about itself, without its graph and functions.
 
 Sources: tensorflow/core/protobuf/{saved_model,meta_graph,saved_object_graph}.proto.
 """
@@ -51,7 +51,7 @@ _MAX_MESSAGE = 256 << 20
 
 @dataclass(frozen=True)
 class SavedModelInfo:
-    """What a SavedModel says of itself.
+    """What a SavedModel states about itself.
 
     `signatures` are those of the graph tagged `serve`, else of the first: a name maps to
     `inputs` and `outputs`, each a list of `[name, dtype, shape]`; a shape is a list in which an
@@ -69,11 +69,11 @@ class SavedModelInfo:
 
 
 def read_graph(path: str, storage: Storage = LOCAL) -> SavedModelInfo:
-    """Read what `saved_model.pb` says, without its graph and functions.
+    """Read what `saved_model.pb` states, without its graph and functions.
 
     Args:
         path: the SavedModel's directory.
-        storage: where it lies.
+        storage: where it is stored.
 
     Raises:
         FormatError: the file is not there, is cut short, or is malformed.
@@ -93,7 +93,7 @@ def read_graph(path: str, storage: Storage = LOCAL) -> SavedModelInfo:
 
 
 def described(read: Callable[[int, int], bytes], size: int) -> SavedModelInfo:
-    """Read what a SavedModel says, from its encoded bytes.
+    """Read what a SavedModel states, from its encoded bytes.
 
     Args:
         read: gives that many bytes of it from an offset.
@@ -201,12 +201,12 @@ def _dim(value: Value) -> int | None:
 
 
 def check_variables(info: SavedModelInfo, names_present: Collection[str]) -> FormatError | None:
-    """Say what is wrong if the graph has variables to restore and there is no bundle of them.
+    """Describe what is wrong if the graph has variables to restore and there is no bundle of them.
 
     A graph of TF 1 or 2 has a saver exactly when it has variables.
 
     Args:
-        info: what the graph says.
+        info: what the graph states.
         names_present: names of the SavedModel's members.
     """
     if info.has_saver and not any(name.startswith(VARIABLES + ".") for name in names_present):

@@ -1,4 +1,4 @@
-"""HDF5 files, from the outside: the superblock says where the file ends.
+"""HDF5 files, from the outside: the superblock states where the file ends.
 
 Source: HDF5 File Format Specification 3.0, II.A "Format Signature and Superblock". A file that
 was flushed and is still open looks complete, so no HDF5 file is ever certain.
@@ -45,7 +45,7 @@ def find_superblock(
         path: the file.
         size: its size in bytes.
         head: its first SUPERBLOCK_BYTES bytes.
-        storage: where it lies.
+        storage: where it is stored.
     """
     if head.startswith(SIGNATURE):
         return 0, head
@@ -62,7 +62,7 @@ def end_of_file(offset: int, block: bytes) -> int:
     """Read at which size in bytes the file is complete.
 
     Args:
-        offset: where the superblock lies in the file.
+        offset: where the superblock is in the file.
         block: its first SUPERBLOCK_BYTES bytes, or fewer if the file ends there.
 
     Raises:
@@ -109,7 +109,7 @@ def check_size(offset: int, block: bytes, size: int) -> None:
 
 
 def probe_superblock(hint: Format, offset: int, block: bytes, size: int) -> Probe:
-    """Say whether an HDF5 file is whole.
+    """Return whether an HDF5 file is whole.
 
     Whether it holds a model, weights alone, or a data set is for a child to read: the extension's
     hint is passed on.
@@ -123,7 +123,7 @@ def probe_superblock(hint: Format, offset: int, block: bytes, size: int) -> Prob
 
 
 def surplus(path: str, storage: Storage) -> FormatError | None:
-    """Say whether anything but zeros follows the end that the superblock gives a file.
+    """Return whether anything but zeros follows the end that the superblock gives a file.
 
     Zeros are what a file system or a copy fills up with.
 

@@ -39,5 +39,5 @@ def parse(data: bytes | str, what: str) -> Any:
     except RecursionError:
         raise FormatError(MALFORMED, f"{what} is no JSON: it is nested without end.") from None
     except ValueError as error:
-        said = str(error)[:200]
-        raise FormatError(MALFORMED, f"{what} is no JSON: {said}.") from None
+        detail = str(error)[:200]
+        raise FormatError(MALFORMED, f"{what} is no JSON: {detail}.") from None

@@ -1,7 +1,7 @@
 """`.keras` archives: a zip with `metadata.json`, `config.json` and the weights.
 
 Source: keras/src/saving/saving_lib.py (Keras 3) and the same file of Keras 2.12 and later.
-A save that fails with an exception still leaves a well-formed zip: the members tell.
+A save that fails with an exception still leaves a well-formed zip: its members show it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Archive:
 
     @property
     def unpacked_bytes(self) -> int:
-        """What all members have together, unpacked, as the directory says."""
+        """What all members have together, unpacked, by the archive's directory."""
         return sum(member.size for member in self.members)
 
     def member(self, name: str) -> ZipMember | None:
@@ -88,14 +88,14 @@ def probe_archive(
     head: bytes,
     storage: Storage = LOCAL,
 ) -> Probe:
-    """Say whether a zip is a Keras archive and whether it is whole.
+    """Return whether a zip is a Keras archive and whether it is whole.
 
     Args:
         path: the file.
         hint: what its extension promises.
         size: its size in bytes.
         head: its first bytes, at least 43.
-        storage: where it lies.
+        storage: where it is stored.
 
     Raises:
         OSError: it cannot be read.
@@ -127,8 +127,8 @@ def probe_archive(
     try:
         _require(seen)
     except FormatError as error:
-        begun = error.word != NOT_A_CHECKPOINT and {METADATA, CONFIG} <= seen
-        return incomplete(kind, error) if promised or begun else unknown(Format.UNKNOWN)
+        has_both = error.word != NOT_A_CHECKPOINT and {METADATA, CONFIG} <= seen
+        return incomplete(kind, error) if promised or has_both else unknown(Format.UNKNOWN)
     return complete(Format.KERAS)
 
 
@@ -188,7 +188,7 @@ def read_member(path: str, member: ZipMember, limit: int, storage: Storage = LOC
         path: the archive.
         member: which one.
         limit: the most bytes that it may have, unpacked.
-        storage: where the archive lies.
+        storage: where the archive is stored.
 
     Raises:
         FormatError: it is larger, does not unpack, or is packed in a way that is not known.
@@ -259,7 +259,9 @@ def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMe
     at = entry.header_offset
     header = storage.pread(path, at, zipfiles.LOCAL_BYTES) if at < end else b""
     if len(header) < zipfiles.LOCAL_BYTES or not header.startswith(zipfiles.LOCAL_SIGNATURE):
-        raise FormatError(MALFORMED, f"{entry.name!r} has no header where the directory says.")
+        raise FormatError(
+            MALFORMED, f"{entry.name!r} has no header at the offset that the directory names."
+        )
     lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     start = at + zipfiles.LOCAL_BYTES + lengths
     zip_rules.check_header(entry, header, storage.pread(path, at + zipfiles.LOCAL_BYTES, lengths))
@@ -271,7 +273,7 @@ def _member(path: str, entry: CentralEntry, end: int, storage: Storage) -> ZipMe
 
 
 def _metadata(path: str, archive: Archive, storage: Storage) -> Mapping[str, Any]:
-    """Read what says which Keras wrote it; Keras loads an archive without, or with any other."""
+    """Read which Keras wrote it; Keras loads an archive without that entry, too."""
     try:
         return _json(path, archive, METADATA, storage)
     except FormatError:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from checkpointd.core.checkpoint import Generation, Member
-    from checkpointd.formats.facts import Found
+    from checkpointd.formats.facts import Candidate
     from checkpointd.formats.storage import Storage
 
 ZIPPED = ".keras"
@@ -42,8 +42,8 @@ def is_one(generation: Generation) -> bool:
     return any(member.name for member in generation.members)
 
 
-def probe(found: Found, storage: Storage = LOCAL) -> Probe:
-    """Say whether such a directory is whole; it never is for certain.
+def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+    """Return whether such a directory is whole; it never is for certain.
 
     Raises:
         OSError: it cannot be read.

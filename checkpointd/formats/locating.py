@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import names
 from checkpointd.formats.directories import directory_around, format_of
-from checkpointd.formats.facts import Found
+from checkpointd.formats.facts import Candidate
 from checkpointd.formats.recognise import SHARD, generation_of
 from checkpointd.formats.storage import LOCAL
 
@@ -19,12 +19,12 @@ _VARIABLES = ["variables", "variables"]
 """The end of the prefix of a SavedModel's bundle, which is no file's name."""
 
 
-def locate(path: str, storage: Storage = LOCAL) -> Found | None:
+def locate(path: str, storage: Storage = LOCAL) -> Candidate | None:
     """Find out which checkpoint a path typed by a user means.
 
     It may be a file, a directory that is a checkpoint or a part of it, a prefix, `PREFIX.index`
-    or a shard. What only lies beside a checkpoint's parts means itself. The checkpoint's path is
-    built from the one given: relative stays relative.
+    or a shard. A path that is only beside a checkpoint's parts means itself. The checkpoint's path
+    is built from the one given: relative stays relative.
 
     Returns:
         The checkpoint, or None if the path names none.
@@ -54,14 +54,14 @@ def _look(path: str, storage: Storage) -> Stat | None:
         return None
 
 
-def _of(path: str, hint: Format, storage: Storage) -> Found | None:
+def _of(path: str, hint: Format, storage: Storage) -> Candidate | None:
     try:
-        return Found(path, hint, generation_of(path, hint, storage))
+        return Candidate(path, hint, generation_of(path, hint, storage))
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _file(path: str, storage: Storage) -> Found | None:
+def _file(path: str, storage: Storage) -> Candidate | None:
     """Take a file for itself, or for the checkpoint that it is a part of."""
     directory, name = os.path.split(path)
     part = names.BUNDLE_PART.fullmatch(name)

@@ -1,4 +1,4 @@
-"""The members of a checkpoint: where each lies, and what it is known by."""
+"""The members of a checkpoint: where each is, and what it is known by."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def member_path(path: str, name: str) -> str:
-    """Say where a member of the checkpoint at `path` lies.
+    """Return where a member of the checkpoint at `path` is.
 
-    It is `path + name`, but for the shards of a `.weights.json`: they lie beside it, and are
+    It is `path + name`, but for the shards of a `.weights.json`: they are beside it, and are
     named `/../<file>`, as if the map were a directory.
     """
     if name.startswith("/../"):

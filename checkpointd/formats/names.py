@@ -62,12 +62,12 @@ _KERAS_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}")
 
 
 def belongs(name: str, format: Format) -> bool:  # noqa: A002 - the field's own name
-    """Say whether a name at the top of a checkpoint's directory is a part of that checkpoint.
+    """Return whether a name at the top of a checkpoint's directory is a part of that checkpoint.
 
     Everything else there is somebody else's: another checkpoint, or a file of the user's.
 
     Args:
-        name: a file's or a directory's own name.
+        name: the base name of a file or directory.
         format: the checkpoint's, one that can be a directory.
     """
     spec = spec_of(format)
@@ -78,11 +78,11 @@ def belongs(name: str, format: Format) -> bool:  # noqa: A002 - the field's own 
 
 
 def is_temporary_member(name: str, directory: str) -> bool:
-    """Say whether a known writer uses such a name inside a checkpoint that it has not finished.
+    """Return whether a known writer uses such a name inside a checkpoint that it has not finished.
 
     Args:
-        name: the file's own name.
-        directory: the own name of the directory that it lies in.
+        name: the file's base name.
+        directory: the base name of the directory that contains it.
     """
     if _TEMPORARY_FILES.fullmatch(name):
         return True
@@ -92,7 +92,7 @@ def is_temporary_member(name: str, directory: str) -> bool:
 
 
 def is_temporary_file(name: str, directory: str) -> bool:
-    """Say the same of a file among checkpoints, where Keras 3 leaves its own while it works.
+    """Do the same for a file among checkpoints, where Keras 3 leaves its own while it works.
 
     A low-memory save makes a file called as Python's `tempfile` does, a low-memory load unpacks
     the weights into a directory called so. Inside a SavedModel such a name is a user's asset.
@@ -103,25 +103,25 @@ def is_temporary_file(name: str, directory: str) -> bool:
 
 
 def is_temporary_directory(name: str) -> bool:
-    """Say whether a directory is the trash, or a known writer's that is not finished."""
+    """Return whether a directory is the trash, or a known writer's that is not finished."""
     return name == TRASH or _TEMPORARY_DIRECTORIES.fullmatch(name) is not None
 
 
 def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
-    """Say whether something below a part of a SavedModel belongs to no generation of it.
+    """Return whether something below a part of a SavedModel belongs to no generation of it.
 
-    Every other regular file, and every link to one, is a member where `belongs` says so of what
-    it lies in; so whoever compares a directory with a generation leaves out exactly what these
-    two name, and takes nothing else for an intruder.
+    Every other regular file, and every link to one, is a member where `belongs` is true of what
+    contains it; so whoever compares a directory with a generation leaves out exactly what these
+    two name, and treats nothing else as foreign.
 
-    A sub-directory is left out with all below it when its own name is, as a whole and with the
+    A sub-directory is left out with all below it when its base name is, as a whole and with the
     case that is written here (X+ is any text that is not empty, newlines included):
 
     - `.checkpointd-trash`, `.checkpointd-tmp-X+`,
     - `X+.orbax-checkpoint-tmp` or `X+.orbax-checkpoint-tmp-<digits>` (Orbax),
     - `.~tmp~` or `.rsync-partial` (rsync).
 
-    Anything else (file, link, pipe) is left out when its own name is
+    Anything else (file, link, pipe) is left out when its base name is
 
     - `X+.tempstate<digits>` or `X+.tmp<32 of 0-9a-f>` (TensorFlow),
     - `.checkpointd-tmp-X+`,
@@ -131,14 +131,14 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
     - `X+_.gstmp` (gsutil),
     - `.nfs<16 or more of 0-9a-f>` (NFS), `.fuse_hidden<16 or more of 0-9a-f>` (FUSE),
     - `part-<5 digits>-of-<5 digits>`, with or without `.` and one line of text after it, where
-      the directory that it lies in is called `X+_temp` or `X+_temp_<32 of 0-9a-f>` (TensorFlow).
+      the containing directory is called `X+_temp` or `X+_temp_<32 of 0-9a-f>` (TensorFlow).
 
     Pipes, sockets, devices, links to directories and links that lead nowhere are no members
     either, whatever they are called.
 
     Args:
-        name: its own name.
-        directory: the own name of the directory that it lies in; at the top the SavedModel's.
+        name: its base name.
+        directory: the base name of the directory that contains it; at the top the SavedModel's.
         is_directory: whether it is a directory itself, and no link to one.
     """
     if is_directory:
@@ -147,12 +147,12 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
 
 
 def is_companion(name: str) -> bool:
-    """Say whether a file belongs to checkpoints without being one: state files, golden records."""
+    """Whether a file belongs to checkpoints without being one: a state file or a golden record."""
     return name == STATE_FILE or name.endswith(GOLDEN)
 
 
 def hint_of(name: str) -> Format:
-    """Say what the extension promises; UNKNOWN when it promises nothing."""
+    """Return what the extension promises; UNKNOWN when it promises nothing."""
     lowered = name.lower()
     endings = ((end, spec.name) for spec in FORMATS for end in spec.endings)
     promised = [(len(end), format) for end, format in endings if lowered.endswith(end)]  # noqa: A001

@@ -1,4 +1,4 @@
-"""In which order writers write, as modification times tell it: has what comes last followed?
+"""In which order writers write, as modification times show it: has what comes last followed?
 
 Source: the measured write orders in the architecture page, which the formats' rows hold: a
 bundle's shards before its index and TF 1's graph after it; a SavedModel's variables and assets
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def has_followed(generation: Generation, format: Format) -> bool:  # noqa: A002 - the field's own name
-    """Say whether no member is older than one that its writer writes before it.
+    """Return whether no member is older than one that its writer writes before it.
 
     Where one is, a save over the old one may be under way: what does not fit together now may
     do so as soon as the rest has followed. Files that are replaced as a whole always have.

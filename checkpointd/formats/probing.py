@@ -9,13 +9,13 @@ from checkpointd.formats import single_files
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
-    from checkpointd.formats.facts import Found, Probe
+    from checkpointd.formats.facts import Candidate, Probe
     from checkpointd.formats.storage import Storage
 
 _SIGNATURE_BYTES = 64
 
 
-def probe(found: Found, storage: Storage = LOCAL) -> Probe:
+def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
     """Find out whether a candidate is a checkpoint and whether it is whole.
 
     A file whose name promises a format and that has none of its marks is incomplete: writers
@@ -32,7 +32,7 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
     return result
 
 
-def _by_signature(found: Found, storage: Storage) -> FormatSpec | None:
+def _by_signature(found: Candidate, storage: Storage) -> FormatSpec | None:
     """Return the format that a file begins like, whatever its name is."""
     if not found.generation.size_bytes:
         return None

@@ -18,7 +18,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
 _SHORT_HEADER, _LONG_HEADER = 8, 20
 _MORE = 0x80
-"""The bit of a varint's byte that says that more follow."""
+"""The bit of a varint's byte that is set while more bytes follow."""
 
 _MASK64 = (1 << 64) - 1
 _SIGN64 = 1 << 63
@@ -27,7 +27,7 @@ Value = Union[int, bytes]
 
 
 class Span(NamedTuple):
-    """A field in a file: its number, wire type, and where its content lies, in bytes."""
+    """A field in a file: its number, wire type, and where its content is, in bytes."""
 
     number: int
     kind: int
@@ -68,7 +68,7 @@ def signed(value: int) -> int:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Give the fields of a message: numbers as unsigned integers, everything else as bytes.
+    """Return the fields of a message: numbers as unsigned integers, everything else as bytes.
 
     Raises:
         FormatError: it is no message, or is cut short.
@@ -154,7 +154,7 @@ def number(value: Value) -> int:
 
 
 def _span(at: int, header: bytes) -> Span:
-    """Read a field's header at `at`; a varint's value lies in its header."""
+    """Read a field's header at `at`; a varint's value is in its header."""
     tag, used = read_varint(header, 0)
     kind = tag & 7
     if kind == VARINT:
@@ -164,7 +164,7 @@ def _span(at: int, header: bytes) -> Span:
 
 
 def _length(kind: int, data: bytes, at: int) -> tuple[int, int]:
-    """Say how many bytes a field's content has that is no varint, and where it begins."""
+    """Return how many bytes a field's content has that is no varint, and where it begins."""
     if kind == LENGTH:
         return read_varint(data, at)
     if kind == FIXED64:

@@ -1,4 +1,4 @@
-"""Which checkpoints lie in a directory, by their names, and which files each consists of."""
+"""Which checkpoints are in a directory, by their names, and which files each consists of."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from checkpointd.core.checkpoint import Generation
 from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import names
 from checkpointd.formats.directories import format_of, tree
-from checkpointd.formats.facts import Found, Recognised
+from checkpointd.formats.facts import Candidate, Recognised
 from checkpointd.formats.members import member_of, members_of
 from checkpointd.formats.storage import LOCAL
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from checkpointd.formats.storage import Entry, Storage
 
 SHARD = re.compile(r"(?s)(?P<stem>.+)_\d{5}\.weights\.h5")
-"""One file of Keras 3's sharded weights, if a map of that stem lies beside it."""
+"""One file of Keras 3's sharded weights, if a map of that stem is beside it."""
 
 
 def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     """List the candidates in one directory; sub-directories are left to the caller.
 
-    Symbolic links are neither candidates nor walked: what they name is found where it lies. A
+    Symbolic links are neither candidates nor walked: what they name is found where it is. A
     link beside regular files of the same checkpoint, such as a shard on another disk, is a member.
     A checkpoint that is a directory is found where that directory is recognised, beside whatever
-    else lies there that is no part of it; its parts are neither found nor walked.
+    else is there that is no part of it; its parts are neither found nor walked.
 
     Raises:
         OSError: the directory cannot be listed.
     """
     entries = storage.scandir(directory)
-    found: list[Found] = []
+    found: list[Candidate] = []
     whole = format_of(directory, entries, storage)
     if whole is not None:
         found.extend(_found(directory, whole, tree(directory, whole, storage)))
@@ -94,9 +94,9 @@ def generation_of(
     return Generation(members)
 
 
-def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Found, ...]:
+def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Candidate, ...]:
     """Make a candidate, or none when every member went away meanwhile."""
-    return (Found(path, hint, Generation(members)),) if members else ()
+    return (Candidate(path, hint, Generation(members)),) if members else ()
 
 
 def _files(directory: str, entries: Iterable[Entry]) -> dict[str, bool]:

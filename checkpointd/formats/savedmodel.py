@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.checkpoint import Member
-    from checkpointd.formats.facts import Found
+    from checkpointd.formats.facts import Candidate
     from checkpointd.formats.storage import Storage
 
 __all__ = [
@@ -69,8 +69,8 @@ KERAS_ROOT = "_tf_keras_"
 """How the identifier of the root object begins in what Keras 2 saved."""
 
 
-def probe(found: Found, storage: Storage = LOCAL) -> Probe:
-    """Say whether a directory is a whole SavedModel.
+def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+    """Return whether a directory is a whole SavedModel.
 
     It is certain when `fingerprint.pb` is there, not older than the graph and the variables, and
     the root object in the graph is none of Keras 2's, or else a whole `keras_metadata.pb` is there
@@ -135,12 +135,12 @@ def _probe_variables(path: str, members: Mapping[str, Member], storage: Storage)
     try:
         return probe_bundle(path + VARIABLES, parts, storage)[0]
     except FormatError as error:
-        told = explain(error, path + VARIABLES, parts, storage)
-        raise FormatError(told.word, f"variables: {told.message}") from None
+        explained = explain(error, path + VARIABLES, parts, storage)
+        raise FormatError(explained.word, f"variables: {explained.message}") from None
 
 
 def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
-    """Check that the graph ends where it says, and learn what can be learnt on the way.
+    """Check that the graph ends where its lengths put the end, and collect facts on the way.
 
     When the root object is too far to be read, it counts as one of Keras 2's.
 
@@ -181,7 +181,7 @@ def _broken(error: FormatError) -> FormatError:
 
 
 def _marked(path: str, members: Mapping[str, Member], root: str, storage: Storage) -> bool:
-    """Say whether the marks are there that the writer leaves last, newer than what they mark."""
+    """Return whether the marks are there that the writer leaves last, newer than what they mark."""
     fingerprint = members.get(FINGERPRINT)
     if fingerprint is None or not fingerprint.size:
         return False

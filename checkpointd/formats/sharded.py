@@ -25,7 +25,7 @@ from checkpointd.formats.names import WEIGHTS_MAP
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
-    from checkpointd.formats.facts import Found
+    from checkpointd.formats.facts import Candidate
     from checkpointd.formats.storage import Storage
 
 EXTENSION = WEIGHTS_MAP
@@ -66,8 +66,8 @@ def leaves(name: str) -> bool:
     return any(c in name for c in "/\\\0") or name in {"", ".", ".."}
 
 
-def probe(found: Found, storage: Storage = LOCAL) -> Probe:
-    """Say whether sharded weights are whole: the map, and each shard that lies beside it.
+def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+    """Return whether sharded weights are whole: the map, and each shard that is beside it.
 
     Raises:
         OSError: a file cannot be read.
@@ -83,7 +83,7 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
             if instead.stand_in:
                 raise content.instead("The map of the sharded weights", instead)
             return unknown(kind, "A JSON file that does not map weights to files.")
-        for name in named:  # one that leads elsewhere is never opened: `safety` tells of it
+        for name in named:  # one that leads elsewhere is never opened: `safety` reports it
             if not leaves(name) and f"/../{name}" not in sizes:
                 raise FormatError(MISSING_MEMBER, f"The shard {name!r} is not there.")  # noqa: TRY301 - the same
         for name, size in sizes.items():

@@ -23,11 +23,11 @@ from checkpointd.formats.storage import LOCAL
 from checkpointd.formats.zipfiles import EMPTY_SIGNATURE, LOCAL_SIGNATURE
 
 if TYPE_CHECKING:
-    from checkpointd.formats.facts import Found
+    from checkpointd.formats.facts import Candidate
     from checkpointd.formats.storage import Storage
 
 
-def probe_keras(found: Found, storage: Storage = LOCAL) -> Probe:
+def probe_keras(found: Candidate, storage: Storage = LOCAL) -> Probe:
     """Probe what is named `.keras`, or a directory that Keras saved with `zipped=False`.
 
     Raises:
@@ -38,7 +38,7 @@ def probe_keras(found: Found, storage: Storage = LOCAL) -> Probe:
     return _probe_file(found.path, found.hint, found.generation.size_bytes, storage)
 
 
-def probe_hdf5(found: Found, storage: Storage = LOCAL) -> Probe:
+def probe_hdf5(found: Candidate, storage: Storage = LOCAL) -> Probe:
     """Probe what is named as HDF5, or a map of sharded weights.
 
     Raises:
@@ -49,7 +49,7 @@ def probe_hdf5(found: Found, storage: Storage = LOCAL) -> Probe:
     return _probe_file(found.path, found.hint, found.generation.size_bytes, storage)
 
 
-def probe_unnamed(found: Found, storage: Storage = LOCAL) -> Probe:
+def probe_unnamed(found: Candidate, storage: Storage = LOCAL) -> Probe:
     """Probe a file whose name promises nothing and that begins like no known format.
 
     Raises:

@@ -30,7 +30,7 @@ def latest(data: bytes) -> str | None:
 def stems(data: bytes) -> frozenset[str]:
     """What the names of the listed checkpoints begin with, up to the number: `weights-`.
 
-    So says the job itself that `weights-7` and `weights-12` are versions of one model.
+    This is how the job itself declares `weights-7` and `weights-12` to be versions of one model.
     """
     names = (os.path.basename(_text(path)) for path in _ANY.findall(data))
     return frozenset(match[1] for name in names if (match := _NUMBERED.match(name)))

@@ -36,7 +36,7 @@ class Stat:
 
 
 class Storage(Protocol):
-    """Where checkpoints lie."""
+    """Where checkpoints are."""
 
     def scandir(self, path: str) -> list[Entry]:
         """List a directory, in no order.

@@ -32,7 +32,7 @@ _MAX_UNFOLDED = 1 << 28
 
 
 class Handle(NamedTuple):
-    """Where a block lies: offset and size in bytes, without its trailer."""
+    """Where a block is: offset and size in bytes, without its trailer."""
 
     offset: int
     size: int
@@ -45,7 +45,7 @@ def unmask(crc: int) -> int:
 
 
 def parse_footer(tail: bytes, size: int) -> Handle:
-    """Read from the footer where the index block lies.
+    """Read from the footer where the index block is.
 
     Args:
         tail: the last FOOTER_BYTES bytes of the table, or all of a shorter one.
@@ -74,12 +74,12 @@ def read_table(
     crc32c: Callable[[bytes], int] | None = None,
     storage: Storage = LOCAL,
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Give the keys and values of a table, in order.
+    """Return the keys and values of a table, in order.
 
     Args:
         path: the table.
         crc32c: computes an unmasked CRC-32C; blocks are checked when it is given.
-        storage: where the table lies.
+        storage: where the table is.
 
     Raises:
         FormatError: the table is cut short or malformed, or a block's checksum does not hold.
@@ -98,7 +98,7 @@ def read_entries(
     crc32c: Callable[[bytes], int] | None = None,
     limit: int = _MAX_UNFOLDED,
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Give the keys and values of a table of `size` bytes that `read(offset, size)` reads.
+    """Return the keys and values of a table of `size` bytes that `read(offset, size)` reads.
 
     Args:
         read: gives bytes of the table, fewer at its end.
@@ -144,7 +144,7 @@ def parse_handle(encoded: bytes) -> Handle:
 
 
 def entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give the keys and values of one block's content.
+    """Return the keys and values of one block's content.
 
     Raises:
         FormatError: it is malformed.

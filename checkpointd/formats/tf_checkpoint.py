@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.checkpoint import Member
-    from checkpointd.formats.facts import Found
+    from checkpointd.formats.facts import Candidate
     from checkpointd.formats.storage import Storage
 
 __all__ = [
@@ -64,11 +64,11 @@ _CALLED_SO = re.compile(r"(?i)ckpt|checkpoint|^variables$|^cp[-_.]?\d")
 _MAX_UNFOLDED = 1 << 20
 
 
-def probe(found: Found, storage: Storage = LOCAL) -> Probe:
-    """Say whether a prefix is a checkpoint and whether it is whole.
+def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+    """Return whether a prefix is a checkpoint and whether it is whole.
 
     It is certain when the footer is there, every shard is, with the sizes that the index names as
-    far as 4 KiB of it tell, and no shard is newer than the index: a writer that saves to the same
+    far as 4 KiB of it show, and no shard is newer than the index: a writer that saves to the same
     prefix again, or a copy that is under way, leaves a newer one.
 
     Raises:
@@ -82,11 +82,11 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
     except FormatError as error:
         if error.word == UNREADABLE:
             return complete(Format.TF_CHECKPOINT)
-        told = explain(error, found.path, members, storage)
+        explained = explain(error, found.path, members, storage)
         index = members[".index"] if set(members) == {".index"} else None
-        if index is not None and not _is_meant(found.path, index, told, storage):
+        if index is not None and not _is_meant(found.path, index, explained, storage):
             return unknown(Format.TF_CHECKPOINT, "A file called .index that is no table.")
-        return incomplete(Format.TF_CHECKPOINT, told)
+        return incomplete(Format.TF_CHECKPOINT, explained)
     if not model:
         return unknown(Format.TF_CHECKPOINT, "A bundle of tensors without names: a tf.data cache.")
     return complete(Format.TF_CHECKPOINT, certain=certain)
@@ -95,7 +95,7 @@ def probe(found: Found, storage: Storage = LOCAL) -> Probe:
 def explain(
     error: FormatError, prefix: str, members: Mapping[str, Member], storage: Storage
 ) -> FormatError:
-    """Say why a bundle cannot be read, where one of its files is something else altogether.
+    """Explain why a bundle cannot be read, where one of its files is something else altogether.
 
     Raises:
         OSError: a file cannot be read.
@@ -140,7 +140,7 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
     Args:
         prefix: the bundle's path.
         members: its files, by what is appended to the prefix.
-        storage: where it lies.
+        storage: where it is stored.
 
     Raises:
         FormatError: it is not whole.

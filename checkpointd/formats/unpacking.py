@@ -34,7 +34,7 @@ class _Decompressor(Protocol):
 
 
 def unpack(blocks: Iterable[bytes], method: int, size: int, name: str) -> Iterator[bytes]:
-    """Give what packed bytes unpack to, in pieces of at most 1 MiB.
+    """Return what packed bytes unpack to, in pieces of at most 1 MiB.
 
     Args:
         blocks: the packed bytes, in order.

@@ -28,7 +28,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def escape_of(name: str, mode: int = 0) -> str:
-    """Say how unpacking an entry would leave the directory that it is unpacked to; or nothing.
+    """Return how unpacking an entry would leave the directory that it is unpacked to; or nothing.
 
     Args:
         name: as the archive has it.
@@ -71,7 +71,7 @@ def check_entries(entries: Iterable[tuple[CentralEntry, int]]) -> None:
 
 
 def check_header(entry: CentralEntry, header: bytes, rest: bytes) -> None:
-    """See that an entry's local header says what the directory says.
+    """Check that an entry's local header agrees with the directory.
 
     Args:
         entry: the directory's.

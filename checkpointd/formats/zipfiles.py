@@ -32,9 +32,9 @@ _UNIX = 3
 
 @dataclass(frozen=True)
 class Directory:
-    """Where the central directory lies: its first byte, its size in bytes, how many entries.
+    """Where the central directory is: its first byte, its size in bytes, how many entries.
 
-    `shift` is how many bytes lie before the archive's own first byte.
+    `shift` is how many bytes are before the archive's own first byte.
     """
 
     offset: int
@@ -67,7 +67,7 @@ def find_directory(read: Callable[[int, int], bytes], size: int, window: int) ->
         window: how many bytes at the end are searched.
 
     Returns:
-        Where it lies, or None if no end-of-central-directory record is in the window.
+        Where it is, or None if no end-of-central-directory record is in the window.
 
     Raises:
         FormatError: the record contradicts the file, or another one follows or precedes it where
@@ -114,7 +114,7 @@ def entries_of(data: bytes, shift: int = 0) -> Iterator[CentralEntry]:
 
     Args:
         data: the directory, or its beginning.
-        shift: how many bytes lie before the archive's own first byte.
+        shift: how many bytes are before the archive's own first byte.
 
     Raises:
         FormatError: one is malformed.

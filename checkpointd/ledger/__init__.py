@@ -1,10 +1,9 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
 from checkpointd.ledger.changes import Change, ChangeKind
+from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
     Entry,
-    LedgerError,
-    NoLedgerError,
     Pin,
     Pruned,
     SeriesSummary,

@@ -11,14 +11,6 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Facts, Report
 
 
-class LedgerError(Exception):
-    """The ledger cannot be opened, read or written; the sentence says what to do."""
-
-
-class NoLedgerError(LedgerError):
-    """There is no ledger yet."""
-
-
 class State(enum.StrEnum):
     """Where a checkpoint stands; the three verdicts are states too."""
 

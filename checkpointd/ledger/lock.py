@@ -6,7 +6,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Self
 
-from checkpointd.ledger.facts import LedgerError
+from checkpointd.ledger.errors import LedgerError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger.facts import LedgerError, Pin
+from checkpointd.ledger.errors import LedgerError
+from checkpointd.ledger.facts import Pin
 
 if TYPE_CHECKING:
     from pathlib import Path

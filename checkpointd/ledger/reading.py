@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
@@ -12,42 +10,25 @@ from checkpointd.ledger.facts import (
     FINISHED,
     Entry,
     Known,
-    LedgerError,
     Pin,
     Pruned,
     SeriesSummary,
     State,
 )
-from checkpointd.ledger.schema import explain
+from checkpointd.ledger.row_reader import RowReader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
-    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.report import Report
 
-_CACHED_REPORTS = 1024
-_CACHED_BYTES = 32 * 1024 * 1024
-_COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
-_ENTRY = (
-    f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
-    "LEFT JOIN pins p ON p.path = c.path"
-)
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 
-class Reader:
+class Reader(RowReader):
     """Everything that can be asked; `checkpointd.ledger.Ledger` adds what can be written."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._reports: OrderedDict[int, tuple[Report | None, int]] = OrderedDict()
-        self._cached_bytes = 0
-
-    def close(self) -> None:
-        """Let go of the file; the ledger is not usable afterwards."""
-        self._connection.close()
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path; None if it was never seen."""
@@ -266,65 +247,6 @@ class Reader:
     def _meta(self, key: str) -> str | None:
         found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
         return str(found[0][0]) if found else None
-
-    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        try:
-            return self._connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
-
-    def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
-        found = self._entries(clauses, values)
-        return found[0] if found else None
-
-    def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
-        return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
-
-    def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned in found:
-            data = dict(zip(rows.COLUMNS, row, strict=True))
-            try:
-                checkpoint = rows.load_checkpoint(data["checkpoint"])
-                generation = rows.load_generation(data["generation"])
-                state = State(data["state"])
-            except (ValueError, RecursionError):
-                raise LedgerError(
-                    f"The ledger's row {data['id']} is damaged; restart the daemon, it sets a "
-                    "broken ledger aside."
-                ) from None
-            report = self._report(data["report"]) if data["report"] is not None else None
-            if report is None and state in (State.VALID, State.INVALID, State.INCONCLUSIVE):
-                state = State.PENDING
-            yield Entry(
-                id=data["id"],
-                checkpoint=checkpoint,
-                generation=generation,
-                state=state,
-                report=report,
-                first_seen=data["first_seen"],
-                saved_at=data["saved_at"],
-                pinned=bool(pinned),
-                message=rows.text_of(data["message"]),
-                seen=data["seen"],
-                sequence=data["sequence"],
-            )
-
-    def _report(self, number: int) -> Report | None:
-        if number in self._reports:
-            self._reports.move_to_end(number)
-            return self._reports[number][0]
-        found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
-        report = rows.load_report(found[0][0]) if found else None
-        size = len(found[0][0]) if found else 0
-        self._reports[number] = report, size
-        self._cached_bytes += size
-        while len(self._reports) > _CACHED_REPORTS or self._cached_bytes > _CACHED_BYTES:
-            self._cached_bytes -= self._reports.popitem(last=False)[1][1]
-        return report
-
-    def _facts(self, number: int | None) -> Facts | None:
-        report = self._report(number) if number is not None else None
-        return report.facts if report is not None else None
 
     def _overwritten(self, current: Entry) -> Entry | None:
         for report in self.history(current.path):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import rows
 from checkpointd.ledger.changes import Change, ChangeKind
-from checkpointd.ledger.facts import ABSENT, Entry, LedgerError, Pin, State
+from checkpointd.ledger.errors import LedgerError
+from checkpointd.ledger.facts import ABSENT, Entry, Pin, State
+from checkpointd.ledger.opening import open_readonly, open_writable
 from checkpointd.ledger.pins import PinFile
-from checkpointd.ledger.schema import open_readonly, open_writable
 from checkpointd.ledger.writing import Writer
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.changes import Change, ChangeKind
-from checkpointd.ledger.facts import LedgerError, Pin, State
+from checkpointd.ledger.errors import LedgerError, explain
+from checkpointd.ledger.facts import Pin, State
 from checkpointd.ledger.reading import Reader
-from checkpointd.ledger.schema import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

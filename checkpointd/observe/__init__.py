@@ -1,4 +1,4 @@
-"""What the daemon lets others see: metrics, health, logs, the status page, and systemd's word.
+"""What the daemon shows: metrics, health, logs, its state for systemd, and the web server.
 
-Nothing in this room decides anything. The daemon hands it facts, and it shows them.
+Nothing in this package decides anything. The daemon passes it facts, and it shows them.
 """

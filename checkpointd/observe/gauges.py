@@ -1,6 +1,6 @@
-"""The gauges, drawn anew from a snapshot at every scrape.
+"""The gauges, built from a snapshot at every scrape.
 
-So a series whose checkpoints are gone, or a watch that was taken out of the config, vanishes
+So a series whose checkpoints are gone, or a watch that was removed from the config, disappears
 from the exposition without any bookkeeping.
 """
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _Rows = list[tuple[tuple[str, ...], float | None]]
 
 _WATCH_HELP = {
-    "watch_up": "Whether the watch sees its directory.",
+    "watch_up": "Whether the watch can read its directory.",
     "retained_bytes": "Bytes of the checkpoints in the watch.",
-    "trash_bytes": "Bytes in the trash of the watch, which can still be restored.",
+    "trash_bytes": "Bytes in the trash of the watch, which can be restored.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
-    "series_dropped": "Series of the watch that are left out of these metrics, being too many.",
+    "series_dropped": "Series of the watch left out of these metrics because there are too many.",
 }
 _SERIES_HELP = {
-    "last_seen_timestamp_seconds": "When a checkpoint of the series was last seen to be saved.",
+    "last_seen_timestamp_seconds": "When a checkpoint of the series was last saved.",
     "last_valid_timestamp_seconds": "When the newest valid checkpoint was saved; 0 if never.",
     "last_valid_step": "Training step of the newest valid checkpoint.",
     "predictions_max_abs_difference": "Largest difference from the golden outputs, newest report.",
@@ -43,8 +43,8 @@ class GaugeCollector(Collector):
     """Renders a snapshot.
 
     Args:
-        snapshot: gives the daemon's state at once, from memory; called in the event loop.
-        max_series: series exposed a watch; the ones seen last are chosen.
+        snapshot: returns the daemon's state from memory; called in the event loop.
+        max_series: series exposed for each watch; those saved last are chosen.
         constant: labels of `checkpointd_build_info`.
     """
 
@@ -56,19 +56,21 @@ class GaugeCollector(Collector):
         self._constant = constant
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing, so that registering does not take a snapshot."""
+        """Return nothing, so that registering does not take a snapshot."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield every gauge, in an order that does not change from scrape to scrape."""
+        """Yield every gauge, always in the same order."""
         now = self._snapshot()
         yield _family(
             "build_info",
-            "Versions that this daemon runs on.",
+            "Versions of checkpointd, Python and TensorFlow.",
             tuple(self._constant),
             [(tuple(self._constant.values()), 1.0)],
         )
-        yield _family("queue_length", "Checkpoints that wait.", (), [((), now.queue_length)])
+        yield _family(
+            "queue_length", "Checkpoints that wait for verification.", (), [((), now.queue_length)]
+        )
         yield _family(
             "queue_oldest_timestamp_seconds",
             "When the checkpoint that has waited longest was queued; absent when none waits.",
@@ -77,14 +79,14 @@ class GaugeCollector(Collector):
         )
         yield _family(
             "worker_up",
-            "Whether workers of this kind can work; an idle one that has ended counts as up.",
+            "Whether workers of this kind can work; one that ended when idle counts as up.",
             ("kind",),
             [((kind,), float(up)) for kind, up in now.workers.items()],
         )
         yield from _web(now.web)
         yield _family(
             "sandbox_in_force",
-            "Whether this layer of the sandbox confines what loads a model.",
+            "Whether this layer of the sandbox confines the processes that load models.",
             ("layer",),
             [((layer,), float(on)) for layer, on in now.sandbox.items()],
         )
@@ -127,7 +129,7 @@ class GaugeCollector(Collector):
             yield _family(metric, help_, ("watch", "series"), rows[metric])
         yield _family(
             "evaluation",
-            "What evaluate gave for the newest checkpoint, by metric.",
+            "Result of evaluate for the newest checkpoint, by metric.",
             ("watch", "series", "metric"),
             evaluations,
         )
@@ -136,10 +138,10 @@ class GaugeCollector(Collector):
 def _web(web: WebSnapshot) -> Iterator[GaugeMetricFamily]:
     good = None if web.files_good is None else float(web.files_good)
     for name, help_, value in (
-        ("web_connections", "Connections over TCP now.", float(web.connections)),
+        ("web_connections", "Open connections over TCP.", float(web.connections)),
         (
             "web_files_last_reload_successful",
-            "Whether certificate, key, CA and password are those in their files.",
+            "Whether the certificate, key, CA and password in use are those in their files.",
             good,
         ),
         (

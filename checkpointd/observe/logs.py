@@ -1,6 +1,6 @@
 """The log: one JSON object a line under systemd and in pipes, readable lines on a terminal.
 
-Everything goes to standard error, also what watchdog, aiohttp and asyncio log by themselves and
+Everything goes to standard error, including the logs of watchdog, aiohttp and asyncio, and
 Python's warnings.
 """
 
@@ -38,9 +38,9 @@ def configure(
 
     Args:
         log_format: `auto` is `console` on a terminal and `json` elsewhere.
-        level: the least grave level that is written: debug, info, warning or error.
-        stream: where to, standard error by default.
-        environ: where `JOURNAL_STREAM` is looked up, the process's environment by default.
+        level: the lowest level that is written: debug, info, warning or error.
+        stream: where to write; standard error by default.
+        environ: where `JOURNAL_STREAM` is read; the environment of this process by default.
     """
     out = sys.stderr if stream is None else stream
     journal = in_journal(out, os.environ if environ is None else environ)
@@ -77,7 +77,7 @@ def configure(
 
 
 def in_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether a stream leads to journald: `$JOURNAL_STREAM` names its device and inode."""
+    """Whether a stream goes to journald: `$JOURNAL_STREAM` names its device and inode."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -111,7 +111,7 @@ def _traceback(out: TextIO, exc_info: ExcInfo) -> None:
 
 
 class _Prefixed:
-    """Puts the priority that journald reads, `<4>`, before the line; journald takes it off."""
+    """Puts the priority, such as `<4>`, before the line; journald reads and removes it."""
 
     def __init__(self, renderer: structlog.processors.JSONRenderer) -> None:
         self._renderer = renderer
@@ -130,7 +130,7 @@ def _encodable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDic
 
 
 def _displayable(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Keep a file's name from moving the cursor; a traceback's own lines stay lines."""
+    """Keep a file's name from moving the cursor; the lines of a traceback stay lines."""
     return {key: _escaped(value) for key, value in event.items()}
 
 

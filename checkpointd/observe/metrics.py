@@ -1,7 +1,7 @@
-"""What Prometheus scrapes: counters and histograms told as things happen, gauges from a snapshot.
+"""What Prometheus scrapes: counters and histograms of events, and gauges from a snapshot.
 
 No label ever holds a path, a step or an error text, so the number of series stays bounded; the
-name of a slow checkpoint travels in an exemplar instead. A metric name appears here or in
+name of a slow checkpoint is in an exemplar instead. A metric name appears here or in
 `gauges` exactly as in the documentation, without the prefix.
 """
 
@@ -25,7 +25,7 @@ from prometheus_client.exposition import choose_encoder
 from checkpointd import __version__
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import FORMATS, Format
-from checkpointd.core.reasons import REASONS
+from checkpointd.core.suite import REASONS
 from checkpointd.core.text import printable, utf8
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from checkpointd.observe.snapshot import Snapshot
 
 MAX_SERIES = 200
-"""Series exposed a watch."""
+"""Series exposed for each watch."""
 
 WORKER_EXITS = (
     "ok",
@@ -60,8 +60,8 @@ _VALIDATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 180
 _CHECK_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _RECONCILE_SECONDS = (0.001, 0.01, 0.1, 0.5, 1, 5, 10, 60)
 _LABEL = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
-MAX_OWN_REASONS = 20
-"""Reasons that are exposed of one check of the user's own; further ones count as other."""
+MAX_USER_REASONS = 20
+"""Reasons exposed for each user check; further ones count as other."""
 
 _EXEMPLAR_CHARACTERS = 100
 _OUTCOMES = {Outcome.FAIL: "failures", Outcome.WARN: "warnings", Outcome.ERROR: "errors"}
@@ -71,15 +71,15 @@ class Metrics:
     """Everything that `/metrics` shows.
 
     Args:
-        snapshot: gives the daemon's state at once, from memory; called at every scrape.
-        max_series: series exposed a watch; `checkpointd_series_dropped` counts the others.
+        snapshot: returns the daemon's state from memory; called at every scrape.
+        max_series: series exposed for each watch; `checkpointd_series_dropped` counts the others.
     """
 
     def __init__(self, snapshot: Callable[[], Snapshot], max_series: int = MAX_SERIES) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
         self._watches: set[str] = set()
-        self._own_reasons: dict[str, set[str]] = {}
+        self._user_reasons: dict[str, set[str]] = {}
         self._discovered = self._counter(
             "artifacts_discovered", "Checkpoints seen for the first time.", "watch", "format"
         )
@@ -87,17 +87,19 @@ class Metrics:
             "validations", "Verifications that ended in a verdict.", "watch", "format", "verdict"
         )
         self._superseded = self._counter(
-            "superseded", "Verifications thrown away: it changed while it was read.", "watch"
+            "superseded",
+            "Verifications discarded because the checkpoint changed meanwhile.",
+            "watch",
         )
         self._coalesced = self._counter(
-            "coalesced", "Saves that another save replaced before their turn came.", "watch"
+            "coalesced", "Saves that a newer save replaced before they were verified.", "watch"
         )
         self._checks = {
             word: self._counter(f"check_{word}", help_, "watch", "check", "reason")
             for word, help_ in (
                 ("failures", "Checks that failed."),
                 ("warnings", "Checks that warned."),
-                ("errors", "Checks that could not tell."),
+                ("errors", "Checks that could not decide."),
             )
         }
         self._pruned = self._counter("pruned", "Checkpoints pruned.", "watch", "rule")
@@ -108,17 +110,17 @@ class Metrics:
             "prune_failures", "Checkpoints that could not be pruned.", "watch"
         )
         self._overflows = self._counter(
-            "watch_overflows", "Times the kernel lost events; a scan followed each.", "watch"
+            "watch_overflows", "Times the kernel dropped events; a scan followed each.", "watch"
         )
         self._restarts = self._counter(
             "watch_restarts",
-            "Times the observer of events ended by itself and was made anew.",
+            "Times the observer of file events stopped unexpectedly and was restarted.",
             "watch",
         )
         self._scrubs = self._counter(
-            "scrubs", "Valid checkpoints read again and found as they were.", "watch"
+            "scrubs", "Valid checkpoints read again and found unchanged.", "watch"
         )
-        self._exits = self._counter("worker_exits", "Ends of worker processes.", "cause")
+        self._exits = self._counter("worker_exits", "Worker processes that ended.", "cause")
         self._web_refused = self._counter(
             "web_refused", "Connections and requests over TCP that were refused.", "cause"
         )
@@ -169,7 +171,7 @@ class Metrics:
         )
 
     def watches(self, names: Iterable[str]) -> None:
-        """Set which watches the config has: counters of new ones start at 0, of others vanish."""
+        """Set the watches of the config: counters of new ones start at 0, others are removed."""
         wanted = set(names)
         for gone in self._watches - wanted:
             for family in self._of_watches():
@@ -208,11 +210,11 @@ class Metrics:
         )
 
     def discovered(self, watch: str, format: str) -> None:  # noqa: A002 - the label's name
-        """A checkpoint was seen for the first time."""
+        """Count a checkpoint that was seen for the first time."""
         self._discovered.labels(watch, _bounded(str(format))).inc()
 
     def reported(self, report: Report) -> None:
-        """A verification ended in a verdict."""
+        """Count a verification that ended in a verdict, with its checks."""
         watch = report.checkpoint.watch
         fmt = str(report.facts.format)
         if report.facts.format is Format.UNKNOWN:
@@ -230,59 +232,59 @@ class Metrics:
                 self._checks[word].labels(watch, name, self._reason(name, check.reason)).inc()
 
     def _reason(self, name: str, reason: str) -> str:
-        """A reason as a label: of those that a user's own check makes up, only the first few."""
+        """Return a reason as a label; of those that a user check invents, only the first few."""
         if reason in REASONS:
             return reason
-        known = self._own_reasons.setdefault(name, set())
-        if len(known) < MAX_OWN_REASONS:
+        known = self._user_reasons.setdefault(name, set())
+        if len(known) < MAX_USER_REASONS:
             known.add(_bounded(reason))
         return reason if reason in known else "other"
 
     def superseded(self, watch: str) -> None:
-        """A verification was thrown away, because what it read changed."""
+        """Count a verification discarded because the checkpoint changed meanwhile."""
         self._superseded.labels(watch).inc()
 
     def coalesced(self, watch: str) -> None:
-        """A save was replaced by a newer one before its turn came."""
+        """Count a save replaced by a newer one before it was verified."""
         self._coalesced.labels(watch).inc()
 
     def pruned(self, watch: str, rule: str, bytes: int) -> None:  # noqa: A002 - the unit
-        """A checkpoint was moved to the trash; a rule that is not in the table counts as other."""
+        """Count a checkpoint moved to the trash; a rule not in the table counts as other."""
         known = rule if rule in table.removal_labels() else "other"
         self._pruned.labels(watch, known).inc()
         self._pruned_bytes.labels(watch).inc(bytes)
 
     def prune_failed(self, watch: str) -> None:
-        """A checkpoint was to be pruned and could not be."""
+        """Count a checkpoint that could not be pruned."""
         self._prune_failures.labels(watch).inc()
 
     def worker_exit(self, cause: str) -> None:
-        """A worker process ended; a cause that is not in `WORKER_EXITS` counts as other."""
+        """Count a worker process that ended; a cause not in `WORKER_EXITS` counts as other."""
         self._exits.labels(cause if cause in WORKER_EXITS else "other").inc()
 
     def web_refused(self, cause: str) -> None:
-        """Somebody was refused over TCP, for one of `WEB_REFUSALS`."""
+        """Count a connection or request over TCP refused for one of `WEB_REFUSALS`."""
         self._web_refused.labels(cause).inc()
 
     def overflow(self, watch: str, times: int = 1) -> None:
-        """The kernel lost events of a watch."""
+        """Count how often the kernel dropped events of a watch."""
         self._overflows.labels(watch).inc(times)
 
     def restarted(self, watch: str, times: int = 1) -> None:
-        """The observer of a watch ended by itself, and was made anew."""
+        """Count restarts of the observer of a watch after it stopped unexpectedly."""
         self._restarts.labels(watch).inc(times)
 
     def scrubbed(self, watch: str) -> None:
-        """A valid checkpoint was read again, and nothing has rotted."""
+        """Count a valid checkpoint read again and found unchanged."""
         self._scrubs.labels(watch).inc()
 
     def reconciled(self, watch: str, seconds: float, at: float) -> None:
-        """A scan of a watch ended at `at`, in seconds since the epoch."""
+        """Record a scan of a watch that ended at `at`, in seconds since the epoch."""
         self._reconcile_seconds.labels(watch).observe(seconds)
         self._reconciled_at.labels(watch).set(at)
 
     def reload(self, ok: bool, at: float) -> None:
-        """The config was loaded, or could not be, at `at`, in seconds since the epoch."""
+        """Record whether the config could be loaded at `at`, in seconds since the epoch."""
         self._reload_ok.set(float(ok))
         if ok:
             self._reload_at.set(at)
@@ -295,13 +297,13 @@ class Metrics:
         """
         try:
             encode, content_type = choose_encoder(accept)
-        except (ValueError, TypeError):  # a header whose version is none
+        except (ValueError, TypeError):  # a header with an invalid version
             encode, content_type = choose_encoder("")
         return encode(self.registry), content_type
 
 
 def _bounded(label: str) -> str:
-    """A label that a check of the user's own could have made long or wild."""
+    """Return a label, or `other` for one that a user check made too long or unusual."""
     return label if _LABEL.fullmatch(label) else "other"
 
 

@@ -1,6 +1,7 @@
-"""The word to systemd: ready, alive, reloading, stopping. See sd_notify(3).
+"""Notifies systemd: ready, alive, reloading, stopping. See sd_notify(3).
 
-Written here because it is one datagram, and the bindings are unmaintained or need a compiler.
+Written here because it is one datagram, and the libraries for it are unmaintained or need a
+compiler.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ _MICROSECONDS = 1_000_000
 
 
 class Notifier:
-    """Speaks to the service manager; without one, every method does nothing.
+    """Notifies the service manager; without one, every method does nothing.
 
-    Takes `NOTIFY_SOCKET` and the watchdog's variables out of the environment, so that no child
-    speaks in the daemon's name.
+    Removes `NOTIFY_SOCKET` and the watchdog's variables from the environment, so that no child
+    can send messages as if it were the daemon.
 
     Args:
-        environ: where to read from and remove them; the process's own environment by default.
+        environ: where to read and remove them; the environment of this process by default.
 
     Attributes:
         watchdog_interval: seconds between two calls of `watchdog`, half of what systemd allows;
@@ -48,11 +49,11 @@ class Notifier:
 
     @property
     def enabled(self) -> bool:
-        """Whether a service manager listens."""
+        """Whether there is a service manager to notify."""
         return self._socket is not None
 
     def ready(self, status: str = "") -> bool:
-        """Say that the service is up, or that a reload has ended."""
+        """Notify that the service is up, or that a reload has ended."""
         return self._send("READY=1", _status(status))
 
     def status(self, text: str) -> bool:
@@ -60,16 +61,16 @@ class Notifier:
         return self._send(_status(text))
 
     def watchdog(self) -> bool:
-        """Say that real progress was made; never call it from a timer alone."""
+        """Notify that real progress was made; never call it from a timer alone."""
         return self._send("WATCHDOG=1")
 
     def reloading(self) -> bool:
-        """Say that a reload has begun; `ready` ends it."""
+        """Notify that a reload has begun; `ready` ends it."""
         usec = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         return self._send("RELOADING=1", f"MONOTONIC_USEC={usec}")
 
     def stopping(self, status: str = "") -> bool:
-        """Say that the service is going down."""
+        """Notify that the service is stopping."""
         return self._send("STOPPING=1", _status(status))
 
     def extend(self, seconds: float) -> bool:
@@ -87,7 +88,7 @@ class Notifier:
             return False
         try:
             self._socket.send("\n".join(a for a in assignments if a).encode())
-        except OSError:  # a manager that has gone away must not take the daemon with it
+        except OSError:  # the daemon goes on without its service manager
             return False
         return True
 

@@ -4,14 +4,13 @@ from checkpointd.retention.holds import Hold
 from checkpointd.retention.plan import Decision, RetentionPlan, plan
 from checkpointd.retention.pruner import Pruner, Records, Removal
 from checkpointd.retention.references import References, find_references
-from checkpointd.retention.trash import Deleted, Expired, Item, Recovered, Trash, TrashError
+from checkpointd.retention.trash import Deleted, Expired, Recovered, Trash, TrashError, TrashItem
 
 __all__ = [
     "Decision",
     "Deleted",
     "Expired",
     "Hold",
-    "Item",
     "Pruner",
     "Records",
     "Recovered",
@@ -20,6 +19,7 @@ __all__ = [
     "RetentionPlan",
     "Trash",
     "TrashError",
+    "TrashItem",
     "find_references",
     "plan",
 ]

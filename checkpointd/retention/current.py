@@ -51,7 +51,7 @@ def plan_watch(known: Known, watch: WatchSettings, now: float, trouble: str = ""
             if e.state is State.VALID and not is_same_content(e.path, e.checkpoint, e.generation)
         ),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
-        listing=" ".join([trouble, *references.troubles]).strip(),
+        listing=" ".join([trouble, *references.errors]).strip(),
         rebuilt=known.unconfirmed(watch.name),
     )
 

@@ -12,7 +12,7 @@ from checkpointd.ledger import LedgerError, State
 from checkpointd.retention.candidates import is_candidate
 from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.references import find_references, is_referenced
-from checkpointd.retention.trash import Expired, Item, Recovered, Trash, TrashError
+from checkpointd.retention.trash import Expired, Recovered, Trash, TrashError, TrashItem
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Pruner:
             results.append(result)
         return results
 
-    def restore(self, path_or_id: str) -> Item:
+    def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what comes back is pinned, or the next pruning would take it again.
 
         Raises:
@@ -149,7 +149,7 @@ class Pruner:
         """Delete for good what is old enough, or what a nearly full disk asks for."""
         return self.trash.expire(now, ttl, stopped=self._stopped.is_set)
 
-    def _note_trashed(self, item: Item, entry: Entry) -> None:
+    def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
         manifest = item.manifest
         with opened_root(self.trash.root) as root_fd:
             if is_unchanged(root_fd, manifest.path, entry.checkpoint, entry.generation):
@@ -206,8 +206,8 @@ class Pruner:
         if known is not None and known.pinned:
             raise _RefusedError("it has been pinned since this was planned")
         references = find_references(self.trash.root)
-        if references.troubles:
-            raise _RefusedError(f"the watch cannot be listed whole: {references.troubles[0]}")
+        if references.errors:
+            raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
         if is_referenced(entry, references.paths):
             raise _RefusedError("a `checkpoint` state file or a symbolic link names it now")
         others = [

@@ -26,7 +26,7 @@ class References:
     """Absolute paths that are named, and sentences about what could not be read."""
 
     paths: frozenset[str]
-    troubles: tuple[str, ...]
+    errors: tuple[str, ...]
 
 
 def find_references(root: str, links: str = "") -> References:
@@ -38,25 +38,25 @@ def find_references(root: str, links: str = "") -> References:
         root: the root.
         links: a directory elsewhere whose links count as well; it need not be there.
     """
-    troubles: list[str] = []
+    errors: list[str] = []
     paths: set[str] = set()
     real_root = os.path.realpath(root)
-    entries = list(_walk(root, troubles))
+    entries = list(_walk(root, errors))
     for entry in entries:
         try:
             for named in _named_by(entry):
                 paths.update(_spellings(named, root, real_root))
         except OSError as error:
-            troubles.append(f"{entry.path!r} cannot be read ({error.strerror})")
-    if not entries and not troubles:
-        troubles.append(f"{root!r} is empty: is it mounted?")
+            errors.append(f"{entry.path!r} cannot be read ({error.strerror})")
+    if not entries and not errors:
+        errors.append(f"{root!r} is empty: is it mounted?")
     for entry in _walk(links, []) if links else ():
         if entry.is_symlink():
             paths.update(_spellings(entry.path, root, real_root))
-    return References(frozenset(paths), tuple(troubles))
+    return References(frozenset(paths), tuple(errors))
 
 
-def _walk(root: str, troubles: list[str]) -> Iterator[os.DirEntry[str]]:
+def _walk(root: str, errors: list[str]) -> Iterator[os.DirEntry[str]]:
     """Everything below a root but directories and the trash; links are not followed."""
     left = [root]
     while left:
@@ -70,9 +70,9 @@ def _walk(root: str, troubles: list[str]) -> Iterator[os.DirEntry[str]]:
                         left.append(entry.path)
         except FileNotFoundError:
             if directory == root:
-                troubles.append(f"{root!r} is not there")
+                errors.append(f"{root!r} is not there")
         except OSError as error:
-            troubles.append(f"{directory!r} cannot be listed ({error.strerror})")
+            errors.append(f"{directory!r} cannot be listed ({error.strerror})")
 
 
 def _named_by(entry: os.DirEntry[str]) -> Iterator[str]:

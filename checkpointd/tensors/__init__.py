@@ -1,7 +1,7 @@
 """Reads the weights of a checkpoint without TensorFlow: one pass, bounded memory, no mmap.
 
 One file a container: `bundle` (TensorFlow's checkpoints), `hdf5`, `keras_zip`. Each plans first
-(what lies where, which is what `structure` judges) and reads then, checksums and statistics in
+(what is where, which is what `structure` judges) and reads then, checksums and statistics in
 one pass over the bytes (what `integrity` and `finite` judge). `reading` chooses among them.
 """
 
@@ -29,7 +29,7 @@ class TensorSpec:
 
     `name` is unique in its checkpoint and as near as the container allows to the variable's own
     (`dense/kernel`); `key` is its name in the container; `dtype` is numpy's or ml_dtypes' name;
-    `decided_by` says what told its role.
+    `decided_by` is what decided its role.
     """
 
     name: str
@@ -95,7 +95,7 @@ class MemberDigest:
 
 
 @dataclass(frozen=True)
-class Found:
+class MembersRead:
     """What was found besides tensors while files were read: their digests, and what is wrong."""
 
     members: tuple[MemberDigest, ...] = ()

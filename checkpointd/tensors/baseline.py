@@ -2,7 +2,7 @@
 
 Of each tensor its name, dtype, shape, norm and CRC-32, packed into one text: a model of 320
 tensors takes 9 kB, one of 10 000 takes 200 kB, whatever its bytes. Beyond `MAX_PACKED` only the
-largest tensors are kept, and the text says how many are not. Standard library only, Python 3.9.
+largest tensors are kept, and the text states how many are not. Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from checkpointd.formats.tf_checkpoint import (
 )
 from checkpointd.tensors import (
     OTHER,
-    Found,
     MemberDigest,
+    MembersRead,
     Problem,
     TensorSpec,
     TensorStats,
@@ -49,14 +49,14 @@ _TRAILER = 5  # a block's type and its checksum
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor of a bundle: what it is, and the entry that says where it lies."""
+    """A tensor of a bundle: what it is, and the entry that locates it."""
 
     spec: TensorSpec
     entry: TensorEntry
 
 
 @dataclass(frozen=True)
-class Plan:
+class BundlePlan:
     """A bundle ready to be read; `shards` are those that are there, by number.
 
     `absent` is a key that its graph of objects names and its index lacks; empty if there is none.
@@ -74,12 +74,12 @@ class Plan:
         return tuple(s.spec for s in self.stored)
 
 
-def plan(prefix: str, found: Mapping[int, Mapping[int, int]]) -> Plan:
-    """Read a bundle's index and look at where everything lies.
+def plan(prefix: str, found: Mapping[int, Mapping[int, int]]) -> BundlePlan:
+    """Read a bundle's index and look at where everything is.
 
     Args:
         prefix: the bundle, without `.index`.
-        found: the size in bytes of each shard that is there, by how many shards its name tells
+        found: the size in bytes of each shard that is there, by the number of shards in its name
             of, and by number: shards of an earlier save over the same prefix may be left.
 
     Raises:
@@ -100,7 +100,7 @@ def plan(prefix: str, found: Mapping[int, Mapping[int, int]]) -> Plan:
         for name, entry in zip(names, entries)
     )
     absent = objects.keys - {entry.name for entry in index.entries}
-    return Plan(
+    return BundlePlan(
         prefix,
         index,
         stored,
@@ -109,8 +109,8 @@ def plan(prefix: str, found: Mapping[int, Mapping[int, int]]) -> Plan:
     )
 
 
-def sharing(planned: Plan) -> str:
-    """Say, as a sentence, where two tensors share bytes; empty where each has its own.
+def sharing(planned: BundlePlan) -> str:
+    """Describe in a sentence where two tensors share bytes; empty where each has its own.
 
     TensorFlow reads both. None of its writers makes such a bundle: one that saves space may, and
     so may one that hides what it holds.
@@ -128,7 +128,9 @@ def sharing(planned: Plan) -> str:
     return ""
 
 
-def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...], Found]:
+def read(
+    planned: BundlePlan, member_prefix: str = ""
+) -> tuple[tuple[TensorStats, ...], MembersRead]:
     """Read every byte of the index and the shards once.
 
     Args:
@@ -159,7 +161,7 @@ def read(planned: Plan, member_prefix: str = "") -> tuple[tuple[TensorStats, ...
                 )
     order = {s.spec.name: i for i, s in enumerate(planned.stored)}
     results = sorted((t.result() for t in tallies), key=lambda t: order[t.name])
-    return tuple(results), Found(tuple(members), tuple(problems))
+    return tuple(results), MembersRead(tuple(members), tuple(problems))
 
 
 def _metaindex_problem(path: str) -> list[Problem]:
@@ -191,7 +193,7 @@ def checksum_of(path: str, member: str) -> MemberDigest:
 
 
 def _by_shard(
-    planned: Plan,
+    planned: BundlePlan,
 ) -> Iterator[tuple[int, list[tuple[tuple[Stored, Tally], Piece]]]]:
     """The tensors of each shard, with who reads them."""
     groups: dict[int, list[tuple[tuple[Stored, Tally], Piece]]] = {
@@ -238,7 +240,7 @@ def _names_of(key: str, named: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _objects(prefix: str, index: BundleIndex) -> ObjectGraph:
-    """What the checkpoint says of its variables; nothing where it has no graph of objects."""
+    """What the checkpoint states about its variables; nothing where it has no graph of objects."""
     entry = next((e for e in index.entries if e.name == OBJECT_GRAPH), None)
     if entry is None or not entry.size or entry.size > _MAX_GRAPH or entry.shape:
         return ObjectGraph()

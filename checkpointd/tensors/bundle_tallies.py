@@ -38,7 +38,7 @@ def tally_for(spec: TensorSpec, *, big_endian: bool) -> Tally:
 
 
 def lengths_end(data: bytes) -> int:
-    """Say where the length of one string ends that is stored at the beginning of `data`."""
+    """Return where the length of one string ends that is stored at the beginning of `data`."""
     return next((i for i, byte in enumerate(data[:_VARINT_BYTES]) if byte < _NUMBER_END), 0) + 1
 
 

@@ -1,4 +1,4 @@
-"""HDF5 files of Keras: what lies where, and how its values are read.
+"""HDF5 files of Keras: what is where, and how its values are read.
 
 Datasets that lie in one piece, little-endian, are read at their offset in the file, many times
 quicker than through HDF5. The rest (chunked, compressed, compact, big-endian) goes through h5py
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from checkpointd.formats import FormatError
 from checkpointd.tensors import (
-    Found,
     MemberDigest,
+    MembersRead,
     Problem,
     TensorSpec,
     TensorStats,
@@ -61,7 +61,7 @@ class Dataset:
 class Layout:
     """What an HDF5 file holds: `kind` is model, weights, or empty for what is no model's.
 
-    `foreign` lies in other files and is never read, `unallocated` are bytes that datasets declare
+    `foreign` is in other files and is never read, `unallocated` are bytes that datasets declare
     and that were never written, `surplus` those by which chunks are larger than their datasets;
     `filters` name what would have to be loaded to read the values.
     """
@@ -91,10 +91,10 @@ def open_hdf5(where: str | Window) -> Any:
 
 
 def guarded(action: Callable[[], T], seconds: float = _CALL_SECONDS) -> T:
-    """Run a call into h5py; turn what it says about the file into a `FormatError`.
+    """Run a call into h5py; turn its complaint about the file into a `FormatError`.
 
     On some damaged files libhdf5 goes round in circles for ever, and nothing but a signal stops
-    it: after `seconds` of CPU time this process ends by SIGVTALRM, which says so to the daemon.
+    it: after `seconds` of CPU time this process ends by SIGVTALRM, which the daemon recognises.
     """
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
@@ -185,7 +185,7 @@ def _wanted(handle: Any, key: str, *, legacy_weights: bool) -> str:
 
 
 def _dtype_of(dataset: Any) -> str:
-    # Keras stores bfloat16 as opaque bytes and says so.
+    # Keras stores bfloat16 as opaque bytes and marks them.
     declared = hdf5_tree.text_attribute(dataset, "dtype")
     if declared and item_size(declared) == dataset.dtype.itemsize:
         return declared
@@ -251,8 +251,8 @@ def slabs(shape: tuple[int, ...], item_bytes: int, budget: int = SLICE) -> Itera
 
 
 @dataclass(frozen=True)
-class Plan:
-    """An HDF5 file ready to be read: what lies where."""
+class HDF5Plan:
+    """An HDF5 file ready to be read: what is where."""
 
     path: str
     layout: Layout
@@ -263,8 +263,8 @@ class Plan:
         return tuple(d.spec for d in self.layout.datasets)
 
 
-def plan(path: str) -> Plan:
-    """Look at where everything lies in an HDF5 file.
+def plan(path: str) -> HDF5Plan:
+    """Look at where everything is in an HDF5 file.
 
     Raises:
         FormatError: it is truncated, or its structure is broken.
@@ -273,12 +273,12 @@ def plan(path: str) -> Plan:
     with open_hdf5(path) as handle:
         found = layout(handle, Path(path).stat().st_size)
     pieces_of(found, 0)
-    return Plan(path, found)
+    return HDF5Plan(path, found)
 
 
 def read(
-    planned: Plan, member: str = "", *, with_crc32: bool = False
-) -> tuple[tuple[TensorStats, ...], Found]:
+    planned: HDF5Plan, member: str = "", *, with_crc32: bool = False
+) -> tuple[tuple[TensorStats, ...], MembersRead]:
     """Read every byte of an HDF5 file once, and what is chunked a second time through h5py.
 
     Args:
@@ -298,7 +298,7 @@ def read(
         with open_hdf5(planned.path) as handle:
             problems = read_rest(handle, planned.layout, tallies)
     digest = MemberDigest(member, whole.size, whole.crc32c, whole.crc32 if with_crc32 else None)
-    return tuple(t.result() for t in tallies), Found((digest,), tuple(problems))
+    return tuple(t.result() for t in tallies), MembersRead((digest,), tuple(problems))
 
 
 def pieces_of(found: Layout, base: int) -> tuple[list[Tally], list[Piece]]:

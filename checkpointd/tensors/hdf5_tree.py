@@ -2,7 +2,7 @@
 
 HDF5 can keep a dataset's values in any file of the system (external storage, virtual datasets),
 and a link can lead into another HDF5 file (CVE-2026-1669). None of these is followed or read: they
-are told as facts, and `verify/safety` judges them.
+are reported as facts, and `verify/scan/safety` judges them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FILTERS = {4: "szip", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitsh
 
 @dataclass(frozen=True)
 class Foreign:
-    """A place in an HDF5 file whose content lies elsewhere: `key` in it, and what leads where."""
+    """A place in an HDF5 file whose content is elsewhere: `key` in it, and what leads where."""
 
     key: str
     what: str
@@ -69,7 +69,7 @@ def explore(handle: Any) -> Tree:
 
 
 def _visit(handle: Any) -> Iterator[tuple[str, Any]]:
-    """Give datasets, and links that lead elsewhere as `Foreign`."""
+    """Return datasets, and links that lead elsewhere as `Foreign`."""
     stack = [("", handle, 0)]
     seen = {_address(handle)}
     count = 0
@@ -155,7 +155,7 @@ def _storage_elsewhere(dataset: Any) -> str:
 
 
 def storage(dataset: Any, declared: int) -> tuple[int, int]:
-    """Hold what a dataset declares against the room that was made for it.
+    """Compare what a dataset declares with the storage that was allocated for it.
 
     Args:
         dataset: to look at.
@@ -168,17 +168,17 @@ def storage(dataset: Any, declared: int) -> tuple[int, int]:
     plist = dataset.id.get_create_plist()
     if not declared or dataset.dtype.kind == "O":
         return 0, 0
-    room = int(dataset.id.get_storage_size())
+    allocated = int(dataset.id.get_storage_size())
     if plist.get_layout() == h5py.h5d.CHUNKED:
         chunk = math.prod(plist.get_chunk()) * int(dataset.dtype.itemsize)
-        room = int(dataset.id.get_num_chunks()) * chunk
-    return max(0, declared - room), max(0, room - declared)
+        allocated = int(dataset.id.get_num_chunks()) * chunk
+    return max(0, declared - allocated), max(0, allocated - declared)
 
 
 def missing_filters(dataset: Any) -> tuple[str, ...]:
     """Name the filters that a dataset's values went through and that nothing here undoes.
 
-    They would have to be loaded as plug-ins, which is code: HDF5 is told not to.
+    They would have to be loaded as plug-ins, which is code: HDF5 is configured not to.
     """
     plist = dataset.id.get_create_plist()
     numbers = [int(plist.get_filter(i)[0]) for i in range(plist.get_nfilters())]

@@ -1,6 +1,6 @@
 """`.keras` archives: every member's CRC32 and the tensors inside, in one pass over the file.
 
-Keras stores members uncompressed, so the HDF5 file inside is read where it lies. A compressed
+Keras stores members uncompressed, so the HDF5 file inside is read where it is. A compressed
 member is unpacked first, through a bounded buffer, into a temporary file that has no name.
 """
 
@@ -20,7 +20,15 @@ from checkpointd.formats import FormatError
 from checkpointd.formats.facts import MALFORMED
 from checkpointd.formats.keras import Archive, ZipMember, read_archive
 from checkpointd.formats.unpacking import STORED, unpack
-from checkpointd.tensors import Found, MemberDigest, Problem, TensorSpec, TensorStats, hdf5, npz
+from checkpointd.tensors import (
+    MemberDigest,
+    MembersRead,
+    Problem,
+    TensorSpec,
+    TensorStats,
+    hdf5,
+    npz,
+)
 from checkpointd.tensors.stream import BLOCK, Checksum, Piece, Source, opened, stream
 from checkpointd.tensors.window import Window
 
@@ -46,7 +54,7 @@ class Inside:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ArchivePlan:
     """An archive ready to be read; `problems` are those of its compressed members.
 
     `unpacked_bytes` is what its members, and the arrays of an `.npz` among them, would take in
@@ -65,14 +73,14 @@ class Plan:
         return tuple(d.spec for i in self.inside for d in i.layout.datasets)
 
     def close(self) -> None:
-        """Give up the temporary files of compressed members."""
+        """Return up the temporary files of compressed members."""
         for item in self.inside:
             if item.unpacked is not None:
                 item.unpacked.close()
 
 
-def plan(path: str) -> Plan:
-    """Look at where everything lies in a `.keras` archive.
+def plan(path: str) -> ArchivePlan:
+    """Look at where everything is in a `.keras` archive.
 
     Raises:
         FormatError: the archive, or the HDF5 file inside, is truncated or broken.
@@ -84,7 +92,7 @@ def plan(path: str) -> Plan:
     total = archive.unpacked_bytes
     with contextlib.ExitStack() as on_failure, opened(path) as source:
         if total > most_unpacked(source.size):
-            return Plan(path, archive, (), (), total)
+            return ArchivePlan(path, archive, (), (), total)
         for member in archive.members:
             unpacked = None
             if member.method != STORED:
@@ -101,10 +109,10 @@ def plan(path: str) -> Plan:
             if unpacked is not None:
                 unpacked.close()
         on_failure.pop_all()
-    return Plan(path, archive, tuple(inside), tuple(problems), total)
+    return ArchivePlan(path, archive, tuple(inside), tuple(problems), total)
 
 
-def read(planned: Plan) -> tuple[tuple[TensorStats, ...], Found]:
+def read(planned: ArchivePlan) -> tuple[tuple[TensorStats, ...], MembersRead]:
     """Read every byte of the archive once, and what was unpacked from it.
 
     Raises:
@@ -127,10 +135,10 @@ def read(planned: Plan) -> tuple[tuple[TensorStats, ...], Found]:
                     problems += hdf5.read_rest(handle, item.layout, tallies)
     digest = MemberDigest("", whole.size, whole.crc32c)
     results = tuple(t.result() for _, tallies, _ in counted for t in tallies)
-    return results, Found((digest,), tuple(problems))
+    return results, MembersRead((digest,), tuple(problems))
 
 
-def problems(planned: Plan) -> tuple[Problem, ...]:
+def problems(planned: ArchivePlan) -> tuple[Problem, ...]:
     """Hold an archive's parts against their CRC32, without a look at what they say.
 
     Raises:
@@ -143,7 +151,7 @@ def problems(planned: Plan) -> tuple[Problem, ...]:
     return (*planned.problems, *_mismatches(stored))
 
 
-def _stored(planned: Plan) -> list[tuple[ZipMember, Checksum]]:
+def _stored(planned: ArchivePlan) -> list[tuple[ZipMember, Checksum]]:
     members = planned.archive.members
     return [(m, Checksum(with_crc32=True)) for m in members if m.method == STORED]
 

@@ -1,7 +1,7 @@
 """`model.weights.npz` in a `.keras` archive: what its arrays would take in memory.
 
 Keras without h5py writes its weights so (keras/src/saving/saving_lib.py, NpzIOStore), and reads
-them with `numpy.load(allow_pickle=False)`, which makes room for whatever shape a header declares.
+them with `numpy.load(allow_pickle=False)`, which allocates whatever shape a header declares.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 @dataclass(frozen=True)
 class ObjectGraph:
-    """What the graph says of the stored variables, by their keys.
+    """What the graph states about the stored variables, by their keys.
 
     `names` are those that they had in the program; `at_root` hang from the root itself; `trained`
-    are those that a stored optimizer trains, as far as it says which. `has_model` tells that the
+    are those that a stored optimizer trains, as far as it states which. `has_model` means that the
     root holds an object with variables besides optimizers. `keys` are those of all variables: an
     iterator's or a table's name what is stored in parts.
     """
@@ -59,7 +59,7 @@ def parse(data: bytes) -> ObjectGraph:
     try:
         nodes = [_node(message(v)) for n, v in islice(fields(data), _MAX_OBJECTS) if n == _NODES]
     except FormatError:
-        return ObjectGraph()  # its checksum says so in the pass over the shards
+        return ObjectGraph()  # the pass over the shards reports its checksum
     if not nodes:
         return ObjectGraph()
     root = [nodes[i] for i in nodes[0].children.values() if 0 < i < len(nodes)]
@@ -103,7 +103,7 @@ def _trained(nodes: list[_Node]) -> Iterator[str]:
                 yield from _keys(nodes, inside)
             elif name == "_variables":
                 owned += [nodes[i].name for i in inside if 0 <= i < len(nodes)]
-    # tf-keras says so by names alone: "Adam/m/dense/kernel"
+    # tf-keras marks them by names alone: "Adam/m/dense/kernel"
     trained = {name.split("/", 2)[2] for name in owned if name.count("/") > 1}
     called = Counter(node.name for node in nodes if node.key)
     yield from (n.key for n in nodes if n.key and n.name in trained and called[n.name] == 1)

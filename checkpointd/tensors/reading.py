@@ -10,20 +10,20 @@ from checkpointd.core.format_specs import Format, function, spec_of
 from checkpointd.formats import FormatError, keras_directory, member_path, old_format, sharded
 from checkpointd.formats.facts import UNSUPPORTED
 from checkpointd.formats.names import KERAS_CONFIG, KERAS_METADATA
-from checkpointd.tensors import Contents, Found, MemberDigest, TensorSpec, bundle, combine
+from checkpointd.tensors import Contents, MemberDigest, MembersRead, TensorSpec, bundle, combine
 
 if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation
     from checkpointd.tensors import TensorStats, hdf5, keras_zip
 
 VARIABLES = "/variables/variables"
-"""Where a SavedModel's bundle lies in its directory."""
+"""Where a SavedModel's bundle is in its directory."""
 
 _SHARD = re.compile(r"\.data-(\d{5})-of-(\d{5})$")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReadPlan:
     """A checkpoint ready to be read.
 
     `format` is what its content is: HDF5 or HDF5_WEIGHTS, and UNKNOWN for what is no model's.
@@ -33,9 +33,9 @@ class Plan:
 
     path: str
     format: Format
-    bundles: tuple[tuple[str, bundle.Plan], ...] = ()
-    files: tuple[tuple[str, hdf5.Plan], ...] = ()
-    archive: keras_zip.Plan | None = None
+    bundles: tuple[tuple[str, bundle.BundlePlan], ...] = ()
+    files: tuple[tuple[str, hdf5.HDF5Plan], ...] = ()
+    archive: keras_zip.ArchivePlan | None = None
     others: tuple[str, ...] = ()
     arrays_bytes: int = 0
 
@@ -68,13 +68,13 @@ class Plan:
         return tuple(sorted({name for _, layout in self.layouts for name in layout.filters}))
 
     def close(self) -> None:
-        """Give up temporary files; the plan cannot be read any more."""
+        """Return up temporary files; the plan cannot be read any more."""
         if self.archive is not None:
             self.archive.close()
 
 
-def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A002 - the field's own name
-    """Find out where every tensor of a checkpoint lies.
+def plan(path: str, format: Format, generation: Generation) -> ReadPlan:  # noqa: A002 - the field's own name
+    """Find out where every tensor of a checkpoint is.
 
     Args:
         path: of the checkpoint.
@@ -88,11 +88,11 @@ def plan(path: str, format: Format, generation: Generation) -> Plan:  # noqa: A0
     spec = spec_of(format)
     if spec is None:
         return plan_hdf5(path, generation)
-    planned: Plan = function(spec.plan)(path, generation)
+    planned: ReadPlan = function(spec.plan)(path, generation)
     return planned
 
 
-def plan_savedmodel(path: str, generation: Generation) -> Plan:
+def plan_savedmodel(path: str, generation: Generation) -> ReadPlan:
     """Plan a SavedModel: the bundle of its variables, if it has any.
 
     Raises:
@@ -102,7 +102,7 @@ def plan_savedmodel(path: str, generation: Generation) -> Plan:
     return _with_bundle(path, Format.SAVEDMODEL, VARIABLES, generation)
 
 
-def plan_tf_checkpoint(path: str, generation: Generation) -> Plan:
+def plan_tf_checkpoint(path: str, generation: Generation) -> ReadPlan:
     """Plan a bundle of tensors.
 
     Raises:
@@ -114,7 +114,7 @@ def plan_tf_checkpoint(path: str, generation: Generation) -> Plan:
     return _with_bundle(path, Format.TF_CHECKPOINT, "", generation)
 
 
-def plan_keras(path: str, generation: Generation) -> Plan:
+def plan_keras(path: str, generation: Generation) -> ReadPlan:
     """Plan a `.keras` archive, or Keras's directory.
 
     Raises:
@@ -125,10 +125,10 @@ def plan_keras(path: str, generation: Generation) -> Plan:
         return _of_directory(path, tuple(m.name for m in generation.members))
     from checkpointd.tensors import keras_zip
 
-    return Plan(path, Format.KERAS, archive=keras_zip.plan(path))
+    return ReadPlan(path, Format.KERAS, archive=keras_zip.plan(path))
 
 
-def plan_hdf5(path: str, generation: Generation) -> Plan:
+def plan_hdf5(path: str, generation: Generation) -> ReadPlan:
     """Plan HDF5 files: the content decides whether it is a model, weights, or neither.
 
     Raises:
@@ -152,10 +152,10 @@ def plan_hdf5(path: str, generation: Generation) -> Plan:
     elif "" in kinds:
         kind = Format.UNKNOWN
     taken = {name for name, _ in files}
-    return Plan(path, kind, files=files, others=tuple(n for n in names if n not in taken))
+    return ReadPlan(path, kind, files=files, others=tuple(n for n in names if n not in taken))
 
 
-def _of_directory(path: str, names: tuple[str, ...]) -> Plan:
+def _of_directory(path: str, names: tuple[str, ...]) -> ReadPlan:
     """Plan to read what Keras saved with `zipped=False`; arrays of NumPy are not looked into.
 
     Raises:
@@ -173,11 +173,11 @@ def _of_directory(path: str, names: tuple[str, ...]) -> Plan:
 
         with opened(path + weights) as source:
             unpacked = npz.array_bytes(Window(source, 0, source.size), weights[1:])
-        return Plan(path, Format.KERAS, others=names, arrays_bytes=unpacked)
+        return ReadPlan(path, Format.KERAS, others=names, arrays_bytes=unpacked)
     from checkpointd.tensors import hdf5
 
     files = ((weights, hdf5.plan(path + weights)),)
-    return Plan(path, Format.KERAS, files=files, others=others)
+    return ReadPlan(path, Format.KERAS, files=files, others=others)
 
 
 def _check_map(path: str, names: tuple[str, ...]) -> None:
@@ -191,18 +191,18 @@ def _check_map(path: str, names: tuple[str, ...]) -> None:
             raise FormatError("missing_member", f"The shard {name!r} is not there.")
 
 
-def read(planned: Plan, *, with_crc32: bool = False) -> Contents:
+def read(planned: ReadPlan, *, with_crc32: bool = False) -> Contents:
     """Read every member of a checkpoint, once.
 
     Args:
-        planned: what lies where.
+        planned: what is where.
         with_crc32: take zlib's CRC-32 of a checkpoint that is one HDF5 file.
 
     Raises:
         OSError: it could not be read.
     """
     tensors: list[TensorStats] = []
-    founds: list[Found] = []
+    founds: list[MembersRead] = []
     for prefix, part in planned.bundles:
         stats, found = bundle.read(part, prefix)
         tensors.extend(stats)
@@ -229,7 +229,7 @@ def read(planned: Plan, *, with_crc32: bool = False) -> Contents:
     return Contents(tuple(tensors), combine(members), problems, alone)
 
 
-def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> Plan:  # noqa: A002
+def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> ReadPlan:  # noqa: A002
     sizes: dict[int, dict[int, int]] = {}  # by how many shards a save has: an older one's may stay
     read_by_bundle = set()
     for member in generation.members:
@@ -243,11 +243,11 @@ def _with_bundle(path: str, format: Format, prefix: str, generation: Generation)
     if not read_by_bundle:
         if format is Format.TF_CHECKPOINT:
             raise FormatError("missing_member", "The checkpoint's .index file is not there.")
-        return Plan(path, format, others=tuple(m.name for m in generation.members))
+        return ReadPlan(path, format, others=tuple(m.name for m in generation.members))
     planned = bundle.plan(path + prefix, sizes)
     named = {f"{prefix}.index"} | {
         f"{prefix}.data-{i:05d}-of-{planned.index.num_shards:05d}"
         for i in range(planned.index.num_shards)
     }
     others = tuple(m.name for m in generation.members if m.name not in named)
-    return Plan(path, format, bundles=((prefix, planned),), others=others)
+    return ReadPlan(path, format, bundles=((prefix, planned),), others=others)

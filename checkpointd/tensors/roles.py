@@ -43,7 +43,7 @@ _COUNTERS = frozenset({"save_counter", "global_step", "_CHECKPOINTABLE_OBJECT_GR
 
 
 class Role(NamedTuple):
-    """The role of a tensor, and what told it."""
+    """The role of a tensor, and what decided it."""
 
     role: str
     decided_by: str
@@ -83,7 +83,7 @@ def of_bundle(
         key: of the entry.
         optimizers: paths of objects known to be optimizers, whatever they are called.
         shape: of the entry.
-        objects: what the checkpoint says of its variables; None where it says nothing.
+        objects: what the checkpoint states about its variables; None where it states nothing.
     """
     name = key.split(ATTRIBUTES, 1)[0]
     if name in _COUNTERS:
@@ -120,7 +120,7 @@ def _of_object(
 
 
 def _no_weight(parts: list[str], shape: tuple[int, ...] | None) -> Role | None:
-    """Say why a tensor is no weight, whatever holds it; None where nothing says so."""
+    """Explain why a tensor is no weight, whatever holds it; None where nothing shows that."""
     path = "/".join(parts)
     if any(_RANDOM.match(part) for part in parts):
         return Role(OTHER, f"the state of a random generator: {path}")

@@ -7,6 +7,7 @@ context that returns a `CheckResult`; what it learns besides goes into `Context.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import time
 from dataclasses import dataclass, field
@@ -15,28 +16,13 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from checkpointd.core import memory_errors
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.report import Facts
-from checkpointd.core.suite import LOAD_CHECKS
+from checkpointd.core.suite import LOAD_CHECKS, SPECS, SUITE
 from checkpointd.verify.tf_errors import cause, lack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from checkpointd.core.request import End, Request
-
-DEPENDS: Mapping[str, tuple[str, ...]] = {
-    "structure": (),
-    "integrity": ("structure",),
-    "safety": ("structure",),
-    "finite": ("integrity", "safety"),
-    "drift": ("integrity", "safety"),
-    "load": ("integrity", "safety"),
-    "signatures": ("load",),
-    "inference": ("load",),
-    "predictions": ("load",),
-    "resume": ("load",),
-    "evaluate": ("load",),
-}
-"""What a check rests on. `finite` blocks nothing: a model full of NaN is still loaded."""
 
 BLOCKING = frozenset({Outcome.FAIL, Outcome.ERROR})
 """The outcomes after which nothing that rests on a check is run."""
@@ -66,26 +52,34 @@ class Context:
 
 
 C = TypeVar("C", bound=Context)
+Check = Callable[[Any], CheckResult]
 Emit = Callable[[CheckResult], None]
+
+
+def import_checks(stage: str) -> tuple[tuple[str, Check], ...]:
+    """Import the modules of a stage's checks, and return pairs of a check's name and function."""
+    return tuple(
+        (spec.name, importlib.import_module(spec.module).check)
+        for spec in SUITE
+        if spec.stage == stage
+    )
 
 
 def run(
     context: C,
     checks: Iterable[tuple[str, Callable[[C], CheckResult]]],
     emit: Emit,
-    done: Mapping[str, Outcome] | None = None,
 ) -> dict[str, CheckResult]:
     """Run checks in the order given and emit each result as soon as it is known.
 
-    A check is not run when `settings.skip` names it, or when one that it rests on failed, ended
-    in an error, or was itself blocked; a dependency that nobody ran, or that the user skipped,
-    blocks nothing.
+    A check is not run when `settings.skip` names it, or when one that it needs failed, ended in an
+    error, or was itself blocked; a needed check that nobody ran, or that the user skipped, blocks
+    nothing. A check that the settings do not enable has no result.
 
     Args:
         context: handed to every check.
         checks: pairs of a check's name and its function.
         emit: called with every result, the skipped ones too.
-        done: outcomes of checks that ran elsewhere before.
 
     Returns:
         Every result by the check's name.
@@ -93,11 +87,14 @@ def run(
     Raises:
         Stop: a check found that there is nothing to be judged.
     """
-    blocked = {name for name, outcome in (done or {}).items() if outcome in BLOCKING}
+    blocked: set[str] = set()
     results: dict[str, CheckResult] = {}
+    settings = context.request.settings
     for name, check in checks:
-        broken = next((d for d in DEPENDS.get(name, ()) if d in blocked), None)
-        if name in context.request.settings.skip:
+        if name in SPECS and not SPECS[name].runs_under(settings):
+            continue
+        broken = next((need for need in _needs(name) if need in blocked), None)
+        if name in settings.skip:
             result = skipped(name, "Switched off by skip in [watch.verify].")
         elif broken is not None:
             blocked.add(name)
@@ -112,12 +109,15 @@ def run(
 
 
 def blocks(result: CheckResult) -> bool:
-    """Whether what rests on a check is not run any more after this result.
+    """Whether the checks of this stage that need a check are not run after this result."""
+    spec = SPECS.get(result.name)
+    word = result.reason.partition(".")[2]
+    return result.outcome in BLOCKING and not (spec is not None and word in spec.harmless)
 
-    Code in a checkpoint forbids to load it, which the dispatcher sees to; its weights can be read.
-    """
-    harmless = result.name == "finite" or result.reason == "safety.needs_code"
-    return result.outcome in BLOCKING and not harmless
+
+def _needs(name: str) -> tuple[str, ...]:
+    """Return what a check of the suite needs; a user's check is held back by whoever runs it."""
+    return SPECS[name].needs if name in SPECS else ()
 
 
 def _root(name: str, results: Mapping[str, CheckResult]) -> str:
@@ -125,7 +125,7 @@ def _root(name: str, results: Mapping[str, CheckResult]) -> str:
     result = results.get(name)
     if result is None or result.outcome is not Outcome.SKIP:
         return name
-    return next((_root(d, results) for d in DEPENDS.get(name, ()) if d in results), name)
+    return next((_root(need, results) for need in _needs(name) if need in results), name)
 
 
 def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckResult:

@@ -17,7 +17,8 @@ import numpy as np
 from checkpointd import checks as public
 from checkpointd.core.check_result import CheckResult, Outcome, skipped
 from checkpointd.core.format_specs import Format
-from checkpointd.core.verify_settings import ENTRY_POINTS, LOAD_STAGE, SCAN_STAGE
+from checkpointd.core.suite import USER_CHECKS_NEED
+from checkpointd.core.verify_settings import ENTRY_POINTS, LOAD_STAGE
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_code
 from checkpointd.verify.suite import BLOCKING, Context, printable, run
@@ -36,9 +37,6 @@ _ERROR = "check_error"
 _WORDS = {Outcome.FAIL: "failed", Outcome.WARN: "warned", Outcome.ERROR: _ERROR}
 _MAX_DETAILS = 64 * 1024
 _ACCEPTED = "True, False, None, a text, a dict with an outcome, or a Result of checkpointd.checks"
-
-RESTS_ON = {SCAN_STAGE: ("structure", "integrity", "safety"), LOAD_STAGE: ("load",)}
-"""What the checks of a stage need: to be read, or to be loaded."""
 
 
 def run_own(
@@ -61,7 +59,7 @@ def run_own(
     if not wanted:
         return
     learned(context.facts)
-    blocked = next((n for n in RESTS_ON[stage] if done.get(n) in BLOCKING), None)
+    blocked = next((n for n in USER_CHECKS_NEED[stage] if done.get(n) in BLOCKING), None)
     for own in wanted:
         if blocked is not None and own.name not in context.request.settings.skip:
             emit(skipped(own.name, f"Not run, because {blocked} did not pass."))

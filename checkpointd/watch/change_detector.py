@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Found, Probe, ProbeState, generation_of, probe
+from checkpointd.formats import Candidate, Probe, ProbeState, generation_of, probe
 from checkpointd.watch.events import (
     Coalesced,
     GenerationUpdate,
@@ -71,7 +71,7 @@ class ChangeDetector:
         self._memory = ReportedGenerations(known)
         self._series = dict(series)
         self._recorded: set[str] = set()
-        self._doubts: dict[str, tuple[Found, int]] = {}
+        self._doubts: dict[str, tuple[Candidate, int]] = {}
         self._fence = SettleTracker(settings.settle, settings.torn_after)
         self._observed: dict[str, Observation] = {}
 
@@ -165,7 +165,7 @@ class ChangeDetector:
             if found.path in self._memory and (placed_anew or found.path in self._series):
                 self._place_anew(found)
 
-    def _note_record(self, found: Found, listing: Listing, *, initial: bool) -> None:
+    def _note_record(self, found: Candidate, listing: Listing, *, initial: bool) -> None:
         """Have a checkpoint told again to which a golden record came late, as a copy brings it."""
         if found.path not in listing.recorded:
             self._recorded.discard(found.path)
@@ -174,13 +174,13 @@ class ChangeDetector:
             if not initial and found.path in self._memory:
                 self.again.add(found.path)
 
-    def _place_anew(self, found: Found) -> None:
+    def _place_anew(self, found: Candidate) -> None:
         """Tell where a path stands that is in another series than the one that was told."""
         checkpoint = self._describe(found, found.hint)
         if self._series.pop(found.path, None) != checkpoint.series:
             self._emit(SeriesChanged(self._settings.name, checkpoint))
 
-    def _describe(self, found: Found, known: Format) -> Checkpoint:
+    def _describe(self, found: Candidate, known: Format) -> Checkpoint:
         return describe(
             found.path,
             known,
@@ -190,7 +190,7 @@ class ChangeDetector:
             self._tree.stems(os.path.dirname(found.path)),
         )
 
-    def _see(self, found: Found, *, closed: bool = False, initial: bool = False) -> None:
+    def _see(self, found: Candidate, *, closed: bool = False, initial: bool = False) -> None:
         path, generation = found.path, found.generation
         asked = path in self.again
         if not asked and path not in self._fence and self._memory.is_as_looked_at(path, generation):
@@ -233,7 +233,7 @@ class ChangeDetector:
         closed = closed and _is_one_file(found)
         self._observed[path] = Observation(found, probed, closed, age, touched)
 
-    def _stands(self, found: Found, known: Comparison, *, asked: bool) -> None:
+    def _stands(self, found: Candidate, known: Comparison, *, asked: bool) -> None:
         """Tell of content that has been told before: because it was asked for, or was touched."""
         path = found.path
         if asked:
@@ -268,7 +268,7 @@ class ChangeDetector:
             except OSError:
                 continue
             else:
-                self._see(Found(found.path, found.hint, generation))
+                self._see(Candidate(found.path, found.hint, generation))
 
     def _decide(self, now: float) -> float | None:
         observed, self._observed = self._observed, {}
@@ -336,13 +336,13 @@ def is_old(generation: Generation, seconds: float) -> bool:
     return time.time() - newest / 1e9 >= seconds
 
 
-def _is_one_file(found: Found) -> bool:
+def _is_one_file(found: Candidate) -> bool:
     """Whether closing one file ends the save; between the files of others there may be a pause."""
     members = found.generation.members
     return len(members) == 1 and not members[0].name
 
 
-def _probe(found: Found, *, told: bool) -> Probe | None:
+def _probe(found: Candidate, *, told: bool) -> Probe | None:
     """Probe a candidate; None if it is away or cannot tell.
 
     What by its name is a checkpoint, or was one when it was `told`, and cannot be read counts as

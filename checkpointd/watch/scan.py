@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Found, ProbeState, locate, probe, recognise, state_file
+from checkpointd.formats import Candidate, ProbeState, locate, probe, recognise, state_file
 from checkpointd.formats.storage import LOCAL, Storage
 from checkpointd.watch.globs import Selection, is_reserved, select
 from checkpointd.watch.series import place
@@ -32,7 +32,7 @@ class Listing:
     """
 
     directory: str
-    found: tuple[Found, ...]
+    found: tuple[Candidate, ...]
     descend: tuple[str, ...]
     error: OSError | None = None
     recorded: frozenset[str] = frozenset()
@@ -43,7 +43,7 @@ class Listing:
 class Survey:
     """A whole walk: what was found, how many directories were listed, which could not be."""
 
-    found: tuple[Found, ...]
+    found: tuple[Candidate, ...]
     directories: int
     errors: tuple[str, ...]
 
@@ -101,7 +101,7 @@ def survey(
     storage: Storage = LOCAL,
 ) -> Survey:
     """Find every checkpoint below a root, whether it is finished or not."""
-    found: list[Found] = []
+    found: list[Candidate] = []
     errors: list[str] = []
     directories = 0
     for listing in walk(root, root, select(include, exclude), storage):
@@ -156,7 +156,7 @@ def survey_path(
 
 
 def _describe(
-    found: Found, root: str, template: str | None, storage: Storage
+    found: Candidate, root: str, template: str | None, storage: Storage
 ) -> tuple[Checkpoint, Generation]:
     try:
         probed = probe(found, storage)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.formats import Found, Probe, ProbeState
+from checkpointd.formats import Candidate, Probe, ProbeState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Observation:
     where that clock is not to be trusted with it. A time in the future counts as now.
     """
 
-    found: Found
+    found: Candidate
     probe: Probe
     closed: bool = False
     age: float | None = None
@@ -44,7 +44,7 @@ class SettleDecision:
     `overdue`: it has not changed for `torn_after`, so whoever reads it need not ask for more time.
     """
 
-    found: Found
+    found: Candidate
     probe: Probe
     state: SaveState
     reason: str = ""
@@ -91,7 +91,7 @@ class SettleTracker:
         return len(self._tracks)
 
     @property
-    def pending(self) -> tuple[Found, ...]:
+    def pending(self) -> tuple[Candidate, ...]:
         """What is not yet decided, as it was last seen."""
         return tuple(track.observed.found for track in self._tracks.values())
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core import decode
 from checkpointd.core.encode import to_json
 from checkpointd.core.request import End
-from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS
 from checkpointd.core.verify_settings import LOAD_STAGE, SCAN_STAGE
 
 if TYPE_CHECKING:
@@ -22,32 +21,14 @@ if TYPE_CHECKING:
 
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.report import Facts
-    from checkpointd.core.verify_settings import VerifySettings
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
-
-STAGE_CHECKS: Mapping[str, tuple[str, ...]] = {
-    SCAN: SCAN_CHECKS,
-    LOAD: LOAD_CHECKS,
-    INSPECT: (),
-    COPY: (),
-}
-"""The checks of the suite that a stage answers for, in order."""
 
 SENTINEL = ".foreign"
 
 MAX_DATAGRAM = 16 * 1024
 MAX_LINE = 8 * 1024 * 1024
 MAX_TOTAL = 64 * 1024 * 1024
-
-
-def checks_of(stage: str, settings: VerifySettings) -> tuple[str, ...]:
-    """The checks that a stage answers for under these settings; any other answer is a forgery.
-
-    `evaluate` only where there is something to evaluate; the user's own come last.
-    """
-    suite = (n for n in STAGE_CHECKS[stage] if n != "evaluate" or settings.evaluate.is_set)
-    return (*suite, *(own.name for own in settings.checks if own.stage == stage))
 
 
 @dataclass(frozen=True)

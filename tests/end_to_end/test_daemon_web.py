@@ -52,7 +52,7 @@ def test_a_password_comes_by_a_reload_and_changes_by_itself(daemon: Daemon) -> N
     config(daemon, _AUTH)
     done = daemon.cli("reload")
     assert done.returncode == 78
-    assert "web.password is not there" in done.stdout + done.stderr
+    assert "web.password does not exist" in done.stdout + done.stderr
     assert "password_file" in daemon.status()["config_error"]
     password(daemon, "0ne")
     daemon.headers = {}
@@ -79,12 +79,15 @@ def test_what_is_open_to_the_network_is_a_problem_and_no_error(daemon: Daemon) -
     config(daemon, "", "0.0.0.0:0")
     checked = daemon.cli("config", "check")
     assert checked.returncode == 0
-    assert "warning: line 7: web.listen: Whoever reaches 0.0.0.0:0 can read" in checked.stdout
+    assert (
+        "warning: line 7: web.listen: Anybody who can connect to 0.0.0.0:0 can read"
+        in checked.stdout
+    )
     daemon.start()
     assert daemon.url.startswith("http://0.0.0.0:")
-    assert any(p.startswith("Whoever reaches") for p in daemon.status()["problems"])
-    assert "the web side wants a look" in daemon.log
-    assert "Whoever reaches" in daemon.cli("status").stdout
+    assert any(p.startswith("Anybody who can connect") for p in daemon.status()["problems"])
+    assert "the web configuration has a warning" in daemon.log
+    assert "Anybody who can connect" in daemon.cli("status").stdout
 
 
 @needs_openssl

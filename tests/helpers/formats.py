@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from checkpointd.formats import LOCAL, Found, Probe, locate, probe
+from checkpointd.formats import LOCAL, Candidate, Probe, locate, probe
 from checkpointd.formats.facts import PROBE_BYTES
 from checkpointd.formats.table import MAGIC
 
@@ -48,7 +48,7 @@ class Metered:
         return data
 
 
-def found(path: Path | str) -> Found:
+def found(path: Path | str) -> Candidate:
     """Take what a path names, which must be a candidate."""
     candidate = locate(str(path))
     assert candidate is not None, f"{path} names no checkpoint"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.verify.scan.safety.graph import look_through
-from checkpointd.verify.scan.safety.graph_model import MetaGraph, read_graphs
+from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph, read_graphs
 from tests.helpers.formats import field
 
 if TYPE_CHECKING:

@@ -98,7 +98,7 @@ async def serving(web: WebSettings | None = None) -> AsyncIterator[Side]:
     """Serve, with what the settings of `[web]` ask for."""
     source, metrics, access = Source(), Metrics(Snapshot), Access()
     if web is not None:
-        access.take(web)
+        access.apply(web)
     server = TcpServer(
         create_app(source, metrics, access=access),
         "127.0.0.1",

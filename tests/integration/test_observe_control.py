@@ -21,7 +21,7 @@ from checkpointd.cli.client import Client, NoDaemonError
 from checkpointd.cli.errors import CliError
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.observe.web import accepting
+from checkpointd.observe.web import connections
 from checkpointd.observe.web import control as control_module
 from checkpointd.observe.web.app import MAX_BODY, create_app
 from checkpointd.observe.web.server import ListenError, UnixServer
@@ -193,7 +193,7 @@ def test_a_client_that_says_nothing_holds_up_nobody(
     short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is dropped, and so is one whose body never comes to its end; the others go on."""
-    monkeypatch.setattr(accepting, "HEADER_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     monkeypatch.setattr(control_module, "_BODY_SECONDS", 0.3)
     path = short_dir / "control.sock"
     head = b"POST /control/prune HTTP/1.1\r\nHost: x\r\nContent-Length: "

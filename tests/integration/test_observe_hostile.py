@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
-from checkpointd.observe.web import accepting
 from checkpointd.observe.web import app as web_app
+from checkpointd.observe.web import connections, protocol
 from checkpointd.observe.web.connections import limits
 from tests.helpers.web import Side, serving, told
 
@@ -25,14 +27,14 @@ HUGE = [{"id": n, "path": "x" * 10_000} for n in range(500)]
 
 def served(use: Callable[[Side], Awaitable[None]]) -> None:
     """Serve on a free port, and use it; whatever comes, the log tells of no fault of ours."""
-
-    async def run() -> None:
-        async with serving() as side:
-            await use(side)
-
     with structlog.testing.capture_logs() as logged:
-        asyncio.run(run())
+        asyncio.run(_serve(use))
     assert logged == []
+
+
+async def _serve(use: Callable[[Side], Awaitable[None]]) -> None:
+    async with serving() as side:
+        await use(side)
 
 
 @contextlib.contextmanager
@@ -64,6 +66,30 @@ def test_a_thousand_silent_connections_leave_room_for_a_scrape() -> None:
     served(use)
 
 
+def test_without_free_file_descriptors_the_server_waits_and_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It logs once a second, and accepts again as soon as there are some."""
+
+    async def use(side: Side) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with closing() as opened:
+            lowest = os.dup(0)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))
+            try:
+                opened.append(await side.connect(GET + b"Connection: close\r\n\r\n"))
+                await asyncio.sleep(0.3)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert b"HTTP/1.1 200 " in await told(opened[-1])
+            await side.scrape()
+        (error,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+        assert error.startswith("socket.accept() out of system resource")
+
+    asyncio.run(_serve(use))
+
+
 def test_a_kept_connection_is_not_dropped_for_silent_ones() -> None:
     """Prometheus keeps its connection from scrape to scrape."""
 
@@ -85,7 +111,7 @@ def test_headers_that_come_a_byte_at_a_time_have_a_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each byte gives no new time."""
-    monkeypatch.setattr(accepting, "HEADER_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.4)
 
     async def drip(side: Side) -> float:
         began = asyncio.get_running_loop().time()
@@ -177,7 +203,7 @@ def test_nonsense_is_answered_shortly_and_the_connection_closed(
     said: bytes, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With our headers, without what was sent, without a version, and never logged as a fault."""
-    monkeypatch.setattr(accepting, "_LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(protocol, "_LINGER_SECONDS", 0.1)
 
     async def use(side: Side) -> None:
         answer = await side.say(said)

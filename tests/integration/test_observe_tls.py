@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from checkpointd.config.web import BasicAuthSettings, TlsSettings, WebSettings
-from checkpointd.observe.web import accepting
+from checkpointd.observe.web import connections
 from checkpointd.observe.web import guard as guard_module
 from checkpointd.observe.web.connections import limits
 from tests.helpers.tls import Pair, needs_openssl, pair
@@ -90,10 +90,10 @@ def test_a_new_certificate_is_served_from_the_next_connection_on(
             async with kept.get("/healthz") as answer:
                 assert answer.status == 200
             place.cert.write_bytes(issued.second.cert.read_bytes()[:100])
-            assert not side.access.look()
+            assert not side.access.reload()
             await side.scrape(first)
             issued.second.copy_to(place)
-            assert side.access.look()
+            assert side.access.reload()
             await side.scrape(second)
             with pytest.raises(aiohttp.ClientConnectorCertificateError):
                 await side.scrape(first)
@@ -136,11 +136,54 @@ def test_only_clients_of_the_ca_are_let_in(tmp_path: Path, issued: Issued) -> No
     served(web, use)
 
 
+def test_a_new_ca_of_the_clients_replaces_the_old_one(tmp_path: Path, issued: Issued) -> None:
+    """Whom only the old one signed is refused from the next connection on, with a ticket too."""
+    web, _ = settings(tmp_path, issued, client_ca=True)
+    assert web.tls is not None
+    ca = tmp_path / "clients.crt"
+    ca.write_bytes(issued.ca.cert.read_bytes())
+    web = web.model_copy(update={"tls": web.tls.model_copy(update={"client_ca_file": ca})})
+
+    async def use(side: Side) -> None:
+        client = trusting(issued.first, client=issued.client)
+        await side.scrape(client)
+        ca.write_bytes(issued.second.cert.read_bytes())
+        assert side.access.reload()
+        with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+            await side.scrape(client)
+        await side.scrape(trusting(issued.first, client=issued.second))
+
+    served(web, use)
+
+
+def test_tls_can_be_switched_on_and_off(tmp_path: Path, issued: Issued) -> None:
+    """On the same port; a connection that came in the other way and is idle ends."""
+    web, _ = settings(tmp_path, issued)
+
+    async def use(side: Side) -> None:
+        client, port = trusting(issued.first), side.port
+        await side.scrape(client)
+        side.access.apply(WebSettings())
+        await side.server.restart()
+        idle = await side.connect()
+        await side.scrape()
+        with pytest.raises(ssl.SSLError):
+            await asyncio.open_connection("127.0.0.1", port, ssl=client)
+        side.access.apply(web)
+        await side.server.restart()
+        assert await told(idle) == b""
+        idle.close()
+        await side.scrape(client)
+        assert side.server.url == f"https://127.0.0.1:{port}"
+
+    served(web, use)
+
+
 def test_handshakes_that_never_end_do_not_stop_a_scrape(
     tmp_path: Path, issued: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence, half a hello, and plain HTTP where TLS is spoken; they are counted as they come."""
-    monkeypatch.setattr(accepting, "HEADER_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 1.0)
     web, _ = settings(tmp_path, issued)
 
     async def use(side: Side) -> None:

@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.snapshot import Snapshot
-from checkpointd.observe.web import accepting
 from checkpointd.observe.web import app as web_app
+from checkpointd.observe.web import connections
 from checkpointd.observe.web.app import create_app
 from checkpointd.observe.web.server import ListenError, TcpServer
 from tests.helpers.observe import NOW, ODD, Source, verdict
@@ -197,7 +197,7 @@ def test_silent_clients_do_not_stop_a_scrape_and_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fifty connections that say nothing cost nobody anything, and end."""
-    monkeypatch.setattr(accepting, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.2)
 
     async def use(client: aiohttp.ClientSession, server: TcpServer) -> None:
         port = int(server.url.rpartition(":")[2])

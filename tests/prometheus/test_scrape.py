@@ -174,7 +174,7 @@ def _client_certificates(scene: Scene) -> None:
     refused = scene.daemon.cli("reload")
     assert refused.returncode == 78
     assert "client_ca_file" in refused.stdout + refused.stderr
-    assert "nope.crt is not there" in refused.stdout + refused.stderr
+    assert "nope.crt does not exist" in refused.stdout + refused.stderr
     config.write_text(_DAEMON.replace("key_file", 'client_ca_file = "ca.crt"\nkey_file'))
     taken = scene.daemon.cli("reload")
     assert taken.returncode == 0, taken.stderr

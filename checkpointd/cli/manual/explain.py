@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.cli.manual.pages import section
-from checkpointd.cli.manual.tables import VERDICTS, common_words
-from checkpointd.core.reasons import REASONS, cure_of
+from checkpointd.cli.manual.tables import VERDICTS
+from checkpointd.core.reasons.general import GENERAL
+from checkpointd.core.suite import CHECKS, REASONS, cure_of
 from checkpointd.core.verify_settings import is_check_name
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def explain(reason: str, user_checks: Iterable[str] = ()) -> Explanation:
         UnknownReasonError: there is none of that name.
     """
     check, _, word = reason.partition(".")
-    meaning = section(_PAGE, word if word in common_words() else reason)
+    meaning = section(_PAGE, word if word in GENERAL else reason)
     if known := REASONS.get(reason):
         return Explanation(
             reason=reason,
@@ -64,10 +65,9 @@ def explain(reason: str, user_checks: Iterable[str] = ()) -> Explanation:
             basis=known.basis.value,
             cure=known.cure,
         )
-    built_in = {name.partition(".")[0] for name in REASONS}
     misspelt = difflib.get_close_matches(reason, REASONS, n=1, cutoff=_MISSPELT)
-    may_be_user = is_check_name(check) and bool(word) and check not in built_in
+    may_be_user = is_check_name(check) and bool(word) and check not in CHECKS
     if check not in set(user_checks) and (misspelt or not may_be_user):
         raise UnknownReasonError(reason, difflib.get_close_matches(reason, REASONS, 5, _CUTOFF))
-    text = section(_PAGE, word) if word in (*common_words(), "check_error") else ""
+    text = section(_PAGE, word) if word in (*GENERAL, "check_error") else ""
     return Explanation(reason, text or section(_PAGE, _USER), cure=cure_of(reason))

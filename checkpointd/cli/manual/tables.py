@@ -5,7 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from checkpointd.core.reasons import REASONS, Severity
+from checkpointd.core import suite
+from checkpointd.core.reasons.general import GENERAL
+from checkpointd.core.reasons.reason import Severity
+from checkpointd.core.verify_settings import SCAN_STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,20 +22,27 @@ VERDICTS = {
 """What a reason of each severity means for the verdict."""
 
 
-def common_words() -> set[str]:
-    """The words in which every check may end, such as `timeout`."""
-    checks = {name.partition(".")[0] for name in REASONS}
-    words = {name.partition(".")[2] for name in REASONS}
-    return {word for word in words if all(f"{check}.{word}" in REASONS for check in checks)}
+def checks() -> str:
+    """Every check of the suite, in the order in which they run."""
+    rows = [
+        (
+            f"`{spec.name}`",
+            "without TensorFlow" if spec.stage == SCAN_STAGE else "with TensorFlow or Keras",
+            spec.summary,
+            f"`{spec.shows}`" if spec.shows else "",
+            ", ".join(f"`{name}`" for name in spec.needs),
+        )
+        for spec in suite.SUITE
+    ]
+    return _table(("check", "runs", "what it establishes", "shows", "needs"), rows)
 
 
 def reasons() -> str:
     """Every reason that belongs to one check, with its verdict and its cure."""
-    common = common_words()
     rows = [
         (f"`{name}`", VERDICTS[reason.severity], reason.cure)
-        for name, reason in REASONS.items()
-        if name.partition(".")[2] not in common
+        for name, reason in suite.REASONS.items()
+        if name.partition(".")[2] not in GENERAL
     ]
     return _table(("reason", "verdict", "what to do"), rows)
 
@@ -127,6 +137,7 @@ def _cell(text: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "checks": checks,
     "commands": commands,
     "configuration": configuration,
     "exit-codes": exit_codes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpointd.core.reasons.severity import Basis, Severity
+from checkpointd.core.reasons.reason import Basis, Reason, Severity
 
 _F, _E, _W, _N = Severity.FAIL, Severity.ERROR, Severity.WARN, Severity.NOTE
 _FILE, _RECORD, _REQUEST, _MACHINE, _INPUTS = (
@@ -13,13 +13,13 @@ _FILE, _RECORD, _REQUEST, _MACHINE, _INPUTS = (
     Basis.INPUTS,
 )
 
-LOADING = {
-    "load.load_error": (
+LOAD = {
+    "load.load_error": Reason(
         _F,
         "It cannot be loaded: read the message, it is TensorFlow's own.",
         _FILE,
     ),
-    "load.not_restored": (
+    "load.not_restored": Reason(
         _F,
         (
             "A part of the model is not in the file, and comes back as something else at each "
@@ -27,22 +27,22 @@ LOADING = {
         ),
         _FILE,
     ),
-    "load.unknown_object": (
+    "load.unknown_object": Reason(
         _E,
         "Name the custom object in [watch.verify] custom_objects, and its source in python_path.",
         _MACHINE,
     ),
-    "load.needs_legacy": (
+    "load.needs_legacy": Reason(
         _E,
         "Keras 2 wrote it and Keras 3 cannot read it: pip install 'checkpointd[legacy]'.",
         _MACHINE,
     ),
-    "load.sandbox_unavailable": (
+    "load.sandbox_unavailable": Reason(
         _E,
         "This kernel cannot confine the loader: see `checkpointd status`.",
         _MACHINE,
     ),
-    "load.compile_failed": (
+    "load.compile_failed": Reason(
         _W,
         (
             "The model is whole, its compile configuration does not load: load it with "
@@ -51,22 +51,28 @@ LOADING = {
         ),
         _FILE,
     ),
-    "load.misnamed": (
+    "load.misnamed": Reason(
         _W,
         "The model is whole, its file has another format's name: rename it as the message says.",
         _FILE,
     ),
-    "signatures.missing_signature": (
+}
+
+SIGNATURES = {
+    "signatures.missing_signature": Reason(
         _F,
         "A signature that required_signatures names is not there: export the model with it.",
         _REQUEST,
     ),
-    "signatures.signature_changed": (
+    "signatures.signature_changed": Reason(
         _W,
         "Inputs or outputs differ from the last valid one of its series: tell who serves it.",
         _FILE,
     ),
-    "inference.uninitialized": (
+}
+
+INFERENCE = {
+    "inference.uninitialized": Reason(
         _F,
         (
             "It reads a table or a variable that nothing in the checkpoint initialises, whatever "
@@ -74,7 +80,7 @@ LOADING = {
         ),
         _FILE,
     ),
-    "inference.not_run": (
+    "inference.not_run": Reason(
         _N,
         (
             "It was not shown to run, because it does not take inputs that were made up from its "
@@ -82,7 +88,7 @@ LOADING = {
         ),
         _INPUTS,
     ),
-    "inference.non_finite_made_up": (
+    "inference.non_finite_made_up": Reason(
         _W,
         (
             "It gives NaN or Inf for inputs that were made up, and may be right to: give "
@@ -90,7 +96,7 @@ LOADING = {
         ),
         _INPUTS,
     ),
-    "inference.non_finite_unrecorded": (
+    "inference.non_finite_unrecorded": Reason(
         _W,
         (
             "It gives NaN or Inf for inputs that were given, and no record says whether the "
@@ -98,14 +104,26 @@ LOADING = {
         ),
         _INPUTS,
     ),
-    "inference.inference_error": (_F, "It loads, but it cannot be run: read the message.", _RECORD),
-    "inference.non_finite_output": (_F, "It runs, but gives NaN or Inf: do not serve it.", _RECORD),
-    "inference.wrong_shape": (
+    "inference.inference_error": Reason(
+        _F, "It loads, but it cannot be run: read the message.", _RECORD
+    ),
+    "inference.non_finite_output": Reason(
+        _F, "It runs, but gives NaN or Inf: do not serve it.", _RECORD
+    ),
+    "inference.wrong_shape": Reason(
         _F,
         "Its outputs have another shape than it declares, and than the original gave.",
         _RECORD,
     ),
-    "predictions.mismatch": (
+    "inference.crashed": Reason(
+        _E,
+        "Running it crashes the interpreter, twice in a row: run it by hand before it is served.",
+        _MACHINE,
+    ),
+}
+
+PREDICTIONS = {
+    "predictions.mismatch": Reason(
         _F,
         (
             "It does not predict what the original predicted: do not serve it, look at what is "
@@ -113,7 +131,7 @@ LOADING = {
         ),
         _RECORD,
     ),
-    "predictions.environment_differs": (
+    "predictions.environment_differs": Reason(
         _E,
         (
             "It was recorded on other hardware or by another backend, and differs by more than "
@@ -122,7 +140,10 @@ LOADING = {
         ),
         _MACHINE,
     ),
-    "resume.optimizer_missing": (
+}
+
+RESUME = {
+    "resume.optimizer_missing": Reason(
         _W,
         (
             "The optimizer that was saved does not come back, training would begin its moments "
@@ -130,7 +151,7 @@ LOADING = {
         ),
         _FILE,
     ),
-    "resume.optimizer_changed": (
+    "resume.optimizer_changed": Reason(
         _W,
         (
             "The optimizer that comes back is not the one that was saved: save as .keras, never as "
@@ -138,7 +159,7 @@ LOADING = {
         ),
         _FILE,
     ),
-    "resume.step_failed": (
+    "resume.step_failed": Reason(
         _W,
         (
             "Training cannot go on from it as it is loaded: read the message, and save as .keras "
@@ -146,12 +167,23 @@ LOADING = {
         ),
         _FILE,
     ),
-    "evaluate.below_threshold": (
+    "resume.crashed": Reason(
+        _N,
+        (
+            "The training step that was made up for it crashes the interpreter, twice in a row: "
+            "that says nothing of the step that the job would make."
+        ),
+        _INPUTS,
+    ),
+}
+
+EVALUATE = {
+    "evaluate.below_threshold": Reason(
         _F,
         "Its metrics are outside the bounds of [watch.verify]: do not serve it.",
         _REQUEST,
     ),
-    "evaluate.evaluate_error": (
+    "evaluate.evaluate_error": Reason(
         _E,
         "The evaluation could not be done: mend the function or the data that the message names.",
         _MACHINE,

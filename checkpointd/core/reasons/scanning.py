@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from checkpointd.core.reasons.severity import Basis, Severity
+from checkpointd.core.reasons.reason import Basis, Reason, Severity
 
 _F, _E, _W, _N = Severity.FAIL, Severity.ERROR, Severity.WARN, Severity.NOTE
 _FILE, _RECORD, _DANGER, _READER = Basis.FILE, Basis.RECORD, Basis.DANGER, Basis.READER
 
-SCANNING = {
-    "structure.truncated": (
+STRUCTURE = {
+    "structure.truncated": Reason(
         _F,
         (
             "The save was cut short: resume from an older checkpoint, and look for a full disk "
@@ -16,17 +16,17 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "structure.missing_member": (
+    "structure.missing_member": Reason(
         _F,
         "A file of the checkpoint is not there: copy it again from where it was written, whole.",
         _FILE,
     ),
-    "structure.malformed": (
+    "structure.malformed": Reason(
         _F,
         "The file's own structure is broken: resume from an older checkpoint, check the disk.",
         _FILE,
     ),
-    "structure.not_a_checkpoint": (
+    "structure.not_a_checkpoint": Reason(
         _F,
         (
             "It has a checkpoint's name and is none: read the message for what it is, and copy or "
@@ -34,7 +34,7 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "structure.unsupported": (
+    "structure.unsupported": Reason(
         _E,
         (
             "It is in a format of old that checkpointd cannot read: read the message for how to "
@@ -42,7 +42,10 @@ SCANNING = {
         ),
         _READER,
     ),
-    "integrity.not_readable": (
+}
+
+INTEGRITY = {
+    "integrity.not_readable": Reason(
         _N,
         (
             "Its layout is one that checkpointd cannot read by itself, so nothing was shown about "
@@ -50,12 +53,12 @@ SCANNING = {
         ),
         _READER,
     ),
-    "integrity.checksum_mismatch": (
+    "integrity.checksum_mismatch": Reason(
         _F,
         "Bytes changed after they were written: check disk, memory and network storage.",
         _FILE,
     ),
-    "integrity.mixed_versions": (
+    "integrity.mixed_versions": Reason(
         _F,
         (
             "The graph and the variables come from two different saves: copy the checkpoint again, "
@@ -63,32 +66,35 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "integrity.digest_mismatch": (
+    "integrity.digest_mismatch": Reason(
         _F,
         "A weight on disk is not the one that the training job held: check memory and disk.",
         _RECORD,
     ),
-    "integrity.bit_rot": (
+    "integrity.bit_rot": Reason(
         _F,
         "The content changed although nobody wrote it: the disk is going bad, restore from a copy.",
         _FILE,
     ),
-    "integrity.golden_unbound": (
+    "integrity.golden_unbound": Reason(
         _W,
         "The golden record beside it belongs to another save: save through GoldenCheckpoint.",
         _RECORD,
     ),
-    "safety.code": (
+}
+
+SAFETY = {
+    "safety.code": Reason(
         _F,
         "Loading it would run code that is stored in it: do not load it unless you wrote it.",
         _DANGER,
     ),
-    "safety.foreign_reference": (
+    "safety.foreign_reference": Reason(
         _F,
         "It refers to files outside itself: do not load it, and ask where it came from.",
         _DANGER,
     ),
-    "safety.unsafe_op": (
+    "safety.unsafe_op": Reason(
         _F,
         (
             "An op of its graph reads or writes files, reaches other hosts or needs Python: the "
@@ -96,9 +102,11 @@ SCANNING = {
         ),
         _DANGER,
     ),
-    "safety.traversal": (_F, "A name in it points outside its directory: do not load it.", _DANGER),
-    "safety.bomb": (_F, "Loading it would exhaust memory: do not load it.", _DANGER),
-    "safety.needs_code": (
+    "safety.traversal": Reason(
+        _F, "A name in it points outside its directory: do not load it.", _DANGER
+    ),
+    "safety.bomb": Reason(_F, "Loading it would exhaust memory: do not load it.", _DANGER),
+    "safety.needs_code": Reason(
         _E,
         (
             "It holds code, such as a Lambda layer: set allow_code = true in [watch.verify] if you "
@@ -106,7 +114,7 @@ SCANNING = {
         ),
         _DANGER,
     ),
-    "safety.given_path": (
+    "safety.given_path": Reason(
         _W,
         (
             "It opens the file whose path it is given: let only those call it whom you trust, or "
@@ -114,7 +122,7 @@ SCANNING = {
         ),
         _DANGER,
     ),
-    "safety.keras_metadata_code": (
+    "safety.keras_metadata_code": Reason(
         _W,
         (
             "Its keras_metadata.pb holds code that load_model of Keras 2 would run: load it with "
@@ -122,7 +130,7 @@ SCANNING = {
         ),
         _DANGER,
     ),
-    "safety.not_served": (
+    "safety.not_served": Reason(
         _W,
         (
             "A part of its graph that neither loading nor a signature runs reaches outside: do not "
@@ -130,7 +138,10 @@ SCANNING = {
         ),
         _DANGER,
     ),
-    "finite.nan": (
+}
+
+FINITE = {
+    "finite.nan": Reason(
         _F,
         (
             "The weights are destroyed: resume from an older checkpoint and lower the learning "
@@ -138,7 +149,7 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "finite.inf": (
+    "finite.inf": Reason(
         _F,
         (
             "The weights have overflowed: resume from an older checkpoint and look at the loss "
@@ -147,12 +158,15 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "finite.nan_elsewhere": (
+    "finite.nan_elsewhere": Reason(
         _W,
         "The weights are finite, but another stored variable (an optimizer's, for one) is not.",
         _FILE,
     ),
-    "drift.shape_changed": (
+}
+
+DRIFT = {
+    "drift.shape_changed": Reason(
         _W,
         (
             "It has other tensors than the last valid one of its series: give the new model a "
@@ -160,7 +174,7 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "drift.exploding": (
+    "drift.exploding": Reason(
         _W,
         (
             "The weights grew out of bounds since the last valid checkpoint: look at the loss and "
@@ -168,7 +182,7 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "drift.dead": (
+    "drift.dead": Reason(
         _W,
         (
             "A tensor that held values is all zero now: look at the learning rate and at what "
@@ -176,7 +190,7 @@ SCANNING = {
         ),
         _FILE,
     ),
-    "drift.unchanged": (
+    "drift.unchanged": Reason(
         _W,
         "It is identical to the last valid one: is the job still training?",
         _FILE,

@@ -1,7 +1,7 @@
-"""Who may read over TCP: the keys in force, taken anew when their files change.
+"""Who may read over TCP: the credentials in use, reloaded when their files change.
 
-A certificate that is broken or half written never replaces a good one: the old one goes on, the
-status and the log say why, and the new one is taken as soon as it is right.
+A certificate that is broken or half written never replaces a good one: the old one stays in use,
+the status and the log explain why, and the new one is used as soon as it is complete.
 """
 
 from __future__ import annotations
@@ -17,21 +17,28 @@ import structlog
 
 from checkpointd.config.web import WebSettings
 from checkpointd.core.text import iso
-from checkpointd.observe.web.keys import Keys, KeysError, Trouble, digest, identities, load
+from checkpointd.observe.web.credentials import (
+    Credentials,
+    CredentialsError,
+    Problem,
+    digest,
+    identities,
+    load,
+)
 
 if TYPE_CHECKING:
     import ssl
 
-    from checkpointd.observe.web.keys import Identity
+    from checkpointd.observe.web.credentials import Identity
 
-LOOK_SECONDS = 1.0
-"""How often the files are looked at."""
+POLL_SECONDS = 1.0
+"""How often the files are checked for changes."""
 
 log = structlog.get_logger()
 
 
 class Access:
-    """What protects the web side; it protects nothing until `take` has read the files.
+    """What protects the web server; it protects nothing until `apply` has read the files.
 
     Args:
         web: the section of the config.
@@ -39,69 +46,69 @@ class Access:
 
     def __init__(self, web: WebSettings | None = None) -> None:
         self.web = web or WebSettings()
-        self._keys = Keys()
+        self._credentials = Credentials()
         self._seen: tuple[Identity, ...] = ()
-        self._trouble = ""
+        self._problem = ""
 
-    def take(self, web: WebSettings) -> None:
-        """Go by other settings from now on; blocks on the disk.
+    def apply(self, web: WebSettings) -> None:
+        """Use other settings from now on; blocks on the disk.
 
         Raises:
-            KeysError: their files cannot be used; what was in force stays so.
+            CredentialsError: their files cannot be used; the previous settings stay in use.
         """
         seen = identities(web)
-        keys = load(web)
-        self.web, self._keys, self._seen, self._trouble = web, keys, seen, ""
+        loaded = load(web)
+        self.web, self._credentials, self._seen, self._problem = web, loaded, seen, ""
 
-    def look(self) -> bool:
+    def reload(self) -> bool:
         """Read the files if they have changed, or were wrong; blocks on the disk.
 
         Returns:
-            Whether something new is in force.
+            Whether something new is in use.
         """
         web, seen = self.web, identities(self.web)
-        if seen == self._seen and not self._trouble:
+        if seen == self._seen and not self._problem:
             return False
         try:
-            keys = load(web)
-        except KeysError as error:
-            if str(error) != self._trouble:
-                log.error("the web side's files are not taken, the old go on", why=str(error))
-            self._trouble = str(error)
+            loaded = load(web)
+        except CredentialsError as error:
+            if str(error) != self._problem:
+                log.error("the new web credentials cannot be used", why=str(error))
+            self._problem = str(error)
             return False
         if web is not self.web:
             return False
-        self._keys, self._seen, self._trouble = keys, seen, ""
-        log.info("the web side's files have changed and are taken", expires=self._expiry())
+        self._credentials, self._seen, self._problem = loaded, seen, ""
+        log.info("the web credentials have been reloaded", expires=self._expiry())
         return True
 
-    async def keep_current(self) -> None:
-        """Look again and again, until cancelled; a hung disk holds up nothing else."""
+    async def watch_files(self) -> None:
+        """Reload whenever the files change, until cancelled; a hung disk blocks nothing else."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             if self.web.tls is not None or self.web.basic_auth is not None:
-                await asyncio.to_thread(self.look)
+                await asyncio.to_thread(self.reload)
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """For the next connection; None without TLS."""
-        return self._keys.context
+        """The TLS settings for the next connection; None without TLS."""
+        return self._credentials.context
 
     @property
     def files_good(self) -> bool | None:
-        """Whether what the files hold is in force; None if there are none."""
+        """Whether the contents of the files are in use; None if no files are configured."""
         configured = self.web.tls is not None or self.web.basic_auth is not None
-        return not self._trouble if configured else None
+        return not self._problem if configured else None
 
     @property
     def not_after(self) -> float | None:
-        """When the certificate, or one between it and its CA, expires; None without TLS."""
-        return self._keys.validity.not_after if self._keys.validity else None
+        """When the first certificate of the chain expires; None without TLS."""
+        return self._credentials.validity.not_after if self._credentials.validity else None
 
     @property
     def needs_password(self) -> bool:
         """Whether a request needs the right name and password."""
-        return self._keys.password is not None
+        return self._credentials.password is not None
 
     def admits(self, header: str) -> bool:
         """Whether an `Authorization` header holds the right name and password.
@@ -117,18 +124,20 @@ class Access:
         auth = self.web.basic_auth
         wanted = auth.username.encode() if auth else b""
         name_good = hmac.compare_digest(digest(name), digest(wanted))
-        password_good = hmac.compare_digest(digest(password), self._keys.password or b"")
+        password_good = hmac.compare_digest(digest(password), self._credentials.password or b"")
         return kind.lower() == "basic" and name_good & password_good
 
     def problems(self, now: float | None = None) -> list[str]:
-        """Sentences about what a person should look at."""
-        told = [one.message for one in concerns(self.web, self._keys, now)]
-        if self._trouble:
-            told.append(f"The new web files are not taken, the old go on: {self._trouble}")
-        return told
+        """Return sentences about what needs attention."""
+        found = [one.message for one in warnings(self.web, self._credentials, now)]
+        if self._problem:
+            found.append(
+                f"The new web credentials cannot be used, the old ones stay: {self._problem}"
+            )
+        return found
 
     def status(self) -> dict[str, Any]:
-        """What is in force, for `/api/v1/status`."""
+        """Describe what is in use, for `/api/v1/status`."""
         tls = self.web.tls
         return {
             "tls": tls is not None,
@@ -141,33 +150,38 @@ class Access:
         return iso(self.not_after) if self.not_after is not None else ""
 
 
-def concerns(web: WebSettings, keys: Keys, now: float | None = None) -> list[Trouble]:
-    """What a person should look at, though it works: warnings, not errors.
+def warnings(web: WebSettings, credentials: Credentials, now: float | None = None) -> list[Problem]:
+    """Return what needs attention although it works.
 
     Args:
         web: the section of the config.
-        keys: what was in its files.
-        now: seconds since the epoch, by default those of this moment.
+        credentials: read from its files.
+        now: seconds since the epoch; the current time by default.
     """
     now = time.time() if now is None else now
-    told = []
+    found = []
     if not web.on_loopback and web.tls is None:
-        told.append(Trouble(("web", "listen"), _open(web)))
-    period = keys.validity
+        found.append(Problem(("web", "listen"), _unprotected(web)))
+    period = credentials.validity
     if period is not None and web.tls is not None:
-        place = f"The certificate {web.tls.cert_file}"
+        certificate = f"The certificate {web.tls.cert_file}"
         loc = ("web", "tls", "cert_file")
         if now >= period.not_after:
-            expired = f"{place} has expired ({iso(period.not_after)}): put a new one there."
-            told.append(Trouble(loc, expired))
+            expired = f"{certificate} has expired ({iso(period.not_after)}): replace it."
+            found.append(Problem(loc, expired))
         elif now < period.not_before:
-            told.append(Trouble(loc, f"{place} holds only from {iso(period.not_before)} on."))
-    return told
+            early = f"{certificate} is not valid before {iso(period.not_before)}."
+            found.append(Problem(loc, early))
+    return found
 
 
-def _open(web: WebSettings) -> str:
+def _unprotected(web: WebSettings) -> str:
     if web.basic_auth is None:
-        open_to_all = f"Whoever reaches {web.listen} can read paths, verdicts and metrics: "
-        return f"{open_to_all}add [web.tls] and basic_auth, or let [web] listen on 127.0.0.1."
-    in_the_clear = f"The password of [web] basic_auth crosses the network to {web.listen} "
-    return f"{in_the_clear}in the clear: add [web.tls], or let [web] listen on 127.0.0.1."
+        return (
+            f"Anybody who can connect to {web.listen} can read paths, verdicts and metrics: "
+            "add [web.tls] and basic_auth, or set [web] listen to 127.0.0.1."
+        )
+    return (
+        f"The password of [web] basic_auth is sent unencrypted to {web.listen}: "
+        "add [web.tls], or set [web] listen to 127.0.0.1."
+    )

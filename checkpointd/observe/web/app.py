@@ -1,8 +1,8 @@
 """The web application: metrics, health, the status page, the JSON API.
 
-The same application serves TCP, where it can only be read and `guard` says by whom, and with a
-`Control` the unix socket of the command line. Every answer is short-lived and refuses to be
-framed, cached or sniffed; a client that does not read its answer is dropped.
+The same application serves TCP, where it only answers reading requests that `guard` lets through,
+and with a `Control` the unix socket of the command line. No answer may be framed, cached or
+sniffed; a client that does not read its answer is dropped.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from aiohttp import web
 
 from checkpointd.core.text import utf8
 from checkpointd.ledger import State
-from checkpointd.observe.web.accepting import Handler as Protocol
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.answers import error_response, json_response
 from checkpointd.observe.web.control import add_control
-from checkpointd.observe.web.guard import guard, knows
+from checkpointd.observe.web.guard import guard, is_authorised
 from checkpointd.observe.web.headers import HEADERS
 from checkpointd.observe.web.page import render_page
+from checkpointd.observe.web.protocol import Handler as Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,21 +55,21 @@ def create_app(
     control: Control | None = None,
     access: Access | None = None,
 ) -> web.Application:
-    """Put the application together.
+    """Create the application.
 
     Args:
-        source: gives the state.
-        metrics: gives the exposition.
-        control: who carries out changes; without one it is for TCP, and nothing can be changed.
-        access: who may read over TCP; everybody, by a name of this machine, by default.
+        source: returns the state.
+        metrics: returns the exposition.
+        control: carries out changes; None for TCP, where nothing can be changed.
+        access: who may read over TCP; by default everybody, under a local host name.
     """
-    given = access or Access()
+    access = access or Access()
     middlewares: list[Middleware] = [_answer]
     if control is None:
-        middlewares.append(guard(given, metrics.web_refused))
+        middlewares.append(guard(access, metrics.web_refused))
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app.on_response_prepare.append(_protect)
-    views = _Views(source, metrics, given)
+    views = _Views(source, metrics, access)
     app.add_routes(
         [
             web.get("/", views.page),
@@ -101,41 +101,42 @@ class _Views:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def healthz(self, request: web.Request) -> web.Response:
-        return _plain_health(self._source.status(), "healthy", whole=self._may_know(request))
+        return _plain_health(
+            self._source.status(), "healthy", details=is_authorised(request, self._access)
+        )
 
     async def readyz(self, request: web.Request) -> web.Response:
-        return _plain_health(self._source.status(), "ready", whole=self._may_know(request))
-
-    def _may_know(self, request: web.Request) -> bool:
-        return knows(request, self._access)
+        return _plain_health(
+            self._source.status(), "ready", details=is_authorised(request, self._access)
+        )
 
     async def status(self, _request: web.Request) -> web.Response:
         return json_response(self._source.status())
 
     async def checkpoints(self, request: web.Request) -> web.Response:
-        asked = request.query
-        limit = asked.get("limit", str(DEFAULT_LIMIT))
+        query = request.query
+        limit = query.get("limit", str(DEFAULT_LIMIT))
         if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= MAX_LIMIT):
             return error_response(f"limit must be a number from 1 to {MAX_LIMIT}.", 400)
-        unknown = sorted(set(asked) - {"watch", "series", "state", "limit"})
+        unknown = sorted(set(query) - {"watch", "series", "state", "limit"})
         if unknown:
-            return error_response("Only watch, series, state and limit can be asked for.", 400)
-        state = asked.get("state")
+            return error_response("The only parameters are watch, series, state and limit.", 400)
+        state = query.get("state")
         if state is not None and state not in _STATES:
             return error_response(f"state must be one of {', '.join(_STATES)}.", 400)
         rows = await self._source.checkpoints(
-            watch=asked.get("watch"),
-            series=asked.get("series"),
+            watch=query.get("watch"),
+            series=query.get("series"),
             state=state,
             limit=int(limit),
         )
         return json_response(rows)
 
     async def checkpoint(self, request: web.Request) -> web.Response:
-        asked = request.match_info["id"]
+        identity = request.match_info["id"]
         found = None
-        if asked.isascii() and asked.isdecimal() and len(asked) < 19:  # noqa: PLR2004 - int64
-            found = await self._source.checkpoint(int(asked))
+        if identity.isascii() and identity.isdecimal() and len(identity) < 19:  # noqa: PLR2004 - int64
+            found = await self._source.checkpoint(int(identity))
         if found is None:
             return error_response("There is no checkpoint with this id.", 404)
         return json_response(found)
@@ -147,25 +148,22 @@ async def _protect(_request: web.Request, response: web.StreamResponse) -> None:
 
 @web.middleware
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every outcome into a short answer, and send it within bounds."""
+    """Turn every outcome into a short answer, and limit how long sending it may take."""
     connection = request.protocol.connection if isinstance(request.protocol, Protocol) else None
-    if connection is not None:
-        connection.busy_since = asyncio.get_running_loop().time()
+    if connection is None:
+        raise ConnectionError("dropped before its request was read")
+    connection.begin(asyncio.get_running_loop().time())
     try:
         response = await _outcome(request, handler)
         async with asyncio.timeout(SEND_SECONDS):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
-        if connection is not None:
-            connection.drop()
-        raise ConnectionError("the answer is not read") from None
+        connection.drop()
+        raise ConnectionError("the answer was not read") from None
     finally:
-        if connection is not None:
-            connection.busy_since = None
-            connection.requests += 1
-    if connection is not None and response.status == web.HTTPOk.status_code:
-        connection.proven = True
+        connection.busy_since = None
+    connection.answered |= response.status == web.HTTPOk.status_code
     return response
 
 
@@ -178,7 +176,7 @@ async def _outcome(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     except Exception:
         log.exception("a request failed", path=request.path)
-        return error_response("The daemon could not answer this: its log says why.", 500)
+        return error_response("The daemon could not answer this: see its log.", 500)
 
 
 def _short(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -192,9 +190,9 @@ def _short(request: web.Request, error: web.HTTPException) -> web.Response:
     return response
 
 
-def _plain_health(status: dict[str, Any], word: str, *, whole: bool) -> web.Response:
+def _plain_health(status: dict[str, Any], word: str, *, details: bool) -> web.Response:
     good = bool(status.get(word))
     lines = [word if good else f"not {word}"]
-    if whole:
+    if details:
         lines += map(str, status.get("problems", ()))
     return web.Response(text=utf8("\n".join(lines)) + "\n", status=200 if good else 503)

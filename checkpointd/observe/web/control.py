@@ -1,7 +1,7 @@
-"""The control routes of the unix socket: what `reload`, `prune`, `pin` and their like talk to.
+"""The control routes of the unix socket, which `reload`, `prune`, `pin` and others use.
 
-The kernel says who is at the other end. The group may read over this socket; only the daemon's
-own user, or root, may change anything.
+The kernel reports the user at the other end. The group may read over this socket; only the user
+that the daemon runs as, or root, may change anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.web.answers import error_response, json_response
-from checkpointd.observe.web.server import peer_uid
+from checkpointd.observe.web.peers import peer_uid
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

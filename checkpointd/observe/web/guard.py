@@ -1,6 +1,6 @@
-"""Who may ask over TCP, and what: reading alone, by our own name, with the right password.
+"""What a request over TCP may do: only read, under a known host name, with the right password.
 
-`/healthz` and `/readyz` answer without a password, for load balancers, but with one word alone.
+`/healthz` and `/readyz` also answer without a password, for load balancers, with a single word.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from checkpointd.observe.web.hosts import is_ours
+from checkpointd.observe.web.hosts import is_known_host
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FAILED_SECONDS = 1.0
-"""How long the answer to a wrong password takes."""
+"""How long the answer to a wrong password is delayed."""
 
 _OPEN = ("/healthz", "/readyz")
 _QUIET_SECONDS = 60.0
@@ -34,11 +34,11 @@ log = structlog.get_logger()
 
 
 def guard(access: Access, refused: Callable[[str], None]) -> Middleware:
-    """Make the middleware of the TCP side.
+    """Return the middleware for TCP.
 
     Args:
-        access: what is in force.
-        refused: is told `host`, `password` or `request` for each request refused.
+        access: the settings and credentials in use.
+        refused: is called with `host`, `password` or `request` for each request refused.
     """
     failures = _Failures()
 
@@ -49,12 +49,15 @@ def guard(access: Access, refused: Callable[[str], None]) -> Middleware:
             raise web.HTTPMethodNotAllowed(request.method, ("GET", "HEAD"))
         if request.body_exists:
             refused("request")
-            return _closed("A request has no body here.", 413)
-        if not _by_our_name(request, access):
+            return _closed("Requests must not have a body.", 413)
+        if not _known_host(request, access):
             refused("host")
-            told = "This daemon is not known by that name: use its address, or add the name to"
-            return _closed(f"{told} [web] hosts.", 421)
-        if knows(request, access):
+            return _closed(
+                "This daemon is not known by that name: use its address, or add the name to "
+                "[web] hosts.",
+                421,
+            )
+        if is_authorised(request, access):
             return await handler(request)
         if request.path in _OPEN and "Authorization" not in request.headers:
             return await handler(request)
@@ -63,26 +66,25 @@ def guard(access: Access, refused: Callable[[str], None]) -> Middleware:
     async def _challenge(request: web.Request) -> web.Response:
         if "Authorization" in request.headers:
             refused("password")
-            failures.tell(request.remote or "")
+            failures.record(request.remote or "")
             await asyncio.sleep(FAILED_SECONDS)
-        response = web.Response(text="A name and a password are needed.\n", status=401)
+        response = web.Response(text="A user name and a password are required.\n", status=401)
         response.headers.update(_CHALLENGE)
         return response
 
     return check
 
 
-def knows(request: web.Request, access: Access) -> bool:
-    """Whether a request comes with the name and password that are needed, if any are."""
-    given = request.headers.get("Authorization", "")
-    return not access.needs_password or access.admits(given)
+def is_authorised(request: web.Request, access: Access) -> bool:
+    """Whether a request has the right name and password, or needs none."""
+    return not access.needs_password or access.admits(request.headers.get("Authorization", ""))
 
 
-def _by_our_name(request: web.Request, access: Access) -> bool:
+def _known_host(request: web.Request, access: Access) -> bool:
     settings = access.web
     if not settings.hosts and not settings.on_loopback:
         return True
-    return is_ours(request.headers.getall("Host", ()), settings.hosts)
+    return is_known_host(request.headers.getall("Host", ()), settings.hosts)
 
 
 def _closed(sentence: str, status: int) -> web.Response:
@@ -98,7 +100,7 @@ class _Failures:
         self._count = 0
         self._due = 0.0
 
-    def tell(self, address: str) -> None:
+    def record(self, address: str) -> None:
         self._count += 1
         now = time.monotonic()
         if now >= self._due:

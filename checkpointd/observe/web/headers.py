@@ -1,7 +1,7 @@
-"""The headers of every answer, also of one to nonsense.
+"""The headers of every answer, also of one to a malformed request.
 
 There is no Strict-Transport-Security: browsers apply it to every port of the host, and would no
-longer reach what other services there serve in the clear; we have no such port to protect.
+longer reach other services there that have no TLS; the daemon has no such port to protect.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
-    # Who serves is no secret; the versions of Python and aiohttp, which else stand here, are.
+    # In place of aiohttp's header, which names the versions of Python and aiohttp.
     "Server": "checkpointd",
 }

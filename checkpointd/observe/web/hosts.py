@@ -1,8 +1,8 @@
-"""Which names a request may call the daemon by.
+"""Which host names a request may use for the daemon.
 
-Against DNS rebinding: a page of a stranger's site, open in a browser on this machine, lets its own
+Against DNS rebinding: a page of a foreign site, open in a browser on this machine, makes its host
 name resolve to 127.0.0.1 and then reads what answers there. The browser sends that name as `Host`.
-An address can be no such name, so addresses always pass.
+An attacker cannot do that with an address, so addresses always pass.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
-def is_ours(headers: Sequence[str], names: Collection[str]) -> bool:
-    """Whether a request is meant for us.
+def is_known_host(headers: Sequence[str], names: Collection[str]) -> bool:
+    """Whether a request names this daemon.
 
     Args:
-        headers: every `Host` header of it; HTTP/1.0 may send none, two are an attack.
-        names: what we are called besides localhost, in lower case.
+        headers: all its `Host` headers; HTTP/1.0 may send none, two are an attack.
+        names: the daemon's names besides localhost, in lower case.
     """
     if len(headers) != 1:
         return not headers

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from checkpointd.core import text
-from checkpointd.core.reasons import cure_of
+from checkpointd.core.suite import cure_of
 from checkpointd.observe.sandbox import sandbox_line
 
 REFRESH_SECONDS = 10

@@ -9,28 +9,31 @@ import errno
 import os
 import socket
 import stat
-import struct
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from checkpointd.observe.web.accepting import Site
-from checkpointd.observe.web.connections import Limits, limits, peer_of
+from checkpointd.observe.web.connections import Connections, Limits, limits
+from checkpointd.observe.web.listener import Listener
+from checkpointd.observe.web.peers import peer_network, peer_uid
+from checkpointd.observe.web.protocol import Handler
+from checkpointd.observe.web.tls import CurrentContext
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from pathlib import Path
 
+    from checkpointd.observe.web.connections import Peer, Refused
+
     Context = Callable[[], ssl.SSLContext | None]
-    Refused = Callable[[str], None]
 
 SOCKET_MODE = 0o660
 """The group may connect; what it may do there is decided for each request."""
 
+_BACKLOG = 64
 _SHUTDOWN_SECONDS = 2.0
 _MAX_SOCKET_PATH = 107
-_UCRED = struct.Struct("iII")
 
 
 class ListenError(Exception):
@@ -40,13 +43,15 @@ class ListenError(Exception):
 class _Server(abc.ABC):
     """A running application: `start`, then `url`, then `close`."""
 
-    def __init__(self, app: web.Application, context: Context, refused: Refused) -> None:
-        self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
+    def __init__(
+        self, app: web.Application, allowed: Limits, peer: Peer, context: Context, refused: Refused
+    ) -> None:
+        self._runner = web.AppRunner(app, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._connections = Connections(allowed, peer, refused)
         self._context = context
         self._refused = refused
-        self._site: Site | None = None
+        self._bound: socket.socket | None = None
+        self._server: asyncio.Server | None = None
 
     @property
     @abc.abstractmethod
@@ -56,16 +61,10 @@ class _Server(abc.ABC):
     @property
     def connections(self) -> int:
         """How many connections there are now."""
-        return self._site.connections if self._site is not None else 0
+        return len(self._connections)
 
     @abc.abstractmethod
     def _bind(self) -> socket.socket: ...
-
-    @abc.abstractmethod
-    def _limits(self) -> Limits: ...
-
-    @abc.abstractmethod
-    def _peer(self, sock: socket.socket, address: object) -> str: ...
 
     async def start(self) -> None:
         """Listen.
@@ -73,25 +72,43 @@ class _Server(abc.ABC):
         Raises:
             ListenError: the address is taken, or may not be used.
         """
-        sock = self._bind()
+        self._bound = self._bind()
         try:
             await self._runner.setup()
-            self._site = Site(
-                self._runner, sock, self._limits(), self._peer, self._context, self._refused
-            )
-            await self._site.start()
+            await self._listen()
         except BaseException:
-            sock.close()
+            self._bound.close()
             raise
 
-    def drop_idle(self) -> None:
-        """End every connection on which nothing is being answered."""
-        if self._site is not None:
-            self._site.drop_idle()
+    async def restart(self) -> None:
+        """Use TLS, or no longer use it, as configured now; end every idle connection."""
+        if self._server is not None:
+            self._server.close()
+            await self._listen()
+            self._connections.drop_idle()
 
     async def close(self) -> None:
         """Stop listening, give running answers a moment, and drop the rest."""
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
+        self._connections.drop_idle()
+        if self._bound is not None:
+            self._bound.close()
+
+    async def _listen(self) -> None:
+        manager = self._runner.server
+        if self._bound is None or manager is None:
+            raise RuntimeError("nothing is bound")
+        tls = CurrentContext(self._context, self._refused) if self._context() else None
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Handler(manager, self._connections, self._refused),
+            # asyncio closes what it listens on; the address stays bound for `restart`.
+            sock=Listener(os.dup(self._bound.fileno()), self._connections),
+            ssl=tls,
+            ssl_shutdown_timeout=None if tls is None else _SHUTDOWN_SECONDS,
+            backlog=_BACKLOG,
+        )
 
 
 class TcpServer(_Server):
@@ -101,8 +118,9 @@ class TcpServer(_Server):
         app: what answers.
         host: the address to listen on.
         port: the port.
-        context: gives TLS for the next connection, or None for none.
-        refused: is told why a connection was dropped: `connections`, `time` or `tls`.
+        context: returns TLS for the next connection, or None for none; call `restart` after it
+            has changed from one to the other.
+        refused: is called with the cause of each refusal: `connections`, `time`, `tls`, `request`.
     """
 
     def __init__(
@@ -111,9 +129,11 @@ class TcpServer(_Server):
         host: str,
         port: int,
         context: Context = lambda: None,
-        refused: Refused = lambda _why: None,
+        refused: Refused = lambda _cause: None,
     ) -> None:
-        super().__init__(app, context, refused)
+        super().__init__(
+            app, limits(), lambda _sock, address: peer_network(address), context, refused
+        )
         self._host = host
         self._port = port
 
@@ -124,27 +144,22 @@ class TcpServer(_Server):
         scheme = "http" if self._context() is None else "https"
         return f"{scheme}://{host}:{self._port}"
 
-    def _limits(self) -> Limits:
-        return limits()
-
-    def _peer(self, _sock: socket.socket, address: object) -> str:
-        return peer_of(address)
-
     def _bind(self) -> socket.socket:
-        where = f"{self._host}:{self._port}"
+        sock = None
         try:
             family, kind, proto, _, address = socket.getaddrinfo(
                 self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             sock = socket.socket(family, kind, proto)
-        except OSError as error:
-            raise ListenError(_sentence(where, error)) from error
-        try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
         except OSError as error:
-            sock.close()
-            raise ListenError(_sentence(where, error)) from error
+            if sock is not None:
+                sock.close()
+            raise ListenError(
+                f"Cannot listen on {self._host}:{self._port}: {error.strerror or error}. "
+                "Choose another address in [web] listen."
+            ) from error
         self._port = sock.getsockname()[1]
         return sock
 
@@ -153,7 +168,14 @@ class UnixServer(_Server):
     """Serves on a unix socket of mode 0660; a socket that nobody listens on is replaced."""
 
     def __init__(self, app: web.Application, path: Path) -> None:
-        super().__init__(app, lambda: None, lambda _why: None)
+        super().__init__(
+            app,
+            # A verification that somebody waits for may take long.
+            limits(slow_answers=True),
+            lambda sock, _address: str(peer_uid(sock)),
+            lambda: None,
+            lambda _cause: None,
+        )
         self._path = path
         self._inode: int | None = None
 
@@ -161,13 +183,6 @@ class UnixServer(_Server):
     def url(self) -> str:
         """The socket's path, as `unix:PATH`."""
         return f"unix:{self._path}"
-
-    def _limits(self) -> Limits:
-        # A verification that somebody waits for may take long.
-        return limits(patient=True)
-
-    def _peer(self, sock: socket.socket, _address: object) -> str:
-        return str(peer_uid(sock))
 
     def _bind(self) -> socket.socket:
         if len(os.fsencode(self._path)) > _MAX_SOCKET_PATH:
@@ -200,15 +215,6 @@ class UnixServer(_Server):
                     await asyncio.to_thread(self._path.unlink)
 
 
-def peer_uid(sock: socket.socket) -> int | None:
-    """The user at the other end of a unix socket, by the kernel's word; None over TCP."""
-    if sock.family != socket.AF_UNIX:
-        return None
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    uid: int = _UCRED.unpack(credentials)[1]
-    return uid
-
-
 def _refuse_open_directory(directory: Path) -> None:
     """Where everybody may write, anybody could put a socket, or a ledger, in the place of ours."""
     try:
@@ -233,10 +239,3 @@ def _remove_stale(path: Path) -> None:
         if probe.connect_ex(os.fspath(path)) in (0, errno.EAGAIN):
             raise ListenError(f"Another checkpointd listens on {path}: stop it first.")
     path.unlink()
-
-
-def _sentence(where: str, error: OSError) -> str:
-    return (
-        f"Cannot listen on {where}: {error.strerror or error}. "
-        "Choose another address in [web] listen."
-    )

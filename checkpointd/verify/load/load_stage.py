@@ -11,18 +11,9 @@ from typing import TYPE_CHECKING
 from checkpointd import golden
 from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import LOAD_STAGE
-from checkpointd.verify.load import (
-    evaluate,
-    inference,
-    keras_backend,
-    load,
-    predictions,
-    resume,
-    runtime,
-    signatures,
-)
+from checkpointd.verify.load import keras_backend, runtime
 from checkpointd.verify.load.runtime import LoadContext, preload
-from checkpointd.verify.suite import printable, run
+from checkpointd.verify.suite import import_checks, printable, run
 from checkpointd.verify.user_checks import run_own
 
 if TYPE_CHECKING:
@@ -32,17 +23,10 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Facts
     from checkpointd.core.request import Request
 
-__all__ = ["CHECKS", "load_suite", "preload"]
+__all__ = ["load_suite", "preload"]
 
-CHECKS = (
-    ("load", load.check),
-    ("signatures", signatures.check),
-    ("inference", inference.check),
-    ("predictions", predictions.check),
-    (resume.NAME, resume.check),
-    (evaluate.NAME, evaluate.check),
-)
-"""The checks of the suite that run here, in order; `evaluate` only where it is configured."""
+_CHECKS = import_checks(LOAD_STAGE)
+"""Imported with this module, which the zygote imports before it forks."""
 
 
 def load_suite(
@@ -67,8 +51,7 @@ def load_suite(
     _find_record(context)
     keras_backend.use_for(context.record.environment if context.record else {})
     context.learn(environment={**facts.environment, **runtime.describe()})
-    wanted = [c for c in CHECKS if c[0] != evaluate.NAME or request.settings.evaluate.is_set]
-    results = run(context, wanted, emit)
+    results = run(context, _CHECKS, emit)
     run_own(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})
     return context.facts
 

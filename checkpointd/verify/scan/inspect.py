@@ -7,12 +7,12 @@ from typing import Any
 
 from checkpointd import golden
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import FormatError, Found, ProbeState, generation_of, probe
+from checkpointd.formats import Candidate, FormatError, ProbeState, generation_of, probe
 from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
 from checkpointd.verify.keras_files import keras_config
-from checkpointd.verify.scan.safety.graph_reading import UncheckedError, described_in, encoded_text
+from checkpointd.verify.scan.saved_model.reading import UncheckedError, described_in, encoded_text
 
 
 def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the field's own name
@@ -32,7 +32,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
         OSError: it could not be read.
     """
     generation = generation_of(path, format)
-    seen = probe(Found(path, format, generation))
+    seen = probe(Candidate(path, format, generation))
     facts: dict[str, Any] = {
         "path": path,
         "format": str(seen.format),

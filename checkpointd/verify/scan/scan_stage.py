@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.report import Facts
 from checkpointd.core.request import End, Request
+from checkpointd.core.suite import INTACT_CHECKS
 from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
-from checkpointd.verify.scan import drift, finite, integrity, safety, structure
-from checkpointd.verify.suite import Emit, Stop, blocks, run
+from checkpointd.verify.scan.structure import ScanContext
+from checkpointd.verify.suite import Emit, Stop, blocks, import_checks, run
 from checkpointd.verify.user_checks import run_own
 
 if TYPE_CHECKING:
@@ -19,13 +20,8 @@ if TYPE_CHECKING:
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.checkpoint import Generation
 
-CHECKS = (
-    (structure.NAME, structure.check),
-    (integrity.NAME, integrity.check),
-    (safety.NAME, safety.check),
-    (finite.NAME, finite.check),
-    (drift.NAME, drift.check),
-)
+_CHECKS = import_checks(SCAN_STAGE)
+"""Imported with this module, which the zygote imports before it forks."""
 
 
 def scan(
@@ -44,12 +40,12 @@ def scan(
         SUPERSEDED where it is not, or no longer, the generation that was asked for; UNKNOWN where
         the content is no model. The text says why there is no verdict.
     """
-    context = structure.ScanContext(request, Facts(format=request.checkpoint.format))
+    context = ScanContext(request, Facts(format=request.checkpoint.format))
     before = _now(request)
     if before is None or before.identity != request.generation.identity:
         return End.SUPERSEDED, context.facts, "It changed before it was read."
     try:
-        results = run(context, CHECKS, emit)
+        results = run(context, _CHECKS, emit)
         owed = "" if request.overdue else _owed(context, results.values())
         if not owed:
             done = {name: result.outcome for name, result in results.items() if blocks(result)}
@@ -68,12 +64,11 @@ def scan(
     return End.DONE, context.facts, ""
 
 
-def _owed(context: structure.ScanContext, results: Iterable[CheckResult]) -> str:
+def _owed(context: ScanContext, results: Iterable[CheckResult]) -> str:
     """What its writer may still be about to write, as a sentence; empty if nothing is."""
     if context.incomplete or has_followed(context.request.generation, context.facts.format):
         return context.incomplete
-    parts = {structure.NAME, integrity.NAME}
-    failed = (r for r in results if r.name in parts and r.outcome is Outcome.FAIL)
+    failed = (r for r in results if r.name in INTACT_CHECKS and r.outcome is Outcome.FAIL)
     return next((r.message for r in failed), "")
 
 

@@ -14,8 +14,8 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.formats import (
     LOCAL,
+    Candidate,
     FormatError,
-    Found,
     ProbeState,
     hdf5,
     member_path,
@@ -36,13 +36,13 @@ from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan import fingerprint
-from checkpointd.verify.scan.safety.graph import leads_out
-from checkpointd.verify.scan.safety.graph_reading import (
+from checkpointd.verify.scan.saved_model.reading import (
     UncheckedError,
     described_in,
     encoded_text,
     graphs_in,
     graphs_of,
+    leads_out,
 )
 from checkpointd.verify.suite import Context, Stop
 
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from checkpointd.formats.graph import SavedModelInfo
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
-    from checkpointd.verify.scan.safety.findings import Finding
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.findings import Finding
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
 
 NAME = "structure"
 _NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
@@ -77,7 +77,7 @@ class ScanContext(Context):
     None before anybody has looked.
     """
 
-    planned: reading.Plan | None = None
+    planned: reading.ReadPlan | None = None
     contents: Contents | None = None
     golden: Golden | None = None
     incomplete: str = ""
@@ -86,7 +86,7 @@ class ScanContext(Context):
     graphs: list[MetaGraph] | None = None
     findings: tuple[Finding, ...] | None = None
 
-    def laid_out(self) -> reading.Plan | None:
+    def laid_out(self) -> reading.ReadPlan | None:
         """What lies where, also where `structure` is switched off; None if that is not known."""
         if self.planned is None and not self.unreadable:
             check(self)
@@ -119,7 +119,7 @@ def check(context: ScanContext) -> CheckResult:
         OSError: it could not be read.
     """
     checkpoint, generation = context.request.checkpoint, context.request.generation
-    seen = probe(Found(checkpoint.path, checkpoint.format, generation))
+    seen = probe(Candidate(checkpoint.path, checkpoint.format, generation))
     if seen.state is ProbeState.UNKNOWN:
         raise Stop(End.UNKNOWN, seen.message or "It is no model that checkpointd knows.")
     context.learn(format=seen.format)
@@ -166,7 +166,7 @@ def _refused(context: ScanContext, error: FormatError) -> CheckResult:
     return failed(NAME, error.word, error.message + known)
 
 
-def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
+def _facts(planned: reading.ReadPlan, facts: Facts) -> dict[str, object]:
     weights = [replace(s, name=name) for name, s in model_tensors(planned.specs).items()]
     return {
         "format": planned.format,
@@ -176,7 +176,7 @@ def _facts(planned: reading.Plan, facts: Facts) -> dict[str, object]:
     }
 
 
-def _check_savedmodel(context: ScanContext, planned: reading.Plan) -> None:
+def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
     """Read what the graph says, and look for the assets that it names.
 
     Raises:
@@ -238,7 +238,7 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
 
 
-def _look_for_doubt(context: ScanContext, planned: reading.Plan) -> None:
+def _look_for_doubt(context: ScanContext, planned: reading.ReadPlan) -> None:
     for name, _ in planned.files:
         error = hdf5.surplus(member_path(planned.path, name), LOCAL)
         beyond = f"{error.message} {_UP_TO_THERE}" if error is not None else ""
@@ -247,7 +247,7 @@ def _look_for_doubt(context: ScanContext, planned: reading.Plan) -> None:
         context.unclear = context.unclear or bundle.sharing(part)
 
 
-def _check_meta_graph(context: ScanContext, planned: reading.Plan) -> None:
+def _check_meta_graph(context: ScanContext, planned: reading.ReadPlan) -> None:
     """Walk over the graph that TensorFlow 1's Saver leaves beside a checkpoint.
 
     Raises:

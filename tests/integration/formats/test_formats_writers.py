@@ -13,7 +13,7 @@ import pytest
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import (
-    Found,
+    Candidate,
     ProbeState,
     generation_of,
     locate,
@@ -81,7 +81,7 @@ def _tf1(tf: Any, root: Path) -> None:
                 v1.train.Saver().save(session, str(root / "saver"), global_step=3)
 
 
-def walk(directory: Path) -> Iterator[Found]:
+def walk(directory: Path) -> Iterator[Candidate]:
     """Give every candidate below a directory."""
     result = recognise(str(directory))
     yield from result.found
@@ -376,7 +376,9 @@ def test_a_real_map_of_weights_names_its_shards(written: Path) -> None:
     assert {p.name for p in path.parent.iterdir()} == {path.name, *shards}
     found = locate(str(path))
     assert found is not None
-    without = Found(found.path, found.hint, type(found.generation)(found.generation.members[:-1]))
+    without = Candidate(
+        found.path, found.hint, type(found.generation)(found.generation.members[:-1])
+    )
     assert probe(without).reason == "structure.missing_member"
 
 

@@ -158,7 +158,7 @@ subprocess.run(["mount", "-o", "remount,bind,ro", field.root], check=True)
 (result,) = field.pruner.apply(planned)
 assert not result.done
 assert result.reason == "its file system is read-only", result.reason
-assert trash.expire(now + 7200, 3600).troubles
+assert trash.expire(now + 7200, 3600).errors
 print("all is well")
 """
 

@@ -202,6 +202,6 @@ def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
     said = "it has been in the trash for longer than trash_ttl = 1h"
     assert {i.reason for i in expired.deleted} == {said}
-    assert expired.troubles == ()
+    assert expired.errors == ()
     assert (field.root / "ckpt-3" / "saved_model.pb").exists()
     assert field.pruner.trash.bytes() == 0

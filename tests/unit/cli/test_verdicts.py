@@ -13,8 +13,8 @@ from checkpointd.cli.verify_commands import _exit_code
 from checkpointd.cli.verifying import no_checkpoint, public_answer
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.format_specs import Format
-from checkpointd.core.reasons import REASONS
 from checkpointd.core.request import Answer, End
+from checkpointd.core.suite import REASONS
 
 
 def report(**more: Any) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, 
 from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import FORMATS, Format
-from checkpointd.core.reasons import EVIDENCE, REASONS, Basis, Reason, Severity, cure_of
+from checkpointd.core.reasons.reason import EVIDENCE, Basis, Reason, Severity
 from checkpointd.core.report import MAX_PACKED, Digest, Facts
 from checkpointd.core.request import Previous, Request
+from checkpointd.core.suite import REASONS, checks_of, cure_of
 from checkpointd.core.verdict import Verdict, decide
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
@@ -303,12 +304,12 @@ def test_facts_that_would_fill_the_ledger_or_the_metrics_are_refused(
 def test_only_checks_that_the_settings_name_may_answer() -> None:
     """In their stage, after the suite's own; `evaluate` only where there is one."""
     settings = VerifySettings(checks=(OwnCheck("a", "m:a", "scan"), OwnCheck("b", "m:b")))
-    scan, load = (protocol.checks_of(stage, settings) for stage in ("scan", "load"))
+    scan, load = (checks_of(stage, settings) for stage in ("scan", "load"))
     assert scan == ("structure", "integrity", "safety", "finite", "drift", "a")
     assert load == ("load", "signatures", "inference", "predictions", "resume", "b")
     evaluated = replace(settings, evaluate=Evaluation("m:e"))
-    assert protocol.checks_of("load", evaluated)[-2:] == ("evaluate", "b")
-    assert protocol.checks_of("inspect", settings) == ()
+    assert checks_of("load", evaluated)[-2:] == ("evaluate", "b")
+    assert checks_of("inspect", settings) == ()
 
 
 def test_an_own_check_that_was_ended_has_the_cure_of_its_word() -> None:

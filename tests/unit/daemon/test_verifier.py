@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.config import WatchSettings
 from checkpointd.core.request import Answer, End
+from checkpointd.core.suite import checks_of
 from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import (
@@ -18,7 +19,6 @@ from checkpointd.watch.events import (
     MetadataChanged,
     SeriesChanged,
 )
-from checkpointd.worker.protocol import checks_of
 from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:

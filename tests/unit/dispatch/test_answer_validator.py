@@ -21,7 +21,7 @@ from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Digest, Facts
 from checkpointd.core.request import End, Request
-from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS
+from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
 from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
 from checkpointd.dispatch import answer_validator, child_result
 from checkpointd.dispatch.answer_validator import AnswerValidator
@@ -33,7 +33,6 @@ from checkpointd.worker.protocol import (
     Finished,
     Job,
     SandboxState,
-    checks_of,
     decode_answer,
     encode,
 )

@@ -10,11 +10,12 @@ import pytest
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed
 from checkpointd.core.report import Facts
 from checkpointd.core.request import End
+from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import child_outcome
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for
-from checkpointd.worker.protocol import LOAD, SCAN, STAGE_CHECKS, Finished, Limits, checks_of
+from checkpointd.worker.protocol import LOAD, SCAN, Finished, Limits
 
 GIB = 1 << 30
 
@@ -41,7 +42,7 @@ def test_each_way_to_die_has_its_own_reason(
     run: ChildResult, reason: str, outcome: Outcome
 ) -> None:
     """A kill that was not ours is no bad model; a crash that comes again is."""
-    result = child_outcome.early_exit_result(STAGE_CHECKS[SCAN], run, (), 30.0)
+    result = child_outcome.early_exit_result(SCAN_CHECKS, run, (), 30.0)
     assert result is not None
     assert (result.reason, result.outcome) == (reason, outcome)
     assert result.message.endswith(".")
@@ -50,7 +51,7 @@ def test_each_way_to_die_has_its_own_reason(
 def test_the_check_that_was_running_is_the_one_to_blame() -> None:
     """The first check without a result, skipping what was switched off."""
     run = ChildResult(checks=[passed("structure")], signal=signal.SIGSEGV)
-    result = child_outcome.early_exit_result(STAGE_CHECKS[SCAN], run, ("integrity", "safety"), 30.0)
+    result = child_outcome.early_exit_result(SCAN_CHECKS, run, ("integrity", "safety"), 30.0)
     assert result is not None
     assert result.name == "finite"
 
@@ -58,7 +59,7 @@ def test_the_check_that_was_running_is_the_one_to_blame() -> None:
 def test_the_last_words_of_a_crash_are_kept() -> None:
     """What native code printed last is part of the sentence."""
     run = ChildResult(signal=signal.SIGABRT, stderr="noise\nCheck failed: size >= 0")
-    result = child_outcome.early_exit_result(STAGE_CHECKS[LOAD], run, (), 30.0)
+    result = child_outcome.early_exit_result(LOAD_CHECKS, run, (), 30.0)
     assert result is not None
     assert "Check failed: size >= 0" in result.message
 
@@ -67,7 +68,7 @@ def test_a_finished_run_is_no_death() -> None:
     """Whatever happens after the last answer does not matter."""
     assert (
         child_outcome.early_exit_result(
-            STAGE_CHECKS[SCAN], ChildResult(finished=Finished(End.DONE, "", Facts())), (), 30.0
+            SCAN_CHECKS, ChildResult(finished=Finished(End.DONE, "", Facts())), (), 30.0
         )
         is None
     )
@@ -189,8 +190,8 @@ def test_a_check_of_the_users_own_that_ends_its_process_is_an_error_of_that_chec
     run: ChildResult, word: str
 ) -> None:
     """It says nothing of the checkpoint, a crash neither."""
-    names = (*STAGE_CHECKS[SCAN], "mine", "next")
-    run.checks = [passed(name) for name in STAGE_CHECKS[SCAN]]
+    names = (*SCAN_CHECKS, "mine", "next")
+    run.checks = [passed(name) for name in SCAN_CHECKS]
     result = child_outcome.early_exit_result(names, run, (), 30.0)
     assert result is not None
     assert (result.name, result.outcome, result.reason) == ("mine", Outcome.ERROR, f"mine.{word}")
@@ -199,7 +200,7 @@ def test_a_check_of_the_users_own_that_ends_its_process_is_an_error_of_that_chec
 @pytest.mark.parametrize(("recorded", "word"), [(True, "crashed"), (False, "not_run")])
 def test_a_crash_on_inputs_that_were_made_up_convicts_nobody(recorded: bool, word: str) -> None:
     """TensorFlow ends its process for an input of the wrong rank, whatever the model."""
-    names = STAGE_CHECKS[LOAD]
+    names = LOAD_CHECKS
     done = tuple(passed(name) for name in names[: names.index("inference")])
     run = ChildResult(signal=signal.SIGABRT, checks=done)
     died = child_outcome.early_exit_result(names, run, (), 30.0, recorded=recorded)

@@ -14,12 +14,13 @@ import pytest
 
 from checkpointd.core import memory_errors
 from checkpointd.core.check_result import failed, passed
+from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory, ProcessMonitor
 from checkpointd.dispatch.shared_lock import SharedLock
 from checkpointd.verify import suite
-from checkpointd.worker.protocol import LOAD, STAGE_CHECKS, Limits
+from checkpointd.worker.protocol import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +164,7 @@ def test_what_libraries_say_of_memory_is_understood(text: str) -> None:
     assert memory_errors.is_one(outer)
     assert suite.from_exception("load", outer).reason == "load.out_of_memory"
     died = child_outcome.early_exit_result(
-        STAGE_CHECKS[LOAD],
+        LOAD_CHECKS,
         ChildResult(signal=signal.SIGABRT, stderr=f"noise\n{text}\nbye"),
         (),
         9.0,

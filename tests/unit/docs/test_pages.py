@@ -13,10 +13,10 @@ import typer
 
 from checkpointd.cli.app import app
 from checkpointd.cli.manual.pages import TOPICS, page, refreshed, section, topics
-from checkpointd.cli.manual.tables import VERDICTS, common_words
+from checkpointd.cli.manual.tables import VERDICTS
 from checkpointd.config import parse
-from checkpointd.core.reasons import REASONS
-from checkpointd.core.suite import CHECKS
+from checkpointd.core.reasons.general import GENERAL
+from checkpointd.core.suite import CHECKS, REASONS
 from tests.helpers import manual
 from tests.helpers.cli import ROOT
 
@@ -53,19 +53,17 @@ def test_each_reason_is_in_the_table_with_its_verdict_and_its_cure() -> None:
     assert {name: (verdict, cure) for name, verdict, cure in rows} == {
         name: (VERDICTS[reason.severity], reason.cure)
         for name, reason in REASONS.items()
-        if name.partition(".")[2] not in common_words()
+        if name.partition(".")[2] not in GENERAL
     }
 
 
-@pytest.mark.parametrize(
-    "name", sorted({n for n in REASONS if n.partition(".")[2] not in common_words()})
-)
+@pytest.mark.parametrize("name", sorted({n for n in REASONS if n.partition(".")[2] not in GENERAL}))
 def test_each_reason_has_a_section_that_explains_it(name: str) -> None:
     """An unexplained reason fails here: write a section in verdicts.md."""
     assert section("verdicts", name).endswith((".", "?"))
 
 
-@pytest.mark.parametrize("word", sorted([*common_words(), "check_error"]))
+@pytest.mark.parametrize("word", sorted([*GENERAL, "check_error"]))
 def test_each_word_in_which_every_check_may_end_has_a_section(word: str) -> None:
     """So that `explain load.timeout` has something to print."""
     assert section("verdicts", word)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Found, ProbeState, generation_of, probe
+from checkpointd.formats import Candidate, ProbeState, generation_of, probe
 from tests.helpers.formats import archive, bundle, field, probed, savedmodel, table
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_a_checkpoint_of_the_first_format_is_recognised_by_name_and_footer(
     for other, expected in ((name, ProbeState.COMPLETE), ("000005.ldb", ProbeState.UNKNOWN)):
         (tmp_path / other).write_bytes(table([(b"", b"")]))
         assert probed(tmp_path / other).state is expected
-    found = Found(
+    found = Candidate(
         str(tmp_path / name),
         Format.TF_CHECKPOINT,
         generation_of(str(tmp_path / name), Format.TF_CHECKPOINT),

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Found, ProbeState, generation_of, has_followed, locate, recognise
+from checkpointd.formats import (
+    Candidate,
+    ProbeState,
+    generation_of,
+    has_followed,
+    locate,
+    recognise,
+)
 from checkpointd.watch.series import place
 from tests.helpers.formats import archive, probed, set_times, superblock
 
@@ -176,7 +183,7 @@ def test_a_directory_of_links_is_one_too(tmp_path: Path) -> None:
     for name in ("config.json", "metadata.json", "model.weights.h5"):
         (tmp_path / "snapshot" / name).symlink_to(model / name)
     (found,) = recognise(str(tmp_path / "snapshot")).found
-    assert isinstance(found, Found)
+    assert isinstance(found, Candidate)
     assert len(found.generation.members) == 3
     assert probed(tmp_path / "snapshot").state is ProbeState.COMPLETE
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Found, ProbeState, generation_of, probe
+from checkpointd.formats import Candidate, ProbeState, generation_of, probe
 from checkpointd.formats.keras import read_archive
 from tests.helpers.formats import Metered, archive, probed, superblock
 
@@ -107,7 +107,7 @@ def test_an_unknown_file_costs_one_small_read_and_an_empty_one_none(tmp_path: Pa
     for content, cost in ((bytes(1_000_000), 64), (b"", 0)):
         path.write_bytes(content)
         meter = Metered()
-        found = Found(str(path), Format.UNKNOWN, generation_of(str(path), Format.UNKNOWN))
+        found = Candidate(str(path), Format.UNKNOWN, generation_of(str(path), Format.UNKNOWN))
         assert probe(found, meter).state is ProbeState.UNKNOWN
         assert sum(meter.read.values()) == cost
 
@@ -233,7 +233,7 @@ def test_a_file_that_went_away_raises_what_the_caller_expects(tmp_path: Path) ->
     """FileNotFoundError is for the watcher to take as a change."""
     path = tmp_path / "m.h5"
     path.write_bytes(superblock(48))
-    found = Found(str(path), Format.HDF5, generation_of(str(path), Format.HDF5))
+    found = Candidate(str(path), Format.HDF5, generation_of(str(path), Format.HDF5))
     path.unlink()
     with pytest.raises(FileNotFoundError):
         probe(found)
@@ -243,7 +243,7 @@ def test_a_pipe_in_the_place_of_a_file_never_blocks(tmp_path: Path) -> None:
     """It is opened without waiting for a writer, and refused."""
     path = tmp_path / "m.h5"
     path.write_bytes(superblock(48))
-    found = Found(str(path), Format.HDF5, generation_of(str(path), Format.HDF5))
+    found = Candidate(str(path), Format.HDF5, generation_of(str(path), Format.HDF5))
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(OSError, match="Not a regular file"):

@@ -12,7 +12,7 @@ from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
-from checkpointd.ledger import Ledger, schema
+from checkpointd.ledger import Ledger, opening, schema
 from tests.helpers.ledger import generation, report
 
 if TYPE_CHECKING:
@@ -112,13 +112,13 @@ def test_values_go_with_their_reports(ledger: Ledger) -> None:
 
 def test_a_ledger_from_before_is_brought_up_to_date(tmp_path: Path) -> None:
     """Its reports stay, and the best begins with what is evaluated from now on."""
-    connection, _ = schema.open_writable(tmp_path, version=1)
+    connection, _ = opening.open_writable(tmp_path, version=1)
     connection.close()
     ledger = Ledger.open(tmp_path)
     tell(ledger, 1, 0.5)
     assert best(ledger, 2) == (0.5, 0.5)
     ledger.close()
-    with sqlite3.connect(tmp_path / schema.NAME) as again:
+    with sqlite3.connect(tmp_path / opening.NAME) as again:
         assert again.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     again.close()
 
@@ -127,9 +127,9 @@ def test_large_reports_do_not_pile_up_in_memory(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model of ten thousand tensors has reports of 200 kB; the daemon stays small."""
-    monkeypatch.setattr("checkpointd.ledger.reading._CACHED_BYTES", 5000)
+    monkeypatch.setattr("checkpointd.ledger.row_reader._CACHED_BYTES", 5000)
     for step in range(20):
         ledger.reported(report(_at(step), generation(step), facts=Facts(writer=f"{step}" * 50)))
     assert len(ledger.entries()) == 20
     assert 0 < len(ledger._reports) < 20
-    assert ledger._cached_bytes <= 5000
+    assert ledger._reports.size_bytes <= 5000

@@ -16,8 +16,7 @@ import pytest
 
 from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
-from checkpointd.ledger import Ledger, LedgerError, State, StateLock
-from checkpointd.ledger import schema as ledger_schema
+from checkpointd.ledger import Ledger, LedgerError, State, StateLock, opening, schema
 from tests.helpers.ledger import generation, report
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def test_a_full_disk_is_a_sentence_and_the_old_state_stays(tmp_path: Path) -> No
         for number in range(2, 500):
             ledger.sighted(_checkpoint(number), generation(), State.PENDING, "x" * 3000)
 
-    with pytest.raises(LedgerError, match="disk is full, make room"):
+    with pytest.raises(LedgerError, match="disk is full, free some space"):
         fill()
     entry = ledger.entry("/w/ckpt-1")
     assert entry is not None
@@ -215,10 +214,10 @@ def test_a_migration_that_fails_changes_nothing(
 ) -> None:
     """A new schema is there whole or not at all."""
     path = _filled(tmp_path)
-    steps = (*ledger_schema._MIGRATIONS, "CREATE TABLE more (x); SELECT * FROM nowhere;")
-    monkeypatch.setattr(ledger_schema, "_MIGRATIONS", steps)
+    steps = (*schema.MIGRATIONS, "CREATE TABLE more (x); SELECT * FROM nowhere;")
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
     with pytest.raises(LedgerError, match="cannot be opened"):
-        ledger_schema.open_writable(tmp_path, version=len(steps))
+        opening.open_writable(tmp_path, version=len(steps))
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == len(steps) - 1
     names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}

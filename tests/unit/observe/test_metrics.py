@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
 from checkpointd.core.verdict import Verdict
-from checkpointd.observe.metrics import MAX_OWN_REASONS, Metrics
+from checkpointd.observe.metrics import MAX_USER_REASONS, Metrics
 from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
 from tests.helpers.observe import NOW, ODD, report
 
@@ -178,13 +178,13 @@ def test_a_wild_reason_or_cause_cannot_multiply_series() -> None:
 def test_a_check_that_gives_another_reason_each_time_cannot_multiply_series() -> None:
     """The first few are told apart, and those of the suite always."""
     metrics = Metrics(Snapshot)
-    for n in range(MAX_OWN_REASONS + 5):
+    for n in range(MAX_USER_REASONS + 5):
         own = CheckResult("mine", Outcome.FAIL, f"mine.step_{n}")
         metrics.reported(report(own, failed("finite", "nan", "")))
     found = values(metrics)
     told = [key for key in found if key[0] == "checkpointd_check_failures_total" and "mine" in key]
-    assert len(told) == MAX_OWN_REASONS + 1
-    assert sum(found[key] for key in told) == MAX_OWN_REASONS + 5
+    assert len(told) == MAX_USER_REASONS + 1
+    assert sum(found[key] for key in told) == MAX_USER_REASONS + 5
     assert found["checkpointd_check_failures_total", "resnet", "finite", "finite.nan"] == 25
 
 

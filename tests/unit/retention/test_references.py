@@ -30,7 +30,7 @@ def test_a_state_file_names_the_one_to_resume_from(tmp_path: Path, text: str, na
     found = find_references(str(tmp_path))
     assert f"{tmp_path}/{named}" in found.paths
     assert f"{tmp_path}/run/ckpt-6" not in found.paths
-    assert found.troubles == ()
+    assert found.errors == ()
 
 
 def test_a_state_file_of_another_name_counts_too(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_link_names_where_it_leads_in_the_end(tmp_path: Path) -> None:
     root = f"{tmp_path}/root"
     found = find_references(root)
     assert f"{root}/exports/7" in found.paths
-    assert found.troubles == ()
+    assert found.errors == ()
 
 
 def test_the_trash_names_nothing(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_the_trash_names_nothing(tmp_path: Path) -> None:
 
 def test_an_empty_or_missing_root_is_trouble(tmp_path: Path) -> None:
     """A mount point without its mount looks just like this."""
-    assert "empty: is it mounted?" in find_references(str(tmp_path)).troubles[0]
-    assert "is not there" in find_references(f"{tmp_path}/missing").troubles[0]
+    assert "empty: is it mounted?" in find_references(str(tmp_path)).errors[0]
+    assert "is not there" in find_references(f"{tmp_path}/missing").errors[0]
 
 
 def test_odd_things_called_checkpoint_are_no_trouble(tmp_path: Path) -> None:
@@ -76,4 +76,4 @@ def test_odd_things_called_checkpoint_are_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "checkpoint").write_bytes(b"\x00\xff model_checkpoint_path")
     assert find_references(str(tmp_path)) == find_references(str(tmp_path))
-    assert find_references(str(tmp_path)).troubles == ()
+    assert find_references(str(tmp_path)).errors == ()

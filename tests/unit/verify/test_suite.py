@@ -77,12 +77,6 @@ def test_a_check_that_the_user_switched_off_blocks_nothing() -> None:
     assert [r.outcome for r in results.values()] == [Outcome.SKIP, Outcome.PASS]
 
 
-def test_what_failed_elsewhere_before_blocks_too() -> None:
-    """The load side is told how the scan side ended."""
-    results = run(context(), [("load", fails)], lambda _: None, done={"integrity": Outcome.FAIL})
-    assert results["load"].outcome is Outcome.SKIP
-
-
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from checkpointd.core.checkpoint import Generation, Member
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Found, Probe, ProbeState
+from checkpointd.formats import Candidate, Probe, ProbeState
 from checkpointd.watch.settle_tracker import Observation, SettleDecision, SettleTracker
 
 PATH = "/r/m.h5"
@@ -19,9 +19,9 @@ CERTAIN = Probe(ProbeState.COMPLETE, Format.HDF5, certain=True)
 CUT = Probe(ProbeState.INCOMPLETE, Format.HDF5, "structure.truncated", "It ends early.")
 
 
-def found(size: int = 1, *, inode: int = 1, mtime: int = 1) -> Found:
+def found(size: int = 1, *, inode: int = 1, mtime: int = 1) -> Candidate:
     """One file with an identity."""
-    return Found(PATH, Format.HDF5, Generation((Member("", 1, inode, size, mtime, mtime),)))
+    return Candidate(PATH, Format.HDF5, Generation((Member("", 1, inode, size, mtime, mtime),)))
 
 
 def look(probe: Probe = WHOLE, size: int = 1, **rest: object) -> Observation:

@@ -5,7 +5,7 @@ is loaded. One module for each kind of container; each gives `Finding`s, `check`
 Sources of the attacks: the page "security" of the manual, and the CVEs that each module names.
 """
 
+from checkpointd.verify.scan.findings import Finding
 from checkpointd.verify.scan.safety.check import NAME, blocks_reading, check
-from checkpointd.verify.scan.safety.findings import Finding
 
 __all__ = ["NAME", "Finding", "blocks_reading", "check"]

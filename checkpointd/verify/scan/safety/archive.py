@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.formats import jsons, sharded
 from checkpointd.formats.keras import read_member
-from checkpointd.verify.scan.safety.findings import TRAVERSAL, Finding
+from checkpointd.verify.scan.findings import TRAVERSAL, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         yield from _shards(sharded.read_names(planned.path), "the map of the weights")
 
 
-def _map_inside(planned: keras_zip.Plan) -> tuple[str, ...]:
+def _map_inside(planned: keras_zip.ArchivePlan) -> tuple[str, ...]:
     member = planned.archive.member(_MAP)
     if member is None:
         return ()

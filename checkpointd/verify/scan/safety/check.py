@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, passed
-from checkpointd.verify.scan.safety import archive, graph, hdf5, keras, links
-from checkpointd.verify.scan.safety.findings import (
+from checkpointd.verify.scan.findings import (
     ALLOWED_AS_CODE,
     GRAVEST_FIRST,
     UNREADABLE,
     Finding,
 )
+from checkpointd.verify.scan.safety import archive, graph, hdf5, keras, links
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:

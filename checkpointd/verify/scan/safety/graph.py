@@ -5,8 +5,8 @@ ops alone is wrong: what counts is who runs an op (`graph_flow`) and where the p
 it uses (`graph_sources`); `graph_judge` decides. An op that TensorFlow does not have comes with a
 library of native code.
 
-A `saved_model.pbtxt` is read just so (`graph_text`). The graph in the `.meta` file of a TensorFlow
-1 checkpoint is not looked at: only `import_meta_graph` would use it, and `load` does not.
+A `saved_model.pbtxt` is judged like a `saved_model.pb`. The graph in the `.meta` file of a
+TensorFlow 1 checkpoint is not judged: only `import_meta_graph` would use it, and `load` does not.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from checkpointd.core.format_specs import Format
 from checkpointd.formats.savedmodel import WARMUP_REQUESTS
 from checkpointd.verify.keras_files.origin import release
+from checkpointd.verify.scan.findings import NEEDS_CODE, TRAVERSAL, UNSAFE_OP, Finding
 from checkpointd.verify.scan.safety import graph_limits, graph_ops
-from checkpointd.verify.scan.safety.findings import NEEDS_CODE, TRAVERSAL, UNSAFE_OP, Finding
 from checkpointd.verify.scan.safety.graph_flow import Flow
 from checkpointd.verify.scan.safety.graph_judge import Judge
-from checkpointd.verify.scan.safety.graph_reading import UncheckedError, graphs_of
+from checkpointd.verify.scan.saved_model.reading import UncheckedError, graphs_of, leads_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
     from checkpointd.verify.scan.structure import ScanContext
 
 _MOST = 200
@@ -122,9 +122,3 @@ def _names(graph: MetaGraph) -> Iterator[Finding]:
                 TRAVERSAL, f"The name of a node leads out of a directory: {name}.", where=name
             )
             return
-
-
-def leads_out(filename: str) -> bool:
-    """Whether a name in a directory names something outside of it."""
-    parts = filename.replace("\\", "/").split("/")
-    return ".." in parts or filename.startswith("/") or "\0" in filename

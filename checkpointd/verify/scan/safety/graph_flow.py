@@ -17,8 +17,8 @@ from checkpointd.verify.scan.safety.graph_walk import MAIN, Walk, base, tensor
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
-    from checkpointd.verify.scan.safety.graph_nodes import Node
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
+    from checkpointd.verify.scan.saved_model.nodes import Node
 
     Key = tuple[str, str]
     """A node of the main graph, or a function and an empty name."""

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.verify.scan.safety import graph_ops
-from checkpointd.verify.scan.safety.findings import (
+from checkpointd.verify.scan.findings import (
     FOREIGN_REFERENCE,
     GIVEN_PATH,
     NOT_SERVED,
     UNSAFE_OP,
     Finding,
 )
+from checkpointd.verify.scan.safety import graph_ops
 from checkpointd.verify.scan.safety.graph_flow import Reached
 from checkpointd.verify.scan.safety.graph_walk import MAIN
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from checkpointd.verify.scan.safety.graph_flow import Flow
-    from checkpointd.verify.scan.safety.graph_nodes import Node
     from checkpointd.verify.scan.safety.graph_sources import Sources
+    from checkpointd.verify.scan.saved_model.nodes import Node
 
 _READS = graph_ops.READS | graph_ops.TABLES.keys() | graph_ops.CHECKPOINT_READS
 _READS_GIVEN = graph_ops.READS | graph_ops.TABLES.keys()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.verify.scan.safety.findings import BOMB, Finding
+from checkpointd.verify.scan.findings import BOMB, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from checkpointd.verify.scan.safety.graph_flow import Flow
-    from checkpointd.verify.scan.safety.graph_nodes import Constant, Node
+    from checkpointd.verify.scan.saved_model.nodes import Constant, Node
 
 _MAX_CALLS_DEEP = 500
 _MAX_UNFOLDED = 50_000_000

@@ -15,8 +15,8 @@ from checkpointd.verify.scan.safety.graph_walk import MAIN, base, data_of, tenso
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from checkpointd.verify.scan.safety.graph_nodes import Node
     from checkpointd.verify.scan.safety.graph_walk import Walk
+    from checkpointd.verify.scan.saved_model.nodes import Node
 
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _CHOICES = frozenset({"Case", "If", "StatelessCase", "StatelessIf"})

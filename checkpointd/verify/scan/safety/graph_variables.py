@@ -9,8 +9,8 @@ from checkpointd.verify.scan.safety.graph_walk import base
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.verify.scan.safety.graph_nodes import Node
     from checkpointd.verify.scan.safety.graph_walk import Walk
+    from checkpointd.verify.scan.saved_model.nodes import Node
 
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})

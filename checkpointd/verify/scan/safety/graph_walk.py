@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
-    from checkpointd.verify.scan.safety.graph_nodes import Node
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
+    from checkpointd.verify.scan.saved_model.nodes import Node
 
 MAIN = ""
 """The scope of the nodes that are in no function."""

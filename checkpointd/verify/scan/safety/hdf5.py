@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.core.verify_settings import most_unpacked
-from checkpointd.verify.scan.safety.findings import BOMB, FOREIGN_REFERENCE, Finding
+from checkpointd.verify.scan.findings import BOMB, FOREIGN_REFERENCE, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -25,8 +25,7 @@ from checkpointd.verify.keras_files.keras_names import (
     owner,
 )
 from checkpointd.verify.keras_files.keras_nodes import Node, nodes
-from checkpointd.verify.scan.safety import graph_ops, pickles
-from checkpointd.verify.scan.safety.findings import (
+from checkpointd.verify.scan.findings import (
     CODE,
     FOREIGN_REFERENCE,
     KERAS_METADATA_CODE,
@@ -34,6 +33,7 @@ from checkpointd.verify.scan.safety.findings import (
     TRAVERSAL,
     Finding,
 )
+from checkpointd.verify.scan.safety import graph_ops, pickles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

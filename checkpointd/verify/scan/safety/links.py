@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import member_path
-from checkpointd.verify.scan.safety.findings import FOREIGN_REFERENCE, Finding
+from checkpointd.verify.scan.findings import FOREIGN_REFERENCE, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

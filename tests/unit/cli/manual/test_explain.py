@@ -8,7 +8,7 @@ import pytest
 
 from checkpointd.cli.main import run
 from checkpointd.cli.manual.explain import UnknownReasonError, explain
-from checkpointd.core.reasons import REASONS
+from checkpointd.core.suite import REASONS
 
 
 @pytest.mark.parametrize("reason", sorted(REASONS))

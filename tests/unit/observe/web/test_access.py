@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from checkpointd.config.web import BasicAuthSettings, TlsSettings, WebSettings
-from checkpointd.observe.web.access import Access, concerns
-from checkpointd.observe.web.keys import Keys, KeysError, load
+from checkpointd.observe.web.access import Access, warnings
+from checkpointd.observe.web.credentials import Credentials, CredentialsError, load
 from tests.helpers.tls import Pair, needs_openssl, openssl, pair
 
 if TYPE_CHECKING:
@@ -45,17 +45,17 @@ def header(name: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
-def troubles(web: WebSettings) -> dict[str, str]:
+def problems(web: WebSettings) -> dict[str, str]:
     """What is told about the files, by key."""
-    with pytest.raises(KeysError) as caught:
+    with pytest.raises(CredentialsError) as caught:
         load(web)
-    return {trouble.loc[-1]: trouble.message for trouble in caught.value.troubles}
+    return {problem.loc[-1]: problem.message for problem in caught.value.problems}
 
 
 def test_only_the_right_name_and_password_are_admitted(tmp_path: Path) -> None:
     """A newline at the end of the file is none of the password."""
     access = Access()
-    access.take(with_password(tmp_path))
+    access.apply(with_password(tmp_path))
     assert access.needs_password
     assert access.admits(header("prom", "s3cret"))
     assert access.admits("bAsIc  " + header("prom", "s3cret")[6:])
@@ -83,18 +83,18 @@ def test_without_a_password_nobody_is_asked_and_nothing_admits() -> None:
 def test_a_new_password_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
     """The old one goes on meanwhile; the log never holds either."""
     access, web = Access(), with_password(tmp_path)
-    access.take(web)
+    access.apply(web)
     assert web.basic_auth is not None
     place = web.basic_auth.password_file
     with structlog.testing.capture_logs() as logged:
         place.write_bytes(b"")
-        assert not access.look()
-        assert not access.look()
+        assert not access.reload()
+        assert not access.reload()
         assert access.admits(header("prom", "s3cret"))
         assert access.files_good is False
         assert any("is empty" in problem for problem in access.problems())
         place.write_bytes(b"an0ther\r\n")
-        assert access.look()
+        assert access.reload()
     assert access.admits(header("prom", "an0ther"))
     assert not access.admits(header("prom", "s3cret"))
     assert access.files_good is True
@@ -107,12 +107,12 @@ def test_a_new_password_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda p: p.unlink(), "is not there"),
-        (lambda p: p.chmod(0o644), "is open to every user (mode 644); chmod o= it"),
+        (lambda p: p.unlink(), "does not exist"),
+        (lambda p: p.chmod(0o644), "can be accessed by every user (mode 644); chmod o= it"),
         (lambda p: p.write_bytes(b"\n"), "is empty"),
         (lambda p: p.write_bytes(b"x" * 2000), "is longer than 1024 bytes"),
-        (lambda p: (p.unlink(), p.mkdir()), "is no file"),
-        (lambda p: (p.unlink(), os.mkfifo(p, 0o600)), "is no file"),
+        (lambda p: (p.unlink(), p.mkdir()), "is not a regular file"),
+        (lambda p: (p.unlink(), os.mkfifo(p, 0o600)), "is not a regular file"),
     ],
 )
 def test_a_password_file_that_cannot_be_used_is_told(
@@ -123,7 +123,7 @@ def test_a_password_file_that_cannot_be_used_is_told(
     assert web.basic_auth is not None
     assert callable(spoil)
     spoil(web.basic_auth.password_file)
-    found = troubles(web)["password_file"]
+    found = problems(web)["password_file"]
     assert found.startswith(f"{web.basic_auth.password_file} {told}")
 
 
@@ -135,22 +135,22 @@ def test_a_certificate_is_taken_when_it_is_right_and_never_before(
     first, second = made
     web, place = with_tls(tmp_path, first)
     access = Access()
-    access.take(web)
+    access.apply(web)
     old, expires = access.context, access.not_after
-    assert not access.look()
+    assert not access.reload()
     whole = second.cert.read_bytes()
     for broken, told in (
         (whole, "is not the key of the certificate"),
-        (whole[:200], "holds no certificate"),
-        (b"", "holds no certificate"),
+        (whole[:200], "contains no PEM certificate"),
+        (b"", "contains no PEM certificate"),
     ):
         place.cert.write_bytes(broken)
-        assert not access.look()
+        assert not access.reload()
         assert access.context is old
         assert access.not_after == expires
         assert any(told in problem for problem in access.problems())
     second.copy_to(place)
-    assert access.look()
+    assert access.reload()
     assert access.context is not old
     assert access.not_after is not None
     assert expires is not None
@@ -170,12 +170,12 @@ def test_everything_wrong_with_the_files_is_told_at_once(
     web = web.model_copy(update={"tls": web.tls.model_copy(update={"client_ca_file": ca})})
     place.key.chmod(0o604)
     place.cert.write_bytes(b"x")
-    found = troubles(web)
+    found = problems(web)
     assert set(found) == {"cert_file", "key_file", "client_ca_file"}
     assert "chmod o= it" in found["key_file"]
     place.key.chmod(0o600)
     place.key.write_bytes(b"x")
-    assert "holds no key in PEM form" in troubles(web)["key_file"]
+    assert "contains no PEM key" in problems(web)["key_file"]
 
 
 @needs_openssl
@@ -187,7 +187,7 @@ def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_passphrase(
     out = tmp_path / "encrypted"
     openssl("pkcs8", "-topk8", "-in", str(place.key), "-out", str(out), "-passout", "pass:x")
     place.key.write_bytes(out.read_bytes())
-    assert "store it without a passphrase" in troubles(web)["key_file"]
+    assert "store it without a passphrase" in problems(web)["key_file"]
 
 
 @needs_openssl
@@ -198,32 +198,32 @@ def test_an_expired_certificate_is_a_problem_and_no_error(
     web, place = with_tls(tmp_path, made[0])
     keys = load(web)
     assert keys.validity is not None
-    assert concerns(web, keys, keys.validity.not_after - 1) == []
+    assert warnings(web, keys, keys.validity.not_after - 1) == []
     for now, told in (
         (keys.validity.not_after, f"The certificate {place.cert} has expired ("),
-        (keys.validity.not_before - 1, f"The certificate {place.cert} holds only from "),
+        (keys.validity.not_before - 1, f"The certificate {place.cert} is not valid before "),
     ):
-        (concern,) = concerns(web, keys, now)
-        assert concern.message.startswith(told)
-        assert concern.loc == ("web", "tls", "cert_file")
+        (warning,) = warnings(web, keys, now)
+        assert warning.message.startswith(told)
+        assert warning.loc == ("web", "tls", "cert_file")
 
 
 def test_what_is_open_to_the_network_is_said(tmp_path: Path) -> None:
     """Nothing at all protects it, or a password that everybody on the way can read."""
     away = WebSettings(listen="0.0.0.0:9746")
-    (concern,) = concerns(away, Keys())
-    assert concern.message.startswith("Whoever reaches 0.0.0.0:9746 can read paths")
+    (warning,) = warnings(away, Credentials())
+    assert warning.message.startswith("Anybody who can connect to 0.0.0.0:9746 can read paths")
     secret = with_password(tmp_path).model_copy(update={"listen": "0.0.0.0:9746"})
-    (concern,) = concerns(secret, Keys())
-    assert "in the clear" in concern.message
-    assert concerns(WebSettings(), Keys()) == []
+    (warning,) = warnings(secret, Credentials())
+    assert "is sent unencrypted" in warning.message
+    assert warnings(WebSettings(), Credentials()) == []
 
 
 def test_settings_whose_files_cannot_be_used_change_nothing(tmp_path: Path) -> None:
     """A reload is taken whole or not at all."""
     access, web = Access(), with_password(tmp_path)
-    access.take(web)
-    with pytest.raises(KeysError):
-        access.take(with_password(tmp_path / ".." / tmp_path.name, b""))
+    access.apply(web)
+    with pytest.raises(CredentialsError):
+        access.apply(with_password(tmp_path / ".." / tmp_path.name, b""))
     assert access.web is web
     assert access.admits(header("prom", "s3cret"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.observe.web.hosts import is_ours
+from checkpointd.observe.web.hosts import is_known_host
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from checkpointd.observe.web.hosts import is_ours
 )
 def test_an_address_and_its_own_names_are_ours(host: str) -> None:
     """With and without a port, in any case."""
-    assert is_ours([host], {"gpu1.example.org"})
+    assert is_known_host([host], {"gpu1.example.org"})
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_an_address_and_its_own_names_are_ours(host: str) -> None:
 )
 def test_any_other_name_is_not(host: str) -> None:
     """What looks like an address to somebody else is a name that could be rebound."""
-    assert not is_ours([host], {"gpu1.example.org"})
+    assert not is_known_host([host], {"gpu1.example.org"})
 
 
 def test_none_is_for_old_clients_and_two_are_an_attack() -> None:
     """A browser always sends one."""
-    assert is_ours([], set())
-    assert not is_ours(["localhost", "evil.example"], set())
-    assert not is_ours(["localhost", "localhost"], set())
+    assert is_known_host([], set())
+    assert not is_known_host(["localhost", "evil.example"], set())
+    assert not is_known_host(["localhost", "localhost"], set())

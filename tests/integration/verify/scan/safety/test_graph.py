@@ -18,7 +18,7 @@ from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.trackable.resource import TrackableResource
 
 from checkpointd.verify.scan.safety import graph_ops
-from checkpointd.verify.scan.safety.graph_reading import graphs_of
+from checkpointd.verify.scan.saved_model.reading import graphs_of
 from tests.helpers.programs import calls_python, saved, vocabulary
 from tests.helpers.scan import scanned
 

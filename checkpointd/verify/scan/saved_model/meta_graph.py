@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from checkpointd.formats.facts import MALFORMED, FormatError
 from checkpointd.formats.graph import META_GRAPH
 from checkpointd.formats.protobuf import fields, message, text, walk
-from checkpointd.verify.scan.safety.graph_nodes import Node, Window, entry, last, node_at
-from checkpointd.verify.scan.safety.graph_objects import Objects, read_objects
+from checkpointd.verify.scan.saved_model.nodes import Node, Window, entry, last, node_at
+from checkpointd.verify.scan.saved_model.objects import Objects, read_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.core.text import printable
 from checkpointd.formats.facts import TRUNCATED, FormatError
 from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH, described
 from checkpointd.tensors.stream import opened
-from checkpointd.verify.scan.safety import graph_text
-from checkpointd.verify.scan.safety.graph_model import read_graphs
+from checkpointd.verify.scan.saved_model import text as graph_text
+from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.formats.graph import SavedModelInfo
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
 
 _MAX_TEXT = 64 << 20
+_MAX_CAUSE = 200
 
 
 class UncheckedError(Exception):
@@ -78,10 +80,10 @@ def graphs_in(data: bytes) -> list[MetaGraph]:
 
 
 def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
-    """Read `saved_model.pbtxt`, and encode what of it is looked at as `saved_model.pb` is.
+    """Read `saved_model.pbtxt`, and encode it as `saved_model.pb` is.
 
     Raises:
-        UncheckedError: it cannot be read with certainty.
+        UncheckedError: it cannot be parsed.
         FormatError: it is certainly no SavedModel.
         OSError: it cannot be read.
     """
@@ -89,15 +91,23 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
         raise UncheckedError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
     with opened(directory + TEXT_GRAPH) as source:
         text = source.read(0, min(source.size, _MAX_TEXT))
-    instead = graph_text.refused(text)
+    instead = graph_text.is_instead(text)
     if instead:
         raise FormatError("not_a_checkpoint", f"saved_model.pbtxt is {instead}.")
     try:
         return graph_text.encode(text)
     except graph_text.CutShortError as error:
         raise FormatError(TRUNCATED, f"saved_model.pbtxt is cut short: {error}.") from None
-    except graph_text.NotUnderstoodError as error:
-        raise UncheckedError(_UNREADABLE.format(error), TEXT_GRAPH) from None
+    except graph_text.NotParsedError as error:
+        raise UncheckedError(
+            _UNREADABLE.format(printable(str(error), _MAX_CAUSE)), TEXT_GRAPH
+        ) from None
+
+
+def leads_out(filename: str) -> bool:
+    """Whether a name in a directory names something outside of it."""
+    parts = filename.replace("\\", "/").split("/")
+    return ".." in parts or filename.startswith("/") or "\0" in filename
 
 
 _UNREADABLE = (

@@ -12,7 +12,7 @@ from checkpointd.retention.trees import NotUnchangedError, opened
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.retention.manifest import Manifest, Stage
+    from checkpointd.retention.trash.manifest import Manifest, Stage
 
 CONTENT = "content"
 """The directory of an item that holds what was moved."""

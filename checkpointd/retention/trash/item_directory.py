@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from checkpointd.removal import remove_tree
-from checkpointd.retention import moving
 from checkpointd.retention.files import exists
-from checkpointd.retention.manifest import Manifest, Stage, write_manifest
+from checkpointd.retention.trash import moves
+from checkpointd.retention.trash.manifest import Manifest, Stage, write_manifest
 from checkpointd.retention.trees import opened
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def delete(trash_fd: int, identity: str, step: Callable[[str], None]) -> None:
     with opened(identity, trash_fd) as item_fd:
         step("delete: mark")
         if exists(Stage.DONE, item_fd):
-            moving.mark(item_fd, Stage.DONE, Stage.DELETING)
+            moves.mark(item_fd, Stage.DONE, Stage.DELETING)
         step("delete: content")
-        if exists(moving.CONTENT, item_fd):
-            remove_tree(moving.CONTENT, dir_fd=item_fd)
+        if exists(moves.CONTENT, item_fd):
+            remove_tree(moves.CONTENT, dir_fd=item_fd)
     step("delete: rest")
     discard(trash_fd, identity)
 
@@ -73,7 +73,7 @@ def discard(trash_fd: int, identity: str) -> bool:
     try:
         with opened(identity, trash_fd) as item_fd:
             with contextlib.suppress(FileNotFoundError):
-                os.rmdir(moving.CONTENT, dir_fd=item_fd)
+                os.rmdir(moves.CONTENT, dir_fd=item_fd)
             for name in (*Stage, "manifest.new"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=item_fd)
@@ -88,14 +88,14 @@ def discard(trash_fd: int, identity: str) -> bool:
 def keep_content(item_fd: int) -> None:
     """Have a directory for the content; a crash while an item is discarded leaves none."""
     with contextlib.suppress(FileExistsError):
-        os.mkdir(moving.CONTENT, 0o700, dir_fd=item_fd)
+        os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
 
 
 def _write(trash_fd: int, identity: str, manifest: Manifest, step: Callable[[str], None]) -> None:
     step("make")
     os.mkdir(identity, 0o700, dir_fd=trash_fd)
     with opened(identity, trash_fd) as item_fd:
-        os.mkdir(moving.CONTENT, 0o700, dir_fd=item_fd)
+        os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
         step("write")
         write_manifest(manifest, item_fd)
     os.fsync(trash_fd)

@@ -1,20 +1,22 @@
-"""`saved_model.pbtxt`: read as protobuf reads it, or not at all."""
+"""`saved_model.pbtxt`: read as TensorFlow reads it, or not at all."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.verify.scan.safety.graph_model import read_graphs
-from checkpointd.verify.scan.safety.graph_text import NotUnderstoodError, encode
+from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
+from checkpointd.verify.scan.saved_model.text import CutShortError, NotParsedError, encode
 from tests.helpers.formats import bundle
 from tests.helpers.scan import scanned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.verify.scan.safety.graph_model import MetaGraph
+    from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
 
 WRITE = """
 saved_model_schema_version: 1
@@ -77,9 +79,9 @@ def test_a_graph_in_the_image_format_beside_another_needs_trust(tmp_path: Path) 
         'node { name: "a" op: "B" }',
         "node: < name: 'a'; op: 'B', >",
         'node [ { name: "a" op: "B" } ]',
-        'node { name: "b" name: "a" op: "\\102" }',
+        'node { name: "a" op: "\\102" }',
         'node { name: "\\x61" op: "B" } # node { name: "c" }\n',
-        'node { name: "" "a" \'\' op: "B" unknown_field { deep < [x.y/z] { a: -1.5e-7 } > } }',
+        'node { name: "" "a" \'\' op: "B" unknown_field { deep < a: -1.5e-7 > } }',
         'node { name: "a" op: "B" other: [1, "x", -inf] device: "/cpu:0" }',
     ],
 )
@@ -104,13 +106,43 @@ def test_the_forms_of_a_text_mean_the_same(text: str) -> None:
         "node { x: }",
         "node { @ }",
         "node { " + " #" * 50_000 + "\n" * 50_000 + "@ }",
-        "node {" + "attr { value { func {" * 40 + "}}}" * 40 + "}",
+        "node {" + "attr { value { func {" * 400 + "}}}" * 400 + "}",
+        'node { name: "a" name: "b" }',
     ],
 )
 def test_what_is_not_understood_is_refused(text: str) -> None:
     """Rather than guessed: another reader may guess otherwise."""
-    with pytest.raises(NotUnderstoodError):
+    with pytest.raises(NotParsedError):
         read_nodes(text)
+
+
+@pytest.mark.parametrize("end", ["node {", 'node { name: "a', 'node { name: "}" # }\n'])
+def test_a_text_that_ends_within_a_message_is_cut_short(end: str) -> None:
+    """Its writer may be at work; brackets in strings and comments close nothing."""
+    with pytest.raises(CutShortError):
+        encode(f"meta_graphs {{ graph_def {{ {end}".encode())
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+from checkpointd.verify.scan.saved_model.text import encode
+
+assert encode(b"meta_graphs { graph_def { } }") == b"\\x12\\x02\\x12\\x00"
+assert not [name for name in sys.modules if name.partition(".")[0] == "tensorflow"]
+assert "libtensorflow" not in open("/proc/self/maps").read()
+"""
+
+
+def test_nothing_of_tensorflow_runs() -> None:
+    """Its message classes alone are imported, and a user's check may import the real package."""
+    subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW], check=True)
+
+
+def test_without_tensorflow_a_text_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names what is missing."""
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    with pytest.raises(NotParsedError, match=r"cannot be imported: .*google"):
+        encode(b"meta_graphs { }")
 
 
 def test_constants_assets_and_objects_are_read() -> None:
@@ -184,7 +216,7 @@ def test_what_a_text_names_has_to_be_there(tmp_path: Path) -> None:
     for part in (assets, saver):
         file.write_text(text.replace("  graph_def", f"  {part}\n  graph_def"))
         assert scanned(tmp_path).reasons == ["structure.missing_member"]
-    file.write_text(text + "# written by hand\nsaved_model_schema_version: 1 # twice\n")
+    file.write_text(text + "# written by hand\n")
     result = scanned(tmp_path)
     assert result.reasons == []
     assert result.facts.signatures["serving_default"]["outputs"] == [["y", "float32", None]]

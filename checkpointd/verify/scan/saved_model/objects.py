@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats.facts import MALFORMED, FormatError
 from checkpointd.formats.protobuf import fields, message, number, signed, text, walk
-from checkpointd.verify.scan.safety.graph_nodes import entry
+from checkpointd.verify.scan.saved_model.nodes import entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
-"""The files that the web side is protected by: certificate, key, CA and password.
+"""Reads the files that protect the web server: certificate, key, CA and password.
 
-Everything that is wrong with them is told at once, each with its key in the config. Nothing here
-keeps anything; `access` does.
+Every problem with them is reported at once, each with its key in the config. Nothing here keeps
+anything; `access` does.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _OF_OTHERS = 0o007
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What is wrong with a file: its key in the config, and what to do."""
+class Problem:
+    """A problem with a file: its key in the config, and what to do."""
 
     loc: tuple[str, ...]
     message: str
@@ -42,65 +42,68 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Keys:
-    """What was in the files, as it is used: `password` is a digest, `validity` the chain's."""
+class Credentials:
+    """The contents of the files as they are used: `password` is a digest."""
 
     context: ssl.SSLContext | None = None
     validity: Validity | None = None
     password: bytes | None = None
 
 
-class KeysError(Exception):
-    """The files cannot be used; `troubles` says why, one each."""
+class CredentialsError(Exception):
+    """The files cannot be used; `problems` has one entry for each reason."""
 
-    def __init__(self, troubles: list[Trouble]) -> None:
-        super().__init__(" ".join(f"{trouble}." for trouble in troubles))
-        self.troubles = troubles
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(" ".join(f"{problem}." for problem in problems))
+        self.problems = problems
 
 
 def digest(secret: bytes) -> bytes:
-    """What passwords and user names are compared by, so that no length shows in the time."""
+    """Hash a password or user name, so that the time of a comparison does not reveal its length."""
     return hashlib.sha256(secret).digest()
 
 
 def identities(web: WebSettings) -> tuple[Identity, ...]:
-    """What tells whether any of the files has changed; None stands for one that is not there."""
+    """Identify the files' current contents, to notice changes; None stands for a missing file."""
     return tuple(_identity(path) for _, path in _files(web))
 
 
-def load(web: WebSettings) -> Keys:
-    """Read and try everything.
+def load(web: WebSettings) -> Credentials:
+    """Read all files and try them.
 
     Raises:
-        KeysError: with all that is wrong.
+        CredentialsError: with every problem.
     """
     before = identities(web)
-    troubles: list[Trouble] = []
-    held: dict[tuple[str, ...], bytes] = {}
+    problems: list[Problem] = []
+    contents: dict[tuple[str, ...], bytes] = {}
     for loc, path in _files(web):
         try:
-            held[loc] = _read(path, secret=loc[-1] in ("key_file", "password_file"))
+            contents[loc] = _read(path, secret=loc[-1] in ("key_file", "password_file"))
         except ValueError as error:
-            troubles.append(Trouble(loc, f"{path} {error}"))
-    password = held.get(("web", "basic_auth", "password_file"))
+            problems.append(Problem(loc, f"{path} {error}"))
+    password = contents.get(("web", "basic_auth", "password_file"))
     if password is not None:
         password = password.rstrip(b"\r\n")
         if not password or len(password) > _MAX_PASSWORD:
-            told = "is empty" if not password else f"is longer than {_MAX_PASSWORD} bytes"
-            place = web.basic_auth.password_file if web.basic_auth else ""
-            troubles.append(
-                Trouble(("web", "basic_auth", "password_file"), f"{place} {told}; put a password")
+            why = "is empty" if not password else f"is longer than {_MAX_PASSWORD} bytes"
+            file = web.basic_auth.password_file if web.basic_auth else ""
+            problems.append(
+                Problem(
+                    ("web", "basic_auth", "password_file"),
+                    f"{file} {why}; write a password into it",
+                )
             )
     context, period = None, None
     if web.tls is not None:
-        period = _period(web.tls, held, troubles)
-        if not troubles:
-            context = _context(web.tls, troubles)
-    if not troubles and identities(web) != before:
-        troubles.append(Trouble(("web",), "files are just being written; they are read again"))
-    if troubles:
-        raise KeysError(troubles)
-    return Keys(context, period, digest(password) if password is not None else None)
+        period = _period(web.tls, contents, problems)
+        if not problems:
+            context = _context(web.tls, problems)
+    if not problems and identities(web) != before:
+        problems.append(Problem(("web",), "files are being written; they will be read again"))
+    if problems:
+        raise CredentialsError(problems)
+    return Credentials(context, period, digest(password) if password is not None else None)
 
 
 def _files(web: WebSettings) -> Iterator[tuple[tuple[str, ...], Path]]:
@@ -122,60 +125,62 @@ def _identity(path: Path) -> Identity:
 
 
 def _read(path: Path, *, secret: bool) -> bytes:
-    """Read a small file; what is wrong is a ValueError that goes on where the path ends."""
+    """Read a small file; the message of a ValueError continues a sentence that names the path."""
     try:
         # Not blocking, so that a pipe in its place does not hold the daemon up.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ENOENT:
-            raise ValueError("is not there") from None
+            raise ValueError("does not exist") from None
         cure = f"; give user {os.geteuid()} the right to" if error.errno == errno.EACCES else ""
         raise ValueError(f"cannot be read: {error.strerror}{cure}") from None
     try:
         mode = os.fstat(fd).st_mode
         if not stat.S_ISREG(mode):
-            raise ValueError("is no file")
+            raise ValueError("is not a regular file")
         if secret and mode & _OF_OTHERS:
-            raise ValueError(f"is open to every user (mode {stat.S_IMODE(mode):o}); chmod o= it")
+            raise ValueError(
+                f"can be accessed by every user (mode {stat.S_IMODE(mode):o}); chmod o= it"
+            )
         raw = os.read(fd, _MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     finally:
         os.close(fd)
     if len(raw) > _MAX_BYTES:
-        raise ValueError("is larger than a megabyte; it is something else")
+        raise ValueError("is larger than a megabyte, so it is something else")
     return raw
 
 
 def _period(
-    tls: TlsSettings, held: dict[tuple[str, ...], bytes], troubles: list[Trouble]
+    tls: TlsSettings, contents: dict[tuple[str, ...], bytes], problems: list[Problem]
 ) -> Validity | None:
-    """How long the certificate holds; also what is seen to be wrong before OpenSSL is asked."""
+    """Return when the certificate is valid; find what can be checked without OpenSSL."""
     found = None
     for key, path in (("cert_file", tls.cert_file), ("client_ca_file", tls.client_ca_file)):
-        raw = held.get(("web", "tls", key))
+        raw = contents.get(("web", "tls", key))
         if raw is None:
             continue
         try:
             period = validity(raw)
         except ValueError as error:
-            troubles.append(Trouble(("web", "tls", key), f"{path} cannot be used: {error}"))
+            problems.append(Problem(("web", "tls", key), f"{path} cannot be used: {error}"))
             continue
         if period is None:
-            told = f"{path} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
-            troubles.append(Trouble(("web", "tls", key), told))
+            message = f"{path} contains no PEM certificate (-----BEGIN CERTIFICATE-----)"
+            problems.append(Problem(("web", "tls", key), message))
         found = period if key == "cert_file" else found
-    secret = held.get(("web", "tls", "key_file"))
+    secret = contents.get(("web", "tls", "key_file"))
     if secret is not None and b"PRIVATE KEY-----" not in secret:
-        told = f"{tls.key_file} holds no key in PEM form (-----BEGIN PRIVATE KEY-----)"
-        troubles.append(Trouble(("web", "tls", "key_file"), told))
+        message = f"{tls.key_file} contains no PEM key (-----BEGIN PRIVATE KEY-----)"
+        problems.append(Problem(("web", "tls", "key_file"), message))
     elif secret is not None and b"ENCRYPTED" in secret:
-        told = f"{tls.key_file} is encrypted; store it without a passphrase"
-        troubles.append(Trouble(("web", "tls", "key_file"), told))
+        message = f"{tls.key_file} is encrypted; store it without a passphrase"
+        problems.append(Problem(("web", "tls", "key_file"), message))
     return found
 
 
-def _context(tls: TlsSettings, troubles: list[Trouble]) -> ssl.SSLContext | None:
+def _context(tls: TlsSettings, problems: list[Problem]) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -187,10 +192,10 @@ def _context(tls: TlsSettings, troubles: list[Trouble]) -> ssl.SSLContext | None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
         if reason == "KEY_VALUES_MISMATCH":
-            told = f"{tls.key_file} is not the key of the certificate in {tls.cert_file}"
+            message = f"{tls.key_file} is not the key of the certificate in {tls.cert_file}"
         else:
-            told = f"{tls.key_file}, or the certificate, is refused by OpenSSL: {reason}"
-        troubles.append(Trouble(("web", "tls", "key_file"), told))
+            message = f"OpenSSL does not accept {tls.key_file}, or the certificate: {reason}"
+        problems.append(Problem(("web", "tls", "key_file"), message))
         return None
     if tls.client_ca_file is not None:
         context.verify_mode = ssl.CERT_REQUIRED
@@ -198,7 +203,7 @@ def _context(tls: TlsSettings, troubles: list[Trouble]) -> ssl.SSLContext | None
             context.load_verify_locations(tls.client_ca_file)
         except OSError as error:
             reason = getattr(error, "reason", None) or str(error)
-            told = f"{tls.client_ca_file} is refused by OpenSSL: {reason}"
-            troubles.append(Trouble(("web", "tls", "client_ca_file"), told))
+            message = f"OpenSSL does not accept {tls.client_ca_file}: {reason}"
+            problems.append(Problem(("web", "tls", "client_ca_file"), message))
             return None
     return context

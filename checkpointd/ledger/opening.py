@@ -1,0 +1,174 @@
+"""The ledger's file: opened, checked, brought up to date, or set aside if it is broken."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from checkpointd.ledger.errors import LedgerError, NoLedgerError, explain
+from checkpointd.ledger.pins import sync_directory
+from checkpointd.ledger.schema import (
+    VERSION,
+    BrokenLedgerError,
+    check_file,
+    check_rows,
+    check_schema,
+    migrate,
+    other_version,
+    tables_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "ledger.sqlite"
+_BUSY_SECONDS = 10.0
+
+_BROKEN = (
+    sqlite3.SQLITE_ERROR,  # the schema's own text is damaged
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CONSTRAINT,
+)
+
+
+def open_writable(state_dir: Path, *, version: int = VERSION) -> tuple[sqlite3.Connection, bool]:
+    """Open the ledger for writing; a broken one is set aside and a new one made.
+
+    Returns:
+        The connection, and whether a ledger that was there is lost.
+
+    Raises:
+        LedgerError: it can neither be opened nor made.
+    """
+    path = state_dir / NAME
+    lost = _leftovers(path)
+    try:
+        if lost:
+            _set_aside(path)
+        try:
+            return _connect(path, version), lost
+        except BrokenLedgerError:
+            _set_aside(path)
+            return _connect(path, version), True
+    except BrokenLedgerError as error:
+        raise LedgerError(f"A new ledger in {state_dir} is broken at once: {error}.") from None
+    except sqlite3.Error as error:
+        raise LedgerError(f"The ledger {path} cannot be opened: {explain(error)}") from None
+    except OSError as error:
+        raise LedgerError(f"The ledger {path} cannot be made: {error.strerror}.") from None
+
+
+def open_readonly(state_dir: Path) -> sqlite3.Connection:
+    """Open the ledger for reading, also while a daemon writes it.
+
+    Raises:
+        NoLedgerError: there is none, or one is being made right now.
+        LedgerError: it cannot be read.
+    """
+    path = state_dir / NAME
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _none_yet(state_dir) from None
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger {path} cannot be read: {error.strerror}; be the daemon's user or in its "
+            "group."
+        ) from None
+    location = "file:" + quote(os.fsencode(path.absolute()))
+    failure: sqlite3.Error | None = None
+    # immutable: a directory that we may not write, of a daemon that has been stopped cleanly
+    for options in ("?mode=ro", "?mode=ro&immutable=1"):
+        connection = None
+        try:
+            connection = sqlite3.connect(location + options, uri=True, timeout=_BUSY_SECONDS)
+            connection.isolation_level = None
+            found = connection.execute("PRAGMA user_version").fetchone()[0]
+            is_empty = not found and not tables_of(connection)
+        except sqlite3.Error as error:
+            failure = failure or error
+            if connection is not None:
+                connection.close()
+            if _size(path.with_name(NAME + "-wal")):
+                break
+            continue
+        if found != VERSION:
+            connection.close()
+            if is_empty:
+                raise _none_yet(state_dir)
+            raise LedgerError(other_version(path, found, VERSION))
+        return connection
+    raise LedgerError(
+        f"The ledger {path} cannot be read: {explain(failure) if failure else 'no reason given.'}"
+    )
+
+
+def _connect(path: Path, version: int) -> sqlite3.Connection:
+    if not path.exists():
+        path.touch()  # readable for whom the umask says; SQLite gives its journal the same mode
+        sync_directory(path.parent)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    connection.isolation_level = None
+    try:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            check_file(connection)
+        except (sqlite3.Error, ValueError) as error:
+            raise _judged(error) from None
+        migrate(connection, path, version)
+        try:
+            check_schema(connection, version)
+            check_rows(connection, version)
+        except (sqlite3.Error, ValueError) as error:
+            raise _judged(error) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _judged(error: Exception) -> Exception:
+    """Tell a broken file from a disk that is full or a file that is locked."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    is_broken = code == sqlite3.SQLITE_IOERR_SHORT_READ or code & 0xFF in _BROKEN
+    return BrokenLedgerError(str(error)) if is_broken else error
+
+
+def _leftovers(path: Path) -> bool:
+    """Whether a ledger was here and its file is gone or empty: its journal may not be replayed."""
+    if path.exists():
+        return path.stat().st_size == 0 and not _size(path.with_name(path.name + "-wal"))
+    return path.with_name(path.name + "-wal").exists()
+
+
+def _set_aside(path: Path) -> None:
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    target = path.with_name(f"{path.name}.broken-{stamp}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}.broken-{stamp}-{number}")
+    for suffix in ("-wal", "-shm", ""):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(target.with_name(target.name + suffix))
+    sync_directory(path.parent)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _none_yet(state_dir: Path) -> NoLedgerError:
+    return NoLedgerError(
+        f"There is no ledger in {state_dir} yet: has `checkpointd run` been started "
+        "with this config?"
+    )

@@ -1,0 +1,119 @@
+"""From the ledger's rows to entries and reports; a report that was read stays in memory a while."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.ledger import rows
+from checkpointd.ledger.errors import LedgerError, explain
+from checkpointd.ledger.facts import Entry, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from checkpointd.core.report import Facts, Report
+
+_CACHED_REPORTS = 1024
+_CACHED_BYTES = 32 * 1024 * 1024
+_COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
+_ENTRY = (
+    f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
+    "LEFT JOIN pins p ON p.path = c.path"
+)
+
+
+class ReportCache:
+    """The reports that were asked for last, bounded in number and in bytes.
+
+    Args:
+        read: gives the body of the report with a number; None if there is none.
+    """
+
+    def __init__(self, read: Callable[[int], bytes | None]) -> None:
+        self._read = read
+        self._reports: OrderedDict[int, tuple[Report | None, int]] = OrderedDict()
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._reports)
+
+    def get(self, number: int) -> Report | None:
+        """The report with a number; None if there is none, or it is damaged."""
+        if number in self._reports:
+            self._reports.move_to_end(number)
+            return self._reports[number][0]
+        body = self._read(number)
+        report = None if body is None else rows.load_report(body)
+        size = 0 if body is None else len(body)
+        self._reports[number] = report, size
+        self.size_bytes += size
+        while len(self._reports) > _CACHED_REPORTS or self.size_bytes > _CACHED_BYTES:
+            self.size_bytes -= self._reports.popitem(last=False)[1][1]
+        return report
+
+
+class RowReader:
+    """A connection to the ledger, and its rows as entries and reports."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._reports = ReportCache(self._body)
+
+    def close(self) -> None:
+        """Close the file; the ledger is not usable afterwards."""
+        self._connection.close()
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
+
+    def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
+        found = self._entries(clauses, values)
+        return found[0] if found else None
+
+    def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
+        return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
+
+    def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
+        for *row, pinned in found:
+            data = dict(zip(rows.COLUMNS, row, strict=True))
+            try:
+                checkpoint = rows.load_checkpoint(data["checkpoint"])
+                generation = rows.load_generation(data["generation"])
+                state = State(data["state"])
+            except (ValueError, RecursionError):
+                raise LedgerError(
+                    f"The ledger's row {data['id']} is damaged; restart the daemon, it sets a "
+                    "broken ledger aside."
+                ) from None
+            report = self._reports.get(data["report"]) if data["report"] is not None else None
+            if report is None and state in (State.VALID, State.INVALID, State.INCONCLUSIVE):
+                state = State.PENDING
+            yield Entry(
+                id=data["id"],
+                checkpoint=checkpoint,
+                generation=generation,
+                state=state,
+                report=report,
+                first_seen=data["first_seen"],
+                saved_at=data["saved_at"],
+                pinned=bool(pinned),
+                message=rows.text_of(data["message"]),
+                seen=data["seen"],
+                sequence=data["sequence"],
+            )
+
+    def _body(self, number: int) -> bytes | None:
+        found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
+        return bytes(found[0][0]) if found else None
+
+    def _report(self, number: int | None) -> Report | None:
+        return None if number is None else self._reports.get(number)
+
+    def _facts(self, number: int | None) -> Facts | None:
+        report = self._report(number)
+        return report.facts if report is not None else None

@@ -1,0 +1,21 @@
+"""The trash of one root: pruned checkpoints wait there, on the same file system, to be restored.
+
+An item is `ROOT/.checkpointd-trash/<time>-<random>/`: a manifest and `content/`. Every step is
+one rename of something whole, and the manifest's name says how far an item has come, so that
+`Trash.recover` can finish or undo what a crash left. One process at a time may change it.
+"""
+
+from checkpointd.retention.trash.expiry import Deleted, Expired, min_free_bytes
+from checkpointd.retention.trash.item import TrashError, TrashItem
+from checkpointd.retention.trash.recovery import Recovered
+from checkpointd.retention.trash.store import Trash
+
+__all__ = [
+    "Deleted",
+    "Expired",
+    "Recovered",
+    "Trash",
+    "TrashError",
+    "TrashItem",
+    "min_free_bytes",
+]

@@ -1,0 +1,212 @@
+"""The trash of one root: checkpoints are put in, listed, and restored."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
+from checkpointd.retention.trash import expiry, item_directory, moves, recovery
+from checkpointd.retention.trash.item import (
+    TrashError,
+    TrashItem,
+    created_trash,
+    finished_items,
+)
+from checkpointd.retention.trash.manifest import Manifest, Stage
+from checkpointd.retention.trees import NotUnchangedError, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.ledger import Entry
+
+
+class Trash:
+    """The trash below a root; it need not exist.
+
+    Args:
+        root: the watched root, absolute.
+        on_step: told the name of each step before it is taken; for fault injection.
+    """
+
+    def __init__(self, root: str, *, on_step: Callable[[str], None] | None = None) -> None:
+        self.root = root.rstrip("/") or "/"
+        self._step = on_step or (lambda _: None)
+
+    def put(
+        self,
+        entry: Entry,
+        *,
+        rule: str,
+        reason: str,
+        guard: Callable[[], None],
+        at: float | None = None,
+    ) -> TrashItem:
+        """Move a checkpoint into the trash, if it still is the generation that was verified.
+
+        Args:
+            entry: what the ledger knows of it.
+            rule: why it goes, in a word.
+            reason: the same in a sentence.
+            guard: called right before the first rename and after the last; raises to refuse.
+            at: seconds since the epoch; now if None.
+
+        Raises:
+            TrashError: it does not lie below the root.
+            NotUnchangedError: it changed; nothing was moved.
+            OSError: the file system refused; nothing was moved.
+        """
+        relative = self.relative(entry.path)
+        parent, _, name = relative.rpartition("/")
+        with opened_root(self.root) as root_fd, opened_below(root_fd, parent) as parent_fd:
+            parts = tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation, alone=True))
+            manifest = Manifest(
+                path=relative,
+                watch=entry.checkpoint.watch,
+                series=entry.checkpoint.series,
+                format=str(entry.checkpoint.format),
+                entry=entry.id,
+                generation=entry.generation,
+                size_bytes=entry.generation.size_bytes,
+                at=time.time() if at is None else at,
+                rule=rule,
+                reason=reason,
+                parts=parts,
+            )
+            with created_trash(root_fd) as trash_fd:
+                identity = item_directory.make(trash_fd, manifest, self._step)
+                try:
+                    with opened(identity, trash_fd) as item_fd:
+                        self._move_in(entry, manifest, parent_fd, item_fd, guard)
+                except BaseException:
+                    item_directory.discard(trash_fd, identity)
+                    raise
+        return TrashItem(identity, entry.path, Stage.DONE, manifest)
+
+    def items(self) -> list[TrashItem]:
+        """What can be restored, newest first.
+
+        Raises:
+            OSError: the trash is there and cannot be read.
+        """
+        return finished_items(self.root)
+
+    def bytes(self) -> int:
+        """What the items occupy."""
+        return sum(item.manifest.size_bytes for item in self.items())
+
+    def find(self, path_or_id: str) -> TrashItem:
+        """The newest item from a path, or the one with an id.
+
+        Raises:
+            TrashError: there is none.
+            OSError: the trash cannot be read.
+        """
+        for item in self.items():
+            if path_or_id in (item.path, item.id):
+                return item
+        raise TrashError(
+            f"{path_or_id!r} is not in the trash of {self.root!r}: `checkpointd trash list` shows "
+            "what is."
+        )
+
+    def restore(self, path_or_id: str) -> TrashItem:
+        """Put an item back where it lay; never over something.
+
+        Raises:
+            TrashError: there is no such item, or its place is taken; it stays in the trash.
+            OSError: the file system refused; it stays in the trash.
+        """
+        item = self.find(path_or_id)
+        parent = item.manifest.path.rpartition("/")[0]
+        with (
+            opened_root(self.root) as root_fd,
+            opened_below(root_fd, parent, create=True) as parent_fd,
+            created_trash(root_fd) as trash_fd,
+        ):
+            taken = [p.name for p in item.manifest.parts if exists(p.name, parent_fd)]
+            if taken:
+                raise TrashError(
+                    f"{item.path!r} cannot be restored, {taken[0]!r} is there again: move that "
+                    "away first."
+                )
+            with opened(item.id, trash_fd) as item_fd:
+                self._step("restore: mark")
+                moves.mark(item_fd, Stage.DONE, Stage.RESTORING)
+                try:
+                    moves.move_back(item_fd, parent_fd, item.manifest, self._step)
+                except OSError as error:
+                    moves.move_in_again(item_fd, parent_fd, item.manifest)
+                    moves.mark(item_fd, Stage.RESTORING, Stage.DONE)
+                    if isinstance(error, FileExistsError):
+                        raise TrashError(
+                            f"{item.path!r} cannot be restored, something came to lie there."
+                        ) from None
+                    raise
+            self._step("restore: discard")
+            item_directory.discard(trash_fd, item.id)
+        return item
+
+    def expire(
+        self,
+        now: float,
+        ttl: float,
+        *,
+        min_free: Callable[[int], float] = expiry.min_free_bytes,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> expiry.Expired:
+        """Delete for good what is older than `ttl` seconds; oldest first while the disk is full.
+
+        Args:
+            now: seconds since the epoch.
+            ttl: in seconds.
+            min_free: of a disk's size the bytes below which it is nearly full.
+            stopped: asked before each item; nothing more is deleted once it says yes.
+        """
+        return expiry.expire(
+            self.root, now, ttl, min_free=min_free, stopped=stopped, on_step=self._step
+        )
+
+    def recover(self) -> list[recovery.Recovered]:
+        """Finish or undo what a crash left; the result names every item.
+
+        Raises:
+            OSError: the root or its trash cannot be opened.
+        """
+        return recovery.recover(self.root, self._step)
+
+    def relative(self, path: str) -> str:
+        """A path below the root, as seen from there.
+
+        Raises:
+            TrashError: it does not lie below the root.
+        """
+        start = self.root.rstrip("/") + "/"
+        relative = path[len(start) :]
+        if not path.startswith(start) or not relative:
+            raise TrashError(f"{path!r} does not lie below {self.root!r}.")
+        return relative
+
+    def _move_in(
+        self,
+        entry: Entry,
+        manifest: Manifest,
+        parent_fd: int,
+        item_fd: int,
+        guard: Callable[[], None],
+    ) -> None:
+        name = manifest.path.rpartition("/")[2]
+        self._step("guard")
+        guard()
+        if tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation)) != manifest.parts:
+            raise NotUnchangedError("it changed while it was looked at")
+        try:
+            moves.move_in(item_fd, parent_fd, manifest, self._step)
+            self._step("guard again")
+            guard()
+        except BaseException:
+            moves.move_back(item_fd, parent_fd, manifest, self._step)
+            raise
+        self._step("mark")
+        moves.mark(item_fd, Stage.MOVING, Stage.DONE)

@@ -1,0 +1,1 @@
+"""The graphs of a SavedModel, read without TensorFlow: nodes, functions, objects, signatures."""
