@@ -1,9 +1,9 @@
-"""For your own checks: what `check(context)` is given, and what it may return.
+"""For your checks: what `check(context)` is given, and what it may return.
 
 A check is a function of one argument, named by `[[watch.verify.checks]]` in the config. It may
-return a `Result` made by `passed`, `warned`, `failed` or `unknown` below; or, without importing
-anything of checkpointd: True or None (it passed), False (it failed), a text (what is wrong; empty
-is nothing), or a dict such as `{"outcome": "warn", "word": "biased", "message": "…"}`.
+return a `Result` made by `passed`, `warned`, `failed` or `unknown` below. Without importing this
+module it may return True or None (it passed), False (it failed), a text (what is wrong; empty: it
+passed), or a dict such as `{"outcome": "warn", "word": "biased", "message": "…"}`.
 
 This module is stable, needs Python 3.9 alone, and can be imported wherever checkpointd loads your
 code.
@@ -56,7 +56,7 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Context:
-    """What a check may look at; it must not write.
+    """What a check may read; it must not write.
 
     `path` is the checkpoint's (a directory, a file, or a TensorFlow checkpoint's prefix), `format`
     one of savedmodel, keras, hdf5, hdf5_weights, tf_checkpoint. `step` and `metrics` are what its
@@ -108,5 +108,5 @@ def failed(word: str, message: str, **details: Any) -> Result:
 
 
 def unknown(word: str, message: str, **details: Any) -> Result:
-    """Nobody can tell: the checkpoint is inconclusive."""
+    """It could not be found out: the checkpoint is inconclusive."""
     return Result("error", word, message, details)

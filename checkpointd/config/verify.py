@@ -199,7 +199,7 @@ class VerifyConfig(Section):
                 for name, b in self.bounds.items()
             },
             checks=tuple(
-                verify_settings.OwnCheck(c.name, c.function or "", c.stage) for c in self.checks
+                verify_settings.UserCheck(c.name, c.function or "", c.stage) for c in self.checks
             ),
         )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(str, enum.Enum):
-    """What one check came to."""
+    """The result of one check."""
 
     PASS = "pass"  # noqa: S105 - not a password
     WARN = "warn"

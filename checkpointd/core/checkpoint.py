@@ -67,7 +67,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One model artifact on disk and the place it has among others."""
+    """One model artifact on disk and its position among others."""
 
     path: str
     format: Format

@@ -1,4 +1,4 @@
-"""Facts from JSON: schema-checked, because a child process or an old ledger may say anything.
+"""Facts from JSON, schema-checked: a child process or an old ledger may hold anything.
 
 The inverse of `checkpointd.core.encode.to_json`. Standard library only, Python 3.9.
 """
@@ -18,7 +18,7 @@ from checkpointd.core.verify_settings import (
     Bound,
     DriftLimits,
     Evaluation,
-    OwnCheck,
+    UserCheck,
     VerifySettings,
     is_metric_name,
 )
@@ -27,26 +27,26 @@ T = TypeVar("T")
 
 
 MAX_INTEGER = 2**64
-"""No whole number of ours is as large; a larger one would stop who formats or exports it."""
+"""No whole number in a report is as large; a larger one could not be formatted or exported."""
 
 
-class WireError(ValueError):
-    """What came is not what was agreed on; the sentence says where."""
+class DecodeError(ValueError):
+    """The data do not have the agreed structure; the message names the key."""
 
 
 def _get(data: Any, key: str, kind: type[T] | tuple[type, ...]) -> T:
     if not isinstance(data, dict):
-        raise WireError(f"expected an object with {key!r}, got {type(data).__name__}")
+        raise DecodeError(f"expected an object with {key!r}, got {type(data).__name__}")
     value = data.get(key)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise WireError(f"{key!r} is {type(value).__name__}")
+        raise DecodeError(f"{key!r} is {type(value).__name__}")
     if isinstance(value, int) and abs(value) >= MAX_INTEGER:
-        raise WireError(f"{key!r} is larger than 64 bits")
+        raise DecodeError(f"{key!r} is larger than 64 bits")
     return value  # type: ignore[return-value]  # kind is T or a union that the caller narrows
 
 
-def _later(data: Any, key: str, kind: type[T], absent: T) -> T:
-    """What reports of an older checkpointd do not hold."""
+def _get_or(data: Any, key: str, kind: type[T], absent: T) -> T:
+    """A value that reports of an older checkpointd do not hold."""
     return _get(data, key, kind) if isinstance(data, dict) and key in data else absent
 
 
@@ -65,7 +65,7 @@ def _optional_int(data: Any, key: str) -> int | None:
 def _strings(data: Any, key: str) -> tuple[str, ...]:
     values = _get(data, key, list)
     if not all(isinstance(v, str) for v in values):
-        raise WireError(f"{key!r} holds something that is no text")
+        raise DecodeError(f"{key!r} holds something that is no text")
     return tuple(values)
 
 
@@ -83,7 +83,7 @@ def _enum(kind: type[T], data: Any, key: str) -> T:
     try:
         return kind(_get(data, key, str))  # type: ignore[call-arg]  # an Enum is called with its value
     except ValueError as error:
-        raise WireError(str(error)) from None
+        raise DecodeError(str(error)) from None
 
 
 def member(data: Any) -> Member:
@@ -132,7 +132,7 @@ def settings(data: Any) -> VerifySettings:
         drift=DriftLimits(_number(_get(data, "drift", dict), "max_norm_ratio")),
         evaluate=_evaluation(_get(data, "evaluate", dict)),
         bounds={str(k): _bound(v) for k, v in _get(data, "bounds", dict).items()},
-        checks=tuple(_own_check(c) for c in _get(data, "checks", list)),
+        checks=tuple(_user_check(c) for c in _get(data, "checks", list)),
         runtime=_get(data, "runtime", str),
     )
 
@@ -155,22 +155,22 @@ def _bound(data: Any) -> Bound:
     )
 
 
-def _own_check(data: Any) -> OwnCheck:
-    return OwnCheck(*(_get(data, key, str) for key in ("name", "function", "stage")))
+def _user_check(data: Any) -> UserCheck:
+    return UserCheck(*(_get(data, key, str) for key in ("name", "function", "stage")))
 
 
 def _packed(data: Any) -> str:
-    text = _later(data, "tensors", str, "")
+    text = _get_or(data, "tensors", str, "")
     if len(text) > MAX_PACKED:
-        raise WireError(f"'tensors' is {len(text)} characters long")
+        raise DecodeError(f"'tensors' is {len(text)} characters long")
     return text
 
 
 def _metrics(data: Any, key: str) -> dict[str, float]:
-    """Numbers whose names become labels: few, and none that is wild."""
+    """Numbers whose names become labels: a few, with names that labels may have."""
     values = _numbers(data, key)
     if len(values) > MAX_METRICS or not all(map(is_metric_name, values)):
-        raise WireError(f"{key!r} holds what are no metrics")
+        raise DecodeError(f"{key!r} holds something that is not a metric")
     return values
 
 
@@ -193,7 +193,7 @@ def facts(data: Any) -> Facts:
         signatures=_get(data, "signatures", dict),
         predictions_max_abs_difference=_optional_number(data, "predictions_max_abs_difference"),
         evaluation=_metrics(data, "evaluation") if "evaluation" in data else {},
-        evaluated_by=_later(data, "evaluated_by", str, ""),
+        evaluated_by=_get_or(data, "evaluated_by", str, ""),
         environment=_texts(data, "environment"),
         optimizer_step=_optional_int(data, "optimizer_step"),
         optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
@@ -211,7 +211,7 @@ def digest(data: Any) -> Digest:
     """Read a `Digest`."""
     shape = _get(data, "shape", list)
     if not all(type(n) is int and abs(n) < MAX_INTEGER for n in shape):
-        raise WireError("'shape' holds something that is no whole number")
+        raise DecodeError("'shape' holds something that is no whole number")
     return Digest(
         _get(data, "name", str), _get(data, "dtype", str), tuple(shape), _get(data, "crc32", int)
     )

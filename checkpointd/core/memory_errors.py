@@ -6,7 +6,7 @@ import os
 import re
 
 MEMORY = "CHECKPOINTD_MEMORY_BYTES"
-"""Environment variable of a child: the bytes that it may hold; 0 or absent if nobody looks."""
+"""Environment variable of a child: the bytes that it may hold; 0 or absent for no limit."""
 
 _SIGNS = re.compile(
     r"OOM when allocating|ResourceExhaustedError|RESOURCE_EXHAUSTED|\bMemoryError\b"
@@ -15,22 +15,22 @@ _SIGNS = re.compile(
     r"|\bbad_alloc\b|std::bad_array_new_length|\b[Oo]ut of memory\b"
     r"|could not (?:create|execute) a (?:primitive|memory)"
 )
-"""What libraries say: TensorFlow, Python, NumPy, libc, C++, oneDNN."""
+"""What libraries write: TensorFlow, Python, NumPy, libc, C++, oneDNN."""
 
 _DEEPEST = 16
 
 
-def says_so(text: str) -> bool:
-    """Whether a library's words are about memory that it did not get."""
+def mentions_memory(text: str) -> bool:
+    """Whether a library's message is about memory that it did not get."""
     return _SIGNS.search(text) is not None
 
 
-def is_one(error: BaseException) -> bool:
+def is_memory_error(error: BaseException) -> bool:
     """Whether an exception, or one that led to it, is about memory."""
     for _ in range(_DEEPEST):
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return True
-        if says_so(str(error)):
+        if mentions_memory(str(error)):
             return True
         before = error.__cause__ or error.__context__
         if before is None:
@@ -39,16 +39,16 @@ def is_one(error: BaseException) -> bool:
     return False
 
 
-def has_room(more: int) -> bool:
+def has_memory_for(more: int) -> bool:
     """Whether a process may take so many more bytes before the daemon ends it."""
     bound = int(os.environ.get(MEMORY) or 0)
     if not bound:
         return True
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        return held(file.read()) + more <= bound
+        return held_bytes(file.read()) + more <= bound
 
 
-def held(status: str) -> int:
+def held_bytes(status: str) -> int:
     """The bytes that a process alone holds, by /proc/PID/status; 0 when it has ended.
 
     Files that it has mapped do not count: the kernel takes those back whenever it needs to.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MAX_PACKED = 256 * 1024
-"""Characters of `Facts.tensors`: what they may cost in the ledger and on the wire."""
+"""Characters of `Facts.tensors`: its limit in the ledger and in messages."""
 
 
 @dataclass(frozen=True)

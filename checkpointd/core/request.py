@@ -28,13 +28,13 @@ class Previous:
 
 @dataclass(frozen=True)
 class Request:
-    """One verification to be done: picklable, free of TensorFlow, whole on another host.
+    """One verification to be done: picklable, free of TensorFlow, complete on another host.
 
-    `overdue`: nobody has changed it for so long that nobody will, so what is missing is missing;
-    otherwise that ends the verification as INCOMPLETE. `copied`: it never holds still for as long
-    as a verification takes, so a private copy of it is to be verified. `digest`: what its content
-    (`Facts.digest`) was when it was read before, if this very generation was. `best` holds, for
-    each metric that is bounded by it, the best of the series' valid ones.
+    `overdue`: it has not changed for so long that its writer must be done, so a missing part is a
+    failure; otherwise that ends the verification as INCOMPLETE. `copied`: it changes more often
+    than a verification takes, so a private copy of it is to be verified. `digest`: its content
+    (`Facts.digest`) when this generation was read before; empty if it was not. `best` holds, for
+    each metric that is bounded by it, the best value of the series' valid checkpoints.
     """
 
     checkpoint: Checkpoint
@@ -61,7 +61,7 @@ class End(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a dispatcher gives back for a request: a report only when `end` is DONE."""
+    """What a dispatcher returns for a request: a report only when `end` is DONE."""
 
     end: End
     message: str = ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(str, enum.Enum):
-    """What a verification came to."""
+    """The result of a verification."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -32,7 +32,7 @@ def decide(
 ) -> tuple[Verdict, str, str, tuple[str, ...]]:
     """Judge a suite: any fail is invalid; any error, or `intact` not shown, is inconclusive.
 
-    A skipped check with a reason is a note: it says why something was not shown, and no more.
+    A skipped check with a reason is a note: it explains why something was not shown, and no more.
 
     Args:
         checks: what each check found, in the order of the suite.

@@ -1,7 +1,7 @@
-"""What a user may ask of a checkpoint besides what holds for every one.
+"""The settings of one verification: the resolved `[watch.verify]`, as it is sent to a worker.
 
-The limits of drift, an evaluation with its bounds, checks of their own: the part of
-`[watch.verify]` that has a structure. Standard library only, Python 3.9.
+Limits of drift, an evaluation with its bounds, the user's checks. Standard library only,
+Python 3.9.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUITE_VERSION = 4
-"""Raised when a check judges otherwise: what was invalid or inconclusive is verified again."""
+"""Raised when a check judges differently: what was invalid or inconclusive is verified again."""
 
 SCAN_STAGE, LOAD_STAGE = "scan", "load"
-"""Where a check of the user's own runs: beside the light scan, or with the model loaded."""
+"""The process that a check runs in: the scan, without TensorFlow, or with the model loaded."""
 
 ENTRY_POINTS = "checkpointd.checks"
 """The group of entry points in which installed packages offer checks."""
 
 MAX_CHECKS = 32
 MAX_METRICS = 20
-"""How many checks of their own a watch may have, and how many metrics an evaluation may give."""
+"""How many checks of the user a watch may have, and how many metrics an evaluation may return."""
 
 DTYPES = ("float32", "int64", "string")
 RAW_DTYPES = (
@@ -36,15 +36,6 @@ RAW_DTYPES = (
     *("float16", "float32", "float64", "bool"),
 )
 """What a `tf.train.Example` holds, and what may lie in it as bytes."""
-
-MAX_EXPANSION = 100
-EXPANSION_FLOOR = 256 << 20
-"""How many times its bytes on disk a checkpoint may hold unpacked, and what any small one may.
-
-Trained weights compress to 9/10, half of them zeros to 2/3, weights with moments of zeros to 1/3,
-a model pruned to a hundredth to 1/20. The deflate algorithm reaches 1032, one stage on another a
-million. Writers of TensorFlow and Keras compress nothing.
-"""
 
 MIN, MAX = "min", "max"
 """Which way a metric is better: the smaller, or the larger."""
@@ -64,22 +55,17 @@ _LARGER = re.compile(
 
 
 def is_check_name(name: str) -> bool:
-    """Whether a check of the user's own may be called so: it is a label in Prometheus."""
+    """Whether a user's check may have this name: it becomes a label in Prometheus."""
     return _CHECK_NAME.fullmatch(name) is not None
 
 
 def is_metric_name(name: str) -> bool:
-    """Whether a metric may be called so: it is a label in Prometheus."""
+    """Whether a metric may have this name: it becomes a label in Prometheus."""
     return _METRIC_NAME.fullmatch(name) is not None
 
 
-def most_unpacked(stored: int) -> int:
-    """The most bytes that a checkpoint of `stored` bytes on disk may hold; above it is a bomb."""
-    return max(EXPANSION_FLOOR, MAX_EXPANSION * stored)
-
-
 def better(metric: str) -> str:
-    """Say by its name which way a metric is better, MIN or MAX; empty if the name does not say."""
+    """Return which way a metric is better by its name, MIN or MAX; empty where that is unclear."""
     name = metric.lower()
     if _SMALLER.search(name) or name.endswith(("loss", "error")):
         return MIN
@@ -98,9 +84,9 @@ class DriftLimits:
 
 @dataclass(frozen=True)
 class Bound:
-    """What a metric has to be: a range, and how near to the series' best; None asks nothing.
+    """The limits of a metric: a range, and a distance from the series' best; None: no limit.
 
-    `mode` says which way it is better, MIN or MAX; it is set wherever `within_of_best` is.
+    `mode` is which way it is better, MIN or MAX; it is set wherever `within_of_best` is.
     """
 
     min: float | None = None
@@ -113,7 +99,7 @@ class Bound:
 class Feature:
     """A feature of a `tf.train.Example`: a dense tensor of one shape in every record.
 
-    `key` is its name in the records. `raw` tells that it is one text of bytes: the little-endian
+    `key` is its name in the records. `raw`: it is one byte string, the little-endian
     elements of the tensor, as `numpy.ndarray.tobytes` and `tf.io.decode_raw` have them.
     """
 
@@ -134,14 +120,14 @@ def is_feature_name(name: str) -> bool:
 
 
 def parse_feature(name: str, text: str) -> Feature:
-    """Read what a feature is: `float32[6]`, `int64[]`, `raw:uint8[28,28] from image/raw`.
+    """Parse a feature: `float32[6]`, `int64[]`, `raw:uint8[28,28] from image/raw`.
 
     Args:
-        name: what it is in the records, where the text does not say `from`.
+        name: its name in the records, where the text has no `from`.
         text: its dtype and shape.
 
     Raises:
-        ValueError: it is none; says what it should be.
+        ValueError: it is not a feature; the message has the syntax.
     """
     found = _FEATURE.fullmatch(text)
     if found is None:
@@ -188,8 +174,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class OwnCheck:
-    """A check of the user's own: a function `module:name`, or, if empty, an entry point's name."""
+class UserCheck:
+    """A user's check: a function `module:name`, or, if empty, the entry point of that name."""
 
     name: str
     function: str = ""
@@ -225,7 +211,7 @@ class VerifySettings:
     drift: DriftLimits = DriftLimits()
     evaluate: Evaluation = Evaluation()
     bounds: Mapping[str, Bound] = field(default_factory=dict)
-    checks: tuple[OwnCheck, ...] = ()
+    checks: tuple[UserCheck, ...] = ()
     runtime: str = ""
 
     @property

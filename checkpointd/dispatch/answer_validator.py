@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.core.decode import WireError
+from checkpointd.core.decode import DecodeError
 from checkpointd.core.reasons.reason import Severity
 from checkpointd.core.request import End
 from checkpointd.core.suite import REASONS, SPECS
@@ -50,7 +50,7 @@ _UNCONFINED = "load.sandbox_unavailable"
 
 
 class AnswerValidator:
-    """Takes the answers of one child in order; what is out of order raises `WireError`."""
+    """Takes the answers of one child in order; what is out of order raises `DecodeError`."""
 
     def __init__(self, job: Job) -> None:
         self._stage = job.stage
@@ -65,10 +65,10 @@ class AnswerValidator:
         """Take what confines it: its first word.
 
         Raises:
-            WireError: it has said something before.
+            DecodeError: it has said something before.
         """
         if self._confined or self._over:
-            raise WireError("what confines it has to be its first word, once")
+            raise DecodeError("what confines it has to be its first word, once")
         self._confined = True
         return told
 
@@ -83,21 +83,21 @@ class AnswerValidator:
             The result, with every text printable and details of bounded size.
 
         Raises:
-            WireError: it is not that check's turn, or it cannot have come to this.
+            DecodeError: it is not that check's turn, or it cannot have come to this.
         """
         self._open()
         if not self._expected or result.name != self._expected[0]:
-            raise WireError(f"an answer out of order: {printable(result.name, 100)!r}")
+            raise DecodeError(f"an answer out of order: {printable(result.name, 100)!r}")
         said = result.outcome is not Outcome.SKIP
         if said and result.name in self._own and self._told is None:
-            raise WireError(f"an answer for {result.name!r} before it told its facts")
+            raise DecodeError(f"an answer for {result.name!r} before it told its facts")
         if said and result.name in self._skip and result.reason != _UNCONFINED:
-            raise WireError(f"an answer for {result.name!r}, which is switched off")
+            raise DecodeError(f"an answer for {result.name!r}, which is switched off")
         if not _consistent(result, own=result.name in self._own):
             reason = printable(result.reason, 100)
-            raise WireError(f"{result.name!r} cannot end in {result.outcome} with {reason!r}")
+            raise DecodeError(f"{result.name!r} cannot end in {result.outcome} with {reason!r}")
         if not 0.0 <= result.duration_seconds <= elapsed + _LATE_SECONDS:
-            raise WireError(f"{result.name!r} took a time that cannot be")
+            raise DecodeError(f"{result.name!r} took a time that cannot be")
         del self._expected[0]
         return replace(
             result,
@@ -109,11 +109,11 @@ class AnswerValidator:
         """Take the facts that are told before the user's own checks, once, and only then.
 
         Raises:
-            WireError: it is not their turn, or they cannot be true.
+            DecodeError: it is not their turn, or they cannot be true.
         """
         self._open()
         if not self._own or self._told is not None or self._expected != self._own:
-            raise WireError("facts out of order")
+            raise DecodeError("facts out of order")
         self._told = validated_facts(told)
         return self._told
 
@@ -121,18 +121,18 @@ class AnswerValidator:
         """Take the last word; facts that were told before foreign code ran are not changed by it.
 
         Raises:
-            WireError: checks are left that it did not answer for, or it cannot end like this.
+            DecodeError: checks are left that it did not answer for, or it cannot end like this.
         """
         self._open()
         if self._stage not in (SCAN, LOAD):
-            raise WireError("an end that was not asked for")
+            raise DecodeError("an end that was not asked for")
         if finished.end is End.SUPERSEDED and self._private:
-            raise WireError("a copy that nobody else has was not written over")
+            raise DecodeError("a copy that nobody else has was not written over")
         foreign = self._stage == LOAD or self._told is not None
         if foreign and finished.end not in (End.DONE, End.SUPERSEDED):
-            raise WireError(f"it cannot end as {finished.end}")
+            raise DecodeError(f"it cannot end as {finished.end}")
         if finished.end is End.DONE and self._expected:
-            raise WireError(f"it ended without an answer for {self._expected[0]!r}")
+            raise DecodeError(f"it ended without an answer for {self._expected[0]!r}")
         self._over = True
         facts = validated_facts(finished.facts) if self._told is None else self._told
         return Finished(finished.end, printable(finished.message, _MAX_MESSAGE), facts)
@@ -141,19 +141,19 @@ class AnswerValidator:
         """Take what an INSPECT or COPY found.
 
         Raises:
-            WireError: nobody asked for one, or it has no end.
+            DecodeError: nobody asked for one, or it has no end.
         """
         self._open()
         if self._stage not in (INSPECT, COPY) or not _is_plain(found):
-            raise WireError("an inspection that was not asked for")
+            raise DecodeError("an inspection that was not asked for")
         self._over = True
         return found
 
     def _open(self) -> None:
         if not self._confined:
-            raise WireError("what confines it has to be its first word, once")
+            raise DecodeError("what confines it has to be its first word, once")
         if self._over:
-            raise WireError("it went on after its end")
+            raise DecodeError("it went on after its end")
 
 
 def _consistent(result: CheckResult, *, own: bool) -> bool:
@@ -173,18 +173,18 @@ def validated_facts(facts: Facts) -> Facts:
     """Facts as they may be kept: every text printable, every number that is shown finite.
 
     Raises:
-        WireError: they cannot be true, or have no end.
+        DecodeError: they cannot be true, or have no end.
     """
     counts = (facts.tensor_count, facts.parameter_count, facts.non_finite_values)
     if min(counts) < 0:
-        raise WireError("a count below zero")
+        raise DecodeError("a count below zero")
     digests = (facts.digest, facts.tensors_digest, facts.evaluated_by)
     if not all(map(_DIGEST.fullmatch, digests)):
-        raise WireError("a digest that is none")
+        raise DecodeError("a digest that is none")
     if not _is_plain(facts.signatures) or len(json.dumps(facts.signatures)) > _MAX_SIGNATURES:
-        raise WireError("signatures without end")
+        raise DecodeError("signatures without end")
     if max(len(facts.metrics), len(facts.environment)) > _MAX_METRICS:
-        raise WireError("metrics without end")
+        raise DecodeError("metrics without end")
     return replace(
         facts,
         writer=printable(facts.writer, _MAX_NAME),

@@ -6,8 +6,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
+from checkpointd.core.expansion import most_unpacked
 from checkpointd.core.suite import NEEDED_TO_LOAD, REASONS, SPECS
-from checkpointd.core.verify_settings import most_unpacked
 from checkpointd.dispatch.out_of_memory import evidence
 
 if TYPE_CHECKING:

@@ -80,11 +80,13 @@ class ChildResult:
         self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         self.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
 
-    def set_kill_reason(self, error: TimeoutError | decode.WireError | QuotaExceededError) -> None:
+    def set_kill_reason(
+        self, error: TimeoutError | decode.DecodeError | QuotaExceededError
+    ) -> None:
         """Record why the dispatcher kills it."""
         if isinstance(error, TimeoutError):
             self.timed_out = True
-        elif isinstance(error, decode.WireError):
+        elif isinstance(error, decode.DecodeError):
             self.protocol_error = str(error)
         elif isinstance(error, MemoryExceededError):
             self.memory_exceeded = True
@@ -105,7 +107,7 @@ async def receive_answers(
     answers after the child's end. A child that closes its end must exit soon.
 
     Raises:
-        WireError: it broke the protocol.
+        DecodeError: it broke the protocol.
     """
     started = time.monotonic()
     reading = asyncio.ensure_future(read_answers(job, reader, result, on_check, started))
@@ -118,7 +120,7 @@ async def receive_answers(
         if reading.done():
             reading.result()
         if not exiting.done():
-            raise decode.WireError("it closed its end of the connection and did not exit")
+            raise decode.DecodeError("it closed its end of the connection and did not exit")
         return exiting.result()
     finally:
         reading.cancel()
@@ -138,14 +140,14 @@ async def read_answers(
     `started` is when it received its job, on the monotonic clock.
 
     Raises:
-        WireError: it broke the protocol.
+        DecodeError: it broke the protocol.
     """
     validator = AnswerValidator(job)
     total = 0
     while line := await _line(reader):
         total += len(line)
         if total > protocol.MAX_TOTAL:
-            raise decode.WireError("its answers are too long")
+            raise decode.DecodeError("its answers are too long")
         answer = protocol.decode_answer(line)
         if isinstance(answer, SandboxState):
             result.sandbox = validator.sandbox(answer)
@@ -167,7 +169,7 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     try:
         line = await reader.readline()
     except ValueError:
-        raise decode.WireError("a line was too long") from None
+        raise decode.DecodeError("a line was too long") from None
     except ConnectionError:
         return b""
     return line if line.endswith(b"\n") else b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpointd.core.verify_settings import most_unpacked
+from checkpointd.core.expansion import most_unpacked
 from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, Limits
 
 _MiB = 1 << 20

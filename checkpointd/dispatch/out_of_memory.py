@@ -58,7 +58,7 @@ def evidence(result: ChildResult) -> str:
         return ""
     name = signal.Signals(result.signal).name if result.signal else f"exit code {result.exit_code}"
     lines = reversed(result.stderr.splitlines())
-    line = next((text for text in lines if memory_errors.says_so(text)), "")
+    line = next((text for text in lines if memory_errors.mentions_memory(text)), "")
     if line:
         return f"it ended by {name} and printed {line[:300]!r}"
     limit = 0 if result.limits is None else result.limits.memory_bytes

@@ -33,7 +33,7 @@ def request_for_copy(
         return Answer(End.SUPERSEDED, str(copied.get("message", "")))
     try:
         made = decode.generation(copied.get("generation"))
-    except decode.WireError:
+    except decode.DecodeError:
         return Answer(End.SUPERSEDED, "It changed while it was read, and could not be copied.")
     if made.key != request.generation.key:
         return Answer(End.SUPERSEDED, "It changed while it was copied.")

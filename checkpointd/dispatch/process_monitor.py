@@ -73,7 +73,7 @@ class ProcessMonitor:
     def _read(self) -> float:
         """Read once; return the seconds until the next reading."""
         lines = self._lines()
-        memory = memory_errors.held("\n".join(lines))
+        memory = memory_errors.held_bytes("\n".join(lines))
         mapped = next((int(s.split()[1]) << 10 for s in lines if s.startswith("VmData:")), 0)
         self._peak.memory = max(self._peak.memory, memory)
         self._peak.data = max(self._peak.data, mapped)

@@ -151,7 +151,7 @@ class Zygote:
             notice = protocol.decode_notice(data) if data else None
         except BlockingIOError:
             return
-        except (OSError, decode.WireError):
+        except (OSError, decode.DecodeError):
             notice = None
         if notice is None:
             self._lost()
@@ -312,7 +312,7 @@ class Zygote:
                     ended = partial(self._status, exited, pidfd, become=order.become)
                     heard = receive_answers(job, reader, result, on_check, ended)
                     status = await run_within_quota(heard, scratch, limits.file_bytes, watched)
-            except (TimeoutError, decode.WireError, QuotaExceededError) as error:
+            except (TimeoutError, decode.DecodeError, QuotaExceededError) as error:
                 result.set_kill_reason(error)
                 status = await self._kill(exited, pidfd, become=order.become)
             result.set_exit_status(status)

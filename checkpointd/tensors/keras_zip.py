@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from checkpointd.core.verify_settings import most_unpacked
+from checkpointd.core.expansion import most_unpacked
 from checkpointd.formats import FormatError
 from checkpointd.formats.facts import MALFORMED
 from checkpointd.formats.keras import Archive, ZipMember, read_archive

@@ -1,7 +1,7 @@
-"""The suite that orders the checks: runs them, times them, and blocks what rests on a failed one.
+"""Runs the checks of a stage in order, times them, and skips those that need a failed one.
 
-Both sides of the suite (`scan` and `loading`) are run by `run`. A check is a function of a
-context that returns a `CheckResult`; what it learns besides goes into `Context.facts`.
+A check is a function of a context that returns a `CheckResult`; what else it learns goes into
+`Context.facts`. Both stages, `scan_stage` and `load_stage`, call `run`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from checkpointd.core import memory_errors
+from checkpointd.core import text as text_of
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.report import Facts
 from checkpointd.core.suite import LOAD_CHECKS, SPECS, SUITE
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from checkpointd.core.request import End, Request
 
 BLOCKING = frozenset({Outcome.FAIL, Outcome.ERROR})
-"""The outcomes after which nothing that rests on a check is run."""
+"""The outcomes after which the checks that need a check are not run."""
 
 _MAX_TEXT = 2000
 
@@ -41,7 +42,7 @@ class Stop(Exception):  # noqa: N818 - it ends a verification without a verdict,
 
 @dataclass
 class Context:
-    """What the checks of one run share; each side of the suite adds its own fields."""
+    """What the checks of one run share; each stage adds fields to it."""
 
     request: Request
     facts: Facts = field(default_factory=Facts)
@@ -85,7 +86,7 @@ def run(
         Every result by the check's name.
 
     Raises:
-        Stop: a check found that there is nothing to be judged.
+        Stop: a check found that there is nothing to verify.
     """
     blocked: set[str] = set()
     results: dict[str, CheckResult] = {}
@@ -121,7 +122,7 @@ def _needs(name: str) -> tuple[str, ...]:
 
 
 def _root(name: str, results: Mapping[str, CheckResult]) -> str:
-    """The check that failed first on the way to `name`: what a reader has to look at."""
+    """Return the check that failed first among those that `name` needs: the cause."""
     result = results.get(name)
     if result is None or result.outcome is not Outcome.SKIP:
         return name
@@ -134,9 +135,9 @@ def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckRes
         result = check(context)
     except Stop:
         raise
-    except Exception as error:  # noqa: BLE001 - every failure is somebody's answer
+    except Exception as error:  # noqa: BLE001 - every failure becomes a result
         result = from_exception(name, error)
-    result = _unless_short(result)
+    result = _blame_memory(result)
     return dataclasses.replace(
         result,
         message=printable(result.message),
@@ -144,25 +145,25 @@ def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckRes
     )
 
 
-def _unless_short(result: CheckResult) -> CheckResult:
-    """Blame memory, not the checkpoint, for what a library could not do without more of it.
+def _blame_memory(result: CheckResult) -> CheckResult:
+    """Replace a load check's failure by `out_of_memory` where its message is about memory.
 
-    The scan's findings stand: they are about bytes that were read.
+    Results of the scan are kept: they are about bytes that were read.
     """
     bad = result.reason and result.outcome is not Outcome.PASS
     if not bad or result.name not in LOAD_CHECKS or result.reason.endswith(".out_of_memory"):
         return result
-    if not memory_errors.says_so(result.message):
+    if not memory_errors.mentions_memory(result.message):
         return result
     return failed(result.name, "out_of_memory", f"Not enough memory: {result.message}")
 
 
 def from_exception(check: str, error: Exception) -> CheckResult:
     """Make the result of a check that could not finish: an error, never the checkpoint's fault."""
-    if memory_errors.is_one(error):
-        said = "" if isinstance(error, MemoryError) else f": {type(error).__name__}: {error}"
+    if memory_errors.is_memory_error(error):
+        detail = "" if isinstance(error, MemoryError) else f": {type(error).__name__}: {error}"
         return failed(
-            check, "out_of_memory", f"There was not enough memory to check it{printable(said)}."
+            check, "out_of_memory", f"There was not enough memory to check it{printable(detail)}."
         )
     if isinstance(error, OSError):
         return failed(check, "unreadable", f"It could not be read: {describe(error)}.")
@@ -174,16 +175,12 @@ def from_exception(check: str, error: Exception) -> CheckResult:
 
 
 def describe(error: OSError) -> str:
-    """Say an operating system's error in words, with the file it is about."""
+    """Describe an operating system's error, with the file that it is about."""
     reason = os.strerror(error.errno) if error.errno else str(error)
     named = f" ({printable(os.fsdecode(error.filename))})" if error.filename else ""
     return f"{printable(reason)}{named}"
 
 
 def printable(text: str, limit: int = _MAX_TEXT) -> str:
-    """Make text from a file or a library safe to print: one line, escaped, not endless."""
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in text[:limit]
-    )
-    return shown + ("…" if len(text) > limit else "")
+    """Make text from a file or a library safe to print: one line, escaped, of limited length."""
+    return text_of.printable(text, limit)

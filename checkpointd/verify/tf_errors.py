@@ -99,7 +99,7 @@ def lack(error: BaseException) -> Lack | None:
         error: what was raised while a checkpoint was loaded or run.
     """
     text = str(error)
-    if memory_errors.is_one(error):
+    if memory_errors.is_memory_error(error):
         return Lack("out_of_memory", "There was not enough memory for it.")
     return _of_libraries(error, text) or _of_device(text)
 

@@ -1,7 +1,7 @@
-"""The user's own checks: found by `module:name` or entry point, called, and never believed blindly.
+"""Users' checks: found by `module:name` or entry point, called, and their results validated.
 
-Whatever such a function does (raises, ends the process, returns rubbish) is an error of that
-check, with the reason `<check>.check_error` and a sentence that names the line of config to mend.
+Whatever such a function does (raises, ends the process, returns something invalid) is an error of
+that check, with the reason `<check>.check_error` and a message that names what to correct.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.report import Facts
-    from checkpointd.core.verify_settings import OwnCheck
+    from checkpointd.core.verify_settings import UserCheck
     from checkpointd.golden import Golden
     from checkpointd.verify.suite import Emit
 
@@ -39,14 +39,14 @@ _MAX_DETAILS = 64 * 1024
 _ACCEPTED = "True, False, None, a text, a dict with an outcome, or a Result of checkpointd.checks"
 
 
-def run_own(
+def run_user_checks(
     context: Context,
     stage: str,
     emit: Emit,
     learned: Callable[[Facts], None],
     done: Mapping[str, Outcome],
 ) -> None:
-    """Run the user's own checks of a stage, after all others: one may end this process.
+    """Run the user's checks of a stage, after all others, because one may end this process.
 
     Args:
         context: of the stage.
@@ -60,42 +60,42 @@ def run_own(
         return
     learned(context.facts)
     blocked = next((n for n in USER_CHECKS_NEED[stage] if done.get(n) in BLOCKING), None)
-    for own in wanted:
-        if blocked is not None and own.name not in context.request.settings.skip:
-            emit(skipped(own.name, f"Not run, because {blocked} did not pass."))
+    for asked in wanted:
+        if blocked is not None and asked.name not in context.request.settings.skip:
+            emit(skipped(asked.name, f"Not run, because {blocked} did not pass."))
         else:
-            run(context, [(own.name, functools.partial(check, own=own))], emit)
+            run(context, [(asked.name, functools.partial(check, asked=asked))], emit)
 
 
-def check(context: Context, own: OwnCheck) -> CheckResult:
-    """Run one check of the user's own."""
+def check(context: Context, asked: UserCheck) -> CheckResult:
+    """Run one of the user's checks."""
     loaded = getattr(context, "loaded", None)
-    if own.stage == LOAD_STAGE and loaded is None:
-        return skipped(own.name, getattr(context, "nothing_loaded", "Nothing was loaded."))
+    if asked.stage == LOAD_STAGE and loaded is None:
+        return skipped(asked.name, getattr(context, "nothing_loaded", "Nothing was loaded."))
     user_code.use_python_path(context.request.settings)
     try:
-        function = find(own)
-        given = describe(context, loaded.model if loaded is not None else None)
-        what = f"The check {own.name!r} of [[watch.verify.checks]]"
-        return result_of(own.name, user_code.call(function, given, what))
+        function = find(asked)
+        argument = describe(context, loaded.model if loaded is not None else None)
+        what = f"The check {asked.name!r} of [[watch.verify.checks]]"
+        return result_of(asked.name, user_code.call(function, argument, what))
     except UserCodeError as error:
-        return CheckResult(own.name, Outcome.ERROR, f"{own.name}.{_ERROR}", str(error))
+        return CheckResult(asked.name, Outcome.ERROR, f"{asked.name}.{_ERROR}", str(error))
 
 
-def find(own: OwnCheck) -> Callable[[public.Context], Any]:
+def find(asked: UserCheck) -> Callable[[public.Context], Any]:
     """Import the function of a check.
 
     Raises:
         UserCodeError: there is none, or it cannot be called.
     """
-    if own.function:
-        where = f"the check {own.name!r} has function = {own.function!r}"
-        function = user_code.resolve(own.function, where)
+    if asked.function:
+        where = f"the check {asked.name!r} has function = {asked.function!r}"
+        function = user_code.resolve(asked.function, where)
     else:
-        function = _from_entry_point(own.name)
+        function = _from_entry_point(asked.name)
     if not callable(function):
         raise UserCodeError(
-            f"In [[watch.verify.checks]] the check {own.name!r} names something of type "
+            f"In [[watch.verify.checks]] the check {asked.name!r} names something of type "
             f"{type(function).__name__}: name a function that takes a context."
         )
     found: Callable[[public.Context], Any] = function
@@ -126,14 +126,14 @@ def _from_entry_point(name: str) -> Any:
 
 
 def describe(context: Context, model: Any) -> public.Context:
-    """Make what a check is given."""
+    """Return the argument of a check."""
     request, facts = context.request, context.facts
     checkpoint, previous = request.checkpoint, request.previous
     record: Golden | None = getattr(context, "record", getattr(context, "golden", None))
-    form = checkpoint.format if facts.format is Format.UNKNOWN else facts.format
+    known = checkpoint.format if facts.format is Format.UNKNOWN else facts.format
     return public.Context(
         path=checkpoint.path,
-        format=str(form),
+        format=str(known),
         step=checkpoint.step if facts.step is None else facts.step,
         metrics={**checkpoint.metrics, **facts.metrics},
         tensors=_tensors(facts),
@@ -160,10 +160,10 @@ def _tensors(facts: Facts) -> dict[str, public.Tensor]:
 
 
 def result_of(name: str, returned: Any) -> CheckResult:
-    """Make a check's result of what the user's function returned.
+    """Convert what the user's function returned into a check's result.
 
     Raises:
-        UserCodeError: it is nothing that a check may return.
+        UserCodeError: a check may not return that.
     """
     if returned is None or isinstance(returned, (bool, np.bool_)):
         outcome = Outcome.PASS if returned is None or returned else Outcome.FAIL
@@ -176,20 +176,20 @@ def result_of(name: str, returned: Any) -> CheckResult:
     elif all(hasattr(returned, key) for key in ("outcome", "word", "message", "details")):
         fields = {key: getattr(returned, key) for key in ("outcome", "word", "message", "details")}
     else:
-        raise _rubbish(name, f"it returned a {type(returned).__name__}")
-    strange = sorted(str(key) for key in set(fields) - {"outcome", "word", "message", "details"})
-    if strange:
-        raise _rubbish(name, f"its dict has {', '.join(strange)}")
+        raise _invalid(name, f"it returned a {type(returned).__name__}")
+    unexpected = sorted(str(key) for key in set(fields) - {"outcome", "word", "message", "details"})
+    if unexpected:
+        raise _invalid(name, f"its dict has {', '.join(unexpected)}")
     try:
         outcome = Outcome(fields.get("outcome"))
     except ValueError:
-        raise _rubbish(name, f"its outcome is {fields.get('outcome')!r}") from None
+        raise _invalid(name, f"its outcome is {fields.get('outcome')!r}") from None
     details = fields.get("details") or {}
     if not isinstance(details, dict):
-        raise _rubbish(name, f"its details are a {type(details).__name__}")
+        raise _invalid(name, f"its details are a {type(details).__name__}")
     word, message = fields.get("word") or "", fields.get("message") or ""
     if not isinstance(word, str) or not isinstance(message, str):
-        raise _rubbish(name, "its word or its message is no text")
+        raise _invalid(name, "its word or its message is not a string")
     return _result(name, outcome, word, message, details)
 
 
@@ -200,12 +200,12 @@ def _result(
         return CheckResult(name, outcome, "", message, details=_plain(details))
     word = word or _WORDS[outcome]
     if not _WORD.fullmatch(word):
-        raise _rubbish(name, f"{word!r} is no word of a-z, 0-9 and _")
+        raise _invalid(name, f"{word!r} is not a word of a-z, 0-9 and _")
     return CheckResult(name, outcome, f"{name}.{word}", message, details=_plain(details))
 
 
 def _plain(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Details as JSON holds them: what it does not know as text, and not without end."""
+    """Details that JSON can hold: other types as text, and of limited length."""
     try:
         text = json.dumps(dict(details), default=_number_or_text, allow_nan=True)
         plain: dict[str, Any] = json.loads(text, parse_constant=str)
@@ -223,7 +223,7 @@ def _number_or_text(value: Any) -> Any:
     return printable(str(value))
 
 
-def _rubbish(name: str, what: str) -> UserCodeError:
+def _invalid(name: str, what: str) -> UserCodeError:
     return UserCodeError(
         printable(
             f"The check {name!r} of [[watch.verify.checks]] has to return {_ACCEPTED}: {what}."

@@ -1,6 +1,6 @@
-"""The user's own code: custom objects, builders, evaluations, checks; found by `module:name`.
+"""The user's code: custom objects, builders, evaluations, checks; found by `module:name`.
 
-It is imported in the child alone, so whatever it does ends with the child.
+It is imported only in the child, so its effects end with the child.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SANDBOX = (
     "write in its temporary directory alone, and use no network and no other process"
 )
 _DENIED = ("PermissionDeniedError",)
-"""TensorFlow's own word for it."""
+"""TensorFlow's name of that error."""
 
 _MOST_CAUSES = 8
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class UserCodeError(Exception):
-    """The user's code could not be used; the sentence says which, and what to do."""
+    """The user's code could not be used; the message names it and says what to do."""
 
 
 def use_python_path(settings: VerifySettings) -> None:
@@ -78,38 +78,38 @@ def build(settings: VerifySettings) -> Any:
         raise
     except Exception as error:
         raise UserCodeError(
-            f"The builder {settings.builder!r} failed with {_tell(error)}: it is called without "
-            "arguments and has to return the model."
+            f"The builder {settings.builder!r} failed with {_describe(error)}: it is called "
+            "without arguments and has to return the model."
         ) from error
 
 
 def call(function: Any, argument: Any, what: str) -> Any:
-    """Call a function of the user's with one argument; whatever it does, it ends here.
+    """Call a user's function with one argument, and turn whatever it raises into a `UserCodeError`.
 
     Args:
         function: what to call.
         argument: what to give it.
-        what: names it in the sentence.
+        what: its name in the message.
 
     Raises:
-        UserCodeError: it raised anything, or wanted to end the process.
-        MemoryError: there was not enough of it.
+        UserCodeError: it raised anything, or tried to end the process.
+        MemoryError: there was not enough memory.
     """
     try:
         return function(argument)
     except (MemoryError, UserCodeError):
         raise
     except BaseException as error:  # sys.exit() too ends the user's function and no more
-        raise UserCodeError(f"{what} failed with {_tell(error)}{_line(error)}.") from error
+        raise UserCodeError(f"{what} failed with {_describe(error)}{_line(error)}.") from error
 
 
 def _line(error: BaseException) -> str:
     """Where in the user's code an error came from: the last line that is not a library's."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "site-packages" not in f.filename and _OURS not in f.filename]
-    if not own:
+    users = [f for f in frames if "site-packages" not in f.filename and _OURS not in f.filename]
+    if not users:
         return ""
-    return printable(f" ({os.path.basename(own[-1].filename)}, line {own[-1].lineno})")
+    return printable(f" ({os.path.basename(users[-1].filename)}, line {users[-1].lineno})")
 
 
 def resolve(target: str, where: str) -> Any:
@@ -128,7 +128,8 @@ def resolve(target: str, where: str) -> Any:
         ) from error
     except (Exception, SystemExit) as error:
         raise UserCodeError(
-            f"In [watch.verify] {where}, but importing {module_name!r} failed with {_tell(error)}."
+            f"In [watch.verify] {where}, but importing {module_name!r} failed with "
+            f"{_describe(error)}."
         ) from error
     for part in path.split("."):
         if not hasattr(found, part):
@@ -139,14 +140,14 @@ def resolve(target: str, where: str) -> Any:
     return found
 
 
-def _tell(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    told = printable(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
-    return f"{told} ({_SANDBOX})" if _was_refused(error) else told
+    described = printable(f"{type(error).__name__}: {text}" if text else type(error).__name__, 500)
+    return f"{described} ({_SANDBOX})" if _was_refused(error) else described
 
 
 def _was_refused(error: BaseException | None) -> bool:
-    """Whether it was the sandbox that an error, or one that led to it, came from."""
+    """Whether an error, or one of its causes, came from the sandbox."""
     if CONFINED not in os.environ:
         return False
     for _ in range(_MOST_CAUSES):

@@ -145,9 +145,9 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError):
-        raise decode.WireError("a line that is no JSON") from None
+        raise decode.DecodeError("a line that is no JSON") from None
     if not isinstance(raw, dict):
-        raise decode.WireError("not an object")
+        raise decode.DecodeError("not an object")
     return raw
 
 
@@ -155,19 +155,19 @@ def decode_notice(data: bytes) -> Notice:
     """Read a `Notice`.
 
     Raises:
-        checkpointd.core.decode.WireError: it is none.
+        checkpointd.core.decode.DecodeError: it is none.
     """
     raw = _object(data)
     try:
         told = raw.pop("sandbox", None)
         notice = Notice(**raw, sandbox=None if told is None else _sandbox(told))
     except TypeError as error:
-        raise decode.WireError(str(error)) from None
+        raise decode.DecodeError(str(error)) from None
     numbers = (notice.number, notice.pid, notice.status)
     if notice.kind not in ("ready", "forked", "exited") or not all(
         type(number) is int for number in numbers
     ):
-        raise decode.WireError("a datagram that is no notice")
+        raise decode.DecodeError("a datagram that is no notice")
     return notice
 
 
@@ -179,7 +179,7 @@ def _sandbox(raw: Any) -> SandboxState:
         or type(raw.get("landlock")) is not int
         or type(raw.get("seccomp")) is not bool
     ):
-        raise decode.WireError(f"no sandbox: {raw!r:.200}")
+        raise decode.DecodeError(f"no sandbox: {raw!r:.200}")
     return SandboxState(raw["landlock"], raw["seccomp"], tuple(missing))
 
 
@@ -187,7 +187,7 @@ def decode_sandbox_state(data: bytes) -> SandboxState:
     """Read a `SandboxState`.
 
     Raises:
-        checkpointd.core.decode.WireError: it is none.
+        checkpointd.core.decode.DecodeError: it is none.
     """
     return _sandbox(_object(data))
 
@@ -196,7 +196,7 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState 
     """Read one line of a child: its sandbox, a check, facts, a stage's end, or what was asked for.
 
     Raises:
-        checkpointd.core.decode.WireError: it is none of these.
+        checkpointd.core.decode.DecodeError: it is none of these.
     """
     raw = _object(data)
     keys = set(raw)
@@ -206,7 +206,7 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState 
         try:
             end = End(raw["end"])
         except ValueError:
-            raise decode.WireError("an end that is none") from None
+            raise decode.DecodeError("an end that is none") from None
         return Finished(end, raw["message"], decode.facts(raw["facts"]))
     if keys == {"facts"}:
         return decode.facts(raw["facts"])
@@ -214,4 +214,4 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState 
         return _sandbox(raw["sandbox"])
     if keys == {"inspection"} and isinstance(raw["inspection"], dict):
         return dict(raw["inspection"])
-    raise decode.WireError("a line that is no answer")
+    raise decode.DecodeError("a line that is no answer")

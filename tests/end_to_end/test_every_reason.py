@@ -4,7 +4,7 @@
 the check's process ends, `dispatch/judge.py` says so, and where it raises, `verify/suite.py`, for
 all checks alike; so each word is shown once here. `load` stands for the checks that run with
 TensorFlow and the user's code, `structure` for those that only read. More checks that end so are
-in `tests/integration`: `evaluate` and user checks in `test_own_code`, hostile children of every
+in `tests/integration`: `evaluate` and the user's own in `test_user_code`, hostile children of every
 kind in `integration/dispatch/test_local.py`.
 """
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 
 class Severity(enum.Enum):
-    """How a reason counts: a failure, an error (nobody knows), a warning, or a note.
+    """How a reason counts: a failure, an error (not known), a warning, or a note.
 
-    A note says why something was not shown; it changes no verdict by itself.
+    A note explains why something was not shown; it changes no verdict by itself.
     """
 
     FAIL = "fail"

@@ -134,7 +134,7 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
         known: names of the custom objects that were given.
     """
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    if memory_errors.is_one(error):
+    if memory_errors.is_memory_error(error):
         return failed("load", "out_of_memory", f"There was not enough memory to load it: {text}")
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
         return failed("load", "unreadable", f"It could not be read: {describe(error)}.")

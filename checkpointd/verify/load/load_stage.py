@@ -14,7 +14,7 @@ from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify.load import keras_backend, runtime
 from checkpointd.verify.load.runtime import LoadContext, preload
 from checkpointd.verify.suite import import_checks, printable, run
-from checkpointd.verify.user_checks import run_own
+from checkpointd.verify.user_checks import run_user_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def load_suite(
     keras_backend.use_for(context.record.environment if context.record else {})
     context.learn(environment={**facts.environment, **runtime.describe()})
     results = run(context, _CHECKS, emit)
-    run_own(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})
+    run_user_checks(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})
     return context.facts
 
 

@@ -44,7 +44,7 @@ def moved(model: Any, unit: float) -> Iterator[bool]:
         they are as they were.
     """
     weights = [v for v in _variables(model) if _moves(v)]
-    if not weights or not memory_errors.has_room(
+    if not weights or not memory_errors.has_memory_for(
         3 * sum(backends.numpy_of(v).nbytes for v in weights)
     ):
         yield False

@@ -249,4 +249,4 @@ def _put_back(model: Any) -> Iterator[None]:
 def has_room(model: Any) -> bool:
     """Whether a copy of the weights and their gradients still fit into what a child may hold."""
     weights = sum(backends.numpy_of(v).nbytes for v in model_runner.variables_of(model))
-    return memory_errors.has_room(3 * weights + _SLACK)
+    return memory_errors.has_memory_for(3 * weights + _SLACK)

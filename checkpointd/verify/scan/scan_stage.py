@@ -12,7 +12,7 @@ from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
 from checkpointd.verify.scan.structure import ScanContext
 from checkpointd.verify.suite import Emit, Stop, blocks, import_checks, run
-from checkpointd.verify.user_checks import run_own
+from checkpointd.verify.user_checks import run_user_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ def scan(
         owed = "" if request.overdue else _owed(context, results.values())
         if not owed:
             done = {name: result.outcome for name, result in results.items() if blocks(result)}
-            run_own(context, SCAN_STAGE, emit, learned, done)
+            run_user_checks(context, SCAN_STAGE, emit, learned, done)
     except Stop as stop:
         if _now(request) != before:
             return End.SUPERSEDED, context.facts, "It changed while it was read."

@@ -21,7 +21,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verdict import Verdict
-from checkpointd.core.verify_settings import OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import UserCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 from tests.helpers.kernels import without
@@ -138,8 +138,8 @@ def test_user_code_can_do_nothing_but_compute(saved: Path, code: Path, tmp_path:
         settings = VerifySettings(
             python_path=(str(code),),
             checks=(
-                OwnCheck("scanned", "hostile_code:attack", "scan"),
-                OwnCheck("loaded", "hostile_code:attack", "load"),
+                UserCheck("scanned", "hostile_code:attack", "scan"),
+                UserCheck("loaded", "hostile_code:attack", "load"),
             ),
         )
         before = {**tree(runs), **tree(code.parent / "foreign")}
@@ -173,7 +173,7 @@ def test_a_check_that_is_refused_a_file_is_told_of_read_paths_and_they_open_it(
     """Whoever wrote the check learns which key helps; with it, the check passes."""
     settings = VerifySettings(
         python_path=(str(code),),
-        checks=(OwnCheck("reads", "hostile_code:read_foreign", "scan"),),
+        checks=(UserCheck("reads", "hostile_code:read_foreign", "scan"),),
         skip=LOAD_CHECKS,
     )
     said: list[CheckResult] = []
@@ -203,7 +203,7 @@ def test_what_is_replaced_while_it_is_read_is_superseded(
     shutil.copytree(saved, home)
     settings = VerifySettings(
         python_path=(str(code),),
-        checks=(OwnCheck("waits", "hostile_code:wait_until_replaced", "scan"),),
+        checks=(UserCheck("waits", "hostile_code:wait_until_replaced", "scan"),),
         skip=LOAD_CHECKS,
     )
     path = home / name

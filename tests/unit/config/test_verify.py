@@ -8,7 +8,7 @@ import pytest
 
 from checkpointd import config
 from checkpointd.config.dump import dump
-from checkpointd.core.verify_settings import MAX, MIN, Bound, DriftLimits, Evaluation, OwnCheck
+from checkpointd.core.verify_settings import MAX, MIN, Bound, DriftLimits, Evaluation, UserCheck
 from tests.unit.config.test_validate import problems, watch
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def test_everything_arrives_as_it_travels_to_the_workers(tmp_path: Path) -> None
         "loss": Bound(max=1.0, within_of_best=0.1, mode=MIN),
     }
     assert settings.checks == (
-        OwnCheck("light", "mylib.checks:light", "scan"),
-        OwnCheck("heavy", "", "load"),
+        UserCheck("light", "mylib.checks:light", "scan"),
+        UserCheck("heavy", "", "load"),
     )
 
 

@@ -27,7 +27,7 @@ from checkpointd.core.verify_settings import (
     Bound,
     DriftLimits,
     Evaluation,
-    OwnCheck,
+    UserCheck,
     VerifySettings,
 )
 from checkpointd.worker import protocol
@@ -87,7 +87,7 @@ settings = st.builds(
     bounds=st.dictionaries(
         names, st.builds(Bound, optional, optional, optional, st.sampled_from(["", "min", "max"]))
     ),
-    checks=st.lists(st.builds(OwnCheck, names, names, names), max_size=2).map(tuple),
+    checks=st.lists(st.builds(UserCheck, names, names, names), max_size=2).map(tuple),
 )
 requests = st.builds(
     Request,
@@ -246,8 +246,8 @@ def test_a_generation_is_the_same_across_a_remount_a_chmod_and_a_hard_link(
     ],
 )
 def test_what_a_child_says_wrongly_is_refused_with_a_sentence(line: bytes) -> None:
-    """Whatever comes, it is a WireError and nothing else."""
-    with pytest.raises(decode.WireError):
+    """Whatever comes, it is a DecodeError and nothing else."""
+    with pytest.raises(decode.DecodeError):
         protocol.decode_answer(line)
 
 
@@ -259,7 +259,7 @@ def test_no_value_in_a_childs_answer_can_raise_anything_else(value: Any) -> None
         line = json.dumps({"check": {**good, key: value}}).encode()
         try:
             answer = protocol.decode_answer(line)
-        except decode.WireError:
+        except decode.DecodeError:
             continue
         assert isinstance(answer, CheckResult)
 
@@ -297,13 +297,13 @@ def test_facts_that_would_fill_the_ledger_or_the_metrics_are_refused(
     forged: dict[str, Any],
 ) -> None:
     """A child may say anything."""
-    with pytest.raises(decode.WireError):
+    with pytest.raises(decode.DecodeError):
         decode.facts({**to_json(Facts()), **forged})
 
 
 def test_only_checks_that_the_settings_name_may_answer() -> None:
     """In their stage, after the suite's own; `evaluate` only where there is one."""
-    settings = VerifySettings(checks=(OwnCheck("a", "m:a", "scan"), OwnCheck("b", "m:b")))
+    settings = VerifySettings(checks=(UserCheck("a", "m:a", "scan"), UserCheck("b", "m:b")))
     scan, load = (checks_of(stage, settings) for stage in ("scan", "load"))
     assert scan == ("structure", "integrity", "safety", "finite", "drift", "a")
     assert load == ("load", "signatures", "inference", "predictions", "resume", "b")

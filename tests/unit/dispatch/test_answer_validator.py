@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from checkpointd.core import decode
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
 from checkpointd.core.checkpoint import Checkpoint, Generation
-from checkpointd.core.decode import WireError
+from checkpointd.core.decode import DecodeError
 from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Digest, Facts
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
-from checkpointd.core.verify_settings import SCAN_STAGE, OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import SCAN_STAGE, UserCheck, VerifySettings
 from checkpointd.dispatch import answer_validator, child_result
 from checkpointd.dispatch.answer_validator import AnswerValidator
 from checkpointd.dispatch.child_result import ChildResult
@@ -40,7 +40,7 @@ from checkpointd.worker.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-OWN = OwnCheck("mine", "code:mine", SCAN_STAGE)
+OWN = UserCheck("mine", "code:mine", SCAN_STAGE)
 FIRST = encode({"sandbox": to_json(SandboxState())})
 DONE = Finished(End.DONE, "", Facts())
 
@@ -83,7 +83,7 @@ def test_a_result_counts_in_its_turn_and_in_the_words_of_the_closed_list(
     result: CheckResult, said: str
 ) -> None:
     """Another check, another reason, an outcome that the reason has not, a time that cannot be."""
-    with pytest.raises(WireError, match=said):
+    with pytest.raises(DecodeError, match=said):
         heard().check(result, 1.0)
 
 
@@ -100,27 +100,27 @@ def test_what_honest_checks_say_is_taken() -> None:
 
 def test_what_confines_it_is_its_first_word_and_said_once() -> None:
     """Later it could be said by whoever runs in it."""
-    with pytest.raises(WireError, match="first word"):
+    with pytest.raises(DecodeError, match="first word"):
         AnswerValidator(job()).check(passed("load"), 1.0)
-    with pytest.raises(WireError, match="first word"):
+    with pytest.raises(DecodeError, match="first word"):
         heard("load").sandbox(SandboxState())
 
 
 def test_no_check_is_answered_twice() -> None:
     """A pass before the real answer is noticed when that comes."""
-    with pytest.raises(WireError, match="out of order"):
+    with pytest.raises(DecodeError, match="out of order"):
         heard("load").check(failed("load", "load_error", "x."), 1.0)
 
 
 def test_what_is_switched_off_can_only_be_skipped() -> None:
     """A pass for it would show what nobody looked at."""
-    with pytest.raises(WireError, match="switched off"):
+    with pytest.raises(DecodeError, match="switched off"):
         heard(skip=("load",)).check(passed("load"), 1.0)
 
 
 def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
     """Its first check fails, even one that is switched off, and all others are skipped."""
-    own = OwnCheck("mine", "code:mine")
+    own = UserCheck("mine", "code:mine")
     made = heard(skip=("load",), checks=(own,))
     made.check(failed("load", "sandbox_unavailable", "x."), 1.0)
     for name in checks_of(LOAD, VerifySettings(checks=(own,)))[1:]:
@@ -130,7 +130,7 @@ def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
 
 def test_an_end_before_every_check_was_answered_is_refused() -> None:
     """Silence about a check is no pass."""
-    with pytest.raises(WireError, match="'inference'"):
+    with pytest.raises(DecodeError, match="'inference'"):
         heard("load", "signatures").end(DONE)
     assert heard(*checks_of(LOAD, VerifySettings())).end(DONE).end is End.DONE
 
@@ -138,11 +138,11 @@ def test_an_end_before_every_check_was_answered_is_refused() -> None:
 @pytest.mark.parametrize("end", [End.UNKNOWN, End.INCOMPLETE])
 def test_code_of_the_user_cannot_talk_a_checkpoint_out_of_its_verdict(end: End) -> None:
     """Whether it is a model, and whole, was known before foreign code could run."""
-    with pytest.raises(WireError, match="cannot end"):
+    with pytest.raises(DecodeError, match="cannot end"):
         heard().end(Finished(end, "", Facts()))
     after = heard(*SCAN_CHECKS, stage=SCAN, checks=(OWN,))
     after.facts(Facts())
-    with pytest.raises(WireError, match="cannot end"):
+    with pytest.raises(DecodeError, match="cannot end"):
         after.end(Finished(end, "", Facts()))
     assert heard(stage=SCAN).end(Finished(end, "", Facts())).end is end
 
@@ -152,7 +152,7 @@ def test_a_private_copy_is_never_superseded() -> None:
     asked = job()
     copy = AnswerValidator(replace(asked, request={**asked.request, "copied": True}))
     copy.sandbox(SandboxState())
-    with pytest.raises(WireError, match="nobody else"):
+    with pytest.raises(DecodeError, match="nobody else"):
         copy.end(Finished(End.SUPERSEDED, "", Facts()))
     assert heard().end(Finished(End.SUPERSEDED, "", Facts())).end is End.SUPERSEDED
 
@@ -161,17 +161,17 @@ def test_nothing_is_heard_after_the_end() -> None:
     """Whoever speaks then is not who was asked."""
     made = heard(stage=SCAN)
     made.end(Finished(End.UNKNOWN, "", Facts()))
-    with pytest.raises(WireError, match="after its end"):
+    with pytest.raises(DecodeError, match="after its end"):
         made.check(passed("structure"), 1.0)
 
 
 def test_what_was_known_before_a_check_of_the_users_own_is_not_changed_by_it() -> None:
     """Its process ends with other facts: those from before count."""
     made = heard(*SCAN_CHECKS, stage=SCAN, checks=(OWN,))
-    with pytest.raises(WireError, match="before it told"):
+    with pytest.raises(DecodeError, match="before it told"):
         made.check(passed("mine"), 1.0)
     made.facts(Facts(digest="ab", weight_norm=1.0))
-    with pytest.raises(WireError, match="out of order"):
+    with pytest.raises(DecodeError, match="out of order"):
         made.facts(Facts(digest="cd"))
     made.check(CheckResult("mine", Outcome.FAIL, "mine.any_word"), 1.0)
     told = made.end(Finished(End.DONE, "", Facts(digest="ef", weight_norm=2.0))).facts
@@ -183,7 +183,7 @@ def test_a_check_of_the_users_own_has_reasons_of_its_own(reason: str) -> None:
     """Never one of the suite, never text that is no label."""
     made = heard(*SCAN_CHECKS, stage=SCAN, checks=(OWN,))
     made.facts(Facts())
-    with pytest.raises(WireError, match="cannot end"):
+    with pytest.raises(DecodeError, match="cannot end"):
         made.check(CheckResult("mine", Outcome.FAIL, reason), 1.0)
 
 
@@ -220,7 +220,7 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
 )
 def test_facts_without_end_or_that_cannot_be_are_refused(facts: Facts) -> None:
     """They would be kept in the ledger, and exported."""
-    with pytest.raises(WireError):
+    with pytest.raises(DecodeError):
         answer_validator.validated_facts(facts)
 
 
@@ -263,14 +263,14 @@ def test_what_is_kept_is_printable_finite_and_bounded() -> None:
 )
 def test_a_line_that_is_no_answer_is_refused(line: bytes) -> None:
     """Whatever it is, it is one kind of error, and nothing of it is repeated."""
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(DecodeError) as caught:
         decode_answer(line)
     assert len(str(caught.value)) < 200
 
 
 def test_an_inspection_is_taken_only_where_one_was_asked_for() -> None:
     """In a verification it says nothing."""
-    with pytest.raises(WireError, match="not asked for"):
+    with pytest.raises(DecodeError, match="not asked for"):
         heard().inspection({})
     assert heard(stage=INSPECT).inspection({"a": 1}) == {"a": 1}
 
@@ -324,7 +324,7 @@ def test_a_child_that_closes_its_end_and_lives_on_is_refused(
 ) -> None:
     """It would hold its slot until the time-out."""
     monkeypatch.setattr(child_result, "_EXIT_SECONDS", 0.05)
-    with pytest.raises(WireError, match="did not exit"):
+    with pytest.raises(DecodeError, match="did not exit"):
         said_over_a_socket(lambda s: s.shutdown(socket.SHUT_RDWR), never)
 
 
@@ -360,7 +360,7 @@ JSON = st.recursive(
 
 @given(st.data())
 def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObject) -> None:
-    """Nothing but a `WireError` comes of it, and what is taken can be kept and read again."""
+    """Nothing but a `DecodeError` comes of it, and what is taken can be kept and read again."""
     honest = {
         "check": to_json(failed("load", "load_error", "x.")),
         "facts": to_json(Facts(optimizer_tensors=(Digest("k", "float32", (2,), 1),))),
@@ -377,5 +377,5 @@ def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObje
             kept = to_json(answer_validator.validated_facts(answer))
             text = json.dumps(kept)
             assert to_json(decode.facts(json.loads(text)))["digest"] == kept["digest"]
-    except WireError:
+    except DecodeError:
         return

@@ -158,10 +158,10 @@ OTHERS = (
 @pytest.mark.parametrize("text", LIBRARIES)
 def test_what_libraries_say_of_memory_is_understood(text: str) -> None:
     """In an exception, in one that led to another, in a message, in the last words of a crash."""
-    assert memory_errors.says_so(text)
+    assert memory_errors.mentions_memory(text)
     outer = ValueError("it failed")
     outer.__cause__ = RuntimeError(text)
-    assert memory_errors.is_one(outer)
+    assert memory_errors.is_memory_error(outer)
     assert suite.from_exception("load", outer).reason == "load.out_of_memory"
     died = child_outcome.early_exit_result(
         LOAD_CHECKS,
@@ -176,8 +176,8 @@ def test_what_libraries_say_of_memory_is_understood(text: str) -> None:
 @pytest.mark.parametrize("text", OTHERS)
 def test_other_errors_are_not_taken_for_it(text: str) -> None:
     """They stay what they are."""
-    assert not memory_errors.says_so(text)
-    assert not memory_errors.is_one(ValueError(text))
+    assert not memory_errors.mentions_memory(text)
+    assert not memory_errors.is_memory_error(ValueError(text))
 
 
 @pytest.mark.parametrize(

@@ -104,5 +104,5 @@ def test_a_stop_ends_the_run_without_a_result() -> None:
 
 def test_text_from_a_file_is_printed_on_one_line_without_control_characters() -> None:
     """A name can hold anything: colours, new lines, bytes that are no text."""
-    assert printable("a\n\x1b[31m\udcff") == "a\\n\\x1b[31m\\udcff"
+    assert printable("a\n\x1b[31m\udcff") == "a\\n\\x1b[31m\\xff"
     assert printable("x" * 9, limit=3) == "xxx…"

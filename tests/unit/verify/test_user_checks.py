@@ -1,4 +1,4 @@
-"""The user's own checks: what they may return, and what comes of all the rest."""
+"""Users' checks: what they may return, and what becomes of everything else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Previous, Request
-from checkpointd.core.verify_settings import OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import UserCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_checks
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def context(*asked: OwnCheck, python_path: tuple[str, ...] = (), **settings: Any) -> LoadContext:
+def context(*asked: UserCheck, python_path: tuple[str, ...] = (), **settings: Any) -> LoadContext:
     """The load side with something loaded, a golden record and a previous checkpoint."""
     facts = Facts(format=Format.KERAS, metrics={"loss": 0.3}, tensors=baseline.pack([stats()]))
     request = Request(
@@ -41,24 +41,24 @@ def context(*asked: OwnCheck, python_path: tuple[str, ...] = (), **settings: Any
     return made
 
 
-def run(*asked: OwnCheck, stage: str = "load", **more: Any) -> dict[str, CheckResult]:
+def run(*asked: UserCheck, stage: str = "load", **more: Any) -> dict[str, CheckResult]:
     """Run checks of a stage; the results by name."""
     found: dict[str, CheckResult] = {}
 
     def emit(result: CheckResult) -> None:
         found[result.name] = result
 
-    user_checks.run_own(context(*asked, **more), stage, emit, lambda _facts: None, {})
+    user_checks.run_user_checks(context(*asked, **more), stage, emit, lambda _facts: None, {})
     return found
 
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """A module of the user's with the source that the test gives; the name of it."""
-    (tmp_path / "own_code.py").write_text(request.param)
+    (tmp_path / "mychecks.py").write_text(request.param)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.delitem(sys.modules, "own_code", raising=False)
-    return "own_code"
+    monkeypatch.delitem(sys.modules, "mychecks", raising=False)
+    return "mychecks"
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_what_a_check_may_return(
         checks.Result("fail", "x" * 41),
     ],
 )
-def test_rubbish_is_an_error_that_says_what_is_accepted(returned: Any) -> None:
+def test_any_other_return_value_is_an_error_that_lists_what_is_accepted(returned: Any) -> None:
     """Never a pass by mistake."""
     with pytest.raises(user_checks.UserCodeError, match="has to return True, False, None"):
         user_checks.result_of("mine", returned)
 
 
 def test_details_become_what_json_holds_and_end_somewhere() -> None:
-    """Arrays and numbers of numpy, NaN, objects; nothing without end."""
+    """Arrays and numbers of numpy, NaN, objects; of limited length."""
     result = user_checks.result_of(
         "mine",
         checks.passed(n=np.float32(2), a=np.arange(3), nan=float("nan"), o=user_checks.Outcome),
@@ -159,7 +159,7 @@ number = 3
 @pytest.mark.parametrize("module", [_LOOKS], indirect=True)
 def test_a_check_is_given_what_is_known(module: str) -> None:
     """The context holds what its documentation says."""
-    result = run(OwnCheck("looks", f"{module}:looks"))["looks"]
+    result = run(UserCheck("looks", f"{module}:looks"))["looks"]
     assert (result.outcome, result.message) == (Outcome.PASS, "")
 
 
@@ -167,23 +167,23 @@ def test_a_check_is_given_what_is_known(module: str) -> None:
 def test_whatever_a_check_does_is_an_error_of_that_check(module: str) -> None:
     """And the next one runs; the sentence names the place in the user's code."""
     names = ("raises", "exits", "interrupts", "number", "nothing", "looks")
-    found = run(*(OwnCheck(name, f"{module}:{name}") for name in names))
+    found = run(*(UserCheck(name, f"{module}:{name}") for name in names))
     assert list(found) == list(names)
     for name in names[:-1]:
         assert (found[name].outcome, found[name].reason) == (Outcome.ERROR, f"{name}.check_error")
     assert found["looks"].outcome is Outcome.PASS
-    assert "ValueError: two lines (own_code.py, line 13)" in found["raises"].message
+    assert "ValueError: two lines (mychecks.py, line 13)" in found["raises"].message
     assert "of type int: name a function" in found["number"].message
     assert "has no 'nothing': mend the name" in found["nothing"].message
 
 
 @pytest.mark.parametrize("module", [_LOOKS], indirect=True)
-def test_skip_and_what_failed_before_hold_for_own_checks_too(module: str) -> None:
+def test_skip_and_what_failed_before_hold_for_user_checks_too(module: str) -> None:
     """Nothing loaded, nothing to look at; and other stages' checks are not run."""
-    asked = (OwnCheck("a", f"{module}:raises"), OwnCheck("b", f"{module}:raises", "scan"))
+    asked = (UserCheck("a", f"{module}:raises"), UserCheck("b", f"{module}:raises", "scan"))
     assert run(*asked, skip=("a",))["a"].outcome is Outcome.SKIP
     found: list[CheckResult] = []
-    user_checks.run_own(
+    user_checks.run_user_checks(
         context(*asked), "load", found.append, lambda _facts: None, {"load": Outcome.FAIL}
     )
     assert [(r.name, r.outcome, r.message) for r in found] == [
@@ -192,7 +192,9 @@ def test_skip_and_what_failed_before_hold_for_own_checks_too(module: str) -> Non
     nothing = context(*asked)
     nothing.loaded, nothing.nothing_loaded = None, "Weights only."
     found.clear()
-    user_checks.run_own(nothing, "load", found.append, lambda _facts: None, {"load": Outcome.SKIP})
+    user_checks.run_user_checks(
+        nothing, "load", found.append, lambda _facts: None, {"load": Outcome.SKIP}
+    )
     assert [(r.outcome, r.message) for r in found] == [(Outcome.SKIP, "Weights only.")]
 
 
@@ -209,7 +211,7 @@ def test_an_entry_point_is_taken_where_the_config_names_it(
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     importlib.invalidate_caches()
-    found = run(OwnCheck("fine"), OwnCheck("broken"), OwnCheck("other"))
+    found = run(UserCheck("fine"), UserCheck("broken"), UserCheck("other"))
     assert (found["fine"].reason, found["fine"].message) == ("fine.failed", "Seen.")
     assert found["broken"].reason == "broken.check_error"
     assert "cannot be imported" in found["broken"].message

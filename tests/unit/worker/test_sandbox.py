@@ -13,7 +13,7 @@ from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Previous, Request
-from checkpointd.core.verify_settings import Evaluation, OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import Evaluation, UserCheck, VerifySettings
 from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.observe.sandbox import sandbox_line
@@ -130,7 +130,7 @@ def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: P
     checkpoint, generation = Checkpoint("/runs/b.h5", Format.HDF5), Generation((member(""),))
     for settings, may in (
         (VerifySettings(), False),
-        (VerifySettings(checks=(OwnCheck("own", "m:f"),)), True),
+        (VerifySettings(checks=(UserCheck("own", "m:f"),)), True),
     ):
         request = Request(checkpoint, generation, settings, previous)
         assert access_rules.rules_for_request(request, "/scratch/a").covers(previous.path) is may

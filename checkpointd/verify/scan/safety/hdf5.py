@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.core.verify_settings import most_unpacked
+from checkpointd.core.expansion import most_unpacked
 from checkpointd.verify.scan.findings import BOMB, FOREIGN_REFERENCE, Finding
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End, Request
 from checkpointd.core.verdict import Verdict
-from checkpointd.core.verify_settings import MAX, Bound, Evaluation, OwnCheck, VerifySettings
+from checkpointd.core.verify_settings import MAX, Bound, Evaluation, UserCheck, VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import locate
 from tests.helpers import models
@@ -109,7 +109,7 @@ _CODE = """
 
 def own(*names: str, stage: str = "load") -> dict[str, Any]:
     """Settings with checks of these names."""
-    return {"checks": tuple(OwnCheck(name, f"own_code:{name}", stage) for name in names)}
+    return {"checks": tuple(UserCheck(name, f"own_code:{name}", stage) for name in names)}
 
 
 def evaluated(function: str, **bound: Any) -> dict[str, Any]:
