@@ -17,6 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def docs(
+    context: typer.Context,
     topic: Annotated[
         str | None, typer.Argument(metavar="[TOPIC]", help="The page; without it, all are listed.")
     ] = None,
@@ -33,7 +34,7 @@ def docs(
     if man:
         from checkpointd.cli.manual.man_page import man_page
 
-        print(man_page(), end="")
+        print(man_page(context.find_root().command), end="")
         return OK
     if topic is None:
         width = max(len(name) for name in TOPICS)
@@ -42,7 +43,7 @@ def docs(
         return OK
     if topic not in TOPICS:
         raise CliError(f"There is no page {topic!r}; there are {', '.join(TOPICS)}.", USAGE)
-    text = page(topic)
+    text = page(topic, context.find_root().command)
     if sys.stdout.isatty():
         from rich.markdown import Markdown
 

@@ -28,16 +28,13 @@ class Command:
     parameters: tuple[Parameter, ...]
 
 
-def command_tree() -> Iterator[Command]:
-    """Yield every command; the first is the program itself with its global options."""
-    import typer
+def command_tree(command: Any, name: str = "checkpointd") -> Iterator[Command]:
+    """Yield a command and all below it.
 
-    from checkpointd.cli.app import app
-
-    yield from _commands("checkpointd", typer.main.get_command(app))
-
-
-def _commands(name: str, command: Any) -> Iterator[Command]:
+    Args:
+        command: the program's command, as typer has made it.
+        name: how it is called.
+    """
     below: dict[str, Any] = getattr(command, "commands", {})
     own = [one for one in command.params if not one.hidden]
     if own or not below:
@@ -47,7 +44,7 @@ def _commands(name: str, command: Any) -> Iterator[Command]:
         help_ = inspect.cleandoc(command.help or "")
         yield Command(name, usage, help_, tuple(_parameter(one) for one in own))
     for word, inner in below.items():
-        yield from _commands(f"{name} {word}", inner)
+        yield from command_tree(inner, f"{name} {word}")
 
 
 def _argument(one: Any) -> str:

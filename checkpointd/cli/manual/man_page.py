@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.cli.errors import EXIT_CODES
@@ -12,6 +12,8 @@ from checkpointd.cli.manual.pages import topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from checkpointd.cli.manual.command_tree import Command
 
 _FILES = (
     ("/etc/checkpointd/config.toml", "The config, where no other is named."),
@@ -26,13 +28,16 @@ _ENVIRONMENT = (
 )
 
 
-def man_page() -> str:
-    """Return the man page of section 1."""
-    return "\n".join(_lines()) + "\n"
+def man_page(program: Any) -> str:
+    """Return the man page of section 1.
+
+    Args:
+        program: the program's command, as typer has made it.
+    """
+    return "\n".join(_lines(*command_tree(program))) + "\n"
 
 
-def _lines() -> Iterator[str]:
-    program, *commands = command_tree()
+def _lines(program: Command, *commands: Command) -> Iterator[str]:
     yield f'.TH CHECKPOINTD 1 "" "checkpointd {__version__}" "User Commands"'
     yield ".SH NAME"
     yield r"checkpointd \- verifies TensorFlow checkpoints as they are saved, and prunes old ones"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.manual.tables import TABLES
+from checkpointd.cli.manual.tables import TABLES, commands
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -57,20 +57,29 @@ def topics() -> list[Topic]:
     return [_topic(name) for name in TOPICS]
 
 
-def page(name: str) -> str:
+def page(name: str, program: Any) -> str:
     """Return a page as Markdown, with tables that are made now.
+
+    Args:
+        name: of `TOPICS`.
+        program: the program's command, as typer has made it.
 
     Raises:
         KeyError: there is no such page.
     """
     if name not in TOPICS:
         raise KeyError(name)
-    return _COMMENT.sub("", refreshed(_source(name)))
+    return _COMMENT.sub("", refreshed(_source(name), program))
 
 
-def refreshed(text: str) -> str:
+def refreshed(text: str, program: Any) -> str:
     """Return the text of a page with the present content of its generated blocks."""
-    return _BLOCK.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
+
+    def fill(found: re.Match[str]) -> str:
+        content = commands(program) if found[2] == "commands" else TABLES[found[2]]()
+        return f"{found[1]}\n{content}\n{found[3]}"
+
+    return _BLOCK.sub(fill, text)
 
 
 def section(name: str, title: str) -> str:

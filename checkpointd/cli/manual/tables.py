@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import suite
 from checkpointd.core.reasons.general import GENERAL
@@ -114,12 +114,16 @@ def exit_codes() -> str:
     return _table(("code", "meaning"), [(str(code), text) for code, text in EXIT_CODES.items()])
 
 
-def commands() -> str:
-    """Every command with its arguments and options, as `--help` shows them."""
+def commands(program: Any) -> str:
+    """Every command with its arguments and options, as `--help` shows them.
+
+    Args:
+        program: the program's command, as typer has made it.
+    """
     from checkpointd.cli.manual.command_tree import command_tree
 
     parts = []
-    for command in command_tree():
+    for command in command_tree(program):
         heading = f"### `{command.usage}`\n\n{command.help}"
         rows = [(f"`{one.usage}`", one.help) for one in command.parameters]
         table = f"\n\n{_table(('argument or option', 'meaning'), rows)}" if rows else ""
@@ -138,7 +142,6 @@ def _cell(text: str) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "checks": checks,
-    "commands": commands,
     "configuration": configuration,
     "exit-codes": exit_codes,
     "formats": formats,
@@ -147,4 +150,4 @@ TABLES: dict[str, Callable[[], str]] = {
     "reasons": reasons,
     "rules": rules,
 }
-"""The content of each generated block, by its name."""
+"""The content of each generated block, by its name; besides `commands`, which needs the program."""

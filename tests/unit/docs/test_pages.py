@@ -23,6 +23,7 @@ from tests.helpers.cli import ROOT
 README = manual.TEXTS[ROOT / "README.md"]
 OPERATIONS = manual.TEXTS[manual.DIRECTORY / "operations.md"]
 VERDICTS_PAGE = manual.TEXTS[manual.DIRECTORY / "verdicts.md"]
+PROGRAM = typer.main.get_command(app)
 WRITTEN = sorted(manual.PAGES)
 
 
@@ -44,7 +45,7 @@ def test_every_page_is_a_topic() -> None:
 def test_the_generated_tables_are_those_of_the_code(path: Path) -> None:
     """Word for word: keys, reasons, metrics, commands, exit codes."""
     text = manual.PAGES[path]
-    assert refreshed(text) == text, f"{path.name} is out of date: run `make docs`"
+    assert refreshed(text, PROGRAM) == text, f"{path.name} is out of date: run `make docs`"
 
 
 def test_each_reason_is_in_the_table_with_its_verdict_and_its_cure() -> None:
@@ -111,7 +112,7 @@ def test_each_example_config_is_valid(text: str) -> None:
 @pytest.mark.parametrize("words", manual.commands(), ids=" ".join)
 def test_each_command_that_is_shown_exists_with_its_options(words: tuple[str, ...]) -> None:
     """Parsed by the real command line, without running it."""
-    parsed(typer.main.get_command(app), "checkpointd", list(words))
+    parsed(PROGRAM, "checkpointd", list(words))
 
 
 def parsed(command: Any, name: str, words: list[str], parent: Any = None) -> None:
@@ -152,9 +153,9 @@ def test_each_label_value_in_an_alert_exists() -> None:
 
 def test_a_page_is_shown_without_the_marks_of_its_blocks() -> None:
     """They are for the tools."""
-    assert "<!--" not in page("verdicts")
+    assert "<!--" not in page("verdicts", PROGRAM)
     with pytest.raises(KeyError):
-        page("../README")
+        page("../README", PROGRAM)
 
 
 def test_each_package_is_in_the_architecture() -> None:

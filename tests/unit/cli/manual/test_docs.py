@@ -6,13 +6,17 @@ import shutil
 import subprocess
 
 import pytest
+import typer
 
 from checkpointd.cli import errors
+from checkpointd.cli.app import app
 from checkpointd.cli.errors import EXIT_CODES
 from checkpointd.cli.main import run
 from checkpointd.cli.manual.command_tree import command_tree
 from checkpointd.cli.manual.man_page import man_page
 from checkpointd.cli.manual.pages import TOPICS, page, topics
+
+PROGRAM = typer.main.get_command(app)
 
 
 def test_without_a_topic_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,7 +33,7 @@ def test_a_page_that_is_piped_is_plain_markdown(
 ) -> None:
     """As it is in the package, without the marks of generated tables."""
     assert run(["docs", topic]) == 0
-    assert capsys.readouterr().out == page(topic)
+    assert capsys.readouterr().out == page(topic, PROGRAM)
 
 
 def test_an_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,8 +45,8 @@ def test_an_unknown_topic_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_man_page_holds_every_command_option_exit_code_and_page() -> None:
     """It is made from the same sources as the manual."""
-    text = man_page().replace(r"\-", "-")
-    for command in command_tree():
+    text = man_page(PROGRAM).replace(r"\-", "-")
+    for command in command_tree(PROGRAM):
         assert command.name == "checkpointd" or command.name.partition(" ")[2] in text
         for parameter in command.parameters:
             assert parameter.usage in text
