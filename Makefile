@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit docs changelog wild fuzz bench clean
+.PHONY: run test lint unit docs changelog wild fuzz bench imports clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -41,6 +41,9 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[legacy]" --group dev
 	@touch $(STAMP)
+
+imports: $(STAMP)
+	$(BIN)/python .ci/imports
 
 clean:
 	rm -rf .venv .venv-keras2 .venv-jax build dist *.egg-info

@@ -11,7 +11,7 @@ from checkpointd.cli.options import Json, PathArgument
 from checkpointd.cli.place import Place, known_path, must_exist, place_of
 
 _LIMIT = 50
-_STATES = ("valid", "invalid", "inconclusive", "writing", "pending", "superseded")
+_STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "superseded")
 
 
 def add_to(app: typer.Typer) -> None:

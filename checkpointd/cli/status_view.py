@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, console, grid, print_table, when
 from checkpointd.core.text import ago, iso, printable, size
+from checkpointd.ledger import State
 from checkpointd.observe.sandbox import sandbox_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "trashed")
+_COUNTED = [state for state in State if state not in (State.GONE, State.UNKNOWN)]
 
 
 def show_status(facts: dict[str, Any]) -> None:
@@ -123,7 +124,7 @@ def _watch(out: Console, watch: dict[str, Any]) -> None:
         Text(f"{'up' if up else 'down'}, {watch.get('method', '?')}{message}", "" if up else "red"),
     )
     counts = watch.get("counts", {})
-    told = [f"{counts[state]} {state}" for state in _STATES if counts.get(state)]
+    told = [f"{counts[state]} {state}" for state in _COUNTED if counts.get(state)]
     if watch.get("unknown"):
         told.append(f"{watch['unknown']} that are no checkpoints")
     table.add_row("  holds", ", ".join(told) or "nothing yet")

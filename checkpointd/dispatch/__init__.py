@@ -1,4 +1,4 @@
-"""Who runs a verification, and with what limits: behind one protocol, whoever it is."""
+"""Who runs a verification and with what limits, behind one protocol."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Dispatcher(Protocol):
         """Verify one generation; never raises for what a checkpoint or a child can do."""
 
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
-        """Say what is in a checkpoint, without TensorFlow; `{"error": sentence}` if it cannot."""
+        """Describe what a checkpoint holds, without TensorFlow, or `{"error": message}`."""
 
     async def warm(self, settings: VerifySettings) -> None:
-        """Start the interpreter that these settings need, so that its import is over in time."""
+        """Start the interpreters of these settings, so that their imports are over in time."""
 
     def renew(self, python: str) -> None:
-        """Load with a fresh interpreter from now on: what is installed there has changed."""
+        """Load with a fresh interpreter from now on: its installed packages have changed."""
 
     async def close(self) -> None:
         """End every process that was started."""
 
     def status(self) -> list[dict[str, Any]]:
-        """The processes behind it: `kind`, `up`, `pid`, `busy`, `python`, `message`."""
+        """Return the processes behind it: `kind`, `up`, `pid`, `busy`, `python`, `message`."""
 
 
 __all__ = ["Dispatcher"]

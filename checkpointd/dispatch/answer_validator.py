@@ -1,9 +1,9 @@
-"""What one child may say, and when: each answer is held against what was asked of it.
+"""Which answers a child may send, and when: each is compared with what was asked.
 
-A child reads hostile files, and a load child runs the user's code, perhaps the checkpoint's own.
-So an answer counts only in its turn, in the words of the closed lists, within its limits; what
-was found before foreign code could run wins over what is said after. What code in a load child
-claims for the checks of that stage cannot be told from the truth (docs, "security"). Pure.
+A child reads hostile files, and a load child runs user code, perhaps the checkpoint's. So an
+answer counts only in order, with a reason of the closed lists and within its limits; what was
+found before foreign code could run overrides what is reported afterwards. What code in a load
+child claims for the checks of that stage cannot be verified (see the manual, "security"). Pure.
 """
 
 from __future__ import annotations
@@ -50,141 +50,143 @@ _UNCONFINED = "load.sandbox_unavailable"
 
 
 class AnswerValidator:
-    """Takes the answers of one child in order; what is out of order raises `DecodeError`."""
+    """Takes the answers of one child in order; an answer out of order raises `DecodeError`."""
 
     def __init__(self, job: Job) -> None:
         self._stage = job.stage
         self._expected = list(job.checks)
         self._skip = frozenset(job.request["settings"]["skip"])
         self._private = job.request["copied"]
-        self._own = [name for name in job.checks if name not in SPECS]
-        self._told: Facts | None = None
-        self._confined = self._over = False
+        self._user_checks = [name for name in job.checks if name not in SPECS]
+        self._early_facts: Facts | None = None
+        self._has_sandbox = self._ended = False
 
-    def sandbox(self, told: SandboxState) -> SandboxState:
-        """Take what confines it: its first word.
+    def sandbox(self, state: SandboxState) -> SandboxState:
+        """Take the state of its sandbox: its first answer.
 
         Raises:
-            DecodeError: it has said something before.
+            DecodeError: it has sent an answer before.
         """
-        if self._confined or self._over:
-            raise DecodeError("what confines it has to be its first word, once")
-        self._confined = True
-        return told
+        if self._has_sandbox or self._ended:
+            raise DecodeError("the state of the sandbox has to come first, and once")
+        self._has_sandbox = True
+        return state
 
     def check(self, result: CheckResult, elapsed: float) -> CheckResult:
         """Take a check's result.
 
         Args:
-            result: what the child says.
-            elapsed: seconds since it was given its job.
+            result: what the child sent.
+            elapsed: seconds since it received its job.
 
         Returns:
             The result, with every text printable and details of bounded size.
 
         Raises:
-            DecodeError: it is not that check's turn, or it cannot have come to this.
+            DecodeError: another check is due, or the check cannot have this result.
         """
-        self._open()
+        self._require_open()
         if not self._expected or result.name != self._expected[0]:
             raise DecodeError(f"an answer out of order: {printable(result.name, 100)!r}")
-        said = result.outcome is not Outcome.SKIP
-        if said and result.name in self._own and self._told is None:
-            raise DecodeError(f"an answer for {result.name!r} before it told its facts")
-        if said and result.name in self._skip and result.reason != _UNCONFINED:
+        ran = result.outcome is not Outcome.SKIP
+        is_user_check = result.name in self._user_checks
+        if ran and is_user_check and self._early_facts is None:
+            raise DecodeError(f"an answer for {result.name!r} before its facts")
+        if ran and result.name in self._skip and result.reason != _UNCONFINED:
             raise DecodeError(f"an answer for {result.name!r}, which is switched off")
-        if not _consistent(result, own=result.name in self._own):
+        if not _is_consistent(result, is_user_check=is_user_check):
             reason = printable(result.reason, 100)
             raise DecodeError(f"{result.name!r} cannot end in {result.outcome} with {reason!r}")
         if not 0.0 <= result.duration_seconds <= elapsed + _LATE_SECONDS:
-            raise DecodeError(f"{result.name!r} took a time that cannot be")
+            raise DecodeError(f"{result.name!r} reports an impossible duration")
         del self._expected[0]
         return replace(
             result,
             message=printable(result.message, _MAX_MESSAGE),
-            details=bounded(result.details),
+            details=bounded_details(result.details),
         )
 
-    def facts(self, told: Facts) -> Facts:
-        """Take the facts that are told before the user's own checks, once, and only then.
+    def facts(self, facts: Facts) -> Facts:
+        """Take the facts that come before the user checks, once, and only then.
 
         Raises:
-            DecodeError: it is not their turn, or they cannot be true.
+            DecodeError: something else is due, or the facts are impossible.
         """
-        self._open()
-        if not self._own or self._told is not None or self._expected != self._own:
+        self._require_open()
+        due = bool(self._user_checks) and self._expected == self._user_checks
+        if not due or self._early_facts is not None:
             raise DecodeError("facts out of order")
-        self._told = validated_facts(told)
-        return self._told
+        self._early_facts = validated_facts(facts)
+        return self._early_facts
 
     def end(self, finished: Finished) -> Finished:
-        """Take the last word; facts that were told before foreign code ran are not changed by it.
+        """Take the last answer; it cannot change facts that came before foreign code ran.
 
         Raises:
-            DecodeError: checks are left that it did not answer for, or it cannot end like this.
+            DecodeError: results of checks are missing, or the child cannot end like this.
         """
-        self._open()
+        self._require_open()
         if self._stage not in (SCAN, LOAD):
             raise DecodeError("an end that was not asked for")
         if finished.end is End.SUPERSEDED and self._private:
-            raise DecodeError("a copy that nobody else has was not written over")
-        foreign = self._stage == LOAD or self._told is not None
+            raise DecodeError("nothing else can have replaced a private copy")
+        foreign = self._stage == LOAD or self._early_facts is not None
         if foreign and finished.end not in (End.DONE, End.SUPERSEDED):
             raise DecodeError(f"it cannot end as {finished.end}")
         if finished.end is End.DONE and self._expected:
             raise DecodeError(f"it ended without an answer for {self._expected[0]!r}")
-        self._over = True
-        facts = validated_facts(finished.facts) if self._told is None else self._told
+        self._ended = True
+        facts = validated_facts(finished.facts) if self._early_facts is None else self._early_facts
         return Finished(finished.end, printable(finished.message, _MAX_MESSAGE), facts)
 
-    def inspection(self, found: dict[str, Any]) -> dict[str, Any]:
-        """Take what an INSPECT or COPY found.
+    def inspection(self, inspection: dict[str, Any]) -> dict[str, Any]:
+        """Take the result of an INSPECT or COPY.
 
         Raises:
-            DecodeError: nobody asked for one, or it has no end.
+            DecodeError: it was not asked for, or it is nested without bounds.
         """
-        self._open()
-        if self._stage not in (INSPECT, COPY) or not _is_plain(found):
+        self._require_open()
+        if self._stage not in (INSPECT, COPY) or not _is_bounded(inspection):
             raise DecodeError("an inspection that was not asked for")
-        self._over = True
-        return found
+        self._ended = True
+        return inspection
 
-    def _open(self) -> None:
-        if not self._confined:
-            raise DecodeError("what confines it has to be its first word, once")
-        if self._over:
-            raise DecodeError("it went on after its end")
+    def _require_open(self) -> None:
+        if not self._has_sandbox:
+            raise DecodeError("the state of the sandbox has to come first, and once")
+        if self._ended:
+            raise DecodeError("it sent an answer after its last one")
 
 
-def _consistent(result: CheckResult, *, own: bool) -> bool:
+def _is_consistent(result: CheckResult, *, is_user_check: bool) -> bool:
     """Whether a check can end in this outcome for this reason."""
     if result.outcome is Outcome.PASS or (result.outcome is Outcome.SKIP and not result.reason):
         return not result.reason
     check, _, word = result.reason.partition(".")
-    if own:
-        said = result.outcome is not Outcome.SKIP
-        return said and check == result.name and _WORD.fullmatch(word) is not None
-    known = REASONS.get(result.reason)
+    if is_user_check:
+        ran = result.outcome is not Outcome.SKIP
+        return ran and check == result.name and _WORD.fullmatch(word) is not None
+    reason = REASONS.get(result.reason)
     belongs = check == result.name or check in SPECS[result.name].borrows
-    return known is not None and belongs and known.severity is _SEVERITIES[result.outcome]
+    return reason is not None and belongs and reason.severity is _SEVERITIES[result.outcome]
 
 
 def validated_facts(facts: Facts) -> Facts:
-    """Facts as they may be kept: every text printable, every number that is shown finite.
+    """Return facts fit for the ledger: every text printable, every displayed number finite.
 
     Raises:
-        DecodeError: they cannot be true, or have no end.
+        DecodeError: they are impossible, or larger than any checkpoint needs.
     """
     counts = (facts.tensor_count, facts.parameter_count, facts.non_finite_values)
     if min(counts) < 0:
         raise DecodeError("a count below zero")
     digests = (facts.digest, facts.tensors_digest, facts.evaluated_by)
     if not all(map(_DIGEST.fullmatch, digests)):
-        raise DecodeError("a digest that is none")
-    if not _is_plain(facts.signatures) or len(json.dumps(facts.signatures)) > _MAX_SIGNATURES:
-        raise DecodeError("signatures without end")
+        raise DecodeError("a malformed digest")
+    if not _is_bounded(facts.signatures) or len(json.dumps(facts.signatures)) > _MAX_SIGNATURES:
+        raise DecodeError("signatures that are too large")
     if max(len(facts.metrics), len(facts.environment)) > _MAX_METRICS:
-        raise DecodeError("metrics without end")
+        raise DecodeError("too many metrics")
     return replace(
         facts,
         writer=printable(facts.writer, _MAX_NAME),
@@ -199,44 +201,44 @@ def validated_facts(facts: Facts) -> Facts:
 
 
 def merge_load_facts(
-    scanned: Facts, told: Facts, evaluated_by: str, environment: Mapping[str, str]
+    scanned: Facts, loaded: Facts, evaluated_by: str, environment: Mapping[str, str]
 ) -> Facts:
-    """Add what a load child learned to what was known before foreign code could run.
+    """Add the facts of a load child to those from before foreign code could run.
 
     Args:
-        scanned: what the scan stage found; none of it changes.
-        told: what the load child says.
+        scanned: the facts of the scan stage; none of them changes.
+        loaded: the facts of the load child.
         evaluated_by: the digest of the evaluation that was asked for; empty if none was.
-        environment: what the interpreter said of itself when it started.
+        environment: what the interpreter reported when it started.
     """
-    evaluation = told.evaluation if evaluated_by else {}
+    evaluation = loaded.evaluation if evaluated_by else {}
     return replace(
         scanned,
         metrics={**scanned.metrics, **evaluation},
-        signatures=told.signatures,
-        predictions_max_abs_difference=told.predictions_max_abs_difference,
+        signatures=loaded.signatures,
+        predictions_max_abs_difference=loaded.predictions_max_abs_difference,
         evaluation=evaluation,
-        evaluated_by=evaluated_by if told.evaluated_by else "",
+        evaluated_by=evaluated_by if loaded.evaluated_by else "",
         environment={**scanned.environment, **environment},
-        optimizer_step=told.optimizer_step,
+        optimizer_step=loaded.optimizer_step,
     )
 
 
-def bounded(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Details of a check, or a word in their place where they have no end."""
-    if not _is_plain(details):
+def bounded_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the details of a check, or a note in their place where they are too large."""
+    if not _is_bounded(details):
         return {"left_out": "The details are nested too deeply."}
     if len(json.dumps(details)) > MAX_DETAILS:
         return {"left_out": f"The details are longer than {MAX_DETAILS} characters."}
     return dict(details)
 
 
-def _is_plain(value: Any, depth: int = _MAX_DEPTH) -> bool:
+def _is_bounded(value: Any, depth: int = _MAX_DEPTH) -> bool:
     """Whether a JSON value is nested no deeper than this, with numbers of at most 64 bits."""
     if isinstance(value, dict):
-        return depth > 0 and all(_is_plain(v, depth - 1) for v in value.values())
+        return depth > 0 and all(_is_bounded(v, depth - 1) for v in value.values())
     if isinstance(value, list):
-        return depth > 0 and all(_is_plain(v, depth - 1) for v in value)
+        return depth > 0 and all(_is_bounded(v, depth - 1) for v in value)
     return not isinstance(value, int) or abs(value) <= _MAX_INTEGER
 
 
@@ -245,5 +247,5 @@ def _finite(value: float | None) -> float | None:
 
 
 def printable_lines(stderr: str) -> str:
-    """What a process printed, as lines that are safe to show."""
+    """Return the output of a process as lines that are safe to display."""
     return "\n".join(printable(line, _MAX_STDERR_LINE) for line in stderr.splitlines())

@@ -1,4 +1,4 @@
-"""What a child is given of its own, and how it is ended: a directory, a file, a pidfd."""
+"""What one child gets from the dispatcher: a directory, a file for stderr; and its descriptors."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _STDERR_TAIL = 8 * 1024
 _STDERR_BYTES = 64 * 1024 * 1024
 
 
-def came(forked: asyncio.Future[list[int]]) -> list[int]:
-    """The descriptors that came in the very moment in which their wait was cancelled, if any."""
+def received_descriptors(forked: asyncio.Future[list[int]]) -> list[int]:
+    """Return descriptors that arrived at the moment in which waiting for them was cancelled."""
     if forked.done() and not forked.cancelled() and forked.exception() is None:
         return forked.result()
     return []
 
 
-def end(descriptors: list[int]) -> None:
-    """Kill a process if it still is there, and close what we hold of it.
+def kill_and_close(descriptors: list[int]) -> None:
+    """Kill a process if it is still there, and close its descriptors.
 
     Args:
-        descriptors: its pidfd, and what else there is; empty if there is no process.
+        descriptors: its pidfd, and any others; empty if there is no process.
     """
     if descriptors:
         with contextlib.suppress(ProcessLookupError):
@@ -42,7 +42,7 @@ def end(descriptors: list[int]) -> None:
 
 
 def open_process(pid: int) -> list[int]:
-    """The pidfd of an interpreter that turns into a child, and what the kernel tells of it.
+    """Return descriptors of a process: its pidfd, and its /proc/PID/status if it can be opened.
 
     Raises:
         OSError: it has ended.
@@ -55,12 +55,12 @@ def open_process(pid: int) -> list[int]:
 
 @contextlib.contextmanager
 def child_scratch(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
-    """A scratch directory and a file for stderr, for one child; both are gone afterwards.
+    """Make a scratch directory and a file for stderr for one child; both are removed afterwards.
 
-    Beside the scratch lies the sentinel of the sandbox's self-test.
+    Beside the directory is the sentinel file of the sandbox's self-test.
 
     Raises:
-        OSError: they cannot be made.
+        OSError: they cannot be created.
     """
     scratch = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=parent))
     sentinel = Path(f"{scratch}{SENTINEL}")
@@ -68,7 +68,7 @@ def child_scratch(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
         sentinel.touch(mode=0o600)
         stderr = os.memfd_create("stderr", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            os.ftruncate(stderr, _STDERR_BYTES)  # it is memory, which no limit of the child counts
+            os.ftruncate(stderr, _STDERR_BYTES)  # it is memory that no limit of the child counts
             fcntl.fcntl(stderr, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
             yield scratch, stderr
         finally:
@@ -81,7 +81,7 @@ def child_scratch(kind: str, parent: Path) -> Iterator[tuple[Path, int]]:
 
 
 def tail(descriptor: int) -> str:
-    """The end of what was written to a file, which may have been made larger beforehand."""
+    """Return the end of what was written to a file, which may have been extended beforehand."""
     size = min(os.lseek(descriptor, 0, os.SEEK_CUR), os.fstat(descriptor).st_size)
     data = os.pread(descriptor, min(size, _STDERR_TAIL), max(0, size - _STDERR_TAIL))
     return data.decode(errors="replace").strip()

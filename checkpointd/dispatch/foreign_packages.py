@@ -16,6 +16,7 @@ from pathlib import Path
 import checkpointd
 
 OLDEST_PYTHON = (3, 9)
+"""The oldest Python that can import them, and that checkpoints can be loaded with."""
 
 VERIFICATION = (
     "__init__.py",

@@ -1,6 +1,6 @@
 """How much memory this machine can spare: its own, and what the control groups leave of it.
 
-A reserve stays for the training job, which must never run out of memory because of us.
+A reserve is kept for the training job, which must never run out of memory because of checkpointd.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 _MiB = 1 << 20
 _RESERVE_SHARE = 10
-_RESERVE_LEAST = 512 * _MiB
-_RESERVE_MOST = 8192 * _MiB
+_RESERVE_MIN = 512 * _MiB
+_RESERVE_MAX = 8192 * _MiB
 _NO_LIMIT = 1 << 60
-"""A limit of this size or more is none: cgroup v1 writes the largest number that it knows."""
+"""A limit of this size or more means no limit: cgroup v1 writes its largest number."""
 
 _NEVER_OVERCOMMIT = "2"
 _V1_LIMITS: tuple[str, ...] = ("memory.limit_in_bytes",)
@@ -26,36 +26,37 @@ _ROOT = Path("/")
 
 
 def available_bytes(root: Path = _ROOT) -> int:
-    """Bytes that processes of ours may take in all, before anybody else has too few.
+    """Return the bytes that all children together may use without harm to other processes.
 
-    The least of what the kernel calls available and of what is left in each control group that
-    this process is in, with a reserve taken off.
+    The least of what the kernel calls available and of what is left in each control group of this
+    process, less a reserve.
 
     Args:
         root: directory that holds `proc` and `sys`.
     """
-    facts = _facts(root / "proc/meminfo")
-    total = facts.get("MemTotal:", 0) << 10
-    free = max(0, (facts.get("MemAvailable:", facts.get("MemFree:", 0)) << 10) - reserve(total))
+    meminfo = _numbers(root / "proc/meminfo")
+    total = meminfo.get("MemTotal:", 0) << 10
+    available = meminfo.get("MemAvailable:", meminfo.get("MemFree:", 0)) << 10
+    free = max(0, available - reserve(total))
     if _text(root / "proc/sys/vm/overcommit_memory") == _NEVER_OVERCOMMIT:
-        free = min(free, (facts.get("CommitLimit:", 0) - facts.get("Committed_AS:", 0)) << 10)
-    for limit, used in _groups(root):
+        free = min(free, (meminfo.get("CommitLimit:", 0) - meminfo.get("Committed_AS:", 0)) << 10)
+    for limit, used in _limits_and_usage(root):
         free = min(free, limit - used - reserve(min(limit, total or limit)))
     return max(0, free)
 
 
 def reserve(total: int) -> int:
-    """Bytes that are left to the training job: a tenth of all, 512 MiB to 8 GiB."""
-    return min(max(total // _RESERVE_SHARE, _RESERVE_LEAST), _RESERVE_MOST)
+    """Return the bytes that are left to the training job: a tenth of all, 512 MiB to 8 GiB."""
+    return min(max(total // _RESERVE_SHARE, _RESERVE_MIN), _RESERVE_MAX)
 
 
 def oom_kills(root: Path = _ROOT) -> int:
-    """How many processes the kernel has killed because memory was short, since it started."""
-    return _facts(root / "proc/vmstat").get("oom_kill", 0)
+    """Return how many processes the kernel has killed for lack of memory since it booted."""
+    return _numbers(root / "proc/vmstat").get("oom_kill", 0)
 
 
-def _groups(root: Path) -> Iterator[tuple[int, int]]:
-    """The limit and the use of each memory control group from ours up (cgroups(7))."""
+def _limits_and_usage(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield limit and usage of each memory control group of this process, upwards (cgroups(7))."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -69,28 +70,30 @@ def _groups(root: Path) -> Iterator[tuple[int, int]]:
             continue
         for mount in mounts:
             for group in _upwards(mount, path):
-                yield from _of(group, limits, usage, prefix)
+                yield from _limit_and_usage(group, limits, usage, prefix)
 
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
-    """The directories of a group and of those above it; in a container only the last is there."""
+    """Yield the directories of a group and those above; a container has only the last of them."""
     parts = [part for part in path.split("/") if part not in ("", "..")]
     for count in range(len(parts), -1, -1):
         yield mount.joinpath(*parts[:count])
 
 
-def _of(group: Path, limits: tuple[str, ...], usage: str, prefix: str) -> Iterator[tuple[int, int]]:
+def _limit_and_usage(
+    group: Path, limits: tuple[str, ...], usage: str, prefix: str
+) -> Iterator[tuple[int, int]]:
     bounds = [int(text) for name in limits if (text := _text(group / name)).isdigit()]
     used = _text(group / usage)
     if not used.isdigit() or min(bounds, default=_NO_LIMIT) >= _NO_LIMIT:
         return
-    stat = _facts(group / "memory.stat")
+    stat = _numbers(group / "memory.stat")
     cache = sum(stat.get(f"{prefix}{name}", 0) for name in ("inactive_file", "active_file"))
     yield min(bounds), max(0, int(used) - cache - stat.get("slab_reclaimable", 0))
 
 
-def _facts(path: Path) -> dict[str, int]:
-    """The numbers of a file with a name and a number in each line."""
+def _numbers(path: Path) -> dict[str, int]:
+    """Return the numbers of a file with a name and a number in each line."""
     rows = (line.split() for line in _text(path).splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
 

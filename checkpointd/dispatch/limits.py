@@ -1,4 +1,4 @@
-"""The limits of a child: what this machine can spare, unless a number is configured."""
+"""The limits of a child: what this machine can spare, unless a number is configured. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, Limits
 
 _MiB = 1 << 20
 _SCAN_BYTES = 1024 * _MiB
-"""The scan streams: it holds a few blocks, however large the checkpoint is."""
+"""The scan streams: it needs memory for a few blocks, however large the checkpoint is."""
 
-_LOAD_LEAST = 1024 * _MiB
-_LOAD_ADDRESSES = 2048 * _MiB
-"""What TensorFlow maps beside what it uses: stacks, and heaps that it never fills."""
+_LOAD_MIN = 1024 * _MiB
+_LOAD_MAPPED_MIN = 2048 * _MiB
+"""What TensorFlow maps without using it: stacks, and heaps that it never fills."""
 
 _FILE_BYTES = 64 * _MiB
 NO_LIMIT = 1 << 62
@@ -27,34 +27,34 @@ def limits_for(
     share: int = 1,
     alone: bool = False,
 ) -> Limits:
-    """Bound a child.
+    """Return the limits of a child.
 
-    What it may hold (`memory_bytes`) is what a person configures or the machine can spare; the
-    daemon ends it beyond that. The kernel's own limit (`data_bytes`) counts what is only mapped
-    too, and a request that it refuses looks like any crash: it is wide, and off for a child that
-    runs alone, whose crash is then the checkpoint's.
+    The memory that it may use (`memory_bytes`) is configured, or what the machine can spare; the
+    daemon kills it beyond that. The kernel's own limit (`data_bytes`) also counts memory that is
+    only mapped, and an allocation that it refuses looks like any crash: it is wide, and off for a
+    child that runs alone, whose crash is then the checkpoint's fault.
 
     Args:
         stage: the stage that it runs.
-        size: bytes of the checkpoint; of what it holds, unpacked, where that is known.
+        size: bytes of the checkpoint, unpacked where that is known.
         memory: bytes configured, or `"auto"`.
         timeout: wall-clock seconds.
         spare: bytes that this machine can spare now.
         share: among how many children.
-        alone: whether no other child runs, and it may have all that is free.
+        alone: whether no other child runs, so that it may use all that is free.
     """
     if isinstance(memory, int):
-        held = memory
+        used = memory
     elif stage == LOAD or alone:
-        held = max(spare if alone else spare // share, _LOAD_LEAST)
+        used = max(spare if alone else spare // share, _LOAD_MIN)
     else:
-        held = _SCAN_BYTES
-    data = max(held, spare, _LOAD_ADDRESSES) if stage == LOAD else held
+        used = _SCAN_BYTES
+    data = max(used, spare, _LOAD_MAPPED_MIN) if stage == LOAD else used
     # The scan unpacks the weights of a compressed archive into a file without a name.
     written = most_unpacked(size) if stage in (SCAN, INSPECT) else size
     return Limits(
         data_bytes=NO_LIMIT if alone else data,
         file_bytes=_FILE_BYTES + written,
         cpu_seconds=int(timeout) + 1,
-        memory_bytes=held,
+        memory_bytes=used,
     )

@@ -21,7 +21,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
-from checkpointd.dispatch.zygote import ZygoteError
+from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
 from checkpointd.removal import remove_tree
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, SandboxState
@@ -42,8 +42,8 @@ class LocalDispatcher:
 
     Args:
         worker: limits and concurrency.
-        scratch: a directory of our own; emptied by whoever made it.
-        on_exit: told the cause of each child's end, for the metrics.
+        scratch: a directory for the dispatcher alone; the caller removes it.
+        on_exit: called with the cause of each child's end, for the metrics.
     """
 
     def __init__(
@@ -55,105 +55,100 @@ class LocalDispatcher:
         self._worker = worker
         self._scratch = scratch
         self._slots = asyncio.Semaphore(worker.concurrency)
-        self.interpreters = ZygotePool(scratch, worker.idle_exit)
-        self._attempts = StageRunner(
-            self.interpreters, on_exit or (lambda _cause: None), worker.concurrency
+        self.zygotes = ZygotePool(scratch, worker.idle_exit)
+        self._stages = StageRunner(
+            self.zygotes, on_exit or (lambda _cause: None), worker.concurrency
         )
 
     async def warm(self, settings: VerifySettings) -> None:
-        """Start both interpreters that these settings need; a failure is told by `verify`."""
+        """Start both interpreters that these settings need; `verify` reports a failure."""
         skipped = set(checks_of(LOAD, settings)) <= set(settings.skip)
         kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
         for kind, python in kinds:
-            await self.interpreters.warm(kind, python)
+            await self.zygotes.warm(kind, python)
 
     async def verify(
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
     ) -> Answer:
         """Verify one generation; see `Dispatcher`."""
-        tell = on_check or (lambda _result: None)
+        emit = on_check or (lambda _result: None)
         async with self._slots:
             if request.copied:
-                return await self._verify_copy(request, tell)
-            return await self._verify(request, tell)
+                return await self._verify_copy(request, emit)
+            return await self._verify(request, emit)
 
     async def _verify_copy(
         self, request: Request, on_check: Callable[[CheckResult], None]
     ) -> Answer:
-        """Verify a private copy of a checkpoint that does not hold still."""
+        """Verify a private copy of a checkpoint that changes too often to be read."""
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            home = tempfile.mkdtemp(prefix="copy-", dir=self._scratch)
+            directory = tempfile.mkdtemp(prefix="copy-", dir=self._scratch)
         except OSError as error:
             return Answer(End.SUPERSEDED, f"It could not be copied: {error.strerror}.")
         try:
-            job = self._job(COPY, request, target=home)
+            job = self._job(COPY, request, target=directory)
             try:
-                run = await self._child(ChildTask(job, "", request.generation.size_bytes))
+                result = await self._child(ChildTask(job, "", request.generation.size_bytes))
             except ZygoteError as error:
                 return Answer(End.SUPERSEDED, f"It could not be copied: {error}.")
-            if run.quota_exceeded:
-                return Answer(End.SUPERSEDED, f"It could not be copied: {run.quota_exceeded}.")
-            path = os.path.join(home, os.path.basename(request.checkpoint.path))
-            private = request_for_copy(request, path, run.inspection)
+            if result.quota_exceeded:
+                return Answer(End.SUPERSEDED, f"It could not be copied: {result.quota_exceeded}.")
+            path = os.path.join(directory, os.path.basename(request.checkpoint.path))
+            private = request_for_copy(request, path, result.inspection)
             if isinstance(private, Answer):
                 return private
             return answer_for_original(await self._verify(private, on_check), request, path)
         finally:
             with contextlib.suppress(OSError):
-                await asyncio.to_thread(remove_tree, home)
+                await asyncio.to_thread(remove_tree, directory)
 
     async def _verify(self, request: Request, on_check: Callable[[CheckResult], None]) -> Answer:
         started = time.monotonic()
         deadline = started + self._worker.timeout
-        skip = request.settings.skip
+        worker, skip = self._worker, request.settings.skip
         facts = Facts(format=request.checkpoint.format)
         checks: list[CheckResult] = []
         sandbox: SandboxState | None = None
-        stderr = overran = ""
+        stderr = timed_out_in = ""
         for stage in (SCAN, LOAD):
-            blocked = child_outcome.blocking_check(checks) or overran
+            blocked = child_outcome.blocking_check(checks) or timed_out_in
             names = checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
                 checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
                 continue
-            given = to_json(facts) if stage == LOAD else None
-            job = self._job(stage, request, facts=given, checks=names)
+            known = to_json(facts) if stage == LOAD else None
+            job = self._job(stage, request, facts=known, checks=names)
             size = child_outcome.memory_needed(checks, request.generation.size_bytes)
             python = request.settings.python if stage == LOAD else ""
-            worker = self._worker
-            run = await self._attempts.run(ChildTask(job, python, size), worker, deadline, on_check)
-            deadline += run.waited
-            sandbox = run.sandbox or sandbox
-            stderr = run.stderr or stderr
+            task = ChildTask(job, python, size)
+            result = await self._stages.run(task, worker, deadline, on_check)
+            deadline += result.waited
+            sandbox = result.sandbox or sandbox
+            stderr = result.stderr or stderr
             checks += [
-                out_of_memory.with_memory_details(check, run, worker.memory) for check in run.checks
+                out_of_memory.with_memory_details(check, result, worker.memory)
+                for check in result.checks
             ]
-            if run.finished is not None and run.finished.end is not End.DONE:
-                return Answer(run.finished.end, run.finished.message)
-            recorded = facts.has_golden
-            died = child_outcome.early_exit_result(
-                names, run, skip, worker.timeout, recorded=recorded
+            finished = result.finished
+            if finished is not None and finished.end is not End.DONE:
+                return Answer(finished.end, finished.message)
+            ended_in = child_outcome.early_exit_result(
+                names, result, skip, worker.timeout, recorded=facts.has_golden
             )
-            if died is not None:
-                died = out_of_memory.with_memory_details(died, run, worker.memory)
-                lost = child_outcome.lost_checks(names, died, checks, skip)
-                checks += (died, *lost)
-                on_check(died)
-                overran = died.name if run.timed_out else ""
-                told = run.facts
+            if ended_in is not None:
+                ended_in = out_of_memory.with_memory_details(ended_in, result, worker.memory)
+                lost = child_outcome.lost_checks(names, ended_in, checks, skip)
+                checks += (ended_in, *lost)
+                on_check(ended_in)
+                timed_out_in = ended_in.name if result.timed_out else ""
+                reported = result.facts
             else:
-                told = run.finished.facts if run.finished is not None else None
-            if told is not None:
-                evaluation = request.settings.evaluate
-                asked = evaluation.digest if evaluation.is_set else ""
-                facts = (
-                    answer_validator.merge_load_facts(facts, told, asked, run.environment)
-                    if stage == LOAD
-                    else told
-                )
+                reported = finished.facts if finished is not None else None
+            if reported is not None:
+                facts = _merged(stage, facts, reported, request, result)
         if sandbox is not None:
-            facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.told})
+            facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.summary})
         report = _report(request, facts, checks, time.monotonic() - started, stderr)
         return Answer(End.DONE, "", report)
 
@@ -163,11 +158,11 @@ class LocalDispatcher:
 
     async def _child(self, work: ChildTask, seconds: float = 0.0) -> ChildResult:
         seconds = seconds or self._worker.timeout
-        limits = self._attempts.limits(work, self._worker, seconds)
-        return await self._attempts.child(work, limits, seconds)
+        limits = self._stages.limits(work, self._worker, seconds)
+        return await self._stages.child(work, limits, seconds)
 
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
-        """Say what is in a checkpoint; see `Dispatcher`."""
+        """Describe what a checkpoint holds; see `Dispatcher`."""
         request = Request(Checkpoint(path, fmt), Generation(()), VerifySettings())
         job = self._job(INSPECT, request)
         try:
@@ -183,26 +178,37 @@ class LocalDispatcher:
 
     def forget(self, used: Collection[str]) -> None:
         """Forget the interpreters that no settings name any more; see `ZygotePool`."""
-        self.interpreters.forget(used)
+        self.zygotes.forget(used)
 
     def renew(self, python: str) -> None:
         """Load with a fresh interpreter from now on; see `Dispatcher`."""
-        self.interpreters.renew(python)
+        self.zygotes.renew(python)
 
     async def close(self) -> None:
         """End every zygote, and with them their children."""
-        await self.interpreters.close()
+        await self.zygotes.close()
 
     def configure(self, worker: WorkerSettings) -> None:
-        """Take other settings; how many may work at a time and idle_exit stay as they are."""
+        """Use other settings from now on; `concurrency` and `idle_exit` stay as they are."""
         self._worker = worker
 
     def status(self) -> list[dict[str, Any]]:
-        """The processes behind it; see `Dispatcher`."""
+        """Return the processes behind it; see `Dispatcher`."""
         return [
-            {**row, "memory_bytes": self._attempts.memory_of(row["kind"], self._worker)}
-            for row in self.interpreters.status()
+            {**row, "memory_bytes": self._stages.memory_of(row["kind"], self._worker)}
+            for row in self.zygotes.status()
         ]
+
+
+def _merged(
+    stage: str, facts: Facts, reported: Facts, request: Request, result: ChildResult
+) -> Facts:
+    """Return the facts that are known after a stage has reported its own."""
+    if stage != LOAD:
+        return reported
+    evaluation = request.settings.evaluate
+    evaluated_by = evaluation.digest if evaluation.is_set else ""
+    return answer_validator.merge_load_facts(facts, reported, evaluated_by, result.environment)
 
 
 def _report(
@@ -228,7 +234,7 @@ def _report(
         message=message,
         shown=shown,
         checks=tuple(checks),
-        # For the load stage alone, and long.
+        # Long, and only the load stage needs them.
         facts=replace(facts, optimizer_tensors=None, other_tensors=None),
         duration_seconds=seconds,
         settings_digest=request.settings.digest,

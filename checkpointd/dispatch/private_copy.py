@@ -1,4 +1,4 @@
-"""Verifying a private copy in place of a checkpoint: the request for it, and the report's way back.
+"""Verifying a private copy instead of a checkpoint: the request for it, and the report on it.
 
 Pure.
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def request_for_copy(
     request: Request, path: str, copied: dict[str, Any] | None
 ) -> Request | Answer:
-    """Make the request for a copy that a child made, or the answer where there is none.
+    """Return the request for a copy that a child made, or the answer where there is no copy.
 
-    It still says `copied`: nobody else has the copy, so it cannot have been superseded.
+    `copied` stays set: nobody else has the copy, so nothing can have replaced it.
 
     Args:
         request: for the checkpoint itself.
         path: the copy's.
-        copied: what the child said; None if it said nothing.
+        copied: the child's answer; None if there is none.
     """
     if copied is None:
         return Answer(End.SUPERSEDED, "It changed while it was read, and could not be copied.")
@@ -42,7 +42,7 @@ def request_for_copy(
 
 
 def answer_for_original(answer: Answer, request: Request, path: str) -> Answer:
-    """Say of the checkpoint what was found out about its copy."""
+    """Return the answer about a copy as one about its checkpoint."""
     original = request.checkpoint.path
     report = answer.report
     if report is None:

@@ -1,7 +1,7 @@
-"""What is installed for an interpreter, as far as the disk tells without running it.
+"""What is installed for an interpreter, as far as can be read from disk without running it.
 
-Names and versions are those of the `.dist-info` directories that installers leave behind, beside
-where an interpreter of that place looks for libraries (`lib/python3*/site-packages`).
+Names and versions are those of the `.dist-info` directories that installers leave in the
+interpreter's library directories (`lib/python3*/site-packages`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from checkpointd.dispatch.foreign_packages import OLDEST_PYTHON
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-OLDEST = (3, 9)
-"""The oldest Python that checkpoints can be loaded with."""
-
-_DECIDING = re.compile(
+_NAMED = re.compile(
     r"tensorflow(-cpu|-gpu|-intel|-macos)?|tf-nightly.*|keras(-nightly)?|tf-keras|jax|torch"
 )
 _DISTRIBUTION = re.compile(r"(.+?)-([^-]+)(-py[\d.]+)?\.(dist|egg)-info")
@@ -32,30 +31,30 @@ _CONFIG_BYTES = 64 * 1024
 
 
 def describe_runtime(python: str) -> str:
-    """Name an interpreter and what is installed for it; reads the disk, which may hang.
+    """Describe an interpreter and what is installed for it; reads the disk, which may hang.
 
-    When it changes, what was invalid or inconclusive is verified again: installing tf-keras is
-    the cure for some, upgrading TensorFlow for others.
+    When the text changes, invalid and inconclusive checkpoints are verified again: installing
+    tf-keras is the cure for some, upgrading TensorFlow for others.
 
     Args:
-        python: an absolute path; empty for our own interpreter.
+        python: an absolute path; empty for the daemon's own interpreter.
     """
-    own = python in ("", sys.executable)
-    if own:
+    is_own = python in ("", sys.executable)
+    if is_own:
         found, file = installed_distributions(sys.path), ""
         version = platform.python_version()
     else:
-        found, file = installed_distributions(library_directories(python)), _file(python)
+        found, file = installed_distributions(library_directories(python)), _file_identity(python)
         version = python_version(python)
-    names = [f"{name} {found[name]}" for name in sorted(found) if _DECIDING.fullmatch(name)]
+    names = [f"{name} {found[name]}" for name in sorted(found) if _NAMED.fullmatch(name)]
     text = "\n".join([file, *(f"{name} {found[name]}" for name in sorted(found))])
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    told = ", ".join([f"python {version}".strip(), *names])
-    return f"{'' if own else python + ': '}{told}, {len(found)} distributions {digest}"
+    summary = ", ".join([f"python {version}".strip(), *names])
+    return f"{'' if is_own else python + ': '}{summary}, {len(found)} distributions {digest}"
 
 
 def library_directories(python: str) -> list[str]:
-    """The directories in which an interpreter of that place finds what was installed for it."""
+    """Return the directories in which an interpreter of this path finds its packages."""
     prefixes = [os.path.dirname(os.path.dirname(python))]
     config = venv_config(python)
     if config and config.get("include-system-site-packages", "").lower() == "true":
@@ -74,7 +73,7 @@ def library_directories(python: str) -> list[str]:
 
 
 def installed_distributions(directories: Iterable[str]) -> dict[str, str]:
-    """The versions of what is installed, by normalised name; the first directory counts."""
+    """Return the versions of installed packages by normalised name; the first directory counts."""
     found: dict[str, str] = {}
     for directory in directories:
         with contextlib.suppress(OSError), os.scandir(directory or ".") as entries:
@@ -85,7 +84,7 @@ def installed_distributions(directories: Iterable[str]) -> dict[str, str]:
 
 
 def venv_config(python: str) -> Mapping[str, str]:
-    """What the `pyvenv.cfg` of a virtual environment says; empty if the place is none."""
+    """Return the `pyvenv.cfg` of a virtual environment; empty for any other interpreter."""
     for directory in (os.path.dirname(os.path.dirname(python)), os.path.dirname(python)):
         with contextlib.suppress(OSError), open(os.path.join(directory, _CONFIG), "rb") as file:
             lines = file.read(_CONFIG_BYTES).decode("utf-8", "replace").splitlines()
@@ -95,7 +94,7 @@ def venv_config(python: str) -> Mapping[str, str]:
 
 
 def python_version(python: str) -> str:
-    """The version of the Python of a virtual environment, such as `3.9.18`; empty if unknown."""
+    """Return the Python version of a virtual environment, such as `3.9.18`; empty if unknown."""
     config = venv_config(python)
     version = config.get("version") or config.get("version_info", "")
     match = re.match(r"\d+\.\d+(\.\d+)?", version)
@@ -103,23 +102,23 @@ def python_version(python: str) -> str:
 
 
 def why_unusable(python: str) -> str:
-    """Say why an interpreter can load nothing, where that is seen without running it.
+    """Explain why an interpreter cannot load checkpoints, as far as is seen without running it.
 
     Returns:
-        A clause that begins with a verb; empty when nothing speaks against it.
+        A clause that begins with a verb; empty if no reason is seen.
     """
     if not os.path.exists(python):
         return "does not exist"
     if os.path.isdir(python) or not os.access(python, os.X_OK):
         return "is not an executable file"
     version = python_version(python)
-    if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
-        return f"is Python {version}, and {'.'.join(map(str, OLDEST))} or newer is needed"
+    if version and tuple(int(part) for part in version.split(".")[:2]) < OLDEST_PYTHON:
+        return f"is Python {version}, and {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed"
     return "" if _may_have_backend(python) else "has no TensorFlow, JAX or torch"
 
 
 def _may_have_backend(python: str) -> bool:
-    """Whether what Keras runs on is installed for a virtual environment, or may be elsewhere."""
+    """Whether a backend of Keras is installed for a virtual environment, or may be elsewhere."""
     config = venv_config(python)
     if not config or config.get("include-system-site-packages", "").lower() == "true":
         return True
@@ -131,8 +130,8 @@ def _may_have_backend(python: str) -> bool:
     return not names or bool(elsewhere) or not names.isdisjoint(_BACKENDS)
 
 
-def _file(python: str) -> str:
-    """The identity of the program itself; empty if it cannot be seen."""
+def _file_identity(python: str) -> str:
+    """Return the identity of the program file; empty if it cannot be read."""
     with contextlib.suppress(OSError):
         status = os.stat(python)
         return f"{os.path.realpath(python)} {status.st_size} {status.st_mtime_ns}"

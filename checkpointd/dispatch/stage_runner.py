@@ -10,7 +10,8 @@ from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for
 from checkpointd.dispatch.shared_lock import SharedLock
-from checkpointd.dispatch.zygote import StartError, ZygoteError
+from checkpointd.dispatch.zygote import StartError
+from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""The warm interpreters of this host: started when they are needed, one for each stage and Python.
+"""The zygotes of this host: started when they are needed, one for each stage and Python.
 
-One that hangs or fails holds up nobody but the checkpoints that need it: it is started in a task
-of its own, and waited for only so long.
+One that hangs or fails delays only the checkpoints that need it: each is started in its own task,
+and a verification waits only so long for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.encode import to_json
-from checkpointd.dispatch.zygote import StartError, Zygote, ZygoteError
+from checkpointd.dispatch.zygote import StartError, Zygote
+from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 Key = tuple[str, str]
 """A stage, and the interpreter as settings name it."""
 
-_START_AGAIN_SECONDS = 60.0
+_RETRY_SECONDS = 60.0
 _START_WAIT_SECONDS = 60.0
-"""How long a verification waits for an interpreter that starts, before others have their turn."""
+"""How long a verification waits for an interpreter to start before it gives up its slot."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class ZygotePool:
     """Zygotes by what they are for.
 
     Args:
-        scratch: a directory of our own; emptied by whoever made it.
-        idle_exit: seconds after which a load zygote that nobody needs is ended.
+        scratch: the dispatcher's directory.
+        idle_exit: seconds after which an unused load zygote is ended.
     """
 
     def __init__(self, scratch: Path, idle_exit: float) -> None:
@@ -64,15 +65,15 @@ class ZygotePool:
         self._idler: asyncio.Task[None] | None = None
 
     def __iter__(self) -> Iterator[Zygote]:
-        """All that are up, and those that end when their work is done."""
+        """Iterate over those in use and those that end when their work is done."""
         return iter((*self._zygotes.values(), *self._retired))
 
     async def get(self, kind: str, python: str) -> Zygote:
-        """The interpreter for a stage, started if need be.
+        """Return the zygote for a stage; start it if necessary.
 
         Raises:
-            StartError: it cannot be started, or takes so long that others should have their turn.
-            ZygoteError: it was given up while it started.
+            StartError: it cannot be started, or takes so long that the slot should be given up.
+            ZygoteError: its start was cancelled.
         """
         key = (kind, python)
         if kind == LOAD:
@@ -86,50 +87,50 @@ class ZygotePool:
 
     async def _started(self, key: Key) -> Zygote:
         start = self._start(key)
-        await asyncio.wait({start.task}, timeout=self._patience(key, start))
+        await asyncio.wait({start.task}, timeout=self._start_timeout(key, start))
         if start.task.cancelled():
-            raise ZygoteError("it was given up while it started")
+            raise ZygoteError("its start was cancelled")
         if start.task.done():
             return start.task.result()
-        if (known := self._failures.get(key)) is not None:
-            raise known.error
+        if (failure := self._failures.get(key)) is not None:
+            raise failure.error
         raise StartError(
             f"{key[1] or sys.executable} did not finish its imports within "
-            f"{_START_WAIT_SECONDS:g} s; it is given longer, and this is tried again."
+            f"{_START_WAIT_SECONDS:g} s; it goes on starting, and this is tried again."
         )
 
     async def warm(self, kind: str, python: str) -> None:
-        """Start an interpreter, unless that has just failed; a failure is told by `get`."""
+        """Start an interpreter, unless that has just failed; `get` reports a failure."""
         key = (kind, python)
-        known = self._failures.get(key)
-        late = known is None or time.monotonic() - known.at >= _START_AGAIN_SECONDS
-        if key not in self._starts and late:
+        failure = self._failures.get(key)
+        may_retry = failure is None or time.monotonic() - failure.at >= _RETRY_SECONDS
+        if key not in self._starts and may_retry:
             with contextlib.suppress(ZygoteError):
                 await self.get(kind, python)
 
     def mark_used(self) -> None:
-        """Note that there is loading to be done: `idle_exit` begins anew."""
+        """Restart the clock of `idle_exit`: there is something to load."""
         self._last_load = time.monotonic()
 
     def _start(self, key: Key) -> _Start:
-        """The start of an interpreter that is under way; begins one if none is."""
+        """Return the start that is under way; begin one if there is none."""
         start = self._starts.get(key)
         if start is None:
             start = self._starts[key] = _Start(asyncio.create_task(self._bring_up(key)))
-            start.task.add_done_callback(lambda task: self._over(key, task))
+            start.task.add_done_callback(lambda task: self._forget_start(key, task))
         return start
 
-    def _over(self, key: Key, task: asyncio.Task[Zygote]) -> None:
+    def _forget_start(self, key: Key, task: asyncio.Task[Zygote]) -> None:
         start = self._starts.get(key)
         if start is not None and start.task is task:
             del self._starts[key]
         if not task.cancelled():
-            task.exception()  # whoever waits sees it; nobody waiting is no warning
+            task.exception()  # retrieved, so that asyncio does not warn if nobody waits for it
 
-    def _patience(self, key: Key, start: _Start) -> float:
-        """For how many seconds a start may be waited for: not at all for one that hung before."""
-        known = self._failures.get(key)
-        if known is not None and known.error.hung:
+    def _start_timeout(self, key: Key, start: _Start) -> float:
+        """Return for how many seconds to wait for a start; 0 for one that hung before."""
+        failure = self._failures.get(key)
+        if failure is not None and failure.error.hung:
             return 0.0
         return max(0.0, _START_WAIT_SECONDS - (time.monotonic() - start.began))
 
@@ -140,7 +141,7 @@ class ZygotePool:
         try:
             await zygote.start()
         except asyncio.CancelledError:
-            await zygote.ended()  # it is killed; who closes us shall not leave it behind
+            await zygote.wait_closed()  # it is killed; nothing may outlive `close`
             raise
         except StartError as error:
             self._failures[key] = _Failure(error)
@@ -152,20 +153,20 @@ class ZygotePool:
         return zygote
 
     def discard(self, kind: str, python: str) -> None:
-        """Take no more jobs to an interpreter; one that works is ended when its work is done."""
+        """Send no more jobs to a zygote; end it when its current jobs are done."""
         zygote = self._zygotes.pop((kind, python), None)
         if zygote is not None:
             self._retired.add(zygote)
             self.release(zygote)
 
     def release(self, zygote: Zygote) -> None:
-        """End an interpreter that was to be ended when its work is done, if it is."""
+        """End a discarded zygote if its jobs are done."""
         if zygote in self._retired and not zygote.busy:
             zygote.close()
             self._retired.discard(zygote)
 
     async def _end_idle(self) -> None:
-        """End load zygotes that nobody has needed for `idle_exit`."""
+        """End load zygotes that were not used for `idle_exit`."""
         while True:
             idle = time.monotonic() - self._last_load
             await asyncio.sleep(max(0.05, self._idle_exit - idle))
@@ -186,7 +187,7 @@ class ZygotePool:
             self.renew(python)
 
     def renew(self, python: str) -> None:
-        """Load with a fresh interpreter from now on: what is installed there has changed.
+        """Load with a fresh interpreter from now on: its installed packages have changed.
 
         Args:
             python: as settings name it.
@@ -207,12 +208,12 @@ class ZygotePool:
         zygotes = list(self)
         for zygote in zygotes:
             zygote.close()
-        await asyncio.gather(*(zygote.ended() for zygote in zygotes))
+        await asyncio.gather(*(zygote.wait_closed() for zygote in zygotes))
         self._zygotes.clear()
         self._retired.clear()
 
     def status(self) -> list[dict[str, Any]]:
-        """What is up, and what could not be started; see `Dispatcher.status`."""
+        """Return what runs, and what could not be started; see `Dispatcher.status`."""
         rows = [
             {
                 "kind": kind,

@@ -1,9 +1,9 @@
-"""How an interpreter is started, and in words why it did not come up.
+"""Starts an interpreter for a zygote, and explains why one did not start.
 
-It is executed by way of our own interpreter, which is in memory already. The system call that
-executes a file of a hung file system does not return: `subprocess` would wait for it in the event
-loop, and from Python 3.13 on, where it calls `vfork` with the global lock held, in every thread.
-A process of its own can hang for as long as it likes.
+The daemon's own interpreter, which is in memory already, executes the other one. The system call
+that executes a file of a hung file system does not return: `subprocess` would wait for it in the
+event loop, and from Python 3.13 on, where it calls `vfork` with the global lock held, in every
+thread. A separate process can hang without harm.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ try:
 except OSError as error:
     import json
     why = f"cannot be started ({error.strerror})"
-    said = {"kind": "ready", "can_fork": False, "message": why}
-    os.write(int(sys.argv[1]), json.dumps(said).encode())
+    notice = {"kind": "ready", "can_fork": False, "message": why}
+    os.write(int(sys.argv[1]), json.dumps(notice).encode())
 """
 
 
 def launch(
     python: str, kind: str, control: int, log: IO[bytes], scratch: Path, source: str
 ) -> subprocess.Popen[bytes]:
-    """Start a zygote; returns at once, whatever file system its interpreter lies on.
+    """Start a zygote; returns at once, whatever file system its interpreter is on.
 
-    Must be called in a thread that lasts: the kernel ends a zygote together with it.
+    Must be called in a thread that lasts: the kernel kills a zygote when that thread ends.
 
     Args:
         python: the interpreter.
         kind: the zygote's stage.
         control: descriptor of its end of the control socket.
-        log: takes what it prints.
+        log: file for its output.
         scratch: its working directory.
         source: directory to import checkpointd from in a foreign interpreter, or empty.
 
     Raises:
-        OSError: there is no process to be had.
+        OSError: no process can be started.
     """
     zygote = [python, "-m", "checkpointd.worker", kind, str(control), str(os.getpid())]
     return subprocess.Popen(
@@ -65,7 +65,7 @@ def launch(
 
 
 async def wait_for_exit_code(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """The exit code of an interpreter that has closed its end; None if it goes on for so long."""
+    """Return the exit code of an interpreter that has closed its end; None if it does not exit."""
     deadline = time.monotonic() + seconds
     while True:
         code = process.poll()
@@ -74,12 +74,12 @@ async def wait_for_exit_code(process: subprocess.Popen[bytes], seconds: float) -
         await asyncio.sleep(0.01)
 
 
-def describe_exit(code: int | None, said: str) -> str:
-    """Say what became of an interpreter that never told that it is ready.
+def describe_exit(code: int | None, last_line: str) -> str:
+    """Describe the end of an interpreter that never reported to be ready, as a clause.
 
     Args:
         code: as `Popen.returncode`; None if it is not known.
-        said: the last line that it printed, or empty.
+        last_line: of its output; empty if there is none.
     """
     if code is not None and code < 0:
         what = f"was killed by {signal.Signals(-code).name} during its imports"
@@ -87,23 +87,23 @@ def describe_exit(code: int | None, said: str) -> str:
         what = f"exited with code {code} and is not a working Python"
     else:
         what = "exited before it was ready, and is not a Python"
-    return f"{what} (its last output: {said})" if said else what
+    return f"{what} (its last output: {last_line})" if last_line else what
 
 
 def start_error_message(python: str, what: str, *, load: bool) -> str:
-    """Say why there is no worker, and which line of the config mends it.
+    """Explain why there is no worker, and which line of the config to correct.
 
     Args:
         python: the interpreter.
         what: a clause that begins with a verb.
-        load: it was to load checkpoints.
+        load: it was started to load checkpoints.
     """
-    told = " ".join(what.split())
+    clause = " ".join(what.split())
     if python != sys.executable:
-        return f'{python} {told}: correct the line python = "{python}" in [watch.verify].'
+        return f'{python} {clause}: correct the line python = "{python}" in [watch.verify].'
     if load:
         return (
-            f"{python}, checkpointd's own interpreter, {told}: install TensorFlow there, or name "
+            f"{python}, checkpointd's own interpreter, {clause}: install TensorFlow there, or name "
             "the training job's interpreter as python in [watch.verify]."
         )
-    return f"{python}, checkpointd's own interpreter, {told}: install checkpointd again."
+    return f"{python}, checkpointd's own interpreter, {clause}: install checkpointd again."

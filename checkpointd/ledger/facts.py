@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class State(enum.StrEnum):
-    """Where a checkpoint stands; the three verdicts are states too."""
+    """Where a checkpoint stands, in the order of display; the three verdicts are states too."""
 
-    WRITING = "writing"
-    PENDING = "pending"
     VALID = "valid"
     INVALID = "invalid"
     INCONCLUSIVE = "inconclusive"
+    PENDING = "pending"
+    WRITING = "writing"
     UNKNOWN = "unknown"
     SUPERSEDED = "superseded"
-    GONE = "gone"
     TRASHED = "trashed"
+    GONE = "gone"
 
 
 ABSENT = frozenset({State.GONE, State.TRASHED})

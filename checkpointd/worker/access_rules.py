@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import generation_of, member_path
 from checkpointd.formats.names import WEIGHTS_MAP
-from checkpointd.golden import binding
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, TRUNCATE, WRITE, WRITE_FILE
 
 if TYPE_CHECKING:
@@ -95,7 +94,9 @@ def checkpoint_rules(
             generation = generation_of(path, form)
     names = [m.name for m in generation.members] if generation else []
     members = [member_path(path, name) for name in names]
-    record = (binding.path_for(path, form), READ_FILE)
+    from checkpointd.golden import path_for  # needs numpy: a zygote first reports what it lacks
+
+    record = (path_for(path, form), READ_FILE)
     if form is Format.SAVEDMODEL:
         links = [member for member in members if os.path.islink(member)]
         return ((path, READ), *((link, READ_FILE) for link in links), record)

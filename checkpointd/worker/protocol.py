@@ -68,8 +68,8 @@ class SandboxState:
     missing: tuple[str, ...] = ()
 
     @property
-    def told(self) -> str:
-        """In few words."""
+    def summary(self) -> str:
+        """Return the state in a few words."""
         parts = [f"Landlock {self.landlock}"] if self.landlock else []
         parts += ["seccomp"] if self.seccomp else []
         if not self.missing:

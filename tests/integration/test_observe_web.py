@@ -146,7 +146,7 @@ def test_a_state_that_there_is_not_is_refused_with_the_list_of_states() -> None:
             async with client.get("/api/v1/checkpoints", params={"state": wrong}) as answer:
                 assert answer.status == 400
                 told = (await answer.json())["error"]
-                assert told.startswith("state must be one of writing, pending, valid, invalid, ")
+                assert told.startswith("state must be one of valid, invalid, inconclusive, ")
 
     over_tcp(use, source)
     assert source.asked == []

@@ -18,25 +18,13 @@ from markupsafe import Markup
 
 from checkpointd.core import text
 from checkpointd.core.suite import cure_of
+from checkpointd.ledger import State
 from checkpointd.observe.sandbox import sandbox_line
 
 REFRESH_SECONDS = 10
 RECENT_SECONDS = 24 * 3600.0
 """For how long an invalid checkpoint stands among the things to do."""
 
-STATES = (
-    "valid",
-    "invalid",
-    "inconclusive",
-    "pending",
-    "writing",
-    "unknown",
-    "superseded",
-    "trashed",
-)
-"""The states that the page counts, in this order; whatever else there is follows."""
-
-_HIDDEN_STATES = {"gone"}
 _WANTING = ("invalid", "inconclusive")
 _FILES = importlib.resources.files("checkpointd.observe.web") / "templates"
 _CSS = (_FILES / "status.css").read_text(encoding="utf-8")
@@ -167,8 +155,8 @@ def _counts(watch: dict[str, Any]) -> list[tuple[str, int]]:
     counts: dict[str, int] = {str(k): int(v) for k, v in watch.get("counts", {}).items()}
     if "unknown" not in counts and watch.get("unknown"):
         counts["unknown"] = int(watch["unknown"])
-    names = [*STATES, *sorted(set(counts) - set(STATES) - _HIDDEN_STATES)]
-    return [(name, counts[name]) for name in names if counts.get(name)]
+    states = [str(state) for state in State if state is not State.GONE]
+    return [(state, counts[state]) for state in states if counts.get(state)]
 
 
 def _finalize(value: Any) -> Any:

@@ -40,7 +40,7 @@ HOSTILE = """
     def segfault():
         os.kill(os.getpid(), signal.SIGSEGV)
 
-    def killed_by_other():
+    def killed():
         os.kill(os.getpid(), signal.SIGKILL)
 
     def hang():
@@ -226,7 +226,7 @@ def test_without_fork_each_checkpoint_gets_a_fresh_interpreter(
     async def work(dispatcher: LocalDispatcher) -> None:
         await dispatcher.warm(VerifySettings())
         pids = set()
-        for zygote in dispatcher.interpreters:
+        for zygote in dispatcher.zygotes:
             zygote.can_fork = False
             pids.add(zygote.pid)
         report = report_of(await dispatcher.verify(make_request(weights, "good")))
@@ -244,7 +244,7 @@ def test_without_fork_two_at_a_time_and_a_warm_up_disturb_nobody(
     async def work(dispatcher: LocalDispatcher) -> None:
         async def no_fork() -> None:
             while True:
-                for zygote in dispatcher.interpreters:
+                for zygote in dispatcher.zygotes:
                     zygote.can_fork = False
                 await asyncio.sleep(0)
 

@@ -173,13 +173,13 @@ def test_an_import_that_hangs_holds_up_nobody_else(
     python = bare(tmp_path / "other", "import time\ntime.sleep(1000)\n")
 
     async def work(dispatcher: LocalDispatcher) -> None:
-        await dispatcher.interpreters.get("scan", "")
+        await dispatcher.zygotes.get("scan", "")
         monkeypatch.setattr(zygote_pool, "_START_WAIT_SECONDS", 0.3)
         monkeypatch.setattr(zygote, "_START_SECONDS", 3.0)
         report = await verified(dispatcher, request_for(weights, python))
         assert report.reason == "load.environment"
-        assert "did not finish its imports within 0.3 s; it is given longer" in report.message
-        await asyncio.wait({dispatcher.interpreters._starts["load", str(python)].task})
+        assert "did not finish its imports within 0.3 s; it goes on starting" in report.message
+        await asyncio.wait({dispatcher.zygotes._starts["load", str(python)].task})
         report = await verified(dispatcher, request_for(weights, python))
         assert "did not finish its imports within 3 s: correct the line" in report.message
         monkeypatch.setattr(zygote_pool, "_START_WAIT_SECONDS", 60.0)
@@ -226,9 +226,9 @@ def test_a_loader_that_is_renewed_is_a_new_process(weights: Path, tmp_path: Path
     """What was installed since is imported; whoever is being loaded is not disturbed."""
 
     async def work(dispatcher: LocalDispatcher) -> None:
-        first = await dispatcher.interpreters.get("load", "")
-        dispatcher.interpreters.renew("")
-        second = await dispatcher.interpreters.get("load", "")
+        first = await dispatcher.zygotes.get("load", "")
+        dispatcher.zygotes.renew("")
+        second = await dispatcher.zygotes.get("load", "")
         assert first.pid == 0
         assert second.pid > 0
         report = await verified(dispatcher, request_for(weights))

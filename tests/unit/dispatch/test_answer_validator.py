@@ -1,13 +1,10 @@
-"""Nothing that a child says counts out of order, out of bounds or beside the closed lists."""
+"""Answers of a child count in order, within bounds and with reasons of the closed lists only."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import socket
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,9 +20,8 @@ from checkpointd.core.report import Digest, Facts
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
 from checkpointd.core.verify_settings import SCAN_STAGE, UserCheck, VerifySettings
-from checkpointd.dispatch import answer_validator, child_result
+from checkpointd.dispatch import answer_validator
 from checkpointd.dispatch.answer_validator import AnswerValidator
-from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.worker.protocol import (
     INSPECT,
     LOAD,
@@ -37,23 +33,19 @@ from checkpointd.worker.protocol import (
     encode,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-OWN = UserCheck("mine", "code:mine", SCAN_STAGE)
-FIRST = encode({"sandbox": to_json(SandboxState())})
+USER_CHECK = UserCheck("mine", "code:mine", SCAN_STAGE)
 DONE = Finished(End.DONE, "", Facts())
 
 
 def job(stage: str = LOAD, **settings: Any) -> Job:
-    """What a child was asked for."""
+    """Return the job that the child received."""
     asked = VerifySettings(**settings)
     request = Request(Checkpoint("/m.h5", Format.HDF5), Generation(()), asked)
     return Job(stage, "", to_json(request), None, checks_of(stage, asked))
 
 
-def heard(*names: str, stage: str = LOAD, **settings: Any) -> AnswerValidator:
-    """A hearing after these checks have passed."""
+def validator_after(*names: str, stage: str = LOAD, **settings: Any) -> AnswerValidator:
+    """Return a validator that has taken a pass of these checks."""
     made = AnswerValidator(job(stage, **settings))
     made.sandbox(SandboxState())
     for name in names:
@@ -62,7 +54,7 @@ def heard(*names: str, stage: str = LOAD, **settings: Any) -> AnswerValidator:
 
 
 @pytest.mark.parametrize(
-    ("result", "said"),
+    ("result", "message"),
     [
         (passed("inference"), "out of order"),
         (passed("structure"), "out of order"),
@@ -74,54 +66,54 @@ def heard(*names: str, stage: str = LOAD, **settings: Any) -> AnswerValidator:
         (CheckResult("load", Outcome.FAIL, "inference.wrong_shape"), "cannot end"),
         (CheckResult("load", Outcome.WARN, "load.load_error"), "cannot end"),
         (CheckResult("load", Outcome.ERROR, "load.load_error"), "cannot end"),
-        (replace(passed("load"), duration_seconds=-1.0), "time"),
-        (replace(passed("load"), duration_seconds=1e9), "time"),
-        (replace(passed("load"), duration_seconds=float("nan")), "time"),
+        (replace(passed("load"), duration_seconds=-1.0), "impossible duration"),
+        (replace(passed("load"), duration_seconds=1e9), "impossible duration"),
+        (replace(passed("load"), duration_seconds=float("nan")), "impossible duration"),
     ],
 )
-def test_a_result_counts_in_its_turn_and_in_the_words_of_the_closed_list(
-    result: CheckResult, said: str
+def test_a_result_out_of_order_or_with_an_impossible_reason_is_refused(
+    result: CheckResult, message: str
 ) -> None:
-    """Another check, another reason, an outcome that the reason has not, a time that cannot be."""
-    with pytest.raises(DecodeError, match=said):
-        heard().check(result, 1.0)
+    """Another check, another reason, an outcome that the reason does not have, a wrong duration."""
+    with pytest.raises(DecodeError, match=message):
+        validator_after().check(result, 1.0)
 
 
-def test_what_honest_checks_say_is_taken() -> None:
-    """A failure, a warning, a skip, and code that only the load stage came upon."""
-    made = heard()
+def test_results_of_real_checks_are_taken() -> None:
+    """A failure, a warning, a skip, and code that only the load stage found."""
+    made = validator_after()
     made.check(failed("load", "compile_failed", "x."), 1.0)
     made.check(skipped("signatures", "x."), 1.0)
     made.check(failed("inference", "wrong_shape", "x."), 1.0)
     made.check(failed("predictions", "environment", "a note."), 1.0)
     found = failed("safety", "needs_code", "x.")
-    heard().check(replace(found, name="load"), 1.0)
+    validator_after().check(replace(found, name="load"), 1.0)
 
 
-def test_what_confines_it_is_its_first_word_and_said_once() -> None:
-    """Later it could be said by whoever runs in it."""
-    with pytest.raises(DecodeError, match="first word"):
+def test_the_state_of_the_sandbox_comes_first_and_once() -> None:
+    """Later it could be forged by code that runs in the child."""
+    with pytest.raises(DecodeError, match="has to come first"):
         AnswerValidator(job()).check(passed("load"), 1.0)
-    with pytest.raises(DecodeError, match="first word"):
-        heard("load").sandbox(SandboxState())
+    with pytest.raises(DecodeError, match="has to come first"):
+        validator_after("load").sandbox(SandboxState())
 
 
-def test_no_check_is_answered_twice() -> None:
-    """A pass before the real answer is noticed when that comes."""
+def test_a_second_result_of_a_check_is_refused() -> None:
+    """A forged pass is noticed when the real answer arrives."""
     with pytest.raises(DecodeError, match="out of order"):
-        heard("load").check(failed("load", "load_error", "x."), 1.0)
+        validator_after("load").check(failed("load", "load_error", "x."), 1.0)
 
 
-def test_what_is_switched_off_can_only_be_skipped() -> None:
-    """A pass for it would show what nobody looked at."""
+def test_a_check_that_is_switched_off_can_only_be_skipped() -> None:
+    """A pass for it would show a property that nothing has checked."""
     with pytest.raises(DecodeError, match="switched off"):
-        heard(skip=("load",)).check(passed("load"), 1.0)
+        validator_after(skip=("load",)).check(passed("load"), 1.0)
 
 
-def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
+def test_a_child_without_a_sandbox_fails_its_first_check_and_runs_nothing() -> None:
     """Its first check fails, even one that is switched off, and all others are skipped."""
     own = UserCheck("mine", "code:mine")
-    made = heard(skip=("load",), checks=(own,))
+    made = validator_after(skip=("load",), checks=(own,))
     made.check(failed("load", "sandbox_unavailable", "x."), 1.0)
     for name in checks_of(LOAD, VerifySettings(checks=(own,)))[1:]:
         made.check(skipped(name, "x."), 1.0)
@@ -129,68 +121,68 @@ def test_a_child_that_cannot_be_confined_says_so_and_runs_nothing() -> None:
 
 
 def test_an_end_before_every_check_was_answered_is_refused() -> None:
-    """Silence about a check is no pass."""
+    """A missing result is not a pass."""
     with pytest.raises(DecodeError, match="'inference'"):
-        heard("load", "signatures").end(DONE)
-    assert heard(*checks_of(LOAD, VerifySettings())).end(DONE).end is End.DONE
+        validator_after("load", "signatures").end(DONE)
+    assert validator_after(*checks_of(LOAD, VerifySettings())).end(DONE).end is End.DONE
 
 
 @pytest.mark.parametrize("end", [End.UNKNOWN, End.INCOMPLETE])
-def test_code_of_the_user_cannot_talk_a_checkpoint_out_of_its_verdict(end: End) -> None:
-    """Whether it is a model, and whole, was known before foreign code could run."""
+def test_foreign_code_cannot_withdraw_a_verdict(end: End) -> None:
+    """Whether it is a complete model was known before foreign code could run."""
     with pytest.raises(DecodeError, match="cannot end"):
-        heard().end(Finished(end, "", Facts()))
-    after = heard(*SCAN_CHECKS, stage=SCAN, checks=(OWN,))
+        validator_after().end(Finished(end, "", Facts()))
+    after = validator_after(*SCAN_CHECKS, stage=SCAN, checks=(USER_CHECK,))
     after.facts(Facts())
     with pytest.raises(DecodeError, match="cannot end"):
         after.end(Finished(end, "", Facts()))
-    assert heard(stage=SCAN).end(Finished(end, "", Facts())).end is end
+    assert validator_after(stage=SCAN).end(Finished(end, "", Facts())).end is end
 
 
 def test_a_private_copy_is_never_superseded() -> None:
-    """Else code in a checkpoint could put its verdict off for ever."""
+    """Otherwise code in a checkpoint could postpone its verdict for ever."""
     asked = job()
     copy = AnswerValidator(replace(asked, request={**asked.request, "copied": True}))
     copy.sandbox(SandboxState())
-    with pytest.raises(DecodeError, match="nobody else"):
+    with pytest.raises(DecodeError, match="private copy"):
         copy.end(Finished(End.SUPERSEDED, "", Facts()))
-    assert heard().end(Finished(End.SUPERSEDED, "", Facts())).end is End.SUPERSEDED
+    assert validator_after().end(Finished(End.SUPERSEDED, "", Facts())).end is End.SUPERSEDED
 
 
-def test_nothing_is_heard_after_the_end() -> None:
-    """Whoever speaks then is not who was asked."""
-    made = heard(stage=SCAN)
+def test_an_answer_after_the_end_is_refused() -> None:
+    """It does not come from the stage that was asked."""
+    made = validator_after(stage=SCAN)
     made.end(Finished(End.UNKNOWN, "", Facts()))
-    with pytest.raises(DecodeError, match="after its end"):
+    with pytest.raises(DecodeError, match="after its last one"):
         made.check(passed("structure"), 1.0)
 
 
-def test_what_was_known_before_a_check_of_the_users_own_is_not_changed_by_it() -> None:
-    """Its process ends with other facts: those from before count."""
-    made = heard(*SCAN_CHECKS, stage=SCAN, checks=(OWN,))
-    with pytest.raises(DecodeError, match="before it told"):
+def test_a_user_check_cannot_change_facts_that_were_known_before() -> None:
+    """Its process ends with other facts: the earlier ones count."""
+    made = validator_after(*SCAN_CHECKS, stage=SCAN, checks=(USER_CHECK,))
+    with pytest.raises(DecodeError, match="before its facts"):
         made.check(passed("mine"), 1.0)
     made.facts(Facts(digest="ab", weight_norm=1.0))
     with pytest.raises(DecodeError, match="out of order"):
         made.facts(Facts(digest="cd"))
     made.check(CheckResult("mine", Outcome.FAIL, "mine.any_word"), 1.0)
-    told = made.end(Finished(End.DONE, "", Facts(digest="ef", weight_norm=2.0))).facts
-    assert (told.digest, told.weight_norm) == ("ab", 1.0)
+    finished = made.end(Finished(End.DONE, "", Facts(digest="ef", weight_norm=2.0)))
+    assert (finished.facts.digest, finished.facts.weight_norm) == ("ab", 1.0)
 
 
 @pytest.mark.parametrize("reason", ["mine.", "mine.A", "load.load_error", "mine.a b", "mine"])
-def test_a_check_of_the_users_own_has_reasons_of_its_own(reason: str) -> None:
-    """Never one of the suite, never text that is no label."""
-    made = heard(*SCAN_CHECKS, stage=SCAN, checks=(OWN,))
+def test_a_user_check_has_only_reasons_under_its_own_name(reason: str) -> None:
+    """Never one of the suite, never text that cannot be a label."""
+    made = validator_after(*SCAN_CHECKS, stage=SCAN, checks=(USER_CHECK,))
     made.facts(Facts())
     with pytest.raises(DecodeError, match="cannot end"):
         made.check(CheckResult("mine", Outcome.FAIL, reason), 1.0)
 
 
-def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
-    """Foreign code may run there: it adds what only loading can tell, and changes nothing."""
+def test_facts_of_the_scan_override_those_of_a_load_child() -> None:
+    """Foreign code may run there: it adds what only loading can find out, and changes nothing."""
     scanned = Facts(Format.HDF5, digest="ab", weight_norm=1.0, step=3, metrics={"loss": 0.5})
-    lies = Facts(
+    forged = Facts(
         Format.KERAS,
         digest="cd",
         weight_norm=9.0,
@@ -202,9 +194,9 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
         optimizer_step=4,
         parameter_count=7,
     )
-    merged = answer_validator.merge_load_facts(scanned, lies, "", {"tensorflow": "2.21.0"})
+    merged = answer_validator.merge_load_facts(scanned, forged, "", {"tensorflow": "2.21.0"})
     assert merged == replace(scanned, environment={"tensorflow": "2.21.0"}, optimizer_step=4)
-    asked = answer_validator.merge_load_facts(scanned, lies, "34", {})
+    asked = answer_validator.merge_load_facts(scanned, forged, "34", {})
     assert asked.metrics == {"loss": 0.5, "accuracy": 0.9}
     assert (asked.evaluation, asked.evaluated_by) == ({"accuracy": 0.9}, "34")
 
@@ -218,13 +210,13 @@ def test_what_the_scan_found_wins_over_what_a_load_child_says() -> None:
         Facts(metrics={str(n): 0.0 for n in range(2000)}),
     ],
 )
-def test_facts_without_end_or_that_cannot_be_are_refused(facts: Facts) -> None:
-    """They would be kept in the ledger, and exported."""
+def test_impossible_or_oversized_facts_are_refused(facts: Facts) -> None:
+    """They would be stored in the ledger, and exported."""
     with pytest.raises(DecodeError):
         answer_validator.validated_facts(facts)
 
 
-def test_what_is_kept_is_printable_finite_and_bounded() -> None:
+def test_facts_and_results_become_printable_finite_and_bounded() -> None:
     """Terminal escapes, lone surrogates, NaN and endless details do not reach the ledger."""
     facts = answer_validator.validated_facts(
         Facts(writer="a\x1b[31m\ud800", weight_norm=float("inf"), environment={"a\n": "b\0"})
@@ -235,10 +227,12 @@ def test_what_is_kept_is_printable_finite_and_bounded() -> None:
     for _ in range(200):
         nested = [nested]
     for details in ({"a": nested}, {"a": "x" * 300_000}, {"a": 10**40}):
-        told = heard().check(replace(passed("load", "x\n" * 20_000), details=details), 1.0)
-        assert set(told.details) == {"left_out"}
-        assert told.message.isprintable()
-        assert len(told.message) < 80_000
+        result = validator_after().check(
+            replace(passed("load", "x\n" * 20_000), details=details), 1.0
+        )
+        assert set(result.details) == {"left_out"}
+        assert result.message.isprintable()
+        assert len(result.message) < 80_000
 
 
 @pytest.mark.parametrize(
@@ -261,87 +255,21 @@ def test_what_is_kept_is_printable_finite_and_bounded() -> None:
         encode({"facts": {**to_json(Facts()), "evaluation": {"a b\n": 1.0}}}),
     ],
 )
-def test_a_line_that_is_no_answer_is_refused(line: bytes) -> None:
-    """Whatever it is, it is one kind of error, and nothing of it is repeated."""
+def test_a_malformed_line_is_refused(line: bytes) -> None:
+    """Whatever it is, the error is short and does not repeat it."""
     with pytest.raises(DecodeError) as caught:
         decode_answer(line)
     assert len(str(caught.value)) < 200
 
 
-def test_an_inspection_is_taken_only_where_one_was_asked_for() -> None:
-    """In a verification it says nothing."""
+def test_an_inspection_is_taken_only_if_it_was_asked_for() -> None:
+    """A verification has none."""
     with pytest.raises(DecodeError, match="not asked for"):
-        heard().inspection({})
-    assert heard(stage=INSPECT).inspection({"a": 1}) == {"a": 1}
+        validator_after().inspection({})
+    assert validator_after(stage=INSPECT).inspection({"a": 1}) == {"a": 1}
 
 
-def said_over_a_socket(
-    say: Callable[[socket.socket], None], ended: Callable[[], Awaitable[int]]
-) -> ChildResult:
-    """Hear what is said over a real stream by a child that ends as it is told."""
-    result = ChildResult()
-
-    async def work() -> None:
-        ours, theirs = socket.socketpair()
-        say(theirs)
-        reader, writer = await asyncio.open_connection(sock=ours, limit=1 << 20)
-        try:
-            result.exit_code = await child_result.receive_answers(
-                job(), reader, result, None, ended
-            )
-        finally:
-            writer.close()
-            theirs.close()
-
-    asyncio.run(work())
-    return result
-
-
-async def at_once() -> int:
-    """A child that has ended."""
-    return 0
-
-
-async def never() -> int:
-    """A child that lives on."""
-    await asyncio.sleep(1000)
-    return 0
-
-
-def test_a_process_left_behind_that_holds_the_stream_open_is_not_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The child has ended; what it had said is kept."""
-    monkeypatch.setattr(child_result, "_LAST_ANSWERS_SECONDS", 0.05)
-    heard = said_over_a_socket(
-        lambda s: s.sendall(FIRST + encode({"check": to_json(passed("load"))})), at_once
-    )
-    assert [check.name for check in heard.checks] == ["load"]
-
-
-def test_a_child_that_closes_its_end_and_lives_on_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It would hold its slot until the time-out."""
-    monkeypatch.setattr(child_result, "_EXIT_SECONDS", 0.05)
-    with pytest.raises(DecodeError, match="did not exit"):
-        said_over_a_socket(lambda s: s.shutdown(socket.SHUT_RDWR), never)
-
-
-def test_descriptors_that_a_child_passes_are_closed() -> None:
-    """They never become the daemon's."""
-
-    def say(stream: socket.socket) -> None:
-        socket.send_fds(stream, [FIRST, encode({"check": to_json(passed("load"))})], [0] * 50)
-        stream.shutdown(socket.SHUT_WR)
-
-    before = len(os.listdir("/proc/self/fd"))
-    heard = said_over_a_socket(say, at_once)
-    assert [check.name for check in heard.checks] == ["load"]
-    assert len(os.listdir("/proc/self/fd")) == before
-
-
-def test_no_answer_leaves_a_check_out() -> None:
+def test_a_load_child_answers_for_every_check() -> None:
     """The order of the suite is the order of the answers."""
     assert checks_of(LOAD, VerifySettings()) == LOAD_CHECKS[:-1]
 
@@ -359,8 +287,8 @@ JSON = st.recursive(
 
 
 @given(st.data())
-def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObject) -> None:
-    """Nothing but a `DecodeError` comes of it, and what is taken can be kept and read again."""
+def test_any_answer_is_taken_whole_or_refused(data: st.DataObject) -> None:
+    """It raises nothing but a `DecodeError`, and what is taken can be stored and read again."""
     honest = {
         "check": to_json(failed("load", "load_error", "x.")),
         "facts": to_json(Facts(optimizer_tensors=(Digest("k", "float32", (2,), 1),))),
@@ -371,7 +299,7 @@ def test_whatever_is_in_an_answer_it_is_taken_whole_or_refused(data: st.DataObje
     try:
         answer = decode_answer(json.dumps(spoiled).encode())
         if isinstance(answer, CheckResult):
-            kept = to_json(heard().check(answer, 1.0))
+            kept = to_json(validator_after().check(answer, 1.0))
             assert decode.check_result(json.loads(json.dumps(kept))).name == "load"
         elif isinstance(answer, Facts):
             kept = to_json(answer_validator.validated_facts(answer))

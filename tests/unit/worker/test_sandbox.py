@@ -68,9 +68,9 @@ def test_status_says_in_one_line_what_is_in_force(
 
 def test_a_report_says_what_confined_its_worker() -> None:
     """Whole in two words, and otherwise with what was missing."""
-    assert SandboxState(7, seccomp=True).told == "Landlock 7, seccomp"
-    assert SandboxState(0, seccomp=True, missing=("x",)).told == "seccomp, but x"
-    assert SandboxState(missing=("x", "y")).told == "none, but x; y"
+    assert SandboxState(7, seccomp=True).summary == "Landlock 7, seccomp"
+    assert SandboxState(0, seccomp=True, missing=("x",)).summary == "seccomp, but x"
+    assert SandboxState(missing=("x", "y")).summary == "none, but x; y"
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,14 @@
-"""The formats room against files that TensorFlow, Keras 3 and tf_keras wrote themselves."""
+"""Recognition against files that TensorFlow, Keras 3 and tf_keras wrote themselves."""
 
 from __future__ import annotations
 
 import os
 import threading
-import warnings
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.core.format_specs import Format
 from checkpointd.formats import (
     Candidate,
     ProbeState,
@@ -20,12 +17,7 @@ from checkpointd.formats import (
     probe,
     recognise,
 )
-from checkpointd.formats.keras import read_archive
 from checkpointd.formats.names import is_temporary_directory, is_temporary_file, is_temporary_member
-from checkpointd.formats.savedmodel import check_variables, read_graph
-from checkpointd.formats.sharded import read_shards
-from checkpointd.formats.tf_checkpoint import is_model, read_index, shard_path
-from checkpointd.formats.unpacking import STORED
 from tests.helpers import models
 from tests.helpers.formats import probed, set_times
 
@@ -35,50 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 
 google_crc32c = pytest.importorskip("google_crc32c")
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory in which every writer has saved a model once."""
-    import keras
-    import tensorflow as tf
-    import tf_keras
-
-    root = tmp_path_factory.mktemp("written")
-    three, two = models.sequential(keras), models.sequential(tf_keras)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        three.export(str(root / "k3_export"), verbose=False)
-        tf.saved_model.save(three, str(root / "k3_saved"))
-        two.save(str(root / "k2_save"))
-        tf.saved_model.save(two, str(root / "k2_saved"))
-        for name, model in (("k3", three), ("k2", two)):
-            model.save(str(root / f"{name}.keras"))
-            model.save(str(root / f"{name}.h5"))
-            model.save_weights(str(root / f"{name}.weights.h5"))
-        two.save_weights(str(root / "k2_weights"))
-        _tf1(tf, root)
-    tf.saved_model.save(tf.Module(), str(root / "empty_module"))
-    checkpoint = tf.train.Checkpoint(model=three, step=tf.Variable(7))
-    tf.train.CheckpointManager(checkpoint, str(root / "manager"), 3).save()
-    assert len(list(tf.data.Dataset.range(10).cache(str(root / "cache")))) == 10
-    (root / "sharded").mkdir()
-    large = keras.Sequential([keras.layers.Input((9,)), *(keras.layers.Dense(90) for _ in "abc")])
-    large.save_weights(str(root / "sharded" / "m.weights.json"), max_shard_size=0.00004)
-    return root
-
-
-def _tf1(tf: Any, root: Path) -> None:
-    """Save with TF 1's builder, with variables and without, and with its Saver."""
-    v1 = tf.compat.v1
-    for name in ("tf1", "tf1_bare"):
-        with v1.Graph().as_default(), v1.Session() as session:
-            x = v1.placeholder(tf.float32, [None, 3], "x")
-            y = x @ v1.get_variable("w", [3, 1]) if name == "tf1" else x * 2.0
-            session.run(v1.global_variables_initializer())
-            v1.saved_model.simple_save(session, str(root / name), {"x": x}, {"y": y})
-            if name == "tf1":
-                v1.train.Saver().save(session, str(root / "saver"), global_step=3)
 
 
 def walk(directory: Path) -> Iterator[Candidate]:
@@ -262,124 +210,6 @@ def test_every_temporary_name_that_a_real_writer_uses_is_ignored(tmp_path: Path)
         assert is_temporary_member(path.name, path.parent.name), name
     assert not any(is_temporary_file(name, "") for name in kept)
     assert not is_temporary_directory("ckpt-1_temp")
-
-
-def test_the_index_of_a_real_checkpoint_names_every_tensor_with_its_checksum(
-    written: Path,
-) -> None:
-    """Names, shapes and types as TensorFlow's own reader gives them; bytes as stored."""
-    import tensorflow as tf
-
-    for name in ("manager/ckpt-1", "k2_weights", "saver-3", "k3_export/variables/variables"):
-        prefix = str(written / name)
-        index = read_index(prefix, google_crc32c.value)
-        reader = tf.train.load_checkpoint(prefix)
-        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-        assert {e.name: list(e.shape) for e in index.entries} == shapes
-        assert {e.name: e.dtype for e in index.entries} == {n: t.name for n, t in types.items()}
-        assert is_model(index)
-        for entry in index.entries:
-            shard = Path(shard_path(prefix, entry.shard, index.num_shards)).read_bytes()
-            data = shard[entry.offset : entry.offset + entry.size]
-            assert len(data) == entry.size
-            if entry.dtype != "string":
-                assert google_crc32c.value(data) == entry.crc32c, entry.name
-
-
-def test_the_cache_of_tf_data_is_no_model(written: Path) -> None:
-    """Its keys are pairs of numbers."""
-    assert not is_model(read_index(str(written / "cache")))
-
-
-def test_a_partitioned_variable_is_read_with_its_slices(tmp_path: Path) -> None:
-    """TF 1's partitioner stores one tensor in pieces, each in an entry of its own."""
-    import tensorflow as tf
-
-    v1 = tf.compat.v1
-    with v1.Graph().as_default(), v1.Session() as session:
-        v1.get_variable("w", [6, 2], partitioner=v1.fixed_size_partitioner(3))
-        session.run(v1.global_variables_initializer())
-        v1.train.Saver().save(session, str(tmp_path / "m"))
-    index = read_index(str(tmp_path / "m"), google_crc32c.value)
-    (whole,) = [e for e in index.entries if e.name == "w"]
-    assert whole.shape == (6, 2)
-    assert sorted(whole.slices) == [((at, 2), (0, 2)) for at in (0, 2, 4)]
-    pieces = [e for e in index.entries if e.name.startswith("\0")]
-    assert [(p.size, p.shape) for p in pieces] == [(16, (2, 2))] * 3
-    assert probed(tmp_path / "m").certain
-
-
-@pytest.mark.parametrize("name", ["k3.keras", "k2.keras"])
-def test_a_real_archive_is_read_as_pythons_zipfile_reads_it(written: Path, name: str) -> None:
-    """Members, checksums, and the bytes at each place."""
-    path = written / name
-    content = read_archive(str(path))
-    data = path.read_bytes()
-    with zipfile.ZipFile(path) as file:
-        assert [m.name for m in content.members] == file.namelist()
-        for info, member in zip(file.infolist(), content.members, strict=True):
-            assert (member.size, member.crc32) == (info.file_size, info.CRC)
-            assert member.method == STORED
-            assert data[member.data_offset :][: member.size] == file.read(info)
-    assert content.metadata["keras_version"]
-    assert content.config["class_name"] == "Sequential"
-
-
-def test_real_graphs_tell_their_signatures_and_who_wrote_them(written: Path) -> None:
-    """As TensorFlow's own parser reads them."""
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    roots = {}
-    names = ("k3_export", "k3_saved", "k2_save", "k2_saved", "tf1", "tf1_bare", "empty_module")
-    for name in names:
-        info = read_graph(str(written / name))
-        parsed = saved_model_pb2.SavedModel.FromString(
-            (written / name / "saved_model.pb").read_bytes()
-        ).meta_graphs[0]
-        assert info.tensorflow_version == tf.__version__
-        assert info.tag_sets == (("serve",),)
-        assert info.has_object_graph == parsed.HasField("object_graph_def")
-        assert info.has_saver == parsed.HasField("saver_def")
-        expected = {
-            key: {
-                side: sorted(
-                    [k, tf.as_dtype(t.dtype).name, [None if d.size < 0 else d.size for d in dims]]
-                    for k, t in getattr(signature, side).items()
-                    for dims in [t.tensor_shape.dim]
-                )
-                for side in ("inputs", "outputs")
-            }
-            for key, signature in parsed.signature_def.items()
-            if not key.startswith("__saved_model_")
-        }
-        assert info.signatures == expected
-        present = {m.name for m in generation_of(str(written / name), Format.SAVEDMODEL).members}
-        assert check_variables(info, present) is None
-        roots[name] = info.root
-    assert roots == {
-        "k3_export": "_generic_user_object",
-        "k3_saved": "_generic_user_object",
-        "k2_save": "_tf_keras_sequential",
-        "k2_saved": "_tf_keras_sequential",
-        "tf1": "",
-        "tf1_bare": "",
-        "empty_module": "_generic_user_object",
-    }
-
-
-def test_a_real_map_of_weights_names_its_shards(written: Path) -> None:
-    """Several of them, each whole; one less is a missing member."""
-    path = written / "sharded" / "m.weights.json"
-    shards = read_shards(str(path))
-    assert len(shards) > 1
-    assert {p.name for p in path.parent.iterdir()} == {path.name, *shards}
-    found = locate(str(path))
-    assert found is not None
-    without = Candidate(
-        found.path, found.hint, type(found.generation)(found.generation.members[:-1])
-    )
-    assert probe(without).reason == "structure.missing_member"
 
 
 def test_a_save_that_raised_leaves_an_archive_without_weights(tmp_path: Path) -> None:
