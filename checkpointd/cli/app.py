@@ -14,6 +14,7 @@ from checkpointd.cli import (
     pin_commands,
     retention_commands,
     verify_commands,
+    wait_commands,
 )
 from checkpointd.cli.place import Place
 
@@ -64,6 +65,7 @@ for group in (
     verify_commands,
     list_commands,
     latest_commands,
+    wait_commands,
     retention_commands,
     pin_commands,
     config_commands,

@@ -1,4 +1,4 @@
-"""`list` and `show`: what the ledger knows."""
+"""`list` and `show`: the checkpoints that the ledger knows, and one report in full."""
 
 import contextlib
 import time
@@ -46,9 +46,9 @@ def list_(
     roots = place.places().roots
     if watch is not None and roots and watch not in roots:
         raise CliError(f"There is no watch {watch!r}; there are {', '.join(roots)}.", USAGE)
-    wrong = next((word for word in state or () if word not in _STATES), None)
+    wrong = next((name for name in state or () if name not in _STATES), None)
     if wrong is not None:
-        raise CliError(f"--state: {wrong!r} is none; there are {', '.join(_STATES)}.", USAGE)
+        raise CliError(f"--state: {wrong!r} is not a state; there are {', '.join(_STATES)}.", USAGE)
     entries = place.present(watch, None if everything else _LIMIT + 1, frozenset(state or _STATES))
     more = not everything and len(entries) > _LIMIT
     rows = [public_entry(entry) for entry in (entries[:_LIMIT] if more else entries)]
@@ -57,7 +57,7 @@ def list_(
             json_line(row)
         return OK
     if not rows:
-        print(f"None is {' or '.join(state)}." if state else "No checkpoint is known yet.")
+        print(f"No checkpoint is {' or '.join(state)}." if state else "No checkpoint is known yet.")
         return OK
     _print_rows(rows)
     if more:
@@ -78,14 +78,14 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         column.no_wrap = True
     for row in rows:
         state = row["state"]
-        word = Text()
-        word.append(state, COLOURS.get(state, ""))
-        word.append(" pinned" if row["pinned"] else "", "dim")
+        verdict = Text()
+        verdict.append(state, COLOURS.get(state, ""))
+        verdict.append(" pinned" if row["pinned"] else "", "dim")
         path = Text(printable(row["path"]))
         if row["reason"]:
             path.append(f"\n{row['reason']}", "dim")
         table.add_row(
-            word,
+            verdict,
             "" if row["step"] is None else str(row["step"]),
             size(row["size_bytes"]),
             duration(now - row["saved_at"]),
@@ -110,8 +110,8 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     if entry is None:
         must_exist(path)
         raise CliError(
-            f"{printable(known)} is not known: it lies in no watch, or the daemon has not seen it "
-            "yet; `checkpointd verify` has a look at once.",
+            f"{printable(known)} is not known: it is not in any watch, or the daemon has not seen "
+            "it yet; `checkpointd verify` verifies it now.",
             NOTHING,
         )
     if json:
@@ -126,6 +126,7 @@ def _print_detail(place: Place, entry: Any) -> None:
     from checkpointd.cli.verdicts import print_report
     from checkpointd.core.text import duration, printable, size
     from checkpointd.ledger.public import public_detail
+    from checkpointd.retention.newest_valid import is_unchanged_on_disk
 
     public = public_detail(entry)
     out = console()
@@ -136,8 +137,8 @@ def _print_detail(place: Place, entry: Any) -> None:
         ("saved", when(public["saved_at"])),
     ]
     if public["metrics"]:
-        told = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
-        rows.append(("metrics", told))
+        metrics = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
+        rows.append(("metrics", metrics))
     report = entry.report
     if report is None:
         out.print(f"{public['state'].upper()}  {printable(public['path'])}", soft_wrap=True)
@@ -156,13 +157,13 @@ def _print_detail(place: Place, entry: Any) -> None:
         rows.append(("pinned", "yes: it is never pruned"))
     if public["state"] != public["verdict"]:
         rows.append(("now", public["state"]))
-    elif _changed(entry):
-        rows.append(("now", "the content on disk is another one than the one verified"))
+    elif not is_unchanged_on_disk(entry):
+        rows.append(("now", "the content on disk is not the one that was verified"))
     print_report(out, public, rows)
 
 
 def _until_when(place: Place, public: dict[str, Any]) -> str:
-    """When one that is not finished gets its verdict, at the latest."""
+    """When a checkpoint that is not finished gets its verdict, at the latest."""
     from checkpointd.config import ConfigError
     from checkpointd.core.text import exact_duration
 
@@ -173,16 +174,6 @@ def _until_when(place: Place, public: dict[str, Any]) -> str:
         if public["watch"] in waits:
             after += f" = {exact_duration(waits[public['watch']])}"
     return (
-        "It counts as still being written. If it stays as it is, it is judged as it is "
-        f"{after} after its last change, at the latest."
+        "It counts as still being written. If it does not change, it is verified as it is at the "
+        f"latest {after} after its last change."
     )
-
-
-def _changed(entry: Any) -> bool:
-    from checkpointd.formats import generation_of
-
-    try:
-        now = generation_of(entry.checkpoint.path, entry.checkpoint.format)
-    except OSError:
-        return True
-    return bool(now.key != entry.generation.key)

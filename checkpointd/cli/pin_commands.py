@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 def pin(
     context: typer.Context,
     path: PathArgument,
-    note: Annotated[str, typer.Option("--note", help="Why, for whoever asks later.")] = "",
+    note: Annotated[str, typer.Option("--note", help="The reason, for later.")] = "",
     json: Json = False,
 ) -> int:
     """Protect a checkpoint from pruning.
@@ -36,11 +36,11 @@ def pin(
     except NoDaemonError as error:
         with writing(state_dir, error) as ledger:
             ledger.pin(known, note)
-    return _tell(known, pinned=True, json=json)
+    return _print_result(known, pinned=True, json=json)
 
 
 def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Take the protection of `pin` away."""
+    """Remove the protection of `pin`."""
     from checkpointd.cli.client import Client, NoDaemonError
 
     place = place_of(context)
@@ -59,10 +59,10 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
     except NoDaemonError as error:
         with writing(state_dir, error) as writable:
             writable.unpin(known)
-    return _tell(known, pinned=False, json=json)
+    return _print_result(known, pinned=False, json=json)
 
 
-def _tell(path: str, *, pinned: bool, json: bool) -> int:
+def _print_result(path: str, *, pinned: bool, json: bool) -> int:
     from checkpointd.cli.output import json_line
     from checkpointd.core.text import printable
 

@@ -1,4 +1,4 @@
-"""How `prune` and `trash list` look: keep or remove, and the reason for each."""
+"""The output of `prune` and `trash list`: keep or remove, and the reason for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def show_plan(plan: dict[str, Any]) -> None:
-    """Print what is kept and what goes."""
+    """Print what is kept and what is removed."""
     from rich.text import Text
 
     out = console()
@@ -48,13 +48,13 @@ def show_plan(plan: dict[str, Any]) -> None:
             path,
         )
     print_table(out, table)
-    goes = [one for one in decisions if not one.get("keep")]
-    frees = size(sum(one.get("size_bytes", 0) for one in goes))
-    out.print(f"{len(decisions) - len(goes)} kept, {len(goes)} to remove ({frees})")
+    removed = [one for one in decisions if not one.get("keep")]
+    frees = size(sum(one.get("size_bytes", 0) for one in removed))
+    out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees})")
 
 
 def show_removals(plan: dict[str, Any]) -> None:
-    """Print what became of a pruning that was carried out."""
+    """Print the result of a pruning that was carried out."""
     from rich.text import Text
 
     out = console()
@@ -74,7 +74,7 @@ def show_removals(plan: dict[str, Any]) -> None:
 
 
 def show_trash(rows: list[dict[str, Any]]) -> None:
-    """Print what lies in the trash, and until when."""
+    """Print the contents of the trash, and until when each can be restored."""
     now = time.time()
     table = grid("size", "since", "gone in", "path")
     for column in table.columns[:3]:

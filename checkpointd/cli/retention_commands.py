@@ -1,4 +1,4 @@
-"""`prune`, `trash list`, `restore`: what is kept and why, and the way back."""
+"""`prune`, `trash list`, `restore`: what is kept and why, and how to undo it."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from checkpointd.cli.options import Json, PathArgument
 from checkpointd.cli.place import aliases, place_of, writing
 
 trash_app = typer.Typer(
-    help="Look at what was pruned.", no_args_is_help=True, rich_markup_mode=None
+    help="Inspect what was pruned.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -28,18 +28,19 @@ def prune(
         str | None, typer.Argument(metavar="[WATCH]", help="Only those of one watch.")
     ] = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Do it: move what goes into the trash.")
+        bool, typer.Option("--apply", help="Move what is to be removed into the trash.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Say what is kept and what goes, with the reason for each.
+    """Show what is kept and what is removed, with the reason for each.
 
-    Nothing is touched without --apply. With it, it is done whatever mode says: by the daemon if
-    one runs, else here. `restore` undoes it.
+    Nothing is changed without --apply. With it, the plan is carried out in every mode: by the
+    daemon if one is running, else by this command. `restore` undoes it.
     """
     from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.retaining import apply_here, chosen
-    from checkpointd.retention.current import plan_watch, public_plan
+    from checkpointd.cli.offline_retention import apply_here, chosen
+    from checkpointd.retention.public import public_plan
+    from checkpointd.retention.watch_plan import plan_watch
 
     place = place_of(context)
     config = place.config()
@@ -58,10 +59,10 @@ def prune(
             outcomes = [public_plan(w.name, plan_watch(ledger, w, now)) for w in watches]
         finally:
             ledger.close()
-    return _tell_outcomes(outcomes, applied=apply, json=json)
+    return _print_outcomes(outcomes, applied=apply, json=json)
 
 
-def _tell_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:
+def _print_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import lines, show_plan, show_removals
 
@@ -74,9 +75,9 @@ def _tell_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool)
         show_plan(outcome)
         if applied:
             show_removals(outcome)
-    goes = [one for o in outcomes for one in o.get("decisions", ()) if not one.get("keep")]
-    if goes and not applied and not json:
-        print("Nothing was touched; --apply moves what is to be removed into the trash.")
+    removed = [one for o in outcomes for one in o.get("decisions", ()) if not one.get("keep")]
+    if removed and not applied and not json:
+        print("Nothing was changed; --apply moves what is to be removed into the trash.")
     return OK
 
 
@@ -89,19 +90,19 @@ def trash_list(
     json: Json = False,
 ) -> int:
     """List what was pruned and can be restored, newest first."""
+    from checkpointd.cli.offline_retention import chosen
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
-    from checkpointd.cli.retaining import chosen
     from checkpointd.core.text import printable
     from checkpointd.retention import Trash
 
     rows: list[dict[str, Any]] = []
-    troubles = []
+    errors = []
     for settings in chosen(place_of(context).config(), watch):
         try:
             items = Trash(str(settings.path)).items()
-        except OSError as error:
-            troubles.append(f"The trash of {settings.path} cannot be read: {error.strerror}.")
+        except OSError as failure:
+            errors.append(f"The trash of {settings.path} cannot be read: {failure.strerror}.")
             continue
         rows += [
             {
@@ -116,17 +117,17 @@ def trash_list(
             }
             for item in items
         ]
-    for trouble in troubles:
-        print(printable(trouble), file=sys.stderr)
+    for error in errors:
+        print(printable(error), file=sys.stderr)
     rows.sort(key=lambda row: -row["at"])
     if json:
         for row in rows:
             json_line(row)
     elif rows:
         show_trash(rows)
-    elif not troubles:
+    elif not errors:
         print("The trash is empty.")
-    return NOTHING if troubles and not rows else OK
+    return NOTHING if errors and not rows else OK
 
 
 def restore(context: typer.Context, path: PathArgument, json: Json = False) -> int:
@@ -135,8 +136,8 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     What comes back is pinned, or the next pruning would take it again; `unpin` ends that.
     """
     from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.offline_retention import restore_here, trashed_path
     from checkpointd.cli.output import json_line
-    from checkpointd.cli.retaining import restore_here, trashed_path
     from checkpointd.core.text import printable
 
     place = place_of(context)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from checkpointd.core.format_specs import spec_of
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.retention.newest_valid import newest_valid, series_of
+from checkpointd.retention.newest_valid import by_series, newest_valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,7 +134,7 @@ def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
     """
     present = [entry for entry in entries if entry.state not in ABSENT]
     found = []
-    for (_, label), group in series_of(present).items():
+    for (_, label), group in by_series(present).items():
         entry = newest_valid(group, require)
         if entry is not None:
             path, form = entry.checkpoint.path, entry.checkpoint.format

@@ -13,7 +13,8 @@ from checkpointd.daemon.threads import DiskThread, LedgerThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, Pin
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import Hold, Pruner, Removal, TrashError
-from checkpointd.retention.current import plan_watch, public_plan, public_removal
+from checkpointd.retention.public import public_plan, public_removal
+from checkpointd.retention.watch_plan import plan_watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

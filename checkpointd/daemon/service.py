@@ -149,7 +149,7 @@ class Service:
         )
 
     async def _start_watch(self, settings: WatchSettings) -> None:
-        known = await self.ledger(Ledger.known, settings.name)
+        known = await self.ledger(Ledger.recorded_paths, settings.name)
         loop = asyncio.get_running_loop()
 
         def emit(event: WatchEvent) -> None:

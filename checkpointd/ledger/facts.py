@@ -67,8 +67,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What was told of a path: `Generation.identity`, empty if it is owed, and its series."""
+class RecordedPath:
+    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series."""
 
     identity: str
     series: str

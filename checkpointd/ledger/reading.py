@@ -9,9 +9,9 @@ from checkpointd.ledger.facts import (
     ABSENT,
     FINISHED,
     Entry,
-    Known,
     Pin,
     Pruned,
+    RecordedPath,
     SeriesSummary,
     State,
 )
@@ -142,10 +142,10 @@ class Reader(RowReader):
         )
         return next(intact, "")
 
-    def known(self, watch: str) -> dict[str, Known]:
-        """What was told of every path of a watch that is thought to be there.
+    def recorded_paths(self, watch: str) -> dict[str, RecordedPath]:
+        """Everything recorded of a watch that was there when it was last seen, by path.
 
-        The identity is empty where the content still needs a verdict, so that it is told again.
+        The identity is empty where the content still needs a verdict, so that the watch reports it.
         """
         found = self._rows(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
@@ -154,7 +154,7 @@ class Reader(RowReader):
             (watch,),
         )
         return {
-            rows.path_text(path): Known(_identity(generation), rows.text_of(series))
+            rows.path_text(path): RecordedPath(_identity(generation), rows.text_of(series))
             for path, series, generation in found
         }
 

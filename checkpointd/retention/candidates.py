@@ -8,19 +8,26 @@ from checkpointd.ledger import State
 from checkpointd.retention_rules import Candidate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
 
 _NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
 
 
-def is_candidate(entry: Entry, policy: RetentionSettings) -> bool:
-    """Whether a checkpoint may fill a slot: valid, and it has shown what is required."""
+def has_shown(entry: Entry, required: Iterable[str]) -> bool:
+    """Whether a checkpoint is valid, and its report has shown what is required."""
     return (
         entry.state is State.VALID
         and entry.report is not None
-        and set(policy.require) <= set(entry.report.shown)
+        and set(required) <= set(entry.report.shown)
     )
+
+
+def is_candidate(entry: Entry, policy: RetentionSettings) -> bool:
+    """Whether a checkpoint may fill a slot under a policy."""
+    return has_shown(entry, policy.require)
 
 
 def is_broken_checkpoint(entry: Entry) -> bool:

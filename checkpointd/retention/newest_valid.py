@@ -1,4 +1,4 @@
-"""Which of the known checkpoints is the newest valid one: pure, and then one look at the disk.
+"""Which of the known checkpoints is the newest valid one, for `latest` and for the links.
 
 Newest is by save time, and by step where two were saved at the same moment. Because a run ends
 where the step falls, this is the order of steps within the current run: a job that was started
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import generation_of
+from checkpointd.ledger.facts import FINISHED
+from checkpointd.retention.candidates import has_shown
 from checkpointd.retention_rules.order import newest_first
 
 if TYPE_CHECKING:
@@ -18,29 +20,37 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
 
 
-def series_of(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
-    """Entries by watch and series, each newest first."""
+def by_series(
+    entries: Iterable[Entry], label: str | None = None
+) -> dict[tuple[str, str], list[Entry]]:
+    """Entries by watch and series, each newest first; with `label` only series of that label."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in newest_first(entries):
-        groups.setdefault((entry.checkpoint.watch, entry.checkpoint.series), []).append(entry)
+        if label is None or entry.checkpoint.series == label:
+            key = entry.checkpoint.watch, entry.checkpoint.series
+            groups.setdefault(key, []).append(entry)
     return groups
 
 
-def newest_valid(entries: Sequence[Entry], requires: frozenset[str]) -> Entry | None:
+def newest_valid(entries: Sequence[Entry], required: frozenset[str]) -> Entry | None:
     """The first entry that is valid, has shown what is required, and is on disk unchanged.
 
     Args:
         entries: of one series, newest first.
-        requires: what its report must have shown.
+        required: what its report must have shown.
     """
-    for entry in entries:
-        report = entry.report
-        if report is None or str(entry.state) != "valid" or not requires <= set(report.shown):
-            continue
-        try:
-            now = generation_of(entry.checkpoint.path, entry.checkpoint.format)
-        except OSError:
-            continue
-        if now.key == entry.generation.key:
-            return entry
-    return None
+    return next((e for e in entries if has_shown(e, required) and is_unchanged_on_disk(e)), None)
+
+
+def is_unchanged_on_disk(entry: Entry) -> bool:
+    """Whether the content on disk is the one that the ledger knows, by names, sizes and times."""
+    try:
+        found = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+    except OSError:
+        return False
+    return found.key == entry.generation.key
+
+
+def has_current_verdict(entry: Entry | None) -> bool:
+    """Whether there is a verdict on the content that is on disk now."""
+    return entry is not None and entry.state in FINISHED and is_unchanged_on_disk(entry)

@@ -13,6 +13,7 @@ from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.candidates import candidate_of, is_broken_checkpoint, is_candidate
 from checkpointd.retention.holds import Hold, holds_of
+from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS, PROTECTIONS, Situation, StateOnDisk
 from checkpointd.retention_rules import Effect
 from checkpointd.retention_rules.order import newest_first
@@ -97,7 +98,7 @@ def plan(
     on_disk = StateOnDisk(references, changed, _directories_above(present), shared)
     decisions: list[Decision] = []
     holds: list[Hold] = []
-    for (watch, series), group in sorted(_by_series(present).items(), key=lambda item: item[0]):
+    for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
         held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
         holds.extend(held)
         decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held).decide())
@@ -106,7 +107,7 @@ def plan(
 
 
 class _SeriesPlanner:
-    """One series under one policy."""
+    """One series under one policy; `group` are its checkpoints on disk, newest first."""
 
     def __init__(
         self,
@@ -116,7 +117,7 @@ class _SeriesPlanner:
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
     ) -> None:
-        self._ordered = newest_first(group)
+        self._ordered = group
         self._policy = policy
         self._holds = holds
         candidates = [
@@ -175,13 +176,6 @@ def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Clai
 def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
     """The rules that claim a checkpoint, each with its reason."""
     return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
-
-
-def _by_series(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        groups.setdefault((entry.checkpoint.watch, entry.checkpoint.series), []).append(entry)
-    return groups
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:

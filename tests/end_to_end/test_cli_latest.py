@@ -138,9 +138,9 @@ def test_show_tells_the_whole_report(world: World) -> None:
     assert shown.startswith(f"INVALID       {path}  finite.nan  kernel: 3 of 32 values are NaN")
     for text in ("hdf5", "keras 3.15.1", "step 2", "What to do: The weights are destroyed"):
         assert text in shown
-    assert "another one" not in shown
+    assert "not the one that was verified" not in shown
     path.write_bytes(b"something else")
-    assert "another one than the one verified" in world.run("show", str(path))
+    assert "not the one that was verified" in world.run("show", str(path))
     assert json.loads(world.run("show", "--json", str(path)))["checks"][0]["outcome"] == "fail"
 
 
@@ -164,9 +164,9 @@ def test_wait_without_a_daemon_ends(world: World) -> None:
     """Nobody would ever give a verdict; outside of every watch neither."""
     world.put("waiting.h5", None)
     told = world.run("wait", "runs/waiting.h5", "--timeout", "1s", code=69)
-    assert "no daemon runs" in told
+    assert "no daemon is running" in told
     (world.home / "other.h5").touch()
-    assert "lies in no watch" in world.run("wait", "other.h5", code=2)
+    assert "is not in any watch" in world.run("wait", "other.h5", code=2)
 
 
 def test_a_pin_is_kept_without_a_daemon(world: World) -> None:
@@ -187,7 +187,7 @@ def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
     """`wait` speaks of the content that is on disk now."""
     path = world.put("m.h5")
     path.write_bytes(b"a newer save")
-    assert "no daemon runs" in world.run("wait", str(path), "--timeout", "1s", code=69)
+    assert "no daemon is running" in world.run("wait", str(path), "--timeout", "1s", code=69)
     ledger = Ledger.open(world.state)
     entry = ledger.entry(str(path))
     assert entry is not None

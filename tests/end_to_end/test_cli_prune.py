@@ -33,7 +33,7 @@ def test_prune_says_what_it_would_do_and_touches_nothing(world: World) -> None:
     assert told.count("\nremove ") == 3
     assert told.count("\nkeep ") == 3
     assert "3 kept, 3 to remove" in told
-    assert "Nothing was touched" in told
+    assert "Nothing was changed" in told
     assert r"odd_\xff.h5" in told
     assert sorted(world.runs.iterdir()) == before
     rows = [json.loads(line) for line in world.run("prune", "a", "--json").splitlines()]

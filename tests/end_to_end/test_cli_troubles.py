@@ -112,7 +112,7 @@ def test_a_directory_that_is_no_checkpoint_is_not_waited_for(world: World) -> No
     """Nobody would ever judge it."""
     (world.runs / "experiment").mkdir()
     told = world.run("wait", str(world.runs / "experiment"), code=2)
-    assert "is a directory and no checkpoint" in told
+    assert "is a directory and not a checkpoint" in told
 
 
 def test_show_says_what_an_unfinished_one_lacks_and_when_it_is_judged(world: World) -> None:
@@ -121,7 +121,7 @@ def test_show_says_what_an_unfinished_one_lacks_and_when_it_is_judged(world: Wor
     told = world.run("show", str(path))
     assert told.startswith("WRITING")
     assert "12 of 24 bytes are there." in told
-    assert "torn_after = 15m after its last change, at the latest" in told
+    assert "at the latest torn_after = 15m after its last change" in told
     world.config.write_text(BROKEN[0])
     assert "torn_after after its last change" in world.run("show", str(path))
 
@@ -136,8 +136,10 @@ def test_list_gives_only_the_states_that_are_wanted(world: World) -> None:
     told = world.run("list", "--state", "invalid", "--state", "pending")
     assert str(waiting) in told
     assert str(good) not in told
-    assert world.run("list", "--state", "inconclusive") == "None is inconclusive.\n"
-    assert "'bad' is none; there are valid, invalid" in world.run("list", "--state", "bad", code=2)
+    assert world.run("list", "--state", "inconclusive") == "No checkpoint is inconclusive.\n"
+    assert "'bad' is not a state; there are valid, invalid" in world.run(
+        "list", "--state", "bad", code=2
+    )
 
 
 @needs_root

@@ -191,9 +191,9 @@ def _client_certificates(scene: Scene) -> None:
 @pytest.mark.skipif(_TOOL is None, reason="no promtool (Debian's prometheus): NOT checked")
 def test_promtool_has_nothing_against_the_exposition(tmp_path: Path) -> None:
     """Names, units and help texts are as Prometheus' own linter wants them."""
-    from tests.unit.test_observe_metrics import told
+    from tests.unit.observe.test_metrics import filled_metrics
 
-    body, _ = told().render()
+    body, _ = filled_metrics().render()
     assert _TOOL is not None
     done = subprocess.run(
         [_TOOL, "check", "metrics"], input=body, capture_output=True, check=False, timeout=30

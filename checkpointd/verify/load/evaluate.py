@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.verify_settings import Bound
-    from checkpointd.verify.load.runtime import LoadContext
+    from checkpointd.verify.load.context import LoadContext
 
 NAME = "evaluate"
 _SLACK = 1e-9

@@ -20,7 +20,7 @@ from checkpointd.verify.user_code import UserCodeError, call
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from checkpointd.verify.load.runtime import Loaded, Signature
+    from checkpointd.verify.load.loaded import Loaded, Signature
 
 _INPUTS = ("inputs", "x", "x_test")
 _LABELS = ("labels", "y", "y_test")
@@ -124,7 +124,7 @@ def evaluate(
                 "for several: leave metrics out, or write a function."
             )
         labels = next(iter(labels.values()))
-    library = loaded.library or runtime.libraries_for(0)[0]
+    library = loaded.library or runtime.default_keras()
     return {name: _metric(library, name, labels, outputs, data, custom) for name in metrics}
 
 

@@ -23,8 +23,9 @@ from checkpointd.verify.tf_errors import lack
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.inputs.feeding import Feed
-    from checkpointd.verify.load.runtime import LoadContext, Signature
+    from checkpointd.verify.load.loaded import Signature
 
 NAME = "inference"
 
@@ -76,7 +77,7 @@ def check(context: LoadContext) -> CheckResult:
         notes += one.notes
         if one.on:
             ran[name] = one.on
-    notes += loaded.elsewhere.values()
+    notes += loaded.notes.values()
     return _summary(ran, others, notes)
 
 

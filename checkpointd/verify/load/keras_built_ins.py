@@ -100,7 +100,7 @@ def _takes(place: Any, name: str) -> bool:
         return False
 
 
-def forgotten(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
+def unresolved(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
     """Find the custom objects that a configuration names and that nothing here resolves.
 
     Args:

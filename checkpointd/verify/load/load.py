@@ -1,117 +1,73 @@
-"""The check `load`: the checkpoint comes back as a model, under the Keras that wrote it."""
+"""The check `load`: the checkpoint comes back as a model, by the loader that its writer's job uses.
+
+`core.loader_specs` holds the loaders of each format and the order in which they are tried.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from checkpointd.core.check_result import CheckResult, failed, passed, skipped
-from checkpointd.core.format_specs import Format
+from checkpointd.core.check_result import CheckResult, failed, skipped
+from checkpointd.core.format_specs import Format, function
+from checkpointd.core.loader_specs import LOADERS, LoaderSpec, in_order, loaders_of
 from checkpointd.formats import FormatError
 from checkpointd.verify import user_code
-from checkpointd.verify.keras_files.origin import Origin, read_origin
+from checkpointd.verify.keras_files.origin import read_origin
 from checkpointd.verify.load import runtime, unsaved_state
-from checkpointd.verify.load.load_errors import classify, told
-from checkpointd.verify.load.loaders import (
-    builders,
-    keras,
-    keras_signature,
-    keras_weights,
-    saved_model_errors,
-)
+from checkpointd.verify.load.loaders.attempt import Attempt, Source
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
-    from checkpointd.verify.load.loaders.builders import Built
-    from checkpointd.verify.load.runtime import LoadContext
+    from collections.abc import Sequence
+
+    from checkpointd.verify.load.context import LoadContext
+
+for _spec in LOADERS:  # once for all checkpoints: a child is forked with them imported
+    function(_spec.load)
 
 _NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.verify]."
 
 
 def check(context: LoadContext) -> CheckResult:
     """Load the checkpoint; a weights-only one into what the user's builder returns."""
-    request, settings = context.request, context.request.settings
-    path, form = request.checkpoint.path, context.facts.format
-    if form is Format.UNKNOWN:
-        form = request.checkpoint.format
-    weights_only = form in (Format.HDF5_WEIGHTS, Format.TF_CHECKPOINT)
-    if weights_only and not settings.builder:
+    request = context.request
+    path, checkpoint_format = request.checkpoint.path, context.facts.format
+    if checkpoint_format is Format.UNKNOWN:
+        checkpoint_format = request.checkpoint.format
+    specs = loaders_of(checkpoint_format)
+    if not specs:
+        return failed("load", "environment", f"There is no loader for {checkpoint_format!s} here.")
+    if not request.settings.builder and all(spec.needs_builder for spec in specs):
         context.nothing_loaded = _NO_BUILDER
         return skipped("load", _NO_BUILDER)
-    user_code.use_python_path(settings)
+    user_code.use_python_path(request.settings)
     try:
-        if form is Format.SAVEDMODEL:
-            return saved_model_errors.check(context, path)
-        origin = read_origin(path, form)
-        before = unsaved_state.random_state()
-        user_code.import_all(settings)
-        context.seeded = unsaved_state.random_state() != before
-        load = _weights if weights_only else keras.load
-        result = load(context, path, form, origin)
+        origin = read_origin(path, checkpoint_format)
+        loaders = in_order(specs, origin.generation, runtime.installed())
+        if not loaders:
+            raise ImportError(runtime.NO_KERAS)
+        result = _load(Source(context, path, checkpoint_format, origin), loaders)
         return unsaved_state.check(context) or result
     except UserCodeError as error:
         return failed("load", "environment", str(error))
-    except FormatError as error:  # `structure` says so first, unless it is switched off
+    except FormatError as error:  # `structure` reports it first, unless it is switched off
         return failed("load", "load_error", f"It cannot be loaded: {error}")
 
 
-def _weights(context: LoadContext, path: str, form: Format, origin: Origin) -> CheckResult:
-    settings = context.request.settings
-    started = time.process_time()
-    built = _built(context, form)
-    library = runtime.library_of(built.model)
-    try:
-        restored = _restored(context, built, path, form, origin)
-    except Exception as error:  # noqa: BLE001 - Keras raises anything; classify tells
-        result = classify(error, library)
-        if result.reason != "load.load_error":
-            return result
-        return failed(
-            "load",
-            "environment",
-            f"Its weights do not fit the model that {settings.builder!r} makes: point builder at "
-            f"the code that the job runs. {told(str(error), 400)}",
-        )
-    context.load_seconds = time.process_time() - started
-
-    def again() -> Any:
-        other = _built(context, form)
-        return _restored(context, other, path, form, origin).model or other.model
-
-    context.loaded = dataclasses.replace(
-        keras_signature.wrap(restored.model or built.model, library, context.record),
-        optimizers=restored.optimizers,
-        no_optimizer=restored.no_optimizer,
-        again=again,
-    )
-    how = f"Loaded into the builder's model {restored.how}."
-    if form is Format.TF_CHECKPOINT or library is None:
-        return passed("load", how, loader="tf_train")
-    version = str(library.__version__)
-    return passed("load", how, loader=library.__name__, loader_version=version)
-
-
-def _built(context: LoadContext, form: Format) -> Built:
-    """Call the user's builder, and see that its model has variables to fill.
-
-    Raises:
-        UserCodeError: it cannot be used.
-    """
-    settings = context.request.settings
-    built = builders.unpack(user_code.build(settings), settings.builder)
-    if runtime.library_of(built.model) is None and form is not Format.TF_CHECKPOINT:
-        raise UserCodeError(
-            f"The builder {settings.builder!r} returned a {type(built.model).__name__}: it has to "
-            "return a Keras model."
-        )
-    keras_weights.build_variables(built.model, context.record, settings.builder)
-    return built
-
-
-def _restored(
-    context: LoadContext, built: Built, path: str, form: Format, origin: Origin
-) -> keras_weights.Restored:
-    if form is Format.TF_CHECKPOINT:
-        return keras_weights.tf_checkpoint(built, path)
-    return keras_weights.hdf5_weights(built, path, origin, context.facts.optimizer_tensors or ())
+def _load(source: Source, loaders: Sequence[LoaderSpec]) -> CheckResult:
+    """Try loaders in order, until one of them has the final answer."""
+    attempts: list[Attempt] = []
+    for spec in loaders:
+        made: Attempt | None = function(spec.load)(source, spec, attempts)
+        if made is None:
+            continue
+        attempts.append(made)
+        if made.is_final:
+            break
+    final = [made for made in attempts if made.is_final]
+    chosen = next((made for made in (*final, *attempts) if made.result is not None), None)
+    if chosen is None or chosen.result is None:
+        explained: CheckResult = function(loaders[0].explain)(source, attempts)
+        return explained
+    source.context.loaded = chosen.loaded
+    return chosen.result

@@ -12,7 +12,8 @@ from checkpointd import golden
 from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify.load import keras_backend, runtime
-from checkpointd.verify.load.runtime import LoadContext, preload
+from checkpointd.verify.load.context import LoadContext
+from checkpointd.verify.load.runtime import preload
 from checkpointd.verify.suite import import_checks, printable, run
 from checkpointd.verify.user_checks import run_user_checks
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.context import LoadContext
+    from checkpointd.verify.load.loaded import Loaded
 
 _SIXTEEN_BITS = {"bfloat16": 1.6e-2, "float16": 2e-3}
 

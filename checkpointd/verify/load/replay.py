@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.runtime import Loaded
+    from checkpointd.verify.load.loaded import Loaded
 
 _NOTHING = "Nothing in it takes the golden inputs: record those of the signature that is served."
 

@@ -15,7 +15,7 @@ from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.core.format_specs import Format
 from checkpointd.verify import stored_digests
 from checkpointd.verify.load import optimizers, train_step
-from checkpointd.verify.load.loaders import keras_weights
+from checkpointd.verify.load.loaders import weights
 from checkpointd.verify.load.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Digest
     from checkpointd.core.request import Previous
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.context import LoadContext
+    from checkpointd.verify.load.loaded import Loaded
     from checkpointd.verify.load.train_step import Step
 
 NAME = "resume"
@@ -45,17 +46,18 @@ _OWN_COMPILE = (
 def check(context: LoadContext) -> CheckResult:
     """Compare the optimizer that came back with the one that was saved, and make a step."""
     loaded, stored = context.loaded, context.facts.optimizer_tensors
-    in_file = optimizers.described(named_in(context.compile_config))
+    compile_config = loaded.compile_config if loaded is not None else None
+    in_file = optimizers.described(named_in(compile_config))
     hindrance = _hindrance(context, in_file)
     if hindrance or loaded is None or stored is None:
         return skipped(NAME, hindrance)
     saved = saved_optimizer(stored, in_file, context.record)
     if not loaded.optimizers or (not stored and context.facts.format is Format.KERAS):
-        return _missing(context, saved, loaded)
+        return _missing(saved, loaded)
     back = _together([optimizers.of_memory(o) for o in loaded.optimizers])
     bundle = context.facts.format is Format.TF_CHECKPOINT
     problems = optimizers.differences(saved, back, bundle=bundle)
-    if not in_file.names and lacks_optimizer(context.compile_config):
+    if not in_file.names and lacks_optimizer(compile_config):
         problems.insert(
             0,
             "the file does not name its optimizer, as Keras writes it once a model has been saved "
@@ -81,7 +83,7 @@ def _hindrance(context: LoadContext, in_file: Optimizer) -> str:
     if stored and context.facts.format is Format.SAVEDMODEL:
         return _SAVED_MODEL
     nothing = not stored and not in_file.names
-    return loaded.no_optimizer or (keras_weights.SAVED_WITHOUT if nothing else "")
+    return loaded.no_optimizer or (weights.SAVED_WITHOUT if nothing else "")
 
 
 def judge(back: Optimizer, problems: list[str], step: Step, note: str = "") -> CheckResult:
@@ -121,14 +123,14 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _missing(context: LoadContext, saved: Optimizer, loaded: Loaded) -> CheckResult:
+def _missing(saved: Optimizer, loaded: Loaded) -> CheckResult:
     """Say why no optimizer came back although one was saved."""
     own = getattr(type(loaded.model), "compile", None)
     keras_own = getattr(getattr(loaded.library, "Model", None), "compile", None)
-    if not context.compile_failed and not loaded.optimizers and own is not keras_own:
+    if not loaded.compile_failed and not loaded.optimizers and own is not keras_own:
         return skipped(NAME, _OWN_COMPILE)
     why = "Keras does not bring it back"
-    if context.compile_failed:
+    if loaded.compile_failed:
         why = "its compile configuration does not load, which `load` tells more of"
     elif loaded.optimizers:
         why = "its variables are not in the file, as tf-keras leaves out a legacy optimizer's"

@@ -9,22 +9,19 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import random
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.load import keras_backend
-from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
-
-    from checkpointd.golden import Golden
-    from checkpointd.verify.load.inputs.limits import GraphSource
+    from collections.abc import Iterator
 
 LEGACY = 2
 """The Keras generation of tf-keras, and of TensorFlow before 2.16."""
+
+NO_KERAS = "There is no Keras beside this TensorFlow: install keras or tf-keras."
 
 _SILENCE = {
     "HDF5_USE_FILE_LOCKING": "FALSE",  # a reader's lock would break the trainer's next save
@@ -34,88 +31,6 @@ _SILENCE = {
     "NPROC": "1",  # of the threads that XLA starts
     "OMP_NUM_THREADS": "1",
 }
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One input or output as the model declares it; None is a size that it leaves open."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...] | None
-
-    def to_fact(self) -> list[Any]:
-        """The form that `Facts.signatures` holds."""
-        return [self.name, self.dtype, None if self.shape is None else list(self.shape)]
-
-
-@dataclass(frozen=True)
-class Signature:
-    """One way to run a model: `run` takes arrays by input name and gives arrays by output name.
-
-    `in_parts` tells that it takes a ragged input `x` as its values `x` and splits `x_1`, `x_2`, …
-    `source` gives its graph, where one can be had.
-    """
-
-    inputs: tuple[Spec, ...]
-    outputs: tuple[Spec, ...]
-    run: Callable[[Mapping[str, Any]], dict[str, Any]]
-    in_parts: bool = False
-    source: Callable[[], GraphSource] | None = None
-
-    def to_fact(self) -> dict[str, list[list[Any]]]:
-        """The form that `Facts.signatures` holds."""
-        return {
-            "inputs": [spec.to_fact() for spec in self.inputs],
-            "outputs": [spec.to_fact() for spec in self.outputs],
-        }
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model that was loaded: a Keras model, what `tf.saved_model.load` gives, or a session's.
-
-    `optimizers` are those that came back with it; where there are none, `no_optimizer` may say
-    why that is nobody's fault. `state` holds the variables that running it may change; a `guard`
-    puts back what is not held in variables. `elsewhere` has a sentence for each signature that
-    ran only in another loader than the one that the model came back by. `again` makes the same
-    model from the file once more, where that can be done.
-    """
-
-    model: Any
-    library: Any
-    signatures: Mapping[str, Signature]
-    optimizers: tuple[Any, ...] = ()
-    no_optimizer: str = ""
-    state: tuple[Any, ...] = ()
-    guard: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    again: Callable[[], Any] | None = None
-
-    @contextlib.contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """A block after which the model is as it was before, whatever was run in it."""
-        from checkpointd.golden import model_runner
-
-        with model_runner.unchanged(self.state), self.guard():
-            yield
-
-
-@dataclass
-class LoadContext(Context):
-    """What the checks of the load side share.
-
-    `seeded`: the user's code seeded the random generators, or drew from them, when it was imported.
-    """
-
-    loaded: Loaded | None = None
-    record: Golden | None = None
-    compile_config: Mapping[str, Any] | None = None
-    compile_failed: bool = False
-    load_seconds: float = 0.0
-    seeded: bool = False
-    nothing_loaded: str = "Nothing was loaded."
-    nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
 
 def preload() -> dict[str, str]:
@@ -166,21 +81,26 @@ def installed() -> tuple[str, ...]:
     return tuple(name for name in usable if importlib.util.find_spec(name) is not None)
 
 
-def libraries_for(writer_generation: int) -> tuple[Any, ...]:
-    """Give the libraries that a checkpoint may be loaded with, its writer's generation first.
-
-    Args:
-        writer_generation: 1, 2 or 3; 0 when nobody knows.
+def default_keras() -> Any:
+    """Return the Keras that is used where no checkpoint asks for another.
 
     Raises:
         ImportError: there is no Keras at all.
     """
-    libraries = [importlib.import_module(name) for name in installed()]
-    if not libraries:
-        raise ImportError("There is no Keras beside this TensorFlow: install keras or tf-keras.")
-    legacy = writer_generation in (1, LEGACY)
-    libraries.sort(key=lambda library: (generation(library) == LEGACY) is not legacy)
-    return tuple(libraries)
+    names = installed()
+    if not names:
+        raise ImportError(NO_KERAS)
+    return importlib.import_module(names[0])
+
+
+def random_state() -> Any:
+    """Return what differs once somebody has seeded, or used, the random generators."""
+    import numpy as np
+
+    eager = sys.modules.get("tensorflow.python.eager.context")
+    seed = getattr(eager.context(), "_seed", None) if eager else None  # `tf.random.set_seed`
+    state: Any = np.random.get_state()  # noqa: NPY002 - the generator that has a global seed
+    return random.getstate(), state[1].tobytes(), state[2], seed
 
 
 def restart_names(library: Any) -> None:

@@ -10,7 +10,7 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from checkpointd.verify.load.runtime import LoadContext
+    from checkpointd.verify.load.context import LoadContext
 
 
 def check(context: LoadContext) -> CheckResult:

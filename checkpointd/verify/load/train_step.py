@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.runtime import Loaded
+    from checkpointd.verify.load.loaded import Loaded
 
 _TEXT = 400
 _MOST_TRIES = 8

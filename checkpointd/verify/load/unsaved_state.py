@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +31,8 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from checkpointd.verify.load.runtime import LoadContext, Loaded
+    from checkpointd.verify.load.context import LoadContext
+    from checkpointd.verify.load.loaded import Loaded
 
 _SHORT, _LONG = 2.0, 60.0
 """Seconds of CPU that a load may take to be done again: for any reason, and for a weight's sake."""
@@ -47,24 +46,16 @@ _KERAS = ("keras", "tf_keras")
 _SHOWN = 3
 
 
-def random_state() -> Any:
-    """What tells later whether somebody has seeded, or used, the random generators."""
-    eager = sys.modules.get("tensorflow.python.eager.context")
-    seed = getattr(eager.context(), "_seed", None) if eager else None  # `tf.random.set_seed`
-    state: Any = np.random.get_state()  # noqa: NPY002 - the generator that has a global seed
-    return random.getstate(), state[1].tobytes(), state[2], seed
-
-
 def check(context: LoadContext) -> CheckResult | None:
     """Load once more where something may not be in the file; None when nothing speaks for it."""
     loaded = context.loaded
-    if loaded is None or loaded.again is None or context.seeded:
+    if loaded is None or loaded.load_again is None or context.seeded:
         return None
     if context.record is not None and (context.record.outputs or context.record.signatures):
         return None  # `predictions` knows what the original gave
     lacking = unaccounted(context)
     limit = _LONG if lacking else _SHORT if has_own_code(loaded.model) else 0.0
-    if context.load_seconds > limit or not train_step.has_room(loaded.model):
+    if loaded.load_seconds > limit or not train_step.has_room(loaded.model):
         return None
     try:
         return _compared(context, loaded, lacking)
@@ -151,12 +142,12 @@ def _feeds(context: LoadContext, signature: Any) -> Iterator[feeding.Feed]:
 
 def _again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:
     """Load the same file once more, under another seed."""
-    assert loaded.again is not None  # noqa: S101 - `check` has looked
+    assert loaded.load_again is not None  # noqa: S101 - `check` has looked
     runtime.restart_names(loaded.library)
     seeding = getattr(getattr(loaded.library, "utils", None), "set_random_seed", None)
     if callable(seeding):
         seeding(seed)
-    return keras_signature.wrap(loaded.again(), loaded.library, context.record)
+    return keras_signature.wrap(loaded.load_again(), loaded.library, context.record)
 
 
 def _is_another_each_time(run: _Run, first: Loaded, second: Loaded, third: Loaded) -> bool:

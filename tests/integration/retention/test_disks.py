@@ -17,7 +17,7 @@ from checkpointd.retention import (
     Pruner,
     files,
 )
-from checkpointd.retention.current import plan_watch
+from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import LAYERS, lay_directory, lay_file, lay_prefix, look, tree
 from tests.helpers.retention import POLICY, Field
 

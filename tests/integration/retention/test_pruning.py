@@ -17,7 +17,7 @@ from checkpointd.retention import (
     Pruner,
     plan,
 )
-from checkpointd.retention.current import plan_watch
+from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import LAYERS, know, lay_file, lay_prefix, tree
 from tests.helpers.retention import POLICY
 

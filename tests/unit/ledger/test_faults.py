@@ -246,7 +246,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     receiver.close()
     ledger = Ledger.open(tmp_path)
     assert not ledger.rebuilt
-    known = ledger.known("w")
+    known = ledger.recorded_paths("w")
     assert all(known[f"/w/ckpt-{number}"] for number in acknowledged)
     ledger.close()
 

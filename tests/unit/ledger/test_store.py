@@ -14,7 +14,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
-from checkpointd.ledger.facts import Known
+from checkpointd.ledger.facts import RecordedPath
 from tests.helpers.ledger import generation, report
 
 if TYPE_CHECKING:
@@ -97,17 +97,17 @@ def test_entries_come_newest_saved_first_and_can_be_chosen(ledger: Ledger) -> No
     assert ledger.entries(states=[]) == []
 
 
-def test_known_has_a_key_only_for_what_needs_no_second_look(ledger: Ledger) -> None:
+def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Ledger) -> None:
     """A restart verifies nothing again that has a verdict, and everything that has none."""
     ledger.reported(report(_checkpoint("/w/done"), generation()))
     ledger.sighted(_checkpoint("/w/waits"), generation(), State.PENDING)
     ledger.sighted(_checkpoint("/w/odd"), generation(), State.UNKNOWN)
     ledger.sighted(_checkpoint("/w/gone"), generation(), State.PENDING)
     ledger.gone("/w/gone")
-    assert ledger.known("w") == {
-        "/w/done": Known(generation().identity, "ckpt-{}"),
-        "/w/waits": Known("", "ckpt-{}"),
-        "/w/odd": Known(generation().identity, "ckpt-{}"),
+    assert ledger.recorded_paths("w") == {
+        "/w/done": RecordedPath(generation().identity, "ckpt-{}"),
+        "/w/waits": RecordedPath("", "ckpt-{}"),
+        "/w/odd": RecordedPath(generation().identity, "ckpt-{}"),
     }
     assert ledger.counts() == {"w": {State.VALID: 1, State.PENDING: 1, State.UNKNOWN: 1}}
 
@@ -237,5 +237,5 @@ def test_ten_thousand_are_known_in_one_question(ledger: Ledger) -> None:
     )
     ledger._connection.execute("COMMIT")
     ledger._connection.set_trace_callback(asked.append)
-    assert len(ledger.known("w")) == 10_001
+    assert len(ledger.recorded_paths("w")) == 10_001
     assert len(asked) == 1

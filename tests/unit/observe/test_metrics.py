@@ -48,7 +48,7 @@ SNAPSHOT = Snapshot(
 )
 
 
-def told(snapshot: Snapshot = SNAPSHOT) -> Metrics:
+def filled_metrics(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     """Metrics of a daemon that has done a bit of everything."""
     metrics = Metrics(lambda: snapshot)
     metrics.watches(["resnet"])
@@ -91,7 +91,7 @@ def values(metrics: Metrics) -> dict[tuple[str, ...], float]:
 
 def test_the_whole_exposition_is_as_recorded() -> None:
     """Any change of a name, a label, a help text or a bucket shows up in review."""
-    body, content_type = told().render()
+    body, content_type = filled_metrics().render()
     lines = [x for x in body.decode().splitlines() if not x.startswith(VOLATILE)]
     assert content_type.startswith("text/plain; version=0.0.4")
     assert "\n".join(lines) + "\n" == GOLDEN.read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def test_the_whole_exposition_is_as_recorded() -> None:
 
 def test_openmetrics_is_given_to_who_asks_and_names_the_checkpoint_in_an_exemplar() -> None:
     """The name of a slow checkpoint is no label, but can be found beside its bucket."""
-    body, content_type = told().render(OPENMETRICS)
+    body, content_type = filled_metrics().render(OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")
     families = {f.name: f for f in parse_open(body.decode())}
     exemplars = [
@@ -124,12 +124,12 @@ def test_counters_of_a_known_watch_start_at_zero() -> None:
 def test_no_series_tells_when_a_counter_was_made() -> None:
     """`_created` would double the series and nobody reads it."""
     for accept in ("", OPENMETRICS):
-        assert b"_created" not in told().render(accept)[0]
+        assert b"_created" not in filled_metrics().render(accept)[0]
 
 
 def test_a_watch_that_left_the_config_leaves_the_metrics() -> None:
     """Stale counters of a removed watch would keep alerts firing."""
-    metrics = told(Snapshot())
+    metrics = filled_metrics(Snapshot())
     metrics.watches(["other"])
     body, _ = metrics.render()
     assert b'"resnet"' not in body
@@ -137,7 +137,7 @@ def test_a_watch_that_left_the_config_leaves_the_metrics() -> None:
 
 
 def test_more_series_than_allowed_are_dropped_and_counted() -> None:
-    """The newest stay; the number left out is told."""
+    """The newest stay; how many are left out is exposed."""
     series = tuple(SeriesSnapshot(f"s{n}", last_seen=float(n)) for n in range(7))
     metrics = Metrics(lambda: Snapshot((WatchSnapshot("w", up=True, series=series),)), max_series=3)
     found = values(metrics)
@@ -148,7 +148,7 @@ def test_more_series_than_allowed_are_dropped_and_counted() -> None:
 
 def test_what_was_never_measured_is_absent() -> None:
     """0 would be a lie where nothing is known; a save time of 0 means never valid."""
-    found = values(told())
+    found = values(filled_metrics())
     assert ("checkpointd_weight_norm", "resnet", "best.h5") not in found
     assert found["checkpointd_last_valid_timestamp_seconds", "resnet", "best.h5"] == 0
     assert ("checkpointd_retained_bytes", "bert") not in found
@@ -159,7 +159,7 @@ def test_what_was_never_measured_is_absent() -> None:
 
 def test_a_failed_reload_keeps_the_time_of_the_last_success() -> None:
     """The age of the config in force stays right while a broken one is on disk."""
-    found = values(told())
+    found = values(filled_metrics())
     assert found["checkpointd_config_last_reload_successful",] == 0
     assert found["checkpointd_config_last_reload_success_timestamp_seconds",] == NOW
 
@@ -176,15 +176,17 @@ def test_a_wild_reason_or_cause_cannot_multiply_series() -> None:
 
 
 def test_a_check_that_gives_another_reason_each_time_cannot_multiply_series() -> None:
-    """The first few are told apart, and those of the suite always."""
+    """The first few are kept apart, and those of the suite always."""
     metrics = Metrics(Snapshot)
     for n in range(MAX_USER_REASONS + 5):
         own = CheckResult("mine", Outcome.FAIL, f"mine.step_{n}")
         metrics.reported(report(own, failed("finite", "nan", "")))
     found = values(metrics)
-    told = [key for key in found if key[0] == "checkpointd_check_failures_total" and "mine" in key]
-    assert len(told) == MAX_USER_REASONS + 1
-    assert sum(found[key] for key in told) == MAX_USER_REASONS + 5
+    counted = [
+        key for key in found if key[0] == "checkpointd_check_failures_total" and "mine" in key
+    ]
+    assert len(counted) == MAX_USER_REASONS + 1
+    assert sum(found[key] for key in counted) == MAX_USER_REASONS + 5
     assert found["checkpointd_check_failures_total", "resnet", "finite", "finite.nan"] == 25
 
 
@@ -224,6 +226,6 @@ def test_any_accept_header_gets_an_exposition() -> None:
         ("application/openmetrics-text", "text/plain", "*/*", ";;;", "\udcff"),
         ("", ";version=x", ";version=", ";version=9.9.9", ";version=1.0.0;escaping=allow-utf-8"),
     ):
-        body, content_type = told().render(kind + version)
+        body, content_type = filled_metrics().render(kind + version)
         assert b"checkpointd_queue_length" in body
         assert content_type

@@ -19,7 +19,8 @@ from checkpointd.core.verify_settings import UserCheck, VerifySettings
 from checkpointd.golden import Golden
 from checkpointd.tensors import baseline
 from checkpointd.verify import user_checks
-from checkpointd.verify.load.runtime import LoadContext, Loaded
+from checkpointd.verify.load.context import LoadContext
+from checkpointd.verify.load.loaded import Loaded
 from tests.unit.verify.scan.test_drift import stats
 
 if TYPE_CHECKING:

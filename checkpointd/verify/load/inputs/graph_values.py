@@ -27,7 +27,7 @@ from checkpointd.verify.load.inputs.value_ops import EVALUATED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from checkpointd.verify.load.inputs.limits import GraphSource
+    from checkpointd.verify.load.loaded import GraphSource
 
 _MOST_NODES = 200_000
 _MOST_DEPTH = 24

@@ -6,29 +6,12 @@ Sources: tensorflow/core/ops/parsing_ops.cc, tensorflow/core/example/example.pro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 PARSERS = frozenset({"ParseExample", "ParseExampleV2", "ParseSingleExample"})
 """The ops that take features out of a tf.Example."""
-
-
-@dataclass(frozen=True)
-class GraphSource:
-    """A signature's graph: a GraphDef, the node of each input, and what it has captured.
-
-    `captured` gives by a placeholder's name the eager tensor that stands for it; `shapes` the
-    shapes of those that are variables.
-    """
-
-    graph: Any
-    inputs: Mapping[str, str]
-    captured: Mapping[str, Any] = field(default_factory=dict)
-    shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

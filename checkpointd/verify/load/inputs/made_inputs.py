@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from checkpointd.verify.load.inputs.limits import Feature
-    from checkpointd.verify.load.runtime import Signature, Spec
+    from checkpointd.verify.load.loaded import Signature, TensorSpec
 
 ON = "made inputs"
 
@@ -82,7 +82,7 @@ class _Maker:
             arrays[spec.name] = self.one(spec, shape, style, parts.get(spec.name, ""))
         return Feed(arrays, ON, proven=False)
 
-    def one(self, spec: Spec, shape: tuple[int, ...], style: Style, part: str) -> Any:
+    def one(self, spec: TensorSpec, shape: tuple[int, ...], style: Style, part: str) -> Any:
         """Make one input; `part` says what it is of a ragged or a sparse one."""
         limits = self.limits.get(spec.name, Limits())
         if part == "splits":
@@ -216,8 +216,8 @@ def _is_value(name: str, found: Mapping[str, str]) -> bool:
     return name.endswith("_1") and found.get(name[:-2]) == "indices"
 
 
-def _assert_makeable(spec: Spec) -> None:
-    if spec.shape is None and spec.dtype.endswith("Spec"):
+def _assert_makeable(spec: TensorSpec) -> None:
+    if spec.shape is None and spec.dtype.endswith("TensorSpec"):
         raise CannotMakeError(f"its input {spec.name!r} is a {spec.dtype}")
     if not spec.dtype.startswith((*_WHOLE, "float", "bfloat16", "string", "bool", "complex")):
         raise CannotMakeError(f"its input {spec.name!r} is of the type {spec.dtype}")
@@ -229,14 +229,14 @@ def _assert_no_files(limits: Mapping[str, Limits]) -> None:
         raise CannotMakeError(f"its input {name!r} is the name of a file")
 
 
-def _is_length(spec: Spec) -> bool:
+def _is_length(spec: TensorSpec) -> bool:
     """Whether an input is the length of another: a whole number for each row."""
     named = any(word in spec.name.lower() for word in _LENGTHS)
     each = spec.shape is not None and spec.shape[1:] in ((), (1,))
     return named and each and spec.dtype in ("int32", "int64")
 
 
-def _shape(spec: Spec, style: Style, limits: Limits | None = None) -> tuple[int, ...]:
+def _shape(spec: TensorSpec, style: Style, limits: Limits | None = None) -> tuple[int, ...]:
     """The shape of an input; what the graph says of an open size goes before the style's."""
     known = limits.shape if limits is not None and style.whole != "zero" else None
     if spec.shape is None and known is None:

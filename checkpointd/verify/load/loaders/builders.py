@@ -14,11 +14,17 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from checkpointd import golden
+from checkpointd.golden import model_runner
+from checkpointd.verify import user_code
 from checkpointd.verify.load import optimizers, runtime
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from checkpointd.core.verify_settings import VerifySettings
+    from checkpointd.golden import Golden
 
 _PAIR = 2
 
@@ -35,6 +41,33 @@ class Built:
     optimizers: tuple[Any, ...] = ()
     parts: Mapping[str, Any] | None = None
     checkpoint: Any = None
+
+
+def build(settings: VerifySettings, record: Golden | None, *, needs_keras: bool) -> Built:
+    """Call the user's builder, and make sure that its model has variables to restore into.
+
+    Args:
+        settings: which name the builder.
+        record: the golden record, whose batch a model without variables is called on.
+        needs_keras: the loader takes Keras models alone.
+
+    Raises:
+        UserCodeError: the builder cannot be used.
+    """
+    built = unpack(user_code.build(settings), settings.builder)
+    if needs_keras and runtime.library_of(built.model) is None:
+        raise UserCodeError(
+            f"The builder {settings.builder!r} returned a {type(built.model).__name__}: it has to "
+            "return a Keras model."
+        )
+    if not model_runner.variables_of(built.model) and record is not None and record.inputs:
+        built.model(golden.assemble(record.inputs, record.input_structure))
+    if not model_runner.variables_of(built.model):
+        raise UserCodeError(
+            f"The model that the builder {settings.builder!r} returns has no variables yet: call "
+            "it once on an input inside the builder."
+        )
+    return built
 
 
 def unpack(returned: Any, builder: str) -> Built:

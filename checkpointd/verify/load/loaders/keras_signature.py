@@ -8,14 +8,13 @@ from checkpointd import golden
 from checkpointd.golden import model_runner
 from checkpointd.golden.arrays import TEXT_KINDS
 from checkpointd.verify.load import optimizers
-from checkpointd.verify.load.loaders import saved_model
-from checkpointd.verify.load.runtime import Loaded, Signature, Spec
+from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.golden import Golden
-    from checkpointd.verify.load.inputs.limits import GraphSource
+    from checkpointd.golden.arrays import Array
 
 SIGNATURE = "serving_default"
 """What the one way to run a Keras model is called, as in a SavedModel made of it."""
@@ -47,7 +46,7 @@ def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
             autograph=False,
         )
         specs = [tf.TensorSpec(spec.shape, spec.dtype) for spec in inputs]
-        return saved_model.graph_of(function.get_concrete_function(*specs), names)
+        return GraphSource.of_function(function.get_concrete_function(*specs), names)
 
     signature = Signature(inputs, outputs, run, source=traced)
     return Loaded(
@@ -66,7 +65,7 @@ def structure_of(model: Any) -> Any:
     return getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
 
 
-def pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) -> Any:
+def pack(structure: Any, inputs: tuple[TensorSpec, ...], arrays: Mapping[str, Any]) -> Any:
     """Put arrays by input name together as a model is given them."""
     flat = [arrays[spec.name] for spec in inputs]
     if isinstance(structure, dict) and set(structure) == {spec.name for spec in inputs}:
@@ -76,7 +75,7 @@ def pack(structure: Any, inputs: tuple[Spec, ...], arrays: Mapping[str, Any]) ->
     return flat[0] if len(flat) == 1 else flat
 
 
-def _specs(tensors: Any, word: str) -> tuple[Spec, ...]:
+def _specs(tensors: Any, word: str) -> tuple[TensorSpec, ...]:
     """Describe tensors; a user's class, or FeatureSpace, may keep what it likes by that name."""
     if not isinstance(tensors, (list, tuple)):
         return ()
@@ -85,9 +84,9 @@ def _specs(tensors: Any, word: str) -> tuple[Spec, ...]:
     specs = []
     for number, tensor in enumerate(tensors):
         name = _layer_name(tensor) or f"{word}_{number}"
-        specs.append(Spec(name, _dtype(tensor.dtype), _shape(tensor.shape)))
+        specs.append(TensorSpec(name, _dtype(tensor.dtype), _shape(tensor.shape)))
     if len({spec.name for spec in specs}) < len(specs):
-        return tuple(Spec(f"{word}_{i}", s.dtype, s.shape) for i, s in enumerate(specs))
+        return tuple(TensorSpec(f"{word}_{i}", s.dtype, s.shape) for i, s in enumerate(specs))
     return tuple(specs)
 
 
@@ -108,17 +107,23 @@ def _shape(shape: Any) -> tuple[int | None, ...] | None:
     return tuple(None if n is None else int(n) for n in shape)
 
 
-def _recorded(record: Golden | None) -> tuple[Spec, ...]:
+def _recorded(record: Golden | None) -> tuple[TensorSpec, ...]:
     """The inputs of a model that does not declare them: those that it was run on."""
     if record is None:
         return ()
     return tuple(
-        Spec(name, "string" if a.dtype.kind in TEXT_KINDS else str(a.dtype), (None, *a.shape[1:]))
+        TensorSpec(
+            name, "string" if a.dtype.kind in TEXT_KINDS else str(a.dtype), (None, *a.shape[1:])
+        )
         for name, a in record.inputs.items()
     )
 
 
-def _built(model: Any) -> tuple[Spec, ...]:
+def _recorded_dtype(array: Array) -> str:
+    return "string" if array.dtype.kind in TEXT_KINDS else str(array.dtype)
+
+
+def _built(model: Any) -> tuple[TensorSpec, ...]:
     """The input that a subclassed model was built for, where it was one array of floats."""
     try:
         shape = (model.get_build_config() or {}).get("input_shape")
@@ -128,4 +133,4 @@ def _built(model: Any) -> tuple[Spec, ...]:
         n is None or isinstance(n, int) for n in shape
     ):
         return ()
-    return (Spec("input", "float32", (None, *shape[1:])),)
+    return (TensorSpec("input", "float32", (None, *shape[1:])),)

@@ -1,23 +1,81 @@
-"""A SavedModel as the checks see it: its signatures, and the callables that Keras left in it."""
+"""The loader `saved_model`: `tf.saved_model.load`, and the callables that Keras left in the model.
+
+Of a signature that does not run in TensorFlow 2, the session of TensorFlow 1 has the last word.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.check_result import passed
 from checkpointd.golden.arrays import ArrayError, array_of
-from checkpointd.verify.load.inputs.limits import GraphSource
-from checkpointd.verify.load.runtime import Loaded, Signature, Spec
+from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
+from checkpointd.verify.load.loaders import saved_model_errors, session
+from checkpointd.verify.load.loaders.attempt import Attempt, errors_of
+from checkpointd.verify.load.loaders.session_fallback import with_session, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.loader_specs import LoaderSpec
+    from checkpointd.verify.load.loaders.attempt import Source
 
 _SERVE = "serve"
 
 
-LOADER = "saved_model"
+def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt:
+    """Load the first graph that TensorFlow 2 takes, rather one that has a signature.
+
+    Where it has none, and another graph has, a session may show more.
+    """
+    try:
+        graphs = session.graphs_of(source.path)
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything
+        result = saved_model_errors.explain(source.path, [error])
+        return Attempt(spec, result=result, is_final=True)
+    loaded, tags, errors = _load_first(source.path, graphs)
+    if loaded is None:
+        return Attempt(spec, errors=errors)
+    result = passed(
+        "load",
+        "Loaded as a SavedModel.",
+        loader=spec.name,
+        tags=list(tags),
+        saved_with=str(getattr(loaded.model, "tensorflow_version", "")),
+        signatures=sorted(loaded.signatures),
+    )
+    is_final = bool(loaded.signatures) or not any(graphs.values())
+    loaded = with_session(loaded, source.path, tags)
+    return Attempt(spec, loaded, result, errors, is_final=is_final)
 
 
-def load(path: str, tags: Sequence[str] | None = None) -> Loaded:
+def explain(source: Source, attempts: Sequence[Attempt]) -> CheckResult:
+    """Explain why neither loader takes it."""
+    return saved_model_errors.explain(source.path, list(errors_of(attempts).values()))
+
+
+def _load_first(
+    path: str, tag_sets: Collection[tuple[str, ...]]
+) -> tuple[Loaded | None, tuple[str, ...], dict[str, Exception]]:
+    """Load the first graph with a signature, else the first that is loaded; with what failed."""
+    errors: dict[str, Exception] = {}
+    spare: tuple[Loaded | None, tuple[str, ...]] = (None, ())
+    several = len(tag_sets) > 1
+    for tags in tag_sets:
+        try:
+            loaded = _load(path, tags if several else None)
+        except Exception as error:  # noqa: BLE001 - the same
+            name = f"tf.saved_model.load{session.with_tags(tags) if several else ''}"
+            errors[name] = without_frames(error)
+            continue
+        if loaded.signatures:
+            return loaded, tags, errors
+        spare = spare if spare[0] is not None else (loaded, tags)
+    return (*spare, errors)
+
+
+def _load(path: str, tags: Sequence[str] | None = None) -> Loaded:
     """Load a SavedModel with TensorFlow's own loader.
 
     Args:
@@ -76,20 +134,7 @@ def _signature(function: Any) -> Signature:
         tuple(_spec(name, spec) for name, spec in sorted(named.items())),
         run,
         in_parts=True,
-        source=lambda: graph_of(function, list(specs)),
-    )
-
-
-def graph_of(function: Any, names: Sequence[str]) -> GraphSource:
-    """Give the graph of a concrete function, whose first inputs have these names."""
-    inputs = dict(zip(names, (tensor.op.name for tensor in function.inputs)))
-    captured = {inside.op.name: outside for outside, inside in function.graph.captures}
-    shapes = {id(v.handle): tuple(v.shape) for v in function.variables if hasattr(v, "handle")}
-    return GraphSource(
-        function.graph.as_graph_def(add_shapes=True),
-        inputs,
-        captured,
-        {name: shapes[id(h)] for name, h in captured.items() if id(h) in shapes},
+        source=lambda: GraphSource.of_function(function, list(specs)),
     )
 
 
@@ -106,10 +151,10 @@ def _array(value: Any, name: str) -> Any:
         return value
 
 
-def _spec(name: str, spec: Any) -> Spec:
+def _spec(name: str, spec: Any) -> TensorSpec:
     import tensorflow as tf
 
     if not hasattr(spec, "dtype") or isinstance(spec, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
-        return Spec(name, type(spec).__name__, None)
+        return TensorSpec(name, type(spec).__name__, None)
     shape = spec.shape
-    return Spec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))
+    return TensorSpec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))

@@ -1,4 +1,4 @@
-"""A SavedModel in a session of TensorFlow 1, which is how TensorFlow Serving loads it.
+"""The loader `saved_model_v1`: a session of TensorFlow 1, as in TensorFlow Serving.
 
 It takes graphs that `tf.saved_model.load` does not make functions of: reference variables, an
 input that two names share, names that are no parameter's, the `eval` graphs of TFMA.
@@ -6,29 +6,28 @@ input that two names share, names that are no parameter's, the `eval` graphs of 
 
 from __future__ import annotations
 
-import contextlib
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify.load.inputs.limits import GraphSource
-from checkpointd.verify.load.runtime import Loaded, Signature, Spec
+from checkpointd.core.check_result import passed
+from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
+from checkpointd.verify.load.loaders import saved_model_errors
+from checkpointd.verify.load.loaders.attempt import Attempt, errors_of
+from checkpointd.verify.load.loaders.session_model import SessionModel, parts_of
+from checkpointd.verify.tf_errors import lack, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-LOADER = "saved_model_v1"
+    from checkpointd.core.check_result import CheckResult
+    from checkpointd.core.loader_specs import LoaderSpec
+    from checkpointd.verify.load.loaders.attempt import Source
+
+TITLE = "the TensorFlow 1 session loader"
 
 _INTERNAL = ("__saved_model_init_op", "__saved_model_train_op")
 _FIRST = ("serve",)
-_LEAVES_STATE = frozenset(
-    {"Const", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "Variable", "VariableV2"}
-    | {"VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "IsVariableInitialized"}
-    | {"HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "LookupTableFind"}
-    | {"LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2", "Assert", "Print", "PrintV2"}
-)
-"""Stateful ops that leave a session as it was; any other may change it."""
-_ASSIGNS = ("Assign", "Scatter", "Apply", "CountUpTo")
-"""How ops begin that change a reference variable, which are not marked as stateful."""
 
 
 @dataclass(frozen=True)
@@ -46,101 +45,62 @@ class NotLoadedError(Exception):
         self.errors = dict(errors)
 
 
-class SessionModel:
-    """A graph of a SavedModel that was loaded into a session; ops and tensors go by name."""
-
-    def __init__(self, path: str, tags: Sequence[str]) -> None:
-        self.path = path
-        self.tags = tuple(tags)
-        self.failed: dict[tuple[str, ...], Exception] = {}
-        self.tensorflow_version = ""
-        self.meta_graph: Any = None
-        self.session: Any = None
-        self._touched = False
-        self._functions: dict[str, Any] = {}
-        self._changing: dict[str, bool] = {}
-        self._load()
-
-    def _load(self) -> None:
-        import tensorflow as tf
-
-        v1 = tf.compat.v1
-        config = v1.ConfigProto(
-            allow_soft_placement=True,
-            intra_op_parallelism_threads=1,
-            inter_op_parallelism_threads=1,
-        )
-        session = v1.Session(graph=tf.Graph(), config=config)
-        try:
-            with session.graph.as_default():
-                self.meta_graph = v1.saved_model.loader.load(
-                    session,
-                    list(self.tags),
-                    self.path,
-                    clear_devices=True,  # of the machine that wrote it, which is another
-                )
-        except BaseException:
-            session.close()
-            raise
-        self.session = session
-        library = self.meta_graph.graph_def.library.function
-        self._functions = {function.signature.name: function for function in library}
-        self.tensorflow_version = str(self.meta_graph.meta_info_def.tensorflow_version)
-
-    def run(self, fetches: Any, feeds: Mapping[Any, Any]) -> Any:
-        """Run a part of the graph: what `Session.run` gives for names of ops and tensors."""
-        self._touched = self._touched or self._changes_state(fetches)
-        return self.session.run(fetches, feeds)
-
-    @contextlib.contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """A block after which the session is as it was loaded."""
-        try:
-            yield
-        finally:
-            if self._touched:
-                self._touched = False
-                self.session.close()
-                self._load()
-
-    def _changes_state(self, fetches: Mapping[str, Any]) -> bool:
-        graph = self.session.graph
-        wanted = [graph.as_graph_element(part) for f in fetches.values() for part in _parts(f)]
-        left = [getattr(element, "op", element) for element in wanted]
-        seen = set(left)
-        while left:
-            op = left.pop()
-            if self._may_change(op.type, op.node_def):
-                return True
-            for other in (*op.control_inputs, *(tensor.op for tensor in op.inputs)):
-                if other not in seen:
-                    seen.add(other)
-                    left.append(other)
-        return False
-
-    def _may_change(self, kind: str, node: Any) -> bool:
-        """Whether an op, or one in a function that it calls, may change what the session holds."""
-        from tensorflow.python.framework import op_def_registry
-
-        names = [kind]
-        for attribute in node.attr.values():
-            names += [attribute.func.name, *(f.name for f in attribute.list.func)]
-        called = [self._functions[name] for name in names if name in self._functions]
-        if called:
-            return any(self._function_changes(function) for function in called)
-        known = op_def_registry.get(kind)
-        stateful = known is not None and known.is_stateful and kind not in _LEAVES_STATE
-        return stateful or kind.startswith(_ASSIGNS)
-
-    def _function_changes(self, function: Any) -> bool:
-        name = function.signature.name
-        if name not in self._changing:
-            self._changing[name] = False  # while it is looked at: one may call itself
-            self._changing[name] = any(self._may_change(n.op, n) for n in function.node_def)
-        return self._changing[name]
+def load(source: Source, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attempt:
+    """Load the graph that is served, where TensorFlow 2 loads none that has a signature."""
+    errors = errors_of(earlier)
+    has_model = any(attempt.loaded is not None for attempt in earlier)
+    if not has_model and any(_is_out_of_memory(error) for error in errors.values()):
+        return Attempt(spec)
+    loaded, own_errors = _load(source.path)
+    errors = {**errors, **own_errors}
+    if loaded is None or (has_model and not loaded.signatures):
+        return Attempt(spec, errors=own_errors)
+    if not loaded.signatures and any(lack(error) is not None for error in errors.values()):
+        # Objects that a library has to register: a graph without a signature does not use them.
+        return Attempt(spec, errors=own_errors)
+    first = next(iter(errors.values()), None)
+    if first is not None and loaded.model.meta_graph.object_graph_def.nodes:
+        broken = saved_model_errors.half_read(source.path, first)
+        if broken is not None:
+            return Attempt(spec, result=broken, is_final=True)
+    return Attempt(spec, loaded, _result(loaded, spec, errors), is_final=True)
 
 
-def load(path: str, tag_sets: Iterable[tuple[str, ...]] | None = None) -> Loaded:
+def _load(path: str) -> tuple[Loaded | None, dict[str, Exception]]:
+    gc.collect()  # what TensorFlow 2 left of a model that it gave up
+    try:
+        return load_graph(path), {}
+    except NotLoadedError as error:
+        return None, {f"{TITLE}{with_tags(tags)}": one for tags, one in error.errors.items()}
+    except Exception as error:  # noqa: BLE001 - TensorFlow raises anything; `explain` decides
+        return None, {TITLE: error}
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    reason = lack(error)
+    return reason is not None and reason.word == "out_of_memory"
+
+
+def _result(loaded: Loaded, spec: LoaderSpec, errors: Mapping[str, Exception]) -> CheckResult:
+    why = "."
+    for name, error in list(errors.items())[:1]:
+        why = f": {name} fails with {shortened(str(error))}"
+    return passed(
+        "load",
+        f"Loaded as a SavedModel by {TITLE}{with_tags(loaded.model.tags)}{why}",
+        loader=spec.name,
+        tags=list(loaded.model.tags),
+        saved_with=loaded.model.tensorflow_version,
+        signatures=sorted(loaded.signatures),
+    )
+
+
+def with_tags(tags: Sequence[str]) -> str:
+    """Name the tags of a graph, in a sentence."""
+    return f" with the tags {', '.join(tags)}" if tags else " without tags"
+
+
+def load_graph(path: str, tag_sets: Iterable[tuple[str, ...]] | None = None) -> Loaded:
     """Load the first graph of a SavedModel that a session takes, the one that is served first.
 
     One without a signature is kept only where no other graph has any.
@@ -202,7 +162,7 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
     graph = model.session.graph
     feeds = {k: v for key, info in sorted(definition.inputs.items()) for k, v in _feeds(key, info)}
     fetches = {key: _fetched(info) for key, info in sorted(definition.outputs.items())}
-    for name in (*feeds.values(), *(part for f in fetches.values() for part in _parts(f))):
+    for name in (*feeds.values(), *(part for f in fetches.values() for part in parts_of(f))):
         graph.as_graph_element(name)  # one that is not in the graph is nobody's signature
 
     def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +181,7 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
         tuple(
             _spec(graph, key, fetch)
             if isinstance(fetch, str)
-            else Spec(key, "CompositeTensorSpec", None)
+            else TensorSpec(key, "CompositeTensorSpec", None)
             for key, fetch in fetches.items()
         ),
         run,
@@ -255,14 +215,10 @@ def _fetched(info: Any) -> Any:
     return parts if info.WhichOneof("encoding") in ("coo_sparse", "composite_tensor") else parts[0]
 
 
-def _parts(fetch: Any) -> list[str]:
-    return [fetch] if isinstance(fetch, str) else list(fetch)
-
-
-def _spec(graph: Any, key: str, name: str) -> Spec:
+def _spec(graph: Any, key: str, name: str) -> TensorSpec:
     element = graph.as_graph_element(name)
     if not hasattr(element, "dtype"):
-        return Spec(key, "operation", None)
+        return TensorSpec(key, "operation", None)
     dtype, shape = element.dtype.base_dtype.name, element.shape
     handle = dtype in ("resource", "variant")  # whose bytes have no shape that it declares
-    return Spec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))
+    return TensorSpec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))

@@ -13,14 +13,13 @@ from checkpointd.verify.tf_errors import lack
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from checkpointd.verify.load.runtime import Loaded, Signature
+    from checkpointd.verify.load.loaded import Loaded, Signature
 
-SESSION = "the TensorFlow 1 session loader"
 _MOST_TWICE = 256 << 20
 """Bytes of a SavedModel beyond which it is not loaded a second time beside the first."""
 
 
-def bare(error: Exception) -> Exception:
+def without_frames(error: Exception) -> Exception:
     """An exception without its frames, which would keep a model alive that was half loaded."""
     chained: BaseException | None = error
     while chained is not None:
@@ -37,7 +36,7 @@ class _Session:
         self._tags = tags
         self._loaded: Loaded | None = None
         self._error: Exception | None = None
-        self.said: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
 
     def run(self, name: str, arrays: Mapping[str, Any], first: Exception) -> dict[str, Any]:
         """Run a signature that failed with `first`.
@@ -54,7 +53,7 @@ class _Session:
             if reason is None and not isinstance(second, KeyError) and lack(second) is not None:
                 raise second from first
             raise first from None
-        self.said[name] = f"{name!r} runs only in {SESSION}."
+        self.notes[name] = f"{name!r} runs only in {session.TITLE}."
         return outputs
 
     def _model(self) -> Loaded:
@@ -64,9 +63,9 @@ class _Session:
             try:
                 if _bytes_below(self._path) > _MOST_TWICE:
                     raise KeyError("too large to be loaded twice")  # noqa: TRY301 - kept like others
-                self._loaded = session.load(self._path, [self._tags])
+                self._loaded = session.load_graph(self._path, [self._tags])
             except Exception as error:
-                self._error = bare(error)
+                self._error = without_frames(error)
                 raise
         return self._loaded
 
@@ -96,7 +95,7 @@ def with_session(loaded: Loaded, path: str, tags: tuple[str, ...]) -> Loaded:
 
     signatures = {name: in_either(name, s) for name, s in loaded.signatures.items()}
     return dataclasses.replace(
-        loaded, signatures=signatures, guard=fallback.unchanged, elsewhere=fallback.said
+        loaded, signatures=signatures, guard=fallback.unchanged, notes=fallback.notes
     )
 
 

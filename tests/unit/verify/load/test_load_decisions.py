@@ -17,14 +17,14 @@ from checkpointd.golden import Golden
 from checkpointd.verify.keras_files.keras_code import carries_code
 from checkpointd.verify.load import load_errors, signatures
 from checkpointd.verify.load.inputs import feeding
+from checkpointd.verify.load.loaded import Signature, TensorSpec
 from checkpointd.verify.load.loaders import keras
 from checkpointd.verify.load.predictions import compare, tolerances
-from checkpointd.verify.load.runtime import Signature, Spec
 
 _NUMBERS = st.lists(st.floats(width=32), min_size=1, max_size=8)
 
 
-def signature(*inputs: Spec) -> Signature:
+def signature(*inputs: TensorSpec) -> Signature:
     """A signature that only says what it takes."""
     return Signature(inputs, (), dict)
 
@@ -79,15 +79,15 @@ def test_sixteen_bits_widen_the_tolerances() -> None:
 
 def test_golden_inputs_are_fed_by_name_or_by_order() -> None:
     """Names decide where they agree; a single input fits whatever it is called."""
-    spec = Spec("x", "float32", (None, 3))
+    spec = TensorSpec("x", "float32", (None, 3))
     record = Golden(inputs={"input": np.zeros((4, 3))})
     feed = feeding.from_record(record, signature(spec))
     assert feed is not None
     assert list(feed.arrays) == ["x"]
-    wrong = signature(Spec("x", "float32", (None, 5)))
+    wrong = signature(TensorSpec("x", "float32", (None, 5)))
     assert feeding.from_record(record, wrong) is None
     two = Golden(inputs={"b": np.ones((4, 3)), "a": np.zeros((4, 3))}, input_structure=golden.DICT)
-    pair = feeding.from_record(two, signature(spec, Spec("y", "float32", (None, 3))))
+    pair = feeding.from_record(two, signature(spec, TensorSpec("y", "float32", (None, 3))))
     assert pair is not None
     assert pair.arrays["x"].sum() == 0
 

@@ -88,7 +88,7 @@ def test_a_run_leaves_a_session_as_it_was(tmp_path: Path) -> None:
     path = sessions.write(tmp_path / "1", sessions.counter)
     from checkpointd.verify.load.loaders import session
 
-    loaded = session.load(str(path))
+    loaded = session.load_graph(str(path))
     for _ in range(2):
         with loaded.unchanged():
             assert loaded.signatures["add"].run({})["now"] == 1.0
@@ -153,7 +153,7 @@ def test_the_init_op_is_run_and_what_lacks_one_fails(tmp_path: Path) -> None:
     words = np.array([b"a", b"b"], object)
     for initialised in (True, False):
         path = sessions.write(tmp_path / str(initialised), table(initialised=initialised))
-        run = session.load(str(path)).signatures["serving_default"].run
+        run = session.load_graph(str(path)).signatures["serving_default"].run
         if initialised:
             assert run({"a": words, "b": words})["y"].tolist() == [1, -1]
         else:

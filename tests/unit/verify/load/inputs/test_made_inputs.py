@@ -11,19 +11,21 @@ from checkpointd.verify.load.inputs import feeding
 from checkpointd.verify.load.inputs.limits import Feature, Limits
 from checkpointd.verify.load.inputs.made_inputs import CannotMakeError, tries
 from checkpointd.verify.load.inputs.made_texts import png, text_for
-from checkpointd.verify.load.runtime import Signature, Spec
+from checkpointd.verify.load.loaded import Signature, TensorSpec
 
 NAN, INF = np.nan, np.inf
 
 
-def signature(*inputs: Spec, in_parts: bool = True) -> Signature:
+def signature(*inputs: TensorSpec, in_parts: bool = True) -> Signature:
     """A signature that only says what it takes."""
     return Signature(inputs, (), dict, in_parts)
 
 
 def test_the_likeliest_inputs_come_first_and_all_keep_to_the_spec() -> None:
     """A batch of one, floats between 0 and 1, whole numbers one; then others."""
-    made = list(tries(signature(Spec("x", "float32", (None, 3)), Spec("n", "int64", (None, 2)))))
+    made = list(
+        tries(signature(TensorSpec("x", "float32", (None, 3)), TensorSpec("n", "int64", (None, 2))))
+    )
     first = made[0].arrays
     assert first["x"].shape == (1, 3)
     assert 0 < first["x"].min() < first["x"].max() < 1
@@ -35,23 +37,23 @@ def test_the_likeliest_inputs_come_first_and_all_keep_to_the_spec() -> None:
 
 def test_open_sizes_are_the_same_for_all_inputs_and_never_too_large() -> None:
     """Words and their mask have one length; pictures do not fill the memory."""
-    words = Spec("words", "int32", (None, None))
-    made = list(tries(signature(words, Spec("mask", "int32", (None, None)))))
+    words = TensorSpec("words", "int32", (None, None))
+    made = list(tries(signature(words, TensorSpec("mask", "int32", (None, None)))))
     assert all(f.arrays["words"].shape == f.arrays["mask"].shape for f in made)
     assert {f.arrays["words"].shape[1] for f in made} >= {1, 2, 8, 512, 16000}
-    pictures = tries(signature(Spec("x", "float32", (None, None, None, 64))))
+    pictures = tries(signature(TensorSpec("x", "float32", (None, None, None, 64))))
     assert max(feed.arrays["x"].size for feed in pictures) <= 4 << 20
 
 
 def test_an_input_of_unknown_rank_is_tried_as_a_vector_a_number_and_a_matrix() -> None:
     """The rank is whatever the model takes."""
-    shapes = [feed.arrays["x"].shape for feed in tries(signature(Spec("x", "float32", None)))]
+    shapes = [feed.arrays["x"].shape for feed in tries(signature(TensorSpec("x", "float32", None)))]
     assert {(1,), (), (1, 1)} <= set(shapes)
 
 
 def test_parts_of_ragged_and_sparse_inputs_hold_together() -> None:
     """Splits end where the values end, and an index lies within the shape."""
-    parts = (Spec("x", "float32", (None,)), Spec("x_1", "int64", (None,)))
+    parts = (TensorSpec("x", "float32", (None,)), TensorSpec("x_1", "int64", (None,)))
     first = next(iter(tries(signature(*parts)))).arrays
     assert first["x_1"].tolist() == [0, 1]
     assert len(first["x"]) == 1
@@ -59,9 +61,9 @@ def test_parts_of_ragged_and_sparse_inputs_hold_together() -> None:
         iter(
             tries(
                 signature(
-                    Spec("w_indices", "int64", (None, 2)),
-                    Spec("w_values", "string", (None,)),
-                    Spec("w_dense_shape", "int64", (2,)),
+                    TensorSpec("w_indices", "int64", (None, 2)),
+                    TensorSpec("w_values", "string", (None,)),
+                    TensorSpec("w_dense_shape", "int64", (2,)),
                 )
             )
         )
@@ -72,14 +74,16 @@ def test_parts_of_ragged_and_sparse_inputs_hold_together() -> None:
 
 def test_a_length_is_that_of_what_it_belongs_to() -> None:
     """Recurrent models take the number of steps beside the steps."""
-    both = signature(Spec("steps", "float32", (None, None, 4)), Spec("lengths", "int32", (None,)))
+    both = signature(
+        TensorSpec("steps", "float32", (None, None, 4)), TensorSpec("lengths", "int32", (None,))
+    )
     assert next(iter(tries(both))).arrays["lengths"].tolist() == [8]
 
 
 def test_a_type_that_nobody_can_make_is_told() -> None:
     """A signature that takes a resource is not run on made inputs."""
     with pytest.raises(CannotMakeError, match="of the type resource"):
-        next(iter(tries(signature(Spec("t", "resource", ())))))
+        next(iter(tries(signature(TensorSpec("t", "resource", ())))))
 
 
 def test_texts_are_what_the_graph_reads() -> None:
@@ -128,7 +132,7 @@ def test_without_a_record_nobody_knows_whether_nan_is_right() -> None:
 
 def test_another_shape_than_declared_counts_where_the_original_gave_another() -> None:
     """TensorFlow lets a graph declare what it does not keep."""
-    declared = (Spec("y", "float32", (None, 2)),)
+    declared = (TensorSpec("y", "float32", (None, 2)),)
     for gave, recorded in (({}, False), ({"y": np.zeros(3)}, False), ({"y": np.zeros(2)}, True)):
         shaped = outputs.misshapen(declared, {"y": np.zeros(3)}, gave)
         assert shaped is not None
@@ -139,7 +143,7 @@ def test_another_shape_than_declared_counts_where_the_original_gave_another() ->
 def test_golden_inputs_are_evidence_for_what_they_were_recorded_with() -> None:
     """Another signature that happens to take such arrays may refuse them."""
     x = np.ones((1, 2), np.float32)
-    takes = signature(Spec("x", "float32", (None, 2)))
+    takes = signature(TensorSpec("x", "float32", (None, 2)))
     record = Golden(inputs={"x": x}, outputs={"y": x}, signatures={"a": Run({"x": x}, {"y": x})})
     own = feeding.from_record(record, takes, "a")
     other = feeding.from_record(record, takes, "serving_default")

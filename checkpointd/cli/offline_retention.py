@@ -1,4 +1,4 @@
-"""Retention without the daemon: what it would do, and doing it where no daemon runs."""
+"""Retention without the daemon: pruning and restoring under the lock of the state directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
-    """The watches that are meant: one by its name, else all.
+    """Return one watch by its name, or all.
 
     Raises:
         CliError: there is no such watch.
@@ -28,13 +28,14 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
 
 
 def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[str, Any]]:
-    """Carry out the retention of each watch, under the ledger's lock; for when no daemon runs.
+    """Carry out the retention of each watch, under the ledger's lock; while no daemon is running.
 
     Returns:
         For each watch its plan as an object, with `removals`.
     """
     from checkpointd.retention import Pruner
-    from checkpointd.retention.current import plan_watch, public_plan, public_removal
+    from checkpointd.retention.public import public_plan, public_removal
+    from checkpointd.retention.watch_plan import plan_watch
 
     outcomes = []
     for watch in watches:
@@ -42,8 +43,8 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         try:
             pruner.recover()
         except OSError as error:
-            trouble = f"{watch.path} cannot be pruned: {error.strerror}."
-            outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": trouble})
+            message = f"{watch.path} cannot be pruned: {error.strerror}."
+            outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": message})
             continue
         planned = plan_watch(ledger, watch, time.time())
         outcome = public_plan(watch.name, planned)
@@ -53,7 +54,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
 
 
 def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
-    """The one of several names under which a checkpoint lies in a trash; None if none does."""
+    """The one of several names under which a checkpoint is in a trash; None if none is."""
     from checkpointd.retention import Trash
 
     for watch in config.watch:
@@ -68,10 +69,10 @@ def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
 
 
 def restore_here(ledger: Ledger, config: Config, path: str) -> None:
-    """Take a checkpoint out of the trash, under the ledger's lock; for when no daemon runs.
+    """Restore a checkpoint, under the ledger's lock; while no daemon is running.
 
     Raises:
-        CliError: it cannot be restored; the sentence says why.
+        CliError: it cannot be restored; the message says why.
     """
     from checkpointd.retention import Pruner, TrashError
 
@@ -87,4 +88,4 @@ def restore_here(ledger: Ledger, config: Config, path: str) -> None:
         except OSError as error:
             raise CliError(f"{path} cannot be restored: {error.strerror}.", INVALID) from None
         return
-    raise CliError(f"{path} lies in no watch.", USAGE)
+    raise CliError(f"{path} is not in any watch.", USAGE)

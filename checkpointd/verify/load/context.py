@@ -1,0 +1,26 @@
+"""What the checks of the load side share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.verify.suite import Context
+
+if TYPE_CHECKING:
+    from checkpointd.golden import Golden
+    from checkpointd.verify.load.loaded import Loaded
+
+
+@dataclass
+class LoadContext(Context):
+    """What the checks of the load side share.
+
+    `seeded`: the user's code seeded the random generators, or drew from them, when it was imported.
+    """
+
+    loaded: Loaded | None = None
+    record: Golden | None = None
+    seeded: bool = False
+    nothing_loaded: str = "Nothing was loaded."
+    nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
