@@ -13,8 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from checkpointd.core.text import metric_label, printable
+from tests.helpers.bundles import VALUE, write_bundle
 from tests.helpers.daemon import Daemon, daemon_in, eventually
-from tests.helpers.scan import VALUE, flip, write_bundle
+from tests.helpers.files import flip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

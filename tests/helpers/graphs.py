@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.verify.scan.safety.graph import look_through
 from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph, read_graphs
-from tests.helpers.formats import field
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

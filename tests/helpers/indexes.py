@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.helpers.formats import field, header
+from tests.helpers.bundles import header
+from tests.helpers.protobuf import field
 
 FLOAT, STRING, RESOURCE, VARIANT = 1, 7, 20, 21
 HEADER = header()

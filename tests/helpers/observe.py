@@ -105,15 +105,15 @@ class Source:
 
 
 class RecordingControl:
-    """A `Control` that remembers what it was told; it refuses the path `/refused`."""
+    """A `Control` that records its calls; it refuses the path `/refused`."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def _tell(self, *what: Any) -> dict[str, Any]:
         if "/refused" in what:
             raise ControlError("No checkpoint is known by this path.", 404)
-        self.told.append(what)
+        self.calls.append(what)
         return {"done": what[0]}
 
     async def reload(self) -> dict[str, Any]:

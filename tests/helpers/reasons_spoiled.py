@@ -12,8 +12,9 @@ from pathlib import Path
 import h5py
 
 from tests.helpers import graphs
+from tests.helpers.bundles import table
 from tests.helpers.corpus import change
-from tests.helpers.formats import field, table
+from tests.helpers.protobuf import field
 from tests.helpers.watch import offset_of_a_kernel
 
 USER_CODE = """

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 
-from tests.helpers.scan import field, masked
+from tests.helpers.bundles import mask
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +20,8 @@ def framed(records: Iterable[bytes]) -> bytes:
     out = b""
     for record in records:
         length = struct.pack("<Q", len(record))
-        out += length + struct.pack("<I", masked(google_crc32c.value(length)))
-        out += record + struct.pack("<I", masked(google_crc32c.value(record)))
+        out += length + struct.pack("<I", mask(google_crc32c.value(length)))
+        out += record + struct.pack("<I", mask(google_crc32c.value(record)))
     return out
 
 

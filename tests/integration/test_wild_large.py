@@ -17,9 +17,10 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.helpers.bundles import OBJECT_GRAPH, entry, write_table
 from tests.helpers.cli import checkpointd
-from tests.helpers.formats import OBJECT_GRAPH
-from tests.helpers.scan import DTYPES, field, flip_in_place, masked, varint, write_table
+from tests.helpers.files import flip_in_place
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +63,8 @@ def archive(path: Path) -> None:
     with Sparse(path, "w+") as target, zipfile.ZipFile(target, "w") as made:
         made.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
         made.writestr("config.json", json.dumps(config))
-        entry = zipfile.ZipInfo("model.weights.h5")
-        with made.open(entry, "w", force_zip64=True) as member, inside.open("rb") as source:
+        inner = zipfile.ZipInfo("model.weights.h5")
+        with made.open(inner, "w", force_zip64=True) as member, inside.open("rb") as source:
             while block := source.read(1 << 22):
                 member.write(block)
     inside.unlink()
@@ -84,20 +85,14 @@ def bundle(path: Path) -> None:
         Path(f"{path}.index"),
         [
             (b"", field(1, 1)),
-            (OBJECT_GRAPH, _entry(0, 0, 0, (0,))),
-            (b"large/.ATTRIBUTES/VARIABLE_VALUE", _entry(0, SIZE, crc, (COUNT,))),
+            (OBJECT_GRAPH, entry(0, dims=(0,), crc=0)),
+            (b"large/.ATTRIBUTES/VARIABLE_VALUE", entry(SIZE, dims=(COUNT,), crc=crc)),
             (
                 b"small/.ATTRIBUTES/VARIABLE_VALUE",
-                _entry(SIZE, len(small), google_crc32c.value(small), (2, 3)),
+                entry(len(small), SIZE, data=small, dims=(2, 3)),
             ),
         ],
     )
-
-
-def _entry(offset: int, size: int, crc: int, shape: tuple[int, ...]) -> bytes:
-    dims = b"".join(field(2, field(1, n)) for n in shape)
-    place = field(1, DTYPES["float32"]) + field(2, dims) + field(4, offset) + field(5, size)
-    return place + varint(6 << 3 | 5) + masked(crc).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,11 @@ def check(context: LoadContext) -> CheckResult:
     if checkpoint_format is Format.UNKNOWN:
         checkpoint_format = request.checkpoint.format
     specs = loaders_of(checkpoint_format)
+    if checkpoint_format is Format.UNKNOWN:  # `structure` reports it first
+        return failed("load", "load_error", "It cannot be loaded: its format is not known.")
     if not specs:
-        return failed("load", "environment", f"There is no loader for {checkpoint_format!s} here.")
+        context.nothing_loaded = f"Nothing loads the format {checkpoint_format}."
+        return skipped("load", context.nothing_loaded)
     if not request.settings.builder and all(spec.needs_builder for spec in specs):
         context.nothing_loaded = _NO_BUILDER
         return skipped("load", _NO_BUILDER)

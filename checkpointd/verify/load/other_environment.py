@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from checkpointd.golden import Golden
+    from checkpointd.verify.load.comparison import Pair
     from checkpointd.verify.load.loaded import Loaded
-    from checkpointd.verify.load.predictions import Pair
 
 _MATTERS = ("device", "backend", "cpu", "policy", "precision")
 

@@ -1,50 +1,37 @@
 """The check `predictions`: what was loaded predicts what the original predicted.
 
 Outputs are computed the way the record's were (eager or compiled, the same batch), because the
-two differ in their last bits. What was recorded in another environment is held to the noise that
-rounding explains (see `elsewhere`), unless the user set `cross_atol` or `cross_rtol`. Where the
-model computes in 16 bits, the tolerances are at least two units in the last place of that type:
-2e-3 for float16, 1.6e-2 for bfloat16. A model that is random at inference has no predictions to be
-held to: two runs of it in a row tell.
+two differ in their last bits. What was recorded in another environment may differ by the noise
+that rounding explains (see `other_environment`), unless the user set `cross_atol` or `cross_rtol`.
+A model that is random at inference has no predictions to compare: two runs in a row show that.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from checkpointd import golden
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
-from checkpointd.golden.arrays import Ragged
 from checkpointd.verify.load import other_environment, replay
+from checkpointd.verify.load.comparison import (
+    Difference,
+    Pair,
+    compare,
+    compare_pair,
+    tolerances,
+)
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from checkpointd.golden import Golden
     from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.loaded import Loaded
-
-_SIXTEEN_BITS = {"bfloat16": 1.6e-2, "float16": 2e-3}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How one output differs from its golden values.
-
-    `max_abs` and `max_rel` are the largest differences (infinite where one is not finite and the
-    other is, or where the shapes differ); `beyond` counts the values outside the tolerance.
-    """
-
-    output: str
-    max_abs: float
-    max_rel: float
-    beyond: int
-    size: int
 
 
 def check(context: LoadContext) -> CheckResult:
@@ -71,16 +58,6 @@ def check(context: LoadContext) -> CheckResult:
     return _judge(context, loaded, record, pairs, replays)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One output: what the original gave, what came now, and how to compute it again."""
-
-    name: str
-    expected: Any
-    actual: Any
-    again: Callable[[], Any]
-
-
 def _judge(
     context: LoadContext,
     loaded: Loaded,
@@ -92,7 +69,7 @@ def _judge(
     others = other_environment.differences(record, loaded)
     policy = golden.policy_of(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
-    found = [_compare(pair, settings.atol, settings.rtol, policy) for pair in pairs]
+    found = [compare_pair(pair, settings.atol, settings.rtol, policy) for pair in pairs]
     worst = max((d.max_abs for d in found), default=0.0)
     details = {
         "outputs": [_finite(asdict(difference)) for difference in found],
@@ -133,7 +110,7 @@ def _judge_by_setting(
 ) -> CheckResult:
     """Judge what was recorded elsewhere by the tolerances that the user set."""
     cross = tolerances(*given, policy)
-    crossed = [_compare(pair, *given, policy) for pair in pairs]
+    crossed = [compare_pair(pair, *given, policy) for pair in pairs]
     details.update(cross_atol=cross[0], cross_rtol=cross[1])
     if any(d.beyond for d in crossed):
         return failed(
@@ -155,64 +132,13 @@ def _stochastic(record: Golden, pairs: list[Pair], tolerance: tuple[float, float
     """Say that outputs are random, because two runs in a row differ; empty when they do not."""
     if record.stochastic:
         return "The original gave other outputs at each run (dropout left on, sampling, a state)"
-    spread = [compare(p.name, p.actual, p.again(), *tolerance) for p in pairs]
+    spread = [compare(p.name, p.actual, p.compute_again(), *tolerance) for p in pairs]
     if not any(d.beyond for d in spread):
         return ""
     return (
         "It gives other outputs at each run, and the original did not (Keras 3 exports random "
         "layers switched on; or a run changes its state): what serves it does so too"
     )
-
-
-def _compare(pair: Pair, atol: float, rtol: float, policy: str) -> Difference:
-    """Compare one output, with the tolerances of the narrowest type that it went through."""
-    kinds = f"{policy} {_kind(pair.expected)} {_kind(pair.actual)}"
-    return compare(pair.name, pair.expected, pair.actual, *tolerances(atol, rtol, kinds))
-
-
-def _kind(values: Any) -> str:
-    return str(getattr(values, "dtype", ""))
-
-
-def tolerances(atol: float, rtol: float, policy: str) -> tuple[float, float]:
-    """Widen tolerances for a model that computes in 16 bits."""
-    for name, least in _SIXTEEN_BITS.items():
-        if name in policy:
-            return max(atol, least), max(rtol, least)
-    return atol, rtol
-
-
-def compare(name: str, expected: Any, actual: Any, atol: float, rtol: float) -> Difference:
-    """Compare one output with its golden values: `abs(a - g) <= atol + rtol * abs(g)`.
-
-    NaN equals NaN and an infinity equals itself; what is no number has to be equal, and so have
-    the lengths of rows in a ragged output.
-    """
-    if isinstance(expected, Ragged) or isinstance(actual, Ragged):
-        if not _same_rows(expected, actual):
-            size = int(np.size(getattr(expected, "values", expected)))
-            return Difference(name, np.inf, np.inf, max(size, 1), size)
-        expected, actual = expected.values, actual.values
-    expected, actual = _plain(expected), _plain(actual)
-    if expected.shape != actual.shape:
-        return Difference(name, np.inf, np.inf, max(expected.size, 1), expected.size)
-    if expected.dtype.kind not in "biufc" or actual.dtype.kind not in "biufc":
-        beyond = int(np.count_nonzero(_texts(expected) != _texts(actual)))
-        return Difference(name, float(beyond > 0), float(beyond > 0), beyond, expected.size)
-    exact = expected.dtype.kind in "biu" and actual.dtype.kind in "biu"
-    wide = np.complex128 if "c" in (expected.dtype.kind, actual.dtype.kind) else np.float64
-    golden_values, values = expected.astype(wide), actual.astype(wide)
-    same = (golden_values == values) | (np.isnan(golden_values) & np.isnan(values))
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        gap = np.where(same, 0.0, np.abs(values - golden_values))
-        size = np.abs(golden_values)
-        gap = np.where(np.isfinite(gap), gap, np.inf)
-        relative = np.where(gap == 0, 0.0, gap / size)
-        relative = np.where(np.isnan(relative), np.inf, relative)
-        allowed = 0.0 if exact else atol + rtol * np.where(np.isfinite(size), size, 0.0)
-        beyond = int(np.count_nonzero(gap > allowed))
-    largest = float(gap.max(initial=0.0))
-    return Difference(name, largest, float(relative.max(initial=0.0)), beyond, expected.size)
 
 
 def _pairs(one: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:
@@ -232,26 +158,6 @@ def _pairs(one: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:
 
 def _again(one: replay.Replay, key: str) -> Any:
     return one.run_again()[key]
-
-
-def _same_rows(one: Any, other: Any) -> bool:
-    if not (isinstance(one, Ragged) and isinstance(other, Ragged)):
-        return False
-    return len(one.splits) == len(other.splits) and all(
-        np.array_equal(a, b) for a, b in zip(one.splits, other.splits)
-    )
-
-
-def _plain(values: Any) -> Any:
-    array = np.asarray(values)
-    return array.astype(np.float32) if array.dtype.kind == "V" else array
-
-
-def _texts(array: Any) -> Any:
-    return np.array(
-        [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array.flat],
-        dtype=object,
-    )
 
 
 def _finite(difference: dict[str, Any]) -> dict[str, Any]:

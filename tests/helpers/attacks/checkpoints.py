@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import google_crc32c
 import numpy as np
 
+from tests.helpers import bundles
 from tests.helpers.attacks.table import BOMB, MALFORMED, TRUNCATED, attack
-from tests.helpers.scan import VALUE, field, masked, varint, write_bundle, write_table
+from tests.helpers.bundles import VALUE, write_bundle, write_table
+from tests.helpers.protobuf import field, varint
 
 if TYPE_CHECKING:
     from tests.helpers.attacks.table import Site
@@ -23,9 +23,7 @@ NEGATIVE = (1 << 64) - 4
 
 def entry(dims: tuple[int, ...] = (12,), offset: int = 0, size: int = 48, shard: int = 0) -> bytes:
     """An entry of the index whose checksum holds for the data."""
-    shape = b"".join(field(2, field(1, n)) for n in dims)
-    numbers = field(1, 1) + field(2, shape) + field(3, shard) + field(4, offset) + field(5, size)
-    return numbers + varint(6 << 3 | 5) + struct.pack("<I", masked(google_crc32c.value(DATA)))
+    return bundles.entry(size, offset, shard, DATA, dims=dims)
 
 
 def write(path: Path, *entries: bytes, header: bytes = field(1, 1)) -> None:

@@ -13,9 +13,10 @@ import google_crc32c
 import h5py
 
 from checkpointd.formats.table import read_table
+from tests.helpers.bundles import CRC_FIELD, mask, write_table
 from tests.helpers.corpus import files_of
 from tests.helpers.fuzz.raw import json_mutated, message_mutated, mutated
-from tests.helpers.scan import field, masked, varint, write_table
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     import random
@@ -30,7 +31,6 @@ FORMATS = {
     "sharded": "s.weights.json",
 }
 _HDF5_PARTS = (b"TREE", b"HEAP", b"SNOD", b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"\x89HDF")
-_CRC_FIELD = varint(6 << 3 | 5)
 
 
 def mutate(source: Path, other: Path, target: Path, rng: random.Random) -> str:
@@ -118,7 +118,7 @@ def _tensor(path: Path, _other: Path, rng: random.Random) -> None:
     pairs = list(read_table(str(index)))
     at = rng.randrange(1, len(pairs))
     key, value = pairs[at]
-    head, found, _ = value.rpartition(_CRC_FIELD)
+    head, found, _ = value.rpartition(CRC_FIELD)
     start, size = _place(value)
     data = shard.read_bytes()
     if not found or not size:
@@ -127,8 +127,8 @@ def _tensor(path: Path, _other: Path, rng: random.Random) -> None:
     changed = message_mutated(piece, rng) if b"GRAPH" in key else mutated(piece, rng)
     changed = changed[:size].ljust(size, b"\0")
     shard.write_bytes(data[:start] + changed + data[start + size :])
-    crc = struct.pack("<I", masked(google_crc32c.value(changed)))
-    pairs[at] = (key, head + _CRC_FIELD + crc)
+    crc = struct.pack("<I", mask(google_crc32c.value(changed)))
+    pairs[at] = (key, head + CRC_FIELD + crc)
     write_table(index, pairs)
     (path / "fingerprint.pb").unlink(missing_ok=True)
 

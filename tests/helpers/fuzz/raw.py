@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.helpers.scan import varint
+from tests.helpers.protobuf import varint
 
 if TYPE_CHECKING:
     import random

@@ -14,7 +14,8 @@ from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import CHECKS
 from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.local import LocalDispatcher
-from tests.helpers.formats import bundle, savedmodel
+from tests.helpers.bundles import bundle
+from tests.helpers.formats import savedmodel
 from tests.helpers.scan import request_for
 from tests.helpers.watch import write_hdf5, write_keras
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from tests.helpers.bundles import table
 from tests.helpers.cli import ROOT
-from tests.helpers.formats import table
 from tests.helpers.indexes import HEADER, HOSTILE, ORDINARY
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from checkpointd.formats import (
 )
 from checkpointd.formats.names import is_temporary_directory, is_temporary_file, is_temporary_member
 from tests.helpers import models
-from tests.helpers.formats import probed, set_times
+from tests.helpers.files import set_times
+from tests.helpers.formats import probed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,8 @@ import tensorflow as tf
 from checkpointd.core.check_result import Outcome
 from checkpointd.formats.table import read_table
 from checkpointd.tensors import baseline
-from tests.helpers.formats import field, header, mask, table, varint
+from tests.helpers.bundles import header, mask, table
+from tests.helpers.protobuf import field, varint
 from tests.helpers.scan import Scanned, scanned
 
 if TYPE_CHECKING:

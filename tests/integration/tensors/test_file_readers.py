@@ -18,8 +18,8 @@ import pytest
 import tensorflow as tf
 
 from checkpointd.formats.table import read_table
+from tests.helpers.bundles import table
 from tests.helpers.cli import checkpointd
-from tests.helpers.formats import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

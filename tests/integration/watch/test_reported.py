@@ -10,9 +10,10 @@ import pytest
 from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End, Request
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.verify.scan import scan
+from checkpointd.verify.scan.scan_stage import scan
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled
-from tests.helpers.formats import bundle, savedmodel
+from tests.helpers.bundles import bundle
+from tests.helpers.formats import savedmodel
 from tests.helpers.watch import watching, write_hdf5, write_keras
 
 if TYPE_CHECKING:

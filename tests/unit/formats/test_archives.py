@@ -20,14 +20,8 @@ from checkpointd.formats.keras import read_archive, read_member
 from checkpointd.formats.savedmodel import check_variables, read_graph
 from checkpointd.formats.sharded import read_shards
 from checkpointd.formats.unpacking import DEFLATED, STORED
-from tests.helpers.formats import (
-    archive,
-    field,
-    graph,
-    savedmodel,
-    signature,
-    tensor_info,
-)
+from tests.helpers.formats import archive, graph, savedmodel, signature, tensor_info
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     from pathlib import Path

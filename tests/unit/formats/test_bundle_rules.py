@@ -9,8 +9,9 @@ import pytest
 from checkpointd.formats import FormatError
 from checkpointd.formats.bundle import index_of
 from checkpointd.formats.bundle_rules import refused
-from tests.helpers.formats import bundle, field, header, table
+from tests.helpers.bundles import bundle, header, table
 from tests.helpers.indexes import HEADER, HOSTILE, ORDINARY, entry, part
+from tests.helpers.protobuf import field
 from tests.helpers.scan import scanned
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ import pytest
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import Candidate, ProbeState, generation_of, probe
-from tests.helpers.formats import archive, bundle, field, probed, savedmodel, table
+from tests.helpers.bundles import bundle, table
+from tests.helpers.formats import archive, probed, savedmodel
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     from pathlib import Path

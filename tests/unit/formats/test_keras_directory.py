@@ -17,7 +17,8 @@ from checkpointd.formats import (
     recognise,
 )
 from checkpointd.watch.series import place
-from tests.helpers.formats import archive, probed, set_times, superblock
+from tests.helpers.files import set_times
+from tests.helpers.formats import archive, probed, superblock
 
 CONFIG = json.dumps({"module": "keras", "class_name": "Sequential", "config": {"name": "s"}})
 METADATA = json.dumps({"keras_version": "3.15.1", "date_saved": "2026-01-01@00:00:00"})

@@ -9,7 +9,8 @@ import pytest
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import locate, recognise
-from tests.helpers.formats import archive, bundle, savedmodel
+from tests.helpers.bundles import bundle
+from tests.helpers.formats import archive, savedmodel
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,17 +8,10 @@ import pytest
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import ProbeState
-from tests.helpers.formats import (
-    OBJECT_GRAPH,
-    bundle,
-    field,
-    graph,
-    header,
-    probed,
-    savedmodel,
-    set_times,
-    table,
-)
+from tests.helpers.bundles import OBJECT_GRAPH, bundle, header, table
+from tests.helpers.files import set_times
+from tests.helpers.formats import graph, probed, savedmodel
+from tests.helpers.protobuf import field
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from checkpointd.formats import (
     probe,
     recognise,
 )
-from tests.helpers.formats import Metered, archive, bundle, savedmodel
+from tests.helpers.bundles import bundle
+from tests.helpers.formats import Metered, archive, savedmodel
 
 
 def names(path: Path) -> dict[str, Format]:

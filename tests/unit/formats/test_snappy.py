@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
 from checkpointd.formats.snappy import MAX_UNPACKED, unpack, unpack_beginning
-from tests.helpers.formats import packed, varint
+from tests.helpers.bundles import packed
+from tests.helpers.protobuf import varint
 
 TEXT = b"layer/kernel layer/bias layer/kernel " * 3 + bytes(200) + b"abababababababab"
 WRITTEN = bytes.fromhex(

@@ -15,15 +15,8 @@ from checkpointd.formats import FormatError
 from checkpointd.formats.protobuf import fields, signed, walk
 from checkpointd.formats.table import read_entries, read_table, unmask
 from checkpointd.formats.tf_checkpoint import is_model, read_index, shard_path
-from tests.helpers.formats import (
-    block,
-    bundle,
-    field,
-    header,
-    mask,
-    table,
-    varint,
-)
+from tests.helpers.bundles import block, bundle, header, mask, table
+from tests.helpers.protobuf import field, varint
 
 
 def entries(data: bytes, *, checked: bool = True) -> list[tuple[bytes, bytes]]:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from checkpointd import golden
 from checkpointd.golden import Golden, GoldenError, Run
 from checkpointd.golden.arrays import Ragged, flattened
+from checkpointd.verify.load.comparison import compare
 from checkpointd.verify.load.inputs import feeding
 from checkpointd.verify.load.loaded import Signature, TensorSpec
-from checkpointd.verify.load.predictions import compare
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,9 @@ import pytest
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError, generation_of
 from checkpointd.tensors import Contents, hdf5, object_graph, reading, roles, unique
-from tests.helpers.scan import VALUE, flip, write_bundle, write_weights
+from tests.helpers.bundles import VALUE, write_bundle
+from tests.helpers.files import flip
+from tests.helpers.scan import write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.verify.load.inputs import warmup
 from tests.helpers.load import load
-from tests.helpers.scan import field
+from tests.helpers.protobuf import field
 from tests.helpers.warmup import framed, predict_log, proto, put
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.formats import member_path
 from checkpointd.verify.scan.inspect import inspect
+from tests.helpers.files import flip
 from tests.helpers.models import batch, functional, sequential
-from tests.helpers.scan import flip, request_for, scanned, seeded
+from tests.helpers.scan import request_for, scanned, seeded
 
 if TYPE_CHECKING:
     import random

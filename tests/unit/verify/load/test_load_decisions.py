@@ -16,10 +16,10 @@ from checkpointd.core.format_specs import Format
 from checkpointd.golden import Golden
 from checkpointd.verify.keras_files.keras_code import carries_code
 from checkpointd.verify.load import load_errors, signatures
+from checkpointd.verify.load.comparison import compare, tolerances
 from checkpointd.verify.load.inputs import feeding
 from checkpointd.verify.load.loaded import Signature, TensorSpec
 from checkpointd.verify.load.loaders import keras
-from checkpointd.verify.load.predictions import compare, tolerances
 
 _NUMBERS = st.lists(st.floats(width=32), min_size=1, max_size=8)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
 from checkpointd.verify.scan.canonical import Shape, canonical
-from tests.helpers.scan import field
+from tests.helpers.protobuf import field
 
 SHAPE = Shape(maps={2: Shape(maps={1: None})}, messages={3: Shape(maps={1: None})})
 names = st.lists(st.text(max_size=4), unique=True, max_size=5)

@@ -21,15 +21,9 @@ from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.farmhash import fingerprint64
 from checkpointd.verify.scan.inspect import inspect
 from checkpointd.verify.scan.scan_stage import scan
-from tests.helpers.scan import (
-    VALUE,
-    flip,
-    request_for,
-    scanned,
-    seeded,
-    write_bundle,
-    write_weights,
-)
+from tests.helpers.bundles import VALUE, write_bundle
+from tests.helpers.files import flip
+from tests.helpers.scan import request_for, scanned, seeded, write_weights
 
 WEIGHTS = {"dense": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)}
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
 from checkpointd.verify.load.inputs import warmup
-from tests.helpers.scan import field
+from tests.helpers.protobuf import field
 from tests.helpers.warmup import framed, put
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.request import End
-from tests.helpers.formats import bundle, field
+from tests.helpers.bundles import bundle
 from tests.helpers.graphs import (
     STRING,
     asset,
@@ -27,6 +27,7 @@ from tests.helpers.graphs import (
     text,
     words,
 )
+from tests.helpers.protobuf import field
 from tests.helpers.scan import scanned
 
 if TYPE_CHECKING:

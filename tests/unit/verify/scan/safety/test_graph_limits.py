@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.formats import field
 from tests.helpers.graphs import (
     FLOAT,
     MIB,
@@ -18,6 +17,7 @@ from tests.helpers.graphs import (
     shaped,
     words,
 )
+from tests.helpers.protobuf import field
 
 X = node("x", "Placeholder")
 CALL = node("y", "PartitionedCall", "x", calls=["f0"])

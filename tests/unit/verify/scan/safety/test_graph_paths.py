@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.formats import field
 from tests.helpers.graphs import (
     asset,
     concrete,
@@ -19,6 +18,7 @@ from tests.helpers.graphs import (
     text,
     words,
 )
+from tests.helpers.protobuf import field
 
 X = node("x", "Placeholder")
 SERVE = outputs("serving_default", "y:0")

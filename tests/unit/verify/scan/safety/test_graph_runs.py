@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from checkpointd.verify.scan.safety import graph_ops
-from tests.helpers.formats import field
 from tests.helpers.graphs import (
     concrete,
     found,
@@ -17,6 +16,7 @@ from tests.helpers.graphs import (
     text,
     words,
 )
+from tests.helpers.protobuf import field
 
 X = node("x", "Placeholder")
 Y = node("y", "Identity", "x")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.formats import field
 from tests.helpers.graphs import (
     asset,
     concrete,
@@ -18,6 +17,7 @@ from tests.helpers.graphs import (
     text,
     words,
 )
+from tests.helpers.protobuf import field
 
 X = node("x", "Placeholder")
 ASSET, OTHER = node("asset", "Placeholder"), node("other", "Placeholder")

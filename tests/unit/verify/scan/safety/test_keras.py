@@ -15,7 +15,8 @@ from checkpointd.verify.keras_files import keras_metadata
 from checkpointd.verify.scan.safety.check import judge as grade
 from checkpointd.verify.scan.safety.keras import judge
 from tests.helpers.formats import archive, savedmodel
-from tests.helpers.scan import field, scanned, write_weights
+from tests.helpers.protobuf import field
+from tests.helpers.scan import scanned, write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

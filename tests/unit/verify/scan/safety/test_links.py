@@ -9,7 +9,8 @@ import pytest
 
 from checkpointd.core.check_result import Outcome
 from checkpointd.verify.scan.safety.links import is_nobodys_model
-from tests.helpers.scan import scanned, write_bundle, write_weights
+from tests.helpers.bundles import write_bundle
+from tests.helpers.scan import scanned, write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

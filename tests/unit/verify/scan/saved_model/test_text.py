@@ -10,7 +10,7 @@ import pytest
 
 from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
 from checkpointd.verify.scan.saved_model.text import CutShortError, NotParsedError, encode
-from tests.helpers.formats import bundle
+from tests.helpers.bundles import bundle
 from tests.helpers.scan import scanned
 
 if TYPE_CHECKING:
