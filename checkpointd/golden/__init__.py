@@ -6,6 +6,7 @@ framework is imported where one is there and a model is run.
 
 from __future__ import annotations
 
+from checkpointd.golden.arrays import digest_of
 from checkpointd.golden.binding import (
     SAVE_ID_ATTRIBUTE,
     ZIP_COMMENT_PREFIX,
@@ -13,23 +14,10 @@ from checkpointd.golden.binding import (
     content_of,
     path_for,
 )
-from checkpointd.golden.record import (
-    DICT,
-    LIST,
-    SINGLE,
-    Golden,
-    GoldenError,
-    Run,
-    assemble,
-    digest_of,
-    environment,
-    feed,
-    named,
-    optional,
-    policy_of,
-    read,
-    write,
-)
+from checkpointd.golden.environment import environment, policy_of
+from checkpointd.golden.record import DICT, LIST, SINGLE, Golden, GoldenError, Run
+from checkpointd.golden.record_file import read, write
+from checkpointd.golden.structures import assemble, feed, named, optional
 
 __all__ = [
     "DICT",
