@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def environment(
-    library: str, version: str, policy: str, place: Mapping[str, str]
+def describe_environment(
+    library: str, version: str, policy: str, device: Mapping[str, str]
 ) -> dict[str, str]:
-    """Say what outputs depend on besides the model, for a record or for its replay.
+    """Describe what outputs depend on besides the model, for a record or for its replay.
 
     Args:
         library: `keras`, `tf_keras` or empty.
         version: the library's version.
         policy: the model's precision policy, such as `mixed_float16`; empty for float32.
-        place: what it runs on, as `backends.place` describes it.
+        device: what it runs on, as `backends.describe_device` describes it.
     """
     tensorflow = getattr(sys.modules.get("tensorflow"), "__version__", "")
     return {
@@ -29,7 +29,7 @@ def environment(
         "python": platform.python_version(),
         "cpu": _cpu(),
         "policy": policy or "float32",
-        **{key: value for key, value in place.items() if value},
+        **{key: value for key, value in device.items() if value},
     }
 
 
@@ -41,7 +41,7 @@ def _cpu() -> str:
     return platform.machine()
 
 
-def policy_of(model: Any) -> str:
+def precision_policy(model: Any) -> str:
     """The name of the precision policy that a model computes with; `float32` when plain."""
     for layer in (model, *(getattr(model, "layers", None) or ())):
         policy = getattr(layer, "dtype_policy", None)

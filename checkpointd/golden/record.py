@@ -20,7 +20,7 @@ class GoldenError(Exception):
 
 
 @dataclass(frozen=True)
-class Run:
+class SignatureRun:
     """What one signature of a SavedModel was given, by argument name, and what it gave."""
 
     inputs: Mapping[str, Array]
@@ -58,4 +58,4 @@ class Golden:
     weight_structure: str = SINGLE
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     stochastic: bool = False
-    signatures: Mapping[str, Run] = field(default_factory=dict)
+    signatures: Mapping[str, SignatureRun] = field(default_factory=dict)

@@ -19,7 +19,7 @@ import numpy as np
 
 from checkpointd.core.report import Digest
 from checkpointd.golden.arrays import Array, ArrayError, pack, unpack
-from checkpointd.golden.record import DICT, LIST, SINGLE, Golden, GoldenError, Run
+from checkpointd.golden.record import DICT, LIST, SINGLE, Golden, GoldenError, SignatureRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +157,9 @@ def _from_meta(meta: dict[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]])
         optimizer=dict(meta.get("optimizer", {})),
         stochastic=bool(meta.get("stochastic", False)),
         signatures={
-            str(name): Run(_unpacked(arrays, run["inputs"]), _unpacked(arrays, run["outputs"]))
+            str(name): SignatureRun(
+                _unpacked(arrays, run["inputs"]), _unpacked(arrays, run["outputs"])
+            )
             for name, run in meta.get("signatures", {}).items()
         },
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def feed(inputs: Any) -> tuple[dict[str, Array], str]:
+def name_inputs(inputs: Any) -> tuple[dict[str, Array], str]:
     """Name the arrays of what a model is given: one array, several in order, or by name.
 
     Returns:
@@ -23,8 +23,8 @@ def feed(inputs: Any) -> tuple[dict[str, Array], str]:
     return _named(inputs, "input")
 
 
-def named(outputs: Any) -> tuple[dict[str, Array], str]:
-    """Name the arrays of what a model gave; the same as `feed` for outputs.
+def name_outputs(outputs: Any) -> tuple[dict[str, Array], str]:
+    """Name the arrays of what a model gave; the same as `name_inputs` for outputs.
 
     Structures within structures become one, by names such as `state/0`.
 
@@ -35,15 +35,15 @@ def named(outputs: Any) -> tuple[dict[str, Array], str]:
 
 
 def assemble(arrays: Mapping[str, Any], structure: str) -> Any:
-    """Put named arrays together as a model is given them: the inverse of `feed`."""
+    """Put named arrays together as a model is given them: the inverse of `name_inputs`."""
     if structure == DICT:
         return dict(arrays)
     values = list(arrays.values())
     return values if structure == LIST else values[0]
 
 
-def optional(value: Any, word: str) -> tuple[dict[str, Array], str]:
-    """Name the arrays of labels or sample weights; the same as `feed`, and None is no array.
+def name_optional(value: Any, word: str) -> tuple[dict[str, Array], str]:
+    """Name the arrays of labels or sample weights; the same as `name_inputs`, and None is no array.
 
     Raises:
         GoldenError: it is neither one array, nor several in order, nor by name.
