@@ -1,4 +1,4 @@
-"""The child: reads one job, confines itself, runs one stage, answers line by line.
+"""The child: reads one job, enters its sandbox, runs one stage, answers line by line.
 
 Python 3.9; what a stage imports is imported by the zygote beforehand.
 """
@@ -37,10 +37,10 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
     """Do one job and end this process; never returns.
 
     Args:
-        connection: the stream on which the job comes and the answers go.
-        stderr: descriptor of the file that keeps what native code prints.
-        limits: bounds of this process.
-        parent: pid of the process that must be alive for this one to be.
+        connection: the stream for the job and the answers.
+        stderr: descriptor of the file for the output of native code.
+        limits: of this process.
+        parent: pid of the process without which this one must not run.
     """
     code = 70
     try:
@@ -48,31 +48,31 @@ def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> 
         os.dup2(stderr, 2)
         os.close(stderr)
         confinement.die_with_parent(parent)
-        with contextlib.suppress(PermissionError):  # one that was a zygote leads one
+        with contextlib.suppress(PermissionError):  # a former zygote leads a session already
             os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         confinement.lower_priority(idle=True)
-        confinement.confine(limits)
+        confinement.apply_limits(limits)
         os.environ[MEMORY] = str(limits.memory_bytes)
         with connection, connection.makefile("rb") as lines:
             job = protocol.decode_job(lines.readline())
             os.chdir(job.scratch)
             os.environ.update(dict.fromkeys(_TEMPORARY, job.scratch))
             tempfile.tempdir = job.scratch
-            _confined(job, lambda message: connection.sendall(protocol.encode(message)))
+            _run_in_sandbox(job, lambda message: connection.sendall(protocol.encode(message)))
         code = 0
-    except BaseException:  # noqa: BLE001 - the daemon tells the user; this is its raw material
+    except BaseException:  # noqa: BLE001 - the daemon reports it, from this output
         sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):  # full of a user's words, or closed
+            with contextlib.suppress(OSError, ValueError):  # full, or closed by user code
                 stream.flush()
         os._exit(code)
 
 
-def _confined(job: Job, send: Send) -> None:
-    """Put the sandbox on, tell what it came to, and do the job in it."""
+def _run_in_sandbox(job: Job, send: Send) -> None:
+    """Enter the sandbox, report its state, and do the job."""
     request = decode.request(job.request)
     allowed = access_rules.rules_for_request(request, job.scratch, job.target)
     state = sandbox.enter_child(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
@@ -85,14 +85,14 @@ def _confined(job: Job, send: Send) -> None:
     try:
         _work(job, request, send)
     except PermissionError:
-        # Landlock binds what was there; what was put in its place since is somebody else's.
+        # A Landlock rule is for the file itself; one that replaced it since cannot be opened.
         if not allowed.replaced():
             raise
-        told = {"end": str(End.SUPERSEDED), "message": "It was replaced while it was read."}
+        answer = {"end": str(End.SUPERSEDED), "message": "It was replaced while it was read."}
         if job.stage in (protocol.COPY, protocol.INSPECT):
-            send({"inspection": {**told, "error": told["message"]}})
+            send({"inspection": {**answer, "error": answer["message"]}})
         else:
-            send({**told, "facts": to_json(Facts(format=request.checkpoint.format))})
+            send({**answer, "facts": to_json(Facts(format=request.checkpoint.format))})
 
 
 def _refuse(job: Job, state: SandboxState, send: Send) -> None:
@@ -101,8 +101,8 @@ def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     refusal = failed(
         name,
         "sandbox_unavailable",
-        f'It is not loaded, because nothing would confine it: {why}. With sandbox = "best-effort" '
-        "in [worker] it is loaded all the same.",
+        f"It is not loaded, because the sandbox would be incomplete: {why}. With sandbox = "
+        '"best-effort" in [worker] it is loaded anyway.',
     )
     send({"check": to_json(refusal)})
     for other in others:

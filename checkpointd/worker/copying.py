@@ -1,6 +1,6 @@
-"""A private copy of a checkpoint that never holds still for as long as a verification takes.
+"""A private copy of a checkpoint that changes too often to be verified in place.
 
-Made by a child, so that a disk that hangs hangs there alone. Python 3.9.
+Made by a child, so that only the child waits for a disk that hangs. Python 3.9.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from checkpointd.core.request import Request
 
 _SPARE_BYTES = 256 << 20
-"""What a copy leaves free on the file system that it is made on."""
+"""Free space that a copy leaves on its file system."""
 
 
 def copy(request: Request, directory: str) -> dict[str, Any]:
@@ -29,21 +29,21 @@ def copy(request: Request, directory: str) -> dict[str, Any]:
 
     Args:
         request: which generation of which checkpoint.
-        directory: an empty one of ours; the copy has the checkpoint's own name in it.
+        directory: an empty one for the copy, which keeps the checkpoint's name.
 
     Returns:
         `end` (DONE or SUPERSEDED), `message`, and where it is DONE the copy's `generation`.
 
     Raises:
-        OSError: it could not be read, or the copy not be written.
+        OSError: reading the checkpoint or writing the copy failed.
     """
-    source, wanted = request.checkpoint.path, request.generation
+    source, generation = request.checkpoint.path, request.generation
     free = os.statvfs(directory)
-    if wanted.size_bytes + _SPARE_BYTES > free.f_bavail * free.f_frsize:
-        return _superseded("It changed while it was read, and there is no room for a copy of it.")
+    if generation.size_bytes + _SPARE_BYTES > free.f_bavail * free.f_frsize:
+        return _superseded("It changed while it was read, and there is no disk space for a copy.")
     target = os.path.join(directory, os.path.basename(source))
     try:
-        for member in wanted.members:
+        for member in generation.members:
             _copy_file(member_path(source, member.name), member_path(target, member.name))
             times = (member.mtime_ns, member.mtime_ns)
             os.utime(member_path(target, member.name), ns=times)
@@ -51,10 +51,10 @@ def copy(request: Request, directory: str) -> dict[str, Any]:
         with contextlib.suppress(FileNotFoundError):
             if not os.path.exists(golden.path_for(target, request.checkpoint.format)):
                 _copy_file(record, golden.path_for(target, request.checkpoint.format))
-        if generation_of(source, request.checkpoint.format).identity != wanted.identity:
+        if generation_of(source, request.checkpoint.format).identity != generation.identity:
             return _superseded("It changed while it was copied.")
     except (FileNotFoundError, NotADirectoryError):
-        return _superseded("It went away while it was copied.")
+        return _superseded("It was removed while it was copied.")
     made = generation_of(target, request.checkpoint.format)
     return {"end": str(End.DONE), "message": "", "generation": to_json(made)}
 

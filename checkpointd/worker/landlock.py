@@ -1,6 +1,6 @@
-"""What a process may open, as a Landlock ruleset: a kernel's own sandbox that needs no privilege.
+"""What a process may open, as a Landlock ruleset: a kernel sandbox that needs no privileges.
 
-A rule binds a file or a directory itself, not its name: a file put in its place later is another.
+A rule is for a file or directory itself, not for its name: a file that replaces it is another.
 Source: include/uapi/linux/landlock.h and Documentation/userspace-api/landlock.rst of Linux.
 Standard library only, Python 3.9.
 """
@@ -32,7 +32,7 @@ EVERYWHERE = EXECUTE | READ
 _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 
 TRUNCATES_SINCE = 3
-"""The version that knows truncation; before it, seccomp has to."""
+"""The version that can refuse truncation; before it, seccomp has to."""
 
 _FILES_OF = ((1, (1 << 13) - 1), (2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
 _NETWORK_SINCE, _NETWORK = 4, 0b11
@@ -46,11 +46,11 @@ _libc.syscall.restype = ctypes.c_long
 
 
 class LandlockError(Exception):
-    """A ruleset could not be put on; the text is a clause that says what is missing."""
+    """A ruleset could not be applied; the text is a clause about what is missing."""
 
 
-def handled(abi: int) -> tuple[int, int, int]:
-    """Everything that a version can refuse: access to files, to the network, and scopes."""
+def supported_rights(abi: int) -> tuple[int, int, int]:
+    """Return everything that a version can refuse: access to files, to the network, and scopes."""
     files = 0
     for since, rights in _FILES_OF:
         files |= rights if abi >= since else 0
@@ -62,10 +62,10 @@ def handled(abi: int) -> tuple[int, int, int]:
 
 
 def version(machine: Machine) -> int:
-    """The version of Landlock that this kernel has.
+    """Return the version of Landlock of this kernel.
 
     Raises:
-        LandlockError: it has none, or does not let us.
+        LandlockError: it has none, or does not allow it.
     """
     found = _call(machine, "landlock_create_ruleset", None, ctypes.c_size_t(0), _VERSION)
     if found < 1:
@@ -74,24 +74,24 @@ def version(machine: Machine) -> int:
 
 
 def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> None:
-    """Refuse this thread, and what it starts from now on, everything but what the rules allow.
+    """Refuse this thread, and what it starts from now on, everything that the rules do not allow.
 
     Args:
         machine: this one.
         abi: the version to use.
-        rules: paths, and what is allowed there and below; what is not there allows nothing.
+        rules: paths, and what is allowed there and below; paths that do not exist are ignored.
 
     Raises:
-        LandlockError: the kernel does not take it, or this process has more threads than this
-            one, which would go free.
+        LandlockError: the kernel refuses it, or this process has other threads, which would
+            not be restricted.
     """
     try:
         alone = len(os.listdir("/proc/self/task")) == 1
     except OSError as error:
         raise LandlockError(f"its own threads cannot be counted ({error})") from None
     if not alone:
-        raise LandlockError("the process has other threads already, which Landlock would not bind")
-    files, network, scopes = handled(abi)
+        raise LandlockError("the process already has threads that Landlock would not restrict")
+    files, network, scopes = supported_rights(abi)
     wanted = struct.pack("=QQQ", files, network, scopes)
     size = 8 if abi < _NETWORK_SINCE else 16 if abi < _SCOPES_SINCE else 24
     ruleset = _call(
@@ -103,7 +103,7 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
         for path, access in rules:
             _allow(machine, ruleset, path, access & files)
         _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # What is refused comes back as an error; the audit log would have each self-test as well.
+        # A refusal is an error for the caller; the audit log would contain each self-test as well.
         quiet = _NOT_LOGGED if abi >= _LOGS_SINCE else 0
         if _call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), quiet) != 0:
             raise LandlockError(_why(ctypes.get_errno()))
@@ -114,7 +114,7 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
 def _allow(machine: Machine, ruleset: int, path: str, access: int) -> None:
     try:
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:  # it is not there, or nothing that we could open anyway
+    except OSError:  # it does not exist, or cannot be opened anyway
         return
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, beneath)
@@ -149,5 +149,5 @@ def _why(error: int) -> str:
             "calls landlock_create_ruleset, landlock_add_rule and landlock_restrict_self there"
         )
     if error == errno.E2BIG:
-        return "Landlock is on already in too many layers"
-    return f"Landlock does not take a ruleset ({os.strerror(error)})"
+        return "Landlock is already applied in too many layers"
+    return f"Landlock refuses the ruleset ({os.strerror(error)})"

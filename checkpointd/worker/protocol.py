@@ -1,7 +1,7 @@
-"""What daemon, zygote and child say to each other.
+"""The messages between daemon, zygote and child.
 
-Daemon and zygote: JSON datagrams over a SOCK_SEQPACKET pair, file descriptors beside them.
-Daemon and child: one request line, then answer lines, JSON over a stream socket pair.
+Daemon and zygote: JSON datagrams over a SOCK_SEQPACKET pair, with file descriptors.
+Daemon and child: one job line, then answer lines, JSON over a stream socket pair.
 Standard library only, Python 3.9.
 """
 
@@ -35,7 +35,7 @@ MAX_TOTAL = 64 * 1024 * 1024
 class Limits:
     """What a child may use: address-space data and file size in bytes, CPU time in seconds.
 
-    `memory_bytes` is what it may hold; the daemon ends it beyond that. 0: nobody looks.
+    `memory_bytes` is the memory that it may use; the daemon kills it beyond that. 0: no limit.
     """
 
     data_bytes: int
@@ -48,7 +48,7 @@ class Limits:
 class ForkRequest:
     """Daemon to zygote: fork a child, or (`become`) turn into it.
 
-    With it travel two descriptors: the child's stream socket and the file for its stderr.
+    It comes with two descriptors: the child's stream socket and the file for its stderr.
     """
 
     number: int
@@ -58,9 +58,9 @@ class ForkRequest:
 
 @dataclass(frozen=True)
 class SandboxState:
-    """What of the sandbox is in force in a process, and in `missing` what is not, as clauses.
+    """Which parts of the sandbox are active, and in `missing` which are not, as clauses.
 
-    `landlock` is the version of Landlock, 0 without it.
+    `landlock` is the version of Landlock; 0 without it.
     """
 
     landlock: int = 0
@@ -81,7 +81,7 @@ class SandboxState:
 class Notice:
     """Zygote to daemon: `ready` (with its environment), `forked` (with a pidfd), `exited`.
 
-    `sandbox` is what a child was seen to have, before there was a checkpoint; None: not tried.
+    `sandbox` is the state of a trial child, before there was a checkpoint; None: not tried.
     """
 
     kind: str
@@ -96,10 +96,10 @@ class Notice:
 
 @dataclass(frozen=True)
 class Job:
-    """Daemon to child: what to do. `request` and `facts` are `to_json` of the words.
+    """Daemon to child: what to do. `request` and `facts` are the `to_json` of these facts.
 
-    `checks` are those that its answers may be about, in order; `target` is where a COPY is made.
-    With `enforce` nothing is loaded unless the whole sandbox is on.
+    `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
+    `enforce` nothing is loaded unless the whole sandbox is active.
     """
 
     stage: str
@@ -112,13 +112,13 @@ class Job:
 
     @property
     def sentinel(self) -> str:
-        """A file beside the scratch that a child may not open, for the sandbox's self-test."""
+        """Return the file beside the scratch that the sandbox's self-test tries to open."""
         return self.scratch + SENTINEL
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Child to daemon: the stage came to its end."""
+    """Child to daemon: the stage has ended."""
 
     end: End
     message: str
@@ -126,18 +126,18 @@ class Finished:
 
 
 def encode(message: object) -> bytes:
-    """Write a message as one line."""
+    """Encode a message as one line."""
     return json.dumps(to_json(message), separators=(",", ":")).encode() + b"\n"
 
 
 def decode_fork_request(data: bytes) -> ForkRequest:
-    """Read a `ForkRequest`; the daemon is trusted."""
+    """Decode a `ForkRequest`; the daemon is trusted."""
     raw = json.loads(data)
     return ForkRequest(raw["number"], Limits(**raw["limits"]), raw["become"])
 
 
 def decode_job(data: bytes) -> Job:
-    """Read a `Job`; the daemon is trusted."""
+    """Decode a `Job`; the daemon is trusted."""
     return Job(**json.loads(data))
 
 
@@ -145,29 +145,29 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError):
-        raise decode.DecodeError("a line that is no JSON") from None
+        raise decode.DecodeError("a line that is not JSON") from None
     if not isinstance(raw, dict):
         raise decode.DecodeError("not an object")
     return raw
 
 
 def decode_notice(data: bytes) -> Notice:
-    """Read a `Notice`.
+    """Decode a `Notice`.
 
     Raises:
         checkpointd.core.decode.DecodeError: it is none.
     """
     raw = _object(data)
     try:
-        told = raw.pop("sandbox", None)
-        notice = Notice(**raw, sandbox=None if told is None else _sandbox(told))
+        state = raw.pop("sandbox", None)
+        notice = Notice(**raw, sandbox=None if state is None else _sandbox(state))
     except TypeError as error:
         raise decode.DecodeError(str(error)) from None
     numbers = (notice.number, notice.pid, notice.status)
     if notice.kind not in ("ready", "forked", "exited") or not all(
         type(number) is int for number in numbers
     ):
-        raise decode.DecodeError("a datagram that is no notice")
+        raise decode.DecodeError("a malformed notice")
     return notice
 
 
@@ -179,12 +179,12 @@ def _sandbox(raw: Any) -> SandboxState:
         or type(raw.get("landlock")) is not int
         or type(raw.get("seccomp")) is not bool
     ):
-        raise decode.DecodeError(f"no sandbox: {raw!r:.200}")
+        raise decode.DecodeError(f"a malformed sandbox state: {raw!r:.200}")
     return SandboxState(raw["landlock"], raw["seccomp"], tuple(missing))
 
 
 def decode_sandbox_state(data: bytes) -> SandboxState:
-    """Read a `SandboxState`.
+    """Decode a `SandboxState`.
 
     Raises:
         checkpointd.core.decode.DecodeError: it is none.
@@ -193,7 +193,7 @@ def decode_sandbox_state(data: bytes) -> SandboxState:
 
 
 def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState | dict[str, Any]:
-    """Read one line of a child: its sandbox, a check, facts, a stage's end, or what was asked for.
+    """Decode one line of a child: its sandbox, a check, facts, a stage's end, or an inspection.
 
     Raises:
         checkpointd.core.decode.DecodeError: it is none of these.
@@ -206,7 +206,7 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState 
         try:
             end = End(raw["end"])
         except ValueError:
-            raise decode.DecodeError("an end that is none") from None
+            raise decode.DecodeError("an unknown end") from None
         return Finished(end, raw["message"], decode.facts(raw["facts"]))
     if keys == {"facts"}:
         return decode.facts(raw["facts"])
@@ -214,4 +214,4 @@ def decode_answer(data: bytes) -> CheckResult | Facts | Finished | SandboxState 
         return _sandbox(raw["sandbox"])
     if keys == {"inspection"} and isinstance(raw["inspection"], dict):
         return dict(raw["inspection"])
-    raise decode.DecodeError("a line that is no answer")
+    raise decode.DecodeError("a line that is not an answer")

@@ -1,7 +1,7 @@
-"""The sandbox of a child, put on before the first byte of a checkpoint is read, and its self-test.
+"""The sandbox of a child, entered before it reads the first byte of a checkpoint; its self-test.
 
-Landlock says which files it may open, seccomp which system calls it may make. What cannot be put
-on is told, and the daemon's setting decides whether a model is loaded without it.
+Landlock limits which files the child may open, seccomp which system calls it may make. What this
+machine does not support is reported, and a setting decides whether a model is loaded without it.
 Standard library only, Python 3.9.
 """
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from checkpointd.worker.access_rules import AccessRules, PathRule
 
 
-def enter_child(reach: AccessRules, sentinel: str, *, may_set_times: bool = False) -> SandboxState:
-    """Put the whole sandbox on this process, for good, and try whether it holds.
+def enter_child(access: AccessRules, sentinel: str, *, may_set_times: bool = False) -> SandboxState:
+    """Apply the whole sandbox to this process, irrevocably, and test it.
 
     Args:
-        reach: what it may open.
+        access: what it may open.
         sentinel: a file that it may not open, for the self-test.
         may_set_times: it may set the times of files.
 
     Returns:
-        What is in force; never raises for what a kernel cannot do.
+        What is active; never raises for what a kernel does not support.
     """
     abi = _version()
-    state = _put_on(
-        reach.rules,
+    state = _apply(
+        access.rules,
         lambda version: seccomp.child_rules(
             os.getpid(),
             may_set_times=may_set_times,
@@ -46,19 +46,19 @@ def enter_child(reach: AccessRules, sentinel: str, *, may_set_times: bool = Fals
     )
     if state.missing:
         return state
-    missing = self_test("" if reach.covers(sentinel) else sentinel)
+    missing = self_test("" if access.allows_reading(sentinel) else sentinel)
     return SandboxState(state.landlock, state.seccomp, missing)
 
 
 def enter_zygote(scratch: str) -> SandboxState:
-    """Put the layer of a zygote on: it reads everything, writes its scratch, has no network."""
+    """Apply the sandbox of a zygote: it reads everything, writes its scratch, has no network."""
     rules = [("/", landlock.EVERYWHERE), (scratch, landlock.WRITE), *DEVICES]
-    return _put_on(rules, lambda _version: seccomp.zygote_rules(), _version())
+    return _apply(rules, lambda _version: seccomp.zygote_rules(), _version())
 
 
 def _version() -> int | str:
-    """The version of Landlock, or what is missing."""
-    machine = syscalls.here()
+    """Return the version of Landlock, or a clause about what is missing."""
+    machine = syscalls.this_machine()
     if machine is None:
         return f"the sandbox does not know this machine's system calls ({os.uname().machine})"
     try:
@@ -67,12 +67,12 @@ def _version() -> int | str:
         return str(error)
 
 
-def _put_on(
+def _apply(
     rules: Iterable[PathRule],
     calls: Callable[[int], Sequence[seccomp.CallRule]],
     abi: int | str,
 ) -> SandboxState:
-    machine = syscalls.here()
+    machine = syscalls.this_machine()
     if machine is None:
         return SandboxState(missing=(str(abi),))
     missing: list[str] = []
@@ -94,23 +94,23 @@ def _put_on(
 
 
 def self_test(sentinel: str) -> tuple[str, ...]:
-    """Try what must fail in a child; gives what did not, as clauses.
+    """Try what must fail in a child; return what did not fail, as clauses.
 
     Args:
-        sentinel: a file that may be neither read nor written, nor anything made beside it; empty
-            where the configuration opens its place.
+        sentinel: a file that may not be read or written, in a directory where nothing may be
+            created; empty where the configuration allows access to it.
     """
-    told = (_told(what, attempt) for what, attempt in _attempts(sentinel))
-    return tuple(clause for clause in told if clause)
+    clauses = (_result(what, attempt) for what, attempt in _attempts(sentinel))
+    return tuple(clause for clause in clauses if clause)
 
 
-def _told(what: str, attempt: Callable[[], None]) -> str:
+def _result(what: str, attempt: Callable[[], None]) -> str:
     try:
         attempt()
     except PermissionError:
         return ""
     except OSError as error:
-        return f"the self-test could not tell whether {what} ({error})"
+        return f"the self-test could not find out whether {what} ({error})"
     return f"the self-test failed: {what}"
 
 

@@ -1,9 +1,9 @@
-"""Which system calls a process gives up for good, as a BPF program for the kernel.
+"""Which system calls a process gives up irrevocably, as a BPF program for the kernel.
 
-Loading a model is running a program: what it could do besides computing is refused here. Refused
-means an error (EPERM; ENOSYS where a library then takes another way), never a signal: TensorFlow
-tries calls that it can do without. Sources: seccomp(2), include/uapi/linux/{filter,seccomp,audit}.h
-of Linux. Standard library only, Python 3.9.
+Loading a model is running a program: what it could do besides computing is refused here. A refused
+call fails (EPERM; ENOSYS where a library then takes another way) and never raises a signal:
+TensorFlow tries calls that it does not need. Sources: seccomp(2) and
+include/uapi/linux/{filter,seccomp,audit}.h of Linux. Standard library only, Python 3.9.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _UNCOUNTED = (
 _LOCKS = (5, 6, 7, 36, 37, 38)  # F_GETLK, F_SETLK, F_SETLKW and those of open file descriptions
 _OWNERS = (8, 10, 15, 1024, 1026)  # F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY
 _TERMINAL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
-"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2: what asks, and no more."""
+"""TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2: queries and no more."""
 _DEATH, _DUMPABLE, _PTRACER = 1, 4, 0x59616D61
 
 _NETWORK = "socket socketpair connect bind listen accept accept4"
-_FOREIGN = """
+_SYSTEM = """
     ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp migrate_pages
     move_pages perf_event_open pidfd_getfd bpf userfaultfd io_uring_setup io_uring_enter
     io_uring_register add_key request_key keyctl modify_ldt ioperm iopl lookup_dcookie
@@ -62,7 +62,7 @@ _FOREIGN = """
     setdomainname acct syslog nfsservctl inotify_init inotify_init1 inotify_add_watch
     fanotify_init fanotify_mark
 """
-_ALONE = """
+_PROCESS = """
     fork vfork execve execveat sendmsg sendmmsg tkill pidfd_send_signal pidfd_open
     get_robust_list sync syncfs setpriority ioprio_set sched_setparam sched_setscheduler
     sched_setattr sched_setaffinity chmod fchmod fchmodat fchmodat2 chown fchown lchown
@@ -75,12 +75,12 @@ _ALONE = """
 
 
 class SeccompError(Exception):
-    """A filter could not be put on; the text is a clause that says what is missing."""
+    """A filter could not be installed; the text is a clause about what is missing."""
 
 
 @dataclass(frozen=True)
 class CallRule:
-    """What happens to one call: it fails with `error`, always or by one of its arguments.
+    """How one call is treated: it fails with `error`, always or depending on an argument.
 
     With `values`, it depends on the low word of `argument` under `mask` (what the kernel takes of
     an int): it fails when the value is among them, or with `unless` when it is not.
@@ -95,33 +95,32 @@ class CallRule:
 
 
 def zygote_rules() -> tuple[CallRule, ...]:
-    """The rules of a zygote, which has to fork and to talk with its daemon: no network."""
-    return _refused(_NETWORK + _FOREIGN)
+    """Return the rules of a zygote, which forks and communicates with its daemon: no network."""
+    return _refused(_NETWORK + _SYSTEM)
 
 
 def child_rules(
     pid: int, *, may_set_times: bool = False, truncation: bool = False
 ) -> tuple[CallRule, ...]:
-    """The rules of a child.
+    """Return the rules of a child.
 
     Args:
-        pid: its own, the only one that it may signal.
-        may_set_times: it may set a file's times; else no metadata at all.
-        truncation: refuse here what Landlock does not know before its third version: to empty a
-            file that is not opened for writing.
+        pid: of the child, the only process that it may signal.
+        may_set_times: it may set a file's times; otherwise no metadata at all.
+        truncation: refuse what Landlock cannot before its third version: to truncate a file that
+            is not opened for writing.
     """
-    own = (pid,)
     rules = [
         *(
             r
-            for r in _refused(_NETWORK + _FOREIGN + _ALONE)
+            for r in _refused(_NETWORK + _SYSTEM + _PROCESS)
             if not (may_set_times and r.call == "utimensat")
         ),
         CallRule("clone", values=(_CLONE_THREAD,), mask=_CLONE_THREAD | _NAMESPACES, unless=True),
-        CallRule("clone3", errno.ENOSYS),  # its flags lie in memory; libc falls back to clone
+        CallRule("clone3", errno.ENOSYS),  # its flags are in memory; libc falls back to clone
         CallRule("openat2", errno.ENOSYS),
         *(
-            CallRule(call, values=own, unless=True)
+            CallRule(call, values=(pid,), unless=True)
             for call in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
         ),
         CallRule("prlimit64", values=(0, pid), unless=True),
@@ -148,7 +147,7 @@ def _refused(calls: str) -> tuple[CallRule, ...]:
 
 
 def build_filter(machine: Machine, rules: Iterable[CallRule]) -> tuple[Instruction, ...]:
-    """Write the BPF program: what no rule speaks of is allowed, a newer kernel's calls are not."""
+    """Return the BPF program: calls without a rule are allowed, those of newer kernels are not."""
     refuse = _return(_ERRNO | errno.EPERM)
     found: list[Instruction] = [
         (_LOAD, 0, 0, _ARCH),
@@ -157,7 +156,7 @@ def build_filter(machine: Machine, rules: Iterable[CallRule]) -> tuple[Instructi
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, 0x40000000),
         refuse,  # x32
-        (_AT_LEAST, 0, 1, syscalls.NEWEST + 1),
+        (_AT_LEAST, 0, 1, syscalls.LAST_KNOWN + 1),
         _return(_ERRNO | errno.ENOSYS),
     ]
     for rule in rules:
@@ -190,10 +189,10 @@ class _Program(ctypes.Structure):
 
 
 def install(machine: Machine, instructions: Sequence[Instruction]) -> None:
-    """Put a filter on this process and all its threads, for good.
+    """Install a filter for this process and all its threads, irrevocably.
 
     Raises:
-        SeccompError: the kernel does not take it.
+        SeccompError: the kernel refuses it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
@@ -208,7 +207,7 @@ def install(machine: Machine, instructions: Sequence[Instruction]) -> None:
     if done == 0:
         return
     if done > 0:
-        raise SeccompError("seccomp cannot bind all threads of the process")
+        raise SeccompError("seccomp cannot restrict all threads of the process")
     raise SeccompError(_why(ctypes.get_errno()))
 
 
@@ -217,7 +216,7 @@ def _why(error: int) -> str:
         return "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)"
     if error == errno.EPERM:
         return (
-            "seccomp is blocked by a filter that is on already, such as a container's: allow the "
+            "seccomp is blocked by another filter, such as a container's: allow the "
             "system call seccomp there"
         )
-    return f"seccomp does not take a filter ({os.strerror(error)})"
+    return f"seccomp refuses the filter ({os.strerror(error)})"

@@ -1,4 +1,4 @@
-"""The numbers of the system calls that the sandbox speaks of, on x86-64 and on arm64.
+"""The numbers of the system calls that the sandbox needs, on x86-64 and on arm64.
 
 Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux (the
 headers of Linux 6.1; `fchmodat2` from 6.6). Standard library only, Python 3.9.
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NEWEST = 462
-"""`mseal`: the last call that was looked at; newer ones are numbered alike everywhere."""
+LAST_KNOWN = 462
+"""`mseal`: newer calls were not examined; they have the same number on every architecture."""
 
 _NUMBERS: Mapping[str, tuple[int | None, int | None]] = {
     "accept": (43, 202),
@@ -222,6 +222,6 @@ AARCH64 = _machine("aarch64", 0xC00000B7, 1)
 MACHINES = {machine.name: machine for machine in (X86_64, AARCH64)}
 
 
-def here() -> Machine | None:
-    """The architecture of this machine; None where the sandbox knows none of its calls."""
+def this_machine() -> Machine | None:
+    """Return the architecture of this machine; None if the sandbox does not support it."""
     return MACHINES.get(platform.machine())

@@ -1,8 +1,8 @@
-"""The zygote: imports once, then forks a child for each order, and tells how each one ended.
+"""The zygote: imports once, then forks a child for each request, and reports how each one ended.
 
-It runs one thread of its own and no TensorFlow op ever, so that forking stays safe. Before it
-imports anything it gives up the network and all writing but in its scratch, where it is started;
-its children give up more (see `sandbox`). User code is imported in a child alone. Python 3.9.
+It starts no thread and never runs a TensorFlow op, so that forking stays safe. Before it imports
+anything it gives up the network and all writing outside its scratch, which is its working
+directory; its children give up more (see `sandbox`). Only children import user code. Python 3.9.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-_CANARY_SECONDS = 20.0
+_TRIAL_FORK_SECONDS = 20.0
 
 
 def main(stage: str, control: socket.socket, parent: int) -> int:
-    """Serve orders until the daemon closes its end; returns the exit code.
+    """Serve fork requests until the daemon closes its end; return the exit code.
 
     Args:
         stage: `scan` or `load`: what to import.
         control: the zygote's end of a SOCK_SEQPACKET pair.
-        parent: the daemon's pid; without it there is nothing to live for.
+        parent: the daemon's pid; the zygote ends together with it.
     """
     limits.die_with_parent(parent)
     limits.lower_priority(idle=False)
@@ -48,15 +48,15 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
     warnings.simplefilter("ignore")
     try:
         environment = _preload(stage)
-    except Exception as error:  # noqa: BLE001 - whatever an import raises, the daemon is told
-        message = _hindrance(error)[:4000]
+    except Exception as error:  # noqa: BLE001 - whatever an import raises, the daemon reports it
+        message = _import_error_clause(error)[:4000]
         control.send(protocol.encode(Notice("ready", can_fork=False, message=message)))
         return 1
     gc.collect()
     gc.freeze()
-    can_fork = _canary()
-    seen = _rehearsal() if can_fork else None
-    ready = Notice("ready", can_fork=can_fork, environment=environment, sandbox=seen)
+    can_fork = _can_fork()
+    state = _try_sandbox() if can_fork else None
+    ready = Notice("ready", can_fork=can_fork, environment=environment, sandbox=state)
     control.send(protocol.encode(ready))
     _serve(control)
     return 0
@@ -80,19 +80,19 @@ def _preload(stage: str) -> Mapping[str, str]:
     return {"python": python}
 
 
-def _hindrance(error: Exception) -> str:
-    """Say why nothing can be imported, as a clause that begins with a verb."""
+def _import_error_clause(error: Exception) -> str:
+    """Explain an error of the imports, as a clause that begins with a verb."""
     if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
         return "has no TensorFlow, and no Keras 3 with JAX or torch"
     return f"cannot import what it needs ({type(error).__name__}: {error})"
 
 
-def _canary() -> bool:
-    """Whether a forked child comes back: with threads about, that is not self-evident."""
+def _can_fork() -> bool:
+    """Whether a forked child exits: the threads of a library could prevent it."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
-    deadline = time.monotonic() + _CANARY_SECONDS
+    deadline = time.monotonic() + _TRIAL_FORK_SECONDS
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
@@ -103,11 +103,11 @@ def _canary() -> bool:
     return False
 
 
-def _rehearsal() -> SandboxState | None:
-    """Put the sandbox on a child that has no checkpoint, and see what it comes to.
+def _try_sandbox() -> SandboxState | None:
+    """Enter the sandbox in a child that has no checkpoint, and return its state.
 
     Returns:
-        What was in force; None where that could not be tried, on a full disk for one.
+        The state; None where that could not be tried, for example on a full disk.
     """
     try:
         with tempfile.TemporaryDirectory(dir=os.getcwd()) as scratch:
@@ -115,15 +115,15 @@ def _rehearsal() -> SandboxState | None:
             with open(sentinel, "wb"):
                 pass
             try:
-                told = _rehearsed(scratch, sentinel)
+                answer = _sandbox_of_trial_child(scratch, sentinel)
             finally:
                 os.unlink(sentinel)
-    except OSError:  # each child tries it by itself all the same
+    except OSError:  # each child enters its own sandbox in any case
         return None
-    return protocol.decode_sandbox_state(told) if told else None
+    return protocol.decode_sandbox_state(answer) if answer else None
 
 
-def _rehearsed(scratch: str, sentinel: str) -> bytes:
+def _sandbox_of_trial_child(scratch: str, sentinel: str) -> bytes:
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -135,25 +135,25 @@ def _rehearsed(scratch: str, sentinel: str) -> bytes:
             os._exit(0)
     os.close(write)
     with open(read, "rb") as pipe:
-        told = pipe.read()
+        answer = pipe.read()
     os.waitpid(pid, 0)
-    return told
+    return answer
 
 
-def _become(connection: socket.socket, order: ForkRequest, stderr: int) -> NoReturn:
-    """Turn into the child of an order, in an interpreter that has imported nothing yet.
+def _become(connection: socket.socket, request: ForkRequest, stderr: int) -> NoReturn:
+    """Turn into the child of a request, in an interpreter that has imported nothing yet.
 
-    The threads that there are after an import would not be bound by Landlock.
+    Landlock would not restrict the threads that exist after an import.
     """
     for descriptor in (connection.fileno(), stderr):
         os.set_inheritable(descriptor, True)
-    words = [str(connection.fileno()), str(stderr), json.dumps(to_json(order.limits))]
-    command = [sys.executable, "-m", "checkpointd.worker", "become", *words, str(os.getppid())]
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, and no shell is wanted
+    arguments = [str(connection.fileno()), str(stderr), json.dumps(to_json(request.limits))]
+    command = [sys.executable, "-m", "checkpointd.worker", "become", *arguments, str(os.getppid())]
+    os.execv(sys.executable, command)  # noqa: S606 - the same interpreter, without a shell
 
 
 def _status_of(pid: int) -> list[int]:
-    """Open what the kernel tells of a child, before it makes itself invisible (ProtectProc)."""
+    """Open a child's status file, before the child makes itself invisible (ProtectProc)."""
     try:
         return [os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)]
     except OSError:
@@ -176,12 +176,12 @@ def _serve(control: socket.socket) -> None:
             data, fds, _, _ = socket.recv_fds(control, protocol.MAX_DATAGRAM, 2)
             if not data:
                 return
-            order = protocol.decode_fork_request(data)
+            request = protocol.decode_fork_request(data)
             connection = socket.socket(fileno=fds[0])
             parent = os.getpid()
-            if order.become:
+            if request.become:
                 control.close()
-                _become(connection, order, fds[1])
+                _become(connection, request, fds[1])
             gate, start = os.pipe()
             pid = os.fork()
             if pid == 0:
@@ -191,16 +191,16 @@ def _serve(control: socket.socket) -> None:
                 control.close()
                 for other in children:
                     os.close(other)
-                child.run(connection, fds[1], order.limits, parent)
-            seen = _status_of(pid)
+                child.run(connection, fds[1], request.limits, parent)
+            status_fds = _status_of(pid)
             os.close(start)
             os.close(gate)
             connection.close()
             os.close(fds[1])
             pidfd = os.pidfd_open(pid)
-            children[pidfd] = (order.number, pid)
+            children[pidfd] = (request.number, pid)
             poll.register(pidfd, select.POLLIN)
-            notice = protocol.encode(Notice("forked", order.number, pid))
-            socket.send_fds(control, [notice], [pidfd, *seen])
-            for opened in seen:
-                os.close(opened)
+            notice = protocol.encode(Notice("forked", request.number, pid))
+            socket.send_fds(control, [notice], [pidfd, *status_fds])
+            for status_fd in status_fds:
+                os.close(status_fd)

@@ -8,7 +8,7 @@ _FILTER = """
 import errno, os, sys
 from checkpointd.worker import seccomp, syscalls
 call, error, *command = sys.argv[1:]
-machine = syscalls.here()
+machine = syscalls.this_machine()
 rule = seccomp.CallRule(call, getattr(errno, error))
 seccomp.install(machine, seccomp.build_filter(machine, [rule]))
 os.execv(command[0], command)

@@ -1,4 +1,4 @@
-"""The real TCP side on a free port, in the loop of the test, and raw sockets to it."""
+"""The real TCP running on a free port, in the loop of the test, and raw sockets to it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SCRAPE_SECONDS = 10.0
 
 
 @dataclass
-class Side:
-    """A server, what it counts, and how to reach it."""
+class RunningWeb:
+    """A running server, its metrics, and how to connect to it."""
 
     server: TcpServer
     metrics: Metrics
@@ -61,30 +61,30 @@ class Side:
             assert answer.status == 200
             assert b"checkpointd_queue_length" in await answer.read()
 
-    async def connect(self, said: bytes = b"", *, buffer: int | None = None) -> socket.socket:
-        """Open a connection, say something, and read nothing."""
+    async def connect(self, data: bytes = b"", *, buffer: int | None = None) -> socket.socket:
+        """Open a connection, send something, and read nothing."""
         sock = socket.socket()
         sock.setblocking(False)
         if buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(sock, ("127.0.0.1", self.port))
-        if said:
+        if data:
             with contextlib.suppress(ConnectionError):
-                await loop.sock_sendall(sock, said)
+                await loop.sock_sendall(sock, data)
         return sock
 
-    async def say(self, said: bytes) -> bytes:
-        """Say something, and give everything that comes until the other end closes."""
-        sock = await self.connect(said)
+    async def exchange(self, data: bytes) -> bytes:
+        """Send something, and return everything that comes until the other end closes."""
+        sock = await self.connect(data)
         try:
-            return await told(sock)
+            return await received(sock)
         finally:
             sock.close()
 
 
-async def told(sock: socket.socket) -> bytes:
-    """Everything that comes until the other end closes or resets."""
+async def received(sock: socket.socket) -> bytes:
+    """Return everything that comes until the other end closes or resets."""
     parts = []
     with contextlib.suppress(ConnectionError):
         async with asyncio.timeout(15):
@@ -94,7 +94,7 @@ async def told(sock: socket.socket) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def serving(web: WebSettings | None = None) -> AsyncIterator[Side]:
+async def running_web(web: WebSettings | None = None) -> AsyncIterator[RunningWeb]:
     """Serve, with what the settings of `[web]` ask for."""
     source, metrics, access = Source(), Metrics(Snapshot), Access()
     if web is not None:
@@ -108,6 +108,6 @@ async def serving(web: WebSettings | None = None) -> AsyncIterator[Side]:
     )
     await server.start()
     try:
-        yield Side(server, metrics, source, access)
+        yield RunningWeb(server, metrics, source, access)
     finally:
         await server.close()

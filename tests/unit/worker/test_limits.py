@@ -18,7 +18,7 @@ def held():
     return [int(told[name], 16) for name in ("CapEff", "CapPrm", "CapInh")]
 
 before = held()
-limits.confine(Limits(data_bytes=1 << 30, file_bytes=1 << 20, cpu_seconds=7))
+limits.apply_limits(Limits(data_bytes=1 << 30, file_bytes=1 << 20, cpu_seconds=7))
 kinds = (resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_STACK, resource.RLIMIT_CORE)
 print(json.dumps([before, held(), [resource.getrlimit(kind) for kind in kinds]]))
 """

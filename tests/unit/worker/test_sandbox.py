@@ -14,56 +14,14 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import Evaluation, UserCheck, VerifySettings
-from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.observe.sandbox import sandbox_line
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
-from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, handled
+from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, supported_rights
 from checkpointd.worker.protocol import SandboxState
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-WHOLE = {"sandbox": {"landlock": 7, "seccomp": True, "missing": []}}
-LACKING = {"sandbox": {"landlock": 0, "seccomp": True, "missing": ["Landlock is switched off"]}}
-FAILED = {"sandbox": {"landlock": 7, "seccomp": True, "missing": ["the self-test failed: x"]}}
-
-
-@pytest.mark.parametrize(
-    ("workers", "line", "in_force", "grave"),
-    [
-        ([], "enforce, tried as soon as a worker has started", {}, False),
-        ([{"sandbox": None}], "enforce, tried as soon as a worker has started", {}, False),
-        (
-            [WHOLE, WHOLE],
-            "enforce: Landlock version 7, seccomp, self-test passed",
-            {"landlock": True, "seccomp": True},
-            False,
-        ),
-        (
-            [WHOLE, LACKING],
-            "enforce: no Landlock, seccomp, self-test not run: Landlock is switched off",
-            {"landlock": False, "seccomp": True},
-            True,
-        ),
-        (
-            [FAILED],
-            "enforce: Landlock version 7, seccomp, self-test failed: the self-test failed: x",
-            {"landlock": True, "seccomp": True},
-            True,
-        ),
-    ],
-)
-def test_status_says_in_one_line_what_is_in_force(
-    workers: list[dict[str, Any]], line: str, in_force: dict[str, bool], grave: bool
-) -> None:
-    """The worst of what the workers saw counts, and is a problem that a person is told of."""
-    facts = confinement("enforce", workers)
-    assert sandbox_line(facts) == line
-    assert layers(facts) == in_force
-    assert problem(facts).startswith("Nothing is loaded" if grave else "")
-    assert bool(problem(facts)) is grave
 
 
 def test_a_report_says_what_confined_its_worker() -> None:
@@ -90,11 +48,11 @@ def test_what_keeps_landlock_away_is_told_apart(error: int, cure: str) -> None:
 
 def test_an_older_landlock_is_asked_for_no_more_than_it_knows() -> None:
     """A kernel refuses a ruleset that names what it does not know."""
-    assert handled(1) == ((1 << 13) - 1, 0, 0)
-    assert handled(2) == ((1 << 14) - 1, 0, 0)
-    assert handled(3) == ((1 << 15) - 1, 0, 0)
-    assert handled(4) == ((1 << 15) - 1, 0b11, 0)
-    assert handled(9) == ((1 << 16) - 1, 0b11, 0b11)
+    assert supported_rights(1) == ((1 << 13) - 1, 0, 0)
+    assert supported_rights(2) == ((1 << 14) - 1, 0, 0)
+    assert supported_rights(3) == ((1 << 15) - 1, 0, 0)
+    assert supported_rights(4) == ((1 << 15) - 1, 0b11, 0)
+    assert supported_rights(9) == ((1 << 16) - 1, 0b11, 0b11)
 
 
 def member(name: str) -> Member:
@@ -133,7 +91,10 @@ def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: P
         (VerifySettings(checks=(UserCheck("own", "m:f"),)), True),
     ):
         request = Request(checkpoint, generation, settings, previous)
-        assert access_rules.rules_for_request(request, "/scratch/a").covers(previous.path) is may
+        assert (
+            access_rules.rules_for_request(request, "/scratch/a").allows_reading(previous.path)
+            is may
+        )
 
 
 def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
@@ -197,29 +158,29 @@ def test_a_zygote_inherits_nothing_that_loads_code_or_opens_accounts(
     assert made["HOME"] == str(tmp_path) != os.environ.get("HOME")
 
 
-def test_a_zygote_that_cannot_rehearse_goes_on_and_says_that_nobody_knows(
+def test_a_zygote_that_cannot_try_the_sandbox_reports_no_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its scratch is gone, or the disk full: each child tries by itself all the same."""
+    """Its scratch is gone, or the disk full: each child enters its own sandbox in any case."""
     gone = tmp_path / "scratch"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert zygote._rehearsal() is None
+    assert zygote._try_sandbox() is None
 
 
-def test_a_rehearsal_that_goes_wrong_leaves_no_second_zygote(
+def test_an_error_in_the_trial_child_leaves_no_second_zygote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its child ends whatever happens in it, and never goes on in its parent's place."""
+    """The child exits whatever happens in it, and never runs the code of its parent."""
 
     def fails(*_: object) -> SandboxState:
         raise MemoryError
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(zygote.sandbox, "enter_child", fails)
-    told = zygote._rehearsal()
+    state = zygote._try_sandbox()
     with (tmp_path / "came back").open("a") as file:
         file.write(f"{os.getpid()}\n")
-    assert told is None
+    assert state is None
     assert (tmp_path / "came back").read_text() == f"{os.getpid()}\n"

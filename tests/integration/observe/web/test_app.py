@@ -6,7 +6,7 @@ import asyncio
 import json
 import select
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -22,6 +22,8 @@ from tests.helpers.observe import NOW, ODD, Source, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from checkpointd.observe.status import DaemonStatus
 
 
 def over_tcp(
@@ -104,7 +106,7 @@ def test_bad_health_is_503_with_the_problems_in_plain_words() -> None:
 
 
 def test_odd_names_and_nan_survive_the_api() -> None:
-    """A path comes back byte for byte; NaN is null, as JSON has no word for it."""
+    """A path comes back byte for byte; NaN is null, as JSON has no value for it."""
     source = Source(last_verdicts=[verdict(ODD, at=NOW)])
 
     async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
@@ -118,7 +120,7 @@ def test_odd_names_and_nan_survive_the_api() -> None:
 
 
 def test_checkpoints_are_asked_for_by_watch_series_state_and_limit() -> None:
-    """What is asked reaches the ledger; what makes no sense is refused in a sentence."""
+    """What is asked reaches the ledger; what is invalid is refused in a sentence."""
     source = Source()
 
     async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
@@ -145,8 +147,8 @@ def test_a_state_that_there_is_not_is_refused_with_the_list_of_states() -> None:
         for wrong in ("bogus", "", "VALID", "valid,invalid"):
             async with client.get("/api/v1/checkpoints", params={"state": wrong}) as answer:
                 assert answer.status == 400
-                told = (await answer.json())["error"]
-                assert told.startswith("state must be one of valid, invalid, inconclusive, ")
+                message = (await answer.json())["error"]
+                assert message.startswith("state must be one of valid, invalid, inconclusive, ")
 
     over_tcp(use, source)
     assert source.asked == []
@@ -175,10 +177,12 @@ def test_a_fault_of_ours_is_500_and_the_server_goes_on() -> None:
     source = Source()
     broken = [True]
 
-    def state() -> dict[str, Any]:
+    healthy = source.status()
+
+    def state() -> DaemonStatus:
         if broken:
             raise RuntimeError("secret detail")
-        return source.state
+        return healthy
 
     source.status = state  # type: ignore[method-assign] # a fault put in
 
@@ -196,7 +200,7 @@ def test_a_fault_of_ours_is_500_and_the_server_goes_on() -> None:
 def test_silent_clients_do_not_stop_a_scrape_and_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fifty connections that say nothing cost nobody anything, and end."""
+    """Fifty silent connections cost nobody anything, and end."""
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.2)
 
     async def use(client: aiohttp.ClientSession, server: TcpServer) -> None:
@@ -240,8 +244,8 @@ def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch)
     over_tcp(use, source)
 
 
-def test_a_taken_address_is_told_in_a_sentence() -> None:
-    """The second daemon on a port says which setting to change."""
+def test_an_address_in_use_is_reported_in_a_sentence() -> None:
+    """The second daemon on a port names the setting to change."""
 
     async def use(_client: aiohttp.ClientSession, server: TcpServer) -> None:
         port = int(server.url.rpartition(":")[2])

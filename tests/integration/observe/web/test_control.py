@@ -77,7 +77,7 @@ def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
         ):
             async with client.post(f"/control/{command}", json=body) as answer:
                 assert (answer.status, await answer.json()) == (200, {"done": command})
-        assert control.told == [
+        assert control.calls == [
             ("reload",),
             ("prune", True, "resnet"),
             ("prune", False, None),
@@ -92,8 +92,8 @@ def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
     over_unix(short_dir / "control.sock", use)
 
 
-def test_a_refused_or_senseless_command_gets_a_sentence(short_dir: Path) -> None:
-    """Wrong JSON, wrong types, relative paths, large bodies, and the daemon's own no."""
+def test_a_refused_or_invalid_command_gets_a_sentence(short_dir: Path) -> None:
+    """Wrong JSON, wrong types, relative paths, large bodies, and the daemon's refusal."""
 
     async def use(client: aiohttp.ClientSession, control: RecordingControl) -> None:
         for command, data, status in (
@@ -113,7 +113,7 @@ def test_a_refused_or_senseless_command_gets_a_sentence(short_dir: Path) -> None
             async with client.post(f"/control/{command}", data=data.encode("latin-1")) as answer:
                 assert answer.status == status
                 assert (await answer.json())["error"].endswith(".")
-        assert control.told == []
+        assert control.calls == []
 
     over_unix(short_dir / "control.sock", use)
 
@@ -134,7 +134,7 @@ def test_the_socket_is_for_owner_and_group_and_is_removed(short_dir: Path) -> No
     assert not path.exists()
 
 
-def test_a_file_in_the_way_or_a_long_path_is_told(tmp_path: Path) -> None:
+def test_a_file_in_the_way_or_a_long_path_is_reported(tmp_path: Path) -> None:
     """Somebody's file is never replaced, and the kernel's limit has a cure."""
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     for path, match in ((tmp_path / "file", "in the way"), (tmp_path / ("x" * 120), "shorter")):
@@ -161,7 +161,7 @@ print(answer.split()[1], answer.rpartition("\\r\\n\\r\\n")[2])
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root: cannot become another user; NOT checked")
 def test_another_user_may_read_but_not_change(short_dir: Path) -> None:
-    """The kernel's word decides: a member of the group gets 403 and a sentence."""
+    """The kernel reports the user: a member of the group gets 403 and a sentence."""
     path = short_dir / "control.sock"
 
     async def use(_client: aiohttp.ClientSession, control: RecordingControl) -> None:
@@ -182,16 +182,14 @@ def test_another_user_may_read_but_not_change(short_dir: Path) -> None:
         assert read == "200"
         assert changed.startswith("403")
         assert "Only the user that checkpointd runs as" in changed
-        assert control.told == []
+        assert control.calls == []
 
     if not Path("/usr/bin/python3").exists():
         pytest.skip(f"no python that another user can run ({sys.executable}): NOT checked")
     over_unix(path, use)
 
 
-def test_a_client_that_says_nothing_holds_up_nobody(
-    short_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_client_blocks_nobody(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is dropped, and so is one whose body never comes to its end; the others go on."""
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
     monkeypatch.setattr(control_module, "_BODY_SECONDS", 0.3)
@@ -213,7 +211,7 @@ def test_a_client_that_says_nothing_holds_up_nobody(
             writer.close()
         slow_end.close()
         huge_end.close()
-        assert control.told == [("reload",)]
+        assert control.calls == [("reload",)]
 
     over_unix(path, use)
 
@@ -230,8 +228,8 @@ time.sleep(60)
 @pytest.mark.skipif(
     not Path("/usr/bin/python3").exists(), reason="no python that others run: NOT checked"
 )
-def test_the_command_line_does_not_believe_another_users_socket(short_dir: Path) -> None:
-    """Who could put one into the directory is not the daemon for that."""
+def test_the_command_line_does_not_trust_another_users_socket(short_dir: Path) -> None:
+    """That somebody can create a socket in the directory does not make it the daemon's."""
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(short_dir / "control.sock"))
         squatter = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The keys of the web side: what is wrong with them, and how they are taken anew."""
+"""The credentials of the web server: what is wrong with them, and how they are reloaded."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pair, Pair]:
     """Two certificates."""
-    home = tmp_path_factory.mktemp("tls")
-    return pair(home, "first"), pair(home, "second", days=3)
+    directory = tmp_path_factory.mktemp("tls")
+    return pair(directory, "first"), pair(directory, "second", days=3)
 
 
-def with_tls(home: Path, source: Pair) -> tuple[WebSettings, Pair]:
+def with_tls(directory: Path, source: Pair) -> tuple[WebSettings, Pair]:
     """Settings whose files are a copy of a pair."""
-    place = Pair(home / "web.crt", home / "web.key")
-    source.copy_to(place)
-    return WebSettings(tls=TlsSettings(cert_file=place.cert, key_file=place.key)), place
+    files = Pair(directory / "web.crt", directory / "web.key")
+    source.copy_to(files)
+    return WebSettings(tls=TlsSettings(cert_file=files.cert, key_file=files.key)), files
 
 
-def with_password(home: Path, raw: bytes = b"s3cret\n") -> WebSettings:
+def with_password(directory: Path, raw: bytes = b"s3cret\n") -> WebSettings:
     """Settings with a password in a file."""
-    place = home / "web.password"
-    place.write_bytes(raw)
-    place.chmod(0o640)
-    return WebSettings(basic_auth=BasicAuthSettings(username="prom", password_file=place))
+    file = directory / "web.password"
+    file.write_bytes(raw)
+    file.chmod(0o640)
+    return WebSettings(basic_auth=BasicAuthSettings(username="prom", password_file=file))
 
 
 def header(name: str, password: str) -> str:
@@ -46,7 +46,7 @@ def header(name: str, password: str) -> str:
 
 
 def problems(web: WebSettings) -> dict[str, str]:
-    """What is told about the files, by key."""
+    """The messages about the files, by key."""
     with pytest.raises(CredentialsError) as caught:
         load(web)
     return {problem.loc[-1]: problem.message for problem in caught.value.problems}
@@ -80,20 +80,20 @@ def test_without_a_password_nobody_is_asked_and_nothing_admits() -> None:
     assert not Access().admits(header("", ""))
 
 
-def test_a_new_password_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
-    """The old one goes on meanwhile; the log never holds either."""
+def test_a_new_password_is_used_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    """The old one stays in use meanwhile; the log never holds either."""
     access, web = Access(), with_password(tmp_path)
     access.apply(web)
     assert web.basic_auth is not None
-    place = web.basic_auth.password_file
+    file = web.basic_auth.password_file
     with structlog.testing.capture_logs() as logged:
-        place.write_bytes(b"")
+        file.write_bytes(b"")
         assert not access.reload()
         assert not access.reload()
         assert access.admits(header("prom", "s3cret"))
         assert access.files_good is False
         assert any("is empty" in problem for problem in access.problems())
-        place.write_bytes(b"an0ther\r\n")
+        file.write_bytes(b"an0ther\r\n")
         assert access.reload()
     assert access.admits(header("prom", "an0ther"))
     assert not access.admits(header("prom", "s3cret"))
@@ -105,7 +105,7 @@ def test_a_new_password_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda p: p.unlink(), "does not exist"),
         (lambda p: p.chmod(0o644), "can be accessed by every user (mode 644); chmod o= it"),
@@ -115,8 +115,8 @@ def test_a_new_password_is_taken_and_a_bad_one_is_not(tmp_path: Path) -> None:
         (lambda p: (p.unlink(), os.mkfifo(p, 0o600)), "is not a regular file"),
     ],
 )
-def test_a_password_file_that_cannot_be_used_is_told(
-    tmp_path: Path, spoil: object, told: str
+def test_a_password_file_that_cannot_be_used_is_reported(
+    tmp_path: Path, spoil: object, message: str
 ) -> None:
     """In a sentence that begins with its path; a pipe does not hang anybody."""
     web = with_password(tmp_path)
@@ -124,32 +124,32 @@ def test_a_password_file_that_cannot_be_used_is_told(
     assert callable(spoil)
     spoil(web.basic_auth.password_file)
     found = problems(web)["password_file"]
-    assert found.startswith(f"{web.basic_auth.password_file} {told}")
+    assert found.startswith(f"{web.basic_auth.password_file} {message}")
 
 
 @needs_openssl
-def test_a_certificate_is_taken_when_it_is_right_and_never_before(
+def test_a_certificate_is_used_when_it_is_complete_and_never_before(
     tmp_path: Path, made: tuple[Pair, Pair]
 ) -> None:
-    """New certificate with the old key, half of it, then both: the old pair goes on till then."""
+    """New certificate with the old key, half of it, then both: the old pair stays until then."""
     first, second = made
-    web, place = with_tls(tmp_path, first)
+    web, files = with_tls(tmp_path, first)
     access = Access()
     access.apply(web)
     old, expires = access.context, access.not_after
     assert not access.reload()
     whole = second.cert.read_bytes()
-    for broken, told in (
+    for broken, message in (
         (whole, "is not the key of the certificate"),
         (whole[:200], "contains no PEM certificate"),
         (b"", "contains no PEM certificate"),
     ):
-        place.cert.write_bytes(broken)
+        files.cert.write_bytes(broken)
         assert not access.reload()
         assert access.context is old
         assert access.not_after == expires
-        assert any(told in problem for problem in access.problems())
-    second.copy_to(place)
+        assert any(message in problem for problem in access.problems())
+    second.copy_to(files)
     assert access.reload()
     assert access.context is not old
     assert access.not_after is not None
@@ -159,34 +159,34 @@ def test_a_certificate_is_taken_when_it_is_right_and_never_before(
 
 
 @needs_openssl
-def test_everything_wrong_with_the_files_is_told_at_once(
+def test_everything_wrong_with_the_files_is_reported_at_once(
     tmp_path: Path, made: tuple[Pair, Pair]
 ) -> None:
     """Each with its key in the config."""
-    web, place = with_tls(tmp_path, made[0])
+    web, files = with_tls(tmp_path, made[0])
     assert web.tls is not None
     ca = tmp_path / "ca.crt"
     ca.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     web = web.model_copy(update={"tls": web.tls.model_copy(update={"client_ca_file": ca})})
-    place.key.chmod(0o604)
-    place.cert.write_bytes(b"x")
+    files.key.chmod(0o604)
+    files.cert.write_bytes(b"x")
     found = problems(web)
     assert set(found) == {"cert_file", "key_file", "client_ca_file"}
     assert "chmod o= it" in found["key_file"]
-    place.key.chmod(0o600)
-    place.key.write_bytes(b"x")
+    files.key.chmod(0o600)
+    files.key.write_bytes(b"x")
     assert "contains no PEM key" in problems(web)["key_file"]
 
 
 @needs_openssl
-def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_passphrase(
+def test_an_encrypted_key_is_reported_and_nobody_is_asked_for_its_passphrase(
     tmp_path: Path, made: tuple[Pair, Pair]
 ) -> None:
     """A daemon has no terminal."""
-    web, place = with_tls(tmp_path, made[0])
+    web, files = with_tls(tmp_path, made[0])
     out = tmp_path / "encrypted"
-    openssl("pkcs8", "-topk8", "-in", str(place.key), "-out", str(out), "-passout", "pass:x")
-    place.key.write_bytes(out.read_bytes())
+    openssl("pkcs8", "-topk8", "-in", str(files.key), "-out", str(out), "-passout", "pass:x")
+    files.key.write_bytes(out.read_bytes())
     assert "store it without a passphrase" in problems(web)["key_file"]
 
 
@@ -194,21 +194,21 @@ def test_an_encrypted_key_is_told_and_nobody_is_asked_for_its_passphrase(
 def test_an_expired_certificate_is_a_problem_and_no_error(
     tmp_path: Path, made: tuple[Pair, Pair]
 ) -> None:
-    """It is served, and said; so is one whose time has not come."""
-    web, place = with_tls(tmp_path, made[0])
+    """It is served, and reported; so is one that is not yet valid."""
+    web, files = with_tls(tmp_path, made[0])
     keys = load(web)
     assert keys.validity is not None
     assert warnings(web, keys, keys.validity.not_after - 1) == []
-    for now, told in (
-        (keys.validity.not_after, f"The certificate {place.cert} has expired ("),
-        (keys.validity.not_before - 1, f"The certificate {place.cert} is not valid before "),
+    for now, message in (
+        (keys.validity.not_after, f"The certificate {files.cert} has expired ("),
+        (keys.validity.not_before - 1, f"The certificate {files.cert} is not valid before "),
     ):
         (warning,) = warnings(web, keys, now)
-        assert warning.message.startswith(told)
+        assert warning.message.startswith(message)
         assert warning.loc == ("web", "tls", "cert_file")
 
 
-def test_what_is_open_to_the_network_is_said(tmp_path: Path) -> None:
+def test_an_unprotected_server_is_reported(tmp_path: Path) -> None:
     """Nothing at all protects it, or a password that everybody on the way can read."""
     away = WebSettings(listen="0.0.0.0:9746")
     (warning,) = warnings(away, Credentials())
@@ -220,7 +220,7 @@ def test_what_is_open_to_the_network_is_said(tmp_path: Path) -> None:
 
 
 def test_settings_whose_files_cannot_be_used_change_nothing(tmp_path: Path) -> None:
-    """A reload is taken whole or not at all."""
+    """A reload is applied as a whole or not at all."""
     access, web = Access(), with_password(tmp_path)
     access.apply(web)
     with pytest.raises(CredentialsError):

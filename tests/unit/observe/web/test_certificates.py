@@ -1,4 +1,4 @@
-"""From when to when a certificate holds."""
+"""When a certificate is valid."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ uRIoYJPgwS3ZpubsisncDw==
 
 @needs_openssl
 @pytest.mark.parametrize("days", [1, 40_000])
-def test_it_is_what_openssl_says(tmp_path: Path, days: int) -> None:
-    """Also behind 2050, where a certificate writes its dates in another form."""
+def test_it_is_what_openssl_prints(tmp_path: Path, days: int) -> None:
+    """Also behind 2050, where a certificate writes its dates in another format."""
     made = pair(tmp_path, "a", days=days)
     found = validity(made.cert.read_bytes())
     assert found is not None
     for moment, asked in ((found.not_before, "-startdate"), (found.not_after, "-enddate")):
-        told = openssl("x509", "-in", str(made.cert), "-noout", asked).partition("=")[2].strip()
-        wanted = dt.datetime.strptime(told, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=dt.UTC)
+        printed = openssl("x509", "-in", str(made.cert), "-noout", asked).partition("=")[2].strip()
+        wanted = dt.datetime.strptime(printed, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=dt.UTC)
         assert moment == wanted.timestamp()
 
 
@@ -56,7 +56,7 @@ def test_a_chain_holds_as_long_as_its_first_to_expire(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, len(PEM) - 1), st.binary(min_size=0, max_size=3))
-def test_a_garbled_one_is_told_as_such(at: int, put: bytes) -> None:
+def test_a_garbled_one_is_reported_as_such(at: int, put: bytes) -> None:
     """Cut off or overwritten anywhere: a sentence, or none found, and never another error."""
     for broken in (PEM[:at], PEM[:at] + put + PEM[at + len(put) :]):
         try:
