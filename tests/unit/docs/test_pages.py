@@ -45,7 +45,7 @@ def test_every_page_is_a_topic() -> None:
 def test_the_generated_tables_are_those_of_the_code(path: Path) -> None:
     """Word for word: keys, reasons, metrics, commands, exit codes."""
     text = manual.PAGES[path]
-    assert refreshed(text, PROGRAM) == text, f"{path.name} is out of date: run .venv/bin/python .ci/docs"
+    assert refreshed(text, PROGRAM) == text, f"{path.name} is out of date: run python .ci/docs"
 
 
 def test_each_reason_is_in_the_table_with_its_verdict_and_its_cure() -> None:
