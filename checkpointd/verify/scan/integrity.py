@@ -211,9 +211,11 @@ def _fingerprint(context: ScanContext) -> CheckResult | tuple[str, ...]:
         compared = fingerprint.compare(
             context.request.checkpoint.path, context.facts.writer.partition(" ")[2]
         )
-    except (fingerprint.BrokenProtoError, FormatError) as error:
+    except FormatError as error:
         return failed(
-            NAME, "checksum_mismatch", f"fingerprint.pb or saved_model.pb is damaged: {error}."
+            NAME,
+            "checksum_mismatch",
+            f"fingerprint.pb or saved_model.pb is damaged: {error.message}",
         )
     if "checkpoint_hash" in compared.differing:
         return failed(

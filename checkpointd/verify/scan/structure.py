@@ -31,11 +31,11 @@ from checkpointd.formats.graph import (
     check_variables,
     read_graph,
 )
+from checkpointd.formats.protobuf import walk
 from checkpointd.tensors import bundle, reading
 from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
-from checkpointd.verify.scan import fingerprint
 from checkpointd.verify.scan.saved_model.reading import (
     UncheckedError,
     described_in,
@@ -256,12 +256,16 @@ def _check_meta_graph(context: ScanContext, planned: reading.ReadPlan) -> None:
     graph = next((m for m in context.request.generation.members if m.name == ".meta"), None)
     if graph is None or planned.format is not Format.TF_CHECKPOINT:
         return
-    try:
-        with opened(planned.path + graph.name) as source:
-            whole = [f.number for f in fingerprint.fields(source, 0, source.size)]
-    except fingerprint.BrokenProtoError as error:
-        raise FormatError(
-            "truncated", f"The graph in the .meta file is broken: {error}."
-        ) from error
+    with opened(planned.path + graph.name) as source:
+
+        def read(offset: int, size: int) -> bytes:
+            return source.read(offset, max(0, min(size, source.size - offset)))
+
+        try:
+            whole = [span.number for span in walk(read, 0, source.size)]
+        except FormatError as error:
+            raise FormatError(
+                TRUNCATED, f"The graph in the .meta file is damaged: {error.message}"
+            ) from None
     if not whole:
-        raise FormatError("truncated", "The .meta file is empty: the save was cut short.")
+        raise FormatError(TRUNCATED, "The .meta file is empty: the save was cut short.")
