@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from checkpointd import golden
 from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends
+from checkpointd.training.atomic import TEMPORARY_PREFIX
 from checkpointd.training.library import generation, keras_of
-from checkpointd.training.placing import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,7 +118,7 @@ def _write_checkpoint(model: Any, path: str, optimizer: Any) -> None:
     tf.train.Checkpoint(**parts).write(path)
 
 
-def tell_latest(path: str) -> None:
+def update_state_file(path: str) -> None:
     """Name a TensorFlow checkpoint in its directory's `checkpoint` file, as TensorFlow does.
 
     Those that the file names already stay in it while they are there. Names are relative, so

@@ -15,8 +15,8 @@ from checkpointd.core.request import Previous
 from checkpointd.core.verdict import decide
 from checkpointd.golden import Golden, GoldenError
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
-from checkpointd.training.record import described as recorded
-from checkpointd.training.record import split
+from checkpointd.training.recording import describe_optimizer as recorded
+from checkpointd.training.recording import split
 from checkpointd.verify.load.optimizers import Optimizer, described, differences
 from checkpointd.verify.load.resume import (
     fell_back,
