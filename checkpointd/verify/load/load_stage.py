@@ -1,4 +1,4 @@
-"""The load side of the suite: what can be shown with the model loaded, in one child process.
+"""The load side of the suite: what is checked with the model loaded, in one child process.
 
 It runs in a process where `preload` was called and no TensorFlow op was ever run.
 """
@@ -40,7 +40,7 @@ def load_suite(
 
     Args:
         request: what to verify, and how.
-        facts: what the scan side learned; its format decides how it is loaded.
+        facts: what the scan side found; its format decides how it is loaded.
         emit: called with each check's result as soon as it is known.
         learned: called with the facts before the user's own checks run, which may not come back.
 

@@ -228,7 +228,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 
-def told(noise: Noise, expectation: Expectation) -> str:
+def describe(noise: Noise, expectation: Expectation) -> str:
     """Say what was expected of one output and what was found."""
     said = f"{noise.output}: expected noise {percent(expectation.expected)}"
     if not math.isfinite(noise.found):

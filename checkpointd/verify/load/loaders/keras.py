@@ -162,7 +162,7 @@ def _try(source: Source, library: Any) -> _Outcome:
         except Exception as error:  # noqa: BLE001 - Keras raises anything; `load_errors` decides
             if load_errors.classify(error, library).reason in _FINAL:
                 return _Outcome(error=error)
-            note = load_errors.told(f"{type(error).__name__}: {error}", _MAX_NOTE)
+            note = load_errors.one_line(f"{type(error).__name__}: {error}", _MAX_NOTE)
             unknown = keras_built_ins.unresolved(origin.compiled, library, custom)
             name = "" if unknown else load_errors.unknown_name(error)
             if name and not keras_built_ins.is_built_in(name, library):
@@ -221,7 +221,7 @@ def _result(
     }
     instead = ""
     for name, error in list(earlier[0].errors.items() if earlier else ())[:1]:
-        why = load_errors.told(f"{type(error).__name__}: {error}", _MAX_NOTE)
+        why = load_errors.one_line(f"{type(error).__name__}: {error}", _MAX_NOTE)
         instead = f" {name} does not read it: {why}"
     if outcome.unknown:
         line = load_errors.custom_objects_line(outcome.unknown)

@@ -18,7 +18,7 @@ from checkpointd.verify.load import keras_built_ins, runtime
 from checkpointd.verify.load.load_errors import (
     classify,
     custom_objects_line,
-    told,
+    one_line,
     unknown_name,
 )
 from checkpointd.verify.suite import printable
@@ -65,10 +65,10 @@ def judge(
         return _environment(
             "Keras 1 wrote it, and no Keras that is maintained reads its configuration: load it "
             "with Keras 2.2 and save it again. It cannot be loaded: "
-            f"{told(f'{type(error).__name__}: {error}', 400)}",
+            f"{one_line(f'{type(error).__name__}: {error}', 400)}",
             origin,
         )
-    operations = keras_built_ins.own_operations(origin.model, library)
+    operations = keras_built_ins.keras_operations(origin.model, library)
     if any(name not in custom for name in operations):
         return _operations(operations, library, origin, custom, load_with)
     mismatch = _versions(error, library, origin, result)
@@ -105,7 +105,7 @@ def _operations(
     try:
         load_with({**operations, **custom})
     except Exception as error:  # noqa: BLE001 - Keras raises anything
-        so = f"Naming them does not help: {told(f'{type(error).__name__}: {error}', 400)}"
+        so = f"Naming them does not help: {one_line(f'{type(error).__name__}: {error}', 400)}"
     else:
         so = f"With {line} in [watch.verify] (and in load_model) it loads."
     return _environment(
@@ -135,7 +135,7 @@ def _versions(
     gone = [
         kind for kind in keras_built_ins.dropped(origin.model) if not hasattr(library.layers, kind)
     ]
-    if gone or (name and keras_built_ins.is_marked_own(name, origin.model)):
+    if gone or (name and keras_built_ins.is_marked_built_in(name, origin.model)):
         name = name if name in gone or not gone else gone[0]
         return _environment(
             f"It uses Keras's own {name!r}, which {here} does not find: load it with the Keras "
