@@ -1,6 +1,6 @@
-"""Puts a checkpoint in its place in one step: written aside, made durable, renamed.
+"""Replaces a checkpoint in one step: written in a temporary directory, flushed, renamed.
 
-What is unfinished lies in a directory `.checkpointd-tmp-<hex>` beside its target, a name that the
+What is unfinished is in a directory `.checkpointd-tmp-<hex>` beside its target, a name that the
 watcher passes over. A killed job leaves one of these behind and nothing else.
 """
 
@@ -98,7 +98,7 @@ def replace_prefix(source: str, target: str) -> None:
 
 
 def replace_directory(source: str, target: str) -> None:
-    """Put a model's directory in its place; one that is there is exchanged for it in one step.
+    """Move a model's directory to its path; one that is there is exchanged for it in one step.
 
     Files of the user's in the old directory are carried over.
 
@@ -124,7 +124,7 @@ def replace_directory(source: str, target: str) -> None:
 
 
 def check_replaceable(target: str) -> None:
-    """See that a model's directory may be put at `target` without losing anything else.
+    """Check that a model's directory may replace `target` without losing anything else.
 
     Raises:
         FileExistsError: there is a directory that is no model, or a file.

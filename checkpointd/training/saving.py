@@ -34,7 +34,7 @@ def save(
     """Save a model in one atomic step and leave a golden record beside it.
 
     The record holds the inputs given here, as they are. When it cannot be taken, the checkpoint
-    is saved all the same and a warning says why.
+    is saved all the same and a warning explains why.
 
     Args:
         model: a Keras 3 or tf-keras model, or a `tf.Module`.

@@ -150,7 +150,7 @@ def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> S
 
 
 def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[Any]]:
-    """Give the variables that some output depends on, and the gradients for them.
+    """Return the variables that some output depends on, and the gradients for them.
 
     Raises:
         _NotMadeError: there is nothing to run it on, or nothing to be learned from its outputs.
@@ -187,7 +187,7 @@ def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[A
 
 
 def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
-    """What it can be run on: the golden inputs, else inputs made from its own spec."""
+    """What it can be run on: the golden inputs, else inputs made from its spec."""
     if record is not None and record.inputs:
         yield golden.assemble(record.inputs, record.input_structure)
         return
@@ -236,7 +236,7 @@ def _finite(values: Any) -> bool:
 
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
-    """Give the model its weights back: the checks that follow take it as it was loaded."""
+    """Restore the model's weights: the checks that follow need it as it was loaded."""
     kept = [
         (variable, np.array(backends.numpy_of(variable)))
         for variable in model_runner.variables_of(model)

@@ -1,6 +1,6 @@
 """Finds what a model computes with and is not in the file: it is another one at each load.
 
-Every weight of the model that came back is looked for among the stored tensors, by its values. A
+Every weight of the model that came back is searched among the stored tensors, by its values. A
 layer of the user's may hold more than its weights (a variable that Keras does not track, random
 numbers that it drew when it was made), and only a second load shows that: where two loads give
 different outputs for the same inputs, and a third one others again, that is reported. What is
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.load.loaded import Loaded
 
 _SHORT, _LONG = 2.0, 60.0
-"""Seconds of CPU that a load may take to be done again: for any reason, and for a weight's sake."""
+"""Seconds of CPU that a load may take to be repeated: for any reason, and to check a weight."""
 
 _MOST_TRIES = 3
 _SEEDS = (20, 21)
@@ -142,7 +142,7 @@ def _feeds(context: LoadContext, signature: Any) -> Iterator[feeding.Feed]:
 
 def _load_again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:
     """Load the same file once more, under another seed."""
-    assert loaded.load_again is not None  # noqa: S101 - `check` has looked
+    assert loaded.load_again is not None  # noqa: S101 - `check` has tested it
     runtime.restart_names(loaded.library)
     seeding = getattr(getattr(loaded.library, "utils", None), "set_random_seed", None)
     if callable(seeding):
@@ -166,7 +166,7 @@ def unrestored_weights(context: LoadContext) -> list[int]:
 
 
 def _may_be_stored_under_optimizer(context: LoadContext, model: Any, unrestored: list[int]) -> bool:
-    """Whether a bundle holds a tensor that nothing took up for each weight that it lacks.
+    """Whether a bundle holds a tensor that nothing took up for each weight without a value.
 
     Keras 3 may store a weight under its optimizer alone, where only that finds it again.
     """

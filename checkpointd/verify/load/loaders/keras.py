@@ -1,7 +1,7 @@
 """The loaders `keras` and `tf_keras`: a whole model, `.keras` or `.h5`, by `load_model`.
 
 A library that cannot read it proves nothing as long as another one can. Where none can, the
-writer's own library explains why; `load_errors` decides whose fault that is.
+writer's own library explains why; `load_errors` decides what is at fault.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _refusal(source: Source, library: Any) -> CheckResult | None:
         return load_errors.needs_code(layer)
     bytecode = of_another_python(origin.config) if allow_code else ""
     if bytecode:
-        return failed("load", "environment", other_python(f"It lies in {printable(bytecode)}."))
+        return failed("load", "environment", other_python(f"It is in {printable(bytecode)}."))
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     legacy_library = runtime.generation(library) == runtime.LEGACY
     if legacy_writer and not legacy_library and source.format is Format.KERAS:
@@ -267,7 +267,7 @@ def _saved_on_windows(source: Source) -> CheckResult | None:
     return failed(
         "load",
         "environment",
-        f"It was saved on Windows, and its weights lie under names such as '{name}', which Keras "
+        f"It was saved on Windows, and its weights have names such as '{name}', which Keras "
         "finds on Windows alone: load it there, and save it as .h5 or with a newer Keras.",
         written_by=source.origin.version,
     )

@@ -54,7 +54,7 @@ def judge(
     Args:
         error: of the last try, without the compile configuration.
         library: of the writer's generation, where there is one.
-        origin: what the file says of itself.
+        origin: what the file declares about itself.
         custom: the custom objects that the settings name.
         load_with: loads the model with other custom objects.
     """
@@ -105,13 +105,13 @@ def _operations(
     try:
         load_with({**operations, **custom})
     except Exception as error:  # noqa: BLE001 - Keras raises anything
-        so = f"Naming them does not help: {one_line(f'{type(error).__name__}: {error}', 400)}"
+        outcome = f"Naming them does not help: {one_line(f'{type(error).__name__}: {error}', 400)}"
     else:
-        so = f"With {line} in [watch.verify] (and in load_model) it loads."
+        outcome = f"With {line} in [watch.verify] (and in load_model) it loads."
     return _environment(
         f"It uses {named} of Keras's own operations, which Keras writes into an .h5 file and "
         f"{library.__name__} {library.__version__} does not find there by itself: save it as "
-        f".keras. {so}",
+        f".keras. {outcome}",
         origin,
         objects=list(operations),
         config=line,
@@ -154,7 +154,7 @@ def _of_arguments(
     custom: Mapping[str, Any],
     result: CheckResult,
 ) -> CheckResult:
-    """A class that does not take what its configuration says: the user's, or one of that name."""
+    """Explain a class that does not take its configuration: the user's, or another of that name."""
     text = str(error)
     kinds = [next(filter(None, found)) for found in _CLASS.findall(text)][-1:]
     if kinds and _LACKS.search(text) and any(kinds[0] == n.rpartition(">")[2] for n in custom):
@@ -182,7 +182,7 @@ def _namesake(kind: str, others: tuple[str, ...]) -> CheckResult:
         printable(
             f"It uses a {kind!r} with arguments that Keras's own class of that name does not take "
             f"({shown}): if it is a class of your own or of another library, add to [watch.verify] "
-            f"the line {line}, with python_path naming the directory that your_module lies in."
+            f"the line {line}, with python_path naming the directory that your_module is in."
         ),
         object=kind,
         objects=[kind],
@@ -193,13 +193,13 @@ def _namesake(kind: str, others: tuple[str, ...]) -> CheckResult:
 def _other_arguments(kind: str, library: Any, origin: Origin) -> tuple[str, ...]:
     """Name the arguments by which a class is not Keras's own of that name.
 
-    Keras 2, and Keras 3 in an HDF5 file, do not say where a class is defined. A name that differs
-    by one character from an argument that is not there is a damaged one.
+    Keras 2, and Keras 3 in an HDF5 file, do not record where a class is defined. A name that
+    differs by one character from an argument that is not there is a damaged one.
     """
-    own = getattr(library.layers, kind, None)
-    if own is None:
+    built_in = getattr(library.layers, kind, None)
+    if built_in is None:
         return ()
-    known = {*_EVERY_LAYER, *_parameters(own)}
+    known = {*_EVERY_LAYER, *_parameters(built_in)}
     found: dict[str, None] = {}
     for node in objects(origin.model):
         config = node.get("config")
