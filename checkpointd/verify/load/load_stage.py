@@ -9,7 +9,6 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd import golden
-from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify.load import keras_backend, runtime
 from checkpointd.verify.load.context import LoadContext
@@ -58,15 +57,13 @@ def load_suite(
 
 
 def _find_record(context: LoadContext) -> None:
-    path, form = context.request.checkpoint.path, context.facts.format
-    if form is Format.UNKNOWN:
-        form = context.request.checkpoint.format
-    where = golden.path_for(path, form)
+    path = context.request.checkpoint.path
+    where = golden.path_for(path, context.format)
     if not os.path.isfile(where):  # a pipe would be waited for without end
         return
     try:
         record = golden.read(where)
-        bound = record.binding == golden.binding_of(path, form) != ""
+        bound = record.binding == golden.binding_of(path, context.format) != ""
     except FileNotFoundError:
         return
     except golden.GoldenError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.core.format_specs import Format
 from checkpointd.verify import stored_digests
-from checkpointd.verify.load import optimizers, train_step
+from checkpointd.verify.load import optimizers, runtime, train_step
 from checkpointd.verify.load.loaders import weights
 from checkpointd.verify.load.optimizers import Optimizer
 
@@ -32,6 +32,10 @@ NAME = "resume"
 _UNKNOWN = (
     "What it holds of an optimizer is not known: integrity did not run, or there are more than "
     f"{stored_digests.MOST_TENSORS:,} variables of one."
+)
+_TRAINABLE_CHANGED = (
+    "Keras restores none where their number differs: if trainable was changed after compile(), "
+    "compile the model again before it is saved"
 )
 _SAVED_MODEL = (
     "It holds an optimizer, and no Keras brings that back from a SavedModel: save as .keras or as "
@@ -57,6 +61,10 @@ def check(context: LoadContext) -> CheckResult:
     back = _together([optimizers.from_memory(o) for o in loaded.optimizers])
     bundle = context.facts.format is Format.TF_CHECKPOINT
     problems = optimizers.differences(saved, back, bundle=bundle)
+    same_kind = len(problems) == 1 and optimizers.lost(saved, back, bundle=bundle)
+    another_count = len(saved.tensors) != len(back.tensors)
+    if same_kind and another_count and context.facts.format is Format.KERAS:
+        problems.append(_TRAINABLE_CHANGED)
     if not in_file.names and names_no_optimizer(compile_config):
         problems.insert(
             0,
@@ -125,20 +133,22 @@ def _sentence(text: str) -> str:
 
 def _missing(saved: Optimizer, loaded: Loaded) -> CheckResult:
     """Explain why no optimizer came back although one was saved."""
-    own = getattr(type(loaded.model), "compile", None)
-    keras_own = getattr(getattr(loaded.library, "Model", None), "compile", None)
-    if not loaded.compile_failed and not loaded.optimizers and own is not keras_own:
+    compile_method = getattr(type(loaded.model), "compile", None)
+    keras_compile = getattr(getattr(loaded.library, "Model", None), "compile", None)
+    if not loaded.compile_failed and not loaded.optimizers and compile_method is not keras_compile:
         return skipped(NAME, _OWN_COMPILE)
     why = "Keras does not bring it back"
     if loaded.compile_failed:
-        why = "its compile configuration does not load, which `load` tells more of"
-    elif loaded.optimizers:
+        why = "its compile configuration does not load, as `load` explains"
+    elif loaded.optimizers and runtime.generation(loaded.library) == runtime.LEGACY:
         why = "its variables are not in the file, as tf-keras leaves out a legacy optimizer's"
+    elif loaded.optimizers:
+        why = "its variables are not in the file, and Keras makes new ones"
+    count = f" ({len(saved.tensors)} variables)" if saved.tensors else ""
     return failed(
         NAME,
         "optimizer_missing",
-        f"It was saved with {saved.name} ({len(saved.tensors)} variables), which does not come "
-        f"back: {why}.",
+        f"It was saved with {saved.name}{count}, which does not come back: {why}.",
         optimizer=saved.name,
         stored=len(saved.tensors),
     )

@@ -32,6 +32,8 @@ _LEGACY_PIP = "pip install 'checkpointd[legacy]'"
 _OURS_TO_JUDGE = frozenset({"load.load_error", "load.unknown_object"})
 _LACKS = re.compile(r"missing \d+ required [\w-]+ arguments?: (.+)")
 _CLASS = re.compile(r"deserializing class '([^']+)'|(\w+)\.__init__\(\)")
+_NO_WEIGHTS = re.compile(r"Layer '([^']+)' expected \d+ variables?, but received 0 variables")
+_SHARED = 2
 _EVERY_LAYER = frozenset(
     {
         *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape"),
@@ -74,7 +76,9 @@ def judge(
     mismatch = _versions(error, library, origin, result)
     if mismatch is not None or result.reason == "load.unknown_object":
         return mismatch or result
-    return _of_arguments(error, library, origin, custom, result)
+    return _of_shared_layer(str(error), origin, result) or _of_arguments(
+        error, library, origin, custom, result
+    )
 
 
 def needs_legacy(origin: Origin, message: str = "") -> CheckResult:
@@ -145,6 +149,21 @@ def _versions(
             object=name,
         )
     return None
+
+
+def _of_shared_layer(text: str, origin: Origin, result: CheckResult) -> CheckResult | None:
+    """Explain weights that Keras does not find for a layer that two models share; else None."""
+    found = _NO_WEIGHTS.search(text)
+    name = found.group(1) if found else ""
+    configs = [node.get("config") for node in objects(origin.model) if "class_name" in node]
+    if not name or [c.get("name") for c in configs if isinstance(c, dict)].count(name) < _SHARED:
+        return None
+    return dataclasses.replace(
+        result,
+        message=f"{result.message} The layer {printable(name, 80)!r} belongs to a model and to "
+        "another one inside it, and Keras does not find its weights in a .keras file then: save "
+        "the model as .h5, or use a layer for each.",
+    )
 
 
 def _of_arguments(
