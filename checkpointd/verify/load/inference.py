@@ -18,7 +18,7 @@ from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding, made_inputs, warmup
 from checkpointd.verify.load.load_errors import one_line
 from checkpointd.verify.suite import printable
-from checkpointd.verify.tf_errors import lack
+from checkpointd.verify.tf_errors import environment_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -213,7 +213,7 @@ def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
     """Make the result for a signature that did not run, by what it was run on."""
     raw = str(error)
     text = one_line(f"{type(error).__name__}: {raw}", 600)
-    missing = lack(error)
+    missing = environment_problem(error)
     if missing is not None:
         message = f"{ran.name!r}{_NOT_HERE}{missing.message}"
         return failed(NAME, missing.word, message, **missing.details)
