@@ -122,11 +122,6 @@ def unresolved(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, 
     )
 
 
-def module_of(name: str, config: Any) -> str:
-    """The module in which a configuration says that an object is defined; empty if nowhere."""
-    return next((module for found, module in custom_names(config).items() if found == name), "")
-
-
 def is_marked_built_in(name: str, config: Any) -> bool:
     """Whether a configuration itself declares that a class or function is Keras's."""
     plain = name.rpartition(">")[2]

@@ -112,10 +112,8 @@ def _recorded(record: Golden | None) -> tuple[TensorSpec, ...]:
     if record is None:
         return ()
     return tuple(
-        TensorSpec(
-            name, "string" if a.dtype.kind in TEXT_KINDS else str(a.dtype), (None, *a.shape[1:])
-        )
-        for name, a in record.inputs.items()
+        TensorSpec(name, _recorded_dtype(array), (None, *array.shape[1:]))
+        for name, array in record.inputs.items()
     )
 
 

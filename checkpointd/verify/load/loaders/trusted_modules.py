@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.keras_files.keras_names import CODE, KERAS_TEAM, OTHER, owner
 from checkpointd.verify.keras_files.keras_nodes import Node, nodes
+from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.load.runtime import LEGACY, generation
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def not_to_import(
         given: the custom objects, which have been imported, and have registered what they will.
         settings: what the user trusts.
     """
-    if generation(library) != LEGACY and _release(library) >= _CAREFUL:
+    if generation(library) != LEGACY and release(str(library.__version__)) >= _CAREFUL:
         return ()
     registered = getattr(getattr(library, "saving", None), "get_registered_object", None)
     found: dict[str, None] = {}
@@ -95,10 +96,6 @@ def _packages(settings: VerifySettings) -> set[str]:
     """The packages that the settings name anything in."""
     named = [*settings.custom_objects.values(), settings.builder, settings.evaluate.function]
     return {target.partition(":")[0].partition(".")[0] for target in named if target}
-
-
-def _release(library: Any) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(library.__version__).split(".")[:2] if part.isdigit())
 
 
 def is_below(module: str, directories: Sequence[str]) -> bool:
