@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+GOLDEN_SUFFIX = ".golden.npz"
+"""What is appended to the name of a file or a prefix for its golden record."""
+
+GOLDEN_DIRECTORY, GOLDEN_NAME = "assets.extra", "golden.npz"
+"""Where the golden record of a checkpoint that is a directory is, inside it."""
+
 
 class Format(str):
     """How a checkpoint is laid out on disk, by the name that reports and metrics give it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from checkpointd.core.format_specs import FORMATS, Format, spec_of
+from checkpointd.core.format_specs import FORMATS, GOLDEN_SUFFIX, Format, spec_of
 from checkpointd.formats import state_file
 
 TRASH = ".checkpointd-trash"
@@ -25,9 +25,6 @@ KERAS_WEIGHTS = ("model.weights.h5", "model.weights.npz")
 
 STATE_FILE = state_file.NAME
 """What a training job's manager writes beside its checkpoints."""
-
-GOLDEN = ".golden.npz"
-"""What is appended to the name of a file or a prefix for its golden record."""
 
 META_GRAPH = ".meta"
 """What TF 1's Saver adds to a prefix after its index: the graph; part of the checkpoint."""
@@ -148,7 +145,7 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
 
 def is_companion(name: str) -> bool:
     """Whether a file belongs to checkpoints without being one: a state file or a golden record."""
-    return name == STATE_FILE or name.endswith(GOLDEN)
+    return name == STATE_FILE or name.endswith(GOLDEN_SUFFIX)
 
 
 def hint_of(name: str) -> Format:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from checkpointd.core.checkpoint import Generation
-from checkpointd.core.format_specs import Format, spec_of
+from checkpointd.core.format_specs import GOLDEN_SUFFIX, Format, spec_of
 from checkpointd.formats import names
 from checkpointd.formats.directories import format_of, tree
 from checkpointd.formats.facts import Candidate, Recognised
@@ -52,11 +52,11 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
             continue
         path = os.path.join(directory, name)
         found.extend(_found(path, hint, members_of(path, parts, storage)))
-    beside = [entry.name for entry in entries if entry.name.endswith(names.GOLDEN)]
+    beside = [entry.name for entry in entries if entry.name.endswith(GOLDEN_SUFFIX)]
     return Recognised(
         tuple(sorted(found, key=lambda f: f.path)),
         tuple(descend),
-        frozenset(os.path.join(directory, name[: -len(names.GOLDEN)]) for name in beside),
+        frozenset(os.path.join(directory, name[: -len(GOLDEN_SUFFIX)]) for name in beside),
         managed=any(entry.name == names.STATE_FILE for entry in entries),
     )
 

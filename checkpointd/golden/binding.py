@@ -9,7 +9,7 @@ import os
 import zipfile
 import zlib
 
-from checkpointd.core.format_specs import Format
+from checkpointd.core.format_specs import GOLDEN_DIRECTORY, GOLDEN_NAME, GOLDEN_SUFFIX, Format
 
 SAVE_ID_ATTRIBUTE = "checkpointd_save_id"
 """The root attribute that binds an HDF5 file to its record."""
@@ -24,11 +24,10 @@ _DIRECTORY_TEXTS = ("metadata.json", "config.json")
 
 def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
     """Say where the golden record of a checkpoint lies."""
-    if format is Format.SAVEDMODEL:
-        return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
-    if format is Format.KERAS and os.path.isdir(checkpoint_path):
-        return os.path.join(checkpoint_path, "assets.extra", "golden.npz")
-    return checkpoint_path + ".golden.npz"
+    keras_directory = format is Format.KERAS and os.path.isdir(checkpoint_path)
+    if format is Format.SAVEDMODEL or keras_directory:
+        return os.path.join(checkpoint_path, GOLDEN_DIRECTORY, GOLDEN_NAME)
+    return checkpoint_path + GOLDEN_SUFFIX
 
 
 def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name

@@ -13,8 +13,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.format_specs import Format
-from checkpointd.formats.names import GOLDEN
+from checkpointd.core.format_specs import GOLDEN_SUFFIX, Format
 from checkpointd.retention.trees import (
     DIRECTORY,
     NotUnchangedError,
@@ -132,9 +131,9 @@ def parts_of(
         compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
-        found = os.stat(name + GOLDEN, dir_fd=parent_fd, follow_symlinks=False)
+        found = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
         if stat.S_ISREG(found.st_mode):
-            parts.append(Part(name + GOLDEN, found.st_ino, companion=True))
+            parts.append(Part(name + GOLDEN_SUFFIX, found.st_ino, companion=True))
     return parts
 
 

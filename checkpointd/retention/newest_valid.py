@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats import generation_of
 from checkpointd.ledger.facts import FINISHED
-from checkpointd.retention.candidates import has_shown
+from checkpointd.retention.eligibility import has_shown
 from checkpointd.retention_rules.order import newest_first
 
 if TYPE_CHECKING:

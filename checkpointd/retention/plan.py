@@ -1,7 +1,7 @@
 """What a policy keeps and removes, with the reason for each. Pure: nothing is read or written.
 
 Nothing is removed because of doubt: only valid checkpoints that have shown what `require` asks
-fill a rule's slots, and only they are candidates, beside invalid ones that a rule removes.
+fill a rule's slots, and only they may be removed, beside invalid ones that a rule removes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.retention.candidates import candidate_of, is_broken_checkpoint, is_candidate
+from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
 from checkpointd.retention.holds import Hold, holds_of
 from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS, PROTECTIONS, Situation, StateOnDisk
@@ -120,15 +120,15 @@ class _SeriesPlanner:
         self._ordered = group
         self._policy = policy
         self._holds = holds
-        candidates = [
-            e for e in self._ordered if is_candidate(e, policy) and e.path not in on_disk.changed
+        eligible = [
+            e for e in self._ordered if is_eligible(e, policy) and e.path not in on_disk.changed
         ]
         broken = [e for e in self._ordered if is_broken_checkpoint(e)]
         keep = rules_of(policy, Effect.KEEP)
         self._keep_names = ", ".join(rule.name for rule in keep)
-        self._keep = _claims(keep, candidates, now)
+        self._keep = _claims(keep, eligible, now)
         self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
-        self._floor = self._fill_floor(candidates)
+        self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
         self._situation = Situation(policy, on_disk, newest, removable)
@@ -160,17 +160,17 @@ class _SeriesPlanner:
         found = ((row.label, row.reason(entry, self._situation)) for row in rows)
         return ((label, reason) for label, reason in found if reason)
 
-    def _fill_floor(self, candidates: Sequence[Entry]) -> frozenset[int]:
-        """The newest candidates, as many as the rules leave missing to `keep_min_valid`."""
+    def _fill_floor(self, eligible: Sequence[Entry]) -> frozenset[int]:
+        """The newest eligible ones, as many as the rules leave missing to `keep_min_valid`."""
         claimed = {i for _, ids in self._keep for i in ids}
         missing = self._policy.keep_min_valid - len(claimed)
-        others = [e.id for e in candidates if e.id not in claimed]
+        others = [e.id for e in eligible if e.id not in claimed]
         return frozenset(others[: max(0, missing)])
 
 
 def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    candidates = [candidate_of(entry) for entry in entries]
-    return [(rule.name, rule.claim(candidates, now)) for rule in rules]
+    checkpoints = [saved_checkpoint(entry) for entry in entries]
+    return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
 
 
 def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention.candidates import is_broken_checkpoint, is_candidate
+from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible
 from checkpointd.retention.references import is_referenced
 from checkpointd.retention_rules import Effect, table
 
@@ -98,7 +98,7 @@ def _changed(entry: Entry, situation: Situation) -> str:
 
 def _not_shown(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
-    if entry.state is not State.VALID or is_candidate(entry, policy):
+    if entry.state is not State.VALID or is_eligible(entry, policy):
         return ""
     shown = entry.report.shown if entry.report else ()
     missing = ", ".join(word for word in policy.require if word not in shown)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import LedgerError, State
-from checkpointd.retention.candidates import is_candidate
+from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.references import find_references, is_referenced
 from checkpointd.retention.trash import Expired, Recovered, Trash, TrashError, TrashItem
@@ -196,7 +196,7 @@ class Pruner:
             raise _RefusedError("it has changed in the ledger since this was planned")
         if entry.pinned:
             raise _RefusedError("it has been pinned since this was planned")
-        if entry.state is State.VALID and not is_candidate(entry, plan.policy):
+        if entry.state is State.VALID and not is_eligible(entry, plan.policy):
             raise _RefusedError("it has been verified again since this was planned")
 
     def _guard(self, decision: Decision, plan: RetentionPlan, done: set[int]) -> None:
@@ -216,7 +216,7 @@ class Pruner:
             if d.entry.id != entry.id
             and d.entry.id not in done
             and _series(d.entry) == _series(entry)
-            and is_candidate(d.entry, plan.policy)
+            and is_eligible(d.entry, plan.policy)
         ]
         self._check_floor(others, plan.policy.keep_min_valid, entry)
 

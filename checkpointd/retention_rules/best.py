@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from checkpointd.retention_rules.spec import Candidate, Value
+from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ class KeepBest:
         Literal["min", "max"], "Whether smaller (`min`) or larger (`max`) values are better."
     ]
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the best."""
         sign = 1 if self.mode == "min" else -1
         ranked = sorted(
-            (sign * value, age, candidate.id, value)
-            for age, candidate in enumerate(newest_first)
-            if math.isfinite(value := candidate.metrics.get(self.metric, math.nan))
+            (sign * value, age, checkpoint.id, value)
+            for age, checkpoint in enumerate(newest_first)
+            if math.isfinite(value := checkpoint.metrics.get(self.metric, math.nan))
         )
         return {
             identity: (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from checkpointd.core.text import exact_duration
-from checkpointd.retention_rules.spec import Candidate, Value
+from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class KeepLast:
     name: ClassVar[str] = "keep_last"
     n: Annotated[int, Value.CHECKPOINTS]
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the first `n`."""
         return {
             c.id: f"it is number {i} of the {self.n} newest valid ones ({self.name} = {self.n})"
@@ -39,7 +39,7 @@ class KeepWithin:
     name: ClassVar[str] = "keep_within"
     seconds: Annotated[float, Value.DURATION]
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:
         """Claim what is young enough."""
         past = [c.saved_at for c in newest_first if c.saved_at <= now]
         since = max(past) - self.seconds if past else -math.inf

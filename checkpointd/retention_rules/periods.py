@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from checkpointd.retention_rules.spec import Candidate, Value
+from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,21 +24,21 @@ class _KeepPeriods:
     pattern: ClassVar[str]
     n: int
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the newest of each period."""
         claimed: dict[int, str] = {}
         last: str | None = None
-        for number, candidate in enumerate(newest_first, 1):
+        for number, checkpoint in enumerate(newest_first, 1):
             if len(claimed) == self.n:
                 break
-            label = _label(candidate.saved_at, self.pattern)
+            label = _label(checkpoint.saved_at, self.pattern)
             if label != last:
-                claimed[candidate.id] = (
+                claimed[checkpoint.id] = (
                     f"it is the newest valid one of the {self.period} {label} ({self.name})"
                 )
                 last = label
             elif number == len(newest_first):
-                claimed[candidate.id] = f"it is the oldest valid one ({self.name} has slots left)"
+                claimed[checkpoint.id] = f"it is the oldest valid one ({self.name} has slots left)"
         return claimed
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from checkpointd.core.text import exact_duration
-from checkpointd.retention_rules.spec import Candidate, Value
+from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class QuarantineTtl:
     name: ClassVar[str] = "quarantine_ttl"
     seconds: Annotated[float, Value.DURATION]
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:
         """Claim what is old enough."""
         reason = f"it is invalid and older than {self.name} = {exact_duration(self.seconds)}"
         return {

@@ -33,7 +33,7 @@ class Effect(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class SavedCheckpoint:
     """One checkpoint, as far as rules look at it; times are seconds since the epoch.
 
     `seen_at` is when checkpointd first saw this content, `metrics` are the golden record's and,
@@ -53,7 +53,7 @@ class Rule(Protocol):
     name: ClassVar[str]
     """Its key in `[watch.retention]`, and its label in the metrics."""
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:
         """Choose checkpoints of one series.
 
         Args:
@@ -61,7 +61,7 @@ class Rule(Protocol):
             now: seconds since the epoch.
 
         Returns:
-            The reason for each that it chooses, by the candidate's id.
+            The reason for each that it chooses, by the checkpoint's id.
         """
         ...
 

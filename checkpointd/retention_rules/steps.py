@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from checkpointd.retention_rules.order import runs_of
-from checkpointd.retention_rules.spec import Candidate, Value
+from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ class KeepEveryNSteps:
     name: ClassVar[str] = "keep_every_n_steps"
     n: Annotated[int, Value.STEPS]
 
-    def claim(self, newest_first: Sequence[Candidate], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the lowest step of each stretch of `n`."""
         claimed: dict[int, str] = {}
         for run in runs_of(newest_first[::-1]):
             seen: set[int] = set()
-            for candidate in run:
-                step = candidate.step
+            for checkpoint in run:
+                step = checkpoint.step
                 if step is not None and step // self.n not in seen:
                     seen.add(step // self.n)
                     start = step // self.n * self.n
-                    claimed[candidate.id] = (
+                    claimed[checkpoint.id] = (
                         f"step {step} is the first from {start} on ({self.name})"
                     )
         return claimed

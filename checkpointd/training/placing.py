@@ -13,6 +13,8 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import GOLDEN_DIRECTORY, GOLDEN_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -113,10 +115,11 @@ def place_directory(source: str, target: str) -> None:
             os.rename(source, target)
             source = old
         _carry_over(source, target, _SAVEDMODEL_NAMES | _KERAS_NAMES)
-        extra = "assets.extra"
-        if os.path.isdir(os.path.join(source, extra)):
-            os.makedirs(os.path.join(target, extra), exist_ok=True)
-            _carry_over(os.path.join(source, extra), os.path.join(target, extra), {"golden.npz"})
+        old_extra = os.path.join(source, GOLDEN_DIRECTORY)
+        if os.path.isdir(old_extra):
+            extra = os.path.join(target, GOLDEN_DIRECTORY)
+            os.makedirs(extra, exist_ok=True)
+            _carry_over(old_extra, extra, {GOLDEN_NAME})
     _flush_directory_of(target)
 
 

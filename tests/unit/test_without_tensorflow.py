@@ -41,3 +41,13 @@ def test_each_module_is_imported_where_there_is_no_tensorflow() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_line_and_the_daemon_import_no_tensorflow_numpy_or_h5py() -> None:
+    """The daemon stays small because only its children import these."""
+    code = (
+        "import sys, checkpointd.cli.main, checkpointd.daemon, checkpointd.dispatch.local; "
+        "print({'tensorflow', 'numpy', 'h5py', 'keras'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

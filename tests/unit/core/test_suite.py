@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from checkpointd.core.suite import (
     SPECS,
     SUITE,
     CheckSpec,
+    checks_of,
+    cure_of,
     with_needs,
 )
+from checkpointd.core.verify_settings import Evaluation, UserCheck, VerifySettings
 
 _PACKAGES = {"scan": "checkpointd.verify.scan.", "load": "checkpointd.verify.load."}
 
@@ -90,3 +94,41 @@ def test_needs_are_followed_to_the_end() -> None:
     """In the order of the suite."""
     expected = ("structure", "integrity", "safety", "load", "predictions")
     assert with_needs(["predictions"]) == expected
+
+
+@pytest.mark.parametrize("word", ["environment", "out_of_memory"])
+def test_what_this_machine_lacks_is_an_error_only_for_checks_that_are_not_optional(
+    word: str,
+) -> None:
+    """Elsewhere it is a note; an evaluation that the user asked for stays unanswered."""
+    errors = {
+        name.partition(".")[0]
+        for name, reason in REASONS.items()
+        if name.endswith(f".{word}") and reason.severity is Severity.ERROR
+    }
+    assert errors == {"structure", "integrity", "safety", "finite", "load", "evaluate"}
+
+
+@pytest.mark.parametrize("name", sorted(REASONS))
+def test_each_reason_has_a_cure_in_one_plain_sentence(name: str) -> None:
+    """It is printed below the verdict."""
+    cure = REASONS[name].cure
+    assert cure[0].isupper()
+    assert cure.endswith((".", "?"))
+
+
+def test_the_checks_of_a_stage_are_the_suites_and_then_the_users() -> None:
+    """`evaluate` only where it is configured."""
+    settings = VerifySettings(checks=(UserCheck("a", "m:a", "scan"), UserCheck("b", "m:b")))
+    scan, load = (checks_of(stage, settings) for stage in ("scan", "load"))
+    assert scan == ("structure", "integrity", "safety", "finite", "drift", "a")
+    assert load == ("load", "signatures", "inference", "predictions", "resume", "b")
+    evaluated = replace(settings, evaluate=Evaluation("m:e"))
+    assert checks_of("load", evaluated)[-2:] == ("evaluate", "b")
+    assert checks_of("inspect", settings) == ()
+
+
+def test_a_users_check_that_was_ended_has_the_cure_of_its_word() -> None:
+    """Where the word is the user's, only its message has a cure."""
+    assert cure_of("mine.timeout") == cure_of("load.timeout")
+    assert cure_of("mine.odd") == cure_of("odd") == cure_of("") == ""

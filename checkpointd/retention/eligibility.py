@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention_rules import Candidate
+from checkpointd.retention_rules import SavedCheckpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ def has_shown(entry: Entry, required: Iterable[str]) -> bool:
     )
 
 
-def is_candidate(entry: Entry, policy: RetentionSettings) -> bool:
+def is_eligible(entry: Entry, policy: RetentionSettings) -> bool:
     """Whether a checkpoint may fill a slot under a policy."""
     return has_shown(entry, policy.require)
 
@@ -36,10 +36,10 @@ def is_broken_checkpoint(entry: Entry) -> bool:
     return entry.state is State.INVALID and not is_other
 
 
-def candidate_of(entry: Entry) -> Candidate:
+def saved_checkpoint(entry: Entry) -> SavedCheckpoint:
     """What a rule sees of a checkpoint."""
     recorded = entry.report.facts.metrics if entry.report else {}
-    return Candidate(
+    return SavedCheckpoint(
         id=entry.id,
         saved_at=entry.saved_at,
         seen_at=max(entry.first_seen, entry.seen),
