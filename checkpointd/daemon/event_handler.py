@@ -155,7 +155,7 @@ class Engine:
         log.error("left out, the ledger does not take it", watch=event.watch, path=path)
         known = self.watches.get(event.watch)
         if known is not None and path:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, known[1].again, path)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, known[1].report_again, path)
 
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self.watches:

@@ -333,4 +333,4 @@ def _ask_again(
     for path in suspects:
         if path in known and path not in room.asked:
             room.asked[path] = known[path]
-            watcher.again(path)
+            watcher.report_again(path)

@@ -145,7 +145,7 @@ class Verifications:
             return
         report = answer.report
         if answer.end is End.SUPERSEDED:
-            watcher.again(checkpoint.path)
+            watcher.report_again(checkpoint.path)
         elif report is not None and report.facts.digest == item.compare:
             await self._same_content(item)
         elif item.scrub and report is not None and report.reason == "integrity.bit_rot":
@@ -235,7 +235,7 @@ class Verifications:
             self._look_again(item, watcher)
             return
         if answer.end is End.INCOMPLETE:
-            watcher.incomplete(checkpoint.path, item.generation.key)
+            watcher.mark_incomplete(checkpoint.path, item.generation.key)
         elif answer.end is End.SUPERSEDED:
             self._again_in_a_while(checkpoint.path, watcher)
         log.info(
@@ -249,14 +249,14 @@ class Verifications:
         """Have a path told again; one that never holds still for long is asked less and less."""
         over = self._superseded[path] - _SUPERSEDED_AT_ONCE
         seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
-        asyncio.get_running_loop().call_later(seconds, watcher.again, path)
+        asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 
     def _look_again(self, item: Item, watcher: Watcher) -> None:
         """What was verified does not lie there any more: whatever does is waiting, or told anew."""
         path, watch = item.checkpoint.path, item.checkpoint.watch
         log.info("superseded", watch=watch, path=path)
         if not self._engine.queue.holds(watch, path):
-            watcher.again(path)
+            watcher.report_again(path)
 
     async def finish(self, report: Report, item: Item | None = None) -> None:
         """Keep a report; of what has been written over or deleted meanwhile as history."""
