@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit wild fuzz bench imports clean
+.PHONY: run test lint unit docs changelog wild fuzz bench imports clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -18,6 +18,12 @@ lint: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n logical tests/unit
+
+docs: $(STAMP)
+	$(BIN)/python .ci/docs
+
+changelog: $(STAMP)
+	$(BIN)/python .ci/changelog $(VERSION)
 
 wild: $(STAMP)
 	WILD=all $(BIN)/python -m pytest -m "large or not large" tests/wild tests/integration/test_wild_formats.py tests/integration/test_wild_large.py

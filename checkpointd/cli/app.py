@@ -8,6 +8,7 @@ import typer
 from checkpointd.cli import (
     config_commands,
     daemon_commands,
+    docs_commands,
     latest_commands,
     list_commands,
     pin_commands,
@@ -68,5 +69,6 @@ for group in (
     retention_commands,
     pin_commands,
     config_commands,
+    docs_commands,
 ):
     group.add_to(app)

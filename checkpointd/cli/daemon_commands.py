@@ -47,13 +47,15 @@ def status(context: typer.Context, json: Json = False) -> int:
     from checkpointd.cli.client import Client
     from checkpointd.cli.output import json_line
     from checkpointd.cli.status_view import show_status
+    from checkpointd.observe.status import DaemonStatus
 
-    facts: dict[str, Any] = Client(place_of(context).places().state_dir).get("/api/v1/status")
+    public = Client(place_of(context).places().state_dir).get("/api/v1/status")
+    status = DaemonStatus.from_public(public)
     if json:
-        json_line(facts)
+        json_line(public)
     else:
-        show_status(facts)
-    return OK if facts.get("healthy", True) else INVALID
+        show_status(status)
+    return OK if status.healthy else INVALID
 
 
 def reload(context: typer.Context, json: Json = False) -> int:

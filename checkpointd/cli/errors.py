@@ -8,11 +8,24 @@ USAGE = 2
 INCONCLUSIVE = 3
 NOTHING = 4
 UNREACHABLE = 69
-"""The daemon cannot be asked, or what it keeps, the ledger, cannot be used."""
 OWN_FAULT = 70
 CONFIG = 78
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+
+EXIT_CODES = {
+    OK: "All is well; for `verify`: all are valid.",
+    INVALID: "At least one is invalid, or is not a checkpoint; for `status`: not healthy.",
+    USAGE: "Wrong usage, or no such path.",
+    INCONCLUSIVE: "None is invalid, at least one is inconclusive.",
+    NOTHING: "Nothing was found, none is valid, or the time is over.",
+    UNREACHABLE: "The daemon cannot be reached or cannot start, or its ledger cannot be used.",
+    OWN_FAULT: "A fault of checkpointd.",
+    CONFIG: "The config is wrong.",
+    INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM.",
+    BROKEN_PIPE: "The reader of the output went away.",
+}
+"""Every exit code and its meaning, for the manual."""
 
 
 class CliError(Exception):

@@ -3,81 +3,62 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from checkpointd.cli.output import COLOURS, console, grid, print_table, when
 from checkpointd.core.text import ago, iso, printable, size
 from checkpointd.ledger import State
-from checkpointd.observe.sandbox import sandbox_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from checkpointd.observe.status import (
+        DaemonStatus,
+        QueueStatus,
+        VerdictStatus,
+        WatchStatus,
+        WebAccess,
+        WorkerStatus,
+    )
+
 _COUNTED = [state for state in State if state not in (State.GONE, State.UNKNOWN)]
 
 
-def show_status(facts: dict[str, Any]) -> None:
-    """Print the daemon's status; a key that an other version does not send is left out."""
+def show_status(status: DaemonStatus) -> None:
+    """Print the daemon's status."""
     from rich.text import Text
 
     out = console()
-    healthy, ready = facts.get("healthy"), facts.get("ready")
-    word = "healthy" if healthy else "not healthy"
     table = _facts_table()
     state = Text()
-    state.append(word, "green" if healthy else "bold red")
-    state.append("" if ready else ", still looking through its watches for the first time")
+    state.append(*(("healthy", "green") if status.healthy else ("not healthy", "bold red")))
+    state.append("" if status.ready else ", its first scan is not done yet")
     table.add_row("daemon", state)
-    table.add_row("version", f"{facts.get('version', '?')}, pid {facts.get('pid', '?')}")
-    if facts.get("started_at"):
-        table.add_row("started", when(facts["started_at"]))
-    table.add_row("config", printable(str(facts.get("config_path", ""))))
-    if facts.get("config_error"):
-        error = printable(str(facts["config_error"]))
+    table.add_row("version", f"{status.version}, pid {status.pid}")
+    if status.started_at:
+        table.add_row("started", when(status.started_at))
+    table.add_row("config", printable(status.config_path))
+    if status.config_error:
+        error = printable(status.config_error)
         table.add_row("", Text(f"the last reload failed, the old one holds: {error}", "yellow"))
-    if facts.get("web"):
-        table.add_row("web", printable(f"{facts['web']}{_access(facts.get('web_access') or {})}"))
-    queue = facts.get("queue", {})
-    waiting = f"{queue.get('length', 0)} waiting"
-    if queue.get("oldest_at"):
-        waiting += f", the oldest since {ago(queue['oldest_at'], time.time())}"
-    table.add_row("queue", waiting)
-    for path in facts.get("verifying", ()):
-        table.add_row("", f"verifying {printable(str(path))}")
-    _workers(table, facts)
-    bad = _bad(facts)
-    if bad:
+    if status.web:
+        table.add_row("web", printable(f"{status.web}{_access(status.web_access)}"))
+    table.add_row("queue", _queue(status.queue))
+    for path in status.verifying:
+        table.add_row("", f"verifying {printable(path)}")
+    for worker in status.workers:
+        table.add_row(f"{worker.kind} worker", printable(_worker(worker)))
+    tone = "yellow" if status.sandbox.missing else ""
+    table.add_row("sandbox", Text(printable(status.sandbox.line), tone))
+    if bad := _bad(status):
         table.add_row("not good", Text(bad, "bold red"))
-    for problem in facts.get("problems", ()):
-        table.add_row("problem", Text(printable(str(problem)), "yellow"))
+    for problem in status.problems:
+        table.add_row("problem", Text(printable(problem), "yellow"))
     print_table(out, table)
-    for watch in facts.get("watches", ()):
+    for watch in status.watches:
         _watch(out, watch)
-    _verdicts(out, facts.get("last_verdicts", ()))
-
-
-def _access(access: dict[str, Any]) -> str:
-    """What protects the web side, and until when."""
-    told = [
-        word
-        for key, word in (("basic_auth", "password"), ("client_certificates", "client certificate"))
-        if access.get(key)
-    ]
-    needs = f", needs a {' and a '.join(told)}" if told else ""
-    until = access.get("certificate_not_after")
-    return needs + (f", certificate until {iso(until)}" if until else "")
-
-
-def _bad(facts: dict[str, Any]) -> str:
-    """How many checkpoints are invalid or inconclusive now, and the command that lists them."""
-    told, options = [], ""
-    for state in ("invalid", "inconclusive"):
-        count = sum(watch.get("counts", {}).get(state, 0) for watch in facts.get("watches", ()))
-        if count:
-            told.append(f"{count} {state}")
-            options += f" --state {state}"
-    return f"{', '.join(told)}: `checkpointd list{options}` lists them" if told else ""
+    _verdicts(out, status.last_verdicts)
 
 
 def _facts_table() -> Table:
@@ -87,60 +68,78 @@ def _facts_table() -> Table:
     return table
 
 
-def _workers(table: Table, facts: dict[str, Any]) -> None:
-    from rich.text import Text
+def _access(access: WebAccess) -> str:
+    """What protects the web server, and until when."""
+    needed = [
+        word
+        for word, is_needed in (
+            ("password", access.basic_auth),
+            ("client certificate", access.client_certificates),
+        )
+        if is_needed
+    ]
+    needs = f", needs a {' and a '.join(needed)}" if needed else ""
+    until = access.certificate_not_after
+    return needs + (f", certificate until {iso(until)}" if until else "")
 
-    for worker in facts.get("workers", ()):
-        table.add_row(f"{worker.get('kind', '?')} worker", _worker(worker))
-    if sandbox := facts.get("sandbox"):
-        tone = "yellow" if sandbox.get("missing") else ""
-        table.add_row("sandbox", Text(printable(sandbox_line(sandbox)), tone))
+
+def _queue(queue: QueueStatus) -> str:
+    oldest = f", the oldest since {ago(queue.oldest_at, time.time())}" if queue.oldest_at else ""
+    return f"{queue.length} waiting{oldest}"
 
 
-def _worker(worker: dict[str, Any]) -> str:
-    if worker.get("message"):
-        return printable(str(worker["message"]))
-    if not worker.get("up"):
+def _bad(status: DaemonStatus) -> str:
+    """How many checkpoints are invalid or inconclusive now, and the command that lists them."""
+    states = [state for state in ("invalid", "inconclusive") if status.count(state)]
+    if not states:
+        return ""
+    counts = ", ".join(f"{status.count(state)} {state}" for state in states)
+    options = "".join(f" --state {state}" for state in states)
+    return f"{counts}: `checkpointd list{options}` lists them"
+
+
+def _worker(worker: WorkerStatus) -> str:
+    if worker.message:
+        return worker.message
+    if not worker.up:
         return "not started"
-    versions = worker.get("environment") or {}
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    busy = f"{worker['busy']} busy" if worker.get("busy") else "idle"
-    holds = f", may hold {size(worker['memory_bytes'])}" if worker.get("memory_bytes") else ""
-    return printable(f"pid {worker.get('pid')}, {busy}{holds}{', ' + told if told else ''}")
+    parts = [f"pid {worker.pid}", f"{worker.busy} busy" if worker.busy else "idle"]
+    if worker.memory_bytes:
+        parts.append(f"may hold {size(worker.memory_bytes)}")
+    parts += [f"{name} {version}" for name, version in (worker.environment or {}).items()]
+    return ", ".join(parts)
 
 
-def _watch(out: Console, watch: dict[str, Any]) -> None:
+def _watch(out: Console, watch: WatchStatus) -> None:
     from rich.text import Text
 
-    up = watch.get("up")
     head = Text("\nwatch ")
-    head.append(printable(str(watch.get("name", "?"))), "bold")
-    head.append(f"  {printable(str(watch.get('path', '')))}")
+    head.append(printable(watch.name), "bold")
+    head.append(f"  {printable(watch.path)}")
     out.print(head)
     table = _facts_table()
-    message = f": {printable(str(watch['message']))}" if watch.get("message") else ""
-    table.add_row(
-        "  state",
-        Text(f"{'up' if up else 'down'}, {watch.get('method', '?')}{message}", "" if up else "red"),
+    message = f": {printable(watch.message)}" if watch.message else ""
+    state = f"{'up' if watch.up else 'down'}, {watch.method}{message}"
+    table.add_row("  state", Text(state, "" if watch.up else "red"))
+    counts = [f"{watch.counts[state]} {state}" for state in _COUNTED if watch.counts.get(state)]
+    if watch.unknown:
+        counts.append(f"{watch.unknown} that are no checkpoints")
+    table.add_row("  holds", ", ".join(counts) or "nothing yet")
+    sizes = (
+        (watch.retained_bytes, "kept"),
+        (watch.trash_bytes, "in the trash"),
+        (watch.filesystem_avail_bytes, "free"),
     )
-    counts = watch.get("counts", {})
-    told = [f"{counts[state]} {state}" for state in _COUNTED if counts.get(state)]
-    if watch.get("unknown"):
-        told.append(f"{watch['unknown']} that are no checkpoints")
-    table.add_row("  holds", ", ".join(told) or "nothing yet")
-    sizes = (("retained_bytes", "kept"), ("trash_bytes", "in the trash"))
-    disk = [f"{size(watch[key])} {what}" for key, what in sizes if watch.get(key) is not None]
-    if watch.get("filesystem_avail_bytes") is not None:
-        disk.append(f"{size(watch['filesystem_avail_bytes'])} free")
+    disk = [f"{size(count)} {what}" for count, what in sizes if count is not None]
     table.add_row("  disk", ", ".join(disk) or "not measured yet")
-    table.add_row("  pruning", str(watch.get("mode", "?")))
-    for hold in watch.get("holds", ()):
-        text = f"{hold.get('series', '')}: {hold.get('reason', '')}. {hold.get('cure', '')}"
+    table.add_row("  pruning", watch.mode)
+    for hold in watch.holds:
+        text = f"{hold.series}: {hold.reason}. {hold.cure}"
         table.add_row("  on hold", Text(printable(text), "yellow"))
     print_table(out, table)
 
 
-def _verdicts(out: Console, verdicts: Any) -> None:
+def _verdicts(out: Console, verdicts: tuple[VerdictStatus, ...]) -> None:
     from rich.text import Text
 
     if not verdicts:
@@ -148,11 +147,10 @@ def _verdicts(out: Console, verdicts: Any) -> None:
     out.print("\nlast verdicts")
     table = grid("", "", "", "")
     for one in verdicts:
-        verdict = str(one.get("verdict", ""))
         table.add_row(
-            Text(f"  {verdict}", COLOURS.get(verdict, "")),
-            ago(float(one.get("at") or 0), time.time()),
-            printable(str(one.get("path", ""))),
-            printable(str(one.get("reason", ""))),
+            Text(f"  {one.verdict}", COLOURS.get(one.verdict, "")),
+            ago(one.at, time.time()),
+            printable(one.path),
+            printable(one.reason),
         )
     print_table(out, table)

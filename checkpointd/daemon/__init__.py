@@ -1,5 +1,5 @@
-"""The daemon: puts the rooms together and owns their life cycle."""
+"""The daemon: puts the packages together and owns their life cycle."""
 
-from checkpointd.daemon.service import run
+from checkpointd.daemon.main import run
 
 __all__ = ["run"]

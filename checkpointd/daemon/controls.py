@@ -17,9 +17,11 @@ from checkpointd.observe.sources import ControlError
 from checkpointd.watch.scan import find_checkpoints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Collection
 
-    from checkpointd.daemon.service import Service
+    from checkpointd.daemon.retention_runner import RetentionRunner
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.daemon.work_queue import WorkQueue
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,64 +37,84 @@ _UNAVAILABLE = 503
 
 
 class Controls:
-    """Implements `checkpointd.observe.sources.Control` for a running daemon."""
+    """Implements `checkpointd.observe.sources.Control`.
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    Args:
+        reload: reads the config again.
+        retention: prunes and restores.
+        watches: the watches that run.
+        ledger: keeps pins, and what verifications came to.
+        work: takes what is to be verified now.
+        timeout: seconds that a verification may take.
+    """
+
+    def __init__(
+        self,
+        reload: Callable[[], Awaitable[dict[str, Any]]],
+        retention: RetentionRunner,
+        watches: Collection[str],
+        ledger: LedgerThread,
+        work: WorkQueue,
+        timeout: float,
+    ) -> None:
+        self._reload = reload
+        self._retention = retention
+        self._watches = watches
+        self._ledger = ledger
+        self._work = work
+        self._timeout = timeout
 
     async def reload(self) -> dict[str, Any]:
         """Read the config again."""
-        result = await self._service.reload()
+        result = await self._reload()
         if not result["ok"]:
             raise ControlError(result["message"], _UNPROCESSABLE)
         return result
 
     async def prune(self, *, apply: bool, watch: str | None) -> dict[str, Any]:
         """Plan, and with `apply` carry out, the retention of one watch or all."""
-        names = [watch] if watch is not None else list(self._service.engine.watches)
+        names = [watch] if watch is not None else list(self._watches)
         for name in names:
-            if name not in self._service.engine.watches:
+            if name not in self._watches:
                 raise ControlError(f"There is no watch {name!r}.", _NOT_FOUND)
-        watches = [await self._service.retaining.prune(name, apply=apply) for name in names]
+        watches = [await self._retention.prune(name, apply=apply) for name in names]
         return {"watches": watches}
 
     async def pin(self, path: str, note: str) -> dict[str, Any]:
         """Protect a checkpoint from pruning."""
         entry = await self._known(path)
-        await self._asked(Ledger.pin, entry.checkpoint.path, note)
+        await self._on_ledger(Ledger.pin, entry.checkpoint.path, note)
         return {"path": entry.checkpoint.path, "pinned": True}
 
     async def unpin(self, path: str) -> dict[str, Any]:
         """Take that protection away."""
-        await self._asked(Ledger.unpin, path)
-        for watch in self._service.engine.watches:
-            self._service.retaining.wanted(watch)
+        await self._on_ledger(Ledger.unpin, path)
         return {"path": path, "pinned": False}
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash."""
-        return await self._service.retaining.restore(path)
+        return await self._retention.restore(path)
 
     async def verify(self, path: str) -> dict[str, Any]:
-        """Verify a checkpoint now, record it, and give its report.
+        """Verify a checkpoint now, record it, and return its report.
 
         Raises:
-            ControlError: there is no report; the sentence says why.
+            ControlError: there is no report; the sentence explains why.
         """
         entry = await self._known(path)
         item = await self._found(entry)
         asked = time.time()
-        await self._asked(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
-        self._service.engine.enqueue(item)
-        limit = asked + self._service.config.worker.timeout
+        await self._on_ledger(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
+        self._work.push(item)
+        limit = asked + self._timeout
         writing_until = math.inf
         while time.time() < limit:
             await asyncio.sleep(_POLL_SECONDS)
             if self._is_busy(item):
                 continue
-            current = await self._asked(Ledger.entry, item.checkpoint.path)
+            current = await self._on_ledger(Ledger.entry, item.checkpoint.path)
             if current is not None and current.state is State.WRITING:
-                # What is torn is written to by nobody: its watch is about to say so.
+                # Nobody writes to a torn file: its watch is about to report it as torn.
                 writing_until = min(writing_until, time.time() + _TORN_SECONDS)
                 if time.time() < writing_until:
                     continue
@@ -100,9 +122,7 @@ class Controls:
         raise ControlError(f"{path} got no verdict in time.", _UNAVAILABLE)
 
     def _is_busy(self, item: Item) -> bool:
-        engine, checkpoint = self._service.engine, item.checkpoint
-        waits = engine.queue.holds(checkpoint.watch, checkpoint.path)
-        return waits or checkpoint.path in engine.verifying
+        return self._work.is_busy(item.checkpoint.watch, item.checkpoint.path)
 
     async def _found(self, entry: Entry) -> Item:
         """What lies at a path now, as an item for the queue."""
@@ -128,25 +148,25 @@ class Controls:
         return Item(replace(entry.checkpoint, format=checkpoint.format), generation, time.time())
 
     async def _known(self, path: str) -> Entry:
-        entry = await self._asked(Ledger.entry, path.rstrip("/"))
+        entry = await self._on_ledger(Ledger.entry, path.rstrip("/"))
         if entry is None or entry.state in ABSENT:
             raise ControlError(
                 f"{path} is not known to the daemon: is it inside a watch?", _NOT_FOUND
             )
         return entry
 
-    async def _asked(
+    async def _on_ledger(
         self, method: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Read or write the ledger; its trouble is told to whoever asked."""
+        """Read or write the ledger; its errors become answers."""
         try:
-            return await self._service.ledger(method, *args, **kwargs)
+            return await self._ledger(method, *args, **kwargs)
         except LedgerError as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
 
 
 def _report(path: str, entry: Entry | None, asked: float) -> dict[str, Any]:
-    """The report of a verification that was asked for at a moment, or why there is none."""
+    """The report of a verification that was requested at a moment, or why there is none."""
     if entry is None or entry.state in ABSENT:
         raise ControlError(f"{path} was removed while it was verified.", _NOT_FOUND)
     if entry.state is State.UNKNOWN:

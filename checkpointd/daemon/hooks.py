@@ -1,4 +1,4 @@
-"""The user's own command that is told about verdicts."""
+"""The user's own command that receives each verdict."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SECONDS = 30.0
 log = structlog.get_logger()
 
 
-async def tell(command: tuple[str, ...], report: Report) -> None:
-    """Run a command with a report as JSON on its standard input; the daemon goes on regardless.
+async def run_hook(command: tuple[str, ...], report: Report) -> None:
+    """Run a command with a report as JSON on its standard input; its failure is only logged.
 
     It is killed when it takes longer than 30 seconds, or when the daemon stops.
     """
@@ -46,4 +46,6 @@ async def tell(command: tuple[str, ...], report: Report) -> None:
             process.kill()
     if process.returncode:
         last = stderr.decode(errors="replace").strip().splitlines()[-1:]
-        log.warning("hook failed", command=command[0], code=process.returncode, said="".join(last))
+        log.warning(
+            "hook failed", command=command[0], code=process.returncode, stderr="".join(last)
+        )

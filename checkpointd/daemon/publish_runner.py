@@ -1,6 +1,6 @@
 """Verdict files and `latest-valid` links in the running daemon: a task and a thread for each watch.
 
-Level-triggered: whatever happened, files and links are made to say what the ledger says now.
+Whatever has changed, all files and links of a watch are compared with the ledger as it is now.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.ledger import Change
 
 _CALM_SECONDS = 0.2
 _ROUND_SECONDS = 60.0
-_AGAIN_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 _STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -40,27 +41,31 @@ def directories(watches: Iterable[WatchSettings]) -> frozenset[Path]:
     )
 
 
-class _Desk:
-    """What one watch has of its own."""
+class _WatchPublisher:
+    """The publisher of one watch, its disk thread and its task."""
 
     def __init__(self, settings: WatchSettings, roots: Iterable[Path]) -> None:
         self.settings = settings
         self.publisher = Publisher(settings, roots)
-        self.wanted = asyncio.Event()
+        self.requested = asyncio.Event()
         self.disk = DiskThread(f"publish-{settings.name}")
         self.task: asyncio.Task[None] | None = None
 
 
-class Publishing:
-    """Publishes for every watch that wants it; `troubles` says what could not be written."""
+class PublishRunner:
+    """Publishes for every watch that is configured to; `problems` are what could not be written.
+
+    Args:
+        ledger: holds what is published.
+    """
 
     def __init__(self, ledger: LedgerThread) -> None:
         self._ledger = ledger
-        self._desks: dict[str, _Desk] = {}
-        self.troubles: dict[str, str] = {}
+        self._running: dict[str, _WatchPublisher] = {}
+        self.problems: dict[str, str] = {}
 
     def begin(self, settings: WatchSettings, roots: Iterable[Path]) -> None:
-        """Publish for a watch, if it wants it.
+        """Publish for a watch, if it is configured to.
 
         Args:
             settings: of the watch.
@@ -68,71 +73,71 @@ class Publishing:
         """
         if settings.verdict_directory is None and settings.link_directory is None:
             return
-        desk = self._desks[settings.name] = _Desk(settings, roots)
-        desk.task = asyncio.create_task(self._keep(desk))
+        watch = self._running[settings.name] = _WatchPublisher(settings, roots)
+        watch.task = asyncio.create_task(self._run(watch))
 
-    def wanted(self, watch: str) -> None:
-        """Look at a watch again soon: something about it has changed."""
-        if watch in self._desks:
-            self._desks[watch].wanted.set()
+    def on_change(self, change: Change) -> None:
+        """Compare the watch of a change with the ledger soon."""
+        if change.watch in self._running:
+            self._running[change.watch].requested.set()
 
-    async def forget(self, watch: str, keep: Collection[Path]) -> None:
+    async def forget(self, name: str, keep: Collection[Path]) -> None:
         """Publish for a watch no longer, and remove what was published.
 
         Args:
-            watch: its name.
+            name: of the watch.
             keep: directories in which it stays.
         """
-        desk = self._desks.pop(watch, None)
-        self.troubles.pop(watch, None)
-        if desk is None or desk.task is None:
+        watch = self._running.pop(name, None)
+        self.problems.pop(name, None)
+        if watch is None or watch.task is None:
             return
-        desk.task.cancel()
+        watch.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await desk.task
+            await watch.task
         try:
             async with asyncio.timeout(_STOP_SECONDS):
-                await desk.disk(desk.publisher.withdraw, keep)
+                await watch.disk(watch.publisher.withdraw, keep)
         except (OSError, TimeoutError) as error:
-            log.warning("what was published cannot be withdrawn", watch=watch, error=str(error))
+            log.warning("what was published cannot be withdrawn", watch=name, error=str(error))
         finally:
-            desk.disk.close()
+            watch.disk.close()
 
     async def close(self) -> None:
         """Publish no more; what was published stays, each verdict with the content it is for."""
         await asyncio.gather(
             *(
-                self.forget(watch, directories([desk.settings]))
-                for watch, desk in list(self._desks.items())
+                self.forget(name, directories([watch.settings]))
+                for name, watch in list(self._running.items())
             )
         )
 
-    async def _keep(self, desk: _Desk) -> None:
-        name = desk.settings.name
+    async def _run(self, watch: _WatchPublisher) -> None:
+        name = watch.settings.name
         while True:
-            desk.wanted.clear()
+            watch.requested.clear()
             seconds = _ROUND_SECONDS
             try:
                 entries = await self._ledger(Ledger.entries, name)
-                await desk.disk(desk.publisher.publish, entries)
-                self.troubles.pop(name, None)
+                await watch.disk(watch.publisher.publish, entries)
+                self.problems.pop(name, None)
             except (OSError, LedgerError) as error:
-                seconds = _AGAIN_SECONDS
-                self._tell(name, error)
+                seconds = _RETRY_SECONDS
+                self._note_problem(name, error)
             except Exception:
-                seconds = _AGAIN_SECONDS
+                seconds = _RETRY_SECONDS
                 log.exception("publishing failed, this is our own fault", watch=name)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(desk.wanted.wait(), seconds)
+                await asyncio.wait_for(watch.requested.wait(), seconds)
             await asyncio.sleep(_CALM_SECONDS)
 
-    def _tell(self, watch: str, error: OSError | LedgerError) -> None:
-        """Say what could not be written, in the log once each time it changes."""
+    def _note_problem(self, name: str, error: OSError | LedgerError) -> None:
+        """Keep what could not be written, and log it once each time it changes."""
         if isinstance(error, OSError):
-            said = f"{error.filename} cannot be written: {error.strerror}"
+            why = f"{error.filename} cannot be written: {error.strerror}"
         else:
-            said = f"nothing can be published: {error}"
-        told = f"Watch {watch}: {said.rstrip('.')}; it is tried again."
-        if self.troubles.get(watch) != told:
-            log.error("cannot be published", watch=watch, error=told)
-        self.troubles[watch] = told
+            why = f"nothing can be published: {error}"
+        problem = f"Watch {name}: {why.rstrip('.')}; it is tried again."
+        if self.problems.get(name) != problem:
+            log.error("cannot be published", watch=name, error=problem)
+        self.problems[name] = problem

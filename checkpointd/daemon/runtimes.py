@@ -1,31 +1,21 @@
-"""The interpreters that checkpoints are loaded with: looked at again and again, never waited for.
+"""The interpreters that checkpoints are loaded with, and what is installed for each.
 
-What is installed in one may change under a running daemon: TensorFlow is upgraded, a missing
-package is added, the disk that it lies on comes back. Then a fresh interpreter loads, and what
-was invalid or inconclusive in the watches that use it is verified again.
+That may change under a running daemon: TensorFlow is upgraded, a missing package is added, a disk
+that hung answers again. `reverification` acts on it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
-
-import structlog
 
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.dispatch.python_installation import describe_runtime
-from checkpointd.ledger import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.daemon.event_handler import Engine
-
 _LOOK_SECONDS = 5.0
-_ROUND_SECONDS = 10.0
-
-log = structlog.get_logger()
 
 
 class Runtimes:
@@ -74,19 +64,3 @@ class Runtimes:
             look.cancel()
         for disk in self._disks.values():
             disk.close()
-
-
-async def keep_current(engine: Engine) -> None:
-    """Have checkpoints verified again whenever an interpreter has changed, until cancelled."""
-    stale: set[str] = set()
-    while True:
-        await asyncio.sleep(_ROUND_SECONDS)
-        used = {name: engine.settings(name).python for name in engine.watches}
-        for python in await engine.runtimes.look(used.values()):
-            log.info("interpreter has changed", runtime=engine.runtimes.of(python))
-            engine.dispatcher.renew(python)
-            stale |= {name for name in used if used[name] == python}
-        for name in stale & set(engine.watches):
-            with contextlib.suppress(LedgerError):  # it is told elsewhere, and comes again
-                await engine.verify_again(await engine.outdated(name))
-                stale.discard(name)

@@ -1,4 +1,4 @@
-"""Reading retained checkpoints again, one at a time and after everything else: disks rot."""
+"""Reads retained checkpoints again, one at a time and after everything else: disks rot."""
 
 from __future__ import annotations
 
@@ -10,60 +10,68 @@ from checkpointd.daemon.queue import Item
 from checkpointd.ledger import Ledger, LedgerError
 
 if TYPE_CHECKING:
-    from checkpointd.daemon.event_handler import Engine
     from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.daemon.watches import Watches
+    from checkpointd.daemon.work_queue import WorkQueue
 
 _ROUND_SECONDS = 60.0
 _NEXT_SECONDS = 1.0
 
 
-class Scrubbing:
-    """Puts what nobody has read for `scrub_every` into the engine's background queue.
+class Scrubber:
+    """Puts what was not read for `scrub_every` into the background of the work queue.
 
     The one that was read longest ago goes first, so that all get their turn; a watch has one at a
     time, so that new saves and comparisons never wait behind many.
+
+    Args:
+        watches: the watches that run.
+        ledger: knows when each checkpoint was last read.
+        work: takes what is to be read.
     """
 
-    def __init__(self, engine: Engine, ledger: LedgerThread) -> None:
-        self._engine = engine
+    def __init__(self, watches: Watches, ledger: LedgerThread, work: WorkQueue) -> None:
+        self._watches = watches
         self._ledger = ledger
-        self._asked: dict[str, str] = {}
+        self._work = work
+        self._scrubbing: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Look for work until cancelled: soon again while there is some, else every minute."""
+        """Queue scrubs until cancelled: every second while there are some, else every minute."""
         while True:
             try:
-                busy = [await self._ask(name) for name in list(self._engine.watches)]
+                busy = [await self._scrub(name) for name in list(self._watches)]
             except LedgerError:
                 busy = []
             await asyncio.sleep(_NEXT_SECONDS if any(busy) else self._pause())
 
     def _pause(self) -> float:
-        """How long there may be nothing to do: a minute, or what the most eager watch wants."""
-        wanted = (settings.scrub_every for settings, _ in self._engine.watches.values())
-        return min([_ROUND_SECONDS, *(every for every in wanted if every is not None)])
+        """Seconds until there may be something to do: a minute, or the shortest `scrub_every`."""
+        every = (watch.settings.scrub_every for watch in self._watches.values())
+        return min([_ROUND_SECONDS, *(seconds for seconds in every if seconds is not None)])
 
-    async def _ask(self, watch: str) -> bool:
-        """Ask for the next of a watch; whether one is under way."""
-        engine = self._engine
-        settings, watcher = engine.watches[watch]
-        path = self._asked.get(watch, "")
-        if engine.background.holds(watch, path) or path in engine.verifying:
-            return True
-        self._asked.pop(watch, None)
-        status = watcher.status()
-        if settings.scrub_every is None or not (status.up and status.ready):
+    async def _scrub(self, name: str) -> bool:
+        """Queue the next checkpoint of a watch; return whether one is queued or being read."""
+        watch = self._watches.get(name)
+        if watch is None:
             return False
-        before = time.time() - settings.scrub_every
-        entry = await self._ledger(Ledger.unread_for_longest, watch, before)
+        path = self._scrubbing.get(name, "")
+        if self._work.is_in_background(name, path) or path in self._work.running:
+            return True
+        self._scrubbing.pop(name, None)
+        status = watch.watcher.status()
+        scrub_every = watch.settings.scrub_every
+        if scrub_every is None or not (status.up and status.ready):
+            return False
+        before = time.time() - scrub_every
+        entry = await self._ledger(Ledger.unread_for_longest, name, before)
         if entry is None or entry.report is None or not entry.report.facts.digest:
             return False
-        if watch not in engine.watches or engine.queue.holds(watch, entry.path):
+        if name not in self._watches or self._work.is_waiting(name, entry.path):
             return False
-        self._asked[watch] = entry.path
+        self._scrubbing[name] = entry.path
         digest = entry.report.facts.digest
-        engine.background.push(
+        self._work.push_background(
             Item(entry.checkpoint, entry.generation, time.time(), compare=digest, scrub=True)
         )
-        engine.wake.set()
         return True

@@ -1,4 +1,4 @@
-"""Where the daemon answers: the TCP side with what protects it, and the control socket."""
+"""Where the daemon answers: the web server with what protects it, and the control socket."""
 
 from __future__ import annotations
 
@@ -23,48 +23,40 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class Listening:
+class Servers:
     """Both servers, and the keys of the first.
 
     Args:
-        source: gives the state.
-        metrics: gives the exposition, and counts who is refused.
-        control: carries out what comes over the control socket.
         web: the section of the config.
         socket_path: of the control socket.
     """
 
-    def __init__(
-        self,
-        source: StatusSource,
-        metrics: Metrics,
-        control: Control,
-        web: WebSettings,
-        socket_path: Path,
-    ) -> None:
+    def __init__(self, web: WebSettings, socket_path: Path) -> None:
         self.access = Access(web)
-        host, port = web.address
-        app = create_app(source, metrics, access=self.access)
-        self._tcp = TcpServer(
-            app, host, port, lambda: self.access.context, refused=metrics.web_refused
-        )
-        self._unix = UnixServer(create_app(source, metrics, control), socket_path)
+        self._socket_path = socket_path
+        self._tcp: TcpServer | None = None
+        self._unix: UnixServer | None = None
 
     @property
     def url(self) -> str:
         """Where the status page is."""
-        return self._tcp.url
+        return self._tcp.url if self._tcp is not None else ""
 
     def snapshot(self) -> WebSnapshot:
-        """What the gauges show of the TCP side."""
+        """What the gauges show of the web server."""
         return WebSnapshot(
-            connections=self._tcp.connections,
+            connections=self._tcp.connections if self._tcp is not None else 0,
             certificate_not_after=self.access.not_after,
             files_good=self.access.files_good,
         )
 
-    async def start(self) -> None:
+    async def start(self, source: StatusSource, metrics: Metrics, control: Control) -> None:
         """Read the keys and listen.
+
+        Args:
+            source: gives the status.
+            metrics: gives the exposition, and counts who is refused.
+            control: carries out what comes over the control socket.
 
         Raises:
             ListenError: a key or an address cannot be used; the sentence says what to do.
@@ -74,11 +66,20 @@ class Listening:
         except CredentialsError as error:
             raise ListenError(str(error)) from None
         self._warn()
+        host, port = self.access.web.address
+        self._tcp = TcpServer(
+            create_app(source, metrics, access=self.access),
+            host,
+            port,
+            lambda: self.access.context,
+            refused=metrics.web_refused,
+        )
+        self._unix = UnixServer(create_app(source, metrics, control), self._socket_path)
         await self._tcp.start()
         await self._unix.start()
 
     async def change(self, web: WebSettings) -> None:
-        """Go by other settings, save the address, which needs a restart.
+        """Apply other settings, but for the address, which needs a restart.
 
         Raises:
             CredentialsError: their files cannot be used; the previous settings stay in use.
@@ -88,7 +89,7 @@ class Listening:
         if web == old:
             return
         await asyncio.to_thread(self.access.apply, web)
-        if web.tls != old.tls:
+        if web.tls != old.tls and self._tcp is not None:
             # Connections that are open came in without what is required now.
             await self._tcp.restart()
         self._warn()
@@ -99,5 +100,6 @@ class Listening:
 
     async def close(self) -> None:
         """Stop listening."""
-        await self._tcp.close()
-        await self._unix.close()
+        for server in (self._tcp, self._unix):
+            if server is not None:
+                await server.close()

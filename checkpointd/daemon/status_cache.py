@@ -1,281 +1,148 @@
-"""What the daemon shows of itself: the status, the health and the snapshot for the metrics.
+"""What the status and the metrics show of the ledger, kept in memory.
 
-Everything here answers from memory; a task of its own keeps it fresh, so that a hung disk or a
-slow ledger never stops a scrape.
+So a hung disk or a slow ledger never stops a scrape. Counts follow each change at once; the rest
+is read from the ledger a moment later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import structlog
-
-from checkpointd import __version__
-from checkpointd.daemon.sandbox_status import confinement, layers, problem
-from checkpointd.ledger import Ledger, LedgerError, SeriesSummary, State
-from checkpointd.ledger.public import public_detail, public_entry, public_verdict
-from checkpointd.observe.health import Health, Progress, WatchProgress, judge
-from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot
+from checkpointd.ledger import ChangeKind, Ledger, LedgerError, SeriesSummary, State
+from checkpointd.observe.snapshot import SeriesSnapshot
+from checkpointd.observe.status import VerdictStatus
 
 if TYPE_CHECKING:
-    from checkpointd.daemon.service import Service
-    from checkpointd.ledger import Entry
+    from collections.abc import Collection
+
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.ledger import Change
+
+CHANGES = frozenset(ChangeKind) - {ChangeKind.AVAILABILITY}
+"""The kinds of change that `StatusCache` is to be called with."""
 
 _REFRESH_SECONDS = 5.0
 _CALM_SECONDS = 0.1
 _CALM_SHARE = 10.0
-_OVERDUE_SECONDS = 300.0
 _VERDICTS = 8
-_ANSWER_LIMIT = 10_000
-
-log = structlog.get_logger()
 
 
 @dataclass
-class WatchFacts:
-    """What was last found out about the file system of a watch, in bytes."""
+class _WatchSeries:
+    """The series of one watch, and the bytes that their checkpoints occupy."""
 
-    available: int | None = None
-    trash: int | None = None
-
-
-@dataclass
-class _Watch:
-    """The series of one watch as they are shown, and the bytes that their checkpoints occupy."""
-
-    series: dict[str, tuple[SeriesSnapshot, int]] = field(default_factory=dict)
+    series: dict[str, SeriesSummary] = field(default_factory=dict)
     retained_bytes: int = 0
 
-    def take(self, summary: SeriesSummary) -> None:
-        """Show a series as it is now."""
-        _, before = self.series.get(summary.series, (None, 0))
-        self.retained_bytes += summary.retained_bytes - before
-        self.series[summary.series] = (_shown(summary), summary.retained_bytes)
+    def update(self, summary: SeriesSummary) -> None:
+        """Replace what was known of a series."""
+        before = self.series.get(summary.series)
+        self.retained_bytes += summary.retained_bytes - (before.retained_bytes if before else 0)
+        self.series[summary.series] = summary
 
 
-@dataclass
-class Board:
-    """The daemon's memory of what it would tell."""
+@dataclass(frozen=True)
+class _Read:
+    """What one reading of the ledger came to; `is_whole` if it covers every series."""
 
-    service: Service
-    counts: dict[str, dict[State, int]] = field(default_factory=dict)
-    watches: dict[str, _Watch] = field(default_factory=dict)
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    attention: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, WatchFacts] = field(default_factory=dict)
-    loop_at: float = field(default_factory=time.monotonic)
+    is_whole: bool
+    counts: dict[str, dict[State, int]]
+    series: list[SeriesSummary]
+    last_verdicts: tuple[VerdictStatus, ...]
+    attention: tuple[VerdictStatus, ...]
+
+
+class StatusCache:
+    """Counts, series and verdicts.
+
+    Args:
+        ledger: where they are read.
+    """
+
+    def __init__(self, ledger: LedgerThread) -> None:
+        self.last_verdicts: tuple[VerdictStatus, ...] = ()
+        self.attention: tuple[VerdictStatus, ...] = ()
+        self._ledger = ledger
+        self._counts: dict[str, dict[State, int]] = {}
+        self._watches: dict[str, _WatchSeries] = {}
+        self._outdated: set[tuple[str, str]] = set()
+        self._changed = asyncio.Event()
+
+    def counts(self, watch: str) -> dict[str, int]:
+        """How many checkpoints of a watch are in each state but `gone`."""
+        return {str(state): n for state, n in sorted(self._counts.get(watch, {}).items()) if n}
+
+    def retained_bytes(self, watch: str) -> int:
+        """What the checkpoints of a watch occupy."""
+        return self._watches[watch].retained_bytes if watch in self._watches else 0
+
+    def series(self, watch: str) -> tuple[SeriesSnapshot, ...]:
+        """The series of a watch, for the metrics."""
+        known = self._watches.get(watch, _WatchSeries())
+        return tuple(_snapshot(summary) for summary in known.series.values())
+
+    def on_change(self, change: Change) -> None:
+        """Count a change at once, and read its series again soon."""
+        counts = self._counts.setdefault(change.watch, {})
+        for state, step in ((change.before, -1), (change.after, 1)):
+            if state is not None and state is not State.GONE:
+                counts[state] = counts.get(state, 0) + step
+        self._outdated.add((change.watch, change.series))
+        self._changed.set()
 
     async def keep_fresh(self) -> None:
-        """Read what changed in the ledger, until cancelled; at most a small part of the time."""
-        dirty = self.service.engine.dirty
-        everything = True
+        """Read what has changed, until cancelled; at most a small part of the time."""
+        is_whole = True
         while True:
-            dirty.clear()
+            self._changed.clear()
             began = time.monotonic()
             try:
-                await self.refresh(everything=everything)
-                everything = False
+                await self.refresh(is_whole=is_whole)
+                is_whole = False
             except LedgerError:
-                everything = True
+                is_whole = True
             seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(dirty.wait(), _REFRESH_SECONDS)
+                await asyncio.wait_for(self._changed.wait(), _REFRESH_SECONDS)
             await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
-    async def refresh(self, *, everything: bool = True) -> None:
-        """Read what the status and the metrics need from the ledger, once."""
-        ledger = self.service.ledger
-        changed = {(c.watch, c.series) for c in await ledger(Ledger.take_changes)}
-        if not everything and not changed:
-            return
-        self.counts = await ledger(Ledger.counts)
-        if everything:
-            self.watches = {}
-        for summary in await ledger(Ledger.series, None if everything else changed):
-            self.watches.setdefault(summary.watch, _Watch()).take(summary)
-        newest = await ledger(Ledger.last_reported, _VERDICTS)
-        self.verdicts = [public_verdict(entry) for entry in newest]
-        wanting = await ledger(
-            Ledger.entries, states=[State.INVALID, State.INCONCLUSIVE], limit=_VERDICTS
+    async def refresh(self, *, is_whole: bool = True) -> None:
+        """Read the ledger once: every series, or those that have changed since the last time.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        outdated, self._outdated = self._outdated, set()
+        if is_whole or outdated:
+            await self._ledger(self._read, None if is_whole else outdated)
+
+    def _read(self, ledger: Ledger, only: Collection[tuple[str, str]] | None) -> None:
+        """Read in the ledger's thread, and hand over before any later change is counted."""
+        wanting = ledger.entries(states=[State.INVALID, State.INCONCLUSIVE], limit=_VERDICTS)
+        read = _Read(
+            only is None,
+            ledger.counts(),
+            ledger.series(only),
+            tuple(map(VerdictStatus.of, ledger.last_reported(_VERDICTS))),
+            tuple(map(VerdictStatus.of, wanting)),
         )
-        self.attention = [public_verdict(entry) for entry in wanting]
+        self._ledger.in_loop(self._take, read)
 
-    def health(self) -> Health:
-        """Judge the daemon's parts by when they last made progress."""
-        watches = []
-        for name, (_, watcher) in self.service.engine.watches.items():
-            status = watcher.status()
-            watches.append(
-                WatchProgress(
-                    name,
-                    up=status.up,
-                    reconciled=status.ready,
-                    hung=status.hung,
-                    message=status.message,
-                )
-            )
-        overdue = [at for at in self._overdue() if at < self.service.pulse_at]
-        supervisor_at = min([self.service.pulse_at, *overdue])
-        health = judge(
-            Progress(self.loop_at, supervisor_at, tuple(watches)),
-            time.monotonic(),
-            supervisor_seconds=_OVERDUE_SECONDS,
-        )
-        troubles = [
-            self.service.engine.trouble,
-            *self.service.retaining.refusals.values(),
-            *self.service.publishing.troubles.values(),
-            *self.service.listening.access.problems(),
-            problem(self._sandbox()),
-        ]
-        problems = (*(t for t in troubles if t), *health.problems)
-        return replace(health, problems=problems)
-
-    def _overdue(self) -> list[float]:
-        """When each verification should have ended that still goes on: nobody ends it any more."""
-        timeout = self.service.config.worker.timeout
-        return [began + timeout for _, began in self.service.engine.verifying.values()]
-
-    def sentence(self) -> str:
-        """One line for `systemctl status`."""
-        total = dict.fromkeys(State, 0)
-        for counts in self.counts.values():
-            for state, count in counts.items():
-                total[state] += count
-        waiting = len(self.service.engine.queue) + len(self.service.engine.verifying)
-        parts = [
-            f"{total[State.VALID]} valid",
-            f"{total[State.INVALID]} invalid",
-            f"{total[State.INCONCLUSIVE]} inconclusive",
-            f"{waiting} waiting",
-        ]
-        if self.service.config_error:
-            parts.append("last reload failed, the old config stays")
-        return ", ".join(parts)
-
-    def status(self) -> dict[str, Any]:
-        """The object of `/api/v1/status`."""
-        service, engine = self.service, self.service.engine
-        health = self.health()
-        return {
-            "version": __version__,
-            "pid": os.getpid(),
-            "started_at": service.started_at,
-            "config_path": str(service.path),
-            "config_loaded_at": service.config_loaded_at,
-            "config_error": service.config_error,
-            "state_dir": str(service.config.state_dir),
-            "healthy": health.healthy,
-            "ready": health.ready,
-            "problems": list(health.problems),
-            "watches": [self._watch(name) for name in engine.watches],
-            "queue": {"length": len(engine.queue), "oldest_at": engine.queue.oldest_since},
-            "verifying": sorted(engine.verifying),
-            "workers": service.dispatcher.status(),
-            "sandbox": self._sandbox(),
-            "last_verdicts": self.verdicts,
-            "attention": self.attention,
-            "web": service.listening.url,
-            "web_access": service.listening.access.status(),
-        }
-
-    def _sandbox(self) -> dict[str, Any]:
-        workers = self.service.dispatcher.status()
-        return confinement(self.service.config.worker.sandbox, workers)
-
-    def _watch(self, name: str) -> dict[str, Any]:
-        settings, watcher = self.service.engine.watches[name]
-        status = watcher.status()
-        counts = self.counts.get(name, {})
-        facts = self.facts.get(name, WatchFacts())
-        return {
-            "name": name,
-            "path": str(settings.path),
-            "method": status.method,
-            "up": status.up,
-            "ready": status.ready,
-            "message": status.message,
-            "mode": settings.retention.mode,
-            "counts": {str(state): count for state, count in counts.items()},
-            "unknown": status.unknown,
-            "last_reconcile_at": status.last_reconcile_at,
-            "reconcile_seconds": status.reconcile_seconds,
-            "filesystem_avail_bytes": facts.available,
-            "retained_bytes": self.watches.get(name, _Watch()).retained_bytes,
-            "trash_bytes": facts.trash,
-            "holds": [
-                {"series": hold.series, "reason": hold.reason, "cure": hold.cure}
-                for hold in self.service.retaining.holds.get(name, ())
-            ],
-        }
-
-    def snapshot(self) -> Snapshot:
-        """What the gauges are drawn from."""
-        engine = self.service.engine
-        watches = []
-        for name, (_, watcher) in engine.watches.items():
-            facts, known = self.facts.get(name, WatchFacts()), self.watches.get(name, _Watch())
-            holds: dict[str, int] = {}
-            for hold in self.service.retaining.holds.get(name, ()):
-                holds[hold.reason] = holds.get(hold.reason, 0) + 1
-            watches.append(
-                WatchSnapshot(
-                    name=name,
-                    up=watcher.status().up,
-                    counts={str(s): n for s, n in self.counts.get(name, {}).items()},
-                    holds=holds,
-                    series=tuple(shown for shown, _ in known.series.values()),
-                    retained_bytes=known.retained_bytes,
-                    trash_bytes=facts.trash,
-                    filesystem_avail_bytes=facts.available,
-                )
-            )
-        workers = {"scan": True, "load": True}
-        for row in self.service.dispatcher.status():
-            workers[row["kind"]] = not row["message"]
-        return Snapshot(
-            watches=tuple(watches),
-            workers=workers,
-            sandbox=layers(self._sandbox()),
-            queue_length=len(engine.queue),
-            queue_oldest_at=engine.queue.oldest_since,
-            web=self.service.listening.snapshot(),
-        )
-
-    def measure(self, name: str, path: str, trash_bytes: int) -> None:
-        """Note how full a watch's file system is; called in the watch's disk thread."""
-        facts = self.facts.setdefault(name, WatchFacts())
-        facts.trash = trash_bytes
-        with contextlib.suppress(OSError):
-            facts.available = shutil.disk_usage(path).free
-
-    async def checkpoints(
-        self, *, watch: str | None, series: str | None, state: str | None, limit: int
-    ) -> list[dict[str, Any]]:
-        """Checkpoints newest first, for the API."""
-        states = [State(state)] if state in set(State) else None
-        entries: list[Entry] = await self.service.ledger(
-            Ledger.entries,
-            watch=watch,
-            series=series,
-            states=states,
-            limit=min(limit, _ANSWER_LIMIT),
-        )
-        return [public_entry(entry) for entry in entries]
-
-    async def checkpoint(self, identity: int) -> dict[str, Any] | None:
-        """One checkpoint with its report, for the API."""
-        entry = await self.service.ledger(Ledger.by_id, identity)
-        return public_detail(entry) if entry is not None else None
+    def _take(self, read: _Read) -> None:
+        self._counts = read.counts
+        self.last_verdicts = read.last_verdicts
+        self.attention = read.attention
+        if read.is_whole:
+            self._watches = {}
+        for summary in read.series:
+            self._watches.setdefault(summary.watch, _WatchSeries()).update(summary)
 
 
-def _shown(summary: SeriesSummary) -> SeriesSnapshot:
+def _snapshot(summary: SeriesSummary) -> SeriesSnapshot:
     facts = summary.facts
     return SeriesSnapshot(
         series=summary.series,

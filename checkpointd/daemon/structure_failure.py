@@ -1,4 +1,4 @@
-"""The report of what no child has read: a save that was never finished, or other content."""
+"""Reports about what no child has read: a save that was never finished, or other content."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def was_checkpoint(history: Iterable[Report]) -> bool:
     return any("intact" in report.shown for report in history)
 
 
-def unread(
+def structure_failure(
     checkpoint: Checkpoint,
     generation: Generation,
     settings: VerifySettings,
     reason: str,
     message: str,
 ) -> Report:
-    """Make the report of something invalid that fails `structure` and was looked at no further."""
+    """Return the report of something invalid that fails `structure`; no other check ran."""
     first = CheckResult("structure", Outcome.FAIL, reason, message)
     names = (*checks_of(SCAN, settings), *checks_of(LOAD, settings))
     checks = (first, *not_run(names, "structure", [first]))

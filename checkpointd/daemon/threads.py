@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from checkpointd.ledger import Change
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -23,12 +26,18 @@ class LedgerThread:
     """The ledger, used from one thread only; call it with a method and its arguments.
 
     `await thread(Ledger.entry, path)` from the event loop, `thread.wait(Ledger.entry, path)` from
-    any other thread.
+    any other thread. The daemon writes the ledger here and nowhere else, so this is where changes
+    are emitted: whatever a call changed reaches the event loop before the call's own result.
+
+    Args:
+        emit: called in the event loop with the changes of one call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, emit: Callable[[list[Change]], None] = lambda _changes: None) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._ledger: Ledger | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._emit = emit
 
     async def open(self, state_dir: Path) -> Ledger:
         """Open the ledger in its thread.
@@ -36,8 +45,9 @@ class LedgerThread:
         Raises:
             checkpointd.ledger.LedgerError: it cannot be opened.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._ledger = await loop.run_in_executor(self._executor, Ledger.open, state_dir)
+        self._ledger.take_changes()
         return self._ledger
 
     def _bind(
@@ -45,7 +55,25 @@ class LedgerThread:
     ) -> Callable[[], T]:
         if self._ledger is None:
             raise RuntimeError("the ledger is not open")
-        return partial(method, self._ledger, *args, **kwargs)
+        return partial(self._call, self._ledger, partial(method, self._ledger, *args, **kwargs))
+
+    def _call(self, ledger: Ledger, call: Callable[[], T]) -> T:
+        """Run a call in the ledger's thread, and emit what it changed even if it then failed."""
+        try:
+            return call()
+        finally:
+            if changes := ledger.take_changes():
+                self.in_loop(self._emit, changes)
+
+    def in_loop(self, function: Callable[[T], None], value: T) -> None:
+        """Call a function in the event loop, in order with the changes; from the ledger's thread.
+
+        What was read from the ledger and is handed over in this way is neither older nor newer
+        than the changes that were emitted before.
+        """
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(function, value)
 
     async def __call__(
         self, method: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
@@ -69,7 +97,7 @@ class LedgerThread:
 
 
 class DiskThread:
-    """One thread for the file system of one watch; a hung disk stays in its room.
+    """One thread for the file system of one watch; a hung disk blocks no other.
 
     No executor: those wait for their threads when Python ends, and a hung disk would keep the
     process alive.

@@ -3,7 +3,7 @@
 A child reads hostile files, and a load child runs user code, perhaps the checkpoint's. So an
 answer counts only in order, with a reason of the closed lists and within its limits; what was
 found before foreign code could run overrides what is reported afterwards. What code in a load
-child claims for the checks of that stage cannot be verified: the documentation says so. Pure.
+child claims for the checks of that stage cannot be verified (see the manual, "security"). Pure.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from checkpointd.formats.facts import (
     TRUNCATED,
     FormatError,
 )
-from checkpointd.formats.protobuf import Value, fields, message, number, signed
+from checkpointd.formats.protobuf import Value, fields, message, number, signed, tensor_shape
 from checkpointd.formats.storage import LOCAL
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _entry(name: str, value: bytes) -> TensorEntry:
         if field in numbers:
             numbers[field] = number(content)
         elif field == 2:  # noqa: PLR2004 - BundleEntryProto.shape
-            shape = _shape(message(content))
+            shape = tensor_shape(message(content))
         elif field == 7:  # noqa: PLR2004 - BundleEntryProto.slices
             slices.append(tuple(_extent(part) for f, part in fields(message(content)) if f == 1))
     return TensorEntry(
@@ -218,14 +218,6 @@ def _entry(name: str, value: bytes) -> TensorEntry:
         numbers[5],
         table.unmask(numbers[6]),
         tuple(slices),
-    )
-
-
-def _shape(data: bytes) -> tuple[int, ...]:
-    return tuple(
-        next((signed(number(size)) for f, size in fields(message(dim)) if f == 1), 0)
-        for field, dim in fields(data)
-        if field == 2  # noqa: PLR2004 - TensorShapeProto.dim
     )
 
 

@@ -19,10 +19,11 @@ from checkpointd.formats.facts import (
 from checkpointd.formats.protobuf import (
     LENGTH,
     fields,
+    map_entry,
     message,
     number,
-    signed,
-    text,
+    tensor_shape,
+    texts,
     walk,
 )
 from checkpointd.formats.storage import LOCAL
@@ -30,7 +31,7 @@ from checkpointd.formats.storage import LOCAL
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from checkpointd.formats.protobuf import Span, Value
+    from checkpointd.formats.protobuf import Span
     from checkpointd.formats.storage import Storage
 
 GRAPH, TEXT_GRAPH, IMAGE_GRAPH = ("/" + name for name in names.GRAPH_FILES)
@@ -129,18 +130,16 @@ def _meta_graph(read: Callable[[int, int], bytes], span: Span) -> SavedModelInfo
             root = root_of(read, part)
         if part.number not in (_META_INFO, _SIGNATURE, _ASSET):
             continue
-        if part.end - part.start > _MAX_MESSAGE:
-            raise FormatError(MALFORMED, "A description in saved_model.pb is far too large.")
-        data = read(part.start, part.end - part.start)
+        data = whole(read, part)
         if part.number == _META_INFO:
-            tags = tuple(text(value) for key, value in fields(data) if key == 4)  # noqa: PLR2004
-            version = next((text(v) for key, v in fields(data) if key == 5), "")  # noqa: PLR2004
+            tags = tuple(texts(data, 4))
+            version = next(texts(data, 5), "")
         elif part.number == _SIGNATURE:
             name, signature = _signature(data)
             if not name.startswith("__saved_model_"):
                 signatures[name] = signature
         else:
-            assets.extend(text(value) for key, value in fields(data) if key == 2)  # noqa: PLR2004
+            assets.extend(texts(data, 2))
     return SavedModelInfo(
         version,
         (tags,),
@@ -152,24 +151,25 @@ def _meta_graph(read: Callable[[int, int], bytes], span: Span) -> SavedModelInfo
     )
 
 
-def _map_entry(data: bytes) -> tuple[str, bytes]:
-    """Read one entry of a protobuf map from a string to a message."""
-    key, value = "", b""
-    for index, content in fields(data):
-        if index == 1:
-            key = text(content)
-        elif index == 2:  # noqa: PLR2004 - a map entry's value
-            value = message(content)
-    return key, value
+def whole(read: Callable[[int, int], bytes], span: Span) -> bytes:
+    """Read one of the small parts of a SavedModel.
+
+    Raises:
+        FormatError: it is not small.
+    """
+    size = span.end - span.start
+    if size > _MAX_MESSAGE:
+        raise FormatError(MALFORMED, "A description in saved_model.pb is far too large.")
+    return read(span.start, size)
 
 
 def _signature(data: bytes) -> tuple[str, dict[str, list[list[Any]]]]:
     """Read an entry of MetaGraphDef.signature_def."""
-    name, definition = _map_entry(data)
+    name, definition = map_entry(data)
     tensors: dict[int, list[list[Any]]] = {1: [], 2: []}
     for index, content in fields(definition):
         if index in tensors:
-            key, info = _map_entry(message(content))
+            key, info = map_entry(message(content))
             tensors[index].append([key, *_tensor_info(info)])
     return name, {"inputs": sorted(tensors[1]), "outputs": sorted(tensors[2])}
 
@@ -186,18 +186,9 @@ def _tensor_info(data: bytes) -> tuple[str, list[int | None] | None]:
 
 
 def _shape(data: bytes) -> list[int | None] | None:
-    dims: list[int | None] = []
-    for index, content in fields(data):
-        if index == _UNKNOWN_RANK and content:
-            return None
-        if index == 2:  # noqa: PLR2004 - TensorShapeProto.dim
-            dims.append(_dim(content))
-    return dims
-
-
-def _dim(value: Value) -> int | None:
-    size = next((signed(number(v)) for index, v in fields(message(value)) if index == 1), 0)
-    return None if size < 0 else size
+    if any(index == _UNKNOWN_RANK and content for index, content in fields(data)):
+        return None
+    return [None if size < 0 else size for size in tensor_shape(data)]
 
 
 def check_variables(info: SavedModelInfo, names_present: Collection[str]) -> FormatError | None:

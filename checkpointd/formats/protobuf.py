@@ -153,6 +153,65 @@ def number(value: Value) -> int:
     return value
 
 
+def messages(data: bytes, field: int) -> Iterator[bytes]:
+    """Yield the embedded messages that a field of a message holds.
+
+    Raises:
+        FormatError: it is no message, or one of them is a number.
+    """
+    return (message(value) for index, value in fields(data) if index == field)
+
+
+def texts(data: bytes, *numbers: int) -> Iterator[str]:
+    """Yield the strings that some fields of a message hold, in their order in it.
+
+    Raises:
+        FormatError: it is no message.
+    """
+    return (text(value) for index, value in fields(data) if index in numbers)
+
+
+def map_entry(data: bytes) -> tuple[str, bytes]:
+    """Read one entry of a map from strings to messages.
+
+    A message that comes in two pieces is the two put together, as protobuf has it.
+
+    Raises:
+        FormatError: it is malformed.
+    """
+    key, value = "", b""
+    for index, content in fields(data):  # once: a graph has an entry for each attribute of a node
+        if index == 1:
+            key = text(content)
+        elif index == 2:  # noqa: PLR2004 - a map entry's value
+            value += message(content)
+    return key, value
+
+
+def packed(data: bytes) -> Iterator[int]:
+    """Yield the numbers of a packed field, as int32 or int64.
+
+    Raises:
+        FormatError: it is malformed.
+    """
+    at = 0
+    while at < len(data):
+        value, at = read_varint(data, at)
+        yield signed(value)
+
+
+def tensor_shape(data: bytes) -> tuple[int, ...]:
+    """Read the dimensions of TensorFlow's TensorShapeProto, -1 for an open one.
+
+    Raises:
+        FormatError: it is malformed.
+    """
+    return tuple(
+        next((signed(number(size)) for index, size in fields(dim) if index == 1), 0)
+        for dim in messages(data, 2)
+    )
+
+
 def _span(at: int, header: bytes) -> Span:
     """Read a field's header at `at`; a varint's value is in its header."""
     tag, used = read_varint(header, 0)

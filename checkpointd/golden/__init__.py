@@ -6,6 +6,7 @@ framework is imported where one is there and a model is run.
 
 from __future__ import annotations
 
+from checkpointd.golden.arrays import digest_of
 from checkpointd.golden.binding import (
     SAVE_ID_ATTRIBUTE,
     ZIP_COMMENT_PREFIX,
@@ -13,23 +14,10 @@ from checkpointd.golden.binding import (
     content_of,
     path_for,
 )
-from checkpointd.golden.record import (
-    DICT,
-    LIST,
-    SINGLE,
-    Golden,
-    GoldenError,
-    Run,
-    assemble,
-    digest_of,
-    environment,
-    feed,
-    named,
-    optional,
-    policy_of,
-    read,
-    write,
-)
+from checkpointd.golden.environment import describe_environment, precision_policy
+from checkpointd.golden.record import DICT, LIST, SINGLE, Golden, GoldenError, SignatureRun
+from checkpointd.golden.record_file import read, write
+from checkpointd.golden.structures import assemble, name_inputs, name_optional, name_outputs
 
 __all__ = [
     "DICT",
@@ -39,17 +27,17 @@ __all__ = [
     "ZIP_COMMENT_PREFIX",
     "Golden",
     "GoldenError",
-    "Run",
+    "SignatureRun",
     "assemble",
     "binding_of",
     "content_of",
+    "describe_environment",
     "digest_of",
-    "environment",
-    "feed",
-    "named",
-    "optional",
+    "name_inputs",
+    "name_optional",
+    "name_outputs",
     "path_for",
-    "policy_of",
+    "precision_policy",
     "read",
     "write",
 ]

@@ -7,11 +7,13 @@ Python 3.9: `model_runner` makes tensors of them.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Union
 
 import numpy as np
 
+from checkpointd.core.report import Digest
 from checkpointd.golden import backends
 
 if TYPE_CHECKING:
@@ -60,6 +62,15 @@ class Ragged:
 
 
 Array = Union["np.ndarray[Any, Any]", Ragged]
+
+
+def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
+    """Take the digest of one variable's values."""
+    values = np.asarray(values)
+    if values.dtype.byteorder == ">":
+        values = values.astype(values.dtype.newbyteorder("<"))
+    checksum = zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return Digest(name, str(values.dtype), tuple(int(n) for n in values.shape), checksum)
 
 
 def array_of(value: Any, name: str) -> Array:

@@ -69,7 +69,7 @@ def inference(backend: str) -> AbstractContextManager[Any]:
     return torch.no_grad()  # type: ignore[no-any-return]
 
 
-def place(backend: str) -> dict[str, str]:
+def describe_device(backend: str) -> dict[str, str]:
     """Describe what models run on in this process.
 
     Returns:
@@ -79,10 +79,10 @@ def place(backend: str) -> dict[str, str]:
     """
     library = sys.modules.get(backend)
     found = {"backend": f"{backend} {getattr(library, '__version__', '')}".strip()}
-    look = {TENSORFLOW: _tensorflow, JAX: _jax, TORCH: _torch}.get(backend)
-    if library is not None and look is not None:
+    describe = {TENSORFLOW: _tensorflow, JAX: _jax, TORCH: _torch}.get(backend)
+    if library is not None and describe is not None:
         with contextlib.suppress(Exception):  # another version names it otherwise
-            device, accelerator, precision = look(library)
+            device, accelerator, precision = describe(library)
             found |= {"device": device, "accelerator": accelerator, "precision": precision}
     return found
 

@@ -1,4 +1,4 @@
-"""What the ledger knows, as the objects that `--json` prints and the HTTP API answers."""
+"""What the ledger knows, as the objects that `--json` prints and the HTTP API returns."""
 
 from __future__ import annotations
 
@@ -35,19 +35,5 @@ def public_entry(entry: Entry) -> dict[str, Any]:
 def public_detail(entry: Entry) -> dict[str, Any]:
     """One known checkpoint with its whole report."""
     report = entry.report
-    told = {**report.to_public(), "stderr": report.stderr} if report else {}
-    return {**public_entry(entry), **told}
-
-
-def public_verdict(entry: Entry) -> dict[str, Any]:
-    """A verdict as the status page and `status` show it."""
-    report = entry.report
-    return {
-        "id": entry.id,
-        "path": entry.checkpoint.path,
-        "watch": entry.checkpoint.watch,
-        "verdict": str(report.verdict) if report else "",
-        "reason": report.reason if report else "",
-        "message": report.message if report else "",
-        "at": report.finished_at if report else 0.0,
-    }
+    details = {**report.to_public(), "stderr": report.stderr} if report else {}
+    return {**public_entry(entry), **details}

@@ -1,21 +1,24 @@
-"""What the web room asks of the daemon: protocols, so that it can be tested with plain facts."""
+"""What the web server needs of the daemon: protocols, so that it is tested with plain facts."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from checkpointd.observe.status import DaemonStatus
 
 
 class StatusSource(Protocol):
-    """Whoever knows the daemon's state and the ledger."""
+    """Gives the daemon's status and what the ledger holds."""
 
-    def status(self) -> dict[str, Any]:
-        """The daemon's state from memory, at once: the object of `/api/v1/status`."""
+    def status(self) -> DaemonStatus:
+        """The daemon's status from memory, at once."""
         ...
 
     async def checkpoints(
         self, *, watch: str | None, series: str | None, state: str | None, limit: int
     ) -> list[dict[str, Any]]:
-        """Checkpoints newest first, each as the API shows it."""
+        """Checkpoints newest first, each as the object that the API returns."""
         ...
 
     async def checkpoint(self, identity: int) -> dict[str, Any] | None:
@@ -24,7 +27,7 @@ class StatusSource(Protocol):
 
 
 class Control(Protocol):
-    """Whoever can change something; every refusal is a `ControlError`."""
+    """Carries out changes; every refusal is a `ControlError`."""
 
     async def reload(self) -> dict[str, Any]:
         """Read the config again."""
@@ -47,12 +50,12 @@ class Control(Protocol):
         ...
 
     async def verify(self, path: str) -> dict[str, Any]:
-        """Verify a checkpoint now, record it, and give its report."""
+        """Verify a checkpoint now, record it, and return its report."""
         ...
 
 
 class ControlError(Exception):
-    """A request that was understood and refused; the text is one sentence that says what to do."""
+    """A request that is refused; the text is one sentence that explains what to do."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
-"""Names below a root, reached by directory descriptors: no symbolic link is ever followed.
+"""The files of a checkpoint, opened by directory descriptors: no symbolic link is followed.
 
-The identity of a checkpoint is looked at again here, right before and after it is moved.
+Here the identity of a checkpoint is checked again, right before and right after it is moved.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _BESIDE = "/../"
 
 @dataclass(frozen=True)
 class Part:
-    """One name that is moved as a whole: a file, or the directory that a checkpoint is.
+    """One name that is moved in one step: a file, or the directory that a checkpoint is.
 
-    `companion` marks a golden record: it moves along, but the checkpoint is whole without it.
+    `companion` marks a golden record: it moves along, but the checkpoint is complete without it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Part:
 
 @contextlib.contextmanager
 def opened_root(path: str) -> Iterator[int]:
-    """A root's descriptor; the user may have configured a link to it."""
+    """Open a root; the user may have configured a link to it."""
     file = os.open(path, DIRECTORY & ~os.O_NOFOLLOW)
     try:
         yield file
@@ -58,7 +58,7 @@ def opened_root(path: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def opened_below(root_fd: int, relative: str, *, create: bool = False) -> Iterator[int]:
-    """The descriptor of a directory below a root, reached step by step on one file system.
+    """Open a directory below a root, component by component, on one file system.
 
     Raises:
         OSError: a component is missing, a link, or on another file system (EXDEV).
@@ -83,7 +83,7 @@ def opened_below(root_fd: int, relative: str, *, create: bool = False) -> Iterat
 
 
 def is_directory(checkpoint: Checkpoint, generation: Generation) -> bool:
-    """Whether a checkpoint is a directory of its own."""
+    """Whether a checkpoint is a directory."""
     return checkpoint.format is Format.SAVEDMODEL or any(
         m.name.startswith("/") and not m.name.startswith(_BESIDE) for m in generation.members
     )
@@ -98,28 +98,28 @@ def parts_of(
     *,
     alone: bool = False,
 ) -> list[Part]:
-    """Look at a checkpoint and say which names are to be moved, in that order.
+    """Check a checkpoint on disk, and return the names to be moved, in that order.
 
-    A bundle's `.index` goes first: without it nobody takes what is left for a checkpoint.
+    The `.index` of a bundle comes first: the rest is not a checkpoint without it.
 
     Args:
-        parent_fd: the directory that it lies in.
-        name: its own name there.
+        parent_fd: the directory that it is in.
+        name: its name there.
         checkpoint: what the ledger knows.
         generation: the content that was verified.
         sameness: how much of it is compared.
-        alone: whether nothing else may lie in its directory.
+        alone: whether nothing else may be in its directory.
 
     Raises:
         NotUnchangedError: it is not the generation that was verified.
-        NotAloneError: something else lies in its directory.
+        NotAloneError: something else is in its directory.
         FileNotFoundError: it is gone.
-        OSError: it cannot be looked at.
+        OSError: it cannot be read.
     """
     if is_directory(checkpoint, generation):
         found = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode):
-            raise NotUnchangedError("it is no directory any more")
+            raise NotUnchangedError("it is not a directory any more")
         with opened(name, parent_fd) as file:
             compare_tree(file, name, generation, sameness, alone=alone)
             inode = os.fstat(file).st_ino
@@ -138,11 +138,11 @@ def parts_of(
 
 
 def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Generation) -> None:
-    """Look once more, where nobody else can write: what was moved is what was looked at.
+    """Check in the trash, where no other process writes, that what was moved is what was checked.
 
     Raises:
         NotUnchangedError: it changed in between.
-        OSError: it cannot be looked at.
+        OSError: it cannot be read.
     """
     if parts[0].directory:
         name = parts[0].name
@@ -157,7 +157,7 @@ def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Gen
 
 
 def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Generation) -> bool:
-    """Whether a checkpoint lies below a root as it was verified."""
+    """Whether a checkpoint is below a root as it was verified."""
     parent, _, name = relative.rpartition("/")
     try:
         with opened_below(root_fd, parent) as file:
@@ -168,9 +168,9 @@ def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Gener
 
 
 def is_same_content(path: str, checkpoint: Checkpoint, generation: Generation) -> bool:
-    """Whether the content that was verified still lies at a path, by names, sizes and times.
+    """Whether the content at a path still is the verified one, by names, sizes and times.
 
-    Nothing is read of it; for planning, where `parts_of` looks more closely before a move.
+    Content is not read. This is for planning: before a move `parts_of` compares more.
     """
     parent, _, name = path.rpartition("/")
     try:
@@ -182,7 +182,7 @@ def is_same_content(path: str, checkpoint: Checkpoint, generation: Generation) -
 
 
 def is_shared(path: str, checkpoint: Checkpoint, generation: Generation) -> bool:
-    """Whether a checkpoint is a directory in which something else lies too."""
+    """Whether a checkpoint is a directory that also holds something else."""
     if not is_directory(checkpoint, generation):
         return False
     try:
@@ -193,7 +193,7 @@ def is_shared(path: str, checkpoint: Checkpoint, generation: Generation) -> bool
 
 
 def exists(name: str, dir_fd: int) -> bool:
-    """Whether a name is taken, by anything."""
+    """Whether a name exists, as anything."""
     try:
         os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
@@ -202,9 +202,9 @@ def exists(name: str, dir_fd: int) -> bool:
 
 
 def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> bool:
-    """Whether a part of the checkpoint `name` lies in a directory as it was verified.
+    """Whether a part of the checkpoint `name` is in a directory as it was verified.
 
-    What a rename changes, the change time, is not looked at.
+    The change time is not compared, because a rename changes it.
     """
     try:
         found = os.stat(part.name, dir_fd=dir_fd, follow_symlinks=False)
@@ -222,12 +222,12 @@ def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> boo
 
 
 def rename_new(name: str, from_fd: int, to_fd: int) -> None:
-    """Move a name from one directory to another, never over something.
+    """Move a name from one directory to another, never over an existing one.
 
-    Where the file system knows no RENAME_NOREPLACE, it is looked first, then renamed.
+    Where the file system lacks RENAME_NOREPLACE, the name is checked first, then renamed.
 
     Raises:
-        FileExistsError: the name is taken there.
+        FileExistsError: the name exists there.
         OSError: it cannot be moved.
     """
     encoded = os.fsencode(name)

@@ -32,7 +32,7 @@ _WITHOUT_VERDICT = {
 class StateOnDisk:
     """Paths by what was found on disk.
 
-    `references` are named by a `checkpoint` state file or a link, `changed` are not as they were
+    `references` are what `checkpoint` state files and links name, `changed` are not as they were
     verified, `containing` have other checkpoints inside, `shared` hold other files as well.
     """
 

@@ -1,4 +1,4 @@
-"""Carries a plan out: everything is looked at again right before, and each step can be undone."""
+"""Carries a plan out: everything is checked again right before, and each step can be undone."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class Removal:
-    """What became of one removal.
+    """The outcome of one removal.
 
-    `reason` says why it went, or why it did not; `item` is its id in the trash, `size_bytes`
-    what it occupied. `suspects` are checkpoints whose identity on disk is not the one verified:
-    they should be verified again.
+    `reason` explains why it was removed, or why it was not; `item` is its id in the trash,
+    `size_bytes` what it occupied. `suspects` are checkpoints that are not on disk as they were
+    verified: they should be verified again.
     """
 
     entry: Entry
@@ -65,7 +65,7 @@ class Removal:
 
 
 class _RefusedError(Exception):
-    """A removal would not be safe now; the sentence says why."""
+    """A removal would not be safe now; the message says why."""
 
     def __init__(self, reason: str, suspects: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
@@ -73,14 +73,14 @@ class _RefusedError(Exception):
 
 
 class Pruner:
-    """Removes what a plan says from below one root, and brings it back.
+    """Removes checkpoints below one root as a plan decided, and restores them.
 
-    To be used by one process at a time (`checkpointd.ledger.StateLock`).
+    Used by one process at a time (`checkpointd.ledger.StateLock`).
 
     Args:
         root: the watched root, absolute.
-        records: the ledger, or what asks its thread.
-        on_step: told the name of each step before it is taken; for fault injection.
+        records: the ledger, or a wrapper that calls its thread.
+        on_step: called with the name of each step before it; for fault injection.
     """
 
     def __init__(
@@ -92,13 +92,13 @@ class Pruner:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Remove and delete nothing more; what is being moved is brought to its end."""
+        """Remove and delete nothing more; a move that has begun is finished."""
         self._stopped.set()
 
     def apply(self, plan: RetentionPlan) -> list[Removal]:
         """Move everything that the plan removes into the trash, oldest first, until stopped.
 
-        Never raises for what the file system or the ledger refuses: the result says it.
+        Errors of the file system or the ledger are not raised, they are in the results.
         """
         done: set[int] = set()
         results = []
@@ -112,12 +112,12 @@ class Pruner:
         return results
 
     def restore(self, path_or_id: str) -> TrashItem:
-        """Undo a pruning; what comes back is pinned, or the next pruning would take it again.
+        """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
 
         Raises:
-            TrashError: there is no such item, or its place is taken.
+            TrashError: there is no such item, or something is at its path again.
             OSError: the file system refused.
-            LedgerError: the ledger could not be told.
+            LedgerError: the ledger could not be written.
         """
         item = self.trash.find(path_or_id)
         self._records.pin(item.path, RESTORED_NOTE)
@@ -126,11 +126,11 @@ class Pruner:
         return item
 
     def recover(self) -> list[Recovered]:
-        """Finish or undo what a crash left, and tell the ledger; to be called at start.
+        """Finish or undo what a crash left, and record it in the ledger; called at start.
 
         Raises:
             OSError: the root or its trash cannot be opened.
-            LedgerError: the ledger could not be told.
+            LedgerError: the ledger could not be written.
         """
         found = self.trash.recover()
         for recovered in found:
@@ -146,7 +146,7 @@ class Pruner:
         return found
 
     def expire(self, now: float, ttl: float) -> Expired:
-        """Delete for good what is old enough, or what a nearly full disk asks for."""
+        """Delete for good the items that are old enough, or that a nearly full disk needs gone."""
         return self.trash.expire(now, ttl, stopped=self._stopped.is_set)
 
     def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
@@ -162,7 +162,7 @@ class Pruner:
         entry, reason = decision.entry, "; ".join(decision.reasons)
         refusal, suspects = "", tuple[str, ...]()
         try:
-            self._is_still_meant(decision, plan)
+            self._check_still_planned(decision, plan)
             item = self.trash.put(
                 entry,
                 rule=decision.rule,
@@ -185,11 +185,11 @@ class Pruner:
         try:
             self._records.trashed(entry.path, rule=decision.rule, reason=reason, item=item.id)
         except LedgerError as error:
-            reason = f"{reason}; the ledger learns of it at the next start ({error})"
+            reason = f"{reason}; the ledger is updated at the next start ({error})"
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
 
-    def _is_still_meant(self, decision: Decision, plan: RetentionPlan) -> None:
-        """Compare with what the ledger says now: the plan may be old."""
+    def _check_still_planned(self, decision: Decision, plan: RetentionPlan) -> None:
+        """Compare with the ledger as it is now: the plan may be old."""
         planned = decision.entry
         entry = self._records.entry(planned.path)
         if entry is None or entry.generation != planned.generation or entry.state != planned.state:
@@ -200,7 +200,7 @@ class Pruner:
             raise _RefusedError("it has been verified again since this was planned")
 
     def _guard(self, decision: Decision, plan: RetentionPlan, done: set[int]) -> None:
-        """What must hold at the very moment: nobody asks for it, and enough others stay."""
+        """Check what must hold right now: no pin, no reference, and enough others stay."""
         entry = decision.entry
         known = self._records.entry(entry.path)
         if known is not None and known.pinned:
@@ -248,15 +248,15 @@ def _series(entry: Entry) -> tuple[str, str]:
 def _explain(error: OSError, path: str) -> str:
     directory = os.path.dirname(path)
     sentences = {
-        errno.ENOENT: "it is gone, or its directory is",
+        errno.ENOENT: "it no longer exists, or its directory does not",
         errno.EACCES: f"permission denied: the daemon's user must be able to write {directory!r}",
-        errno.EPERM: f"not permitted: look at the owner and attributes of {directory!r}",
-        errno.EEXIST: "something new came to lie at its place; the next start puts it right",
+        errno.EPERM: f"not permitted: check the owner and attributes of {directory!r}",
+        errno.EEXIST: "something new was created at its path; the next start resolves it",
         errno.EROFS: "its file system is read-only",
-        errno.ENOSPC: "the disk is full and the trash could not be written: make some room",
-        errno.EDQUOT: "the quota is used up and the trash could not be written: make some room",
-        errno.EXDEV: "it lies on another file system than the watch's root: watch that on its own",
-        errno.ELOOP: "a symbolic link is in its way, and none is followed",
-        errno.ENOTDIR: "something that is no directory, or a symbolic link, is in its way",
+        errno.ENOSPC: "the disk is full and the trash could not be written: free some space",
+        errno.EDQUOT: "the quota is used up and the trash could not be written: free some space",
+        errno.EXDEV: "it is not on the file system of the watch's root: make that a separate watch",
+        errno.ELOOP: "a symbolic link is in its path, and none is followed",
+        errno.ENOTDIR: "something in its path is not a directory, or is a symbolic link",
     }
     return sentences.get(error.errno or 0, f"the file system refused: {error.strerror}")

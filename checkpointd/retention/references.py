@@ -1,4 +1,4 @@
-"""What `checkpoint` state files and symbolic links below a root name.
+"""The checkpoints that `checkpoint` state files and symbolic links below a root refer to.
 
 Of a state file only its `model_checkpoint_path` counts, the one that training would resume from:
 CheckpointManager carries on when an older one of its list is gone.
@@ -23,20 +23,20 @@ _READ_LIMIT = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class References:
-    """Absolute paths that are named, and sentences about what could not be read."""
+    """Absolute paths that are referred to, and a message for each thing that cannot be read."""
 
     paths: frozenset[str]
     errors: tuple[str, ...]
 
 
 def find_references(root: str, links: str = "") -> References:
-    """Walk a root and collect what is named in it, in the root's own spelling where it can be.
+    """Search a root for references; paths below it begin as the root is written, if possible.
 
-    An empty or unreadable root is trouble: it is more likely unmounted than done with.
+    An empty or unreadable root is an error: it is more likely not mounted than not used.
 
     Args:
         root: the root.
-        links: a directory elsewhere whose links count as well; it need not be there.
+        links: another directory with links that count as well; it need not exist.
     """
     errors: list[str] = []
     paths: set[str] = set()
@@ -70,7 +70,7 @@ def _walk(root: str, errors: list[str]) -> Iterator[os.DirEntry[str]]:
                         left.append(entry.path)
         except FileNotFoundError:
             if directory == root:
-                errors.append(f"{root!r} is not there")
+                errors.append(f"{root!r} does not exist")
         except OSError as error:
             errors.append(f"{directory!r} cannot be listed ({error.strerror})")
 

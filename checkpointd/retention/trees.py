@@ -1,6 +1,6 @@
-"""The directory that a checkpoint is: its parts are compared, what else lies in it is found.
+"""Checkpoints that are directories: their parts are compared, and other files in them found.
 
-Reached by directory descriptors; no symbolic link is ever followed.
+All is opened by directory descriptors; no symbolic link is followed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation, Member
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How a directory is opened: the last component may be no link."""
+"""How a directory is opened: the last component must not be a link."""
 
 
 class Sameness(enum.IntEnum):
@@ -36,19 +36,19 @@ class Sameness(enum.IntEnum):
 
 
 class NotUnchangedError(Exception):
-    """What lies there is not what was verified; the sentence says in what."""
+    """What is on disk is not what was verified; the message says what differs."""
 
 
 class NotAloneError(NotUnchangedError):
-    """Something else lies in a checkpoint's directory, which is moved as a whole."""
+    """A checkpoint's directory also holds something else, which a move would take along."""
 
 
 @contextlib.contextmanager
 def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
-    """A directory's descriptor; the last component may be no link.
+    """Open a directory; the last component must not be a link.
 
     Raises:
-        OSError: it is no directory, or cannot be opened.
+        OSError: it is not a directory, or cannot be opened.
     """
     file = os.open(path, DIRECTORY, dir_fd=dir_fd)
     try:
@@ -58,14 +58,14 @@ def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
 
 
 def compare(member: Member, found: os.stat_result, sameness: Sameness) -> None:
-    """See that a file still is the member that was verified.
+    """Check that a file still is the member that was verified.
 
     Raises:
         NotUnchangedError: it is not.
     """
     shown = repr(member.name) if member.name else "it"
     if not stat.S_ISREG(found.st_mode):
-        raise NotUnchangedError(f"{shown} is no regular file")
+        raise NotUnchangedError(f"{shown} is not a regular file")
     if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
         raise NotUnchangedError(f"{shown} was written again since it was verified")
     if sameness >= Sameness.RENAMED and found.st_ino != member.inode:
@@ -82,14 +82,15 @@ def compare_tree(
     *,
     alone: bool,
 ) -> None:
-    """Every file among the parts is a member as it was, none is missing; and maybe nothing else.
+    """Check that every member is as it was, none is missing and none was added.
 
-    What writers, rsync or NFS leave there and the watch leaves out is no member: it moves along.
+    Temporary files of writers, rsync or NFS, which the watch ignores, are not members: they are
+    moved along. With `alone` nothing else may be in the directory.
     """
     if alone and (other := next(others_in(top_fd, generation), None)) is not None:
         raise NotAloneError(
-            f"its directory also holds {other!r}, which is no part of it: move that elsewhere if "
-            "the checkpoint is to be pruned"
+            f"its directory also holds {other!r}, which is not part of it: move that elsewhere if "
+            "the checkpoint should be pruned"
         )
     expected = {m.name: m for m in generation.members}
     kind = _kind_of(generation)
@@ -106,7 +107,7 @@ def compare_tree(
 
 
 def others_in(top_fd: int, generation: Generation) -> Iterator[str]:
-    """What lies in a checkpoint's directory and is no part of it, nor temporary."""
+    """The names in a checkpoint's directory that are neither part of it nor temporary."""
     kind = _kind_of(generation)
     with os.scandir(top_fd) as listed:
         for entry in listed:
@@ -124,13 +125,13 @@ def _kind_of(generation: Generation) -> Format:
 
 
 def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result], None, None]:
-    """What is no directory and not temporary, by its path below a directory, `/` first."""
+    """Every file that is not temporary, by its path below a directory, beginning with `/`."""
     device = os.fstat(top_fd).st_dev
     left = [("", os.dup(top_fd))]
     try:
         while left:
             below, file = left.pop()
-            own = below.rpartition("/")[2] or top
+            directory = below.rpartition("/")[2] or top
             try:
                 with os.scandir(file) as listed:
                     entries = list(listed)
@@ -140,7 +141,7 @@ def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result],
                     if found.st_dev != device:
                         raise NotUnchangedError(f"something is mounted on {name!r}")
                     is_directory = stat.S_ISDIR(found.st_mode)
-                    if is_left_out(entry.name, own, is_directory=is_directory):
+                    if is_left_out(entry.name, directory, is_directory=is_directory):
                         continue
                     if not is_directory:
                         yield name, found

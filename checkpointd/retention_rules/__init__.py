@@ -1,6 +1,6 @@
 """The rules of `[watch.retention]`: each a small pure dataclass, all of them rows of one table.
 
-A rule looks at the checkpoints of one series and knows neither the ledger nor the disk nor another
+A rule looks at the checkpoints of one series, and at neither the ledger nor the disk nor another
 rule. The schema of the config, the plan, `prune`, the metrics and the manual read the table.
 
 To add a rule: write the dataclass in a module here, and add its row to `table.RULES`.

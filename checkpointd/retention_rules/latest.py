@@ -33,7 +33,7 @@ class KeepWithin:
     """Those saved less than `seconds` before the newest that is not in the future.
 
     Measured from the newest and not from now: a job that has stopped loses nothing by waiting.
-    A checkpoint whose save time lies in the future is kept.
+    A checkpoint with a save time in the future is kept.
     """
 
     name: ClassVar[str] = "keep_within"
@@ -45,7 +45,7 @@ class KeepWithin:
         since = max(past) - self.seconds if past else -math.inf
         span = exact_duration(self.seconds)
         within = f"it was saved within {span} of the newest valid one ({self.name})"
-        future = f"its save time lies in the future ({self.name})"
+        future = f"its save time is in the future ({self.name})"
         return {
             c.id: within if c.saved_at <= now else future
             for c in newest_first

@@ -34,7 +34,7 @@ RULES: tuple[RuleSpec, ...] = (
 )
 
 UNCLAIMED = "unclaimed"
-"""What stands for the rule where a valid checkpoint goes because no rule keeps it."""
+"""The label of a removal because no rule keeps the valid checkpoint."""
 
 
 def names(effect: Effect) -> tuple[str, ...]:

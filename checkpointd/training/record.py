@@ -64,20 +64,20 @@ def take(
     fed: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
     input_structure = output_structure = golden.SINGLE
-    targets, label_structure = golden.optional(labels, "label")
-    weighed, weight_structure = golden.optional(weights, "sample_weight")
+    targets, label_structure = golden.name_optional(labels, "label")
+    weighed, weight_structure = golden.name_optional(weights, "sample_weight")
     stochastic = False
     functions = signatures or {}
     if inputs is not None and not _has_own(inputs, functions):
-        fed, input_structure = golden.feed(inputs)
+        fed, input_structure = golden.name_inputs(inputs)
     if fed and (callable(model) or not functions):
         given = golden.assemble(fed, input_structure)
         state = model_runner.state_of(model)
         with model_runner.unchanged(state):
-            outputs, output_structure = golden.named(
+            outputs, output_structure = golden.name_outputs(
                 model_runner.call(model, given, compiled=compiled)
             )
-            again, _ = golden.named(model_runner.call(model, given, compiled=compiled))
+            again, _ = golden.name_outputs(model_runner.call(model, given, compiled=compiled))
         stochastic = not all(_same(outputs[name], again[name]) for name in outputs)
     return golden.Golden(
         inputs=fed,
@@ -150,7 +150,9 @@ def _same(one: Any, other: Any) -> bool:
     return a.shape == b.shape and np.allclose(a, b, rtol=_SAME, atol=_SAME, equal_nan=True)
 
 
-def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[str, golden.Run]:
+def _signatures(
+    signatures: Mapping[str, Any], model: Any, inputs: Any
+) -> dict[str, golden.SignatureRun]:
     """Run each signature on the golden inputs: by argument name, else in order.
 
     One that does not take them is noted without outputs, so that nobody takes it for the model.
@@ -160,14 +162,14 @@ def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[
         model: that they belong to.
         inputs: for all of them, or a dict with inputs for each by its name.
     """
-    taken: dict[str, golden.Run] = {}
+    taken: dict[str, golden.SignatureRun] = {}
     own = _has_own(inputs, signatures)
     for name, function in signatures.items():
         given = inputs[name] if own else inputs
-        taken[str(name)] = golden.Run({}, {})
+        taken[str(name)] = golden.SignatureRun({}, {})
         if given is None:
             continue
-        fed, structure = golden.feed(given)
+        fed, structure = golden.name_inputs(given)
         tensors = {key: model_runner.tensor_of(value) for key, value in fed.items()}
         try:
             with model_runner.unchanged(model_runner.state_of(model)):
@@ -175,7 +177,7 @@ def _signatures(signatures: Mapping[str, Any], model: Any, inputs: Any) -> dict[
                     outputs = function(**tensors)
                 else:
                     outputs = function(*tensors.values())
-            taken[str(name)] = golden.Run(fed, golden.named(outputs)[0])
+            taken[str(name)] = golden.SignatureRun(fed, golden.name_outputs(outputs)[0])
         except Exception:
             if own:
                 raise
@@ -190,11 +192,11 @@ def _has_own(inputs: Any, signatures: Mapping[str, Any]) -> bool:
 def surroundings(model: Any) -> dict[str, str]:
     """Describe the environment that a model runs in; see `golden.environment`."""
     keras = keras_of(model)
-    return golden.environment(
+    return golden.describe_environment(
         keras.__name__ if keras else "",
         str(keras.__version__) if keras else "",
-        golden.policy_of(model),
-        backends.place(backends.name_of(keras)),
+        golden.precision_policy(model),
+        backends.describe_device(backends.name_of(keras)),
     )
 
 

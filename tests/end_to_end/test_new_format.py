@@ -45,10 +45,10 @@ ROW = """    FormatSpec(
 
 METRICS = """
 from checkpointd.observe.metrics import Metrics
-from checkpointd.observe.snapshot import Snapshot, WatchSnapshot
-import inspect
-metrics = Metrics(lambda: Snapshot())
-metrics.expect(["runs"]) if hasattr(metrics, "expect") else metrics.set_watches(["runs"])
+from checkpointd.observe.snapshot import Snapshot
+
+metrics = Metrics(Snapshot)
+metrics.watches(["runs"])
 print(metrics.render()[0].decode())
 """
 
@@ -73,3 +73,12 @@ def test_one_row_adds_a_format(tmp_path: Path) -> None:
         "unnamed-3": ("toy", "valid", ""),
         "cut.toy": ("toy", "invalid", "structure.truncated"),
     }, done.stderr
+
+
+def test_the_row_is_a_label_in_the_metrics(tmp_path: Path) -> None:
+    """Its counters start at 0, as those of every format."""
+    extended = Extended(tmp_path)
+    extended.insert("core/format_specs.py", "]\n", ROW)
+    done = extended.run("-c", METRICS, home=tmp_path)
+    sample = 'checkpointd_validations_total{format="toy",verdict="valid",watch="runs"} 0.0'
+    assert sample in done.stdout.splitlines(), done.stderr

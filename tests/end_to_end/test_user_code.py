@@ -1,4 +1,4 @@
-"""Metrics, bounds and checks of one's own, as the README shows them, through the command line."""
+"""User metrics, bounds and checks, as the manual shows them, through the command line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.cli import ROOT, checkpointd, environment
+from tests.helpers.cli import checkpointd, environment
 from tests.helpers.daemon import CONFIG, daemon_in, eventually
+from tests.helpers.manual import block
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,18 +39,10 @@ model.save(f"{directory}/sure_epoch_01.keras")
 """
 
 
-def block(language: str, mark: str) -> str:
-    """The one block of the README in a language that holds a mark."""
-    text = (ROOT / "README.md").read_text()
-    found = [b for b in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if mark in b]
-    assert len(found) == 1
-    return str(found[0])
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The README's module and config as they stand, and a job that has saved two checkpoints."""
-    home = tmp_path_factory.mktemp("readme")
+    """The manual's module and config as they are, and a job that has saved two checkpoints."""
+    home = tmp_path_factory.mktemp("manual")
     (home / "src").mkdir()
     (home / "runs" / "resnet").mkdir(parents=True)
     (home / "src" / "mychecks.py").write_text(block("python", "def calibrated"))
@@ -66,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_the_example_of_the_readme_does_what_it_says(home: Path) -> None:
+def test_the_example_of_the_manual_does_what_it_says(home: Path) -> None:
     """A good model is valid with its accuracy; one that is sure and wrong is neither."""
     done = checkpointd("-c", "config.toml", "verify", "--json", "runs/resnet", home=home)
     assert done.returncode == 1, done.stderr

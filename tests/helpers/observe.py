@@ -9,6 +9,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.sources import ControlError
+from checkpointd.observe.status import DaemonStatus
 
 if TYPE_CHECKING:
     from checkpointd.core.check_result import CheckResult
@@ -38,9 +39,9 @@ def watch(name: str = "resnet", **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def status(**changes: Any) -> dict[str, Any]:
-    """The object of `/api/v1/status` of a daemon in good health."""
-    return {
+def status(**changes: Any) -> DaemonStatus:
+    """The status of a daemon in good health; changes as in the object of `/api/v1/status`."""
+    public = {
         "version": "0.1.0",
         "pid": 4711,
         "started_at": NOW - 7200,
@@ -55,7 +56,8 @@ def status(**changes: Any) -> dict[str, Any]:
         "workers": [{"kind": "scan", "up": True, "pid": 4712, "busy": 0, "python": ""}],
         "last_verdicts": [],
         "web": "http://127.0.0.1:9746",
-    } | changes
+    }
+    return DaemonStatus.from_public(public | changes)
 
 
 def verdict(path: str = "/srv/runs/resnet/m.h5", **changes: Any) -> dict[str, Any]:
@@ -86,13 +88,13 @@ class Source:
     """A `StatusSource` that answers from memory and remembers what it was asked."""
 
     def __init__(self, **changes: Any) -> None:
-        self.state = status(**changes)
+        self.changes = changes
         self.rows: list[dict[str, Any]] = [{"id": 1, "path": ODD, "weight_norm": float("nan")}]
         self.asked: list[dict[str, Any]] = []
 
-    def status(self) -> dict[str, Any]:
-        """The state."""
-        return self.state
+    def status(self) -> DaemonStatus:
+        """A status in good health, but for the changes."""
+        return status(**self.changes)
 
     async def checkpoints(self, **asked: Any) -> list[dict[str, Any]]:
         """The rows, whatever was asked."""

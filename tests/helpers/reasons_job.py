@@ -97,7 +97,7 @@ def served(path: Path, gave: dict[str, Any]) -> None:
     record = golden.Golden(
         inputs=given,
         outputs=gave,
-        signatures={"serve": golden.Run(given, gave)},
+        signatures={"serve": golden.SignatureRun(given, gave)},
         binding=golden.binding_of(str(path), Format.SAVEDMODEL),
         input_structure=golden.DICT,
         output_structure=golden.DICT,

@@ -1,6 +1,6 @@
 """Five hundred spoiled checkpoints: with a golden record none that loads otherwise is valid.
 
-Without one, exactly the kinds get through that cannot be known in principle; the README names
+Without one, exactly the kinds get through that cannot be known in principle; the manual names
 them. What is valid all the same is held against the original by an oracle of its own, which loads
 both with TensorFlow and compares what they hold and what they predict.
 """
@@ -64,7 +64,7 @@ CANNOT_BE_KNOWN = {
     ("keras", "zeroed weight"),
     ("keras", "wrong dtype"),
 }
-"""What no check can find without a golden record, by format: the README's list."""
+"""What no check can find without a golden record, by format: the list in the page "verdicts"."""
 
 _MAKE = """
 import sys, numpy, keras

@@ -11,12 +11,13 @@ import base64
 import binascii
 import hmac
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from checkpointd.config.web import WebSettings
 from checkpointd.core.text import iso
+from checkpointd.observe.status import WebAccess
 from checkpointd.observe.web.credentials import (
     Credentials,
     CredentialsError,
@@ -136,15 +137,15 @@ class Access:
             )
         return found
 
-    def status(self) -> dict[str, Any]:
-        """Describe what is in use, for `/api/v1/status`."""
+    def status(self) -> WebAccess:
+        """Describe what is in use, for the daemon's status."""
         tls = self.web.tls
-        return {
-            "tls": tls is not None,
-            "client_certificates": tls is not None and tls.client_ca_file is not None,
-            "basic_auth": self.needs_password,
-            "certificate_not_after": self.not_after,
-        }
+        return WebAccess(
+            tls=tls is not None,
+            client_certificates=tls is not None and tls.client_ca_file is not None,
+            basic_auth=self.needs_password,
+            certificate_not_after=self.not_after,
+        )
 
     def _expiry(self) -> str:
         return iso(self.not_after) if self.not_after is not None else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from checkpointd.observe.metrics import Metrics
     from checkpointd.observe.sources import Control, StatusSource
+    from checkpointd.observe.status import DaemonStatus
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -101,17 +102,23 @@ class _Views:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def healthz(self, request: web.Request) -> web.Response:
-        return _plain_health(
-            self._source.status(), "healthy", details=is_authorised(request, self._access)
-        )
+        status = self._source.status()
+        return self._health(request, "healthy", status.healthy, status)
 
     async def readyz(self, request: web.Request) -> web.Response:
-        return _plain_health(
-            self._source.status(), "ready", details=is_authorised(request, self._access)
-        )
+        status = self._source.status()
+        return self._health(request, "ready", status.ready, status)
+
+    def _health(
+        self, request: web.Request, word: str, good: bool, status: DaemonStatus
+    ) -> web.Response:
+        lines = [word if good else f"not {word}"]
+        if is_authorised(request, self._access):
+            lines += status.problems
+        return web.Response(text=utf8("\n".join(lines)) + "\n", status=200 if good else 503)
 
     async def status(self, _request: web.Request) -> web.Response:
-        return json_response(self._source.status())
+        return json_response(self._source.status().to_public())
 
     async def checkpoints(self, request: web.Request) -> web.Response:
         query = request.query
@@ -188,11 +195,3 @@ def _short(request: web.Request, error: web.HTTPException) -> web.Response:
         response = web.Response(text=text, status=error.status)
     response.headers.update(allow)
     return response
-
-
-def _plain_health(status: dict[str, Any], word: str, *, details: bool) -> web.Response:
-    good = bool(status.get(word))
-    lines = [word if good else f"not {word}"]
-    if details:
-        lines += map(str, status.get("problems", ()))
-    return web.Response(text=utf8("\n".join(lines)) + "\n", status=200 if good else 503)

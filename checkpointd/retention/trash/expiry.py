@@ -60,7 +60,7 @@ def expire(
     stopped: Callable[[], bool],
     on_step: Callable[[str], None],
 ) -> Expired:
-    """Delete what is old enough, or what a nearly full disk asks for; see `Trash.expire`."""
+    """Delete what is old enough, and more while the disk is nearly full; see `Trash.expire`."""
     deleted: list[Deleted] = []
     errors: list[str] = []
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TrashError(Exception):
-    """Something cannot be put into the trash or taken out; the sentence says why."""
+    """Something cannot be put into the trash or taken out; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TrashItem:
 
 @contextlib.contextmanager
 def opened_trash(root: str) -> Iterator[int]:
-    """The descriptor of the trash below a root.
+    """Open the trash below a root.
 
     Raises:
         FileNotFoundError: there is none.
@@ -44,7 +44,7 @@ def opened_trash(root: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def created_trash(root_fd: int) -> Iterator[int]:
-    """The descriptor of the trash below an open root; created if there is none.
+    """Open the trash below an open root; it is created if there is none.
 
     Raises:
         OSError: it can be neither opened nor created.

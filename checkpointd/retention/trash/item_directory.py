@@ -1,4 +1,4 @@
-"""How one item of the trash lies on disk: made, and removed, so that a crash is no harm."""
+"""The directory of one item of the trash: created and removed so that a crash does no harm."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def make(trash_fd: int, manifest: Manifest, step: Callable[[str], None]) -> str:
-    """Make an item with its manifest; the reserve gives way when the disk is full.
+    """Create an item with its manifest; the reserve is deleted when the disk is full.
 
     Returns:
         The item's id.
 
     Raises:
-        OSError: it cannot be made; nothing is left of it.
+        OSError: it cannot be created; nothing is left of it.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(manifest.at))
     identity = f"{stamp}-{secrets.token_hex(4)}"
@@ -86,7 +86,7 @@ def discard(trash_fd: int, identity: str) -> bool:
 
 
 def keep_content(item_fd: int) -> None:
-    """Have a directory for the content; a crash while an item is discarded leaves none."""
+    """Make sure that there is a directory for the content; a crash may have left none."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
 
@@ -102,7 +102,7 @@ def _write(trash_fd: int, identity: str, manifest: Manifest, step: Callable[[str
 
 
 def _keep_reserve(trash_fd: int) -> None:
-    """Some room for the next manifest: a full disk is when pruning is needed most."""
+    """Reserve space for the next manifest: on a full disk pruning is needed most."""
     with contextlib.suppress(OSError):
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         file = os.open(_RESERVE, flags, 0o600, dir_fd=trash_fd)

@@ -1,4 +1,4 @@
-"""What is written down about one item of the trash before anything is moved into it."""
+"""What is recorded about one item of the trash before anything is moved into it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_LIMIT = 16 * 1024 * 1024
 
 
 class Stage(enum.StrEnum):
-    """How far an item has come; the manifest's own name says it, so that a rename changes it."""
+    """The stage of an item; it is the name of the manifest file, so that a rename changes it."""
 
     MOVING = "manifest.moving.json"
     DONE = "manifest.json"
@@ -30,7 +30,7 @@ class Stage(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Manifest:
-    """One pruned checkpoint: where it lay below the root, its parts, when and why it went.
+    """One pruned checkpoint: its path below the root, its parts, when and why it was removed.
 
     `at` is in seconds since the epoch, `entry` the ledger's id, `generation` what was verified.
     """
@@ -100,9 +100,9 @@ def _parse(data: Any) -> Manifest:
     )
     names = [texts["path"], *(p.name for p in parts)]
     if not all(isinstance(text, str) for text in (*texts.values(), *names)) or not parts:
-        raise ValueError("no text where text belongs")
+        raise ValueError("text expected")
     if any("/" in p.name or p.name in ("", ".", "..") for p in parts):
-        raise ValueError("a name that is none")
+        raise ValueError("not a file name")
     return Manifest(
         **texts,
         entry=int(data["entry"]),

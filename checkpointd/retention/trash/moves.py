@@ -19,16 +19,16 @@ CONTENT = "content"
 
 
 def mark(item_fd: int, before: Stage, after: Stage) -> None:
-    """Let an item reach another stage; on disk when this returns."""
+    """Set the stage of an item; it is on disk when this returns."""
     os.rename(before, after, src_dir_fd=item_fd, dst_dir_fd=item_fd)
     os.fsync(item_fd)
 
 
 def move_in(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[str], None]) -> None:
-    """Move every part into the trash, and look at them once more there.
+    """Move every part into the trash, and check them there once more.
 
     Raises:
-        NotUnchangedError: something else was there; what was moved is still in the trash.
+        NotUnchangedError: something else was moved; it is still in the trash.
         OSError: a part cannot be moved; the ones before are in the trash.
     """
     with opened(CONTENT, item_fd) as content_fd:
@@ -45,10 +45,10 @@ def move_in(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[st
 def move_back(
     item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[str], None]
 ) -> None:
-    """Move what is in the trash back, in the reverse order: what makes it whole comes last.
+    """Move what is in the trash back, in reverse order: what makes it complete comes last.
 
     Raises:
-        FileExistsError: a name is taken.
+        FileExistsError: a name exists.
         OSError: a part cannot be moved.
     """
     with opened(CONTENT, item_fd) as content_fd:
@@ -61,7 +61,7 @@ def move_back(
 
 
 def move_in_again(item_fd: int, parent_fd: int, manifest: Manifest) -> None:
-    """Take into the trash what lies outside and still is what was verified."""
+    """Move into the trash the parts that are outside and still are what was verified."""
     with opened(CONTENT, item_fd) as content_fd:
         for part in manifest.parts:
             if is_intact(parent_fd, part, _name(manifest), manifest.generation):
@@ -72,13 +72,13 @@ def move_in_again(item_fd: int, parent_fd: int, manifest: Manifest) -> None:
 
 
 def finish(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[str], None]) -> bool:
-    """Bring a move into the trash to an end that a crash cut off.
+    """Finish or undo a move into the trash that a crash interrupted.
 
     It is finished if all that was to be moved still is what was verified, else undone. What
-    cannot be undone, because something new lies there, stays in the trash.
+    cannot be undone, because something new is there, stays in the trash.
 
     Returns:
-        Whether everything is back at its place.
+        Whether everything is back at its path.
     """
     with opened(CONTENT, item_fd) as content_fd:
         inside = {part.name for part in manifest.parts if exists(part.name, content_fd)}
@@ -100,10 +100,10 @@ def finish(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[str
 def finish_restoring(
     item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[str], None]
 ) -> bool:
-    """Bring a restore to an end that a crash cut off; back into the trash if a name is taken.
+    """Finish a restore that a crash interrupted; back into the trash if a name exists.
 
     Returns:
-        Whether everything is back at its place.
+        Whether everything is back at its path.
     """
     try:
         move_back(item_fd, parent_fd, manifest, step)

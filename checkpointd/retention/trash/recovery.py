@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recovered:
-    """What a start made of an item that a crash had left.
+    """What a start did with an item that a crash had left.
 
     `outcome` is `moved` (it is in the trash), `undone` or `restored` (it is back), `deleted`, or
     `unclear` (it was left alone; `message` says why).

@@ -27,7 +27,7 @@ class Trash:
 
     Args:
         root: the watched root, absolute.
-        on_step: told the name of each step before it is taken; for fault injection.
+        on_step: called with the name of each step before it; for fault injection.
     """
 
     def __init__(self, root: str, *, on_step: Callable[[str], None] | None = None) -> None:
@@ -47,13 +47,13 @@ class Trash:
 
         Args:
             entry: what the ledger knows of it.
-            rule: why it goes, in a word.
-            reason: the same in a sentence.
+            rule: the rule that removes it.
+            reason: why it is removed, in a sentence.
             guard: called right before the first rename and after the last; raises to refuse.
             at: seconds since the epoch; now if None.
 
         Raises:
-            TrashError: it does not lie below the root.
+            TrashError: it is not below the root.
             NotUnchangedError: it changed; nothing was moved.
             OSError: the file system refused; nothing was moved.
         """
@@ -93,7 +93,7 @@ class Trash:
         return finished_items(self.root)
 
     def bytes(self) -> int:
-        """What the items occupy."""
+        """The size of all items."""
         return sum(item.manifest.size_bytes for item in self.items())
 
     def find(self, path_or_id: str) -> TrashItem:
@@ -112,10 +112,10 @@ class Trash:
         )
 
     def restore(self, path_or_id: str) -> TrashItem:
-        """Put an item back where it lay; never over something.
+        """Move an item back to its path; never over something.
 
         Raises:
-            TrashError: there is no such item, or its place is taken; it stays in the trash.
+            TrashError: there is no such item, or something is at its path; it stays in the trash.
             OSError: the file system refused; it stays in the trash.
         """
         item = self.find(path_or_id)
@@ -128,7 +128,7 @@ class Trash:
             taken = [p.name for p in item.manifest.parts if exists(p.name, parent_fd)]
             if taken:
                 raise TrashError(
-                    f"{item.path!r} cannot be restored, {taken[0]!r} is there again: move that "
+                    f"{item.path!r} cannot be restored, {taken[0]!r} exists again: move that "
                     "away first."
                 )
             with opened(item.id, trash_fd) as item_fd:
@@ -141,7 +141,7 @@ class Trash:
                     moves.mark(item_fd, Stage.RESTORING, Stage.DONE)
                     if isinstance(error, FileExistsError):
                         raise TrashError(
-                            f"{item.path!r} cannot be restored, something came to lie there."
+                            f"{item.path!r} cannot be restored, something was created at its path."
                         ) from None
                     raise
             self._step("restore: discard")
@@ -162,7 +162,7 @@ class Trash:
             now: seconds since the epoch.
             ttl: in seconds.
             min_free: of a disk's size the bytes below which it is nearly full.
-            stopped: asked before each item; nothing more is deleted once it says yes.
+            stopped: called before each item; nothing more is deleted once it returns True.
         """
         return expiry.expire(
             self.root, now, ttl, min_free=min_free, stopped=stopped, on_step=self._step
@@ -180,12 +180,12 @@ class Trash:
         """A path below the root, as seen from there.
 
         Raises:
-            TrashError: it does not lie below the root.
+            TrashError: it is not below the root.
         """
         start = self.root.rstrip("/") + "/"
         relative = path[len(start) :]
         if not path.startswith(start) or not relative:
-            raise TrashError(f"{path!r} does not lie below {self.root!r}.")
+            raise TrashError(f"{path!r} is not below {self.root!r}.")
         return relative
 
     def _move_in(
@@ -200,7 +200,7 @@ class Trash:
         self._step("guard")
         guard()
         if tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation)) != manifest.parts:
-            raise NotUnchangedError("it changed while it was looked at")
+            raise NotUnchangedError("it changed while it was checked")
         try:
             moves.move_in(item_fd, parent_fd, manifest, self._step)
             self._step("guard again")

@@ -30,9 +30,11 @@ _MATTERS = ("device", "backend", "cpu", "policy", "precision")
 def differences(record: Golden, loaded: Loaded) -> list[str]:
     """Say in what the environment of a record differs from this one, as far as outputs go."""
     library = loaded.library
-    policy = golden.policy_of(loaded.model) if library else record.environment.get("policy", "")
+    recorded_policy = record.environment.get("policy", "")
+    policy = golden.precision_policy(loaded.model) if library else recorded_policy
     name, version = (library.__name__, library.__version__) if library else ("", "")
-    here = golden.environment(name, version, policy, backends.place(backends.name_of(library)))
+    device = backends.describe_device(backends.name_of(library))
+    here = golden.describe_environment(name, version, policy, device)
     there = dict(record.environment)
     if "backend" not in there and "tensorflow" in there:  # an older record
         version = there["tensorflow"]
@@ -73,7 +75,7 @@ def judge(
         details: of the result, with `atol` and what was found to differ.
     """
     elsewhere = printable("; ".join(others))
-    policies = golden.policy_of(loaded.model) if loaded.library else ""
+    policies = golden.precision_policy(loaded.model) if loaded.library else ""
     kinds = " ".join(str(getattr(pair.actual, "dtype", "")) for pair in pairs)
     precision = rounding_noise.coarsest(
         rounding_noise.precision_of(record.environment), policies, kinds

@@ -67,7 +67,7 @@ def _judge(
 ) -> CheckResult:
     settings = context.request.settings
     others = other_environment.differences(record, loaded)
-    policy = golden.policy_of(loaded.model) + record.environment.get("policy", "")
+    policy = golden.precision_policy(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
     found = [compare_pair(pair, settings.atol, settings.rtol, policy) for pair in pairs]
     worst = max((d.max_abs for d in found), default=0.0)

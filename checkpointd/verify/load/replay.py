@@ -65,7 +65,7 @@ def plan(loaded: Loaded, record: Golden) -> list[Replay] | str:
 def _called(loaded: Loaded, record: Golden) -> dict[str, Any]:
     given = golden.assemble(record.inputs, record.input_structure)
     compiled = record.compiled and loaded.library is not None
-    return dict(golden.named(model_runner.call(loaded.model, given, compiled=compiled))[0])
+    return dict(golden.name_outputs(model_runner.call(loaded.model, given, compiled=compiled))[0])
 
 
 def _served(loaded: Loaded, record: Golden) -> list[Replay]:
@@ -109,4 +109,4 @@ def _by_call(loaded: Loaded, record: Golden) -> list[Replay]:
 
 
 def _named(function: Callable[[Any], Any], given: Any) -> Mapping[str, Any]:
-    return golden.named(function(given))[0]
+    return golden.name_outputs(function(given))[0]

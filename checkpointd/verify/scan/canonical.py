@@ -10,13 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from checkpointd.formats.protobuf import LENGTH, read_varint
+from checkpointd.formats.protobuf import LENGTH, Span, read_varint, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_WIDTHS = {1: 8, 5: 4}
-_VARINT = 0
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass
@@ -67,25 +64,18 @@ def canonical(data: bytes, shape: Shape) -> bytes:
     Raises:
         FormatError: it is no message, or is cut short.
     """
-    out: list[bytes | int] = []  # a number is the place of the next entry of that map
+    out: list[bytes | int] = []  # a number stands for the next entry of that map
     entries: dict[int, list[tuple[tuple[int, bytes], bytes]]] = {}
     at = 0
-    while at < len(data):
-        start = at
-        tag, at = read_varint(data, at)
-        number, kind = tag >> 3, tag & 7
-        if kind != LENGTH:
-            at = read_varint(data, at)[1] if kind == _VARINT else at + _WIDTHS.get(kind, 1)
-            out.append(data[start:at])
-            continue
-        length, at = read_varint(data, at)
-        head, body = data[start:at], data[at : at + length]
-        at += length
-        if number in shape.maps:
-            entries.setdefault(number, []).append(_entry(head, body, shape.maps[number]))
-            out.append(number)
-        elif number in shape.messages:
-            out.append(head + canonical(body, shape.messages[number]))
+    for span in _spans(data):
+        head, body = data[at : span.start], data[span.start : span.end]
+        at = span.end
+        if span.kind == LENGTH and span.number in shape.maps:
+            entry = _entry(head, body, shape.maps[span.number])
+            entries.setdefault(span.number, []).append(entry)
+            out.append(span.number)
+        elif span.kind == LENGTH and span.number in shape.messages:
+            out.append(head + canonical(body, shape.messages[span.number]))
         else:
             out.append(head + body)
     ordered: Mapping[int, list[bytes]] = {
@@ -94,18 +84,19 @@ def canonical(data: bytes, shape: Shape) -> bytes:
     return b"".join(ordered[p].pop() if isinstance(p, int) else p for p in out)
 
 
+def _spans(data: bytes) -> Iterator[Span]:
+    return walk(lambda offset, size: data[offset : offset + size], 0, len(data))
+
+
 def _entry(head: bytes, body: bytes, value: Shape | None) -> tuple[tuple[int, bytes], bytes]:
-    """One entry of a map: what to sort it by, and its bytes."""
-    tag, at = read_varint(body, 0)
-    if tag & 7 == LENGTH:
-        length, at = read_varint(body, at)
-        key = (0, body[at : at + length])
-        at += length
+    """Return one entry of a map: its key, by which it is sorted, and its bytes."""
+    spans = list(_spans(body))
+    first = next(iter(spans), Span(1, LENGTH, 0, 0))
+    if first.kind == LENGTH:
+        key = (0, body[first.start : first.end])
     else:
-        number, at = read_varint(body, at)
-        key = (number, b"")
-    if value is None or at >= len(body):
+        key = (read_varint(body, first.start)[0], b"")
+    if value is None or len(spans) <= 1:
         return key, head + body
-    _, at = read_varint(body, at)
-    length, at = read_varint(body, at)
-    return key, head + body[:at] + canonical(body[at : at + length], value) + body[at + length :]
+    start, end = spans[1].start, spans[1].end
+    return key, head + body[:start] + canonical(body[start:end], value) + body[end:]

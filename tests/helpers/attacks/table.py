@@ -1,7 +1,7 @@
 """The table of attacks: each a known weakness, a file that carries it, and what it should come to.
 
 Every payload is harmless: it makes a marker file, asks a server on loopback, or brings the bytes
-of a canary file into a weight. Sources: the CVEs named, and the README's security model.
+of a canary file into a weight. Sources: the CVEs named, and the page "security" of the manual.
 """
 
 from __future__ import annotations

@@ -91,8 +91,8 @@ def _directory(path: Path) -> None:
     [
         (_rewrite, "touched since it was verified"),
         (_replace, "replaced since it was verified"),
-        (_link, "no regular file"),
-        (_directory, "no regular file"),
+        (_link, "not a regular file"),
+        (_directory, "not a regular file"),
         (lambda path: path.write_bytes(b"longer than before"), "written again"),
     ],
 )
@@ -279,7 +279,7 @@ def test_what_has_vanished_is_a_plain_reason(field: Field) -> None:
     made = field.plan()
     (field.root / "ckpt-0").unlink()
     (result,) = field.pruner.apply(made)
-    assert (result.done, result.reason) == (False, "it is gone, or its directory is")
+    assert (result.done, result.reason) == (False, "it no longer exists, or its directory does not")
 
 
 def test_a_root_that_has_vanished_is_a_plain_reason(field: Field) -> None:
@@ -319,7 +319,7 @@ def test_the_ledger_is_told_later_if_it_could_not_be_told(field: Field) -> None:
     forgetful = Forgetful(field.ledger._connection, field.ledger._pins)
     (result,) = Pruner(str(field.root), forgetful).apply(made)
     assert result.done
-    assert "the ledger learns of it at the next start" in result.reason
+    assert "the ledger is updated at the next start" in result.reason
     assert field.state("ckpt-0") is State.VALID
     assert [r.outcome for r in field.pruner.recover()] == ["moved"]
     assert field.state("ckpt-0") is State.TRASHED

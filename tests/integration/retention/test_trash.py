@@ -27,7 +27,7 @@ def test_a_restore_never_overwrites(field: Field) -> None:
     field.lay("prefix", 3)
     field.prune()
     (field.root / "ckpt-0.data-00001-of-00002").write_text("new")
-    with pytest.raises(TrashError, match="is there again"):
+    with pytest.raises(TrashError, match="exists again"):
         field.pruner.restore(str(field.root / "ckpt-0"))
     assert (field.root / "ckpt-0.data-00001-of-00002").read_text() == "new"
     assert len(field.pruner.trash.items()) == 1
@@ -119,7 +119,7 @@ def test_recovery_leaves_a_new_save_under_the_old_name_alone(field: Field) -> No
     assert recovered.outcome == "moved"
     assert tree(field.root) == before
     assert field.pruner.trash.items()[0].path == str(field.root / "ckpt-0")
-    with pytest.raises(TrashError, match="is there again"):
+    with pytest.raises(TrashError, match="exists again"):
         field.pruner.restore(str(field.root / "ckpt-0"))
     assert tree(field.root) == before
 

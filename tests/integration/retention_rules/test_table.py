@@ -46,12 +46,14 @@ table.RULES += (
 """
 _CLI = "import extra_rows; from checkpointd.__main__ import main; main()"
 _METRICS = """
-import extra_rows, types
+import extra_rows, re
 from checkpointd.observe.metrics import Metrics
-metrics = Metrics(lambda: (_ for _ in ()).throw(RuntimeError))
+from prometheus_client import generate_latest
+metrics = Metrics(dict)
 for rule in ("unclaimed", "broken_ttl", "keep_odd", "unheard of"):
     metrics.pruned("a", rule, 1)
-print(sorted(s.labels["rule"] for f in metrics._pruned.collect() for s in f.samples))
+body = generate_latest(metrics.registry.restricted_registry(["checkpointd_pruned_total"])).decode()
+print(sorted(re.findall('checkpointd_pruned_total{rule="([^"]+)"', body)))
 """
 _SCHEMA = """
 import extra_rows, json

@@ -1,4 +1,4 @@
-"""The engine between watch, ledger and worker: every order in which the world can change."""
+"""From events to verdicts: every order in which the world can change meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.config import WatchSettings
 from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
@@ -16,7 +15,7 @@ from checkpointd.core.request import Answer, End
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import GenerationUpdate, Gone
-from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
+from tests.helpers.pipeline import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,11 +52,11 @@ def test_what_is_deleted_while_it_is_verified_stays_deleted(tmp_path: Path, end:
     async def story(world: World) -> None:
         world.see(1)
         request, answer = await world.dispatcher.requests.get()
-        world.engine.post(Gone("w", CHECKPOINT.path))
+        world.inbox.post(Gone("w", CHECKPOINT.path))
         await world.until(lambda e: e.state is State.GONE)
         answer.set_result(report(request) if end is End.DONE else Answer(end, "x"))
         for _ in range(1000):
-            if not world.engine.verifying:
+            if not world.work.running:
                 break
             await asyncio.sleep(0.005)
         entry = await world.ledger(Ledger.entry, CHECKPOINT.path)
@@ -113,7 +112,7 @@ def test_a_transient_error_is_tried_again_after_a_restart(tmp_path: Path) -> Non
             request, answer = await world.dispatcher.requests.get()
             answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))
             await world.until(lambda e, r=reason: e.report is not None and e.report.reason == r)
-            assert len(await world.engine.outdated("w")) == again
+            assert await world.outdated() == again
 
     in_world(tmp_path, story)
 
@@ -126,14 +125,13 @@ def test_the_next_one_is_given_what_the_last_valid_one_was_and_the_best(tmp_path
             "evaluate": "a:b",
             "bounds": {"accuracy": {"within_of_best": 0.1}, "loss": {"within_of_best": 0.1}},
         }
-        asked = WatchSettings.model_validate({"name": "w", "path": "/w", "verify": verify})
-        world.engine.watches["w"] = (asked, world.watcher)  # type: ignore[assignment]
+        asked = world.configure(verify)
         by = asked.verify.to_settings().evaluate.digest
         found = []
         for step in (1, 2, 3):
             path = f"/w/ckpt-{step}"
             checkpoint = Checkpoint(path, Format.KERAS, "w", "ckpt-{}", str(step), step)
-            world.engine.post(GenerationUpdate("w", checkpoint, generation(step), "settled"))
+            world.inbox.post(GenerationUpdate("w", checkpoint, generation(step), "settled"))
             request, answer = await world.dispatcher.requests.get()
             found.append(request)
             told = report(request)
@@ -170,6 +168,6 @@ def test_what_a_user_mends_in_code_is_verified_again_and_a_word_of_their_own_is_
             request, answer = await world.dispatcher.requests.get()
             answer.set_result(report(request, Verdict.INCONCLUSIVE, reason))
             await world.until(lambda e, r=reason: e.report is not None and e.report.reason == r)
-            assert len(await world.engine.outdated("w")) == again
+            assert await world.outdated() == again
 
     in_world(tmp_path, story)

@@ -7,7 +7,6 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checkpointd.config import WatchSettings
 from checkpointd.core.request import Answer, End
 from checkpointd.core.suite import checks_of
 from checkpointd.daemon.queue import Item
@@ -19,7 +18,7 @@ from checkpointd.watch.events import (
     MetadataChanged,
     SeriesChanged,
 )
-from tests.helpers.engine import CHECKPOINT, World, generation, in_world, report
+from tests.helpers.pipeline import CHECKPOINT, World, generation, in_world, report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +90,7 @@ def test_a_touched_checkpoint_with_the_same_content_keeps_its_verdict(tmp_path: 
 
     async def story(world: World) -> None:
         await verified(world)
-        world.engine.post(MetadataChanged("w", CHECKPOINT.path, generation(1, inode=9)))
+        world.inbox.post(MetadataChanged("w", CHECKPOINT.path, generation(1, inode=9)))
         request, answer = await world.dispatcher.requests.get()
         assert set(request.settings.skip) >= {"finite", "load", "predictions"}
         answer.set_result(report(request))
@@ -107,7 +106,7 @@ def test_a_touched_checkpoint_with_other_content_is_verified_anew(tmp_path: Path
 
     async def story(world: World) -> None:
         await verified(world)
-        world.engine.post(MetadataChanged("w", CHECKPOINT.path, generation(1, inode=9)))
+        world.inbox.post(MetadataChanged("w", CHECKPOINT.path, generation(1, inode=9)))
         request, answer = await world.dispatcher.requests.get()
         answer.set_result(report(request, digest="other"))
         request, answer = await world.dispatcher.requests.get()
@@ -127,7 +126,7 @@ def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_wri
     async def story(world: World) -> None:
         await verified(world)
         for overdue, state in ((False, State.WRITING), (True, State.INVALID)):
-            world.engine.post(
+            world.inbox.post(
                 GenerationUpdate("w", CHECKPOINT, generation(2), "settled", overdue=overdue)
             )
             request, answer = await world.dispatcher.requests.get()
@@ -139,7 +138,7 @@ def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_wri
         assert "lay here before" in entry.report.message
         assert "A data set." in entry.report.message
         other = replace(CHECKPOINT, path="/w/data.h5")
-        world.engine.post(GenerationUpdate("w", other, generation(3), "settled", overdue=True))
+        world.inbox.post(GenerationUpdate("w", other, generation(3), "settled", overdue=True))
         _, answer = await world.dispatcher.requests.get()
         answer.set_result(Answer(End.UNKNOWN, "A data set."))
         for _ in range(500):
@@ -160,9 +159,9 @@ def test_a_comparison_waits_until_nothing_else_does(tmp_path: Path) -> None:
         await verified(world)
         world.see(2)
         _, held = await world.dispatcher.requests.get()
-        world.engine.post(MetadataChanged("w", CHECKPOINT.path, generation(2, inode=9)))
+        world.inbox.post(MetadataChanged("w", CHECKPOINT.path, generation(2, inode=9)))
         other = replace(CHECKPOINT, path="/w/b.keras")
-        world.engine.post(GenerationUpdate("w", other, generation(3), "settled"))
+        world.inbox.post(GenerationUpdate("w", other, generation(3), "settled"))
         await world.until_queued(other.path)
         held.set_result(Answer(End.UNKNOWN, "x"))
         request, _ = await world.dispatcher.requests.get()
@@ -177,17 +176,17 @@ def test_what_is_verified_on_a_disk_that_hangs_is_left_and_taken_up_again(tmp_pa
     async def story(world: World) -> None:
         world.see(1)
         await world.dispatcher.requests.get()
-        world.engine.set_hung({"w"})
+        world.supervisor.set_hung(frozenset({"w"}))
         other = replace(CHECKPOINT, path="/x/b.keras", watch="x")
-        world.engine.watches["x"] = world.engine.watches["w"]
-        world.engine.post(GenerationUpdate("x", other, generation(3), "settled"))
+        world.configure({}, "x")
+        world.inbox.post(GenerationUpdate("x", other, generation(3), "settled"))
         request, answer = await world.dispatcher.requests.get()
         assert request.checkpoint.watch == "x"
         answer.set_result(report(request))
         await asyncio.sleep(0.05)
         assert world.dispatcher.requests.empty()
-        assert world.engine.queue.holds("w", CHECKPOINT.path)
-        world.engine.set_hung(set())
+        assert world.work.is_waiting("w", CHECKPOINT.path)
+        world.supervisor.set_hung(frozenset())
         request, answer = await world.dispatcher.requests.get()
         assert request.generation == generation(1)
         answer.set_result(report(request))
@@ -201,7 +200,7 @@ def test_a_checkpoint_that_stands_elsewhere_keeps_its_verdict(tmp_path: Path) ->
 
     async def story(world: World) -> None:
         await verified(world)
-        world.engine.post(SeriesChanged("w", replace(CHECKPOINT, series="weights-{}", step=7)))
+        world.inbox.post(SeriesChanged("w", replace(CHECKPOINT, series="weights-{}", step=7)))
         entry = await world.until(lambda e: e.checkpoint.series == "weights-{}")
         assert (entry.state, entry.step) == (State.VALID, 7)
         assert entry.report is not None
@@ -210,7 +209,7 @@ def test_a_checkpoint_that_stands_elsewhere_keeps_its_verdict(tmp_path: Path) ->
         assert last.path == CHECKPOINT.path
         names = [s.series for s in await world.ledger(Ledger.series)]
         assert names == ["weights-{}"]
-        world.engine.post(Gone("w", CHECKPOINT.path))
+        world.inbox.post(Gone("w", CHECKPOINT.path))
         await world.until(lambda e: e.state is State.GONE)
 
     in_world(tmp_path, story)
@@ -226,7 +225,7 @@ def test_a_flood_of_events_waits_in_the_watchs_own_thread(tmp_path: Path) -> Non
         def flood() -> None:
             nonlocal told
             for _ in range(3000):
-                world.engine.tell(Coalesced("w", CHECKPOINT.path), loop)
+                world.inbox.send(Coalesced("w", CHECKPOINT.path), loop)
                 told += 1
 
         held = asyncio.create_task(world.ledger(lambda _: stall.wait(10)))
@@ -251,11 +250,9 @@ def test_reading_again_what_is_valid_runs_no_code_of_the_users(tmp_path: Path) -
 
     async def story(world: World) -> None:
         verify = {"evaluate": "a:b", "checks": [{"name": "mine"}, {"name": "s", "stage": "scan"}]}
-        asked = WatchSettings.model_validate({"name": "w", "path": "/w", "verify": verify})
-        world.engine.watches["w"] = (asked, world.watcher)  # type: ignore[assignment]
+        world.configure(verify)
         item = Item(CHECKPOINT, generation(1), 0.0, compare="d", scrub=True)
-        world.engine.background.push(item)
-        world.engine.wake.set()
+        world.work.push_background(item)
         request, answer = await world.dispatcher.requests.get()
         names = (*checks_of("scan", request.settings), *checks_of("load", request.settings))
         assert set(names) - set(request.settings.skip) == {"structure", "integrity"}

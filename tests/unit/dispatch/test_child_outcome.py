@@ -29,6 +29,7 @@ GIB = 1 << 30
         (ChildResult(memory_exceeded=True, signal=9), "structure.out_of_memory", Outcome.ERROR),
         (ChildResult(signal=signal.SIGSEGV), "structure.crashed", Outcome.FAIL),
         (ChildResult(signal=signal.SIGABRT), "structure.crashed", Outcome.FAIL),
+        (ChildResult(signal=signal.SIGVTALRM), "structure.malformed", Outcome.FAIL),
         (ChildResult(signal=signal.SIGSYS), "structure.environment", Outcome.ERROR),
         (ChildResult(signal=signal.SIGTERM), "structure.environment", Outcome.ERROR),
         (ChildResult(protocol_error="not JSON", signal=9), "structure.environment", Outcome.ERROR),

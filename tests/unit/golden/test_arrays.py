@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd import golden
-from checkpointd.golden import Golden, GoldenError, Run
+from checkpointd.golden import Golden, GoldenError, SignatureRun
 from checkpointd.golden.arrays import Ragged, flattened
 from checkpointd.verify.load.comparison import compare
 from checkpointd.verify.load.inputs import feeding
@@ -47,7 +47,9 @@ def test_ragged_arrays_come_back(tmp_path: Path, value: Ragged) -> None:
 def test_a_record_without_ragged_arrays_stays_readable_to_older_readers(tmp_path: Path) -> None:
     """Its format version is the first one, and what is new in it may be absent."""
     path = str(tmp_path / "r.npz")
-    record = Golden(inputs={"x": np.zeros(2)}, stochastic=True, signatures={"s": Run({}, {})})
+    record = Golden(
+        inputs={"x": np.zeros(2)}, stochastic=True, signatures={"s": SignatureRun({}, {})}
+    )
     golden.write(path, record)
     assert version_of(path) == 1
     with np.load(path) as arrays:
@@ -88,8 +90,8 @@ def test_splits_that_lie_are_damage(
 def test_what_signatures_gave_comes_back(tmp_path: Path) -> None:
     """Inputs and outputs of each, apart from the model's own."""
     path = str(tmp_path / "r.npz")
-    run = Run({"x": np.arange(3)}, {"a": np.ones(2), "b": np.array([b"t"], object)})
-    golden.write(path, Golden(signatures={"serve": run, "other": Run({}, {})}))
+    run = SignatureRun({"x": np.arange(3)}, {"a": np.ones(2), "b": np.array([b"t"], object)})
+    golden.write(path, Golden(signatures={"serve": run, "other": SignatureRun({}, {})}))
     read = golden.read(path).signatures
     assert list(read) == ["serve", "other"]
     assert read["serve"].inputs["x"].tolist() == [0, 1, 2]
@@ -104,7 +106,7 @@ def test_nested_outputs_become_one_structure() -> None:
     assert list(flattened([one, (two, three)])) == ["0", "1/0", "1/1"]
     for plain in (one, [one, two], {"a": one}, [[1.0, 2.0], [3.0, 4.0]]):
         assert flattened(plain) is plain
-    arrays, structure = golden.named([one, (two, three)])
+    arrays, structure = golden.name_outputs([one, (two, three)])
     assert (list(arrays), structure) == (["0", "1/0", "1/1"], golden.DICT)
 
 
@@ -118,7 +120,7 @@ def test_nested_outputs_become_one_structure() -> None:
 def test_what_no_record_can_hold_is_told(value: object, sentence: str) -> None:
     """Rows of different lengths without a ragged tensor, and sparse ones."""
     with pytest.raises(GoldenError, match=sentence):
-        golden.feed(value)
+        golden.name_inputs(value)
 
 
 def test_ragged_outputs_are_compared_row_by_row() -> None:

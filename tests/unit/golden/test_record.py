@@ -193,9 +193,9 @@ def test_a_digest_does_not_depend_on_layout_or_byte_order() -> None:
 )
 def test_inputs_keep_their_structure(value: object, structure: str, names: list[str]) -> None:
     """One array, several in order, and several by name are told apart, and put together again."""
-    arrays, found = golden.feed(value)
+    arrays, found = golden.name_inputs(value)
     assert (found, list(arrays)) == (structure, names)
-    again, found_again = golden.feed(golden.assemble(arrays, found))
+    again, found_again = golden.name_inputs(golden.assemble(arrays, found))
     assert found_again == structure
     assert all(same(arrays[name], again[name]) for name in names)
 

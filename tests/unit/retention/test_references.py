@@ -66,7 +66,7 @@ def test_the_trash_names_nothing(tmp_path: Path) -> None:
 def test_an_empty_or_missing_root_is_trouble(tmp_path: Path) -> None:
     """A mount point without its mount looks just like this."""
     assert "empty: is it mounted?" in find_references(str(tmp_path)).errors[0]
-    assert "is not there" in find_references(f"{tmp_path}/missing").errors[0]
+    assert "does not exist" in find_references(f"{tmp_path}/missing").errors[0]
 
 
 def test_odd_things_called_checkpoint_are_no_trouble(tmp_path: Path) -> None:

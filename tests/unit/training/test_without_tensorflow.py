@@ -54,4 +54,4 @@ def test_what_has_no_choice_of_a_backend_is_of_tensorflow() -> None:
 
 def test_a_backend_that_does_not_tell_where_it_runs_is_named_all_the_same() -> None:
     """Saving comes first: what another version names otherwise is left out of the record."""
-    assert backends.place("nothing") == {"backend": "nothing"}
+    assert backends.describe_device("nothing") == {"backend": "nothing"}

@@ -14,9 +14,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import Evaluation, UserCheck, VerifySettings
-from checkpointd.daemon.sandbox_status import confinement, layers, problem
 from checkpointd.dispatch.environment import zygote_environment
-from checkpointd.observe.sandbox import sandbox_line
 from checkpointd.verify import user_code
 from checkpointd.worker import access_rules, landlock, zygote
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, supported_rights
@@ -24,46 +22,6 @@ from checkpointd.worker.protocol import SandboxState
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-WHOLE = {"sandbox": {"landlock": 7, "seccomp": True, "missing": []}}
-LACKING = {"sandbox": {"landlock": 0, "seccomp": True, "missing": ["Landlock is switched off"]}}
-FAILED = {"sandbox": {"landlock": 7, "seccomp": True, "missing": ["the self-test failed: x"]}}
-
-
-@pytest.mark.parametrize(
-    ("workers", "line", "in_force", "grave"),
-    [
-        ([], "enforce, tried as soon as a worker has started", {}, False),
-        ([{"sandbox": None}], "enforce, tried as soon as a worker has started", {}, False),
-        (
-            [WHOLE, WHOLE],
-            "enforce: Landlock version 7, seccomp, self-test passed",
-            {"landlock": True, "seccomp": True},
-            False,
-        ),
-        (
-            [WHOLE, LACKING],
-            "enforce: no Landlock, seccomp, self-test not run: Landlock is switched off",
-            {"landlock": False, "seccomp": True},
-            True,
-        ),
-        (
-            [FAILED],
-            "enforce: Landlock version 7, seccomp, self-test failed: the self-test failed: x",
-            {"landlock": True, "seccomp": True},
-            True,
-        ),
-    ],
-)
-def test_status_says_in_one_line_what_is_in_force(
-    workers: list[dict[str, Any]], line: str, in_force: dict[str, bool], grave: bool
-) -> None:
-    """The worst of what the workers saw counts, and is a problem that a person is told of."""
-    facts = confinement("enforce", workers)
-    assert sandbox_line(facts) == line
-    assert layers(facts) == in_force
-    assert problem(facts).startswith("Nothing is loaded" if grave else "")
-    assert bool(problem(facts)) is grave
 
 
 def test_a_report_says_what_confined_its_worker() -> None:

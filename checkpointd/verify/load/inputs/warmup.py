@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.formats import FormatError
-from checkpointd.formats.protobuf import fields, message, signed, text
+from checkpointd.formats.protobuf import map_entry, messages, tensor_shape, text
 from checkpointd.formats.savedmodel import WARMUP_REQUESTS
 from checkpointd.formats.table import unmask
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PREDICT_LOG, _REQUEST, _MODEL_SPEC, _INPUTS, _SIGNATURE_NAME = 6, 1, 1, 2, 3
-_SHAPE, _DIM = 2, 2
+_SHAPE = 2
 _DEFAULT = "serving_default"
 _MOST_RECORDS = 1000  # TensorFlow Serving's own bound
 _MOST_BYTES = 16 << 20
@@ -151,17 +151,13 @@ def _predict_request(record: bytes) -> tuple[str, dict[str, bytes]] | None:
     request = _last(log, _REQUEST) or b""
     model = _last(request, _MODEL_SPEC) or b""
     name = _last(model, _SIGNATURE_NAME)
-    inputs: dict[str, bytes] = {}
-    for number, content in fields(request):
-        if number == _INPUTS:
-            entry = message(content)
-            inputs[text(_last(entry, 1) or b"")] = _last(entry, 2) or b""
+    inputs = dict(map_entry(entry) for entry in messages(request, _INPUTS))
     return (text(name) if name else _DEFAULT), inputs
 
 
 def _last(data: bytes, wanted: int) -> bytes | None:
     """The last field of a number, as protobuf has it, which must be a message or a string."""
-    values = [message(content) for number, content in fields(data) if number == wanted]
+    values = list(messages(data, wanted))
     return values[-1] if values else None
 
 
@@ -180,11 +176,7 @@ def _array(key: str, proto: bytes) -> Any:
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
-    dims = [
-        signed(next((int(v) for n, v in fields(message(dim)) if n == 1 and isinstance(v, int)), 0))
-        for number, dim in fields(_last(proto, _SHAPE) or b"")
-        if number == _DIM
-    ]
+    dims = list(tensor_shape(_last(proto, _SHAPE) or b""))
     if any(dim < 0 for dim in dims) or math.prod(dims) > _MOST_VALUES:
         raise FormatError("malformed", f"the input {key!r} has the shape {dims}.")
     try:

@@ -32,7 +32,7 @@ def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
 
     def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
         given = pack(structure, inputs, arrays)
-        outcome, _ = golden.named(model_runner.call(model, given, compiled=False))
+        outcome, _ = golden.name_outputs(model_runner.call(model, given, compiled=False))
         if len(outputs) == len(outcome):
             return dict(zip((spec.name for spec in outputs), outcome.values()))
         return outcome

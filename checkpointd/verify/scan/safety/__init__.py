@@ -2,7 +2,7 @@
 
 Decided without TensorFlow and without Keras, from what the file says of itself, before anything
 is loaded. One module for each kind of container; each gives `Finding`s, `check` judges them.
-Sources of the attacks: the README's security model, and the CVEs that each module names.
+Sources of the attacks: the page "security" of the manual, and the CVEs that each module names.
 """
 
 from checkpointd.verify.scan.findings import Finding

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.formats.facts import MALFORMED, FormatError
-from checkpointd.formats.graph import META_GRAPH
-from checkpointd.formats.protobuf import fields, message, text, walk
-from checkpointd.verify.scan.saved_model.nodes import Node, Window, entry, last, node_at
+from checkpointd.formats.graph import META_GRAPH, whole
+from checkpointd.formats.protobuf import fields, map_entry, message, messages, text, texts, walk
+from checkpointd.verify.scan.saved_model.nodes import Node, Window, last, node_at
 from checkpointd.verify.scan.saved_model.objects import Objects, read_objects
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
 
 _META_INFO, _GRAPH, _SAVER, _COLLECTION, _SIGNATURE, _ASSET, _OBJECTS = range(1, 8)
-_MAX_MESSAGE = 256 << 20
 _MAX_DEPTH = 64
 
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
@@ -103,15 +102,8 @@ def _meta_graph(read: Read, span: Span) -> MetaGraph:
         elif part.number == _OBJECTS:
             read_objects(read, part, found.objects)
         elif part.number in (_META_INFO, _SAVER, _COLLECTION, _SIGNATURE, _ASSET):
-            _description(part.number, _whole(read, part), found)
+            _description(part.number, whole(read, part), found)
     return found
-
-
-def _whole(read: Read, span: Span) -> bytes:
-    size = span.end - span.start
-    if size > _MAX_MESSAGE:
-        raise FormatError(MALFORMED, "A description in saved_model.pb is far too large.")
-    return read(span.start, size)
 
 
 def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
@@ -133,10 +125,10 @@ def _library(read: Read, piece: Span, found: MetaGraph) -> None:
             raise FormatError(MALFORMED, wrong)
         found.functions[function.name] = function
     elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
-        names = dict(fields(_whole(read, piece)))
+        names = dict(fields(whole(read, piece)))
         found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
     elif piece.number == 3:  # noqa: PLR2004 - FunctionDefLibrary.registered_gradients
-        found.backward.update(text(v) for f, v in fields(_whole(read, piece)) if f == 1)
+        found.backward.update(texts(whole(read, piece), 1))
 
 
 def _function(read: Read, span: Span) -> Function:
@@ -150,17 +142,17 @@ def _function(read: Read, span: Span) -> Function:
         if part.number == 3:  # noqa: PLR2004 - FunctionDef.node_def
             nodes.append(node_at(read, part))
         elif part.number == 5:  # noqa: PLR2004 - FunctionDef.attr
-            stands_in |= entry(_whole(read, part))[0] == "api_implements"
+            stands_in |= map_entry(whole(read, part))[0] == "api_implements"
         elif part.number == 4:  # noqa: PLR2004 - FunctionDef.ret
-            to, result = entry(_whole(read, part))
+            to, result = map_entry(whole(read, part))
             returned[to] = text(result)
         elif part.number == 1:
-            for key, value in fields(_whole(read, part)):
+            for key, value in fields(whole(read, part)):
                 if key == 1:
                     name = text(value)
                 elif key in (2, 3):  # OpDef.input_arg, output_arg
-                    names = (text(v) for f, v in fields(message(value)) if f == 1)
-                    (arguments if key == 2 else given).append(last(names))  # noqa: PLR2004
+                    names = arguments if key == 2 else given  # noqa: PLR2004
+                    names.append(last(texts(message(value), 1)))
     results = tuple(returned.get(to, "") for to in given)
     return Function(name, tuple(arguments), tuple(nodes), stands_in, results)
 
@@ -168,7 +160,7 @@ def _function(read: Read, span: Span) -> Function:
 def _description(kind: int, data: bytes, found: MetaGraph) -> None:
     """Read one of the small parts of a MetaGraphDef."""
     if kind == _META_INFO:
-        found.version = last((text(v) for f, v in fields(data) if f == 5), found.version)  # noqa: PLR2004
+        found.version = last(texts(data, 5), found.version)
     elif kind == _SAVER:
         for key, value in fields(data):
             if key in (1, 2, 3):
@@ -187,16 +179,16 @@ def _description(kind: int, data: bytes, found: MetaGraph) -> None:
 
 def _signature(data: bytes, found: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.signature_def."""
-    name, value = entry(data)
+    name, value = map_entry(data)
     if name == _TRAIN_OP:
         return  # neither loading nor serving runs it
     given: dict[str, list[str]] = {}
     asked: list[str] = []
     for key, content in fields(value):
         if key in (1, 2):  # SignatureDef.inputs, outputs
-            alias, info = entry(message(content))
+            alias, info = map_entry(message(content))
             (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))  # noqa: PLR2004
-    left = {entry(message(v))[0] for f, v in fields(value) if f == 4}  # noqa: PLR2004 - SignatureDef.defaults
+    left = {map_entry(default)[0] for default in messages(value, 4)}
     label = f"signature {name}"
     where = found.initial if name == _INIT_OP else found.signatures
     where.setdefault(label, []).extend(asked)
@@ -207,29 +199,25 @@ def _signature(data: bytes, found: MetaGraph) -> None:
 
 def _collection(data: bytes, found: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.collection_def, if it is one that tells of loading."""
-    name, value = entry(data)
+    name, value = map_entry(data)
     if name in (*_INIT_COLLECTIONS, _TABLES):
-        lists = (message(v) for f, v in fields(value) if f == 1)
-        names = [text(v) for one in lists for f, v in fields(one) if f == 1]
+        names = [name for node_list in messages(value, 1) for name in texts(node_list, 1)]
         where = found.otherwise if name == _TABLES else found.initial
         where.setdefault(f"the collection {name}", []).extend(names)
     elif name == _LOCAL_VARIABLES:
-        lists = (message(v) for f, v in fields(value) if f == 2)  # noqa: PLR2004 - bytes_list
-        variables = (message(v) for one in lists for f, v in fields(one) if f == 1)
-        names = [text(v) for one in variables for f, v in fields(one) if f == 2]  # noqa: PLR2004 - VariableDef.initializer_name
+        variables = (one for bytes_list in messages(value, 2) for one in messages(bytes_list, 1))
+        names = [initializer for variable in variables for initializer in texts(variable, 2)]
         found.otherwise.setdefault(f"the collection {name}", []).extend(names)
     elif name == _ASSET_COLLECTION:
-        lists = (message(v) for f, v in fields(value) if f == 5)  # noqa: PLR2004 - any_list
-        for packed in (message(v) for one in lists for f, v in fields(one) if f == 1):
-            for asset in (message(v) for f, v in fields(packed) if f == 2):  # noqa: PLR2004
+        for packed in (one for any_list in messages(value, 5) for one in messages(any_list, 1)):
+            for asset in messages(packed, 2):
                 _asset(asset, found)
 
 
 def _asset(data: bytes, found: MetaGraph) -> None:
     """Read an AssetFileDef."""
-    info = b"".join(message(v) for f, v in fields(data) if f == 1)
-    filename = last(text(v) for f, v in fields(data) if f == 2)  # noqa: PLR2004
-    found.assets.append((last(text(v) for f, v in fields(info) if f == 1), filename))
+    info = b"".join(messages(data, 1))
+    found.assets.append((last(texts(info, 1)), last(texts(data, 2))))
 
 
 def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
@@ -240,8 +228,7 @@ def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
         if key == 1:
             yield text(value)
         elif key == 4:  # noqa: PLR2004 - TensorInfo.coo_sparse
-            yield from (text(v) for f, v in fields(message(value)) if f in (1, 2, 3))
+            yield from texts(message(value), 1, 2, 3)
         elif key == 5:  # noqa: PLR2004 - TensorInfo.composite_tensor
-            for inner, component in fields(message(value)):
-                if inner == 2:  # noqa: PLR2004 - CompositeTensor.components
-                    yield from _tensors(message(component), depth + 1)
+            for component in messages(message(value), 2):
+                yield from _tensors(component, depth + 1)

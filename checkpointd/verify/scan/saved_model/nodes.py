@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from checkpointd.formats.dtypes import dtype_name
@@ -16,9 +17,12 @@ from checkpointd.formats.protobuf import (
     LENGTH,
     encode_varint,
     fields,
+    map_entry,
     message,
     number,
+    packed,
     signed,
+    tensor_shape,
     text,
     walk,
 )
@@ -123,7 +127,7 @@ def node_of(data: bytes, left_out: int = 0) -> Node:
     texts: dict[str, tuple[str, ...]] = {}
     tensors = []
     for attribute in parts[_ATTR]:
-        key, held = entry(message(attribute))
+        key, held = map_entry(message(attribute))
         for kind, content in fields(held):
             if kind == _TENSOR:
                 tensors.append(message(content))
@@ -154,20 +158,6 @@ def last(values: Iterable[str], otherwise: str = "") -> str:
     return next(iter(deque(values, maxlen=1)), otherwise)
 
 
-def entry(data: bytes) -> tuple[str, bytes]:
-    """Read one entry of a protobuf map from a string to a message.
-
-    A message that comes in two pieces is the two put together, as protobuf has it.
-    """
-    key, value = "", b""
-    for field, content in fields(data):
-        if field == 1:
-            key = text(content)
-        elif field == 2:  # noqa: PLR2004 - a map entry's value
-            value += message(content)
-    return key, value
-
-
 def _functions(kind: int, data: bytes) -> Iterator[str]:
     """The names of functions in an attribute, and in the attributes of those functions."""
     left = [(kind, data, 0)]
@@ -182,7 +172,7 @@ def _functions(kind: int, data: bytes) -> Iterator[str]:
             elif field == 1:
                 yield text(content)
             elif field == 2:  # noqa: PLR2004 - NameAttrList.attr
-                inner = fields(entry(message(content))[1])
+                inner = fields(map_entry(message(content))[1])
                 left.extend((f, message(v), depth + 1) for f, v in inner if f in (_LIST, _FUNCTION))
 
 
@@ -196,7 +186,7 @@ def _constant(data: bytes, left_out: int) -> Constant:
         if field == _DTYPE:
             kind = number(value)
         elif field == _SHAPE:
-            shape = dims(message(value))
+            shape = tensor_shape(message(value))
         else:
             stored += len(value) if isinstance(value, bytes) else 1
             if field == _STRINGS and len(strings) < _KEPT_VALUES:
@@ -206,7 +196,7 @@ def _constant(data: bytes, left_out: int) -> Constant:
             elif field in (_INTS, _LONGS) and isinstance(value, int):
                 numbers.append(signed(value))
             elif field in (_INTS, _LONGS) and isinstance(value, bytes):
-                numbers.extend(_packed(value))
+                numbers.extend(islice(packed(value), _KEPT_VALUES + 1))
     if kind == _STRING_TYPE and content:
         strings.append(_joined(content, shape)[:_KEPT_BYTES])
     width = _WIDTHS.get(kind)
@@ -232,30 +222,6 @@ def _joined(content: bytes, shape: tuple[int, ...]) -> bytes:
             at += 1
         at += 1
     return content[at:]
-
-
-def dims(data: bytes) -> tuple[int, ...]:
-    """Read a TensorShapeProto: its dimensions, -1 for an open one."""
-    return tuple(
-        next((signed(number(v)) for f, v in fields(message(dim)) if f == 1), 0)
-        for field, dim in fields(data)
-        if field == 2  # noqa: PLR2004 - TensorShapeProto.dim
-    )
-
-
-def _packed(data: bytes) -> list[int]:
-    """Read packed varints, no more than are kept."""
-    found: list[int] = []
-    value = shift = 0
-    for byte in data:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
-            found.append(signed(value))
-            value = shift = 0
-            if len(found) > _KEPT_VALUES:
-                break
-    return found
 
 
 _TENSORS = (_ATTR, 2, _TENSOR)

@@ -9,16 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from checkpointd.formats.facts import MALFORMED, FormatError
-from checkpointd.formats.protobuf import fields, message, number, signed, text, walk
-from checkpointd.verify.scan.saved_model.nodes import entry
+from checkpointd.formats.graph import whole
+from checkpointd.formats.protobuf import (
+    fields,
+    map_entry,
+    message,
+    messages,
+    number,
+    packed,
+    signed,
+    texts,
+    walk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from checkpointd.formats.protobuf import Span
-
-_MAX_MESSAGE = 256 << 20
 
 
 @dataclass
@@ -58,22 +65,15 @@ def read_objects(read: Callable[[int, int], bytes], span: Span, found: Objects) 
     count = 0
     for part in walk(read, span.start, span.end):
         if part.number == 1:
-            _object(_whole(read, part), count, found, roles)
+            _object(whole(read, part), count, found, roles)
             count += 1
         elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
-            name, value = entry(_whole(read, part))
+            name, value = map_entry(whole(read, part))
             found.functions[name] = tuple(_captures(value))
     called = roles.saving - roles.children  # what has a name can be called for other ends
     found.saving.update(name for index in called for name in roles.held.get(index, ()))
     found.loading.update(name for i in roles.loading for name in roles.held.get(i, ()))
     found.named.update(name for names in roles.held.values() for name in names)
-
-
-def _whole(read: Callable[[int, int], bytes], span: Span) -> bytes:
-    size = span.end - span.start
-    if size > _MAX_MESSAGE:
-        raise FormatError(MALFORMED, "A description in saved_model.pb is far too large.")
-    return read(span.start, size)
 
 
 def _object(data: bytes, index: int, found: Objects, roles: _Roles) -> None:
@@ -84,21 +84,21 @@ def _object(data: bytes, index: int, found: Objects, roles: _Roles) -> None:
         if key == 5:  # noqa: PLR2004 - SavedObject.asset
             found.assets.add(index)
         elif key in (6, 8):  # function, bare_concrete_function
-            held = tuple(text(v) for f, v in fields(message(value)) if f == 1)
+            held = tuple(texts(message(value), 1))
             roles.held[index] = (*roles.held.get(index, ()), *held)
         elif key == 9:  # noqa: PLR2004 - SavedObject.constant
-            found.constants[index] = "".join(text(v) for f, v in fields(message(value)) if f == 1)
+            found.constants[index] = "".join(texts(message(value), 1))
         elif key == 10:  # noqa: PLR2004 - SavedObject.resource, made and initialised by its children
             roles.loading |= children
         elif key == 11:  # noqa: PLR2004 - SavedObject.saveable_objects
-            functions = list(fields(entry(message(value))[1]))
+            functions = list(fields(map_entry(message(value))[1]))
             roles.saving.update(signed(number(v)) for f, v in functions if f == 2)  # noqa: PLR2004
             roles.loading.update(signed(number(v)) for f, v in functions if f == 3)  # noqa: PLR2004
 
 
 def _children(data: bytes) -> Iterator[int]:
     """The objects that a SavedObject has by a name."""
-    for reference in (message(v) for f, v in fields(data) if f == 1):
+    for reference in messages(data, 1):
         yield signed([0, *(number(v) for f, v in fields(reference) if f == 1)][-1])
 
 
@@ -108,13 +108,4 @@ def _captures(data: bytes) -> Iterator[int]:
         if key == 2 and isinstance(value, int):  # noqa: PLR2004 - bound_inputs
             yield signed(value)
         elif key == 2 and isinstance(value, bytes):  # noqa: PLR2004 - the same, packed
-            packed = b"".join(b"\x08" + piece for piece in _varints(value))
-            yield from (signed(number(v)) for _, v in fields(packed))
-
-
-def _varints(data: bytes) -> Iterator[bytes]:
-    start = 0
-    for at, byte in enumerate(data):
-        if byte < 0x80:  # noqa: PLR2004 - the last byte of a number
-            yield data[start : at + 1]
-            start = at + 1
+            yield from packed(value)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import select
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -22,6 +22,8 @@ from tests.helpers.observe import NOW, ODD, Source, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from checkpointd.observe.status import DaemonStatus
 
 
 def over_tcp(
@@ -175,10 +177,12 @@ def test_a_fault_of_ours_is_500_and_the_server_goes_on() -> None:
     source = Source()
     broken = [True]
 
-    def state() -> dict[str, Any]:
+    healthy = source.status()
+
+    def state() -> DaemonStatus:
         if broken:
             raise RuntimeError("secret detail")
-        return source.state
+        return healthy
 
     source.status = state  # type: ignore[method-assign] # a fault put in
 

@@ -239,8 +239,8 @@ def test_without_the_password_only_health_is_answered_and_in_one_word(tmp_path: 
     """For load balancers; what is wrong is for those who know the password."""
 
     async def use(running: RunningWeb) -> None:
-        running.source.state["problems"] = ["Watch secret-project is down."]
-        running.source.state["ready"] = False
+        running.source.changes["problems"] = ["Watch secret-project is down."]
+        running.source.changes["ready"] = False
         good = basic("prom", "s3cret")
         async with aiohttp.ClientSession(running.server.url) as client:
             for path, word in (("/healthz", "healthy\n"), ("/readyz", "not ready\n")):

@@ -275,7 +275,9 @@ def test_outputs_of_sixteen_bits_have_the_tolerance_of_their_type(
     def scaled(record: golden.Golden) -> golden.Golden:
         assert record.environment["policy"] == "float32"
         outputs = {name: v * np.float32(factor) for name, v in record.outputs.items()}
-        return replace(record, outputs=outputs, signatures={"serving_default": golden.Run({}, {})})
+        return replace(
+            record, outputs=outputs, signatures={"serving_default": golden.SignatureRun({}, {})}
+        )
 
     altered(path, Format.SAVEDMODEL, scaled)
     result = load(path, "savedmodel")[0]["predictions"]

@@ -1,26 +1,36 @@
-"""A damaged file on which libhdf5 goes round in circles for ever."""
+"""A damaged file on which libhdf5 loops forever."""
 
 from __future__ import annotations
 
-import asyncio
+import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
-from checkpointd.config import WorkerSettings
-from checkpointd.core.check_result import Outcome
-from checkpointd.core.verdict import Verdict
-from checkpointd.dispatch.local import LocalDispatcher
+from checkpointd.core.encode import to_json
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.core.request import Answer
+SCAN = """
+import json
+import sys
+
+from checkpointd.core import decode
+from checkpointd.tensors import hdf5
+from checkpointd.verify.scan.scan_stage import scan
+
+hdf5.guarded.__defaults__ = (0.2,)
+scan(decode.request(json.loads(sys.stdin.read())), lambda _: None)
+"""
 
 
-def circular(path: Path) -> None:
+def loop_forever(path: Path) -> None:
     """A model whose heap of attribute values has lost a sector: its objects have no size now."""
     with h5py.File(path, "w") as file:
         for number in range(20):
@@ -34,27 +44,13 @@ def circular(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_it_is_malformed_after_seconds_and_not_after_the_whole_time_out(tmp_path: Path) -> None:
-    """Only a signal ends it; the daemon knows the signal, and the next one is verified."""
-    path, good = tmp_path / "m.h5", tmp_path / "good.h5"
-    circular(path)
-    with h5py.File(good, "w") as file:
-        file.attrs["model_config"] = '{"class_name": "Sequential", "config": {}}'
-        file.create_dataset("model_weights/dense/kernel", data=np.ones(16, np.float32))
-
-    async def verify() -> list[Answer]:
-        dispatcher = LocalDispatcher(WorkerSettings(timeout=100.0), tmp_path / "scratch")
-        skip = ("load", "signatures", "inference", "predictions", "resume", "evaluate")
-        try:
-            return [await dispatcher.verify(request_for(p, skip=skip)) for p in (path, good)]
-        finally:
-            await dispatcher.close()
-
-    broken, whole = asyncio.run(verify())
-    assert broken.report is not None
-    assert broken.report.reason == "structure.malformed"
-    assert "round in circles" in broken.report.message
-    assert broken.report.checks[0].outcome is Outcome.FAIL
-    assert broken.report.duration_seconds < 90
-    assert whole.report is not None
-    assert whole.report.verdict is Verdict.VALID
+def test_a_signal_ends_the_process_that_reads_it(tmp_path: Path) -> None:
+    """Only a signal does; the dispatcher knows it, and calls the file damaged."""
+    loop_forever(tmp_path / "m.h5")
+    done = subprocess.run(
+        [sys.executable, "-c", SCAN],
+        input=json.dumps(to_json(request_for(tmp_path / "m.h5"))),
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGVTALRM

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checkpointd.observe.status import DaemonStatus
 from checkpointd.observe.web.page import headline, render_page, todos
 from tests.helpers.observe import NOW, ODD, status, verdict, watch
 
@@ -36,7 +37,7 @@ class Outline(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def tone(state: dict[str, Any]) -> str:
+def tone(state: DaemonStatus) -> str:
     """What the lamp at the top shows."""
     return headline(state, todos(state, NOW)).tone
 
@@ -52,8 +53,8 @@ HOLD = {"series": "ckpt-{}", "reason": "invalid_streak", "cure": "Look at the jo
         ({"watches": []}, "warn"),
         ({"config_error": "line 3: unknown key"}, "warn"),
         ({"watches": [watch(holds=[HOLD])]}, "warn"),
-        ({"last_verdicts": [verdict(verdict="invalid", reason="finite.nan")]}, "warn"),
-        ({"last_verdicts": [verdict(verdict="invalid", at=NOW - 90000)]}, "good"),
+        ({"attention": [verdict(verdict="invalid", reason="finite.nan")]}, "warn"),
+        ({"attention": [verdict(verdict="invalid", at=NOW - 90000)]}, "good"),
         ({"watches": [watch(up=False, message="Stale file handle.")]}, "bad"),
         ({"healthy": False, "problems": ["The supervisor has stood still for 5 min."]}, "bad"),
     ],
@@ -68,7 +69,7 @@ def test_what_to_do_names_the_cure() -> None:
     state = status(
         config_error="line 3: unknown key",
         watches=[watch(holds=[HOLD])],
-        last_verdicts=[verdict(verdict="invalid", reason="finite.nan", message="12 NaN")],
+        attention=[verdict(verdict="invalid", reason="finite.nan", message="12 NaN")],
     )
     text = Outline(render_page(state, NOW)).text
     assert "Look at the job." in text
@@ -107,8 +108,9 @@ def test_counts_queue_and_verdicts_are_on_the_page() -> None:
     ],
 )
 def test_a_state_with_gaps_still_gives_a_page(state: dict[str, Any]) -> None:
-    """At night half an answer is better than an error."""
-    assert "checkpointd" in Outline(render_page(state, NOW)).text
+    """What is not known yet has its default."""
+    page = render_page(DaemonStatus.from_public(state), NOW)
+    assert "checkpointd" in Outline(page).text
 
 
 def test_it_needs_no_script_and_renews_itself() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from checkpointd.golden import Golden, Run
+from checkpointd.golden import Golden, SignatureRun
 from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding
 from checkpointd.verify.load.inputs.limits import Feature, Limits
@@ -144,7 +144,9 @@ def test_golden_inputs_are_evidence_for_what_they_were_recorded_with() -> None:
     """Another signature that happens to take such arrays may refuse them."""
     x = np.ones((1, 2), np.float32)
     takes = signature(TensorSpec("x", "float32", (None, 2)))
-    record = Golden(inputs={"x": x}, outputs={"y": x}, signatures={"a": Run({"x": x}, {"y": x})})
+    record = Golden(
+        inputs={"x": x}, outputs={"y": x}, signatures={"a": SignatureRun({"x": x}, {"y": x})}
+    )
     own = feeding.from_record(record, takes, "a")
     other = feeding.from_record(record, takes, "serving_default")
     assert own is not None

@@ -8,15 +8,14 @@ import sqlite3
 import threading
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from checkpointd.daemon import controls as controls_room
+from checkpointd.daemon import controls as controls_module
 from checkpointd.daemon.controls import Controls
-from checkpointd.daemon.queue import Item, Queue
 from checkpointd.daemon.threads import LedgerThread
+from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.ledger import Ledger, State
 from checkpointd.observe.sources import ControlError
 from checkpointd.watch.scan import find_checkpoints
@@ -27,30 +26,29 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from checkpointd.daemon.service import Service
+    from checkpointd.daemon.queue import Item
 
     Verified = Callable[[LedgerThread, Item], Awaitable[None]]
 
 
-class Engine:
+class Work(WorkQueue):
     """Takes an item and at once does to the ledger what the test says verifying it does."""
 
     def __init__(self, ledger: LedgerThread, verified: Verified) -> None:
-        self.watches: dict[str, Any] = {}
-        self.queue = Queue()
-        self.verifying: dict[str, Any] = {}
+        super().__init__()
         self._ledger = ledger
         self._verified = verified
         self.task: asyncio.Task[None] | None = None
 
-    def enqueue(self, item: Item) -> None:
+    def push(self, item: Item) -> None:
         """Verify it, in the test's way."""
-        self.verifying[item.checkpoint.path] = item
-        self.task = asyncio.ensure_future(self._verify(item))
+        super().push(item)
+        self.task = asyncio.ensure_future(self._verify())
 
-    async def _verify(self, item: Item) -> None:
+    async def _verify(self) -> None:
+        item = await self.take()
         await self._verified(self._ledger, item)
-        del self.verifying[item.checkpoint.path]
+        self.done(item)
 
 
 async def _nothing(_ledger: LedgerThread, _item: Item) -> None:
@@ -67,11 +65,16 @@ def ask(
     async def run() -> dict[str, Any]:
         ledger = LedgerThread()
         await ledger.open(world.state)
-        config = SimpleNamespace(worker=SimpleNamespace(timeout=20.0))
-        engine = Engine(ledger, verified)
-        service = SimpleNamespace(ledger=ledger, engine=engine, config=config)
+        controls = Controls(
+            reload=cast("Any", None),
+            retention=cast("Any", None),
+            watches=(),
+            ledger=ledger,
+            work=Work(ledger, verified),
+            timeout=20.0,
+        )
         try:
-            return await use(Controls(cast("Service", service)))
+            return await use(controls)
         finally:
             await ledger.close()
 
@@ -128,7 +131,7 @@ def test_what_gets_no_verdict_is_told_for_what_it_is(
     sentence: str,
 ) -> None:
     """Each end of a verification has its own sentence and its own status."""
-    monkeypatch.setattr(controls_room, "_TORN_SECONDS", 0.2)
+    monkeypatch.setattr(controls_module, "_TORN_SECONDS", 0.2)
     path = str(world.runs / "m.h5")
     found, told = refused(world, lambda c: c.verify(path), becomes(state, message))
     assert (found, told.startswith(path)) == (status, True)
@@ -175,8 +178,8 @@ def test_a_disk_that_hangs_is_told_after_a_while(
         answers.wait(30)
         return find_checkpoints(path)
 
-    monkeypatch.setattr(controls_room, "_DISK_SECONDS", 0.1)
-    monkeypatch.setattr(controls_room, "find_checkpoints", hung)
+    monkeypatch.setattr(controls_module, "_DISK_SECONDS", 0.1)
+    monkeypatch.setattr(controls_module, "find_checkpoints", hung)
     status, told = refused(world, lambda c: c.verify(str(world.runs / "m.h5")))
     answers.set()
     assert status == 503

@@ -15,11 +15,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from checkpointd.config import RetentionSettings, WatchSettings
-from checkpointd.daemon import retention_runner as retaining
-from checkpointd.daemon.queue import Queue
-from checkpointd.daemon.retention_runner import Retaining
+from checkpointd.daemon import retention_runner, watch_retention
+from checkpointd.daemon.changes import ChangeFeed
+from checkpointd.daemon.retention_runner import RetentionRunner
+from checkpointd.daemon.runtimes import Runtimes
 from checkpointd.daemon.threads import LedgerThread
-from checkpointd.ledger import Ledger
+from checkpointd.daemon.watch_retention import DiskUsage
+from checkpointd.daemon.watches import Watch, Watches
+from checkpointd.daemon.work_queue import WorkQueue
+from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
 from tests.helpers.ledger import LAYERS, know, tree
 
@@ -34,7 +38,7 @@ OFF = ENFORCE.model_copy(update={"mode": "off"})
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retaining, "_CALM_SECONDS", 0.01)
+    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -72,42 +76,45 @@ def _die_pruning(root: Path) -> None:
 
 
 class _Daemon:
-    """As much of a service as retention uses."""
+    """As much of a daemon as retention needs."""
 
-    def __init__(self, root: Path, ledger: LedgerThread) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
         self.asked: list[str] = []
         self.pruned: list[str] = []
-        self.rounds = 0
         self.status = SimpleNamespace(up=True, ready=True, message="")
-        self.fault: Exception | None = None
-        self.ledger = ledger
-        self.board = self
-        self.publishing = SimpleNamespace(wanted=lambda _watch: None)
-        self.metrics = SimpleNamespace(
+        self.feed = ChangeFeed()
+        self.ledger = LedgerThread(self.feed.emit)
+        self.watches = Watches(Runtimes())
+        metrics = SimpleNamespace(
             pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
         )
-        self.watcher = SimpleNamespace(status=lambda: self.status, again=self.asked.append)
-        self.engine = SimpleNamespace(watches={}, dirty=asyncio.Event(), background=Queue())
-        self.retaining = Retaining(self)  # type: ignore[arg-type]
+        self.fault: Exception | None = None
+        self.watcher = SimpleNamespace(status=self._status, again=self.asked.append)
+        self.retention = RetentionRunner(
+            self.ledger,
+            self.watches,
+            WorkQueue(),
+            metrics,  # type: ignore[arg-type]
+        )
+        self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
 
-    def measure(self, *_: object) -> None:
-        """What a round ends with."""
-        self.rounds += 1
+    def _status(self) -> SimpleNamespace:
         if self.fault is not None:
             raise self.fault
+        return self.status
 
     def begin(self, policy: RetentionSettings) -> None:
-        """Look after the root under a policy."""
+        """Begin the retention of the root under a policy."""
         settings = WatchSettings(name="w", path=self.root, retention=policy)
-        self.engine.watches["w"] = (settings, self.watcher)
-        self.retaining.begin(settings)
+        self.watches["w"] = Watch(settings, self.watcher)  # type: ignore[arg-type]
+        self.retention.begin(settings)
 
     async def round(self) -> None:
         """Wait until another round has ended."""
-        seen = self.rounds
-        self.retaining.wanted("w")
-        await _until(lambda: self.rounds > seen)
+        before = self.retention.usage("w")
+        self.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
+        await _until(lambda: self.retention.usage("w") is not before)
 
 
 async def _until(condition: Callable[[], Any]) -> None:
@@ -118,14 +125,13 @@ async def _until(condition: Callable[[], Any]) -> None:
 
 @contextlib.asynccontextmanager
 async def _daemon(root: Path) -> AsyncIterator[_Daemon]:
-    ledger = LedgerThread()
-    await ledger.open(root.parent / "state")
-    daemon = _Daemon(root, ledger)
+    daemon = _Daemon(root)
+    await daemon.ledger.open(root.parent / "state")
     try:
         yield daemon
     finally:
-        await daemon.retaining.close()
-        await ledger.close()
+        await daemon.retention.close()
+        await daemon.ledger.close()
 
 
 def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> None:
@@ -154,7 +160,7 @@ def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None
         async with _daemon(root) as daemon:
             daemon.status.ready = False
             daemon.begin(OFF)
-            await daemon.retaining.restore(str(root / "ckpt-0"))
+            await daemon.retention.restore(str(root / "ckpt-0"))
             assert tree(root) == before
 
     asyncio.run(main())
@@ -169,7 +175,7 @@ def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event
             begun.set()
             gate.wait()
 
-    monkeypatch.setattr(retaining, "Pruner", partial(Pruner, on_step=wait))
+    monkeypatch.setattr(watch_retention, "Pruner", partial(Pruner, on_step=wait))
     return begun, gate
 
 
@@ -184,7 +190,7 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
         async with _daemon(root) as daemon:
             daemon.begin(ENFORCE)
             await asyncio.to_thread(begun.wait)
-            leaving = asyncio.create_task(daemon.retaining.forget("w"))
+            leaving = asyncio.create_task(daemon.retention.forget("w"))
             await asyncio.wait({leaving}, timeout=0.1)
             assert not leaving.done()
             gate.set()
@@ -202,20 +208,20 @@ def test_the_same_watch_begins_after_the_end_of_what_it_did_before(
     """Two that change one trash at the same time would undo each other's moves."""
     _lay(root, "file", 8)
     begun, gate = _pruners_that_wait(monkeypatch)
-    monkeypatch.setattr(retaining, "_STOP_SECONDS", 0.05)
+    monkeypatch.setattr(watch_retention, "_STOP_SECONDS", 0.05)
 
     async def main() -> None:
         async with _daemon(root) as daemon:
             daemon.begin(ENFORCE)
             await asyncio.to_thread(begun.wait)
             with capture_logs() as logs:
-                await daemon.retaining.forget("w")
+                await daemon.retention.forget("w")
             assert "left behind" in logs[0]["event"]
             daemon.begin(OFF)
-            asked = asyncio.create_task(daemon.retaining.prune("w", apply=False))
+            asked = asyncio.create_task(daemon.retention.prune("w", apply=False))
             await asyncio.wait({asked}, timeout=0.1)
             assert not asked.done()
-            assert daemon.rounds == 0
+            assert daemon.retention.usage("w") == DiskUsage()
             gate.set()
             answer = await asked
             assert len([d for d in answer["decisions"] if not d["keep"]]) == 6
@@ -225,17 +231,17 @@ def test_the_same_watch_begins_after_the_end_of_what_it_did_before(
 
 
 def test_a_fault_of_our_own_ends_no_watch_retention(root: Path) -> None:
-    """It is told with where it came from, and the next round is made."""
+    """It is logged with its traceback, and the next round follows."""
 
     async def main() -> None:
         async with _daemon(root) as daemon:
             daemon.fault = ZeroDivisionError("x")
             with capture_logs() as logs:
                 daemon.begin(OFF)
-                await daemon.round()
                 await _until(lambda: logs)
             assert logs[0]["event"].startswith("retention failed, this is our own fault")
             assert logs[0]["exc_info"]
+            daemon.fault = None
             await daemon.round()
 
     asyncio.run(main())

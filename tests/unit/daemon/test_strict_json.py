@@ -31,7 +31,7 @@ def test_a_hook_is_given_strict_json(tmp_path: Path) -> None:
     """`jq` reads what it is told, whatever a check counted."""
     told = tmp_path / "told"
     command = ("/bin/sh", "-c", f"cat > '{told}'")
-    asyncio.run(hooks.tell(command, report(passed("drift", norm=math.inf, loss=math.nan))))
+    asyncio.run(hooks.run_hook(command, report(passed("drift", norm=math.inf, loss=math.nan))))
     details = strict(told.read_bytes())["checks"][0]["details"]
     assert details == {"norm": None, "loss": None}
 

@@ -1,0 +1,99 @@
+"""The pages of the manual: Markdown that ships with the package.
+
+A page may hold blocks between `<!-- generated: NAME -->` and `<!-- end -->`. Their content is made
+from the code, here whenever a page is shown and in the files by `make docs`; a test compares.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.manual.tables import TABLES, commands
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+TOPICS = (
+    "getting-started",
+    "commands",
+    "configuration",
+    "verdicts",
+    "formats",
+    "retention",
+    "operations",
+    "training-api",
+    "user-checks",
+    "security",
+    "performance",
+    "architecture",
+    "contributing",
+    "glossary",
+)
+"""The names of the pages, in the order in which a newcomer reads them."""
+
+_BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A page: its name, its title, and its first sentence."""
+
+    name: str
+    title: str
+    summary: str
+
+
+def directory() -> Traversable:
+    """Where the pages are."""
+    return files("checkpointd").joinpath("docs")
+
+
+def topics() -> list[Topic]:
+    """Every page with its title and what it is about."""
+    return [_topic(name) for name in TOPICS]
+
+
+def page(name: str, program: Any) -> str:
+    """Return a page as Markdown, with tables that are made now.
+
+    Args:
+        name: of `TOPICS`.
+        program: the program's command, as typer has made it.
+
+    Raises:
+        KeyError: there is no such page.
+    """
+    if name not in TOPICS:
+        raise KeyError(name)
+    return _COMMENT.sub("", refreshed(_source(name), program))
+
+
+def refreshed(text: str, program: Any) -> str:
+    """Return the text of a page with the present content of its generated blocks."""
+
+    def fill(found: re.Match[str]) -> str:
+        content = commands(program) if found[2] == "commands" else TABLES[found[2]]()
+        return f"{found[1]}\n{content}\n{found[3]}"
+
+    return _BLOCK.sub(fill, text)
+
+
+def section(name: str, title: str) -> str:
+    """Return the text below a heading of a page, up to the next one; empty if there is none."""
+    pattern = rf"^#+ `?{re.escape(title)}`?\n(.*?)(?=^#|\Z)"
+    found = re.search(pattern, _source(name), re.MULTILINE | re.DOTALL)
+    return found[1].strip() if found else ""
+
+
+def _source(name: str) -> str:
+    return directory().joinpath(f"{name}.md").read_text(encoding="utf-8")
+
+
+def _topic(name: str) -> Topic:
+    title, _, rest = _source(name).removeprefix("# ").partition("\n")
+    first = " ".join(rest.strip().split("\n\n")[0].split())
+    return Topic(name, title, re.split(r"(?<=\.) ", first)[0])

@@ -1,0 +1,153 @@
+"""The tables of the manual that are made from the code, as Markdown."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core import suite
+from checkpointd.core.reasons.general import GENERAL
+from checkpointd.core.reasons.reason import Severity
+from checkpointd.core.verify_settings import SCAN_STAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+VERDICTS = {
+    Severity.FAIL: "invalid",
+    Severity.ERROR: "inconclusive",
+    Severity.WARN: "valid, with a warning",
+    Severity.NOTE: "not shown, with a note",
+}
+"""What a reason of each severity means for the verdict."""
+
+
+def checks() -> str:
+    """Every check of the suite, in the order in which they run."""
+    rows = [
+        (
+            f"`{spec.name}`",
+            "without TensorFlow" if spec.stage == SCAN_STAGE else "with TensorFlow or Keras",
+            spec.summary,
+            f"`{spec.shows}`" if spec.shows else "",
+            ", ".join(f"`{name}`" for name in spec.needs),
+        )
+        for spec in suite.SUITE
+    ]
+    return _table(("check", "runs", "what it establishes", "shows", "needs"), rows)
+
+
+def reasons() -> str:
+    """Every reason that belongs to one check, with its verdict and its cure."""
+    rows = [
+        (f"`{name}`", VERDICTS[reason.severity], reason.cure)
+        for name, reason in suite.REASONS.items()
+        if name.partition(".")[2] not in GENERAL
+    ]
+    return _table(("reason", "verdict", "what to do"), rows)
+
+
+def configuration() -> str:
+    """Every key of config.toml, a table for each of its sections."""
+    from checkpointd.config.schema import keys
+
+    parts = []
+    for header, group in groupby(keys(), key=lambda key: key.table):
+        rows = [
+            (f"`{key.name}`", key.type, key.default, key.unit, key.since, key.description)
+            for key in group
+        ]
+        parts.append(f"#### `{header}`\n\n{_table(_KEY_COLUMNS, rows)}")
+    return "\n\n".join(parts)
+
+
+_KEY_COLUMNS = ("key", "type", "default", "unit", "since", "meaning")
+
+
+def formats() -> str:
+    """Every format: how it is recognised, and when it is complete."""
+    from checkpointd.core.format_specs import FORMATS
+
+    rows = [(f"`{s.name}`", s.summary, s.recognised_by, s.complete_when) for s in FORMATS]
+    return _table(("format", "what it is", "recognised as", "complete when"), rows)
+
+
+def rules() -> str:
+    """Every retention rule."""
+    from checkpointd.retention_rules.table import RULES
+
+    return _table(("rule", "effect"), [(f"`{spec.name}`", spec.help) for spec in RULES])
+
+
+def holds() -> str:
+    """Every hold, with its cure."""
+    from checkpointd.retention.holds import HOLDS
+
+    return _table(("hold", "what to do"), [(f"`{spec.reason}`", spec.cure) for spec in HOLDS])
+
+
+def metrics() -> str:
+    """Every metric that the daemon exports, without those of the Python process itself."""
+    from prometheus_client import ProcessCollector
+
+    from checkpointd.observe.metrics import Metrics
+    from checkpointd.observe.snapshot import Snapshot, WebSnapshot
+
+    web = WebSnapshot(certificate_not_after=0.0, files_good=True)
+    registry = Metrics(lambda: Snapshot(web=web)).registry
+    rows = []
+    for collector in vars(registry)["_collector_to_names"]:
+        if isinstance(collector, ProcessCollector):
+            continue
+        for family in collector.collect():
+            labels = vars(family).get("_labelnames") or vars(collector).get("_labelnames", ())
+            name = family.name + ("_total" if family.type == "counter" else "")
+            names = ", ".join(f"`{label}`" for label in labels)
+            rows.append((f"`{name}`", family.type, names, family.documentation))
+    return _table(("metric", "type", "labels", "meaning"), rows)
+
+
+def exit_codes() -> str:
+    """Every exit code of the command line."""
+    from checkpointd.cli.errors import EXIT_CODES
+
+    return _table(("code", "meaning"), [(str(code), text) for code, text in EXIT_CODES.items()])
+
+
+def commands(program: Any) -> str:
+    """Every command with its arguments and options, as `--help` shows them.
+
+    Args:
+        program: the program's command, as typer has made it.
+    """
+    from checkpointd.cli.manual.command_tree import command_tree
+
+    parts = []
+    for command in command_tree(program):
+        heading = f"### `{command.usage}`\n\n{command.help}"
+        rows = [(f"`{one.usage}`", one.help) for one in command.parameters]
+        table = f"\n\n{_table(('argument or option', 'meaning'), rows)}" if rows else ""
+        parts.append(heading + table)
+    return "\n\n".join(parts)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "checks": checks,
+    "configuration": configuration,
+    "exit-codes": exit_codes,
+    "formats": formats,
+    "holds": holds,
+    "metrics": metrics,
+    "reasons": reasons,
+    "rules": rules,
+}
+"""The content of each generated block, by its name; besides `commands`, which needs the program."""

@@ -1,0 +1,51 @@
+"""What the web server and the control socket may read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.ledger import Ledger, State
+from checkpointd.ledger.public import public_detail, public_entry
+
+if TYPE_CHECKING:
+    from checkpointd.daemon.status_builder import StatusBuilder
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.observe.status import DaemonStatus
+
+_ANSWER_LIMIT = 10_000
+
+
+class ApiSource:
+    """Implements `checkpointd.observe.sources.StatusSource`.
+
+    Args:
+        builder: builds the status.
+        ledger: holds the checkpoints.
+    """
+
+    def __init__(self, builder: StatusBuilder, ledger: LedgerThread) -> None:
+        self._builder = builder
+        self._ledger = ledger
+
+    def status(self) -> DaemonStatus:
+        """The daemon's status, from memory."""
+        return self._builder.build()
+
+    async def checkpoints(
+        self, *, watch: str | None, series: str | None, state: str | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Checkpoints newest first."""
+        states = [State(state)] if state in set(State) else None
+        entries = await self._ledger(
+            Ledger.entries,
+            watch=watch,
+            series=series,
+            states=states,
+            limit=min(limit, _ANSWER_LIMIT),
+        )
+        return [public_entry(entry) for entry in entries]
+
+    async def checkpoint(self, identity: int) -> dict[str, Any] | None:
+        """One checkpoint with its report."""
+        entry = await self._ledger(Ledger.by_id, identity)
+        return public_detail(entry) if entry is not None else None

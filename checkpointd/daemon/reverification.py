@@ -1,0 +1,99 @@
+"""Which verdicts are renewed because settings, an interpreter or the user's code have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from checkpointd.core.format_specs import spec_of
+from checkpointd.core.verdict import Verdict
+from checkpointd.daemon.queue import Item
+from checkpointd.daemon.retry_scheduler import is_transient, last_word
+from checkpointd.ledger import Ledger, LedgerError, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.core.report import Report
+    from checkpointd.core.verify_settings import VerifySettings
+    from checkpointd.daemon.runtimes import Runtimes
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.daemon.watches import Watches
+    from checkpointd.daemon.work_queue import WorkQueue
+
+_OUTSIDE_SETTINGS = ("evaluate_error", "check_error", "sandbox_unavailable")
+"""Reasons that a user removes elsewhere than in [watch.verify], so that no settings change."""
+
+_ROUND_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+def is_outdated(report: Report, settings: VerifySettings) -> bool:
+    """Whether a verdict may come out otherwise under the settings of now.
+
+    That is one about the verifier's trouble, and what was invalid or inconclusive under other
+    settings, or valid although it was not loaded and can be now: a builder has been named since.
+    """
+    if is_transient(report) or last_word(report) in _OUTSIDE_SETTINGS:
+        return True
+    if report.settings_digest == settings.digest:
+        return False
+    if report.verdict is not Verdict.VALID:
+        return True
+    spec = spec_of(report.facts.format)
+    can_load = settings.builder or spec is None or spec.whole_model
+    return bool(can_load) and "loads" not in report.shown and "load" not in settings.skip
+
+
+class Reverifier:
+    """Queues checkpoints whose verdict is outdated.
+
+    Args:
+        watches: the watches that run.
+        ledger: holds the verdicts.
+        work: takes what is to be verified.
+    """
+
+    def __init__(self, watches: Watches, ledger: LedgerThread, work: WorkQueue) -> None:
+        self._watches = watches
+        self._ledger = ledger
+        self._work = work
+
+    async def renew(self, watch: str) -> None:
+        """Queue everything of a watch that runs whose verdict is outdated.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        if watch not in self._watches:
+            return
+        settings = self._watches.verify_settings(watch)
+        verdicts = [State.VALID, State.INVALID, State.INCONCLUSIVE]
+        for entry in await self._ledger(Ledger.entries, watch, states=verdicts):
+            if entry.report and is_outdated(entry.report, settings):
+                self._work.push(Item(entry.checkpoint, entry.generation, time.time()))
+
+    async def follow(self, runtimes: Runtimes, renew_zygote: Callable[[str], None]) -> None:
+        """Renew verdicts whenever an interpreter has changed, until cancelled.
+
+        Args:
+            runtimes: finds out what has changed.
+            renew_zygote: called with an interpreter whose next model a fresh process must load.
+        """
+        outdated: set[str] = set()
+        while True:
+            await asyncio.sleep(_ROUND_SECONDS)
+            used = {name: self._watches.verify_settings(name).python for name in self._watches}
+            for python in await runtimes.look(used.values()):
+                log.info("interpreter has changed", runtime=runtimes.of(python))
+                renew_zygote(python)
+                outdated |= {name for name in used if used[name] == python}
+            for name in outdated & set(self._watches):
+                with contextlib.suppress(LedgerError):  # logged elsewhere, and tried again
+                    await self.renew(name)
+                    outdated.discard(name)

@@ -1,0 +1,155 @@
+"""Builds the daemon's status, and from it the snapshot for the metrics; all from memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from checkpointd import __version__
+from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
+from checkpointd.observe.snapshot import Snapshot, WatchSnapshot
+from checkpointd.observe.status import (
+    DaemonStatus,
+    HoldStatus,
+    QueueStatus,
+    WatchStatus,
+    WorkerStatus,
+)
+
+if TYPE_CHECKING:
+    from checkpointd.daemon.active_config import ActiveConfig
+    from checkpointd.daemon.health_monitor import HealthMonitor
+    from checkpointd.daemon.retention_runner import RetentionRunner
+    from checkpointd.daemon.servers import Servers
+    from checkpointd.daemon.status_cache import StatusCache
+    from checkpointd.daemon.watches import Watches
+    from checkpointd.daemon.work_queue import WorkQueue
+    from checkpointd.dispatch import Dispatcher
+
+
+@dataclass(frozen=True)
+class StatusBuilder:
+    """Asks each part of the daemon for what it knows.
+
+    Args:
+        active: the config in force.
+        cache: what the ledger holds.
+        watches: the watches that run.
+        work: what waits and what is being verified.
+        dispatcher: the workers.
+        retention: holds, and how full each disk is.
+        health: problems, and whether all parts go on.
+        servers: the web server's address and access.
+        started_at: seconds since the epoch.
+    """
+
+    active: ActiveConfig
+    cache: StatusCache
+    watches: Watches
+    work: WorkQueue
+    dispatcher: Dispatcher
+    retention: RetentionRunner
+    health: HealthMonitor
+    servers: Servers
+    started_at: float = field(default_factory=time.time)
+
+    def build(self) -> DaemonStatus:
+        """The status as it is now."""
+        health, workers = self.health.check(), self._workers()
+        return DaemonStatus(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self.started_at,
+            config_path=str(self.active.path),
+            config_loaded_at=self.active.loaded_at,
+            config_error=self.active.error,
+            state_dir=str(self.active.config.state_dir),
+            healthy=health.healthy,
+            ready=health.ready,
+            problems=health.problems,
+            watches=tuple(self._watch(name) for name in self.watches),
+            queue=QueueStatus(len(self.work), self.work.oldest_since),
+            verifying=tuple(sorted(self.work.running)),
+            workers=workers,
+            sandbox=self.sandbox(),
+            last_verdicts=self.cache.last_verdicts,
+            attention=self.cache.attention,
+            web=self.servers.url,
+            web_access=self.servers.access.status(),
+        )
+
+    def line(self) -> str:
+        """One line for `systemctl status`."""
+        return self.build().line
+
+    def sandbox(self) -> SandboxStatus:
+        """What confines the loading of models, as far as the workers have found out."""
+        mode = self.active.config.worker.sandbox
+        return SandboxStatus.of(mode, [worker.sandbox for worker in self._workers()])
+
+    def snapshot(self) -> Snapshot:
+        """What the gauges are drawn from."""
+        status = self.build()
+        workers = {"scan": True, "load": True}
+        for worker in status.workers:
+            workers[worker.kind] = not worker.message
+        return Snapshot(
+            watches=tuple(self._watch_snapshot(watch) for watch in status.watches),
+            workers=workers,
+            sandbox=status.sandbox.layers,
+            queue_length=status.queue.length,
+            queue_oldest_at=status.queue.oldest_at,
+            web=self.servers.snapshot(),
+        )
+
+    def _watch_snapshot(self, watch: WatchStatus) -> WatchSnapshot:
+        return WatchSnapshot(
+            name=watch.name,
+            up=watch.up,
+            counts=watch.counts,
+            holds=Counter(hold.reason for hold in watch.holds),
+            series=self.cache.series(watch.name),
+            retained_bytes=watch.retained_bytes,
+            trash_bytes=watch.trash_bytes,
+            filesystem_avail_bytes=watch.filesystem_avail_bytes,
+        )
+
+    def _watch(self, name: str) -> WatchStatus:
+        watch = self.watches[name]
+        status, usage = watch.watcher.status(), self.retention.usage(name)
+        return WatchStatus(
+            name=name,
+            path=str(watch.settings.path),
+            method=status.method,
+            up=status.up,
+            ready=status.ready,
+            message=status.message,
+            mode=watch.settings.retention.mode,
+            counts=self.cache.counts(name),
+            unknown=status.unknown,
+            last_reconcile_at=status.last_reconcile_at,
+            reconcile_seconds=status.reconcile_seconds,
+            filesystem_avail_bytes=usage.available,
+            retained_bytes=self.cache.retained_bytes(name),
+            trash_bytes=usage.trash,
+            holds=tuple(
+                HoldStatus(hold.series, hold.reason, hold.cure)
+                for hold in self.retention.holds.get(name, ())
+            ),
+        )
+
+    def _workers(self) -> tuple[WorkerStatus, ...]:
+        return tuple(map(_worker, self.dispatcher.status()))
+
+
+def _worker(row: dict[str, Any]) -> WorkerStatus:
+    sandbox = row.get("sandbox")
+    tried = (
+        WorkerSandbox(sandbox["landlock"], sandbox["seccomp"], tuple(sandbox["missing"]))
+        if sandbox
+        else None
+    )
+    return WorkerStatus(**{**row, "sandbox": tried})

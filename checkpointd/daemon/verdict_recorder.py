@@ -1,0 +1,120 @@
+"""Records what verifications came to: in the ledger, the metrics, the log and the user's hook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from checkpointd.core.request import End
+from checkpointd.core.verdict import Verdict
+from checkpointd.daemon.hooks import run_hook
+from checkpointd.ledger import Ledger, State
+
+if TYPE_CHECKING:
+    from checkpointd.core.report import Report
+    from checkpointd.core.request import Answer
+    from checkpointd.daemon.queue import Item
+    from checkpointd.daemon.tasks import SideTasks
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.daemon.watches import Watches
+    from checkpointd.observe.metrics import Metrics
+
+_STATES = {
+    End.INCOMPLETE: State.WRITING,
+    End.SUPERSEDED: State.SUPERSEDED,
+    End.UNKNOWN: State.UNKNOWN,
+}
+
+log = structlog.get_logger()
+
+
+class VerdictRecorder:
+    """Records outcomes; every method raises LedgerError if the ledger cannot be written.
+
+    Args:
+        ledger: where outcomes are kept.
+        metrics: counts them.
+        watches: name the user's hooks.
+        tasks: run those hooks.
+    """
+
+    def __init__(
+        self, ledger: LedgerThread, metrics: Metrics, watches: Watches, tasks: SideTasks
+    ) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+        self._watches = watches
+        self._tasks = tasks
+
+    async def pending(self, item: Item) -> None:
+        """Record that a generation has no verdict yet."""
+        await self._ledger(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
+
+    async def observed(self, report: Report) -> None:
+        """Record a report about what lies at its path now, by which its state is decided."""
+        await self._ledger(Ledger.reported, report)
+        self._publish(report)
+
+    async def verified(self, report: Report) -> bool:
+        """Record the report of a verification.
+
+        Returns:
+            Whether its generation still lies at its path. A report about one that was overwritten
+            or deleted meanwhile is kept as history.
+        """
+        is_current = await self._ledger(Ledger.concluded, report) is not None
+        self._publish(report, **({} if is_current else {"overwritten": True}))
+        return is_current
+
+    def _publish(self, report: Report, **more: bool) -> None:
+        checkpoint = report.checkpoint
+        self._metrics.reported(report)
+        write = log.info if report.verdict is Verdict.VALID else log.warning
+        write(
+            str(report.verdict),
+            watch=checkpoint.watch,
+            path=checkpoint.path,
+            format=str(report.facts.format),
+            step=checkpoint.step,
+            shown=",".join(report.shown),
+            seconds=round(report.duration_seconds, 3),
+            **({"reason": report.reason, "message": report.message} if report.reason else {}),
+            **more,
+        )
+        watch = self._watches.get(checkpoint.watch)
+        if watch is not None and watch.settings.hooks.on_verdict:
+            self._tasks.spawn(run_hook(watch.settings.hooks.on_verdict, report))
+
+    async def no_verdict(self, item: Item, answer: Answer) -> bool:
+        """Record why a generation got no verdict.
+
+        Returns:
+            Whether it still lies at its path; if not, nothing is recorded.
+        """
+        checkpoint = item.checkpoint
+        if answer.end is End.SUPERSEDED:
+            self._metrics.superseded(checkpoint.watch)
+        noted = await self._ledger(
+            Ledger.amended, checkpoint, item.generation, _STATES[answer.end], answer.message
+        )
+        if noted is None:
+            return False
+        log.info(
+            str(answer.end),
+            watch=checkpoint.watch,
+            path=checkpoint.path,
+            message=answer.message,
+        )
+        return True
+
+    async def unchanged(self, item: Item) -> None:
+        """Record that a comparison or a scrub found the content that has the verdict."""
+        watch, path = item.checkpoint.watch, item.checkpoint.path
+        if item.scrub:
+            await self._ledger(Ledger.scrubbed, path, item.generation)
+            self._metrics.scrubbed(watch)
+            log.debug("scrubbed, unchanged", watch=watch, path=path)
+        else:
+            await self._ledger(Ledger.carried_over, path, item.generation)
+            log.info("the same content", watch=watch, path=path)

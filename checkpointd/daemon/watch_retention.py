@@ -1,0 +1,158 @@
+"""Retention of one watch: its pruner and its disk thread, and what they do there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import structlog
+
+from checkpointd.daemon.threads import DiskThread
+from checkpointd.retention import Pruner, Removal
+from checkpointd.retention.watch_plan import plan_watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from checkpointd.config import WatchSettings
+    from checkpointd.core.checkpoint import Generation
+    from checkpointd.daemon.ledger_records import LedgerRecords
+    from checkpointd.retention import RetentionPlan, TrashItem
+    from checkpointd.retention.trash import Expired
+    from checkpointd.watch.watcher import Watcher
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_STOP_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class DiskUsage:
+    """What was last found out about the file system of a watch, in bytes."""
+
+    available: int | None = None
+    trash: int | None = None
+
+
+class WatchRetention:
+    """Plans and prunes one watch; everything that touches its disk runs in one thread.
+
+    Args:
+        settings: of the watch.
+        records: the ledger.
+        before: disk threads that still work on the same root for a watch that was stopped.
+    """
+
+    def __init__(
+        self, settings: WatchSettings, records: LedgerRecords, before: Iterable[DiskThread]
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.root = str(settings.path)
+        self.requested = asyncio.Event()
+        self.stopping = False
+        self.due = 0.0
+        """When to plan although nothing has changed, in monotonic seconds."""
+        self.task: asyncio.Task[None] | None = None
+        self.usage = DiskUsage()
+        self._records = records
+        self._pruner = Pruner(self.root, records)
+        self._recovered = False
+        self._reverified: dict[str, Generation] = {}
+        self._before = tuple(before)
+        self._disk = DiskThread(settings.name)
+
+    async def _on_disk(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the disk thread, once no other thread works on the same root."""
+        for disk in self._before:
+            await disk.ended()
+        self._before = ()
+        return await self._disk(function, *args, **kwargs)
+
+    async def stop(self) -> tuple[DiskThread, ...]:
+        """End what is being done, after the removal that has begun; a hung disk is left behind.
+
+        Returns:
+            The disk threads that have not ended.
+        """
+        self.stopping = True
+        self._pruner.stop()
+        self._disk.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
+        if self.task is not None:
+            self.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.task
+        return tuple(disk for disk in (*self._before, self._disk) if not disk.over)
+
+    def forget_disk(self) -> None:
+        """Recover and plan anew: what is mounted here next may hold what a crash left."""
+        self._recovered = False
+        self.due = 0.0
+
+    async def recover(self) -> None:
+        """Bring to an end what a crash left half done, whatever the mode is."""
+        await self._on_disk(self._recover)
+
+    async def plan(self, trouble: str, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+        """RetentionPlan, and with `apply` carry the plan out.
+
+        Args:
+            trouble: what is wrong with the watch, if anything is; then nothing is removed.
+            apply: whether to remove what the plan does not keep.
+        """
+        return await self._on_disk(self._plan, trouble, apply)
+
+    async def restore(self, path: str) -> TrashItem:
+        """Take a checkpoint out of the trash."""
+        return await self._on_disk(self._restore, path)
+
+    async def expire(self) -> Expired:
+        """Delete what has been in the trash for longer than `trash_ttl`."""
+        ttl = self.settings.retention.trash_ttl
+        return await self._on_disk(self._pruner.expire, time.time(), ttl)
+
+    async def measure(self) -> None:
+        """Find out how full the file system is."""
+        self.usage = await self._on_disk(self._measure)
+
+    def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
+        """Have paths verified again, each generation once: a second time would find the same."""
+        known = {d.entry.path: d.entry.generation for d in planned.decisions}
+        self._reverified = {p: of for p, of in self._reverified.items() if known.get(p) == of}
+        for path in paths:
+            if path in known and path not in self._reverified:
+                self._reverified[path] = known[path]
+                watcher.report_again(path)
+
+    def _plan(self, trouble: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+        self._recover()
+        planned = plan_watch(self._records, self.settings, time.time(), trouble)
+        removals = self._pruner.apply(planned) if apply and planned.removals else []
+        return planned, removals
+
+    def _recover(self) -> None:
+        if self._recovered:
+            return
+        for found in self._pruner.recover():
+            if found.message:
+                log.warning("trash", watch=self.name, message=found.message)
+        self._recovered = True
+
+    def _restore(self, path: str) -> TrashItem:
+        self._recover()
+        return self._pruner.restore(path)
+
+    def _measure(self) -> DiskUsage:
+        available = self.usage.available
+        with contextlib.suppress(OSError):
+            available = shutil.disk_usage(self.root).free
+        return DiskUsage(available, self._pruner.trash.bytes())
