@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LedgerRecords:
-    """What retention reads and writes; each call waits for the ledger's own thread."""
+    """What retention reads and writes; each call waits for the ledger's thread."""
 
     def __init__(self, ledger: LedgerThread) -> None:
         self._ledger = ledger
@@ -21,22 +21,22 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.entry, path)
 
     def entries(self, watch: str | None = None) -> list[Entry]:
-        """Everything that is known of a watch."""
+        """All entries of a watch."""
         return self._ledger.wait(Ledger.entries, watch)
 
     def unconfirmed(self, watch: str) -> bool:
         """Whether the ledger was lost, and not all has been verified again."""
         return not self._ledger.wait(Ledger.confirm, watch)
 
-    def trashed(
+    def record_trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
     ) -> None:
         """Record that a checkpoint was moved into the trash."""
-        self._ledger.wait(Ledger.trashed, path, rule=rule, reason=reason, item=item, at=at)
+        self._ledger.wait(Ledger.record_trashed, path, rule=rule, reason=reason, item=item, at=at)
 
-    def restored(self, path: str, item: str) -> None:
+    def record_restored(self, path: str, item: str) -> None:
         """Record that a checkpoint came back."""
-        self._ledger.wait(Ledger.restored, path, item)
+        self._ledger.wait(Ledger.record_restored, path, item)
 
     def pin(self, path: str, note: str = "") -> Pin:
         """Protect a path."""

@@ -18,7 +18,7 @@ from checkpointd.daemon.threads import LedgerThread
 from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.ledger import Ledger, State
 from checkpointd.observe.sources import ControlError
-from checkpointd.watch.scan import survey_path
+from checkpointd.watch.scan import find_checkpoints
 from tests.helpers.cli import World
 from tests.helpers.observe import report
 
@@ -106,7 +106,7 @@ def becomes(state: State, message: str = "") -> Verified:
     """Verifying ends in a state without a report."""
 
     async def verified(ledger: LedgerThread, item: Item) -> None:
-        await ledger(Ledger.sighted, item.checkpoint, item.generation, state, message)
+        await ledger(Ledger.record_seen, item.checkpoint, item.generation, state, message)
 
     return verified
 
@@ -143,14 +143,14 @@ def test_what_is_torn_gets_the_verdict_that_its_watch_gives(world: World) -> Non
     path = str(world.runs / "m.h5")
 
     async def verified(ledger: LedgerThread, item: Item) -> None:
-        await ledger(Ledger.sighted, item.checkpoint, item.generation, State.WRITING)
+        await ledger(Ledger.record_seen, item.checkpoint, item.generation, State.WRITING)
 
         async def torn() -> None:
             await asyncio.sleep(0.5)
             about = replace(
                 report(), checkpoint=item.checkpoint, generation=item.generation, settings_digest=""
             )
-            await ledger(Ledger.reported, about)
+            await ledger(Ledger.record_report, about)
 
         tasks.append(asyncio.ensure_future(torn()))
 
@@ -176,10 +176,10 @@ def test_a_disk_that_hangs_is_told_after_a_while(
 
     def hung(path: str) -> Any:
         answers.wait(30)
-        return survey_path(path)
+        return find_checkpoints(path)
 
     monkeypatch.setattr(controls_module, "_DISK_SECONDS", 0.1)
-    monkeypatch.setattr(controls_module, "survey_path", hung)
+    monkeypatch.setattr(controls_module, "find_checkpoints", hung)
     status, told = refused(world, lambda c: c.verify(str(world.runs / "m.h5")))
     answers.set()
     assert status == 503
