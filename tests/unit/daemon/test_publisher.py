@@ -12,8 +12,7 @@ import pytest
 
 from checkpointd.config import WatchSettings, parse
 from checkpointd.core.verdict import Verdict
-from checkpointd.daemon import published_content as published
-from checkpointd.daemon import publisher
+from checkpointd.daemon import published_content, publisher
 from checkpointd.daemon.publisher import Publisher, sweep
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import find_references
@@ -169,7 +168,8 @@ def test_two_names_never_share_a_file(desk: Desk) -> None:
     """What looks alike once it is made safe stays apart."""
     root = str(desk.root)
     names = ["a/b", "a%2Fb", "a%252Fb", "a\\b", "x" * 240, "x" * 241, "x" * 240 + "/y"]
-    assert len({published.verdict_name(root, f"{root}/{name}") for name in names}) == len(names)
+    files = {published_content.verdict_name(root, f"{root}/{name}") for name in names}
+    assert len(files) == len(names)
 
 
 @pytest.mark.parametrize(
