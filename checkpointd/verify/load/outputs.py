@@ -13,7 +13,7 @@ from checkpointd.verify.load.inputs.feeding import wrong_shape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from checkpointd.verify.load.loaded import TensorSpec
+    from checkpointd.verify.load.loaded import ArraySpec
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class NonFinite:
 
 
 def misshapen(
-    declared: Sequence[TensorSpec], outputs: Mapping[str, Any], expected: Mapping[str, Any]
+    declared: Sequence[ArraySpec], outputs: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> Shaped | None:
     """Find an output that contradicts its declared shape."""
     shapes = {spec.name: spec.shape for spec in declared}

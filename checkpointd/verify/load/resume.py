@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from checkpointd.golden import Golden
     from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.loaded import Loaded
-    from checkpointd.verify.load.train_step import StepResult
+    from checkpointd.verify.load.train_step import TrainStep
 
 NAME = "resume"
 _UNKNOWN = (
@@ -94,7 +94,7 @@ def _why_unusable(context: LoadContext, in_file: Optimizer) -> str:
     return loaded.no_optimizer or (weights.SAVED_WITHOUT if nothing else "")
 
 
-def judge(back: Optimizer, problems: list[str], step: StepResult, note: str = "") -> CheckResult:
+def judge(back: Optimizer, problems: list[str], step: TrainStep, note: str = "") -> CheckResult:
     """Make the result of what was found.
 
     Args:
