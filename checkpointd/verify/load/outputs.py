@@ -81,7 +81,7 @@ def non_finite(outputs: Mapping[str, Any], expected: Mapping[str, Any]) -> NonFi
 
 
 def matched(outputs: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the original's outputs under the names of these: by name, else in their order."""
+    """Return the original's outputs under the names of these: by name, else in their order."""
     if set(outputs) == set(expected):
         return dict(expected)
     if len(outputs) == len(expected):
