@@ -22,7 +22,7 @@ app = typer.Typer(
     name="checkpointd",
     help="Verifies every TensorFlow checkpoint as it is saved, prunes old ones by policy.",
     epilog="Exit codes: 0 well, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
-    "found, 69 no daemon, 70 our own fault, 78 wrong config.",
+    "found, 69 no daemon, 70 a fault of checkpointd, 78 wrong config.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -48,7 +48,7 @@ def _options(
             "--config",
             "-c",
             metavar="FILE",
-            readable=False,  # what cannot be read is a wrong config (78), which typer cannot say
+            readable=False,  # a config that cannot be read is exit code 78; typer would give 2
             help="config.toml; default: $CHECKPOINTD_CONFIG, else /etc/checkpointd/config.toml.",
         ),
     ] = None,

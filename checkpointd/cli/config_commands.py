@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Loc = tuple[str | int, ...]
 
 config_app = typer.Typer(
-    help="Check, show or make up a config.", no_args_is_help=True, rich_markup_mode=None
+    help="Check, show or write a config.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
-    """Tell every error of the config with its place in the file."""
+    """Report every error of the config, with its line."""
     from checkpointd.config import ConfigError
     from checkpointd.core.text import printable
 
@@ -40,11 +40,11 @@ def check(context: typer.Context, json: Json = False) -> int:
         if not json:
             raise
         for problem in error.problems:
-            _told(path, problem, "error")
+            _print_problem(path, problem, "error")
         return CONFIG
     if json:
         for warning in warnings:
-            _told(path, warning, "warning")
+            _print_problem(path, warning, "warning")
         return OK
     count = len(config.watch)
     print(f"{printable(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
@@ -55,7 +55,7 @@ def check(context: typer.Context, json: Json = False) -> int:
     return OK
 
 
-def _told(path: "Path", problem: "Problem", severity: str) -> None:
+def _print_problem(path: "Path", problem: "Problem", severity: str) -> None:
     from checkpointd.cli.output import json_line
 
     json_line(
@@ -70,7 +70,7 @@ def _told(path: "Path", problem: "Problem", severity: str) -> None:
 
 
 def _problem(path: "Path", loc: "Loc", message: str) -> "Problem":
-    """What is wrong at a key, with its line."""
+    """Return the error at a key, with its line."""
     from checkpointd.config import Problem
     from checkpointd.config.lines import line_of, lines
 
@@ -79,15 +79,15 @@ def _problem(path: "Path", loc: "Loc", message: str) -> "Problem":
 
 
 def _check_files(path: "Path", config: "Config") -> "list[Problem]":
-    """Look at the interpreters and the keys that the config names.
+    """Check the interpreters, keys and certificates that the config names.
 
     The daemon starts without the interpreters, and not without the keys.
 
     Returns:
-        What a person should look at though it is no error.
+        Warnings: what a person should check although it is not an error.
 
     Raises:
-        ConfigError: one of them cannot be used, as far as is seen from here.
+        ConfigError: one of them cannot be used, as far as can be seen without running it.
     """
     from checkpointd.config import ConfigError
     from checkpointd.dispatch.python_installation import why_unusable
@@ -96,9 +96,9 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
 
     named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
     problems = [
-        _problem(path, ("watch", number, "verify", "python"), f"{python} {told}")
+        _problem(path, ("watch", number, "verify", "python"), f"{python} {why}")
         for number, python in named
-        if (told := why_unusable(python))
+        if (why := why_unusable(python))
     ]
     warnings = []
     try:
@@ -112,7 +112,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
 
 @config_app.command()
 def show(context: typer.Context, json: Json = False) -> int:
-    """Print the config as it holds, with every default and absolute paths, as TOML."""
+    """Print the config that is in force, with all defaults and absolute paths, as TOML."""
     from checkpointd.cli.output import json_line
     from checkpointd.config.dump import dump
 

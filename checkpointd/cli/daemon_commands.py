@@ -29,10 +29,9 @@ def demo(
         bool, typer.Option("--exit", help="End when the training job has ended.")
     ] = False,
 ) -> int:
-    """Show it: a training job beside a daemon.
+    """Run a real training job beside a real daemon, in a temporary directory.
 
-    It saves good checkpoints, some are spoiled, and the verdicts come as they fall. Everything
-    happens in a temporary directory.
+    The job saves good checkpoints, some are spoiled, and each verdict is printed as it comes.
     """
     from checkpointd.demo.show import main
 
@@ -40,7 +39,7 @@ def demo(
 
 
 def status(context: typer.Context, json: Json = False) -> int:
-    """Tell the daemon's state.
+    """Show the state of the daemon.
 
     Its watches, queue, workers, last verdicts, disk, and what is on hold, with the cure.
     """
@@ -59,7 +58,7 @@ def status(context: typer.Context, json: Json = False) -> int:
 
 
 def reload(context: typer.Context, json: Json = False) -> int:
-    """Have the daemon read its config again, and tell the outcome."""
+    """Have the daemon read its config again, and wait for the outcome."""
     import sys
 
     from checkpointd.cli.client import Client
@@ -79,7 +78,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
         for line in str(answer.get("message", "")).splitlines():
             print(printable(line), file=sys.stdout if good else sys.stderr)
         if not good:
-            print("The daemon goes on with the config that it had.", file=sys.stderr)
+            print("The daemon keeps the config that it had.", file=sys.stderr)
     return OK if good else CONFIG
 
 

@@ -1,4 +1,4 @@
-"""What a command knows of the machine: its config, its state, and what a typed path stands for."""
+"""The config, the state, and what a typed path stands for, as commands need them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Place:
     def places(self) -> Places:
         """Where state and roots are; the default state directory if there is no config.
 
-        A broken config is told in one line; the command goes on with what can still be known.
+        A broken config is reported in one line; the command goes on with what can be read of it.
 
         Raises:
             ConfigError: the config cannot be read at all.
@@ -76,8 +76,11 @@ class Place:
 
         left = configuration.salvage(self.config_path)
         first = str(error).splitlines()[0].rstrip(".")
-        told = f"The config is broken, going on without it, with the state in {left.state_dir}"
-        print(printable(f"{told}; `checkpointd config check` says all: {first}."), file=sys.stderr)
+        message = (
+            f"The config is broken, going on without it, with the state in {left.state_dir}; "
+            f"`checkpointd config check` lists all errors: {first}."
+        )
+        print(printable(message), file=sys.stderr)
         try:
             watches = Client(left.state_dir).get("/api/v1/status")["watches"]
             roots = {str(watch["name"]): Path(str(watch["path"])) for watch in watches}
@@ -109,7 +112,7 @@ class Place:
     def present(
         self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
     ) -> list[Entry]:
-        """The checkpoints known that are at their places, newest first; of one watch, or all.
+        """The known checkpoints that are on disk, newest first; of one watch, or all.
 
         Args:
             watch: the name of one, or None for all.
@@ -118,7 +121,7 @@ class Place:
 
         Raises:
             CliError: there is no ledger yet, or it cannot be read.
-            checkpointd.ledger.LedgerError: what it says cannot be trusted.
+            checkpointd.ledger.LedgerError: its content cannot be trusted.
         """
         from checkpointd.ledger import State
         from checkpointd.ledger.facts import ABSENT
@@ -210,7 +213,7 @@ def _through(real: str, places: Places) -> Iterator[str]:
 
 
 def below(path: str, directories: tuple[str, ...]) -> bool:
-    """Whether a path is one of some directories, or lies in one."""
+    """Whether a path is one of some directories, or inside one."""
     return any(path == d or path.startswith(d.rstrip("/") + "/") for d in directories)
 
 

@@ -1,4 +1,4 @@
-"""The one-shot verification: finds what paths name, verifies it here or through the daemon.
+"""The one-shot verification: finds the checkpoints that paths name, and verifies them here.
 
 Every result is a public object (`Report.to_public()`); what has no report, because it is no
 checkpoint or was never finished, gets one in the same shape.
@@ -46,7 +46,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """What the paths of a command line came to; `missing` are those that are not there."""
+    """What the paths of a command line stand for; `missing` are those that are not there."""
 
     targets: tuple[Target, ...]
     missing: tuple[str, ...]
@@ -54,7 +54,7 @@ class Found:
 
 
 def find(paths: Sequence[str], config: Config | None) -> Found:
-    """Find the checkpoints that paths name, with the settings of the watches that they lie in."""
+    """Find the checkpoints that paths name, with the settings of the watches that contain them."""
     targets: dict[str, Target] = {}
     missing: list[str] = []
     empty: list[str] = []
@@ -76,11 +76,11 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
 
 
 def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list[Target]:
-    """What lies at a path or below it.
+    """Find what is at a path or below it.
 
     Args:
         path: as `watch` has it.
-        watch: the one that the path lies in; without one, watches may still lie below it.
+        watch: the one that contains the path; without one, there may still be watches below it.
         config: of these watches.
     """
     from checkpointd.watch.scan import survey_path
@@ -114,7 +114,7 @@ def _find_again(path: str, watch: WatchSettings | None, config: Config | None) -
 
 
 def _in_watch(path: str, config: Config | None) -> tuple[str, WatchSettings | None]:
-    """The watch that a path lies in, also through a symlink, and the path as that watch has it."""
+    """The watch that contains a path, also through a symlink, and the path as that watch has it."""
     if config is None:
         return path, None
     places = Places(config.state_dir, {watch.name: watch.path for watch in config.watch})
@@ -135,7 +135,7 @@ async def verify_here(
     Args:
         targets: what to verify.
         dispatcher: who does it.
-        on_check: told about each check as it finishes.
+        on_check: called with each check as it finishes.
 
     Yields:
         The public object of each target, in order.

@@ -27,7 +27,7 @@ keras.Sequential(layers).save("runs/good.keras")
 
 def shown(command: str) -> list[str]:
     """The lines that a block shows below a command; the same in every page."""
-    (block,) = {text for text in blocks("console") if text.startswith(f"$ {command}\n")}
+    (block,) = {text for text in blocks("console") if text.startswith(f"$ checkpointd {command}\n")}
     return block.splitlines()[1:]
 
 
