@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.cli import checkpointd, environment
-from tests.helpers.daemon import daemon_in
 from tests.helpers.manual import blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.helpers.daemon import Daemon
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -71,11 +73,13 @@ def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
         assert line == "…" or shape(line) in printed, line
 
 
-def test_status_prints_what_is_shown_of_the_sandbox(tmp_path: Path) -> None:
-    """As on every kernel that has Landlock."""
-    with daemon_in(tmp_path) as daemon:
-        daemon.start()
-        printed = {shape(line) for line in daemon.cli("status").stdout.splitlines()}
+def test_status_prints_what_is_shown_of_the_sandbox(daemon: Daemon, made: Path) -> None:
+    """As on every kernel that has Landlock, once something was loaded."""
+    path = daemon.runs / "plain.keras"
+    shutil.copy(made / "plain.keras", path)
+    daemon.start()
+    daemon.verdict(path)
+    printed = {shape(line) for line in daemon.cli("status").stdout.splitlines()}
     for line in shown("status"):
         assert line == "…" or shape(line) in printed, line
 
