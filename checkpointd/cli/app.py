@@ -16,7 +16,7 @@ from checkpointd.cli import (
     verify_commands,
     wait_commands,
 )
-from checkpointd.cli.place import Place
+from checkpointd.cli.workspace import Workspace
 
 app = typer.Typer(
     name="checkpointd",
@@ -57,7 +57,7 @@ def _options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    context.obj = Place(config)
+    context.obj = Workspace(config)
 
 
 for group in (

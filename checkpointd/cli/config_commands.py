@@ -6,7 +6,7 @@ import typer
 
 from checkpointd.cli.errors import CONFIG, OK
 from checkpointd.cli.options import Json
-from checkpointd.cli.place import place_of
+from checkpointd.cli.workspace import workspace_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,10 +31,10 @@ def check(context: typer.Context, json: Json = False) -> int:
     from checkpointd.config import ConfigError
     from checkpointd.core.text import printable
 
-    place = place_of(context)
-    path = place.config_path.absolute()
+    workspace = workspace_of(context)
+    path = workspace.config_path.absolute()
     try:
-        config = place.config()
+        config = workspace.config()
         warnings = _check_files(path, config)
     except ConfigError as error:
         if not json:
@@ -73,9 +73,9 @@ def _problem(path: "Path", loc: "Loc", message: str) -> "Problem":
     """Return the error at a key, with its line."""
     from checkpointd.config import Problem
     from checkpointd.config.lines import line_of, lines
+    from checkpointd.config.validate import key_of
 
-    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
-    return Problem(place, message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
+    return Problem(key_of(loc), message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
 
 
 def _check_files(path: "Path", config: "Config") -> "list[Problem]":
@@ -116,7 +116,7 @@ def show(context: typer.Context, json: Json = False) -> int:
     from checkpointd.cli.output import json_line
     from checkpointd.config.dump import dump
 
-    config = place_of(context).config()
+    config = workspace_of(context).config()
     if json:
         json_line(config.to_public())
     else:

@@ -11,7 +11,7 @@ import typer
 
 from checkpointd.cli import errors
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import Place, known_path, must_exist, place_of
+from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,8 +40,8 @@ def verify(
     from checkpointd.cli.verify_view import View
     from checkpointd.cli.verifying import find
 
-    place = place_of(context)
-    config = place.config() if place.has_config else None
+    workspace = workspace_of(context)
+    config = workspace.config() if workspace.has_config else None
     found = find(paths, config)
     for path in found.missing:
         _print_error(path, "there is no such path")
@@ -52,7 +52,7 @@ def verify(
     refused: list[int] = []
     with view.progress(len(found.targets)):
         if record:
-            refused = _record(place, found.targets, view)
+            refused = _record(workspace, found.targets, view)
         elif found.targets:
             with _scratch() as scratch:
                 _run(_verify(found.targets, config, scratch, view))
@@ -97,7 +97,7 @@ def _print_error(path: str, what: str) -> None:
     print(f"{printable(path)}: {what}.", file=sys.stderr)
 
 
-def _record(place: Place, targets: Any, view: Any) -> list[int]:
+def _record(workspace: Workspace, targets: Any, view: Any) -> list[int]:
     """Have the daemon verify each, also after one has failed.
 
     Returns:
@@ -108,7 +108,7 @@ def _record(place: Place, targets: Any, view: Any) -> list[int]:
     """
     from checkpointd.cli.client import Client, NoDaemonError
 
-    client = Client(place.places().state_dir)
+    client = Client(workspace.locations().state_dir)
     refused = []
     for target in targets:
         view.begin(target)
@@ -116,7 +116,7 @@ def _record(place: Place, targets: Any, view: Any) -> list[int]:
             view.show(target.problem)
             continue
         try:
-            view.show(client.post("verify", path=known_path(place, target.path)))
+            view.show(client.post("verify", path=known_path(workspace, target.path)))
         except NoDaemonError:
             raise
         except errors.CliError as error:
@@ -178,7 +178,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     from checkpointd.cli.output import json_line
     from checkpointd.formats import ProbeState, locate, probe
 
-    place_of(context)
+    workspace_of(context)
     must_exist(path)
     try:
         found = locate(os.path.abspath(path))

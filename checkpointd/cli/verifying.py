@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.place import aliases, below
-from checkpointd.config import Places
+from checkpointd.cli.workspace import aliases, below
+from checkpointd.config import Locations
 from checkpointd.core.check_result import failed, skipped
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
@@ -94,9 +94,9 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
 
     found = survey_path(path, root=root, template=template, unreadable=unreadable)
     for checkpoint, generation in found:
-        place, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
+        name, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
         if inner is not watch:
-            targets += _find_again(place, inner, config)
+            targets += _find_again(name, inner, config)
         elif checkpoint.format is Format.UNKNOWN:
             problem = no_checkpoint(checkpoint.path)
             targets.append(Target(checkpoint.path, problem=problem))
@@ -117,8 +117,8 @@ def _in_watch(path: str, config: Config | None) -> tuple[str, WatchSettings | No
     """The watch that contains a path, also through a symlink, and the path as that watch has it."""
     if config is None:
         return path, None
-    places = Places(config.state_dir, {watch.name: watch.path for watch in config.watch})
-    for name in aliases(path, places):
+    locations = Locations(config.state_dir, {watch.name: watch.path for watch in config.watch})
+    for name in aliases(path, locations):
         for watch in config.watch:
             if below(name, (str(watch.path),)):
                 return name, watch

@@ -1,4 +1,4 @@
-"""config.toml to settings: defaults, resolution, and every error at once with its place."""
+"""config.toml to settings: defaults, resolution, and every error at once with its line."""
 
 from __future__ import annotations
 
@@ -170,22 +170,22 @@ def test_the_config_is_never_taken_from_the_working_directory(
     assert config.find(Path("option.toml")) == Path("option.toml")
 
 
-def test_the_places_are_those_of_the_whole_config(tmp_path: Path) -> None:
+def test_the_locations_are_those_of_the_whole_config(tmp_path: Path) -> None:
     """What is read without the schema agrees with what the schema says."""
     path = tmp_path / "config.toml"
     path.write_text('[daemon]\nstate_dir = "s"\n' + watch() + '\n[[watch]]\nname="b"\npath="/b"')
-    loaded, places = config.load(path), config.places(path)
-    assert places is not None
-    assert places.state_dir == loaded.state_dir
-    assert places.roots == {w.name: w.path for w in loaded.watch}
+    loaded, locations = config.load(path), config.locations(path)
+    assert locations is not None
+    assert locations.state_dir == loaded.state_dir
+    assert locations.roots == {w.name: w.path for w in loaded.watch}
 
 
 @pytest.mark.parametrize("text", ["daemon = 1", "watch = 1", "[[watch]]\nname = 1", "watch = [1]"])
-def test_places_leave_a_wrong_config_to_the_schema(tmp_path: Path, text: str) -> None:
+def test_locations_leave_a_wrong_config_to_the_schema(tmp_path: Path, text: str) -> None:
     """They say nothing rather than something wrong."""
     path = tmp_path / "config.toml"
     path.write_text(text)
-    assert config.places(path) is None
+    assert config.locations(path) is None
 
 
 def test_the_shipped_config_works_and_watches_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
