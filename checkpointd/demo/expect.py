@@ -84,12 +84,12 @@ def wrong(relative: str, verdict: str, reason: str, shown: list[str]) -> str:
     """Say what is wrong with a verdict; empty if it is the right one."""
     expected = expectation(relative)
     if expected is None:
-        return "nobody expected it"
+        return "it was not expected"
     if verdict != expected.verdict:
         return f"expected {expected.verdict}, got {verdict}"
     if expected.reasons and reason not in expected.reasons:
         return f"expected {' or '.join(expected.reasons)}, got {reason}"
-    missing = [what for what in expected.shown if what not in shown]
+    missing = [word for word in expected.shown if word not in shown]
     return f"expected it to show {', '.join(missing)}" if missing else ""
 
 

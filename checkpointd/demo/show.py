@@ -52,7 +52,7 @@ _COLOURS = {"valid": "green", "invalid": "red", "inconclusive": "yellow"}
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the sentence says why and where to look."""
+    """The demo cannot go on; the message explains why and where to look."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Stage:
     url: str = ""
     verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
-    told: set[tuple[str, float]] = field(default_factory=set)
+    printed: set[tuple[str, float]] = field(default_factory=set)
     pruned: set[str] = field(default_factory=set)
 
     def get(self, path: str) -> Any:
@@ -80,11 +80,11 @@ class Stage:
         for entry in sorted(present + pruned, key=lambda e: e["verified_at"] or 0.0):
             relative = os.path.relpath(entry["path"], self.directory / "runs")
             when = entry["verified_at"]
-            if entry["verdict"] is None or when is None or (relative, when) in self.told:
+            if entry["verdict"] is None or when is None or (relative, when) in self.printed:
                 continue
-            self.told.add((relative, when))
+            self.printed.add((relative, when))
             self.verdicts[relative] = entry
-            self._tell(relative, entry)
+            self._print_verdict(relative, entry)
         for relative in (os.path.relpath(e["path"], self.directory / "runs") for e in pruned):
             if relative not in self.pruned:
                 self.pruned.add(relative)
@@ -92,7 +92,7 @@ class Stage:
                     f"[dim]pruned       {relative}: in the trash, can be restored[/]"
                 )
 
-    def _tell(self, relative: str, entry: dict[str, Any]) -> None:
+    def _print_verdict(self, relative: str, entry: dict[str, Any]) -> None:
         verdict = entry["verdict"]
         mistake = expect.wrong(relative, verdict, entry["reason"], entry["shown"])
         if mistake:
@@ -152,7 +152,7 @@ def _play(stage: Stage, *, exit_at_end: bool) -> int:
     _settle(stage)
     _summary(stage)
     if not exit_at_end:
-        console.print("\nThe daemon goes on; look around, then Ctrl-C. Everything is removed then.")
+        console.print("\nThe daemon keeps running; end it with Ctrl-C. Everything is removed then.")
         with contextlib.suppress(KeyboardInterrupt):
             while stage.daemon is not None and stage.daemon.poll() is None:
                 time.sleep(1)

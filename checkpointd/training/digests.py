@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def stored_digests(
     model: Any,
-    format: Format,  # noqa: A002 - INTERFACE's word
+    format: Format,  # noqa: A002 - the field's own name
     optimizer: Any = None,
     *,
     legacy_layout: bool = False,
