@@ -1,4 +1,4 @@
-"""The command line where the config, the ledger, a path or permissions are not as they should be."""
+"""The command line where config, ledger, path or permissions are not as they should be."""
 
 from __future__ import annotations
 
