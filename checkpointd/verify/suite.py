@@ -18,7 +18,7 @@ from checkpointd.core import text as text_of
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.report import Facts
 from checkpointd.core.suite import LOAD_CHECKS, SPECS, SUITE
-from checkpointd.verify.tf_errors import cause, lack
+from checkpointd.verify.tf_errors import cause, environment_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -167,7 +167,7 @@ def from_exception(check: str, error: Exception) -> CheckResult:
         )
     if isinstance(error, OSError):
         return failed(check, "unreadable", f"It could not be read: {describe(error)}.")
-    missing = lack(error)
+    missing = environment_problem(error)
     if missing is not None:
         return failed(check, missing.word, missing.message, **missing.details)
     text = f"{type(error).__name__}: {cause(str(error))}"

@@ -77,7 +77,7 @@ _NODE = re.compile(r"\{\{(?:node|colocation_node) ([^}]*)\}\}")
 
 
 @dataclass(frozen=True)
-class Lack:
+class EnvironmentProblem:
     """What this machine or its libraries lack: a word of `reasons`, one sentence, and facts."""
 
     word: str
@@ -92,7 +92,7 @@ def cause(text: str) -> str:
     return _NODE.sub(r"\1", text).strip()
 
 
-def lack(error: BaseException) -> Lack | None:
+def environment_problem(error: BaseException) -> EnvironmentProblem | None:
     """Say what this machine or its libraries lack for what failed; None where it is not that.
 
     Args:
@@ -100,29 +100,31 @@ def lack(error: BaseException) -> Lack | None:
     """
     text = str(error)
     if memory_errors.is_memory_error(error):
-        return Lack("out_of_memory", "There was not enough memory for it.")
+        return EnvironmentProblem("out_of_memory", "There was not enough memory for it.")
     return _of_libraries(error, text) or _of_device(text)
 
 
-def _of_libraries(error: BaseException, text: str) -> Lack | None:
+def _of_libraries(error: BaseException, text: str) -> EnvironmentProblem | None:
     for pattern, said in ((_OP, _unregistered), (_TYPE_SPEC, _unknown_type), (_CLASS, _unknown)):
         found = pattern.search(text)
         if found:
             return said(found[1])
     if _NEWER.search(text):
-        return Lack(
+        return EnvironmentProblem(
             "environment",
             "A newer TensorFlow wrote its graph than the one here reads: upgrade TensorFlow, or "
             f"set python in [watch.verify]. {shortened(text)}",
         )
     if _BYTECODE.search(text) and isinstance(error, (ValueError, TypeError, EOFError, SystemError)):
-        return Lack("environment", other_python(shortened(text)))
+        return EnvironmentProblem("environment", other_python_message(shortened(text)))
     if isinstance(error, ImportError):
-        return Lack("environment", f"A module that it needs is not there: {shortened(text)}")
+        return EnvironmentProblem(
+            "environment", f"A module that it needs is not there: {shortened(text)}"
+        )
     return None
 
 
-def other_python(said: str = "") -> str:
+def other_python_message(said: str = "") -> str:
     """Say that stored bytecode is of another Python than this one."""
     here = ".".join(str(part) for part in sys.version_info[:2])
     return (
@@ -132,23 +134,23 @@ def other_python(said: str = "") -> str:
     ).strip()
 
 
-def _unregistered(op: str) -> Lack:
+def _unregistered(op: str) -> EnvironmentProblem:
     """Name the op, and the library that has it, if that is known."""
     library = op_libraries.of_op(op)
     cure = f"it is of {library}: set python in [watch.verify] to an interpreter that has it"
     if not library:
         cure = "set python in [watch.verify] to an interpreter whose libraries register it"
-    return Lack(
+    return EnvironmentProblem(
         "environment",
         f"Its graph uses the op {op!r}, which this TensorFlow does not have: {cure}.",
         {"op": op, **({"library": library} if library else {})},
     )
 
 
-def _unknown_type(name: str) -> Lack:
+def _unknown_type(name: str) -> EnvironmentProblem:
     """Name the TypeSpec, and the library that registers it, if that is known."""
     library = op_libraries.of_type(name)
-    return Lack(
+    return EnvironmentProblem(
         "environment",
         f"It holds a value of the type {name!r}, which nothing here registers: install "
         f"{library or 'the library that defines it'} beside this TensorFlow, or set python in "
@@ -157,8 +159,8 @@ def _unknown_type(name: str) -> Lack:
     )
 
 
-def _unknown(name: str) -> Lack:
-    return Lack(
+def _unknown(name: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
         "environment",
         f"It holds an object that is registered as {name!r}, which nothing here registers: set "
         "python in [watch.verify] to an interpreter whose libraries do.",
@@ -166,33 +168,33 @@ def _unknown(name: str) -> Lack:
     )
 
 
-def _of_device(text: str) -> Lack | None:
+def _of_device(text: str) -> EnvironmentProblem | None:
     found = _KERNEL.search(text) or _DEVICE.search(text)
     if found:
         return _kernel(found[1], text)
     placed = _PLACED.search(text)
     if placed:
-        return Lack(
+        return EnvironmentProblem(
             "environment",
             f"Its graph puts an op on the device {placed[1].rstrip('.,')}, which this machine does "
             f"not have: {shortened(text)}",
         )
     platform = _PLATFORM.search(text)
     if platform:
-        return Lack(
+        return EnvironmentProblem(
             "environment",
             f"It was exported for {platform[2].strip('[]')} alone, and is run here on "
             f"{platform[1]}: export it for the CPU too (jax2tf: native_serialization_platforms).",
         )
     if _FOR_OTHERS.search(text):
-        return Lack(
+        return EnvironmentProblem(
             "environment",
             f"It has an op that the CPU's kernels do not support as it is used: {shortened(text)}",
         )
     return None
 
 
-def _kernel(op: str, text: str) -> Lack:
+def _kernel(op: str, text: str) -> EnvironmentProblem:
     """Say which kernels of an op there are, where none fits."""
     kernels = _REGISTERED.findall(text)
     devices = {device for device, _ in kernels if not device.startswith("XLA_")}
@@ -212,7 +214,7 @@ def _kernel(op: str, text: str) -> Lack:
             f"This TensorFlow has a kernel for the op {op!r} on {', '.join(sorted(devices))} alone,"
             " and checkpointd runs models on the CPU"
         )
-    return Lack("environment", f"{message}.", {"op": op})
+    return EnvironmentProblem("environment", f"{message}.", {"op": op})
 
 
 def shortened(text: str, limit: int = _TEXT) -> str:

@@ -1,11 +1,11 @@
 """Every reason of the closed list, as `verify --json` or a daemon's `show --json` tells it.
 
 `timeout`, `crashed`, `out_of_memory`, `unreadable` and `environment` can end every check. Where
-the check's process ends, `dispatch/judge.py` says so, and where it raises, `verify/suite.py`, for
-all checks alike; so each word is shown once here. `load` stands for the checks that run with
-TensorFlow and the user's code, `structure` for those that only read. More checks that end so are
-in `tests/integration`: `evaluate` and the user's own in `test_user_code`, hostile children of every
-kind in `integration/dispatch/test_local.py`.
+the check's process ends, `dispatch/child_outcome.py` decides so, and where it raises,
+`verify/suite.py`, for all checks alike; so there is one example of each word here. `load` stands
+for the checks that run with TensorFlow and the user's code, `structure` for those that only read.
+More checks that end so are in `tests/integration`: `evaluate` and users' checks in
+`test_user_code`, hostile children of every kind in `integration/dispatch/test_local.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from checkpointd.core.reasons.general import GENERAL
 from checkpointd.core.suite import REASONS
 from tests.helpers.cli import ROOT, checkpointd, environment
 from tests.helpers.daemon import daemon_in
@@ -97,15 +98,12 @@ LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
 
 ELSEWHERE = {
     "integrity.not_readable": "integration/tensors/test_file_readers.py",
-    "load.not_restored": "integration/verify/load/test_load_not_restored.py",
+    "load.not_restored": "integration/verify/load/test_unsaved_state.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",
     "load.sandbox_unavailable": "integration/worker/test_sandbox.py",
 }
 """Needs a disk of its own, whose blocks rot while it is not mounted, a kernel that cannot confine a
 process, or many files of a kind; those tests show it."""
-
-ANY = {"timeout", "crashed", "out_of_memory", "unreadable", "environment"}
-"""The words that can end every check."""
 
 _ROUNDS = {
     "drift": ("drift_first", "drift_unchanged", "drift_exploding", "drift_dead", "drift_shape"),
@@ -253,11 +251,11 @@ def test_what_may_not_be_read_is_told_so(home: Path, tmp_path: Path, reason: str
 
 
 def test_the_tables_hold_every_reason_of_the_closed_list() -> None:
-    """Whoever adds a reason shows here what gives it; a word that can end every check, once."""
+    """A new reason needs an example here; a word that can end every check needs one for all."""
     told = {*ONE_SHOT, *DAEMON, *LOCKED, *ELSEWHERE}
     assert told <= set(REASONS)
-    own = {reason for reason in REASONS if reason.partition(".")[2] not in ANY}
+    own = {reason for reason in REASONS if reason.partition(".")[2] not in GENERAL}
     assert {reason for reason in told if reason in own} == own
-    assert {reason.partition(".")[2] for reason in told - own} == ANY
+    assert {reason.partition(".")[2] for reason in told - own} == set(GENERAL)
     for reason, file in ELSEWHERE.items():
         assert f'"{reason}"' in (ROOT / "tests" / file).read_text()

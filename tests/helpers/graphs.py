@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.verify.scan.safety.graph import look_through
+from checkpointd.verify.scan.safety.graph import judge_graph
 from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph, read_graphs
 from tests.helpers.protobuf import field
 
@@ -125,7 +125,7 @@ def parsed(graph: bytes) -> MetaGraph:
 
 def found(graph: bytes, size: int = MIB, allowed: Iterable[str] = ()) -> list[Finding]:
     """What speaks against loading a graph in a checkpoint of `size` bytes."""
-    return list(look_through(parsed(graph), size, tuple(allowed)))
+    return list(judge_graph(parsed(graph), size, tuple(allowed)))
 
 
 def words(graph: bytes, size: int = MIB, allowed: Iterable[str] = ()) -> list[str]:

@@ -35,12 +35,14 @@ def pair(directory: Path, name: str, ca: Pair | None = None, days: int = 2) -> P
     """Make a certificate for 127.0.0.1 and localhost; without a CA it signs itself and is one."""
     made = Pair(directory / f"{name}.crt", directory / f"{name}.key")
     purpose = "basicConstraints=critical,CA:" + ("TRUE" if ca is None else "FALSE")
+    usage = ",keyCertSign" if ca is None else ""
     signed = ["-CA", str(ca.cert), "-CAkey", str(ca.key)] if ca is not None else []
     openssl(
         *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
         *("-keyout", str(made.key), "-out", str(made.cert), "-days", str(days)),
         *("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
-        *("-addext", purpose, *signed),
+        # From Python 3.13 on, ssl refuses a CA that does not name its key's usage.
+        *("-addext", purpose, "-addext", f"keyUsage=digitalSignature{usage}", *signed),
     )
     made.key.chmod(0o600)
     return made

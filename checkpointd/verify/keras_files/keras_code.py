@@ -30,13 +30,13 @@ _BYTECODE = re.compile(r"(?:4w|Yw)[A-Q]AAAA")
 _LEAST = 80
 
 
-def carries_code(config: Any) -> str:
+def find_stored_code(config: Any) -> str:
     """Find the first object whose code is stored in a configuration.
 
     Returns:
         Its place, such as `model/td/lambda_1`; empty when there is none.
     """
-    return next((node.place for node in nodes(config) if stores_code(node)), "")
+    return next((node.path for node in nodes(config) if stores_code(node)), "")
 
 
 def stores_code(node: Node) -> bool:
@@ -63,7 +63,7 @@ def _is_bytecode(value: Any) -> bool:
     return isinstance(first, str) and len(first) > _LEAST and bool(_BYTECODE.match(first))
 
 
-def of_another_python(config: Any) -> str:
+def find_foreign_bytecode(config: Any) -> str:
     """Find the first object whose stored code is not of this Python, which might crash on it.
 
     Only for a checkpoint whose code is trusted: its bytes are unmarshalled, and not run.
@@ -72,7 +72,7 @@ def of_another_python(config: Any) -> str:
         Its place, such as `model/td/lambda_1`; empty when there is none.
     """
     found = (node for node in nodes(config) if stores_code(node))
-    return next((n.place for n in found if any(_is_foreign(text) for text in _stored(n))), "")
+    return next((n.path for n in found if any(_is_foreign(text) for text in _stored(n))), "")
 
 
 def _stored(node: Node) -> Iterator[str]:

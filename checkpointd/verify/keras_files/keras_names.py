@@ -121,7 +121,7 @@ def owner(module: str, name: str, *, is_function: bool) -> str:
     top, _, rest = module.partition(".")
     if "." in name and not name[:1].isupper():  # `np.load` in a module that imports numpy as np
         return CODE
-    if is_kerass(module):
+    if is_keras_module(module):
         return _of_keras(module.split("."), name)
     if top == "tensorflow":
         called = is_function or not name[:1].isupper()
@@ -139,7 +139,7 @@ def _is_harmful(top: str, name: str, *, is_function: bool) -> bool:
     return top in _NO_MODEL or (called and (top in _STANDARD or top in _GADGETS))
 
 
-def is_kerass(module: str) -> bool:
+def is_keras_module(module: str) -> bool:
     """Whether a module is one of Keras, in any of its packages."""
     return module.partition(".")[0] in KERAS or _is_tensorflows_keras(module)
 

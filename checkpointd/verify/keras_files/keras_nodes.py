@@ -1,4 +1,4 @@
-"""The objects that a Keras configuration names, at any depth, each with its place in the model.
+"""The objects that a Keras configuration names, at any depth, each with its path in the model.
 
 Layers within layers (TimeDistributed, Bidirectional, nested models), compile configurations, and
 strings that hold JSON themselves. No recursion: a hostile configuration may be nested very deep.
@@ -16,7 +16,7 @@ from checkpointd.formats import FormatError, jsons
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_MAX_PLACE = 240
+_MAX_PATH = 240
 _MAX_TEXTS = 4
 _JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{])")
 """How a text begins that may hold objects: `{"` or `[{`, and not `[UNK]`."""
@@ -30,10 +30,10 @@ _WORDS = ("vocabulary", "initial_vocabulary")
 class Node:
     """One object of a configuration: a dict with a `class_name`, and where it lies.
 
-    `place` is a path of layer names such as `model/td/lambda_1`; `content` the dict itself.
+    `path` is a path of layer names such as `model/td/lambda_1`; `content` the dict itself.
     """
 
-    place: str
+    path: str
     content: Mapping[str, Any]
 
     @property
@@ -87,28 +87,28 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
 
     Args:
         config: what JSON gave.
-        root: the place of the whole.
+        root: the path of the whole.
     """
     waiting: list[tuple[Any, str, int]] = [(config, root, 0)]
     words: dict[int, Any] = {}  # by identity; they are kept, so that none is another's
     while waiting:
-        value, place, texts = waiting.pop()
+        value, path, texts = waiting.pop()
         if isinstance(value, dict):
             if "class_name" in value:
-                place = _below(place, value)
-                yield Node(place or _text(value["class_name"])[:_MAX_PLACE] or "an object", value)
+                path = _below(path, value)
+                yield Node(path or _text(value["class_name"])[:_MAX_PATH] or "an object", value)
                 words.update((id(one), one) for one in _words(value))
             inside = [
-                (v, _part(place, key), texts)
+                (v, _part(path, key), texts)
                 for key, v in value.items()
                 if _holds(v) and id(v) not in words
             ]
             waiting.extend(reversed(inside))
         elif isinstance(value, (list, tuple)):
-            waiting.extend((v, place, texts) for v in reversed(value) if _holds(v))
+            waiting.extend((v, path, texts) for v in reversed(value) if _holds(v))
         elif isinstance(value, str) and texts < _MAX_TEXTS:
             try:
-                waiting.append((jsons.parse(value, place), place, texts + 1))
+                waiting.append((jsons.parse(value, path), path, texts + 1))
             except FormatError:
                 continue  # a text that is no JSON names no object
 
@@ -128,17 +128,17 @@ def _holds(value: Any) -> bool:
     return isinstance(value, (dict, list, tuple))
 
 
-def _part(place: str, key: str) -> str:
-    return f"{place}/compile" if key in ("compile_config", "training_config") else place
+def _part(path: str, key: str) -> str:
+    return f"{path}/compile" if key in ("compile_config", "training_config") else path
 
 
-def _below(place: str, value: Mapping[str, Any]) -> str:
+def _below(path: str, value: Mapping[str, Any]) -> str:
     inner = value.get("config")
     name = inner.get("name") if isinstance(inner, dict) else None
     if not isinstance(name, str) or not name:
-        return place
-    whole = f"{place}/{name}" if place else name
-    return whole if len(whole) <= _MAX_PLACE else f"{whole[: _MAX_PLACE // 2]}…{name[-80:]}"
+        return path
+    whole = f"{path}/{name}" if path else name
+    return whole if len(whole) <= _MAX_PATH else f"{whole[: _MAX_PATH // 2]}…{name[-80:]}"
 
 
 def _text(value: Any) -> str:

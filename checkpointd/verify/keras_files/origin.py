@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError, jsons, keras_directory, names
 from checkpointd.formats.facts import MALFORMED
-from checkpointd.verify.keras_files.keras_names import is_kerass
+from checkpointd.verify.keras_files.keras_names import is_keras_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,7 +168,7 @@ def custom_names(config: Any) -> dict[str, str]:
         kind, inner = node.get("class_name"), node.get("config")
         module = str(node.get("module") or "")
         if kind == "function" and isinstance(inner, str):
-            if not is_kerass(module):
+            if not is_keras_module(module):
                 found.setdefault(inner, "" if module == "builtins" else module)
         elif isinstance(kind, str) and _may_be_custom(kind, module):
             found.setdefault(str(node.get("registered_name") or kind), module)
@@ -179,7 +179,7 @@ def custom_names(config: Any) -> dict[str, str]:
 
 
 def _may_be_custom(kind: str, module: str) -> bool:
-    return not (is_kerass(module) or module == "builtins" or kind.startswith("__"))
+    return not (is_keras_module(module) or module == "builtins" or kind.startswith("__"))
 
 
 def objects(config: Any) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding, made_inputs, warmup
 from checkpointd.verify.load.load_errors import told
 from checkpointd.verify.suite import printable
-from checkpointd.verify.tf_errors import lack
+from checkpointd.verify.tf_errors import environment_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -213,7 +213,7 @@ def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
     """Say why a signature did not run, and what that rests on."""
     raw = str(error)
     text = told(f"{type(error).__name__}: {raw}", 600)
-    missing = lack(error)
+    missing = environment_problem(error)
     if missing is not None:
         said = f"{ran.name!r}{_NOT_HERE}{missing.message}"
         return failed(NAME, missing.word, said, **missing.details)

@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.verify.keras_files.keras_names import is_kerass
+from checkpointd.verify.keras_files.keras_names import is_keras_module
 from checkpointd.verify.keras_files.origin import custom_names, objects
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def is_built_in(name: str, keras: Any, kind: str = "") -> bool:
         kind: what it is named as, such as `layer`; empty for anything.
     """
     name = name.rpartition("Custom>")[2]
-    if is_kerass(name) and "." in name:
+    if is_keras_module(name) and "." in name:
         return True
     if name in _KERAS_2_INTERNALS:
         return True
@@ -131,7 +131,7 @@ def is_marked_own(name: str, config: Any) -> bool:
     """Whether a configuration itself says that a class or function is Keras's."""
     plain = name.rpartition(">")[2]
     return any(
-        is_kerass(str(node.get("module") or ""))
+        is_keras_module(str(node.get("module") or ""))
         and plain in (node.get("class_name"), node.get("config"), node.get("registered_name"))
         for node in objects(config)
     )

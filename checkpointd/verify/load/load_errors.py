@@ -10,7 +10,7 @@ from checkpointd.core.check_result import CheckResult, failed
 from checkpointd.verify.load.keras_built_ins import is_built_in
 from checkpointd.verify.load.keras_messages import cause_first
 from checkpointd.verify.suite import describe, printable
-from checkpointd.verify.tf_errors import cause, lack
+from checkpointd.verify.tf_errors import cause, environment_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -
         return failed("load", "unreadable", f"It could not be read: {describe(error)}.")
     if _UNSAFE.search(str(error)):
         return needs_code("a Lambda layer")
-    missing = lack(error)
+    missing = environment_problem(error)
     if missing is not None:
         return failed("load", missing.word, missing.message, **missing.details)
     return _classify_python(error, text, keras, known)

@@ -22,7 +22,7 @@ from checkpointd.golden import backends, model_runner
 from checkpointd.verify.load.inputs import made_inputs
 from checkpointd.verify.load.load_errors import told
 from checkpointd.verify.load.loaders import keras_signature
-from checkpointd.verify.tf_errors import lack
+from checkpointd.verify.tf_errors import environment_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,7 +200,7 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
 
 def _judged(error: Exception) -> Step:
     text = told(f"{type(error).__name__}: {error}", _TEXT)
-    if lack(error) is not None:
+    if environment_problem(error) is not None:
         return Step(note=f"this machine cannot make one: {text}")
     return Step(failed=f"a training step fails with {text}")
 

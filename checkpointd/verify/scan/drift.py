@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.tensors import MODEL, baseline
+from checkpointd.verify.scan.structure import contents_of, plan_of
 from checkpointd.verify.suite import printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from checkpointd.tensors import TensorStats
     from checkpointd.tensors.baseline import Baseline, Weight
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 NAME = "drift"
 _SHOWN = 3
@@ -102,10 +103,10 @@ class Drift:
 def check(context: ScanContext) -> CheckResult:
     """Compare with the last valid checkpoint of the series, if there is one."""
     previous, settings = context.request.previous, context.request.settings
-    context.laid_out()
+    plan_of(context)
     if context.unreadable:
         return skipped(NAME, f"Not read: {context.unreadable}")
-    tensors = context.read().tensors
+    tensors = contents_of(context).tensors
     before = baseline.unpack(previous.facts.tensors) if previous is not None else None
     if previous is None or before is None:
         return skipped(NAME, "No valid checkpoint of its series is known to compare it with.")

@@ -16,7 +16,7 @@ NOT_SERVED = "not_served"
 
 _FAILURES = (CODE, UNSAFE_OP, FOREIGN_REFERENCE, TRAVERSAL, BOMB)
 _WARNINGS = (GIVEN_PATH, KERAS_METADATA_CODE, NOT_SERVED)
-GRAVEST_FIRST = (*_FAILURES, NEEDS_CODE, *_WARNINGS)
+BY_SEVERITY = (*_FAILURES, NEEDS_CODE, *_WARNINGS)
 """The words of the closed list: failures, whatever the user allows, and what forbids no loading."""
 
 ALLOWED_AS_CODE = frozenset({NEEDS_CODE, KERAS_METADATA_CODE})
@@ -30,7 +30,7 @@ UNREADABLE = frozenset({BOMB, FOREIGN_REFERENCE})
 class Finding:
     """One thing that speaks against loading.
 
-    `word` is one of `GRAVEST_FIRST`, `message` a sentence for a person; `where` names the place
+    `word` is one of `BY_SEVERITY`, `message` a sentence for a person; `where` names the place
     in the checkpoint (a layer, a node, a dataset, a member), `what` the class, op or path there.
     `in_weights` tells that reading the weights alone would do the harm.
     """

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.tensors import MODEL, OTHER
+from checkpointd.verify.scan.structure import contents_of, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from checkpointd.tensors import TensorStats
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 NAME = "finite"
 _SHOWN = 3
@@ -30,10 +31,10 @@ _MASKS = re.compile(r"(^|_)(mask|masks|causal|alibi|log_?prob|log_?probs|log_?pr
 
 def check(context: ScanContext) -> CheckResult:
     """Judge what the pass over the weights has counted."""
-    context.laid_out()
+    plan_of(context)
     if context.unreadable:
         return skipped(NAME, f"Not read: {context.unreadable}")
-    return judge(context.read().tensors, context.request.settings.ignore_tensors)
+    return judge(contents_of(context).tensors, context.request.settings.ignore_tensors)
 
 
 def judge(tensors: Iterable[TensorStats], ignore: Sequence[str] = ()) -> CheckResult:

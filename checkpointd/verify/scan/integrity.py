@@ -23,6 +23,7 @@ from checkpointd.tensors import MODEL, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import stored_digests
 from checkpointd.verify.scan import fingerprint, safety
+from checkpointd.verify.scan.structure import contents_of, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Digest
     from checkpointd.golden import Golden
     from checkpointd.tensors import Contents, Problem, TensorStats
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 NAME = "integrity"
 _SHOWN = 3
@@ -47,7 +48,7 @@ def check(context: ScanContext) -> CheckResult:
     Raises:
         OSError: it could not be read.
     """
-    planned = context.laid_out()
+    planned = plan_of(context)
     if context.unreadable:
         return failed(
             NAME,
@@ -78,7 +79,7 @@ def _filtered(filters: tuple[str, ...]) -> CheckResult:
 
 def _read(context: ScanContext) -> CheckResult:
     record, warning = _golden(context)
-    contents = context.read(with_crc32=bool(record and record.content))
+    contents = contents_of(context, with_crc32=bool(record and record.content))
     context.learn(
         digest=contents.digest,
         optimizer_tensors=stored_digests.of_optimizer(contents.tensors),
@@ -127,8 +128,8 @@ def _absent(context: ScanContext) -> CheckResult | None:
 
 def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:
     """What is to be said of content that holds against every checksum; empty if nothing is."""
-    if context.unclear:
-        return "not_readable", context.unclear
+    if context.uncertain:
+        return "not_readable", context.uncertain
     return "golden_unbound", warning
 
 

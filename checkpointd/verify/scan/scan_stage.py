@@ -10,7 +10,7 @@ from checkpointd.core.request import End, Request
 from checkpointd.core.suite import INTACT_CHECKS
 from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
-from checkpointd.verify.scan.structure import ScanContext
+from checkpointd.verify.scan.scan_context import ScanContext
 from checkpointd.verify.suite import Emit, Stop, blocks, import_checks, run
 from checkpointd.verify.user_checks import run_user_checks
 

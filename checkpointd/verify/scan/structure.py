@@ -1,12 +1,12 @@
 """`structure`: every part is there and well-formed.
 
-The probe has seen the edges of the members; here the whole index, directory or tree is read, and
-every tensor must have a place of its own that lies within its file.
+The probe has read the edges of the members; here the whole index, directory or tree is read, and
+every tensor must have a range of bytes that is within its file and that no other tensor has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
@@ -44,78 +44,33 @@ from checkpointd.verify.scan.saved_model.reading import (
     graphs_of,
     leads_out,
 )
-from checkpointd.verify.suite import Context, Stop
+from checkpointd.verify.suite import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.report import Facts
     from checkpointd.formats.graph import SavedModelInfo
-    from checkpointd.golden import Golden
     from checkpointd.tensors import Contents
-    from checkpointd.verify.scan.findings import Finding
     from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 NAME = "structure"
 _NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
-_ROTTEN = (
+_BIT_ROT = (
     " It was whole when it was read before, and nobody has touched any of its files since: the "
     "disk is going bad."
 )
 
 
-_UP_TO_THERE = "What it holds up to there was read; nobody knows if that is all."
-
-
-@dataclass
-class ScanContext(Context):
-    """What the checks of the scan side share.
-
-    `incomplete` says what its writer still owes, `unreadable` why its layout is not known here,
-    `unclear` what was read whole and may still not be what it seems,
-    `graphs` is what a SavedModel would run and `findings` what speaks against loading it, each
-    None before anybody has looked.
-    """
-
-    planned: reading.ReadPlan | None = None
-    contents: Contents | None = None
-    golden: Golden | None = None
-    incomplete: str = ""
-    unreadable: str = ""
-    unclear: str = ""
-    graphs: list[MetaGraph] | None = None
-    findings: tuple[Finding, ...] | None = None
-
-    def laid_out(self) -> reading.ReadPlan | None:
-        """What lies where, also where `structure` is switched off; None if that is not known."""
-        if self.planned is None and not self.unreadable:
-            check(self)
-        return self.planned
-
-    def read(self, *, with_crc32: bool = False) -> Contents:
-        """What the one pass over the bytes gives; it is made when it is first asked for.
-
-        Args:
-            with_crc32: have it take zlib's CRC-32 of an HDF5 file, if it is made now.
-
-        Raises:
-            Stop: `structure` is switched off, and there is nothing whole to be read.
-            OSError: it could not be read.
-        """
-        if self.planned is None:
-            result = check(self)
-            if self.planned is None:
-                raise Stop(End.INCOMPLETE, result.message)
-        if self.contents is None:
-            self.contents = reading.read(self.planned, with_crc32=with_crc32)
-        return self.contents
+_REST_UNKNOWN = "What it holds up to there was read; nobody knows if that is all."
 
 
 def check(context: ScanContext) -> CheckResult:
-    """Read what the container says of itself, and nothing of the weights yet.
+    """Read the metadata of the container, and none of the weights yet.
 
     Raises:
-        Stop: it is no model; it is counted and left alone.
+        Stop: it is not a model; it is counted, and there is no verdict.
         OSError: it could not be read.
     """
     checkpoint, generation = context.request.checkpoint, context.request.generation
@@ -136,14 +91,14 @@ def check(context: ScanContext) -> CheckResult:
         if any(not bundles.is_model(p.index) for _, p in planned.bundles if p.index.entries):
             raise Stop(End.UNKNOWN, "A bundle of tensors without names: a cache of tf.data.")
         context.planned = planned
-        if planned.archive is not None:  # its end was found, where a probe does not look
+        if planned.archive is not None:  # its end was found, which a probe does not search for
             context.incomplete = ""
         context.learn(**_facts(planned, context.facts))
         _check_savedmodel(context, planned)
         _check_meta_graph(context, planned)
-        _look_for_doubt(context, planned)
+        _find_uncertainty(context, planned)
     except FormatError as error:
-        return _refused(context, error)
+        return _format_failure(context, error)
     specs = planned.specs
     size = sum(s.size_bytes for s in specs)
     return passed(
@@ -155,14 +110,45 @@ def check(context: ScanContext) -> CheckResult:
     )
 
 
-def _refused(context: ScanContext, error: FormatError) -> CheckResult:
-    """What it means that a container was not read to its end."""
+def plan_of(context: ScanContext) -> reading.ReadPlan | None:
+    """Return where everything is in the files, also where `structure` is switched off.
+
+    Returns:
+        None if that is not known.
+    """
+    if context.planned is None and not context.unreadable:
+        check(context)
+    return context.planned
+
+
+def contents_of(context: ScanContext, *, with_crc32: bool = False) -> Contents:
+    """Return the result of the one pass over the bytes, which the first caller starts.
+
+    Args:
+        context: of this verification.
+        with_crc32: compute zlib's CRC-32 of an HDF5 file too, if the pass starts now.
+
+    Raises:
+        Stop: `structure` is switched off, and there is nothing whole to be read.
+        OSError: it could not be read.
+    """
+    if context.planned is None:
+        result = check(context)
+        if context.planned is None:
+            raise Stop(End.INCOMPLETE, result.message)
+    if context.contents is None:
+        context.contents = reading.read(context.planned, with_crc32=with_crc32)
+    return context.contents
+
+
+def _format_failure(context: ScanContext, error: FormatError) -> CheckResult:
+    """Return the result for a container that was not read to its end."""
     if error.word == UNREADABLE:
         context.unreadable = error.message
         return skipped(NAME, f"Not known: {error.message}")
     if error.word in (TRUNCATED, MISSING_MEMBER):
         context.incomplete = error.message
-    known = _ROTTEN if context.request.digest else ""
+    known = _BIT_ROT if context.request.digest else ""
     return failed(NAME, error.word, error.message + known)
 
 
@@ -177,7 +163,7 @@ def _facts(planned: reading.ReadPlan, facts: Facts) -> dict[str, object]:
 
 
 def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
-    """Read what the graph says, and look for the assets that it names.
+    """Read the metadata of the graph, and check that the assets that it names are there.
 
     Raises:
         FormatError: `saved_model.pb` is malformed, or an asset is missing.
@@ -196,7 +182,7 @@ def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
         else:
             return
     except UncheckedError:
-        return  # `safety` says so
+        return  # `safety` reports it
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
     context.learn(signatures=dict(info.signatures))
@@ -211,24 +197,25 @@ def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
 
 
 def _described(path: str) -> SavedModelInfo:
-    """Read what the graph says of itself.
+    """Read the metadata of `saved_model.pb`.
 
     Raises:
-        FormatError: it is malformed; the sentence names the file.
+        FormatError: it is malformed; the message names the file.
     """
     try:
         return read_graph(path)
     except FormatError as error:
-        said = error.message
-        named = said if "saved_model.pb" in said else f"saved_model.pb is damaged: {said}"
-        raise FormatError(error.word, named) from None
+        message = error.message
+        if "saved_model.pb" not in message:
+            message = f"saved_model.pb is damaged: {message}"
+        raise FormatError(error.word, message) from None
 
 
 def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
-    """Read what would be run; None if it cannot be looked through.
+    """Read the graphs; None if they are in a format that cannot be inspected.
 
     Raises:
-        FormatError: it is malformed, although the file is whole, as `read_graph` has seen.
+        FormatError: they are malformed, although the file is whole, as `read_graph` has checked.
     """
     try:
         return graphs_of(path, members)
@@ -238,17 +225,17 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None
 
 
-def _look_for_doubt(context: ScanContext, planned: reading.ReadPlan) -> None:
+def _find_uncertainty(context: ScanContext, planned: reading.ReadPlan) -> None:
     for name, _ in planned.files:
         error = hdf5.surplus(member_path(planned.path, name), LOCAL)
-        beyond = f"{error.message} {_UP_TO_THERE}" if error is not None else ""
-        context.unclear = context.unclear or beyond
+        beyond = f"{error.message} {_REST_UNKNOWN}" if error is not None else ""
+        context.uncertain = context.uncertain or beyond
     for _, part in planned.bundles:
-        context.unclear = context.unclear or bundle.sharing(part)
+        context.uncertain = context.uncertain or bundle.sharing(part)
 
 
 def _check_meta_graph(context: ScanContext, planned: reading.ReadPlan) -> None:
-    """Walk over the graph that TensorFlow 1's Saver leaves beside a checkpoint.
+    """Check that the graph that TensorFlow 1's Saver leaves beside a checkpoint is whole.
 
     Raises:
         FormatError: it ends within a field.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkpointd.verify.suite import from_exception
-from checkpointd.verify.tf_errors import cause, lack, shortened
+from checkpointd.verify.tf_errors import cause, environment_problem, shortened
 
 KERNEL = """Graph execution error:
 
@@ -31,7 +31,7 @@ class ResourceExhaustedError(Exception):
 
 def said(error: BaseException) -> str:
     """The sentence on what is lacking."""
-    found = lack(error)
+    found = environment_problem(error)
     assert found is not None
     assert found.word == "environment"
     return found.message
@@ -95,7 +95,7 @@ def test_what_is_lacking_is_named(text: str, expected: str) -> None:
 @pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM when allocating")])
 def test_memory_is_a_lack_of_its_own(error: BaseException) -> None:
     """It is the limit's fault."""
-    found = lack(error)
+    found = environment_problem(error)
     assert found is not None
     assert found.word == "out_of_memory"
 
@@ -112,7 +112,7 @@ def test_memory_is_a_lack_of_its_own(error: BaseException) -> None:
 )
 def test_what_lies_in_the_file_is_excused_by_nothing(text: str) -> None:
     """The caller decides what that is evidence of."""
-    assert lack(ValueError(text)) is None
+    assert environment_problem(ValueError(text)) is None
 
 
 def test_the_cause_is_left_of_a_dump() -> None:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.core.format_specs import Format
-from checkpointd.verify.keras_files.keras_code import carries_code, of_another_python
+from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode, find_stored_code
 from checkpointd.verify.keras_files.origin import names_policy, windows_name
 from checkpointd.verify.load import keras_built_ins, load_errors, optimizers, runtime
 from checkpointd.verify.load.loaders import keras_errors, keras_signature, trusted_modules
 from checkpointd.verify.load.loaders.attempt import Attempt
 from checkpointd.verify.load.loaders.file_alias import alias
 from checkpointd.verify.suite import printable
-from checkpointd.verify.tf_errors import other_python
+from checkpointd.verify.tf_errors import other_python_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,12 +117,14 @@ def _name(library: Any) -> str:
 def _refusal(source: Source, library: Any) -> CheckResult | None:
     """Explain why a model is not even tried; None where nothing is against it."""
     origin, allow_code = source.origin, source.settings.allow_code
-    layer = "" if allow_code else carries_code(origin.config)
+    layer = "" if allow_code else find_stored_code(origin.config)
     if layer:
         return load_errors.needs_code(layer)
-    bytecode = of_another_python(origin.config) if allow_code else ""
+    bytecode = find_foreign_bytecode(origin.config) if allow_code else ""
     if bytecode:
-        return failed("load", "environment", other_python(f"It lies in {printable(bytecode)}."))
+        return failed(
+            "load", "environment", other_python_message(f"It lies in {printable(bytecode)}.")
+        )
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     legacy_library = runtime.generation(library) == runtime.LEGACY
     if legacy_writer and not legacy_library and source.format is Format.KERAS:
@@ -135,7 +137,7 @@ def _refusal(source: Source, library: Any) -> CheckResult | None:
             f"{library.__version__}: set python in [watch.verify] to one that has Keras 3.",
         )
     code = trusted_modules.foreign_code(origin.config, source.custom_objects())
-    return load_errors.foreign_code(code.place, f"{code.module}.{code.name}") if code else None
+    return load_errors.foreign_code(code.path, f"{code.module}.{code.name}") if code else None
 
 
 def _try(source: Source, library: Any) -> _Outcome:

@@ -7,7 +7,7 @@ import contextlib
 from checkpointd.core.check_result import CheckResult, failed
 from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.load.load_errors import classify
-from checkpointd.verify.tf_errors import lack, shortened
+from checkpointd.verify.tf_errors import environment_problem, shortened
 
 _PATTERN = frozenset("[]*?")
 
@@ -79,7 +79,11 @@ def half_read(path: str, error: Exception) -> CheckResult | None:
 
     Where that is a broken reference among them, they are a part that no loader reads.
     """
-    if lack(error) is not None or _newer_writer(path) is not None or not _is_broken(error):
+    if (
+        environment_problem(error) is not None
+        or _newer_writer(path) is not None
+        or not _is_broken(error)
+    ):
         return None
     return _load_error([error])
 

@@ -15,7 +15,7 @@ from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, Tenso
 from checkpointd.verify.load.loaders import saved_model_errors
 from checkpointd.verify.load.loaders.attempt import Attempt, errors_of
 from checkpointd.verify.load.loaders.session_model import SessionModel, parts_of
-from checkpointd.verify.tf_errors import lack, shortened
+from checkpointd.verify.tf_errors import environment_problem, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,9 @@ def load(source: Source, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attemp
     errors = {**errors, **own_errors}
     if loaded is None or (has_model and not loaded.signatures):
         return Attempt(spec, errors=own_errors)
-    if not loaded.signatures and any(lack(error) is not None for error in errors.values()):
+    if not loaded.signatures and any(
+        environment_problem(error) is not None for error in errors.values()
+    ):
         # Objects that a library has to register: a graph without a signature does not use them.
         return Attempt(spec, errors=own_errors)
     first = next(iter(errors.values()), None)
@@ -77,7 +79,7 @@ def _load(path: str) -> tuple[Loaded | None, dict[str, Exception]]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    reason = lack(error)
+    reason = environment_problem(error)
     return reason is not None and reason.word == "out_of_memory"
 
 

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.load.loaders import session
-from checkpointd.verify.tf_errors import lack
+from checkpointd.verify.tf_errors import environment_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,13 +44,17 @@ class _Session:
         Raises:
             Exception: what tells more of why it does not run.
         """
-        reason = lack(first)
+        reason = environment_problem(first)
         if reason is not None and reason.word == "out_of_memory":
             raise first
         try:
             outputs = self._model().signatures[name].run(arrays)
         except Exception as second:
-            if reason is None and not isinstance(second, KeyError) and lack(second) is not None:
+            if (
+                reason is None
+                and not isinstance(second, KeyError)
+                and environment_problem(second) is not None
+            ):
                 raise second from first
             raise first from None
         self.notes[name] = f"{name!r} runs only in {session.TITLE}."

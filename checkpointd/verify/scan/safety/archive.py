@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.formats import jsons, sharded
 from checkpointd.formats.keras import read_member
 from checkpointd.verify.scan.findings import TRAVERSAL, Finding
+from checkpointd.verify.scan.structure import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.tensors import keras_zip
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _MAP = "model.weights.json"
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
     """Judge the names in a `.keras` archive, and in a map of sharded weights."""
-    planned = context.laid_out()
+    planned = plan_of(context)
     if planned is None:
         return
     if planned.archive is not None:

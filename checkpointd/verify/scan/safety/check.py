@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.verify.scan.findings import (
     ALLOWED_AS_CODE,
-    GRAVEST_FIRST,
+    BY_SEVERITY,
     UNREADABLE,
     Finding,
 )
@@ -17,7 +17,7 @@ from checkpointd.verify.suite import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 NAME = "safety"
 _LISTED = 50
@@ -57,7 +57,7 @@ def judge(findings: Sequence[Finding], *, allow_code: bool) -> CheckResult:
         findings: in the order found.
         allow_code: the user trusts the code that is in it.
     """
-    ranked = sorted(findings, key=lambda f: GRAVEST_FIRST.index(f.word))
+    ranked = sorted(findings, key=lambda f: BY_SEVERITY.index(f.word))
     details = {
         "findings": [
             {

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from checkpointd.verify.scan.saved_model.meta_graph import MetaGraph
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _MOST = 200
 
@@ -54,8 +54,8 @@ def findings(context: ScanContext) -> Iterator[Finding]:
     allowed = context.request.settings.allow_signatures
     warmed = bool(allowed) and any(member.name == WARMUP_REQUESTS for member in members)
     for graph in graphs:
-        found = list(islice(look_through(graph, size, allowed), _MOST))
-        if warmed and len(list(islice(look_through(graph, size), _MOST))) > len(found):
+        found = list(islice(judge_graph(graph, size, allowed), _MOST))
+        if warmed and len(list(islice(judge_graph(graph, size), _MOST))) > len(found):
             yield Finding(
                 UNSAFE_OP,
                 "Its warm-up requests run signatures as soon as TensorFlow Serving loads it, with "
@@ -66,7 +66,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         yield from found
 
 
-def look_through(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:
+def judge_graph(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:
     """Find what speaks against loading one graph.
 
     Args:
@@ -77,7 +77,7 @@ def look_through(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> 
     flow = Flow(graph)
     yield from _names(graph)
     yield from Judge(flow, allowed).findings()
-    yield from graph_limits.circles(flow)
+    yield from graph_limits.cycles(flow)
     yield from graph_limits.shapes(flow, size)
     yield from _unregistered(flow)
 

@@ -1,4 +1,4 @@
-"""SavedModels that are small on disk and have no end in memory: circles, laughs and shapes.
+"""SavedModels that are small on disk and have no end in memory: cycles, laughs and shapes.
 
 A function that calls itself overflows the stack of what reads it (CVE-2022-23591), functions that
 call each other twice, many deep, unfold into more nodes than any memory holds, and a constant or a
@@ -43,7 +43,7 @@ _SHAPED = {
 """The ops whose result has the shape that an input gives; of `Tile`, it has it many times."""
 
 
-def circles(flow: Flow) -> Iterator[Finding]:
+def cycles(flow: Flow) -> Iterator[Finding]:
     """Find functions that call each other in a circle, too deeply, or too often."""
     functions = flow.graph.functions
     calls = {f.name: [c for n in f.nodes for c in flow.called(n)] for f in functions.values()}

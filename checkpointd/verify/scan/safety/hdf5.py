@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.expansion import most_unpacked
 from checkpointd.verify.scan.findings import BOMB, FOREIGN_REFERENCE, Finding
+from checkpointd.verify.scan.structure import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _NEVER_WRITTEN = 16 << 20
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
     """Judge what the HDF5 files of a checkpoint, or inside one, hold and refer to."""
-    planned = context.laid_out()
+    planned = plan_of(context)
     if planned is None:
         return
     for name, layout in planned.layouts:

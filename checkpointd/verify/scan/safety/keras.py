@@ -19,7 +19,7 @@ from checkpointd.verify.keras_files.keras_code import stores_code
 from checkpointd.verify.keras_files.keras_names import CODE as FOREIGN_CODE
 from checkpointd.verify.keras_files.keras_names import (
     KERAS_TEAM,
-    is_kerass,
+    is_keras_module,
     is_unsafe_op,
     is_unsafe_symbol,
     owner,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.core.verify_settings import VerifySettings
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _MOST = 200
 _SHOWN = 200
@@ -118,9 +118,9 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     if stores_code(node):
         yield Finding(
             NEEDS_CODE,
-            f"Loading it would run Python code stored in it ({node.place}): set allow_code = true "
+            f"Loading it would run Python code stored in it ({node.path}): set allow_code = true "
             "in [watch.verify] if you trust its writer.",
-            where=node.place,
+            where=node.path,
             what=node.kind,
         )
     yield from _traversal(node)
@@ -144,10 +144,10 @@ def _torch_module(node: Node) -> Finding:
         return _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
     return Finding(
         NEEDS_CODE,
-        f"{node.place} is a TorchModuleWrapper: loading it would unpickle a module of torch that "
+        f"{node.path} is a TorchModuleWrapper: loading it would unpickle a module of torch that "
         "is stored in it. Set allow_code = true in [watch.verify] if you trust its writer, and "
         "python to an interpreter with torch.",
-        where=node.place,
+        where=node.path,
         what=node.kind,
     )
 
@@ -160,7 +160,7 @@ def _whose(node: Node) -> Iterator[Finding]:
 
 def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
     """Judge what layers of Keras would read: a vocabulary is a list, or the path of one."""
-    known = is_kerass(node.module) or node.module.partition(".")[0] in KERAS_TEAM
+    known = is_keras_module(node.module) or node.module.partition(".")[0] in KERAS_TEAM
     if not known and not _LOOKUPS & {name.rpartition(">")[2] for name in names}:
         return
     for argument in _READ:
@@ -211,9 +211,9 @@ def _traversal(node: Node) -> Iterator[Finding]:
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
         yield Finding(
             TRAVERSAL,
-            f"The layer {node.place} is called {_shown(name)}, which as a path leads out of the "
+            f"The layer {node.path} is called {_shown(name)}, which as a path leads out of the "
             "directory that it is unpacked to. Do not load it.",
-            where=node.place,
+            where=node.path,
             what=name[:_SHOWN],
         )
 
@@ -238,9 +238,9 @@ def _shown(value: Any) -> str:
 def _code(node: Node, does: str) -> Finding:
     return Finding(
         CODE,
-        f"{node.place} {does}: loading it would run that, and no model is made of it. Do not load "
+        f"{node.path} {does}: loading it would run that, and no model is made of it. Do not load "
         "it, and ask where it came from.",
-        where=node.place,
+        where=node.path,
         what=does,
     )
 
@@ -248,8 +248,8 @@ def _code(node: Node, does: str) -> Finding:
 def _reference(node: Node, does: str) -> Finding:
     return Finding(
         FOREIGN_REFERENCE,
-        f"{node.place} {does}, which is no part of the checkpoint: put what it needs into the "
+        f"{node.path} {does}, which is no part of the checkpoint: put what it needs into the "
         "model (a vocabulary as a list) and save it again.",
-        where=node.place,
+        where=node.path,
         what=does,
     )

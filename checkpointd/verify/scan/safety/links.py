@@ -15,7 +15,7 @@ from checkpointd.verify.scan.findings import FOREIGN_REFERENCE, Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.verify.scan.structure import ScanContext
+    from checkpointd.verify.scan.scan_context import ScanContext
 
 _SYSTEM = ("/etc/", "/proc/", "/sys/", "/dev/", "/boot/")
 _MODELS_TOO = ("/dev/shm/",)  # noqa: S108 - where jobs keep models, and we write nothing

@@ -59,8 +59,8 @@ def test_any_json_anywhere_is_answered(configuration: Callable[[Any], Any]) -> N
         lambda: keras_built_ins.is_marked_own("Dense", config),
         lambda: keras_built_ins.dropped(config),
         lambda: origin.names_policy(config, "mixed_float16"),
-        lambda: keras_code.carries_code(config),
-        lambda: keras_code.of_another_python(config),
+        lambda: keras_code.find_stored_code(config),
+        lambda: keras_code.find_foreign_bytecode(config),
         lambda: keras_config.KerasConfig("3", "tensorflow", config, config).custom_objects,
     )
     tried = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.verify.keras_files.keras_code import of_another_python
+from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode
 from tests.helpers.interpreters import of_version
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def encoded(code: CodeType) -> str:
 
 def test_its_own_bytecode_is_taken() -> None:
     """What this very Python made, it can run."""
-    assert [of_another_python(c) for c in configs(encoded(own()))] == ["", ""]
+    assert [find_foreign_bytecode(c) for c in configs(encoded(own()))] == ["", ""]
 
 
 def test_bytecode_that_cannot_be_unmarshalled_is_anothers() -> None:
     """Python 3.11 laid code objects out anew."""
     text = base64.b64encode(marshal.dumps(own())[:-40]).decode()
-    assert all(of_another_python(c) for c in configs(text))
+    assert all(find_foreign_bytecode(c) for c in configs(text))
 
 
 def test_bytecode_with_instructions_that_are_not_known_is_anothers() -> None:
@@ -59,13 +59,13 @@ def test_bytecode_with_instructions_that_are_not_known_is_anothers() -> None:
     inner = own().replace(co_code=bytes([255, 0]) * 8)
     outer = own().replace(co_consts=(*own().co_consts, inner))
     for code in (inner, outer):
-        assert all(of_another_python(c) for c in configs(encoded(code)))
+        assert all(find_foreign_bytecode(c) for c in configs(encoded(code)))
 
 
 def test_a_function_that_is_only_named_is_no_bytecode() -> None:
     """It is the user's own, whatever its name."""
     named = {"function": "shift", "function_type": "function"}
-    assert of_another_python({"class_name": "Lambda", "config": named}) == ""
+    assert find_foreign_bytecode({"class_name": "Lambda", "config": named}) == ""
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
@@ -76,5 +76,5 @@ def test_real_bytecode_of_other_pythons_is_told_from_this_ones(version: str) -> 
     if python is None:
         pytest.skip(f"there is no Python {version} here")
     done = subprocess.run([python, "-c", WRITE], capture_output=True, text=True, check=True)
-    found = [of_another_python(c) for c in configs(done.stdout.strip())]
+    found = [find_foreign_bytecode(c) for c in configs(done.stdout.strip())]
     assert all(found) is (version != here)

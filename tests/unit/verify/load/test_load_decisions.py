@@ -14,7 +14,7 @@ from checkpointd import golden
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import Format
 from checkpointd.golden import Golden
-from checkpointd.verify.keras_files.keras_code import carries_code
+from checkpointd.verify.keras_files.keras_code import find_stored_code
 from checkpointd.verify.load import load_errors, signatures
 from checkpointd.verify.load.comparison import compare, tolerances
 from checkpointd.verify.load.inputs import feeding
@@ -177,7 +177,7 @@ def test_a_failure_to_load_is_laid_at_the_right_door(error: Exception, reason: s
 )
 def test_stored_python_code_is_found(layer: dict[str, Any], found: bool) -> None:
     """A Lambda layer that holds bytecode is found; one that names a function holds none."""
-    assert bool(carries_code({"config": {"layers": [{"class_name": "Dense"}, layer]}})) is found
+    assert bool(find_stored_code({"config": {"layers": [{"class_name": "Dense"}, layer]}})) is found
 
 
 def test_changed_signatures_are_told_in_words() -> None:

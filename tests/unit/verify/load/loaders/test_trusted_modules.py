@@ -131,6 +131,6 @@ def test_load_itself_refuses_what_no_model_names(module: str, kind: str, registe
     """Also when `skip` leaves out safety; a name that the user configured is the user's."""
     node = foreign_code(named(kind, module, registered), {})
     assert node is not None
-    assert node.place == "x"
+    assert node.path == "x"
     call = {"class_name": "function", "module": module, "config": kind}
     assert foreign_code(call, {kind: object()}) is None
