@@ -104,7 +104,9 @@ class Controls:
         entry = await self._known(path)
         item = await self._found(entry)
         asked = time.time()
-        await self._on_ledger(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
+        await self._on_ledger(
+            Ledger.record_seen, item.checkpoint, item.generation, State.PENDING, ""
+        )
         self._work.push(item)
         limit = asked + self._timeout
         writing_until = math.inf

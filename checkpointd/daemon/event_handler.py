@@ -121,7 +121,7 @@ class EventHandler:
         elif isinstance(event, Gone):
             self._work.drop(event.watch, event.path)
             self._verifier.forget(event.path)
-            await self._ledger(Ledger.gone, event.path)
+            await self._ledger(Ledger.record_gone, event.path)
             log.info("gone", watch=event.watch, path=event.path)
         elif isinstance(event, MetadataChanged):
             await self._metadata_changed(event)
@@ -148,7 +148,7 @@ class EventHandler:
         if event.state == "writing":
             self._warm(self._watches.verify_settings(event.watch))
             await self._ledger(
-                Ledger.sighted, event.checkpoint, event.generation, State.WRITING, event.message
+                Ledger.record_seen, event.checkpoint, event.generation, State.WRITING, event.message
             )
             log.info("writing", watch=event.watch, path=path, message=event.message)
         elif event.state == "torn":
@@ -177,7 +177,7 @@ class EventHandler:
             await self._verifier.request(item)
 
     async def _series_changed(self, event: SeriesChanged) -> None:
-        entry = await self._ledger(Ledger.placed, event.checkpoint)
+        entry = await self._ledger(Ledger.record_placement, event.checkpoint)
         if entry is not None:
             checkpoint = entry.checkpoint
             log.info("placed", watch=event.watch, path=checkpoint.path, series=checkpoint.series)

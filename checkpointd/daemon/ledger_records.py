@@ -28,15 +28,15 @@ class LedgerRecords:
         """Whether the ledger was lost, and not all has been verified again."""
         return not self._ledger.wait(Ledger.confirm, watch)
 
-    def trashed(
+    def record_trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
     ) -> None:
         """Record that a checkpoint was moved into the trash."""
-        self._ledger.wait(Ledger.trashed, path, rule=rule, reason=reason, item=item, at=at)
+        self._ledger.wait(Ledger.record_trashed, path, rule=rule, reason=reason, item=item, at=at)
 
-    def restored(self, path: str, item: str) -> None:
+    def record_restored(self, path: str, item: str) -> None:
         """Record that a checkpoint came back."""
-        self._ledger.wait(Ledger.restored, path, item)
+        self._ledger.wait(Ledger.record_restored, path, item)
 
     def pin(self, path: str, note: str = "") -> Pin:
         """Protect a path."""

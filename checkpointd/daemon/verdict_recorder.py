@@ -49,11 +49,11 @@ class VerdictRecorder:
 
     async def pending(self, item: Item) -> None:
         """Record that a generation has no verdict yet."""
-        await self._ledger(Ledger.sighted, item.checkpoint, item.generation, State.PENDING, "")
+        await self._ledger(Ledger.record_seen, item.checkpoint, item.generation, State.PENDING, "")
 
     async def observed(self, report: Report) -> None:
         """Record a report about what lies at its path now, by which its state is decided."""
-        await self._ledger(Ledger.reported, report)
+        await self._ledger(Ledger.record_report, report)
         self._publish(report)
 
     async def verified(self, report: Report) -> bool:
@@ -63,7 +63,7 @@ class VerdictRecorder:
             Whether its generation still lies at its path. A report about one that was overwritten
             or deleted meanwhile is kept as history.
         """
-        is_current = await self._ledger(Ledger.concluded, report) is not None
+        is_current = await self._ledger(Ledger.record_report_if_current, report) is not None
         self._publish(report, **({} if is_current else {"overwritten": True}))
         return is_current
 
@@ -96,7 +96,11 @@ class VerdictRecorder:
         if answer.end is End.SUPERSEDED:
             self._metrics.superseded(checkpoint.watch)
         noted = await self._ledger(
-            Ledger.amended, checkpoint, item.generation, _STATES[answer.end], answer.message
+            Ledger.record_state_if_current,
+            checkpoint,
+            item.generation,
+            _STATES[answer.end],
+            answer.message,
         )
         if noted is None:
             return False
@@ -112,9 +116,9 @@ class VerdictRecorder:
         """Record that a comparison or a scrub found the content that has the verdict."""
         watch, path = item.checkpoint.watch, item.checkpoint.path
         if item.scrub:
-            await self._ledger(Ledger.scrubbed, path, item.generation)
+            await self._ledger(Ledger.record_scrub, path, item.generation)
             self._metrics.scrubbed(watch)
             log.debug("scrubbed, unchanged", watch=watch, path=path)
         else:
-            await self._ledger(Ledger.carried_over, path, item.generation)
+            await self._ledger(Ledger.carry_verdict_over, path, item.generation)
             log.info("the same content", watch=watch, path=path)

@@ -1,4 +1,4 @@
-"""What the ledger knows about one checkpoint, as plain frozen facts."""
+"""What the ledger knows about one checkpoint, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class State(enum.StrEnum):
-    """Where a checkpoint stands, in the order of display; the three verdicts are states too."""
+    """The state of a checkpoint, in the order of display; the three verdicts are states too."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -26,10 +26,10 @@ class State(enum.StrEnum):
 
 
 ABSENT = frozenset({State.GONE, State.TRASHED})
-"""States of what is no longer at its path."""
+"""States of checkpoints that are no longer at their path."""
 
 FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKNOWN})
-"""States that stand until the content changes."""
+"""States that remain until the content changes."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Entry:
 
     @property
     def step(self) -> int | None:
-        """The training step: the name's, else what the golden record says."""
+        """The training step: the one in the name, else the golden record's."""
         if self.checkpoint.step is not None:
             return self.checkpoint.step
         return self.report.facts.step if self.report else None
@@ -103,7 +103,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class Pruned:
-    """One pruning: what, when, by which rule and why, where it lies in the trash.
+    """One pruning: what, when, by which rule and why, its id in the trash.
 
     `restored_at` is None as long as it has not been restored.
     """

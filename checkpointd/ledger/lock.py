@@ -1,4 +1,4 @@
-"""One daemon a state directory: a lock that the kernel drops when its holder dies."""
+"""One daemon for each state directory: a lock that the kernel releases with its process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = "lock"
 
 
 class StateLock:
-    """The right to change what lies in a state directory; also a context manager."""
+    """The exclusive right to change a state directory; also a context manager."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / _NAME
@@ -44,14 +44,14 @@ class StateLock:
             who = f" (process {holder})" if holder.isdigit() else ""
             raise LedgerError(
                 f"Another checkpointd{who} uses {self._path.parent}: stop it, "
-                "or give this one a state_dir of its own."
+                "or give this one another state_dir."
             ) from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
 
     def release(self) -> None:
-        """Give the lock back; without effect if it is not held."""
+        """Release the lock; without effect if it is not held."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

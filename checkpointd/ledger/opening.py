@@ -36,13 +36,13 @@ _BROKEN = (
 
 
 def open_writable(state_dir: Path, *, version: int = VERSION) -> tuple[sqlite3.Connection, bool]:
-    """Open the ledger for writing; a broken one is set aside and a new one made.
+    """Open the ledger for writing; a broken one is set aside and a new one created.
 
     Returns:
         The connection, and whether a ledger that was there is lost.
 
     Raises:
-        LedgerError: it can neither be opened nor made.
+        LedgerError: it can neither be opened nor created.
     """
     path = state_dir / NAME
     lost = _leftovers(path)
@@ -59,7 +59,7 @@ def open_writable(state_dir: Path, *, version: int = VERSION) -> tuple[sqlite3.C
     except sqlite3.Error as error:
         raise LedgerError(f"The ledger {path} cannot be opened: {explain(error)}") from None
     except OSError as error:
-        raise LedgerError(f"The ledger {path} cannot be made: {error.strerror}.") from None
+        raise LedgerError(f"The ledger {path} cannot be created: {error.strerror}.") from None
 
 
 def open_readonly(state_dir: Path) -> sqlite3.Connection:
@@ -109,7 +109,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
 
 def _connect(path: Path, version: int) -> sqlite3.Connection:
     if not path.exists():
-        path.touch()  # readable for whom the umask says; SQLite gives its journal the same mode
+        path.touch()  # the umask decides who may read it; SQLite gives its journal the same mode
         sync_directory(path.parent)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     connection.isolation_level = None
@@ -133,14 +133,14 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
 
 
 def _judged(error: Exception) -> Exception:
-    """Tell a broken file from a disk that is full or a file that is locked."""
+    """Distinguish a broken file from a full disk and from a locked file."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     is_broken = code == sqlite3.SQLITE_IOERR_SHORT_READ or code & 0xFF in _BROKEN
     return BrokenLedgerError(str(error)) if is_broken else error
 
 
 def _leftovers(path: Path) -> bool:
-    """Whether a ledger was here and its file is gone or empty: its journal may not be replayed."""
+    """Whether a ledger was here and its file is lost or empty: its journal must not be replayed."""
     if path.exists():
         return path.stat().st_size == 0 and not _size(path.with_name(path.name + "-wal"))
     return path.with_name(path.name + "-wal").exists()

@@ -1,7 +1,7 @@
-"""The pins' own file: append-only and fsynced, so that a pin survives a lost ledger.
+"""The file of pins: append-only and fsynced, so that a pin survives a lost ledger.
 
 One JSON object a line: `{"op": "pin" | "unpin", "path": …, "note": …, "at": seconds}`. A last line
-that a crash cut short is passed over.
+that a crash cut short is ignored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PinFile:
         self._path = path
 
     def replay(self) -> dict[str, Pin | None]:
-        """The last word on each path: its pin, or None after an unpin.
+        """The last entry of each path: its pin, or None after an unpin.
 
         Raises:
             LedgerError: the file is there and cannot be read.
@@ -52,10 +52,10 @@ class PinFile:
         return last
 
     def begin(self) -> bool:
-        """Make the file, empty; False if there already is one, so that there was a ledger too.
+        """Create the file, empty; False if there already is one, so that there was a ledger too.
 
         Raises:
-            LedgerError: it cannot be made.
+            LedgerError: it cannot be created.
         """
         try:
             with self._path.open("xb") as file:
@@ -64,11 +64,11 @@ class PinFile:
         except FileExistsError:
             return False
         except OSError as error:
-            raise LedgerError(f"{self._path} cannot be made: {error.strerror}.") from None
+            raise LedgerError(f"{self._path} cannot be created: {error.strerror}.") from None
         return True
 
     def append(self, pin: Pin, *, pinned: bool) -> None:
-        """Write down one change; it is on disk when this returns.
+        """Append one change; it is on disk when this returns.
 
         Raises:
             LedgerError: it could not be written.
@@ -96,7 +96,7 @@ class PinFile:
 
 
 def sync_directory(path: Path) -> None:
-    """Make what was created or renamed in a directory survive a power cut."""
+    """Flush a directory, so that created and renamed files survive a power cut."""
     file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(file)

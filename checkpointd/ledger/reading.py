@@ -1,4 +1,4 @@
-"""The ledger's questions: what a reader may ask, also while a daemon writes."""
+"""The queries of the ledger; they also work while a daemon writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 
 class Reader(RowReader):
-    """Everything that can be asked; `checkpointd.ledger.Ledger` adds what can be written."""
+    """Every query; `checkpointd.ledger.Ledger` adds what can be written."""
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path; None if it was never seen."""
@@ -234,7 +234,7 @@ class Reader(RowReader):
 
     @property
     def rebuilt(self) -> bool:
-        """Whether the ledger was lost once; see `unconfirmed` for what that still holds up."""
+        """Whether the ledger was lost once; see `unconfirmed` for what it still means."""
         return self._meta("rebuilt_at") is not None
 
     def unconfirmed(self, watch: str) -> bool:

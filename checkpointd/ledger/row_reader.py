@@ -1,4 +1,4 @@
-"""From the ledger's rows to entries and reports; a report that was read stays in memory a while."""
+"""The conversion of rows to entries and reports, with a cache of the reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReportCache:
     """The reports that were asked for last, bounded in number and in bytes.
 
     Args:
-        read: gives the body of the report with a number; None if there is none.
+        read: returns the body of the report with a number; None if there is none.
     """
 
     def __init__(self, read: Callable[[int], bytes | None]) -> None:

@@ -1,4 +1,4 @@
-"""Between the ledger's rows and the words: JSON, checksums, and text that is no clean Unicode."""
+"""The conversion of rows: JSON, checksums, and text that is not valid Unicode."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sealed(row: Sequence[Any]) -> bool:
 
 
 def encode(text: str) -> bytes:
-    """Text that may hold pieces of a path that is no Unicode."""
+    """Encode text that may hold parts of a path that is not Unicode."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -64,12 +64,12 @@ def dump(value: Checkpoint | Generation) -> str:
 
 
 def load_checkpoint(text: str) -> Checkpoint:
-    """Read a checkpoint; ValueError if it is none."""
+    """Read a checkpoint; ValueError if it is not one."""
     return decode.checkpoint(json.loads(text))
 
 
 def load_generation(text: str) -> Generation:
-    """Read a generation; ValueError if it is none."""
+    """Read a generation; ValueError if it is not one."""
     return decode.generation(json.loads(text))
 
 

@@ -1,6 +1,6 @@
 """The tables of the ledger: how they came to be, version by version, and what is checked of them.
 
-Paths are stored as `os.fsencode` gives them, other text that may hold pieces of a path as
+Paths are stored as `os.fsencode` gives them, other text that may hold parts of a path as
 `surrogatepass` UTF-8. `user_version` is the schema's version.
 """
 
@@ -174,7 +174,7 @@ def check_rows(connection: sqlite3.Connection, version: int) -> None:
 
 
 def other_version(path: Path, found: int, version: int) -> str:
-    """The message about a file whose version of the schema is another one."""
+    """The message about a file that has another version of the schema."""
     return (
         f"The ledger {path} has schema version {found}, this checkpointd knows {version}: "
         "use the checkpointd that wrote it, or start the newer one's daemon once."

@@ -32,17 +32,17 @@ _VERDICTS = {
 
 
 class Ledger(Writer):
-    """One connection to the ledger; to be used from one thread.
+    """One connection to the ledger, for use in one thread.
 
-    Every method that writes raises LedgerError, and leaves what was there, if it cannot.
+    Every method that writes raises LedgerError if it cannot, and then changes nothing.
     """
 
     @classmethod
     def open(cls, state_dir: Path, *, readonly: bool = False) -> Self:
-        """Open the ledger of a state directory; made if there is none, unless `readonly`.
+        """Open the ledger of a state directory; created if there is none, unless `readonly`.
 
         Raises:
-            LedgerError: there is none to read, or it can neither be opened nor made.
+            LedgerError: there is none to read, or it can neither be opened nor created.
         """
         if readonly:
             return cls(open_readonly(state_dir), None)
@@ -55,17 +55,17 @@ class Ledger(Writer):
             raise
         return ledger
 
-    def sighted(
+    def record_seen(
         self, checkpoint: Checkpoint, generation: Generation, state: State, message: str = ""
     ) -> Entry:
-        """Note what lies at a path now; another generation replaces the one before."""
+        """Record what is at a path now; another generation replaces the one before."""
         with self._writing():
             number = self._last_report(checkpoint.path, generation.key)
             self._store(ChangeKind.SEEN, checkpoint, generation, state, message, number)
         return self._present(checkpoint.path)
 
-    def reported(self, report: Report) -> Entry:
-        """Keep a report; its generation becomes the path's, its verdict the state."""
+    def record_report(self, report: Report) -> Entry:
+        """Store a report; its generation becomes the path's, its verdict the state."""
         with self._writing():
             number = self._keep_report(report)
             self._store(
@@ -78,24 +78,24 @@ class Ledger(Writer):
             )
         return self._present(report.checkpoint.path)
 
-    def concluded(self, report: Report) -> Entry | None:
-        """Keep a report; what lies at its path now is another generation if this gives None.
+    def record_report_if_current(self, report: Report) -> Entry | None:
+        """Store a report; None if another generation is at its path by now.
 
-        The report is then history: what it speaks of was read whole and has been written over
-        since. Between asking and writing nobody else can write: this is one call in one thread.
+        Such a report is only history: its content was read completely and overwritten since.
+        Nothing can change between the comparison and the write: this is one call in one thread.
         """
-        if self._lies_there(report.checkpoint.path, report.generation):
-            return self.reported(report)
+        if self._is_current(report.checkpoint.path, report.generation):
+            return self.record_report(report)
         with self._writing():
             self._keep_report(report)
             about = report.checkpoint
             self._uncommitted.append(Change(ChangeKind.VERDICT, about.watch, about.series))
         return None
 
-    def placed(self, checkpoint: Checkpoint) -> Entry | None:
-        """Let a path stand where its name is now said to: series, version, step and metrics.
+    def record_placement(self, checkpoint: Checkpoint) -> Entry | None:
+        """Change the series, version, step and metrics of a path; its verdict stays.
 
-        Its verdict stays. None if the path is not there, or stands there already.
+        None if the path is not there, or nothing changes.
         """
         entry = self.entry(checkpoint.path)
         if entry is None or entry.state in ABSENT:
@@ -125,24 +125,24 @@ class Ledger(Writer):
             )
         return self._present(after.path)
 
-    def amended(
+    def record_state_if_current(
         self, checkpoint: Checkpoint, generation: Generation, state: State, message: str = ""
     ) -> Entry | None:
-        """Note why what still lies at a path has no verdict; None, and nothing, otherwise."""
-        if not self._lies_there(checkpoint.path, generation):
+        """Record why the generation at a path has no verdict; None if another one is there."""
+        if not self._is_current(checkpoint.path, generation):
             return None
-        return self.sighted(checkpoint, generation, state, message)
+        return self.record_seen(checkpoint, generation, state, message)
 
     def check_writable(self) -> None:
-        """Write something of no consequence.
+        """Write a time stamp, to find out whether the ledger can be written.
 
         Raises:
-            LedgerError: nothing at all can be written now.
+            LedgerError: it cannot.
         """
         with self._writing():
             self._set_meta("written_at", repr(time.time()))
 
-    def _lies_there(self, path: str, generation: Generation) -> bool:
+    def _is_current(self, path: str, generation: Generation) -> bool:
         entry = self.entry(path)
         return (
             entry is not None
@@ -150,11 +150,11 @@ class Ledger(Writer):
             and entry.generation.key == generation.key
         )
 
-    def carried_over(self, path: str, generation: Generation) -> Entry | None:
-        """Let a verdict stand for the same content under another inode or ctime.
+    def carry_verdict_over(self, path: str, generation: Generation) -> Entry | None:
+        """Keep a verdict for the same content under another inode or change time.
 
-        The caller has compared the content's digest. None, and nothing changes, if names, sizes
-        or times differ, or there is no verdict to carry over.
+        The caller has compared the digest of the content. None, and nothing changes, if names,
+        sizes or times differ, or there is no verdict.
         """
         entry = self.entry(path)
         if entry is None or entry.report is None or entry.generation.key != generation.key:
@@ -172,26 +172,26 @@ class Ledger(Writer):
             )
         return self._present(path)
 
-    def scrubbed(self, path: str, generation: Generation) -> None:
-        """Note that a generation was read again, and its bytes are those of its report."""
+    def record_scrub(self, path: str, generation: Generation) -> None:
+        """Record that a generation was read again, and its bytes are those of its report."""
         with self._writing():
             self._connection.execute(
                 "INSERT OR REPLACE INTO scrubs (path, key, at) VALUES (?, ?, ?)",
                 (rows.path_bytes(path), generation.key, time.time()),
             )
 
-    def gone(self, path: str) -> None:
-        """Note that nothing lies at a path any more; what is in the trash stays in the trash."""
+    def record_gone(self, path: str) -> None:
+        """Record that nothing is at a path any more; a trashed checkpoint stays trashed."""
         entry = self.entry(path)
         if entry is None or entry.state is State.TRASHED:
             return
         with self._writing():
             self._set_state(ChangeKind.GONE, path, State.GONE)
 
-    def trashed(
+    def record_trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
     ) -> None:
-        """Note that a checkpoint was moved into the trash, as `item`; told twice counts once."""
+        """Record that a checkpoint was moved into the trash as `item`; twice counts once."""
         entry = self.entry(path)
         with self._writing():
             self._connection.execute(
@@ -209,8 +209,8 @@ class Ledger(Writer):
             )
             self._set_state(ChangeKind.TRASHED, path, State.TRASHED)
 
-    def restored(self, path: str, item: str) -> None:
-        """Note that a checkpoint came back from the trash; its verdict stands again."""
+    def record_restored(self, path: str, item: str) -> None:
+        """Record that a checkpoint was restored from the trash; its verdict is valid again."""
         entry = self.entry(path)
         with self._writing():
             self._connection.execute(
@@ -222,7 +222,7 @@ class Ledger(Writer):
                 self._set_state(ChangeKind.RESTORED, path, state)
 
     def pin(self, path: str, note: str = "") -> Pin:
-        """Protect a path from pruning, whatever will lie there; it need not be known yet."""
+        """Protect a path from pruning, whatever is saved there; it need not be known yet."""
         pin = Pin(path, note, time.time())
         self._pin_file().append(pin, pinned=True)
         with self._writing():
@@ -230,7 +230,7 @@ class Ledger(Writer):
         return pin
 
     def unpin(self, path: str) -> bool:
-        """Take that protection away; False if there was none."""
+        """Remove the protection of a path; False if there was none."""
         was_pinned = any(pin.path == path for pin in self.pins())
         if was_pinned:
             self._pin_file().append(Pin(path, "", time.time()), pinned=False)
@@ -241,10 +241,10 @@ class Ledger(Writer):
     def confirm(self, watch: str) -> bool:
         """End the hold after a lost ledger, if all that was saved before has a verdict again.
 
-        To be called when the whole watch has been listed.
+        Called when the watch has been listed completely.
 
         Returns:
-            Whether nothing holds for this watch any more.
+            Whether this watch has no such hold any more.
         """
         if not self.unconfirmed(watch):
             return True
@@ -266,14 +266,14 @@ class Ledger(Writer):
             return math.inf
 
     def _take_over(self, *, lost: bool) -> None:
-        """Merge the pins' file, remember a loss, forget what is long gone."""
+        """Merge the file of pins, record a lost ledger, delete rows of what is long gone."""
         pins = self._pin_file()
         is_new = self._meta("created_at") is None
-        said = pins.replay()
-        unsaid = [pin for pin in self.pins() if pin.path not in said]
+        replayed = pins.replay()
+        missing = [pin for pin in self.pins() if pin.path not in replayed]
         if is_new:
             lost = lost or not pins.begin()
-        for pin in unsaid:
+        for pin in missing:
             pins.append(pin, pinned=True)
         with self._writing():
             if is_new:
@@ -281,11 +281,11 @@ class Ledger(Writer):
             if lost:
                 self._set_meta("rebuilt_at", repr(time.time()))
                 self._connection.execute("DELETE FROM meta WHERE key LIKE 'confirmed:%'")
-            for path, word in said.items():
-                if word is None:
+            for path, pinned in replayed.items():
+                if pinned is None:
                     self._remove_pin(path)
                 else:
-                    self._store_pin(word)
+                    self._store_pin(pinned)
             self._connection.execute(
                 "DELETE FROM checkpoints WHERE state = 'gone' AND id NOT IN "
                 "(SELECT id FROM checkpoints WHERE state = 'gone' ORDER BY seen DESC LIMIT ?)",

@@ -1,4 +1,4 @@
-"""How the ledger writes: all of it or nothing, each row with its seal."""
+"""How the ledger writes: in transactions, each row with its checksum."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Writer(Reader):
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """All of it or nothing."""
+        """Open a transaction: all of it is written, or nothing."""
         self._pin_file()
         self._uncommitted = []
         try:
@@ -160,21 +160,21 @@ class Writer(Reader):
         )
 
     def _note_change(self, kind: ChangeKind, row: dict[str, Any]) -> None:
-        """Note what is about to change: in one series, or in the one it leaves and the next."""
+        """Collect a change: of one series, or of the series that it leaves and of the next one."""
         found = self._rows(
             "SELECT watch, series, state FROM checkpoints WHERE path = ?", (row["path"],)
         )
-        place, after = (row["watch"], rows.text_of(row["series"])), State(row["state"])
+        series_key, after = (row["watch"], rows.text_of(row["series"])), State(row["state"])
         if not found:
-            self._uncommitted.append(Change(kind, *place, None, after))
+            self._uncommitted.append(Change(kind, *series_key, None, after))
             return
         watch, series = found[0][0], rows.text_of(found[0][1])
         before = State(found[0][2]) if found[0][2] in _STATES else None
-        if (watch, series) == place:
-            self._uncommitted.append(Change(kind, *place, before, after))
+        if (watch, series) == series_key:
+            self._uncommitted.append(Change(kind, *series_key, before, after))
         else:
             self._uncommitted.append(Change(kind, watch, series, before, None))
-            self._uncommitted.append(Change(kind, *place, None, after))
+            self._uncommitted.append(Change(kind, *series_key, None, after))
 
     def _note_pins(self, path: str) -> None:
         found = self._rows(

@@ -2,7 +2,7 @@
 
 from checkpointd.retention.holds import Hold
 from checkpointd.retention.plan import Decision, RetentionPlan, plan
-from checkpointd.retention.pruner import Pruner, Records, Removal
+from checkpointd.retention.pruner import Pruner, PruningLedger, Removal
 from checkpointd.retention.references import References, find_references
 from checkpointd.retention.trash import Deleted, Expired, Recovered, Trash, TrashError, TrashItem
 
@@ -12,7 +12,7 @@ __all__ = [
     "Expired",
     "Hold",
     "Pruner",
-    "Records",
+    "PruningLedger",
     "Recovered",
     "References",
     "Removal",

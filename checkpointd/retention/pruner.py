@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 RESTORED_NOTE = "restored from the trash"
 
 
-class Records(Protocol):
+class PruningLedger(Protocol):
     """What the pruner needs of the ledger; `checkpointd.ledger.Ledger` is one."""
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""
         ...
 
-    def trashed(
+    def record_trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
     ) -> None:
-        """Note that a checkpoint was moved into the trash."""
+        """Record that a checkpoint was moved into the trash."""
         ...
 
-    def restored(self, path: str, item: str) -> None:
-        """Note that a checkpoint came back."""
+    def record_restored(self, path: str, item: str) -> None:
+        """Record that a checkpoint was restored."""
         ...
 
     def pin(self, path: str, note: str = "") -> Pin:
@@ -84,7 +84,7 @@ class Pruner:
     """
 
     def __init__(
-        self, root: str, records: Records, *, on_step: Callable[[str], None] | None = None
+        self, root: str, records: PruningLedger, *, on_step: Callable[[str], None] | None = None
     ) -> None:
         self.trash = Trash(root, on_step=on_step)
         self._records = records
@@ -122,7 +122,7 @@ class Pruner:
         item = self.trash.find(path_or_id)
         self._records.pin(item.path, RESTORED_NOTE)
         item = self.trash.restore(item.id)
-        self._records.restored(item.path, item.id)
+        self._records.record_restored(item.path, item.id)
         return item
 
     def recover(self) -> list[Recovered]:
@@ -140,7 +140,7 @@ class Pruner:
                 continue
             is_same = entry.generation.key == item.manifest.generation.key
             if recovered.outcome in ("undone", "restored") and is_same:
-                self._records.restored(item.path, item.id)
+                self._records.record_restored(item.path, item.id)
             elif recovered.outcome == "moved" and is_same and entry.state is not State.TRASHED:
                 self._note_trashed(item, entry)
         return found
@@ -154,7 +154,7 @@ class Pruner:
         with opened_root(self.trash.root) as root_fd:
             if is_unchanged(root_fd, manifest.path, entry.checkpoint, entry.generation):
                 return
-        self._records.trashed(
+        self._records.record_trashed(
             item.path, rule=manifest.rule, reason=manifest.reason, item=item.id, at=manifest.at
         )
 
@@ -183,7 +183,9 @@ class Pruner:
             return Removal(entry, False, decision.rule, refusal, suspects=suspects)
         self._step("record")
         try:
-            self._records.trashed(entry.path, rule=decision.rule, reason=reason, item=item.id)
+            self._records.record_trashed(
+                entry.path, rule=decision.rule, reason=reason, item=item.id
+            )
         except LedgerError as error:
             reason = f"{reason}; the ledger is updated at the next start ({error})"
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)

@@ -193,8 +193,8 @@ def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
     assert entry is not None
     assert entry.report is not None
     now = generation_of(str(path), Format.HDF5)
-    ledger.sighted(entry.checkpoint, now, State.PENDING)
-    ledger.reported(replace(entry.report, generation=now))
+    ledger.record_seen(entry.checkpoint, now, State.PENDING)
+    ledger.record_report(replace(entry.report, generation=now))
     ledger.close()
     assert world.run("wait", str(path)).startswith("VALID ")
 

@@ -34,7 +34,7 @@ def _writing(world: World, name: str, message: str) -> Path:
     ledger = Ledger.open(world.state)
     entry = ledger.entry(str(path))
     assert entry is not None
-    ledger.sighted(replace(entry.checkpoint), entry.generation, State.WRITING, message)
+    ledger.record_seen(replace(entry.checkpoint), entry.generation, State.WRITING, message)
     ledger.close()
     return path
 

@@ -79,11 +79,11 @@ class World:
         placed = place(name, Format.HDF5)
         checkpoint = Checkpoint(text, Format.HDF5, "a", placed.series, placed.version, placed.step)
         ledger = Ledger.open(self.state)
-        ledger.sighted(checkpoint, generation, State.PENDING)
+        ledger.record_seen(checkpoint, generation, State.PENDING)
         if verdict is not None:
             outcome = Outcome.PASS if verdict is Verdict.VALID else Outcome.FAIL
             reason = "" if verdict is Verdict.VALID else "finite.nan"
-            ledger.reported(
+            ledger.record_report(
                 Report(
                     checkpoint=checkpoint,
                     generation=generation,

@@ -157,7 +157,7 @@ def know(
     ledger: Ledger, laid: tuple[Checkpoint, Generation], verdict: Verdict = Verdict.VALID
 ) -> Entry:
     """Tell the ledger of a checkpoint and its verdict."""
-    return ledger.reported(report(*laid, verdict))
+    return ledger.record_report(report(*laid, verdict))
 
 
 def tree(root: Path) -> dict[str, bytes]:

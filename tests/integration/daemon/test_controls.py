@@ -106,7 +106,7 @@ def becomes(state: State, message: str = "") -> Verified:
     """Verifying ends in a state without a report."""
 
     async def verified(ledger: LedgerThread, item: Item) -> None:
-        await ledger(Ledger.sighted, item.checkpoint, item.generation, state, message)
+        await ledger(Ledger.record_seen, item.checkpoint, item.generation, state, message)
 
     return verified
 
@@ -143,14 +143,14 @@ def test_what_is_torn_gets_the_verdict_that_its_watch_gives(world: World) -> Non
     path = str(world.runs / "m.h5")
 
     async def verified(ledger: LedgerThread, item: Item) -> None:
-        await ledger(Ledger.sighted, item.checkpoint, item.generation, State.WRITING)
+        await ledger(Ledger.record_seen, item.checkpoint, item.generation, State.WRITING)
 
         async def torn() -> None:
             await asyncio.sleep(0.5)
             about = replace(
                 report(), checkpoint=item.checkpoint, generation=item.generation, settings_digest=""
             )
-            await ledger(Ledger.reported, about)
+            await ledger(Ledger.record_report, about)
 
         tasks.append(asyncio.ensure_future(torn()))
 

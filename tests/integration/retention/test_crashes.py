@@ -111,7 +111,7 @@ def _die_at(number: int, ledger: Ledger) -> None:
     for name in CHANGES:
         setattr(os, name, counted(getattr(os, name)))
     retention_files._renameat2 = counted(retention_files._renameat2)  # type: ignore[assignment,arg-type]
-    for name in ("trashed", "restored", "pin"):
+    for name in ("record_trashed", "record_restored", "pin"):
         setattr(ledger, name, counted(getattr(ledger, name)))
 
 

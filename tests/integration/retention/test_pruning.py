@@ -266,7 +266,7 @@ def test_what_changed_in_the_ledger_since_the_plan_stays(field: Field) -> None:
     made = field.plan()
     field.ledger.pin(first.path)
     know(field.ledger, (second.checkpoint, second.generation), Verdict.INVALID)
-    field.ledger.sighted(third.checkpoint, third.generation, State.PENDING)
+    field.ledger.record_seen(third.checkpoint, third.generation, State.PENDING)
     reasons = [r.reason for r in field.pruner.apply(made) if not r.done]
     assert len(reasons) == 3
     assert "pinned since" in reasons[0]
@@ -313,7 +313,7 @@ def test_the_ledger_is_told_later_if_it_could_not_be_told(field: Field) -> None:
     made = field.plan()
 
     class Forgetful(Ledger):
-        def trashed(self, *_: object, **__: object) -> None:
+        def record_trashed(self, *_: object, **__: object) -> None:
             raise LedgerError("The ledger cannot be written: the disk is full.")
 
     forgetful = Forgetful(field.ledger._connection, field.ledger._pins)

@@ -52,10 +52,10 @@ def test_subscribers_know_of_a_write_before_its_writer_goes_on(tmp_path: Path) -
     async def story(ledger: LedgerThread, feed: ChangeFeed) -> None:
         received: list[ChangeKind] = []
         feed.subscribe(lambda change: received.append(change.kind))
-        await ledger(Ledger.sighted, CHECKPOINT, GENERATION, State.PENDING, "")
+        await ledger(Ledger.record_seen, CHECKPOINT, GENERATION, State.PENDING, "")
         assert received == [ChangeKind.SEEN]
         await asyncio.to_thread(
-            ledger.wait, Ledger.trashed, CHECKPOINT.path, rule="r", reason="x", item="i"
+            ledger.wait, Ledger.record_trashed, CHECKPOINT.path, rule="r", reason="x", item="i"
         )
         assert received == [ChangeKind.SEEN, ChangeKind.TRASHED]
         await ledger(Ledger.entry, CHECKPOINT.path)

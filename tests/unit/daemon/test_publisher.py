@@ -98,9 +98,9 @@ def test_it_goes_with_the_content_that_it_speaks_of(desk: Desk) -> None:
     desk.publish()
     assert all(desk.verdict(path) for path in paths)
     changed = lay_file(paths[0], 5000.0, b"something else")
-    desk.ledger.sighted(*changed, State.WRITING)
-    desk.ledger.gone(str(paths[1]))
-    desk.ledger.trashed(str(paths[2]), rule="x", reason="x", item="x")
+    desk.ledger.record_seen(*changed, State.WRITING)
+    desk.ledger.record_gone(str(paths[1]))
+    desk.ledger.record_trashed(str(paths[2]), rule="x", reason="x", item="x")
     desk.publish()
     assert [desk.verdict(path) for path in paths] == [None, None, None]
     know(desk.ledger, changed, Verdict.INVALID)
@@ -116,10 +116,10 @@ def test_a_verdict_that_is_being_renewed_stands_until_then(desk: Desk) -> None:
     laid = lay_file(path, 1000.0)
     know(desk.ledger, laid)
     desk.publish()
-    desk.ledger.sighted(*laid, State.PENDING)
+    desk.ledger.record_seen(*laid, State.PENDING)
     desk.publish()
     assert desk.verdict(path)
-    desk.ledger.reported(report(*laid, Verdict.INVALID, finished_at=3000.0))
+    desk.ledger.record_report(report(*laid, Verdict.INVALID, finished_at=3000.0))
     desk.publish()
     told = desk.verdict(path)
     assert told is not None
@@ -136,7 +136,7 @@ def test_another_daemon_goes_on_where_the_last_one_stopped(desk: Desk) -> None:
     before = (directory / "m-0.h5.json").stat().st_ino
     (directory / ".checkpointd-tmp-0123").write_bytes(b"{")
     (directory / "theirs.json").write_bytes(b'{"somebody": "else"}')
-    desk.ledger.gone(str(paths[1]))
+    desk.ledger.record_gone(str(paths[1]))
     desk.publisher = Publisher(desk.settings, [desk.root])
     desk.publish()
     assert sorted(os.listdir(directory)) == ["m-0.h5.json", "theirs.json"]
@@ -185,7 +185,7 @@ def test_the_link_leads_to_the_newest_valid_one(
     assert find_references(str(desk.root), str(desk.settings.link_directory)).paths >= {
         laid[1][0].path
     }
-    desk.ledger.reported(report(*laid[1], Verdict.INVALID))
+    desk.ledger.record_report(report(*laid[1], Verdict.INVALID))
     desk.publish()
     assert desk.links == {link: laid[0][0].path}
     member = laid[0][1].members[0]
@@ -204,7 +204,7 @@ def test_tensorflow_finds_a_prefix_by_the_state_file_beside_its_link(desk: Desk)
     encoded = 'ck\\042pt\\134-\\303\\274-7"\n'
     assert state.read_text().endswith(encoded)
     assert str(path) in find_references(str(state.parent)).paths
-    desk.ledger.gone(str(path))
+    desk.ledger.record_gone(str(path))
     desk.publish()
     assert not state.exists()
 
@@ -213,8 +213,8 @@ def test_the_link_asks_for_what_is_required(tmp_path: Path) -> None:
     """As `latest --requires` does."""
     desk = Desk(tmp_path, require=["resumes"])
     whole, served = (lay_file(desk.root / f"m-{n}.h5", 1000.0 + n) for n in range(2))
-    desk.ledger.reported(report(*whole, shown=("intact", "loads", "resumes")))
-    desk.ledger.reported(report(*served, shown=("intact", "loads")))
+    desk.ledger.record_report(report(*whole, shown=("intact", "loads", "resumes")))
+    desk.ledger.record_report(report(*served, shown=("intact", "loads")))
     desk.publish()
     assert desk.links == {"m-{}.h5/latest-valid.h5": whole[0].path}
     desk.ledger.close()

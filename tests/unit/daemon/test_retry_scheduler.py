@@ -63,17 +63,17 @@ def test_a_retry_happens_only_while_it_is_needed(tmp_path: Path, happens: Any, c
     """What got its verdict meanwhile, went or changed, is not verified once more."""
 
     async def story(ledger: LedgerThread, retries: RetryScheduler, queued: list[Item]) -> None:
-        await ledger(Ledger.sighted, CHECKPOINT, GENERATION, State.PENDING, "")
+        await ledger(Ledger.record_seen, CHECKPOINT, GENERATION, State.PENDING, "")
         item = Item(CHECKPOINT, GENERATION, 1.0, attempt=3)
         retries.schedule(item, 3600.0)
         retries.schedule(item, 0.05)
         if isinstance(happens, Report):
-            await ledger(Ledger.reported, happens)
+            await ledger(Ledger.record_report, happens)
         elif happens == "gone":
-            await ledger(Ledger.gone, CHECKPOINT.path)
+            await ledger(Ledger.record_gone, CHECKPOINT.path)
         elif happens == "overwritten":
             newer = Generation((Member("", 1, 2, 100, 2 * 10**9, 10**9),))
-            await ledger(Ledger.sighted, CHECKPOINT, newer, State.PENDING, "")
+            await ledger(Ledger.record_seen, CHECKPOINT, newer, State.PENDING, "")
         await asyncio.gather(*retries._retries.values())
         assert queued == [replace(item, attempt=4)] * comes
         assert not retries._retries

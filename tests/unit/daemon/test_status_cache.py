@@ -42,11 +42,11 @@ def test_a_verdict_counts_as_soon_as_the_ledger_has_it(tmp_path: Path) -> None:
     """Without reading the ledger again."""
 
     async def story(ledger: LedgerThread, cache: StatusCache) -> None:
-        await ledger(Ledger.sighted, CHECKPOINT, GENERATION, State.PENDING, "")
+        await ledger(Ledger.record_seen, CHECKPOINT, GENERATION, State.PENDING, "")
         assert cache.counts("w") == {"pending": 1}
-        await ledger(Ledger.reported, judged(Verdict.INVALID, "finite.nan"))
+        await ledger(Ledger.record_report, judged(Verdict.INVALID, "finite.nan"))
         assert cache.counts("w") == {"invalid": 1}
-        await ledger(Ledger.gone, CHECKPOINT.path)
+        await ledger(Ledger.record_gone, CHECKPOINT.path)
         assert cache.counts("w") == {}
 
     with_cache(tmp_path, story)
@@ -61,9 +61,9 @@ def test_counts_agree_with_the_ledger_whatever_is_written_while_it_is_read(
     async def write(ledger: LedgerThread, number: int) -> None:
         checkpoint = replace(CHECKPOINT, path=f"/w/{number % 5}", series=f"s{number % 2}")
         state = chance.choice([State.PENDING, State.WRITING, State.SUPERSEDED, State.UNKNOWN])
-        await ledger(Ledger.sighted, checkpoint, GENERATION, state, "")
+        await ledger(Ledger.record_seen, checkpoint, GENERATION, state, "")
         if chance.random() < 0.3:
-            await ledger(Ledger.gone, checkpoint.path)
+            await ledger(Ledger.record_gone, checkpoint.path)
 
     async def story(ledger: LedgerThread, cache: StatusCache) -> None:
         for begin in range(0, 200, 10):
@@ -83,7 +83,7 @@ def test_series_and_verdicts_follow_a_moment_later(tmp_path: Path) -> None:
 
     async def story(ledger: LedgerThread, cache: StatusCache) -> None:
         following = asyncio.create_task(cache.keep_fresh())
-        await ledger(Ledger.reported, judged(Verdict.INVALID, "finite.nan"))
+        await ledger(Ledger.record_report, judged(Verdict.INVALID, "finite.nan"))
         async with asyncio.timeout(10):
             while not cache.attention:  # noqa: ASYNC110 - reading the ledger sets no event
                 await asyncio.sleep(0.01)

@@ -43,7 +43,7 @@ def tell(
 ) -> None:
     """Report a checkpoint that was saved at its step's second and evaluated."""
     facts = Facts(evaluation={"accuracy": value}, evaluated_by=by)
-    ledger.reported(report(_at(step, series), generation(step), verdict, facts=facts))
+    ledger.record_report(report(_at(step, series), generation(step), verdict, facts=facts))
 
 
 def best(ledger: Ledger, step: int, by: str = "e") -> tuple[float, float] | None:
@@ -85,9 +85,9 @@ def test_a_report_that_was_renewed_counts_as_it_is_now(ledger: Ledger) -> None:
 def test_what_was_pruned_stays_the_best(ledger: Ledger) -> None:
     """The measure of the series does not fall because a checkpoint was removed."""
     tell(ledger, 1, 0.9)
-    ledger.trashed(_at(1).path, rule="keep_last", reason="old", item="i")
+    ledger.record_trashed(_at(1).path, rule="keep_last", reason="old", item="i")
     tell(ledger, 2, 0.5)
-    ledger.gone(_at(2).path)
+    ledger.record_gone(_at(2).path)
     assert best(ledger, 3) == (0.5, 0.9)
 
 
@@ -104,7 +104,7 @@ def test_values_go_with_their_reports(ledger: Ledger) -> None:
     """A path that is overwritten for ever does not fill the ledger."""
     facts = Facts(evaluation={"accuracy": 0.5}, evaluated_by="e")
     for second in range(40):
-        ledger.reported(report(_at(1), generation(second), facts=facts))
+        ledger.record_report(report(_at(1), generation(second), facts=facts))
     count = "SELECT count(*) FROM evaluations"
     assert ledger._rows(count) == [(20,)]
     assert ledger._rows("SELECT count(*) FROM reports") == [(20,)]
@@ -129,7 +129,9 @@ def test_large_reports_do_not_pile_up_in_memory(
     """A model of ten thousand tensors has reports of 200 kB; the daemon stays small."""
     monkeypatch.setattr("checkpointd.ledger.row_reader._CACHED_BYTES", 5000)
     for step in range(20):
-        ledger.reported(report(_at(step), generation(step), facts=Facts(writer=f"{step}" * 50)))
+        ledger.record_report(
+            report(_at(step), generation(step), facts=Facts(writer=f"{step}" * 50))
+        )
     assert len(ledger.entries()) == 20
     assert 0 < len(ledger._reports) < 20
     assert ledger._reports.size_bytes <= 5000

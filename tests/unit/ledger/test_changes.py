@@ -31,11 +31,11 @@ def test_each_write_names_the_state_before_and_after(ledger: Ledger, tmp_path: P
     """From the first sight of a file to its return from the trash."""
     checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
     path, place = checkpoint.path, (checkpoint.watch, checkpoint.series)
-    ledger.sighted(checkpoint, generation, State.PENDING)
-    ledger.concluded(report(checkpoint, generation))
-    ledger.trashed(path, rule="r", reason="x", item="i")
-    ledger.restored(path, "i")
-    ledger.gone(path)
+    ledger.record_seen(checkpoint, generation, State.PENDING)
+    ledger.record_report_if_current(report(checkpoint, generation))
+    ledger.record_trashed(path, rule="r", reason="x", item="i")
+    ledger.record_restored(path, "i")
+    ledger.record_gone(path)
     assert ledger.take_changes() == [
         Change(ChangeKind.SEEN, *place, None, State.PENDING),
         Change(ChangeKind.VERDICT, *place, State.PENDING, State.VALID),
@@ -51,9 +51,9 @@ def test_a_checkpoint_that_changes_its_series_leaves_one_and_comes_to_the_other(
 ) -> None:
     """Both series have changed, and each loses or gains exactly one checkpoint."""
     checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
-    ledger.sighted(checkpoint, generation, State.PENDING)
+    ledger.record_seen(checkpoint, generation, State.PENDING)
     ledger.take_changes()
-    ledger.placed(dataclasses.replace(checkpoint, series="other"))
+    ledger.record_placement(dataclasses.replace(checkpoint, series="other"))
     watch = checkpoint.watch
     assert ledger.take_changes() == [
         Change(ChangeKind.PLACED, watch, checkpoint.series, State.PENDING, None),
@@ -66,7 +66,7 @@ def test_a_report_about_overwritten_content_changes_no_state(
 ) -> None:
     """It is history, and the series' last verdict is another than before."""
     checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
-    ledger.concluded(report(checkpoint, generation, Verdict.INVALID))
+    ledger.record_report_if_current(report(checkpoint, generation, Verdict.INVALID))
     assert ledger.take_changes() == [
         Change(ChangeKind.VERDICT, checkpoint.watch, checkpoint.series)
     ]
@@ -75,7 +75,7 @@ def test_a_report_about_overwritten_content_changes_no_state(
 def test_pins_name_the_watch_of_the_path_where_it_is_known(ledger: Ledger, tmp_path: Path) -> None:
     """A path may be pinned before anything lies there."""
     checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
-    ledger.sighted(checkpoint, generation, State.PENDING)
+    ledger.record_seen(checkpoint, generation, State.PENDING)
     ledger.take_changes()
     ledger.pin(checkpoint.path)
     ledger.unpin(checkpoint.path)

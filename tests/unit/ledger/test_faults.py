@@ -32,7 +32,7 @@ def _checkpoint(number: int = 1) -> Checkpoint:
 def _filled(state_dir: Path, count: int = 40) -> Path:
     ledger = Ledger.open(state_dir)
     for number in range(count):
-        ledger.reported(report(_checkpoint(number), generation(1000.0 + number)))
+        ledger.record_report(report(_checkpoint(number), generation(1000.0 + number)))
     ledger.close()
     return state_dir / NAME
 
@@ -40,13 +40,13 @@ def _filled(state_dir: Path, count: int = 40) -> Path:
 def test_a_full_disk_is_a_sentence_and_the_old_state_stays(tmp_path: Path) -> None:
     """A write that does not fit is told, and what was known is still known."""
     ledger = Ledger.open(tmp_path)
-    ledger.reported(report(_checkpoint(), generation()))
+    ledger.record_report(report(_checkpoint(), generation()))
     pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
     ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def fill() -> None:
         for number in range(2, 500):
-            ledger.sighted(_checkpoint(number), generation(), State.PENDING, "x" * 3000)
+            ledger.record_seen(_checkpoint(number), generation(), State.PENDING, "x" * 3000)
 
     with pytest.raises(LedgerError, match="disk is full, free some space"):
         fill()
@@ -54,7 +54,7 @@ def test_a_full_disk_is_a_sentence_and_the_old_state_stays(tmp_path: Path) -> No
     assert entry is not None
     assert entry.state is State.VALID
     ledger._connection.execute("PRAGMA max_page_count = 100000")
-    assert ledger.sighted(_checkpoint(999), generation(), State.PENDING).state is State.PENDING
+    assert ledger.record_seen(_checkpoint(999), generation(), State.PENDING).state is State.PENDING
     ledger.close()
 
 
@@ -136,12 +136,12 @@ def test_a_rebuilt_ledger_is_confirmed_once_all_was_verified_again(tmp_path: Pat
     """The hold ends by itself, watch by watch, and stays ended."""
     _filled(tmp_path).write_bytes(b"")
     ledger = Ledger.open(tmp_path)
-    ledger.sighted(_checkpoint(), generation(), State.PENDING)
+    ledger.record_seen(_checkpoint(), generation(), State.PENDING)
     assert not ledger.confirm("w")
     assert ledger.unconfirmed("w")
     new = generation(time.time() + 60)
-    ledger.sighted(_checkpoint(2), new, State.WRITING)
-    ledger.reported(report(_checkpoint(), generation()))
+    ledger.record_seen(_checkpoint(2), new, State.WRITING)
+    ledger.record_report(report(_checkpoint(), generation()))
     assert ledger.confirm("w")
     assert not ledger.unconfirmed("w")
     assert ledger.unconfirmed("another")
@@ -151,7 +151,7 @@ def test_a_rebuilt_ledger_is_confirmed_once_all_was_verified_again(tmp_path: Pat
 def test_pins_survive_a_lost_ledger(tmp_path: Path) -> None:
     """A pin is a promise; an unpin is one too."""
     ledger = Ledger.open(tmp_path)
-    ledger.sighted(_checkpoint(), generation(), State.PENDING)
+    ledger.record_seen(_checkpoint(), generation(), State.PENDING)
     ledger.pin("/w/ckpt-1", "the paper's")
     ledger.pin("/w/\udcff\n", "")
     ledger.pin("/w/ckpt-2", "")
@@ -167,7 +167,7 @@ def test_pins_survive_a_lost_ledger(tmp_path: Path) -> None:
         "/w/ckpt-1": "the paper's",
         "/w/\udcff\n": "",
     }
-    assert ledger.sighted(_checkpoint(), generation(), State.PENDING).pinned
+    assert ledger.record_seen(_checkpoint(), generation(), State.PENDING).pinned
     ledger.close()
 
 
@@ -232,7 +232,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     if child == 0:
         ledger = Ledger.open(tmp_path)
         for number in range(100_000):
-            ledger.reported(report(_checkpoint(number), generation(1000.0 + number)))
+            ledger.record_report(report(_checkpoint(number), generation(1000.0 + number)))
             sender.send(number)
     sender.close()
     acknowledged = [receiver.recv() for _ in range(30)]
@@ -255,7 +255,7 @@ def test_two_daemons_cannot_share_a_state_directory(tmp_path: Path) -> None:
     """The second one is told who the first is."""
     with (
         StateLock(tmp_path),
-        pytest.raises(LedgerError, match=rf"process {os.getpid()}.*state_dir of its own"),
+        pytest.raises(LedgerError, match=rf"process {os.getpid()}.*another state_dir"),
     ):
         StateLock(tmp_path).acquire()
     with StateLock(tmp_path) as lock:

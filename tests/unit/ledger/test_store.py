@@ -41,7 +41,7 @@ def _checkpoint(
 def test_a_sighting_comes_back_as_it_was(ledger: Ledger) -> None:
     """Paths that are no Unicode, messages and NaN metrics survive the way through the file."""
     checkpoint = dataclasses.replace(_checkpoint(ODD, "a\n\udcff/ckpt-{}"), metrics={"x": math.nan})
-    seen = ledger.sighted(checkpoint, generation(), State.WRITING, "not yet: \udcff")
+    seen = ledger.record_seen(checkpoint, generation(), State.WRITING, "not yet: \udcff")
     assert seen.checkpoint.path == ODD
     assert seen.checkpoint.series == "a\n\udcff/ckpt-{}"
     assert math.isnan(seen.checkpoint.metrics["x"])
@@ -54,22 +54,22 @@ def test_a_sighting_comes_back_as_it_was(ledger: Ledger) -> None:
 def test_a_report_gives_the_state_and_stays_with_its_generation(ledger: Ledger) -> None:
     """A new generation has no report until it gets one; the old one stays in the history."""
     first, second = generation(1000), generation(2000)
-    ledger.sighted(_checkpoint(), first, State.PENDING)
-    kept = ledger.reported(report(_checkpoint(), first))
+    ledger.record_seen(_checkpoint(), first, State.PENDING)
+    kept = ledger.record_report(report(_checkpoint(), first))
     assert (kept.state, kept.report) == (State.VALID, report(_checkpoint(), first))
-    again = ledger.sighted(_checkpoint(), second, State.PENDING)
+    again = ledger.record_seen(_checkpoint(), second, State.PENDING)
     assert (again.id, again.state, again.report) == (kept.id, State.PENDING, None)
     assert again.sequence > kept.sequence
-    bad = ledger.reported(report(_checkpoint(), second, Verdict.INVALID))
+    bad = ledger.record_report(report(_checkpoint(), second, Verdict.INVALID))
     assert (bad.state, bad.message) == (State.INVALID, "A byte is not what it was.")
     assert [r.generation for r in ledger.history(kept.path)] == [second, first]
 
 
 def test_the_same_path_may_become_another_format_and_series(ledger: Ledger) -> None:
     """One path is one entry, whatever it turns out to be."""
-    ledger.sighted(_checkpoint(), generation(), State.PENDING)
+    ledger.record_seen(_checkpoint(), generation(), State.PENDING)
     other = dataclasses.replace(_checkpoint(), format=Format.KERAS, series="other")
-    entry = ledger.sighted(other, generation(), State.PENDING)
+    entry = ledger.record_seen(other, generation(), State.PENDING)
     assert (entry.checkpoint.format, entry.checkpoint.series) == (Format.KERAS, "other")
     assert len(ledger.entries()) == 1
 
@@ -77,7 +77,7 @@ def test_the_same_path_may_become_another_format_and_series(ledger: Ledger) -> N
 def test_history_is_bounded(ledger: Ledger) -> None:
     """An overwritten `best.h5` does not fill the disk with reports."""
     for at in range(30):
-        ledger.reported(report(_checkpoint(), generation(1000 + at)))
+        ledger.record_report(report(_checkpoint(), generation(1000 + at)))
     history = ledger.history("/w/ckpt-1")
     assert len(history) == 20
     assert history[0].generation == generation(1029)
@@ -86,9 +86,9 @@ def test_history_is_bounded(ledger: Ledger) -> None:
 def test_entries_come_newest_saved_first_and_can_be_chosen(ledger: Ledger) -> None:
     """What is gone or in the trash is left out unless its state is asked for."""
     for number, at in ((1, 3000.0), (2, 1000.0), (3, 2000.0), (4, 500.0)):
-        ledger.reported(report(_checkpoint(f"/w/ckpt-{number}"), generation(at)))
-    ledger.sighted(_checkpoint("/w/other", "other"), generation(100), State.PENDING)
-    ledger.gone("/w/ckpt-4")
+        ledger.record_report(report(_checkpoint(f"/w/ckpt-{number}"), generation(at)))
+    ledger.record_seen(_checkpoint("/w/other", "other"), generation(100), State.PENDING)
+    ledger.record_gone("/w/ckpt-4")
     assert [e.path[-1] for e in ledger.entries(series="ckpt-{}")] == ["1", "3", "2"]
     assert [e.path[-1] for e in ledger.entries("w", limit=2)] == ["1", "3"]
     assert [e.path for e in ledger.entries(states=[State.PENDING])] == ["/w/other"]
@@ -99,11 +99,11 @@ def test_entries_come_newest_saved_first_and_can_be_chosen(ledger: Ledger) -> No
 
 def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Ledger) -> None:
     """A restart verifies nothing again that has a verdict, and everything that has none."""
-    ledger.reported(report(_checkpoint("/w/done"), generation()))
-    ledger.sighted(_checkpoint("/w/waits"), generation(), State.PENDING)
-    ledger.sighted(_checkpoint("/w/odd"), generation(), State.UNKNOWN)
-    ledger.sighted(_checkpoint("/w/gone"), generation(), State.PENDING)
-    ledger.gone("/w/gone")
+    ledger.record_report(report(_checkpoint("/w/done"), generation()))
+    ledger.record_seen(_checkpoint("/w/waits"), generation(), State.PENDING)
+    ledger.record_seen(_checkpoint("/w/odd"), generation(), State.UNKNOWN)
+    ledger.record_seen(_checkpoint("/w/gone"), generation(), State.PENDING)
+    ledger.record_gone("/w/gone")
     assert ledger.recorded_paths("w") == {
         "/w/done": RecordedPath(generation().identity, "ckpt-{}"),
         "/w/waits": RecordedPath("", "ckpt-{}"),
@@ -115,8 +115,8 @@ def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Led
 def test_the_last_valid_one_is_the_one_before(ledger: Ledger) -> None:
     """What a checkpoint is compared with was saved before it, or lay at its own path."""
     for number in (1, 2, 3):
-        ledger.reported(report(_checkpoint(f"/w/ckpt-{number}"), generation(1000.0 + number)))
-    ledger.reported(report(_checkpoint("/w/ckpt-4"), generation(1004), Verdict.INVALID))
+        ledger.record_report(report(_checkpoint(f"/w/ckpt-{number}"), generation(1000.0 + number)))
+    ledger.record_report(report(_checkpoint("/w/ckpt-4"), generation(1004), Verdict.INVALID))
 
     def before(path: str | None) -> str | None:
         found = ledger.last_valid("w", "ckpt-{}", path)
@@ -131,8 +131,8 @@ def test_the_last_valid_one_is_the_one_before(ledger: Ledger) -> None:
 
 def test_an_overwritten_checkpoint_is_compared_with_what_it_was(ledger: Ledger) -> None:
     """A series of one path has its own past."""
-    ledger.reported(report(_checkpoint(), generation(1000), facts=Facts(digest="old")))
-    ledger.sighted(_checkpoint(), generation(2000), State.PENDING)
+    ledger.record_report(report(_checkpoint(), generation(1000), facts=Facts(digest="old")))
+    ledger.record_seen(_checkpoint(), generation(2000), State.PENDING)
     found = ledger.last_valid("w", "ckpt-{}", "/w/ckpt-1")
     assert found is not None
     assert found.report is not None
@@ -141,25 +141,25 @@ def test_an_overwritten_checkpoint_is_compared_with_what_it_was(ledger: Ledger) 
 
 def test_a_verdict_is_carried_over_to_the_same_content(ledger: Ledger) -> None:
     """A chmod changes ctime and not content; other sizes or times are other content."""
-    ledger.reported(report(_checkpoint(), generation()))
+    ledger.record_report(report(_checkpoint(), generation()))
     member = dataclasses.replace(generation().members[0], inode=99, ctime_ns=5)
     touched = Generation((member,))
-    carried = ledger.carried_over("/w/ckpt-1", touched)
+    carried = ledger.carry_verdict_over("/w/ckpt-1", touched)
     assert carried is not None
     assert (carried.state, carried.generation) == (State.VALID, touched)
     other = Generation((dataclasses.replace(member, size=1),))
-    assert ledger.carried_over("/w/ckpt-1", other) is None
-    assert ledger.carried_over("/w/never-seen", touched) is None
+    assert ledger.carry_verdict_over("/w/ckpt-1", other) is None
+    assert ledger.carry_verdict_over("/w/never-seen", touched) is None
 
 
 def test_a_series_is_summed_up(ledger: Ledger) -> None:
     """The newest valid one counts even when something newer is not valid."""
     facts = Facts(step=7, weight_norm=2.5)
     before = time.time()
-    ledger.reported(report(_checkpoint("/w/ckpt-7", step=None), generation(1007), facts=facts))
-    ledger.reported(report(_checkpoint("/w/ckpt-8"), generation(1008), Verdict.INVALID))
-    ledger.reported(report(_checkpoint("/w/ckpt-6"), generation(1006)))
-    ledger.gone("/w/ckpt-6")
+    ledger.record_report(report(_checkpoint("/w/ckpt-7", step=None), generation(1007), facts=facts))
+    ledger.record_report(report(_checkpoint("/w/ckpt-8"), generation(1008), Verdict.INVALID))
+    ledger.record_report(report(_checkpoint("/w/ckpt-6"), generation(1006)))
+    ledger.record_gone("/w/ckpt-6")
     (summary,) = ledger.series()
     assert (summary.watch, summary.series) == ("w", "ckpt-{}")
     assert (summary.last_valid, summary.last_valid_step) == (1007, 7)
@@ -171,21 +171,21 @@ def test_a_series_is_summed_up(ledger: Ledger) -> None:
 def test_the_newest_reports_come_first(ledger: Ledger) -> None:
     """The status page shows what happened last, in any watch."""
     for name in "abc":
-        ledger.reported(report(_checkpoint(f"/w/{name}"), generation()))
+        ledger.record_report(report(_checkpoint(f"/w/{name}"), generation()))
     assert [e.path for e in ledger.last_reported(2)] == ["/w/c", "/w/b"]
 
 
 def test_a_pruning_can_be_undone_in_the_ledger(ledger: Ledger) -> None:
     """What comes back from the trash has its verdict again; telling twice counts once."""
-    ledger.reported(report(_checkpoint(), generation()))
+    ledger.record_report(report(_checkpoint(), generation()))
     for _ in range(2):
-        ledger.trashed("/w/ckpt-1", rule="unclaimed", reason="no rule", item="i1", at=5.0)
+        ledger.record_trashed("/w/ckpt-1", rule="unclaimed", reason="no rule", item="i1", at=5.0)
     entry = ledger.entry("/w/ckpt-1")
     assert entry is not None
     assert entry.state is State.TRASHED
     (pruned,) = ledger.prunes("w")
     assert (pruned.rule, pruned.item, pruned.size_bytes, pruned.at) == ("unclaimed", "i1", 10, 5.0)
-    ledger.restored("/w/ckpt-1", "i1")
+    ledger.record_restored("/w/ckpt-1", "i1")
     entry = ledger.entry("/w/ckpt-1")
     assert entry is not None
     assert entry.state is State.VALID
@@ -197,10 +197,10 @@ def test_a_reader_sees_what_a_writer_writes_and_cannot_write(
 ) -> None:
     """`list` and `latest` work while the daemon does."""
     reader = Ledger.open(tmp_path, readonly=True)
-    ledger.sighted(_checkpoint(), generation(), State.PENDING)
+    ledger.record_seen(_checkpoint(), generation(), State.PENDING)
     assert len(reader.entries()) == 1
     with pytest.raises(LedgerError, match="reading only"):
-        reader.gone("/w/ckpt-1")
+        reader.record_gone("/w/ckpt-1")
     with pytest.raises(LedgerError, match="reading only"):
         reader.pin("/w/ckpt-1")
     reader.close()
@@ -216,7 +216,7 @@ def test_a_reader_without_a_ledger_gets_a_sentence(tmp_path: Path) -> None:
 def test_a_reader_finds_a_ledger_that_was_closed(tmp_path: Path) -> None:
     """A daemon that has stopped leaves no journal; the ledger is read all the same."""
     ledger = Ledger.open(tmp_path)
-    ledger.sighted(_checkpoint(), generation(), State.PENDING)
+    ledger.record_seen(_checkpoint(), generation(), State.PENDING)
     ledger.close()
     reader = Ledger.open(tmp_path, readonly=True)
     assert [e.state for e in reader.entries()] == [State.PENDING]
@@ -226,7 +226,7 @@ def test_a_reader_finds_a_ledger_that_was_closed(tmp_path: Path) -> None:
 def test_ten_thousand_are_known_in_one_question(ledger: Ledger) -> None:
     """The start of a daemon asks its ledger once, whatever it holds."""
     asked: list[str] = []
-    row = ledger.sighted(_checkpoint(), generation(), State.UNKNOWN).id
+    row = ledger.record_seen(_checkpoint(), generation(), State.UNKNOWN).id
     ledger._connection.execute("BEGIN")
     ledger._connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
