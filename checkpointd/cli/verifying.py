@@ -83,7 +83,7 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
         watch: the one that contains the path; without one, there may still be watches below it.
         config: of these watches.
     """
-    from checkpointd.watch.scan import survey_path
+    from checkpointd.watch.scan import find_checkpoints
 
     root, template = (str(watch.path), watch.version) if watch else ("", None)
     settings = watch.verify.to_settings() if watch else VerifySettings()
@@ -92,7 +92,7 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
     def unreadable(directory: str, error: OSError) -> None:
         targets.append(Target(directory, problem=_unreadable(directory, error)))
 
-    found = survey_path(path, root=root, template=template, unreadable=unreadable)
+    found = find_checkpoints(path, root=root, template=template, unreadable=unreadable)
     for checkpoint, generation in found:
         name, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
         if inner is not watch:

@@ -14,7 +14,7 @@ from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.ledger.public import public_entry
 from checkpointd.observe.sources import ControlError
-from checkpointd.watch.scan import survey_path
+from checkpointd.watch.scan import find_checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -131,7 +131,7 @@ class Controls:
         path = entry.checkpoint.path
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
-            found = await asyncio.wait_for(disk(survey_path, path), _DISK_SECONDS)
+            found = await asyncio.wait_for(disk(find_checkpoints, path), _DISK_SECONDS)
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "

@@ -111,7 +111,7 @@ class EventHandler:
         log.error("event skipped, the ledger does not take it", watch=event.watch, path=path)
         watch = self._watches.get(event.watch)
         if watch is not None and path:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, watch.watcher.again, path)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, watch.watcher.report_again, path)
 
     async def _handle(self, event: WatchEvent) -> None:
         if event.watch not in self._watches:

@@ -142,7 +142,7 @@ class Verifier:
             return
         report = answer.report
         if answer.end is End.SUPERSEDED:
-            watcher.again(checkpoint.path)
+            watcher.report_again(checkpoint.path)
         elif report is not None and report.facts.digest == item.compare:
             await self._recorder.unchanged(item)
         elif item.scrub and report is not None and report.reason == "integrity.bit_rot":
@@ -192,7 +192,7 @@ class Verifier:
         if not await self._recorder.no_verdict(item, answer):
             self._overwritten(item, watcher)
         elif answer.end is End.INCOMPLETE:
-            watcher.incomplete(path, item.generation.key)
+            watcher.mark_incomplete(path, item.generation.key)
         elif answer.end is End.SUPERSEDED:
             self._ask_watcher_later(path, watcher)
 
@@ -200,11 +200,11 @@ class Verifier:
         """Have a path reported again; one that is overwritten all the time, less and less often."""
         over = self._superseded[path] - _SUPERSEDED_AT_ONCE
         seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
-        asyncio.get_running_loop().call_later(seconds, watcher.again, path)
+        asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 
     def _overwritten(self, item: Item, watcher: Watcher) -> None:
         """Verify what lies there now: it waits already, or its watcher reports it again."""
         path, watch = item.checkpoint.path, item.checkpoint.watch
         log.info("superseded", watch=watch, path=path)
         if not self._work.is_waiting(watch, path):
-            watcher.again(path)
+            watcher.report_again(path)

@@ -131,7 +131,7 @@ class WatchRetention:
         for path in paths:
             if path in known and path not in self._reverified:
                 self._reverified[path] = known[path]
-                watcher.again(path)
+                watcher.report_again(path)
 
     def _plan(self, trouble: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()

@@ -1,4 +1,4 @@
-"""What must come of each checkpoint that the demo makes, so that the demo can judge itself."""
+"""The verdict that each checkpoint of the demo has to get, so that the demo can check itself."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Expectation:
-    """A path's pattern below the demo's directory, the verdict it must get, and why."""
+    """A pattern of paths below the demo's directory, the verdict that they have to get, and why."""
 
     pattern: str
     verdict: str
     reasons: tuple[str, ...]
     shown: tuple[str, ...]
-    story: str
+    description: str
 
 
 EXPECTATIONS = (
@@ -80,19 +80,23 @@ def expectation(relative: str) -> Expectation | None:
     return next((e for e in EXPECTATIONS if re.fullmatch(e.pattern, relative)), None)
 
 
-def wrong(relative: str, verdict: str, reason: str, shown: list[str]) -> str:
-    """Say what is wrong with a verdict; empty if it is the right one."""
+def mistake_in(relative: str, verdict: str, reason: str, shown: list[str]) -> str:
+    """Describe what is wrong with a verdict; empty if it is the right one."""
     expected = expectation(relative)
     if expected is None:
-        return "it was not expected"
+        return "this checkpoint was not expected"
     if verdict != expected.verdict:
         return f"expected {expected.verdict}, got {verdict}"
     if expected.reasons and reason not in expected.reasons:
         return f"expected {' or '.join(expected.reasons)}, got {reason}"
-    missing = [word for word in expected.shown if word not in shown]
+    missing = [what for what in expected.shown if what not in shown]
     return f"expected it to show {', '.join(missing)}" if missing else ""
 
 
 def missing(relatives: set[str]) -> list[str]:
-    """The stories of which no checkpoint got a verdict at all."""
-    return [e.story for e in EXPECTATIONS if not any(re.fullmatch(e.pattern, r) for r in relatives)]
+    """The descriptions of expected checkpoints that got no verdict."""
+    return [
+        e.description
+        for e in EXPECTATIONS
+        if not any(re.fullmatch(e.pattern, r) for r in relatives)
+    ]

@@ -1,4 +1,4 @@
-"""The demo's stage: starts the daemon and the training job, and shows each verdict as it falls."""
+"""Runs the demo: starts the daemon and the training job, and prints each verdict as it comes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class DemoError(Exception):
 
 @dataclass
 class Stage:
-    """The processes of a demo and what was seen of them."""
+    """The processes of a demo and what they reported."""
 
     directory: Path
     console: Console
@@ -65,7 +65,7 @@ class Stage:
     url: str = ""
     verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
-    printed: set[tuple[str, float]] = field(default_factory=set)
+    reported: set[tuple[str, float]] = field(default_factory=set)
     pruned: set[str] = field(default_factory=set)
 
     def get(self, path: str) -> Any:
@@ -80,9 +80,9 @@ class Stage:
         for entry in sorted(present + pruned, key=lambda e: e["verified_at"] or 0.0):
             relative = os.path.relpath(entry["path"], self.directory / "runs")
             when = entry["verified_at"]
-            if entry["verdict"] is None or when is None or (relative, when) in self.printed:
+            if entry["verdict"] is None or when is None or (relative, when) in self.reported:
                 continue
-            self.printed.add((relative, when))
+            self.reported.add((relative, when))
             self.verdicts[relative] = entry
             self._print_verdict(relative, entry)
         for relative in (os.path.relpath(e["path"], self.directory / "runs") for e in pruned):
@@ -94,7 +94,7 @@ class Stage:
 
     def _print_verdict(self, relative: str, entry: dict[str, Any]) -> None:
         verdict = entry["verdict"]
-        mistake = expect.wrong(relative, verdict, entry["reason"], entry["shown"])
+        mistake = expect.mistake_in(relative, verdict, entry["reason"], entry["shown"])
         if mistake:
             self.mistakes.append(f"{relative}: {mistake}")
         colour = _COLOURS[verdict]
@@ -152,7 +152,7 @@ def _play(stage: Stage, *, exit_at_end: bool) -> int:
     _settle(stage)
     _summary(stage)
     if not exit_at_end:
-        console.print("\nThe daemon keeps running; end it with Ctrl-C. Everything is removed then.")
+        console.print("\nThe daemon keeps running; press Ctrl-C to stop it and remove everything.")
         with contextlib.suppress(KeyboardInterrupt):
             while stage.daemon is not None and stage.daemon.poll() is None:
                 time.sleep(1)
@@ -216,7 +216,7 @@ def _running(stage: Stage, module: str, arguments: list[str]) -> Iterator[None]:
 
 
 def _settle(stage: Stage) -> None:
-    """Wait until every story has its verdict and nothing is left in the queue."""
+    """Wait until every expected checkpoint has its verdict and nothing is left in the queue."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < deadline:
         stage.follow()
@@ -226,7 +226,7 @@ def _settle(stage: Stage) -> None:
             break
         time.sleep(_POLL_SECONDS)
     stage.follow()
-    stage.mistakes += [f"no verdict: {story}" for story in expect.missing(set(stage.verdicts))]
+    stage.mistakes += [f"no verdict: {what}" for what in expect.missing(set(stage.verdicts))]
     if not stage.pruned:
         stage.mistakes.append("nothing was pruned")
 

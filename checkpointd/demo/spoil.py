@@ -1,4 +1,4 @@
-"""The demo's accidents: real checkpoints, spoiled in the ways that checkpoints get spoiled.
+"""Damages real checkpoints of the demo in the ways in which checkpoints get damaged.
 
 Runs in the training job's process family (`python -m checkpointd.demo.spoil SOURCE TARGET`),
 because making a NaN model takes Keras.
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from checkpointd.core.format_specs import Format
-from checkpointd.golden import path_for  # the record travels with its checkpoint
+from checkpointd.golden import path_for  # the record is copied with its checkpoint
 
 
 def truncated(source: Path, target: Path) -> None:
@@ -65,7 +65,7 @@ def not_a_number(target: Path) -> None:
 
 
 def main(source: Path, target: Path) -> None:
-    """Spoil what is in `source`, into `target`."""
+    """Write damaged copies of what is in `source` into `target`."""
     target.mkdir(parents=True, exist_ok=True)
     truncated(source / "classifier" / "final.h5", target / "truncated.h5")
     final = source / "classifier" / "final.h5"

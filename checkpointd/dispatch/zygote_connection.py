@@ -49,7 +49,7 @@ class ZygoteConnection:
             OSError: it does not take the request.
         """
         if self._socket is None:
-            raise ZygoteError("it ended by itself")
+            raise ZygoteError("it ended unexpectedly")
         socket.send_fds(self._socket, [protocol.encode(request)], descriptors)
 
     def expect_child(self, number: int) -> tuple[asyncio.Future[list[int]], asyncio.Future[int]]:
@@ -65,7 +65,7 @@ class ZygoteConnection:
         self._forked.pop(number, None)
         self._exited.pop(number, None)
 
-    def close(self, reason: str = "it ended by itself") -> None:
+    def close(self, reason: str = "it ended unexpectedly") -> None:
         """Close the socket and fail every future with this reason; again does nothing."""
         error = ZygoteError(reason)
         waiting: list[asyncio.Future[Any]] = [

@@ -1,4 +1,4 @@
-"""What a model is given and gives: arrays, ragged ones, strings; stored without pickle.
+"""Inputs and outputs of a model: arrays, ragged ones, strings; stored without pickle.
 
 A ragged array is its flat values and the splits between its rows, outermost first, as in
 TensorFlow (https://www.tensorflow.org/guide/ragged_tensor). numpy and the standard library only,
@@ -26,7 +26,7 @@ _FOREIGN = 2  # numpy's `dtype.isbuiltin` of a type that another library registe
 
 
 class ArrayError(Exception):
-    """A value that no golden record can hold; the sentence says why and what to do."""
+    """A value that no golden record can hold; the message explains why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def digest_of(name: str, values: np.ndarray[Any, Any]) -> Digest:
 
 
 def array_of(value: Any, name: str) -> Array:
-    """Copy one value that a model takes or gives.
+    """Copy one value that a model takes or returns.
 
     Raises:
         ArrayError: it is sparse, or no array.
@@ -104,7 +104,7 @@ def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
 
 
 def leaves(structure: Any) -> Iterator[Any]:
-    """Give every value of a structure of dicts, lists and tuples."""
+    """Yield every value of a structure of dicts, lists and tuples."""
     if isinstance(structure, dict):
         structure = list(structure.values())
     if not isinstance(structure, (list, tuple)):
@@ -152,7 +152,7 @@ def _is_structure(value: Any) -> bool:
 def pack(
     arrays: dict[str, np.ndarray[Any, Any]], key: str, name: str, value: Any
 ) -> dict[str, Any]:
-    """Put one value into `arrays`, in a form that needs no pickle, and say how it lies there.
+    """Put one value into `arrays` without pickle, and return the entry that describes it.
 
     Raises:
         ArrayError: it holds Python objects that are no strings.
@@ -194,7 +194,7 @@ def unpack(arrays: Mapping[str, np.ndarray[Any, Any]], entry: dict[str, Any]) ->
 
     Raises:
         ValueError: the splits of a ragged array do not fit its values.
-        Exception: it lies otherwise than the entry says.
+        Exception: it is stored otherwise than the entry describes.
     """
     values = arrays[entry["key"]]
     if entry["kind"] != "array":
@@ -215,7 +215,7 @@ def unpack(arrays: Mapping[str, np.ndarray[Any, Any]], entry: dict[str, Any]) ->
 
 
 def _check_splits(splits: tuple[np.ndarray[Any, Any], ...], rows: int) -> None:
-    """TensorFlow trusts splits, and reads beyond the values where they lie."""
+    """TensorFlow trusts splits, and reads beyond the values where they are wrong."""
     for split, below in zip(splits, (*(len(s) - 1 for s in splits[1:]), rows)):
         fits = split.ndim == 1 and split.dtype.kind == "i" and len(split) > 0
         if not fits or split[0] != 0 or split[-1] != below or bool((np.diff(split) < 0).any()):

@@ -34,7 +34,7 @@ def name_of(keras: Any) -> str:
 
 
 def numpy_of(value: Any) -> np.ndarray[Any, Any]:
-    """Give the values of a tensor or variable of any backend, wherever it lies.
+    """Return the values of a tensor or variable of any backend and device.
 
     What shares its memory with the variable may change with it: copy it to keep it.
 
@@ -75,7 +75,7 @@ def describe_device(backend: str) -> dict[str, str]:
     Returns:
         The `backend` with its version; the `device`: cpu, gpu or tpu; the `accelerator` by its
         name, empty for a CPU; and the `precision` of products of float32 values. What a library
-        does not tell is left out.
+        does not report is left out.
     """
     library = sys.modules.get(backend)
     found = {"backend": f"{backend} {getattr(library, '__version__', '')}".strip()}

@@ -23,7 +23,7 @@ _DIRECTORY_TEXTS = ("metadata.json", "config.json")
 
 
 def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
-    """Say where the golden record of a checkpoint lies."""
+    """Return the path of a checkpoint's golden record."""
     keras_directory = format is Format.KERAS and os.path.isdir(checkpoint_path)
     if format is Format.SAVEDMODEL or keras_directory:
         return os.path.join(checkpoint_path, GOLDEN_DIRECTORY, GOLDEN_NAME)
@@ -57,9 +57,9 @@ def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the
 
 
 def content_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
-    """Take the checksum of a file whose format has none for what lies beside the weights.
+    """Take the checksum of a file whose format has none for what is beside the weights.
 
-    In HDF5 one flipped bit in the name of a group makes a file that nobody can load, with every
+    In HDF5 one flipped bit in the name of a group makes a file that cannot be loaded, with every
     weight in it as it was.
 
     Returns:

@@ -92,7 +92,7 @@ def packed(structure: Any, flat: list[Any]) -> Any:
 
 
 def variables_of(model: Any, kind: str = "variables") -> list[Any]:
-    """Give the variables of a model; none of one that was not built, where Keras 2 raises.
+    """Return the variables of a model; none of one that was not built, where Keras 2 raises.
 
     Args:
         model: any object.
@@ -123,7 +123,7 @@ def _flat(value: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def unchanged(variables: Iterable[Any]) -> Iterator[None]:
-    """Give back to variables the values that they had before the block.
+    """Restore the values that variables had before the block.
 
     Taking a golden record must not disturb training (a random seed that moves on, a recurrent
     state), and two runs of a model are compared from the same state.

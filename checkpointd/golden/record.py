@@ -16,7 +16,7 @@ SINGLE, LIST, DICT = "single", "list", "dict"
 
 
 class GoldenError(Exception):
-    """A golden record that cannot be used; the sentence says why and what to do."""
+    """A golden record that cannot be used; the message explains why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class SignatureRun:
 class Golden:
     """Inputs, the outputs that the model gave for them, and what was true at that moment.
 
-    `compiled` says how the outputs were computed: by `predict` with the inputs as one batch, or
+    `compiled` is how the outputs were computed: by `predict` with the inputs as one batch, or
     by an eager call. `input_structure` and `output_structure` are SINGLE, LIST or DICT.
     `binding` is what `binding_of` must give for the checkpoint that the record belongs to, and
     `content` what `content_of` gave when it was saved, empty in older records.
-    `labels` and `sample_weights` are what the job trains against, empty where it did not say;
+    `labels` and `sample_weights` are what the job trains against, empty where it gave none;
     `optimizer` is its optimizer's `class_name` and `config`, as Keras gives them, or empty.
-    `stochastic` says that two runs in a row from the same state gave different outputs.
+    `stochastic`: two runs in a row from the same state gave different outputs.
     `signatures` holds what single signatures of a SavedModel were given and gave.
     """
 

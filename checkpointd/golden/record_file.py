@@ -109,7 +109,7 @@ def read(path: str) -> Golden:
         with zipfile.ZipFile(path) as archive:
             compressed = any(i.compress_type != zipfile.ZIP_STORED for i in archive.infolist())
         if compressed:  # nothing that we wrote, and it could unpack to any size
-            raise _damaged(path, "it is compressed")  # noqa: TRY301 - said like the others
+            raise _damaged(path, "it is compressed")  # noqa: TRY301 - reported like the others
         with np.load(path, allow_pickle=False) as arrays:
             meta = json.loads(arrays["meta"].tobytes())
             if meta["format_version"] not in (FORMAT_VERSION, _RAGGED_VERSION):

@@ -1,7 +1,7 @@
 """`GoldenCheckpoint`: Keras's own `ModelCheckpoint`, saving atomically and with golden records.
 
 When to save, and under what name, is Keras's business and stays so: only while Keras saves, the
-callback holds a stand-in for the model, whose `save` and `save_weights` are ours.
+callback holds a stand-in for the model, with a `save` and `save_weights` of this module.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Golden:
         self.save_freq: Any
 
     def set_model(self, model: Any) -> None:
-        """Be given the model; one of the other Keras makes this a callback of that Keras."""
+        """Take the model; one of the other Keras makes this a callback of that Keras."""
         keras = keras_of(model)
         if keras is not None and keras is not self.keras:
             other = _class_for(keras)(self.filepath, self.golden, **self._given)
@@ -83,7 +83,7 @@ class _Golden:
         )
 
     def _step(self, model: Any) -> int:
-        """Say how far training is: the epoch; the optimizer's steps when saving by batches."""
+        """Return how far training is: the epoch; the optimizer's steps when saving by batches."""
         if self.save_freq == "epoch":
             return int(self._epoch) + 1
         iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
@@ -106,7 +106,7 @@ Args:
     filepath: where to save; Keras fills in `{epoch:02d}`, `{val_loss:.2f}` and the like.
     golden: a small batch of inputs, such as `x_val[:8]`: one array, a list, or a dict; with labels
         a tuple, such as `(x_val[:8], y_val[:8])`.
-    format: as for `save`, where the name does not say it.
+    format: as for `save`, where the name does not show it.
     compiled: as for `save`.
     **arguments: `monitor`, `save_best_only`, `mode` and so on, of `ModelCheckpoint`.
 """

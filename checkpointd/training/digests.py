@@ -1,8 +1,8 @@
 """Digests of the variables that a format will store, taken from memory before the save.
 
-Keras is asked what it would store: its own walk over the model writes into a store that keeps
-digests only. So a layer that stores something else than its variables (merged LoRA weights, a
-quantized kernel) is recorded as it will lie on disk.
+Keras's own code walks the model and writes into a store that keeps digests only. So a layer that
+stores something else than its variables (merged LoRA weights, a quantized kernel) is recorded as
+it will be stored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def stored_digests(
         legacy_layout = True
         format = Format.HDF5 if format is Format.KERAS else format  # noqa: A001
     if format is Format.KERAS or (format is Format.HDF5_WEIGHTS and not legacy_layout):
-        return _by_own_walk(model, keras)
+        return _by_saving_lib(model, keras)
     variables = list(model.variables if keras is None else model.weights)
     if format is Format.TF_CHECKPOINT and optimizer is not None:
         variables += _optimizer_variables(optimizer)
@@ -81,11 +81,11 @@ def _values(variable: Any) -> np.ndarray[Any, Any]:
     return backends.numpy_of(variable)
 
 
-def _by_own_walk(model: Any, keras: Any) -> tuple[Digest, ...]:
+def _by_saving_lib(model: Any, keras: Any) -> tuple[Digest, ...]:
     library = submodule(keras, "saving.saving_lib")
     digests: list[Digest] = []
 
-    class Listening(library.H5IOStore):  # type: ignore[misc, name-defined]  # Keras checks the type
+    class _DigestStore(library.H5IOStore):  # type: ignore[misc, name-defined]  # Keras checks the type
         """Takes what Keras stores, and keeps a digest of it."""
 
         def __init__(self) -> None:
@@ -109,6 +109,6 @@ def _by_own_walk(model: Any, keras: Any) -> tuple[Digest, ...]:
         def close(self) -> None:
             """Nothing is open."""
 
-    store = Listening()
-    library._save_state(model, store, None, "", set())  # noqa: SLF001 - no public way to be asked
+    store = _DigestStore()
+    library._save_state(model, store, None, "", set())  # noqa: SLF001 - Keras has no public way
     return tuple(digests)

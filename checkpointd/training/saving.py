@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden as records
 from checkpointd.core.format_specs import Format
-from checkpointd.training import placing, writers
+from checkpointd.training import atomic, writers
 from checkpointd.training.digests import stored_digests
 from checkpointd.training.library import keras_of
-from checkpointd.training.record import take
+from checkpointd.training.recording import record_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def save(
     """Save a model in one atomic step and leave a golden record beside it.
 
     The record holds the inputs given here, as they are. When it cannot be taken, the checkpoint
-    is saved all the same and a warning says why.
+    is saved all the same and a warning explains why.
 
     Args:
         model: a Keras 3 or tf-keras model, or a `tf.Module`.
@@ -72,7 +72,7 @@ def save(
         )
     writers.check_writable(keras_of(model), chosen)
     if chosen is Format.SAVEDMODEL or _is_directory(chosen, arguments):
-        placing.check_replaceable(target)
+        atomic.check_replaceable(target)
     if optimizer is None and chosen is Format.TF_CHECKPOINT:
         optimizer = getattr(model, "optimizer", None)
     if compiled is None:
@@ -84,22 +84,22 @@ def save(
     record = _record(
         model, target, chosen, golden, compiled, metrics, step, optimizer, signatures=signatures
     )
-    with placing.aside(target) as directory:
+    with atomic.temporary_directory(target) as directory:
         temporary = os.path.join(directory, os.path.basename(target))
         writers.write(model, temporary, chosen, optimizer, arguments)
         if record is not None:
             binding = writers.bind(temporary, chosen, secrets.token_hex(16))
             content = records.content_of(temporary, chosen)
             bound = dataclasses.replace(record, binding=binding, content=content)
-            _leave_record(bound, temporary, target, chosen)
-        placing.flush(directory)
+            _write_record(bound, temporary, target, chosen)
+        atomic.flush(directory)
         if os.path.isdir(temporary):
-            placing.place_directory(temporary, target)
+            atomic.replace_directory(temporary, target)
         elif chosen is Format.TF_CHECKPOINT:
-            placing.place_prefix(temporary, target)
-            writers.tell_latest(target)
+            atomic.replace_prefix(temporary, target)
+            writers.update_state_file(target)
         else:
-            placing.place_file(temporary, target)
+            atomic.replace_file(temporary, target)
     return target
 
 
@@ -114,7 +114,7 @@ def infer_format(
     *,
     zipped: bool = True,
 ) -> Format:
-    """Say what a path is to be saved as; `zipped` as Keras's own `save` takes it.
+    """Choose what a path is saved as; `zipped` as Keras's own `save` takes it.
 
     Raises:
         ValueError: the format is unknown, or the path is not a local one.
@@ -124,7 +124,9 @@ def infer_format(
     if format is not None:
         chosen = Format(str(format))
         if chosen is Format.UNKNOWN:
-            raise ValueError("Say as what to save: savedmodel, keras, hdf5, hdf5_weights or …")
+            raise ValueError(
+                "Name the format: savedmodel, keras, hdf5, hdf5_weights or tf_checkpoint."
+            )
         return chosen
     lower = path.lower()
     if lower.endswith(".keras") or not zipped:
@@ -162,7 +164,7 @@ def _record(
         _warn(f"The weights' digests could not be taken: {error}")
         digests = ()
     try:
-        return take(
+        return record_model(
             model,
             batch,
             compiled=compiled,
@@ -177,7 +179,7 @@ def _record(
         return None
 
 
-def _leave_record(
+def _write_record(
     record: records.Golden,
     temporary: str,
     target: str,

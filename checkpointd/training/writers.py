@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from checkpointd import golden
 from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends
+from checkpointd.training.atomic import TEMPORARY_PREFIX
 from checkpointd.training.library import generation, keras_of
-from checkpointd.training.placing import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - the field's own name
-    """See that a format can be written by the backend that a Keras library runs on.
+    """Check that a format can be written by the backend that a Keras library runs on.
 
     Args:
         keras: the library; None for a plain `tf.Module`.
@@ -87,7 +87,7 @@ def write(
 
 @contextlib.contextmanager
 def _compile_configuration_kept(model: Any) -> Iterator[None]:
-    """Give a model back what Keras 3's writer of HDF5 takes out of its compile configuration.
+    """Restore what Keras 3's writer of HDF5 takes out of a model's compile configuration.
 
     Without its optimizer, every later `.keras` file of the same model would be trained on with
     RMSprop (`model_metadata` in keras/src/legacy/saving/saving_utils.py, 3.15.1). It may have been
@@ -118,7 +118,7 @@ def _write_checkpoint(model: Any, path: str, optimizer: Any) -> None:
     tf.train.Checkpoint(**parts).write(path)
 
 
-def tell_latest(path: str) -> None:
+def update_state_file(path: str) -> None:
     """Name a TensorFlow checkpoint in its directory's `checkpoint` file, as TensorFlow does.
 
     Those that the file names already stay in it while they are there. Names are relative, so
@@ -172,6 +172,6 @@ def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - the fi
 
 
 def _is_hdf5(path: str) -> bool:
-    """Whether a file is HDF5, whatever its name says: Keras before 2.13 writes `.keras` so."""
+    """Whether a file is HDF5, whatever its name is: Keras before 2.13 writes `.keras` so."""
     with open(path, "rb") as file:
         return file.read(len(_HDF5_MAGIC)) == _HDF5_MAGIC

@@ -1,4 +1,4 @@
-"""From listings to sightings: what changed, what is finished, what went.
+"""Compares listings with what was reported: what changed, what is finished, what is gone.
 
 Used from the watcher's thread only.
 """
@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Candidate, Probe, ProbeState, generation_of, probe
+from checkpointd.formats import Candidate, Probe, ProbeState, generation_of
 from checkpointd.watch.events import (
     Coalesced,
     GenerationUpdate,
@@ -20,34 +20,46 @@ from checkpointd.watch.events import (
     SeriesChanged,
     WatchEvent,
 )
+from checkpointd.watch.observation import (
+    Observation,
+    is_old,
+    is_single_file,
+    mark_closed,
+    observation_of,
+    probe_candidate,
+)
+from checkpointd.watch.rechecks import Rechecks
 from checkpointd.watch.reported import Comparison, ReportedGenerations
 from checkpointd.watch.scan import describe
-from checkpointd.watch.settle_tracker import Observation, SettleDecision, SettleTracker
-from checkpointd.watch.writers import files_not_open
+from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from checkpointd.config import WatchSettings
-    from checkpointd.core.checkpoint import Checkpoint, Generation, Member
+    from checkpointd.core.checkpoint import Checkpoint
     from checkpointd.watch.directory_tree import DirectoryTree
     from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing
 
-_LOOK_SECONDS = 0.25
-_DOUBTS = 3
+_CHECK_SECONDS = 0.25
 
 
 class ChangeDetector:
-    """What one watch knows of its checkpoints.
+    """Follows the checkpoints of one watch and emits an event for each change.
 
     Args:
         settings: the `[[watch]]` of the config.
-        known: what was told of each path before (see `ReportedGenerations`).
-        emit: who is told.
+        known: what was reported of each path before (see `ReportedGenerations`).
+        emit: called with each event.
         tree: the directories below the root.
-        series: the series in which each path was placed when it was told.
-        alive: called whenever the file system has answered.
+        series: the series of each path that was reported.
+        on_response: called whenever the file system has responded.
+
+    Attributes:
+        requested: paths of which the present generation is to be reported once more.
+        local: the file system is local, so that its times and open files can be trusted.
+        last_seconds: how long the last `check` took.
     """
 
     def __init__(
@@ -58,258 +70,235 @@ class ChangeDetector:
         tree: DirectoryTree,
         *,
         series: Mapping[str, str],
-        alive: Callable[[], None],
+        on_response: Callable[[], None],
     ) -> None:
-        self.again: set[str] = set()
+        self.requested: set[str] = set()
         self.local = True
         self.last_seconds = 0.0
         self._settings = settings
         self._root = str(settings.path)
         self._emit = emit
-        self._alive = alive
+        self._on_response = on_response
         self._tree = tree
-        self._memory = ReportedGenerations(known)
+        self._reported = ReportedGenerations(known)
         self._series = dict(series)
-        self._recorded: set[str] = set()
-        self._doubts: dict[str, tuple[Candidate, int]] = {}
-        self._fence = SettleTracker(settings.settle, settings.torn_after)
-        self._observed: dict[str, Observation] = {}
+        self._with_record: set[str] = set()
+        self._rechecks = Rechecks()
+        self._pending = SettleTracker(settings.settle, settings.torn_after)
+        self._observations: dict[str, Observation] = {}
 
     @property
     def unknown(self) -> int:
-        """How many files there are that are no checkpoints."""
-        return self._memory.unknown
+        """The number of files that are not checkpoints."""
+        return self._reported.unknown
 
     @property
     def knows_any(self) -> bool:
-        """Whether any checkpoint was ever told."""
-        return self._memory.told > 0 or len(self._fence) > 0
+        """Whether any checkpoint is known."""
+        return self._reported.any_reported or len(self._pending) > 0
 
-    def refuse(self, path: str, key: str) -> None:
-        """Wait on with a generation that was told as settled, if it still is the last told."""
-        if self._memory.is_told(path, key):
-            self._memory.owe(path)
-            self._fence.refuse(path, key)
+    def mark_incomplete(self, path: str, key: str) -> None:
+        """Wait again for a generation that was reported as settled, if it still is the last."""
+        if self._reported.is_last_reported(path, key):
+            self._reported.require_report(path)
+            self._pending.mark_incomplete(path, key)
 
     def reconcile(
-        self, batch: Batch, now: float, *, initial: bool, judge_gone: Callable[[], bool]
+        self, batch: Batch, now: float, *, initial: bool, may_report_gone: Callable[[], bool]
     ) -> float | None:
         """Compare everything with the disk.
 
         Args:
-            batch: what came in; it is served on the way.
+            batch: events and requests, which are handled as well.
             now: the monotonic clock.
-            initial: the files' own times say how long they have been unchanged.
-            judge_gone: asked after the walk, whether what was not there is gone: the root may have
-                been unmounted meanwhile.
+            initial: the times of the files say how long they have not changed.
+            may_report_gone: called after the walk: whether missing files are gone. The root may
+                have been unmounted meanwhile.
 
         Returns:
-            When to look again at what is pending, None if nothing is.
+            When to check again what is pending; None if nothing is.
         """
-        self._take(batch)
+        self._accept_requests(batch)
         present: set[str] = set()
         for listing in self._tree.reconcile():
-            self._consider(listing, batch, initial=initial)
-            present.update(found.path for found in listing.found)
-        self._look_again(present)
-        if judge_gone():
-            self._gone(self._all_paths() - present)
+            self._process(listing, batch, initial=initial)
+            present.update(candidate.path for candidate in listing.candidates)
+        self._check_pending(present)
+        if may_report_gone():
+            self._report_gone(self._all_paths() - present)
         self._series = {}
         return self._decide(now)
 
-    def look(
-        self, batch: Batch, now: float, *, pending: bool, judge_gone: Callable[[], bool]
+    def check(
+        self, batch: Batch, now: float, *, pending: bool, may_report_gone: Callable[[], bool]
     ) -> float | None:
-        """Look where something happened and, if `pending`, at what is not yet decided."""
+        """Check where something happened and, if `pending`, what is not yet decided."""
         started = time.monotonic()
-        asked = self._take(batch)
-        wanted = self._tree.touched_by(batch.touched | asked, batch.directories, asked)
-        before: set[str] = set()
-        if wanted:
-            before = self._paths_of(wanted)
+        requested = self._accept_requests(batch)
+        wanted = self._tree.directories_to_list(
+            batch.touched | requested, batch.directories, requested
+        )
+        before = set(self._tree.paths(wanted))
         present: set[str] = set()
         for listing in self._tree.refresh(wanted):
-            self._consider(listing, batch, initial=False)
-            present.update(found.path for found in listing.found)
-        kept = self._paths_of(wanted) if before else set()
+            self._process(listing, batch, initial=False)
+            present.update(candidate.path for candidate in listing.candidates)
+        kept = set(self._tree.paths(wanted)) if before else set()
         gone = (before - kept) - present
-        if gone and judge_gone():
-            self._gone(gone)
+        if gone and may_report_gone():
+            self._report_gone(gone)
         if pending:
-            self._look_again(present)
+            self._check_pending(present)
         wake_at = self._decide(now)
         self.last_seconds = time.monotonic() - started
         return wake_at
 
-    def _paths_of(self, wanted: dict[str, bool]) -> set[str]:
-        return set(self._tree.paths(wanted))
-
-    def _take(self, batch: Batch) -> set[str]:
-        """Note what the daemon asked for; returns the paths that are to be looked at for it."""
-        for path, key in batch.refused:
-            self.refuse(path, key)
-        self.again |= batch.again
-        return {path for path, _ in batch.refused} | batch.again
+    def _accept_requests(self, batch: Batch) -> set[str]:
+        """Record the daemon's requests; return the paths that they are about."""
+        for incomplete in batch.incomplete:
+            self.mark_incomplete(incomplete.path, incomplete.key)
+        self.requested |= batch.requested
+        return {incomplete.path for incomplete in batch.incomplete} | batch.requested
 
     def _all_paths(self) -> set[str]:
-        pending = {found.path for found in self._fence.pending}
-        return pending.union(self._memory)
+        pending = {candidate.path for candidate in self._pending.pending}
+        return pending.union(self._reported)
 
-    def _consider(self, listing: Listing, batch: Batch, *, initial: bool) -> None:
-        self._alive()
-        placed_anew = self._tree.learn_stems(listing)
-        for found in listing.found:
-            self._alive()
-            self._note_record(found, listing, initial=initial)
-            self._see(found, closed=found.path in batch.closed, initial=initial)
-            if found.path in self._memory and (placed_anew or found.path in self._series):
-                self._place_anew(found)
+    def _process(self, listing: Listing, batch: Batch, *, initial: bool) -> None:
+        self._on_response()
+        state_file_changed = self._tree.read_state_file(listing)
+        for candidate in listing.candidates:
+            path = candidate.path
+            self._on_response()
+            self._check_record(path, listing, initial=initial)
+            self._observe(candidate, closed=path in batch.closed, initial=initial)
+            if path in self._reported and (state_file_changed or path in self._series):
+                self._check_series(candidate)
 
-    def _note_record(self, found: Candidate, listing: Listing, *, initial: bool) -> None:
-        """Have a checkpoint told again to which a golden record came late, as a copy brings it."""
-        if found.path not in listing.recorded:
-            self._recorded.discard(found.path)
-        elif found.path not in self._recorded:
-            self._recorded.add(found.path)
-            if not initial and found.path in self._memory:
-                self.again.add(found.path)
+    def _check_record(self, path: str, listing: Listing, *, initial: bool) -> None:
+        """Report a checkpoint again when its golden record appears later, as in a copy."""
+        if path not in listing.recorded:
+            self._with_record.discard(path)
+        elif path not in self._with_record:
+            self._with_record.add(path)
+            if not initial and path in self._reported:
+                self.requested.add(path)
 
-    def _place_anew(self, found: Candidate) -> None:
-        """Tell where a path stands that is in another series than the one that was told."""
-        checkpoint = self._describe(found, found.hint)
-        if self._series.pop(found.path, None) != checkpoint.series:
+    def _check_series(self, candidate: Candidate) -> None:
+        """Report a checkpoint that now belongs to another series."""
+        checkpoint = self._describe(candidate, candidate.hint)
+        if self._series.pop(candidate.path, None) != checkpoint.series:
             self._emit(SeriesChanged(self._settings.name, checkpoint))
 
-    def _describe(self, found: Candidate, known: Format) -> Checkpoint:
+    def _describe(self, candidate: Candidate, known: Format) -> Checkpoint:
         return describe(
-            found.path,
+            candidate.path,
             known,
             self._root,
             self._settings.version,
             self._settings.name,
-            self._tree.stems(os.path.dirname(found.path)),
+            self._tree.stems(os.path.dirname(candidate.path)),
         )
 
-    def _see(self, found: Candidate, *, closed: bool = False, initial: bool = False) -> None:
-        path, generation = found.path, found.generation
-        asked = path in self.again
-        if not asked and path not in self._fence and self._memory.is_as_looked_at(path, generation):
+    def _observe(
+        self, candidate: Candidate, *, closed: bool = False, initial: bool = False
+    ) -> None:
+        path, generation = candidate.path, candidate.generation
+        requested = path in self.requested
+        pending = path in self._pending
+        if not requested and not pending and self._reported.is_unchanged(path, generation):
             return
-        known = self._memory.compare(path, generation)
-        unknown = self._memory.is_unknown(path, generation)
-        if known in (Comparison.SAME, Comparison.TOUCHED) or (asked and unknown):
-            self._fence.forget(path)
-            self._stands(found, known, asked=asked)
+        comparison = self._reported.compare(path, generation)
+        unknown = self._reported.is_unknown(path, generation)
+        reported_before = comparison in (Comparison.SAME, Comparison.METADATA_CHANGED)
+        if reported_before or (requested and unknown):
+            self._pending.forget(path)
+            self._report_unchanged(candidate, comparison, requested=requested)
             return
         if unknown:
-            self._memory.settle(path, generation)
+            self._reported.mark_seen(path, generation)
             return
-        told = path in self._memory or path in self._fence
-        self.again.discard(path)
-        before = self._fence.last(path)
-        if before is not None and before.found.generation == found.generation:
-            self._observed[path] = dataclasses.replace(
-                before, closed=closed and _is_one_file(found)
-            )
+        was_reported = path in self._reported or pending
+        self.requested.discard(path)
+        before = self._pending.last(path)
+        if before is not None and before.candidate.generation == generation:
+            closed = closed and is_single_file(candidate)
+            self._observations[path] = dataclasses.replace(before, closed=closed)
             return
-        probed = _probe(found, told=told)
+        probed = probe_candidate(candidate, was_reported=was_reported)
         if probed is None:
             return
-        if probed.state is ProbeState.UNKNOWN and told:
-            # What was told of this path holds no more: a child says what lies there now.
+        if probed.state is ProbeState.UNKNOWN and was_reported:
+            # A checkpoint was replaced by something else: a verification reports what it is.
             probed = Probe(ProbeState.COMPLETE, probed.format)
         if probed.state is ProbeState.UNKNOWN:
-            self._fence.forget(path)
-            self._memory.dismiss(path, generation)
-            self._doubts[path] = (found, _DOUBTS)
+            self._pending.forget(path)
+            self._reported.mark_unknown(path, generation)
+            self._rechecks.add(candidate)
             return
-        self._memory.admit(path)
-        self._doubts.pop(path, None)
-        age = touched = None
-        if initial and self.local:
-            wall = time.time()
-            age = wall - found.generation.saved_at
-            touched = wall - max((m.ctime_ns for m in found.generation.members), default=0) / 1e9
-        closed = closed and _is_one_file(found)
-        self._observed[path] = Observation(found, probed, closed, age, touched)
+        self._reported.clear_unknown(path)
+        self._rechecks.discard(path)
+        self._observations[path] = observation_of(
+            candidate, probed, closed=closed, trust_times=initial and self.local
+        )
 
-    def _stands(self, found: Candidate, known: Comparison, *, asked: bool) -> None:
-        """Tell of content that has been told before: because it was asked for, or was touched."""
-        path = found.path
-        if asked:
-            if (probed := _probe(found, told=True)) is not None:
-                self.again.discard(path)
-                overdue = self.local and is_old(found.generation, self._settings.torn_after)
-                self._tell(SettleDecision(found, probed, "settled", overdue=overdue))
-        elif known is Comparison.TOUCHED:
-            self._memory.tell(path, found.generation)
-            self._emit(MetadataChanged(self._settings.name, path, found.generation))
+    def _report_unchanged(
+        self, candidate: Candidate, comparison: Comparison, *, requested: bool
+    ) -> None:
+        """Report content that was reported before, if requested or if its metadata changed."""
+        path, generation = candidate.path, candidate.generation
+        if requested:
+            if (probed := probe_candidate(candidate, was_reported=True)) is not None:
+                self.requested.discard(path)
+                overdue = self.local and is_old(generation, self._settings.torn_after)
+                self._report(SettleDecision(candidate, probed, "settled", overdue=overdue))
+        elif comparison is Comparison.METADATA_CHANGED:
+            self._reported.record(path, generation)
+            self._emit(MetadataChanged(self._settings.name, path, generation))
         else:
-            self._memory.settle(path, found.generation)
+            self._reported.mark_seen(path, generation)
 
-    def _look_again(self, present: set[str]) -> None:
-        """Look anew at what is pending or was no checkpoint a moment ago."""
-        doubts = self._doubts
-        self._doubts = {}
-        again = [f for f in self._fence.pending if f.path not in present]
-        for path, (found, left) in doubts.items():
-            if not self._memory.is_unknown(path):
+    def _check_pending(self, present: set[str]) -> None:
+        """Observe again what is pending, or was not a checkpoint a moment ago."""
+        again = (*self._pending.pending, *self._rechecks.next_round(self._reported.is_unknown))
+        for candidate in again:
+            path = candidate.path
+            if path in present:
                 continue
-            if path not in present:
-                again.append(found)
-            if left > 1:
-                self._doubts[path] = (found, left - 1)
-        for found in again:
             try:
-                generation = generation_of(found.path, found.hint)
+                generation = generation_of(path, candidate.hint)
             except (FileNotFoundError, NotADirectoryError):
-                if not self._tree.hidden(found.path):
-                    self._gone({found.path})
+                if not self._tree.is_unreadable(path):
+                    self._report_gone({path})
             except OSError:
                 continue
             else:
-                self._see(Candidate(found.path, found.hint, generation))
+                self._observe(Candidate(path, candidate.hint, generation))
 
     def _decide(self, now: float) -> float | None:
-        observed, self._observed = self._observed, {}
-        self._ask_who_writes(observed)
-        step = self._fence.step(now, observed)
+        observations, self._observations = self._observations, {}
+        if self.local:
+            mark_closed(observations)
+        step = self._pending.step(now, observations)
         for path in step.coalesced:
             self._emit(Coalesced(self._settings.name, path))
         for decision in step.decisions:
-            self._tell(decision)
-        if not len(self._fence) and not self._doubts:
+            self._report(decision)
+        if not len(self._pending) and not len(self._rechecks):
             return None
-        soon = now + max(_LOOK_SECONDS, min(self._settings.settle, 5.0))
+        soon = now + max(_CHECK_SECONDS, min(self._settings.settle, 5.0))
         return soon if step.wake_at is None else max(now, min(soon, step.wake_at))
 
-    def _ask_who_writes(self, observed: dict[str, Observation]) -> None:
-        if not self.local:
-            return
-        files: list[tuple[str, Member]] = [
-            (path, look.found.generation.members[0])
-            for path, look in observed.items()
-            if look.probe.state is ProbeState.COMPLETE
-            and not look.probe.certain
-            and not look.closed
-            and _is_one_file(look.found)
-        ]
-        if not files:
-            return
-        for path in files_not_open(files):
-            observed[path] = dataclasses.replace(observed[path], closed=True)
-
-    def _tell(self, decision: SettleDecision) -> None:
-        found = decision.found
+    def _report(self, decision: SettleDecision) -> None:
+        candidate, known = decision.candidate, decision.probe.format
         if decision.state != "writing":
-            self._memory.tell(found.path, found.generation)
-        known = decision.probe.format
-        checkpoint = self._describe(found, found.hint if known is Format.UNKNOWN else known)
+            self._reported.record(candidate.path, candidate.generation)
+        checkpoint = self._describe(candidate, candidate.hint if known is Format.UNKNOWN else known)
         self._emit(
             GenerationUpdate(
                 self._settings.name,
                 checkpoint,
-                found.generation,
+                candidate.generation,
                 decision.state,
                 decision.reason,
                 decision.message,
@@ -317,42 +306,14 @@ class ChangeDetector:
             )
         )
 
-    def _gone(self, paths: Iterable[str]) -> None:
+    def _report_gone(self, paths: Iterable[str]) -> None:
         for path in sorted(paths):
-            if self._tree.hidden(path):
+            if self._tree.is_unreadable(path):
                 continue
-            self._doubts.pop(path, None)
-            self.again.discard(path)
-            self._recorded.discard(path)
-            told = self._memory.forget(path) or path in self._fence
-            self._fence.forget(path)
-            if told:
+            self._rechecks.discard(path)
+            self.requested.discard(path)
+            self._with_record.discard(path)
+            was_known = self._reported.forget(path) or path in self._pending
+            self._pending.forget(path)
+            if was_known:
                 self._emit(Gone(self._settings.name, path))
-
-
-def is_old(generation: Generation, seconds: float) -> bool:
-    """Whether nobody has written or touched any member for so long, by this machine's clock."""
-    newest = max((max(m.mtime_ns, m.ctime_ns) for m in generation.members), default=0)
-    return time.time() - newest / 1e9 >= seconds
-
-
-def _is_one_file(found: Candidate) -> bool:
-    """Whether closing one file ends the save; between the files of others there may be a pause."""
-    members = found.generation.members
-    return len(members) == 1 and not members[0].name
-
-
-def _probe(found: Candidate, *, told: bool) -> Probe | None:
-    """Probe a candidate; None if it is away or cannot tell.
-
-    What by its name is a checkpoint, or was one when it was `told`, and cannot be read counts as
-    complete: the verification then says why it cannot be read.
-    """
-    try:
-        return probe(found)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        if found.hint is Format.UNKNOWN and not told:
-            return None
-        return Probe(ProbeState.COMPLETE, found.hint)

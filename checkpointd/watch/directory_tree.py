@@ -1,16 +1,17 @@
-"""Which directories lie below a root, and which checkpoints each of them held when last listed.
+"""The directories below a root, and the checkpoints that each held when it was last listed.
 
-With it an event costs the listing of one directory, not of all; a full walk renews it.
+With it an event costs the listing of one directory instead of all; a full walk renews it.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import LOCAL, Stat
 from checkpointd.formats.state_file import NAME as STATE_FILE
-from checkpointd.watch.scan import Listing, below, look, stems_in, walk
+from checkpointd.watch.scan import Listing, list_directory, read_stems, relative_to, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,17 +19,34 @@ if TYPE_CHECKING:
     from checkpointd.watch.globs import Selection
 
 
+@dataclass(frozen=True)
+class _Node:
+    """A directory as it was last listed: paths of checkpoints, and of subdirectories to walk."""
+
+    checkpoints: tuple[str, ...]
+    subdirectories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _StateFile:
+    """A `checkpoint` state file as it was last read."""
+
+    stat: Stat
+    stems: frozenset[str]
+
+
 class DirectoryTree:
     """The directories of one watch; used from its thread only.
 
-    `errors` maps a directory that could not be listed to why. What is below it is not judged.
+    `errors` maps a directory that could not be listed to the error. Nothing is decided about what
+    is below it.
     """
 
     def __init__(self, root: str, selection: Selection) -> None:
         self._root = root
         self._selection = selection
-        self._nodes: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        self._stems: dict[str, tuple[Stat, frozenset[str]]] = {}
+        self._nodes: dict[str, _Node] = {}
+        self._state_files: dict[str, _StateFile] = {}
         self.errors: dict[str, OSError] = {}
 
     @property
@@ -39,28 +57,24 @@ class DirectoryTree:
     def __len__(self) -> int:
         return len(self._nodes)
 
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self._nodes.clear()
-        self.errors.clear()
-
     def stems(self, directory: str) -> frozenset[str]:
-        """What versions begin with in a directory, by its `checkpoint` state file."""
-        known = self._stems.get(directory)
-        return frozenset() if known is None else known[1]
+        """Return the prefixes of versions in a directory, from its `checkpoint` state file."""
+        state_file = self._state_files.get(directory)
+        return frozenset() if state_file is None else state_file.stems
 
-    def learn_stems(self, listing: Listing) -> bool:
-        """Read the state file of a directory if it has changed; whether it says anything else."""
-        before = self.stems(listing.directory)
-        seen = _look_at_state_file(listing) if listing.managed else None
-        if seen is None:
-            self._stems.pop(listing.directory, None)
-        elif (known := self._stems.get(listing.directory)) is None or known[0] != seen:
-            self._stems[listing.directory] = seen, stems_in(listing.directory)
-        return self.stems(listing.directory) != before
+    def read_state_file(self, listing: Listing) -> bool:
+        """Read the state file of a directory if it has changed; return whether its stems have."""
+        directory = listing.directory
+        before = self.stems(directory)
+        stat = _state_file_stat(directory) if listing.managed else None
+        if stat is None:
+            self._state_files.pop(directory, None)
+        elif (known := self._state_files.get(directory)) is None or known.stat != stat:
+            self._state_files[directory] = _StateFile(stat, read_stems(directory))
+        return self.stems(directory) != before
 
-    def hidden(self, path: str) -> bool:
-        """Whether a path lies below a directory that could not be listed."""
+    def is_unreadable(self, path: str) -> bool:
+        """Whether a path is in or below a directory that could not be listed."""
         return any(path == d or path.startswith(d + "/") for d in self.errors)
 
     def reconcile(self) -> Iterator[Listing]:
@@ -68,40 +82,42 @@ class DirectoryTree:
         before = self._nodes
         self._nodes, self.errors = {}, {}
         for listing in walk(self._root, self._root, self._selection):
-            self._keep(listing)
+            self._store(listing)
             yield listing
         if self.errors:
             self._nodes.update(
-                (d, node) for d, node in before.items() if d not in self._nodes and self.hidden(d)
+                (directory, node)
+                for directory, node in before.items()
+                if directory not in self._nodes and self.is_unreadable(directory)
             )
 
-    def touched_by(
-        self, files: Iterable[str], directories: Iterable[str], asked: Iterable[str] = ()
+    def directories_to_list(
+        self, files: Iterable[str], directories: Iterable[str], requested: Iterable[str] = ()
     ) -> dict[str, bool]:
-        """Say which directories are to be listed because of events.
+        """Return which directories have to be listed because of events.
 
         Args:
             files: files that something happened to.
             directories: directories that something happened to.
-            asked: checkpoints that are to be found; a SavedModel is found in its own directory.
+            requested: checkpoints to find; a SavedModel is found in its own directory.
 
         Returns:
             The directories, parents first; true for those to be walked with all below them.
         """
         wanted: dict[str, bool] = {}
         for path in files:
-            self._want(wanted, path)
+            self._add_parent(wanted, path)
         for path in directories:
-            self._want(wanted, path)
+            self._add_parent(wanted, path)
             if path in self._nodes:
                 wanted[path] = True
-        for path in asked:
+        for path in requested:
             if path in self._nodes:
                 wanted.setdefault(path, False)
         return dict(sorted(wanted.items()))
 
-    def _want(self, wanted: dict[str, bool], path: str) -> None:
-        relative = below(self._root, path)
+    def _add_parent(self, wanted: dict[str, bool], path: str) -> None:
+        relative = relative_to(self._root, path)
         if relative == path or not relative:
             wanted.setdefault(self._root, False)
             return
@@ -109,70 +125,72 @@ class DirectoryTree:
         while directory not in self._nodes and len(directory) > len(self._root):
             directory = os.path.dirname(directory)
         wanted.setdefault(directory, False)
-        # A directory becomes a SavedModel by what appears in its variables/.
+        # A directory becomes a SavedModel when files appear in its variables/.
         if os.path.basename(directory) == "variables" and directory != self._root:
             wanted.setdefault(os.path.dirname(directory), False)
 
     def refresh(self, wanted: dict[str, bool]) -> Iterator[Listing]:
-        """List some directories, and walk into those that are new; see `lost`."""
+        """List some directories, and walk into those that are new; see `directories_to_list`."""
         for directory, deep in wanted.items():
             if directory != self._root and directory not in self._nodes:
                 continue
             todo = [(directory, deep)]
             while todo:
                 at, walk_on = todo.pop()
-                listing = look(at, self._root, self._selection)
-                if at != self._root and _is_away(listing.error):
+                listing = list_directory(at, self._root, self._selection)
+                if at != self._root and _is_missing(listing.error):
                     self._drop(at)
                     continue
-                known = set(self._nodes.get(at, ((), ()))[1])
-                self._keep(listing)
+                node = self._nodes.get(at)
+                known = set(node.subdirectories) if node is not None else set()
+                self._store(listing)
                 yield listing
                 if listing.error is None:
-                    for child in known.difference(listing.descend):
+                    for child in known.difference(listing.subdirectories):
                         self._drop(child)
                     todo += [
-                        (d, walk_on) for d in listing.descend if walk_on or d not in self._nodes
+                        (subdirectory, walk_on)
+                        for subdirectory in listing.subdirectories
+                        if walk_on or subdirectory not in self._nodes
                     ]
 
     def paths(self, directories: Iterable[str]) -> Iterator[str]:
-        """The checkpoints that some directories, and all below them, held when last listed."""
+        """Yield the checkpoints that directories, and all below them, held when last listed."""
         for top in directories:
-            for directory in self._below(top):
-                yield from self._nodes[directory][0]
+            for directory in self._subtree(top):
+                yield from self._nodes[directory].checkpoints
 
-    def _below(self, top: str) -> Iterator[str]:
+    def _subtree(self, top: str) -> Iterator[str]:
         todo = [top]
         while todo:
             at = todo.pop()
             node = self._nodes.get(at)
             if node is not None:
                 yield at
-                todo.extend(node[1])
+                todo.extend(node.subdirectories)
 
-    def _keep(self, listing: Listing) -> None:
+    def _store(self, listing: Listing) -> None:
         if listing.error is not None:
-            if not _is_away(listing.error) or listing.directory == self._root:
+            if not _is_missing(listing.error) or listing.directory == self._root:
                 self.errors[listing.directory] = listing.error
             return
         self.errors.pop(listing.directory, None)
-        self._nodes[listing.directory] = (
-            tuple(found.path for found in listing.found),
-            listing.descend,
+        self._nodes[listing.directory] = _Node(
+            tuple(candidate.path for candidate in listing.candidates), listing.subdirectories
         )
 
     def _drop(self, top: str) -> None:
-        for directory in list(self._below(top)):
+        for directory in list(self._subtree(top)):
             del self._nodes[directory]
-            self._stems.pop(directory, None)
+            self._state_files.pop(directory, None)
 
 
-def _look_at_state_file(listing: Listing) -> Stat | None:
+def _state_file_stat(directory: str) -> Stat | None:
     try:
-        return LOCAL.stat(os.path.join(listing.directory, STATE_FILE))
+        return LOCAL.stat(os.path.join(directory, STATE_FILE))
     except OSError:
         return None
 
 
-def _is_away(error: OSError | None) -> bool:
+def _is_missing(error: OSError | None) -> bool:
     return isinstance(error, FileNotFoundError | NotADirectoryError)

@@ -1,7 +1,7 @@
-"""What wakes a watcher: touched paths, closed files, lost events and calls of the daemon.
+"""What wakes a watcher: file system events, lost events and requests of the daemon.
 
-Many threads put in, the watcher's takes all at once. Its memory is bounded: when too much
-piles up it says that events were lost, and the watcher looks at everything.
+Any thread may add, the watcher's thread takes everything at once. Memory is bounded: when too many
+paths pile up, the batch asks for a full scan instead.
 """
 
 from __future__ import annotations
@@ -9,28 +9,42 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-_MOST = 20_000
+_MAX_PATHS = 20_000
+
+
+@dataclass(frozen=True)
+class IncompleteGeneration:
+    """A generation, by path and key, that a verification has found to be incomplete."""
+
+    path: str
+    key: str
 
 
 @dataclass
 class Batch:
-    """What came in since the last look.
+    """What was added since the last `take`.
 
-    `touched` are files and `directories` directories that something happened to; `closed` are
-    files whose writer closed or renamed them; `lost` means that anything may have happened.
+    Attributes:
+        touched: files that something happened to.
+        directories: directories that something happened to.
+        closed: files that their writer has closed or renamed.
+        overflows: how often events were lost, so that anything may have happened.
+        incomplete: generations that a verification has found to be incomplete.
+        requested: paths of which the present generation is to be reported once more.
+        full_scan: everything has to be compared with the disk.
     """
 
     touched: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
-    lost: int = 0
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    again: set[str] = field(default_factory=set)
-    everything: bool = False
+    overflows: int = 0
+    incomplete: list[IncompleteGeneration] = field(default_factory=list)
+    requested: set[str] = field(default_factory=set)
+    full_scan: bool = False
 
 
 class EventQueue:
-    """A mailbox that any thread may put into."""
+    """A queue that any thread may add to."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,50 +52,50 @@ class EventQueue:
         self._batch = Batch()
 
     def touch(self, path: str, *, directory: bool = False, closed: bool | None = None) -> None:
-        """Something happened to a path; `closed` says whether its writer is done with it."""
+        """Add an event about a path; `closed` is whether its writer has finished with it."""
         with self._lock:
             batch = self._batch
-            if len(batch.touched) + len(batch.directories) > _MOST:
-                batch.everything = True
+            if len(batch.touched) + len(batch.directories) > _MAX_PATHS:
+                batch.full_scan = True
                 batch.touched.clear()
                 batch.directories.clear()
             (batch.directories if directory else batch.touched).add(path)
-            if closed and len(batch.closed) <= _MOST:
+            if closed and len(batch.closed) <= _MAX_PATHS:
                 batch.closed.add(path)
             elif closed is False:
                 batch.closed.discard(path)
         self._woken.set()
 
-    def lose(self) -> None:
-        """Events were lost: everything is to be looked at."""
+    def add_overflow(self) -> None:
+        """Record that events were lost: a full scan is needed."""
         with self._lock:
-            self._batch.lost += 1
+            self._batch.overflows += 1
         self._woken.set()
 
-    def refuse(self, path: str, key: str) -> None:
-        """A child found this generation incomplete."""
+    def add_incomplete(self, path: str, key: str) -> None:
+        """Record that a verification has found this generation to be incomplete."""
         with self._lock:
-            self._batch.refused.append((path, key))
+            self._batch.incomplete.append(IncompleteGeneration(path, key))
         self._woken.set()
 
-    def ask_again(self, path: str) -> None:
-        """The present generation of a path is to be told once more."""
+    def request_report(self, path: str) -> None:
+        """Ask for another report of a path's present generation."""
         with self._lock:
-            self._batch.again.add(path)
+            self._batch.requested.add(path)
         self._woken.set()
 
-    def wake(self, *, everything: bool = False) -> None:
-        """Have the watcher take a look now."""
+    def wake(self, *, full_scan: bool = False) -> None:
+        """Wake the watcher now."""
         with self._lock:
-            self._batch.everything = self._batch.everything or everything
+            self._batch.full_scan = self._batch.full_scan or full_scan
         self._woken.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until something came in; False if nothing did in that time."""
+        """Wait until something is added; return False if nothing was in that time."""
         return self._woken.wait(max(0.0, seconds))
 
     def take(self) -> Batch:
-        """Take everything out."""
+        """Remove and return everything."""
         with self._lock:
             self._woken.clear()
             batch, self._batch = self._batch, Batch()

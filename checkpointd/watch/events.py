@@ -1,4 +1,4 @@
-"""What a watch tells the daemon: plain frozen facts, emitted from the watcher's thread."""
+"""What a watch reports to the daemon: frozen facts, emitted from the watcher's thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SaveState = Literal["writing", "settled", "torn"]
 class GenerationUpdate:
     """A generation of a checkpoint: being written, finished, or never finished.
 
-    `reason` (`structure.<word>`) and `message` say what is missing while `state` is `writing`
+    `reason` (`structure.<word>`) and `message` name what is missing while `state` is `writing`
     or `torn`; both are empty when it is `settled`. `overdue`: it has not changed for `torn_after`.
     """
 
@@ -30,9 +30,9 @@ class GenerationUpdate:
 
 @dataclass(frozen=True)
 class MetadataChanged:
-    """Names, sizes and times are those that were told, but an inode or a change time is not.
+    """Names, sizes and times are those that were reported, but an inode or a change time is not.
 
-    That is a chmod, a hard link, a copy that keeps times, a restored backup: what lies there may
+    The cause is a chmod, a hard link, a copy that keeps times, a restored backup: the content may
     be the same or not.
     """
 
@@ -43,9 +43,9 @@ class MetadataChanged:
 
 @dataclass(frozen=True)
 class SeriesChanged:
-    """A checkpoint that was told stands elsewhere among the others than was told.
+    """A checkpoint that was reported belongs to another series now.
 
-    Its `checkpoint` state file says so since, or the watch's `version` template.
+    The `checkpoint` state file has changed since, or the watch's `version` template.
     """
 
     watch: str
@@ -64,7 +64,7 @@ class Gone:
 class Reconciled:
     """A full comparison with the directory is done: at `at` (epoch seconds), taking `seconds`.
 
-    `unknown` counts the files that are no checkpoints.
+    `unknown` counts the files that are not checkpoints.
     """
 
     watch: str
@@ -75,7 +75,7 @@ class Reconciled:
 
 @dataclass(frozen=True)
 class WatchHealth:
-    """Whether a watch can see its root; sent whenever the answer or its message changes."""
+    """Whether a watch can read its root; emitted whenever that or the message changes."""
 
     watch: str
     up: bool
@@ -84,7 +84,7 @@ class WatchHealth:
 
 @dataclass(frozen=True)
 class Coalesced:
-    """A complete generation was written over before it could be passed on."""
+    """A complete generation was written over before it could be reported."""
 
     watch: str
     path: str
@@ -99,7 +99,7 @@ WatchEvent = (
 class WatcherStatus:
     """The state of one watcher, for the status page; `last_reconcile_at` is 0 before the first.
 
-    `hung`: its file system does not answer. `restarts` counts observers that ended by themselves.
+    `hung`: its file system does not respond. `restarts` counts observers that stopped unexpectedly.
     """
 
     up: bool

@@ -1,8 +1,8 @@
-"""Which paths below a root are wanted: `include` and `exclude` globs of the config.
+"""Which paths below a root are selected: `include` and `exclude` globs of the config.
 
 A pattern is matched against the whole path below the root as `pathlib`'s `full_match` does
-(Python 3.13): `*` and `?` stay within a name, `**` as a whole part stands for any number of
-parts. An `exclude` that matches a directory takes all below it.
+(Python 3.13): `*` and `?` stay within a name, `**` as a whole part means any number of
+parts. An `exclude` that matches a directory excludes all below it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 
 _RESERVED = ".checkpointd-"
-"""Names that begin so are our own: the trash."""
+"""Names with this prefix are checkpointd's: the trash."""
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a directory entry is our own and never watched."""
+    """Whether a directory entry is checkpointd's and never watched."""
     return name.startswith(_RESERVED)
 
 
@@ -58,7 +58,7 @@ class Selection:
     takes_all: bool
 
     def takes(self, relative: str) -> bool:
-        """Whether a checkpoint at this path below the root is wanted."""
+        """Whether a checkpoint at this path below the root is selected."""
         if self.takes_all:
             return True
         if self.included.fullmatch(relative) is None:

@@ -1,10 +1,10 @@
-"""Events of a local file system, through watchdog: hints for a watcher, never its knowledge.
+"""Events of a local file system, through watchdog: hints for a watcher, never facts.
 
 Measured with watchdog 7.1, and why this is more than `Observer().schedule()`: an overflow of the
-kernel's queue is only logged; a handler that raises ends the observer; below the root a watch
-that cannot be had is passed over in silence; a rename holds back what follows for half a second;
-a symbolic link as root is watched itself. Our own reads cause no events, because opening and
-closing without writing are not asked for.
+kernel's queue is only logged; a handler that raises ends the observer; a watch below the root that
+cannot be added is ignored silently; a rename delays what follows for half a second; a symbolic
+link as root is watched itself. Reads of checkpointd cause no events, because opening and closing
+without writing are not requested.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
     FileMovedEvent,
 ]
 _PAIRING_SECONDS = 0.02
-"""How long watchdog may hold a rename's first half back to pair it; a scan needs no pairs."""
+"""How long watchdog may delay the first half of a rename to pair it; a scan needs no pairs."""
 
 _LOGGER = "watchdog.observers.inotify"
 
@@ -56,20 +56,20 @@ class Inotify:
 
     Args:
         root: an existing directory.
-        inbox: where the hints go, as paths that begin with `root`.
+        queue: receives the events, as paths that begin with `root`.
 
     Raises:
-        OSError: the kernel gives no inotify instance or no watch for the root.
+        OSError: the kernel provides no inotify instance or no watch for the root.
     """
 
-    def __init__(self, root: str, inbox: EventQueue) -> None:
+    def __init__(self, root: str, queue: EventQueue) -> None:
         self._root = root
         InotifyMoveEventGrouper.delay = _PAIRING_SECONDS
         # A directory that appears and moves at once makes watchdog warn with its whole table.
         warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
         real = os.path.realpath(root)
-        self._handler = _Handler(root, real, inbox)
-        self._overflows = _OverflowHandler(os.fsencode(real), inbox)
+        self._handler = _Handler(root, real, queue)
+        self._overflows = _OverflowHandler(os.fsencode(real), queue)
         self._observer: BaseObserver = InotifyObserver()
         logger = logging.getLogger(_LOGGER)
         if not logger.isEnabledFor(logging.WARNING):
@@ -84,22 +84,22 @@ class Inotify:
 
     @property
     def alive(self) -> bool:
-        """Whether every thread of it still runs."""
+        """Whether each of its threads still runs."""
         emitters = self._observer.emitters
         return self._observer.is_alive() and bool(emitters) and all(e.is_alive() for e in emitters)
 
     def stop(self) -> None:
-        """End it and give its descriptors back."""
+        """Stop it and close its descriptors."""
         logging.getLogger(_LOGGER).removeHandler(self._overflows)
         self._observer.stop()
         if self._observer.is_alive():
             self._observer.join(5.0)
 
-    def blind(self, directories: Iterable[str]) -> tuple[str, ...]:
-        """Those directories that the kernel does not watch, such as beyond the watch limit.
+    def unwatched(self, directories: Iterable[str]) -> tuple[str, ...]:
+        """Return the directories that the kernel does not watch, for example beyond its limit.
 
-        Read from /proc/self/fdinfo. Where the root itself is not found there the file system
-        shows other inode numbers than the kernel's, nothing can be said, and nothing is.
+        Read from /proc/self/fdinfo. Empty where the root itself is not found there: then the file
+        system shows other inode numbers than the kernel's, and nothing is known.
         """
         watched = _watched_inodes()
         if _inode(self._root) not in watched:
@@ -131,12 +131,12 @@ def _watched_inodes() -> set[int]:
 
 
 class _Handler(FileSystemEventHandler):
-    """Puts events into the inbox; it must never raise, that would end the observer."""
+    """Puts events into the queue; it must never raise, which would end the observer."""
 
-    def __init__(self, root: str, real: str, inbox: EventQueue) -> None:
+    def __init__(self, root: str, real: str, queue: EventQueue) -> None:
         self._root = root
         self._real = real
-        self._inbox = inbox
+        self._queue = queue
 
     def dispatch(self, event: FileSystemEvent) -> None:
         directory = event.is_directory
@@ -150,17 +150,17 @@ class _Handler(FileSystemEventHandler):
         text = os.fsdecode(path)
         if text == self._real or text.startswith(self._real.rstrip("/") + "/"):
             text = self._root + text[len(self._real) :]
-        self._inbox.touch(text, directory=directory, closed=closed)
+        self._queue.touch(text, directory=directory, closed=closed)
 
 
 class _OverflowHandler(logging.Handler):
-    """Hears of an overflow where watchdog says it: in its log, with the path of the root."""
+    """Notices an overflow in the log of watchdog, where it stands with the path of the root."""
 
-    def __init__(self, root: bytes, inbox: EventQueue) -> None:
+    def __init__(self, root: bytes, queue: EventQueue) -> None:
         super().__init__(logging.WARNING)
         self._path = root
-        self._inbox = inbox
+        self._queue = queue
 
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in str(record.msg) and self._path in (record.args or ()):
-            self._inbox.lose()
+            self._queue.add_overflow()

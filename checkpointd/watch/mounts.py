@@ -1,4 +1,4 @@
-"""On what kind of file system a root lies, and whether its events can be believed."""
+"""The file system of a root, and whether its events are complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOUNTINFO = "/proc/self/mountinfo"
 
 
 def file_system(path: str, mountinfo: str | None = None) -> str:
-    """The type of the file system that holds a path, such as `ext4`; empty if unknown.
+    """Return the type of the file system of a path, such as `ext4`; empty if unknown.
 
     `mountinfo` is the text of /proc/self/mountinfo, see proc_pid_mountinfo(5).
     """
@@ -38,7 +38,7 @@ def file_system(path: str, mountinfo: str | None = None) -> str:
 
 
 def is_remote(kind: str) -> bool:
-    """Whether others can change files there without an event here."""
+    """Whether other machines can change files there without an event here."""
     return _REMOTE.fullmatch(kind) is not None
 
 

@@ -1,7 +1,7 @@
 """Which numbers of a name count the saves of one job, and which are the values of metrics.
 
-Pure; by one name alone, so that no other file changes what a name means. In doubt a number is a
-part of the name: it may be what tells one model from another.
+Pure; from one name alone, so that no other file changes what a name means. In doubt a number is
+part of the name: it may distinguish one model from another.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _COUNTER = re.compile(
       | (?P<weights>weights) (?: [.](?=[0-9]+{_NOT_BEFORE}) | [-_](?=0[0-9]) )
     ) (?P<number>[0-9]+) {_NOT_BEFORE}"""
 )
-"""A word that says what a number counts; after `weights_` it may count an ensemble."""
+"""A word for what a number counts; after `weights_` it may count the members of an ensemble."""
 
 _COARSE = frozenset({"epoch", "ep"})
 _FINE = frozenset({"step", "iteration", "iter", "batch"})
-"""What is counted within an epoch: together the two say when."""
+"""What is counted within an epoch: the two together identify a save."""
 
 _STEPS = _COARSE | _FINE | {"checkpoint", "chkpt", "ckpt", "cp", "weights"}
 
@@ -49,14 +49,14 @@ _KERAS = re.compile(
 """A number with nothing but fractions behind it: `{epoch:02d}-{val_loss:.2f}`."""
 
 _LAST_WORD = re.compile(r"(?:\A|[^A-Za-z0-9])(?P<word>[A-Za-z]+)[-_. ]+\Z")
-_SURE = frozenset({"weights", "improvement", "checkpoint", "chkpt", "ckpt", "cp"})
-_LIKELY = frozenset({"model", "best", "snapshot"})
-"""What such a number follows. After any other word, as in `lstm_128_0.20`, it may be units."""
+_CERTAIN_WORDS = frozenset({"weights", "improvement", "checkpoint", "chkpt", "ckpt", "cp"})
+_LIKELY_WORDS = frozenset({"model", "best", "snapshot"})
+"""Words before such a number. After any other word, as in `lstm_128_0.20`, it may be units."""
 
 _SETTING = re.compile(
     r"(?:[0-9]+\.(?:[0-9][05]|0[0-9]|9[89]|[0-9]?[0-9]?[05]0|00[0-9]|0[0-9]0|999|125|375|0{3,}[0-9]))\Z"
 )
-"""A fraction that people choose, such as a rate; one that was measured seldom looks like it."""
+"""A fraction that people choose, such as a rate; a measured one seldom looks like it."""
 
 _UNNAMED = re.compile(rf"(?i)[-_ ](?P<value>{_FRACTION}){_NOT_BEFORE}")
 
@@ -72,23 +72,23 @@ _NAMED = re.compile(
       | val[-_] (?!\w*(?:split|size|frac|ratio)) [a-z] (?:[a-z0-9_]*[a-z] | [a-z0-9_]*(?==))? )
     (?: (?P<equals>=) (?P<any>{_NUMBER}) | [-_. ]? (?P<value>{_FRACTION}) ) {_NOT_BEFORE}"""
 )
-"""A value that the name says is a metric's. Other words may be what the model was made with."""
+"""A value after the name of a metric. After other words it may be a setting of the model."""
 
 
 _VALIDATION = re.compile(
     rf"(?i)(?:\A|[-_])(?P<name>(?:val|valid|validation)[-_].*(?:{_METRIC_WORDS}))\Z"
 )
-"""Of what stands before a counter only such a value is a metric's: `focal_loss_2.0_epoch_3`."""
+"""Before a counter only such a value is a metric's: `focal_loss_2.0_epoch_3` has none."""
 
 _LONG = 3
-"""So many digits count saves after words that also say how long something was trained."""
+"""So many digits count saves after words that may also mean how long a model was trained."""
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """What the numbers of a name are: `spans` of the counters that vary together, and of metrics.
+    """What the numbers of a name mean: `spans` of the counters that vary together, and of metrics.
 
-    `metric_spans` are values of metrics, named ones in `metrics`; `step` is what is counted.
+    `metric_spans` are values of metrics, `metrics` those with a name; `step` is the counter.
     """
 
     spans: tuple[Span, ...] = ()
@@ -98,10 +98,10 @@ class Numbers:
 
 
 def of_name(stem: str) -> Numbers:
-    """Say what the numbers of a name are.
+    """Return what the numbers of a name mean.
 
-    The last counter is the version, together with an epoch that a step within it follows. Every
-    other number is a part of the name: trials, folds, horizons, versions of the data.
+    The last counter is the version, together with the epoch before a step within it. Every other
+    number is part of the name: trials, folds, horizons, versions of the data.
     """
     counters = [match for match in _COUNTER.finditer(stem) if _counts(match)]
     while counters and _word(counters[-1]) == "batch" and not _within(counters):
@@ -130,8 +130,8 @@ def of_name(stem: str) -> Numbers:
         metric_spans.append(match.span(which))
         value = float(match[which])
         if math.isfinite(value):
-            told = _VALIDATION.search(match["name"])
-            metrics[(told or match)["name"].replace("-", "_")] = value
+            validation = _VALIDATION.search(match["name"])
+            metrics[(validation or match)["name"].replace("-", "_")] = value
     if spans:
         at = max(b for _, b in (*spans, *metric_spans))
         while match := _UNNAMED.match(stem, at):
@@ -141,9 +141,9 @@ def of_name(stem: str) -> Numbers:
 
 
 def of_directory(name: str) -> Numbers:
-    """The counters of a directory that is called after nothing else, such as `checkpoint_000010`.
+    """Return the counters of a directory that is named only after them: `checkpoint_000010`.
 
-    Its name must be words for what is counted, and values of metrics, and no more.
+    Its name may consist of words for what is counted and of values of metrics, and nothing else.
     """
     found = of_name(name)
     rest, at = "", 0
@@ -165,7 +165,7 @@ _BARE = re.compile(
 
 
 def step_of(text: str) -> int | None:
-    """A number as a step; None if it is none, or larger than the ledger holds."""
+    """Return a number as a step; None if it is not one, or too large for the ledger."""
     try:
         number = int(text)
     except ValueError:
@@ -174,7 +174,7 @@ def step_of(text: str) -> int | None:
 
 
 def _counts(match: re.Match[str]) -> bool:
-    """Whether a word that also names a setting counts saves here: `bs32_ep50` does not."""
+    """Whether a word that may also name a setting counts saves here: not in `bs32_ep50`."""
     word, number = _word(match), match["number"]
     if word == "ep":
         return len(number) >= _LONG or number.startswith("0")
@@ -184,7 +184,7 @@ def _counts(match: re.Match[str]) -> bool:
 
 
 def _within(counters: list[re.Match[str]]) -> bool:
-    """Whether the last number counts within an epoch that stands before it."""
+    """Whether the last number counts within the epoch before it."""
     if len(counters) < 2:  # noqa: PLR2004 - it takes two
         return False
     return _word(counters[-1]) in _FINE and _word(counters[-2]) in _COARSE
@@ -198,8 +198,8 @@ def _is_epoch(match: re.Match[str]) -> bool:
     before = match.string[: match.start()]
     found = _LAST_WORD.search(before)
     word = found["word"].lower() if found else ""
-    likely = not before or word in _LIKELY
-    if word in _SURE or (likely and match["between"] == "-"):
+    likely = not before or word in _LIKELY_WORDS
+    if word in _CERTAIN_WORDS or (likely and match["between"] == "-"):
         return True
     return not _SETTING.match(match["value"])
 

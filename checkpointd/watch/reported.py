@@ -1,4 +1,4 @@
-"""What a watch has told of each path, so that what has not changed costs no read and no word."""
+"""What a watch has reported of each path, so that unchanged files cost no read and no event."""
 
 from __future__ import annotations
 
@@ -15,100 +15,102 @@ _KEY = 32
 
 
 class Comparison(enum.Enum):
-    """How a generation on disk compares with what was told of its path.
+    """How a generation on disk compares with what was reported of its path.
 
-    TOUCHED: names, sizes and times are the same, but somebody has changed an inode or a mode.
-    OWED: something was told and wants to be told again.
+    METADATA_CHANGED: names, sizes and times are the same, but an inode or a mode is not.
+    DUE: the path was reported, and has to be reported again.
     """
 
     NEW = "new"
-    OWED = "owed"
+    DUE = "due"
     SAME = "same"
-    TOUCHED = "touched"
-    OTHER = "other"
+    METADATA_CHANGED = "metadata_changed"
+    REPLACED = "replaced"
 
 
 class ReportedGenerations:
-    """The identity of each path that was told, and of each that is no checkpoint.
+    """The identity of each path that was reported, and of each that is not a checkpoint.
 
     Args:
-        told: what was told before: `Generation.identity`, or `key` alone where that is all that is
-            known; empty where the path is to be told again.
+        identities: what was reported before: `Generation.identity`, or `key` alone where no more
+            is known; empty where the path has to be reported again.
     """
 
-    def __init__(self, told: Mapping[str, str]) -> None:
-        self._told = dict(told)
+    def __init__(self, identities: Mapping[str, str]) -> None:
+        self._identities = dict(identities)
         self._unknown: dict[str, str] = {}
-        self._looks: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     def __contains__(self, path: str) -> bool:
-        return path in self._told
+        return path in self._identities
 
     def __iter__(self) -> Iterator[str]:
-        """Every path that was told, or is no checkpoint."""
-        yield from self._told
+        """Iterate over every path that was reported, or is not a checkpoint."""
+        yield from self._identities
         yield from self._unknown
 
     @property
-    def told(self) -> int:
-        """How many paths were told."""
-        return len(self._told)
+    def any_reported(self) -> bool:
+        """Whether any path was reported."""
+        return bool(self._identities)
 
     @property
     def unknown(self) -> int:
-        """How many files there are that are no checkpoints."""
+        """The number of files that are not checkpoints."""
         return len(self._unknown)
 
-    def is_as_looked_at(self, path: str, generation: Generation) -> bool:
-        """Whether nothing at all has happened since `settle`; the quickest answer there is."""
-        return self._looks.get(path) == hash(generation)
+    def is_unchanged(self, path: str, generation: Generation) -> bool:
+        """Whether nothing has changed since `mark_seen`: the cheapest comparison."""
+        return self._seen.get(path) == hash(generation)
 
     def compare(self, path: str, generation: Generation) -> Comparison:
-        """Hold what lies at a path now against what was told of it."""
-        told = self._told.get(path)
-        if told is None:
+        """Compare what is at a path now with what was reported of it."""
+        identity = self._identities.get(path)
+        if identity is None:
             return Comparison.NEW
-        if not told:
-            return Comparison.OWED
-        if told[:_KEY] != generation.key:
-            return Comparison.OTHER
-        return Comparison.SAME if generation.identity.startswith(told) else Comparison.TOUCHED
+        if not identity:
+            return Comparison.DUE
+        if identity[:_KEY] != generation.key:
+            return Comparison.REPLACED
+        if generation.identity.startswith(identity):
+            return Comparison.SAME
+        return Comparison.METADATA_CHANGED
 
     def is_unknown(self, path: str, generation: Generation | None = None) -> bool:
-        """Whether it is no checkpoint, and still has the content of which that was found out."""
+        """Whether a path is not a checkpoint; with a generation, whether that one is not."""
         key = self._unknown.get(path)
         return key is not None and (generation is None or key == generation.key)
 
-    def is_told(self, path: str, key: str) -> bool:
-        """Whether a key's generation is what was last told of a path."""
-        return self._told.get(path, "")[:_KEY] == key
+    def is_last_reported(self, path: str, key: str) -> bool:
+        """Whether the generation of this key was reported last of a path."""
+        return self._identities.get(path, "")[:_KEY] == key
 
-    def tell(self, path: str, generation: Generation) -> None:
-        """Note what is told."""
-        self._told[path] = generation.identity
+    def record(self, path: str, generation: Generation) -> None:
+        """Record what is reported."""
+        self._identities[path] = generation.identity
         self._unknown.pop(path, None)
-        self.settle(path, generation)
+        self.mark_seen(path, generation)
 
-    def settle(self, path: str, generation: Generation) -> None:
-        """Note that there is nothing to be told of a path as it lies there now."""
-        self._looks[path] = hash(generation)
+    def mark_seen(self, path: str, generation: Generation) -> None:
+        """Record that nothing has to be reported of a path in its present state."""
+        self._seen[path] = hash(generation)
 
-    def owe(self, path: str) -> None:
-        """Note that a path is to be told again; its going is news all the same."""
-        self._told[path] = ""
-        self._looks.pop(path, None)
+    def require_report(self, path: str) -> None:
+        """Record that a path has to be reported again; it stays one whose removal is an event."""
+        self._identities[path] = ""
+        self._seen.pop(path, None)
 
-    def dismiss(self, path: str, generation: Generation) -> None:
-        """Note that a path is no checkpoint."""
+    def mark_unknown(self, path: str, generation: Generation) -> None:
+        """Record that a path is not a checkpoint."""
         self._unknown[path] = generation.key
-        self.settle(path, generation)
+        self.mark_seen(path, generation)
 
-    def admit(self, path: str) -> None:
-        """Take that back."""
+    def clear_unknown(self, path: str) -> None:
+        """Record that a path is a checkpoint after all."""
         self._unknown.pop(path, None)
 
     def forget(self, path: str) -> bool:
-        """Know nothing of a path any more; whether anything was told of it."""
+        """Forget a path; return whether it had been reported."""
         self._unknown.pop(path, None)
-        self._looks.pop(path, None)
-        return self._told.pop(path, None) is not None
+        self._seen.pop(path, None)
+        return self._identities.pop(path, None) is not None

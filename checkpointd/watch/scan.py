@@ -1,6 +1,6 @@
-"""What lies below a root now: an iterative walk that decides, whatever events said.
+"""What is below a root now: a walk that decides, whatever events reported.
 
-A listing that fails is an error in the survey and never means that its checkpoints are gone.
+A listing that fails is an error in its result, and never means that checkpoints are gone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.formats import Candidate, ProbeState, locate, probe, recognise, state_file
 from checkpointd.formats.storage import LOCAL, Storage
 from checkpointd.watch.globs import Selection, is_reserved, select
-from checkpointd.watch.series import place
+from checkpointd.watch.series import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -26,57 +26,54 @@ _STATE_FILE_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Listing:
-    """One directory: the wanted checkpoints in it and the directories to walk on in.
+    """One directory: the selected checkpoints in it and the subdirectories to walk.
 
     `recorded` and `managed` are as in `formats.Recognised`.
     """
 
     directory: str
-    found: tuple[Candidate, ...]
-    descend: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    subdirectories: tuple[str, ...]
     error: OSError | None = None
     recorded: frozenset[str] = frozenset()
     managed: bool = False
 
 
-@dataclass(frozen=True)
-class Survey:
-    """A whole walk: what was found, how many directories were listed, which could not be."""
-
-    found: tuple[Candidate, ...]
-    directories: int
-    errors: tuple[str, ...]
-
-
-def below(root: str, path: str) -> str:
-    """The path of something below the root, relative to it; empty for the root itself."""
+def relative_to(root: str, path: str) -> str:
+    """Return a path below the root, relative to it; empty for the root itself."""
     if path == root:
         return ""
     prefix = root if root.endswith("/") else root + "/"
     return path.removeprefix(prefix)
 
 
-def look(directory: str, root: str, selection: Selection, storage: Storage = LOCAL) -> Listing:
+def list_directory(
+    directory: str, root: str, selection: Selection, storage: Storage = LOCAL
+) -> Listing:
     """List one directory; an error is returned with the listing, not raised."""
     try:
         recognised = recognise(directory, storage)
     except OSError as error:
         return Listing(directory, (), (), error)
-    found = tuple(f for f in recognised.found if selection.takes(below(root, f.path)))
-    descend = tuple(
-        d
-        for d in recognised.descend
-        if not is_reserved(os.path.basename(d)) and selection.enters(below(root, d))
+    candidates = tuple(c for c in recognised.found if selection.takes(relative_to(root, c.path)))
+    subdirectories = tuple(
+        path
+        for path in recognised.descend
+        if not is_reserved(os.path.basename(path)) and selection.enters(relative_to(root, path))
     )
     return Listing(
-        directory, found, descend, recorded=recognised.recorded, managed=recognised.managed
+        directory,
+        candidates,
+        subdirectories,
+        recorded=recognised.recorded,
+        managed=recognised.managed,
     )
 
 
-def stems_in(directory: str, storage: Storage = LOCAL) -> frozenset[str]:
-    """What the `checkpoint` state file of a directory says that versions begin with.
+def read_stems(directory: str, storage: Storage = LOCAL) -> frozenset[str]:
+    """Return the prefixes of versions in a directory, from its `checkpoint` state file.
 
-    Empty where it cannot be read; of a very long list the beginning counts.
+    Empty where it cannot be read; only the beginning of a very long list counts.
     """
     path = os.path.join(directory, state_file.NAME)
     try:
@@ -86,38 +83,20 @@ def stems_in(directory: str, storage: Storage = LOCAL) -> frozenset[str]:
 
 
 def walk(top: str, root: str, selection: Selection, storage: Storage = LOCAL) -> Iterator[Listing]:
-    """List a directory and all below it, one at a time, holding no more than their names."""
+    """List a directory and all below it, one at a time; only names are kept in memory."""
     todo = [top]
     while todo:
-        listing = look(todo.pop(), root, selection, storage)
+        listing = list_directory(todo.pop(), root, selection, storage)
         yield listing
-        todo.extend(reversed(listing.descend))
-
-
-def survey(
-    root: str,
-    include: tuple[str, ...] = ("**",),
-    exclude: tuple[str, ...] = (),
-    storage: Storage = LOCAL,
-) -> Survey:
-    """Find every checkpoint below a root, whether it is finished or not."""
-    found: list[Candidate] = []
-    errors: list[str] = []
-    directories = 0
-    for listing in walk(root, root, select(include, exclude), storage):
-        directories += 1
-        found.extend(listing.found)
-        if listing.error is not None:
-            errors.append(explain(listing.directory, listing.error))
-    return Survey(tuple(found), directories, tuple(errors))
+        todo.extend(reversed(listing.subdirectories))
 
 
 def explain(directory: str, error: OSError) -> str:
-    """One sentence for a directory that could not be listed."""
+    """Return one sentence about a directory that could not be listed."""
     return f"{directory!r} cannot be read: {error.strerror or error}."
 
 
-def survey_path(
+def find_checkpoints(
     path: str,
     storage: Storage = LOCAL,
     *,
@@ -127,19 +106,19 @@ def survey_path(
 ) -> tuple[tuple[Checkpoint, Generation], ...]:
     """Find what a path typed by a user names: one checkpoint, or all those below a directory.
 
-    Files that are no checkpoint are left out of a directory's, and kept when named themselves,
-    so that the user is told. Series are placed below `root`, by default the directory given or
-    the one that the checkpoint lies in. `unreadable` is told each directory below that could not
-    be listed; the others are looked through all the same.
+    Files that are not checkpoints are left out below a directory, and returned when they are named
+    themselves, so that the user gets a message about them. Series are relative to `root`, by
+    default the given directory, or the one of the checkpoint. `unreadable` is called with each
+    directory below that could not be listed; the others are searched in any case.
 
     Raises:
-        FileNotFoundError: there is nothing there.
+        FileNotFoundError: nothing exists at this path.
         OSError: the directory itself cannot be listed.
     """
     path = os.path.abspath(path)
-    one = locate(path, storage)
-    if one is not None:
-        return (_describe(one, root or os.path.dirname(one.path), template, storage),)
+    candidate = locate(path, storage)
+    if candidate is not None:
+        return (_describe(candidate, root or os.path.dirname(candidate.path), template, storage),)
     storage.stat(path)
     listings = list(walk(path, path, select(), storage))
     if listings[0].error is not None:
@@ -148,27 +127,31 @@ def survey_path(
         if listing.error is not None:
             unreadable(listing.directory, listing.error)
     described = (
-        _describe(found, root or path, template, storage)
+        _describe(candidate, root or path, template, storage)
         for listing in listings
-        for found in listing.found
+        for candidate in listing.candidates
     )
-    return tuple(item for item in described if item[0].format is not Format.UNKNOWN)
+    return tuple(
+        (checkpoint, generation)
+        for checkpoint, generation in described
+        if checkpoint.format is not Format.UNKNOWN
+    )
 
 
 def _describe(
-    found: Candidate, root: str, template: str | None, storage: Storage
+    candidate: Candidate, root: str, template: str | None, storage: Storage
 ) -> tuple[Checkpoint, Generation]:
     try:
-        probed = probe(found, storage)
-    except OSError:  # a child will say why it cannot be read
-        return describe(found.path, found.hint, root, template), found.generation
-    known = found.hint if probed.format is Format.UNKNOWN else probed.format
+        probed = probe(candidate, storage)
+    except OSError:  # its verification reports why it cannot be read
+        return describe(candidate.path, candidate.hint, root, template), candidate.generation
+    known = candidate.hint if probed.format is Format.UNKNOWN else probed.format
     if probed.state is ProbeState.UNKNOWN:
         known = Format.UNKNOWN
     stems = frozenset[str]()
     if known is Format.TF_CHECKPOINT:
-        stems = stems_in(os.path.dirname(found.path), storage)
-    return describe(found.path, known, root, template, stems=stems), found.generation
+        stems = read_stems(os.path.dirname(candidate.path), storage)
+    return describe(candidate.path, known, root, template, stems=stems), candidate.generation
 
 
 def describe(
@@ -179,16 +162,15 @@ def describe(
     watch: str = "",
     stems: Collection[str] = (),
 ) -> Checkpoint:
-    """Name a checkpoint and place it among the others below its root."""
-    path_or_directory = path.rstrip("/")  # a prefix may be empty: then its directory names it
-    relative = below(root, path_or_directory) or os.path.basename(path_or_directory)
-    placed = place(relative, format, template, stems)
+    """Describe a checkpoint by its path: series, version, step and metrics."""
+    named = path.rstrip("/")  # a prefix may be empty: then its directory names it
+    name = parse_name(relative_to(root, named) or os.path.basename(named), format, template, stems)
     return Checkpoint(
         path=path,
         format=format,
         watch=watch,
-        series=placed.series,
-        version=placed.version,
-        step=placed.step,
-        metrics=dict(placed.metrics),
+        series=name.series,
+        version=name.version,
+        step=name.step,
+        metrics=dict(name.metrics),
     )

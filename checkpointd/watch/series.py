@@ -1,8 +1,8 @@
-"""Which names are versions of one model: the series, version, step and metrics that a name gives.
+"""Which names are versions of one model: the series, version, step and metrics of a name.
 
-Pure, and by one name alone: no other file changes what a name means. Only names that say so make a
-series (see `numbers`); every other name is a series of its own, because a wrong guess here would
-let retention remove one model for being an older version of another.
+Pure, and from one name alone: no other file changes what a name means. Only names with a counter
+form a series (see `numbers`); every other name is a series of its own, because a wrong guess here
+would let retention remove one model as an older version of another.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.watch.numbers import Numbers, of_directory, of_name, step_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
-_DEEPEST = 4
-"""Directories above a model that may be its checkpoint's, as `checkpoint_000010/policy/model`."""
+_MAX_PARENTS = 4
+"""Directories above a model that may count its saves, as in `checkpoint_000010/policy/model`."""
 
 _SUFFIX = re.compile(r"(\.weights)?\.(keras|h5|hd5|hdf5|hdf|json)\Z|\.ckpt\Z", re.IGNORECASE)
 _NOT_AFTER = r"(?<![0-9A-Za-z])"
@@ -41,11 +41,11 @@ _COUNTERS = ("step", "batch", "epoch")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a checkpoint stands among others.
+class ParsedName:
+    """What the name of a checkpoint means.
 
     `series` is the path below the root with `{}` for the version (braces that are part of a name
-    are doubled); `version` is the text that stands there, empty for a series of its own.
+    are doubled); `version` is the text in its place, empty for a series of one.
     """
 
     series: str
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Template:
-    """A `version` template of the config, turned into an anchored pattern."""
+    """A `version` template of the config, compiled to an anchored pattern."""
 
     pattern: re.Pattern[str]
     fields: tuple[str, ...]
@@ -65,19 +65,19 @@ class Template:
 
 @lru_cache(maxsize=64)
 def compile_template(template: str) -> Template:
-    """Read a file name template in Keras's own syntax, such as `m_{epoch:02d}-{val_loss:.2f}.h5`.
+    """Compile a file name template of Keras, such as `m_{epoch:02d}-{val_loss:.2f}.h5`.
 
     It is matched against the name, or against the path below the root if it holds a slash.
 
     Raises:
-        ValueError: the template is no format string, or it names no field.
+        ValueError: the template is not a format string, or it names no field.
     """
     pattern = ""
     fields: list[str] = []
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ValueError(f"version: {template!r} is no template: {error}") from None
+        raise ValueError(f"version: {template!r} is not a template: {error}") from None
     for literal, name, spec, _ in parsed:
         pattern += re.escape(literal)
         if name is None:
@@ -101,28 +101,28 @@ def _field_pattern(spec: str) -> str:
     return r"[^/]+?"
 
 
-def place(
+def parse_name(
     relative: str,
     format: Format,  # noqa: A002 - the field's own name
     template: str | None = None,
     stems: Collection[str] = (),
-) -> Place:
-    """Place a checkpoint by its name.
+) -> ParsedName:
+    """Return what the name of a checkpoint means.
 
     Args:
         relative: its path below the root of the watch, a prefix without `.index`.
-        format: how it lies on disk; only a directory's name may be nothing but a number.
-        template: the watch's `version` template, in Keras's own syntax.
-        stems: what the names of a TensorFlow checkpoint's versions begin with, up to the number,
-            as the `checkpoint` state file beside it says (`checkpointd.formats.state_file.stems`).
+        format: its format; only the name of a directory may be a mere number.
+        template: the watch's `version` template, in the syntax of Keras.
+        stems: the prefixes of a TensorFlow checkpoint's versions, up to the number, from the
+            `checkpoint` state file beside it (`checkpointd.formats.state_file.stems`).
 
     Raises:
-        ValueError: the template is none.
+        ValueError: the template is not valid.
     """
     if template is not None:
-        placed = _by_template(relative, compile_template(template))
-        if placed is not None:
-            return placed
+        name_by_template = _by_template(relative, compile_template(template))
+        if name_by_template is not None:
+            return name_by_template
     start = relative.rfind("/") + 1
     name = relative[start:]
     spec = spec_of(format)
@@ -131,19 +131,19 @@ def place(
     stem = next((s for s in stems if _is_listed(name, s)), None)
     if stem is not None and format is Format.TF_CHECKPOINT:
         step = step_of(name[len(stem) :])
-        return _placed(relative, Numbers(((start + len(stem), len(relative)),), step))
-    return _placed(relative, _of_path(relative, start, is_directory=is_directory))
+        return _parsed(relative, Numbers(((start + len(stem), len(relative)),), step))
+    return _parsed(relative, _of_path(relative, start, is_directory=is_directory))
 
 
 def _of_path(relative: str, start: int, *, is_directory: bool) -> Numbers:
-    """The numbers of a path: those of its name, else of the directory that is a checkpoint's."""
+    """Return the numbers of a path: those of its name, else of a directory that counts saves."""
     name = relative[start:]
     mine = _of_last(name if is_directory else _SUFFIX.sub("", name), is_directory=is_directory)
     mine = _moved(mine, start)
     if mine.spans:
         return mine
     end = start - 1
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_PARENTS):
         if end <= 0:
             break
         begin = relative.rfind("/", 0, end) + 1
@@ -168,11 +168,11 @@ def _moved(numbers: Numbers, by: int) -> Numbers:
     )
 
 
-def _placed(relative: str, numbers: Numbers) -> Place:
-    """The place of a path; what is only told apart by the value of a metric has that as version."""
+def _parsed(relative: str, numbers: Numbers) -> ParsedName:
+    """Return a name from its numbers; without a counter, the values of metrics are the version."""
     version = "-".join(relative[a:b] for a, b in numbers.spans or numbers.metric_spans)
     label = _fill(relative, sorted((*numbers.spans, *numbers.metric_spans)))
-    return Place(label, version, numbers.step, numbers.metrics)
+    return ParsedName(label, version, numbers.step, numbers.metrics)
 
 
 def _is_listed(name: str, stem: str) -> bool:
@@ -180,7 +180,7 @@ def _is_listed(name: str, stem: str) -> bool:
 
 
 def _of_last(stem: str, *, is_directory: bool) -> Numbers:
-    """The numbers of a checkpoint's own name: what counts its saves, else when it was saved."""
+    """Return the numbers of a checkpoint's last name part: a counter of saves, else a time."""
     found = of_name(stem)
     if found.spans:
         return found
@@ -198,24 +198,7 @@ def _of_last(stem: str, *, is_directory: bool) -> Numbers:
     return replace(found, spans=(span,))
 
 
-def runs(steps: Iterable[int | None]) -> tuple[int, ...]:
-    """Number the run of each checkpoint of a series, given their steps in the order of saving.
-
-    A run ends where the step falls: a job was started again in the same directory. A checkpoint
-    without a step belongs to the run before it.
-    """
-    numbers: list[int] = []
-    run, last = 0, None
-    for step in steps:
-        if step is not None:
-            if last is not None and step < last:
-                run += 1
-            last = step
-        numbers.append(run)
-    return tuple(numbers)
-
-
-def _by_template(relative: str, template: Template) -> Place | None:
+def _by_template(relative: str, template: Template) -> ParsedName | None:
     start = 0 if template.whole_path else relative.rfind("/") + 1
     match = template.pattern.match(relative[start:])
     if match is None:
@@ -230,7 +213,7 @@ def _by_template(relative: str, template: Template) -> Place | None:
     step = next((step_of(texts[n]) for n in ("step", "epoch") if n in texts), None)
     spans = [match.span(f"f{i}") for i in range(len(template.fields))]
     label = _literal(relative[:start]) + _fill(match.string, spans)
-    return Place(label, version, step, metrics)
+    return ParsedName(label, version, step, metrics)
 
 
 def _fill(name: str, spans: list[tuple[int, int]]) -> str:
@@ -255,7 +238,7 @@ def _number(text: str) -> float | None:
 def _is_a_time(match: re.Match[str]) -> bool:
     part = {k: int(v) for k, v in match.groupdict(default="0").items() if k != "dash"}
     return (
-        1970 <= part["year"] <= 9999  # noqa: PLR2004 - what time() and a four-digit year can say
+        1970 <= part["year"] <= 9999  # noqa: PLR2004 - the range of time() and of a four-digit year
         and 1 <= part["month"] <= 12  # noqa: PLR2004 - months of a year
         and 1 <= part["day"] <= 31  # noqa: PLR2004 - days of a month
         and part["hour"] < 24  # noqa: PLR2004 - hours of a day

@@ -1,8 +1,8 @@
-"""The fence: when is a save finished, still going on, or never to be finished.
+"""Decides when a save is finished, still going on, or never to be finished.
 
-A pure state machine: it is told the time and what was observed, and holds only what is not yet
-decided. Whatever changes starts the clock again; nothing is waited for that the format, or
-knowing that the writer has closed the file, tells sooner.
+A pure state machine: it receives the time and what was observed, and keeps only what is not yet
+decided. Any change restarts the clock; there is no wait for what the format itself proves, or for
+a file that is known to be closed.
 """
 
 from __future__ import annotations
@@ -17,34 +17,19 @@ if TYPE_CHECKING:
 
     from checkpointd.core.checkpoint import Generation
     from checkpointd.watch.events import SaveState
+    from checkpointd.watch.observation import Observation
 
 _TRUNCATED = "structure.truncated"
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One look at a checkpoint that is not yet decided.
-
-    `closed`: whoever wrote it has closed it since. `age` and `touched`: seconds since the newest
-    member's content (mtime) and since anything about it (ctime) changed by the wall clock; None
-    where that clock is not to be trusted with it. A time in the future counts as now.
-    """
-
-    found: Candidate
-    probe: Probe
-    closed: bool = False
-    age: float | None = None
-    touched: float | None = None
-
-
-@dataclass(frozen=True)
 class SettleDecision:
-    """What is to be told of a checkpoint.
+    """What to report of a checkpoint.
 
-    `overdue`: it has not changed for `torn_after`, so whoever reads it need not ask for more time.
+    `overdue`: it has not changed for `torn_after`, so its verification must not wait any longer.
     """
 
-    found: Candidate
+    candidate: Candidate
     probe: Probe
     state: SaveState
     reason: str = ""
@@ -54,7 +39,7 @@ class SettleDecision:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The outcome of one step: what is decided, what was written over, when to look again."""
+    """The outcome of one step: decisions, generations written over, the time of the next step."""
 
     decisions: tuple[SettleDecision, ...]
     coalesced: tuple[str, ...]
@@ -63,15 +48,21 @@ class StepResult:
 
 @dataclass
 class _Track:
-    observed: Observation
+    observation: Observation
     since: float
     calm_since: float
     closed: bool
-    told: bool = False
+    writing_reported: bool = False
+
+
+@dataclass(frozen=True)
+class _Incomplete:
+    key: str
+    message: str
 
 
 class SettleTracker:
-    """Watches the checkpoints of one watch until each is settled or torn.
+    """Follows the checkpoints of one watch until each is settled or torn.
 
     Args:
         settle: seconds without change after which a complete checkpoint counts as finished.
@@ -82,7 +73,7 @@ class SettleTracker:
         self._settle = settle
         self._torn_after = torn_after
         self._tracks: dict[str, _Track] = {}
-        self._refused: dict[str, tuple[str, str]] = {}
+        self._incomplete: dict[str, _Incomplete] = {}
 
     def __contains__(self, path: str) -> bool:
         return path in self._tracks
@@ -93,111 +84,113 @@ class SettleTracker:
     @property
     def pending(self) -> tuple[Candidate, ...]:
         """What is not yet decided, as it was last seen."""
-        return tuple(track.observed.found for track in self._tracks.values())
+        return tuple(track.observation.candidate for track in self._tracks.values())
 
     def last(self, path: str) -> Observation | None:
-        """The last look at a path that is not yet decided."""
+        """Return the last observation of a path that is not yet decided."""
         track = self._tracks.get(path)
-        return track.observed if track else None
+        return track.observation if track else None
 
-    def refuse(self, path: str, key: str, message: str = "") -> None:
-        """Take one generation (its key) for incomplete whatever a probe says: a child read it."""
-        self._refused[path] = (key, message)
+    def mark_incomplete(self, path: str, key: str, message: str = "") -> None:
+        """Treat one generation as incomplete whatever a probe finds: its verification failed."""
+        self._incomplete[path] = _Incomplete(key, message)
 
     def forget(self, path: str) -> None:
         """Stop following a path."""
         self._tracks.pop(path, None)
-        self._refused.pop(path, None)
+        self._incomplete.pop(path, None)
 
-    def step(self, now: float, observed: Mapping[str, Observation]) -> StepResult:
+    def step(self, now: float, observations: Mapping[str, Observation]) -> StepResult:
         """Judge what was just observed, and what has waited long enough.
 
         Args:
             now: the monotonic clock, in seconds.
-            observed: a new look at each path that was looked at; the others keep waiting.
+            observations: new ones, by path; all other paths keep waiting.
         """
         decisions: list[SettleDecision] = []
         coalesced: list[str] = []
-        for path, look in observed.items():
+        for path, observation in observations.items():
             track = self._tracks.get(path)
             if track is None:
-                track = self._tracks[path] = _begin(look, now)
-            elif look.found.generation != track.observed.found.generation:
-                if self._complete(track) and _written_over(track.observed, look):
+                track = self._tracks[path] = _begin(observation, now)
+            elif _generation(observation) != _generation(track.observation):
+                if self._is_complete(track) and _is_written_over(track.observation, observation):
                     coalesced.append(path)
                 track.since = track.calm_since = now
-                track.closed = look.closed
-                track.observed = look
+                track.closed = observation.closed
+                track.observation = observation
             else:
-                track.closed = track.closed or look.closed
-                track.observed = look
+                track.closed = track.closed or observation.closed
+                track.observation = observation
             decision = self._judge(track, now)
             if decision is None:
                 continue
             decisions.append(decision)
             if decision.state == "writing":
-                track.told = True
+                track.writing_reported = True
             else:
                 self.forget(path)
         wake_at = min((self._due(track) for track in self._tracks.values()), default=None)
         return StepResult(tuple(decisions), tuple(coalesced), wake_at)
 
-    def _refusal(self, track: _Track) -> str | None:
-        found = track.observed.found
-        refused = self._refused.get(found.path)
-        if refused is None or refused[0] != found.generation.key:
+    def _incomplete_message(self, track: _Track) -> str | None:
+        """Return why a verification found this generation incomplete; None if none has."""
+        candidate = track.observation.candidate
+        incomplete = self._incomplete.get(candidate.path)
+        if incomplete is None or incomplete.key != candidate.generation.key:
             return None
-        return refused[1] or "Its content ends before the writer was done."
+        return incomplete.message or "Its content ends before the writer has finished."
 
-    def _complete(self, track: _Track) -> bool:
-        return track.observed.probe.state is ProbeState.COMPLETE and self._refusal(track) is None
+    def _is_complete(self, track: _Track) -> bool:
+        complete = track.observation.probe.state is ProbeState.COMPLETE
+        return complete and self._incomplete_message(track) is None
 
     def _judge(self, track: _Track, now: float) -> SettleDecision | None:
-        found, probe = track.observed.found, track.observed.probe
+        candidate, probe = track.observation.candidate, track.observation.probe
         overdue = now >= self._torn_at(track)
-        refusal = self._refusal(track)
         if probe.state is ProbeState.COMPLETE:
-            known = probe.certain or track.closed or now - track.since >= self._settle
-            if overdue or (known and refusal is None):
-                return SettleDecision(found, probe, "settled", overdue=overdue)
-            return (
-                None
-                if track.told
-                else SettleDecision(found, probe, "writing", message=refusal or "")
-            )
-        reason = probe.reason or _TRUNCATED
-        if overdue:
-            return SettleDecision(found, probe, "torn", reason, probe.message, overdue=True)
-        return (
-            None if track.told else SettleDecision(found, probe, "writing", reason, probe.message)
-        )
+            message = self._incomplete_message(track)
+            finished = probe.certain or track.closed or now - track.since >= self._settle
+            if overdue or (finished and message is None):
+                return SettleDecision(candidate, probe, "settled", overdue=overdue)
+            reason = ""
+        else:
+            reason, message = probe.reason or _TRUNCATED, probe.message
+            if overdue:
+                return SettleDecision(candidate, probe, "torn", reason, message, overdue=True)
+        if track.writing_reported:
+            return None
+        return SettleDecision(candidate, probe, "writing", reason, message or "")
 
     def _torn_at(self, track: _Track) -> float:
         calm = min(self._settle, self._torn_after)
         return max(track.since + self._torn_after, track.calm_since + calm)
 
     def _due(self, track: _Track) -> float:
-        if self._complete(track):
+        if self._is_complete(track):
             return track.since + self._settle
         return self._torn_at(track)
 
 
-def _begin(look: Observation, now: float) -> _Track:
-    """Start the clock: at what the file's own times say, never later than now."""
-    since = now - max(0.0, look.age or 0.0)
-    calm_since = (
-        now - max(0.0, look.age or 0.0) if look.touched is None else now - max(0.0, look.touched)
-    )
-    return _Track(look, since, calm_since, look.closed)
+def _begin(observation: Observation, now: float) -> _Track:
+    """Start the clock at the time of the files, never later than now."""
+    since = now - max(0.0, observation.age or 0.0)
+    touched = observation.touched
+    calm_since = since if touched is None else now - max(0.0, touched)
+    return _Track(observation, since, calm_since, observation.closed)
 
 
-def _written_over(before: Observation, after: Observation) -> bool:
-    """Whether a complete content was replaced, and did not merely grow."""
-    was, now = _members(before.found.generation), _members(after.found.generation)
-    for name, (inode, size, mtime_ns) in was.items():
-        if name not in now:
+def _generation(observation: Observation) -> Generation:
+    return observation.candidate.generation
+
+
+def _is_written_over(before: Observation, after: Observation) -> bool:
+    """Whether complete content was replaced, and did not merely grow."""
+    old, new = _members(_generation(before)), _members(_generation(after))
+    for name, (inode, size, mtime_ns) in old.items():
+        if name not in new:
             return True
-        new_inode, new_size, new_mtime_ns = now[name]
+        new_inode, new_size, new_mtime_ns = new[name]
         if new_inode != inode or new_size < size or (new_size == size and new_mtime_ns != mtime_ns):
             return True
     return False

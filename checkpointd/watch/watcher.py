@@ -1,9 +1,7 @@
-"""One thread for each watch: it does all the disk work of that watch and tells what it saw."""
+"""One thread for each watch: it does all disk work of that watch and emits events."""
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent, Watc
 from checkpointd.watch.globs import select
 from checkpointd.watch.inotify import Inotify
 from checkpointd.watch.mounts import file_system, is_remote
+from checkpointd.watch.root import Root
 from checkpointd.watch.scan import explain
 from checkpointd.watch.series import compile_template
 
@@ -22,12 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from checkpointd.config import WatchSettings
+    from checkpointd.watch.root import Identity
 
 _RECONCILE_SECONDS = 60.0
 _HEARTBEAT_SECONDS = 5.0
 _MISSING_SECONDS = 1.0
 _COALESCE_SECONDS = 0.02
-_MOST_COALESCE_SECONDS = 0.25
+_MAX_COALESCE_SECONDS = 0.25
 _AFTER_OVERFLOW_SECONDS = 2.0
 _HUNG_SECONDS = 20.0
 _FAULT_SECONDS = 5.0
@@ -35,18 +35,18 @@ _RESTART_SECONDS = 30.0
 
 
 class Watcher:
-    """Watches one root and tells what is there, what is finished and what went.
+    """Watches one root and reports what is there, what is finished and what is gone.
 
     Args:
         settings: the `[[watch]]` of the config; its path is absolute.
-        known: the identity (or the key) of the generation of each path that needs no telling
-            unless it changed; empty for a path that is known and to be told again.
+        known: the identity (or the key) of the generation of each path that is not reported again
+            unless it has changed; empty for a known path that has to be reported again.
         emit: called with each event from this watcher's thread, which waits for it.
-        series: the series in which each known path was placed.
+        series: the series of each known path.
         clock: a monotonic clock in seconds.
 
     Raises:
-        ValueError: the settings' `version` is no template.
+        ValueError: the settings' `version` is not a template.
     """
 
     def __init__(
@@ -62,13 +62,18 @@ class Watcher:
             compile_template(settings.version)
         self._settings = settings
         self._name = settings.name
-        self._root = os.fspath(settings.path)
-        self._tell = emit
+        self._on_event = emit
         self._clock = clock
-        self._inbox = EventQueue()
-        self._tree = DirectoryTree(self._root, select(settings.include, settings.exclude))
-        self._sightings = ChangeDetector(
-            settings, known, self._emit, self._tree, series=series or {}, alive=self._is_alive
+        self._queue = EventQueue()
+        self._root = Root(settings.path)
+        self._tree = DirectoryTree(self._root.path, select(settings.include, settings.exclude))
+        self._detector = ChangeDetector(
+            settings,
+            known,
+            self._emit,
+            self._tree,
+            series=series or {},
+            on_response=self._note_response,
         )
         self._stopping = threading.Event()
         self._thread = threading.Thread(
@@ -77,12 +82,11 @@ class Watcher:
         self._inotify: Inotify | None = None
         self._method = settings.method
         self._health: tuple[bool, str] | None = None
-        self._identity: tuple[int, int] | None = None
-        self._filled: tuple[int, int] | None = None
-        self._fresh = True
-        self._blind: tuple[str, ...] = ()
+        self._watched_root: Identity | None = None
+        self._is_first_scan = True
+        self._unwatched: tuple[str, ...] = ()
         self._next_reconcile = 0.0
-        self._look_at: float | None = None
+        self._next_check: float | None = None
         self._busy_since: float | None = None
         self._last_at = 0.0
         self._seconds = 0.0
@@ -90,45 +94,45 @@ class Watcher:
         self._restarts = 0
         self._restarted_at: float | None = None
         self._ready = False
-        self._trouble = ""
+        self._no_events_message = ""
 
     def start(self) -> None:
         """Begin to watch."""
         self._thread.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End; a thread that hangs in a sick file system is left behind after `timeout` seconds."""
+        """Stop; a thread that hangs in a file system is left behind after `timeout` seconds."""
         self._stopping.set()
-        self._inbox.wake()
+        self._queue.wake()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
     def wake(self) -> None:
         """Compare everything with the disk now."""
-        self._inbox.wake(everything=True)
+        self._queue.wake(full_scan=True)
 
-    def incomplete(self, path: str, key: str) -> None:
-        """A child says that this generation is not finished: wait on, until it is or is torn."""
-        self._inbox.refuse(path, key)
+    def mark_incomplete(self, path: str, key: str) -> None:
+        """Wait again for a generation that its verification found to be incomplete."""
+        self._queue.add_incomplete(path, key)
 
-    def again(self, path: str) -> None:
-        """Tell of the path's generation once more, as soon as it is settled."""
-        self._inbox.ask_again(path)
+    def report_again(self, path: str) -> None:
+        """Report the present generation of a path once more, as soon as it is settled."""
+        self._queue.request_report(path)
 
     def status(self) -> WatcherStatus:
-        """Say how it is; from any thread."""
-        up, message = self._health or (False, "It has not looked yet.")
+        """Return its state; may be called from any thread."""
+        up, message = self._health or (False, "It has not scanned yet.")
         busy = self._busy_since
         hung = busy is not None and self._clock() - busy > _HUNG_SECONDS
         if busy is not None and hung:
             up = False
             message = (
-                f"The file system has not answered for {self._clock() - busy:.0f} s: look at the "
-                "mount; the other watches go on."
+                f"The file system has not responded for {self._clock() - busy:.0f} s: check the "
+                "mount; the other watches continue."
             )
         elif self._was_restarted() and up:
             up = False
-            message = "The observer of events ended by itself; it was started again, with a scan."
+            message = "The event observer stopped unexpectedly; it was restarted, with a scan."
         elif not self._thread.is_alive():
             up, message = False, "It is not running."
         return WatcherStatus(
@@ -136,7 +140,7 @@ class Watcher:
             method=self._method,
             message=message,
             directories=len(self._tree),
-            unknown=self._sightings.unknown,
+            unknown=self._detector.unknown,
             last_reconcile_at=self._last_at,
             reconcile_seconds=self._seconds,
             overflows=self._overflows,
@@ -146,189 +150,164 @@ class Watcher:
         )
 
     def _was_restarted(self) -> bool:
-        """Whether the observer ended a moment ago: long enough for a scrape to see it."""
+        """Whether the observer stopped recently: long enough for a scrape to see it."""
         at = self._restarted_at
         return at is not None and self._clock() - at < _RESTART_SECONDS
 
     def _emit(self, event: WatchEvent) -> None:
-        """Tell of something; the time that this takes is not the file system's."""
+        """Emit an event; the time that this takes does not count as waiting for the disk."""
         busy, self._busy_since = self._busy_since, None
-        self._tell(event)
+        self._on_event(event)
         self._busy_since = None if busy is None else self._clock()
 
-    def _is_alive(self) -> None:
-        """The file system has answered: whatever comes next has its own time to do so."""
+    def _note_response(self) -> None:
+        """Restart the clock of `hung`: the file system has responded."""
         self._busy_since = self._clock()
 
     def _run(self) -> None:
         wait = 0.0
         while not self._stopping.is_set():
-            woken = self._inbox.wait(wait)
-            if woken and self._stopping.wait(self._pause()):
+            woken = self._queue.wait(wait)
+            if woken and self._stopping.wait(self._coalesce_seconds()):
                 break
             self._busy_since = self._clock()
             try:
-                wait = self._round(self._inbox.take())
+                wait = self._round(self._queue.take())
             except Exception as error:  # noqa: BLE001 - one fault must not end the watch
-                self._say(False, f"It failed and starts again: {type(error).__name__}: {error}")
+                self._set_health(False, f"It failed and restarts: {type(error).__name__}: {error}")
                 self._next_reconcile = 0.0
                 wait = 0.0
                 self._stopping.wait(_FAULT_SECONDS)
             finally:
                 self._busy_since = None
-        self._end_inotify()
+        self._stop_inotify()
 
-    def _pause(self) -> float:
-        """How long to let events gather: longer where a look takes long."""
-        return min(_MOST_COALESCE_SECONDS, max(_COALESCE_SECONDS, self._sightings.last_seconds))
+    def _coalesce_seconds(self) -> float:
+        """Return how long to let events accumulate: longer where a check takes long."""
+        return min(_MAX_COALESCE_SECONDS, max(_COALESCE_SECONDS, self._detector.last_seconds))
 
     def _round(self, batch: Batch) -> float:
-        """Take one look; returns the seconds until the next."""
+        """Scan or check once; return the seconds until the next round."""
         missing = self._find_root()
         if missing:
-            self._end_inotify()
-            self._keep(batch)
-            self._fresh = True
-            self._identity = None
-            self._say(False, missing)
+            self._stop_inotify()
+            self._keep_requests(batch)
+            self._is_first_scan = True
+            self._set_health(False, missing)
             return _MISSING_SECONDS
-        self._listen()
-        if batch.lost:
-            self._overflows += batch.lost
+        self._ensure_events()
+        self._overflows += batch.overflows
         now = self._clock()
         due = now >= self._next_reconcile
-        if due or batch.lost or batch.everything or self._fresh:
+        if due or batch.overflows or batch.full_scan or self._is_first_scan:
             self._reconcile(batch)
         else:
-            before = self._look_at
+            before = self._next_check
             pending = before is not None and now >= before
-            self._look_at = self._sightings.look(
-                batch, now, pending=pending, judge_gone=self._is_the_same_root
+            self._next_check = self._detector.check(
+                batch, now, pending=pending, may_report_gone=self._root.is_unchanged
             )
-            if before is not None and self._look_at is not None and not pending:
-                self._look_at = min(before, self._look_at)
-            if self._root in self._tree.errors:
+            if before is not None and self._next_check is not None and not pending:
+                self._next_check = min(before, self._next_check)
+            if self._root.path in self._tree.errors:
                 self._next_reconcile = 0.0
         now = self._clock()
         until = [now + _HEARTBEAT_SECONDS, self._next_reconcile]
-        if self._look_at is not None:
-            until.append(self._look_at)
+        if self._next_check is not None:
+            until.append(self._next_check)
         return max(0.0, min(until) - now)
 
-    def _keep(self, batch: Batch) -> None:
-        """Put what the daemon asked for back until the root is there."""
-        for path, key in batch.refused:
-            self._sightings.refuse(path, key)
-        self._sightings.again.update(batch.again)
+    def _keep_requests(self, batch: Batch) -> None:
+        """Keep the daemon's requests until the root is there."""
+        for incomplete in batch.incomplete:
+            self._detector.mark_incomplete(incomplete.path, incomplete.key)
+        self._detector.requested.update(batch.requested)
 
     def _find_root(self) -> str:
-        """Look whether the root is there; returns a sentence if it is not."""
-        try:
-            seen = os.stat(self._root)
-        except FileNotFoundError:
-            return f"{self._root!r} does not exist yet; it is waited for."
-        except OSError as error:
-            return explain(self._root, error)
-        if not stat.S_ISDIR(seen.st_mode):
-            return f"{self._root!r} is no directory; one is waited for."
-        identity = (seen.st_dev, seen.st_ino)
-        if identity != self._identity:
-            self._identity = identity
-            self._end_inotify()
-            self._fresh = True
-        return ""
+        """Look for the root; return a sentence if it is missing. A new one is scanned first."""
+        missing = self._root.find()
+        if not missing and self._root.identity != self._watched_root:
+            self._stop_inotify()
+            self._is_first_scan = True
+        self._watched_root = self._root.identity
+        return missing
 
-    def _listen(self) -> None:
-        """Have events where they can be had; a dead observer is replaced."""
+    def _ensure_events(self) -> None:
+        """Observe events where that is possible; replace an observer that has stopped."""
         if self._inotify is not None:
             if self._inotify.alive:
                 return
-            self._end_inotify()
+            self._stop_inotify()
             self._restarts += 1
             self._restarted_at = self._clock()
-            self._say(False, "The observer of events ended; it is started again.")
+            self._set_health(False, "The event observer stopped; it is being restarted.")
             self._next_reconcile = 0.0
-        elif not self._fresh and self._clock() < self._next_reconcile:
+        elif not self._is_first_scan and self._clock() < self._next_reconcile:
             return
-        remote = is_remote(file_system(self._root))
-        self._sightings.local = not remote
+        remote = is_remote(file_system(self._root.path))
+        self._detector.local = not remote
         if self._settings.method == "poll" or (self._settings.method == "auto" and remote):
             self._method = "poll"
             return
         try:
-            self._inotify = Inotify(self._root, self._inbox)
+            self._inotify = Inotify(self._root.path, self._queue)
         except OSError as error:
             self._method = "poll"
-            self._trouble = f"There are no events, so it polls: {error.strerror or error}."
+            why = error.strerror or error
+            self._no_events_message = f"Events are not available, so it polls: {why}."
         else:
             self._method = "inotify"
-            self._trouble = ""
+            self._no_events_message = ""
 
-    def _end_inotify(self) -> None:
+    def _stop_inotify(self) -> None:
         if self._inotify is not None:
             self._inotify.stop()
             self._inotify = None
 
     def _reconcile(self, batch: Batch) -> None:
         started = self._clock()
-        hold = self._is_suspiciously_empty()
-        self._look_at = self._sightings.reconcile(
+        unmounted = self._detector.knows_any and self._root.may_be_unmounted()
+        self._next_check = self._detector.reconcile(
             batch,
             started,
-            initial=self._fresh,
-            judge_gone=lambda: not hold and self._is_the_same_root(),
+            initial=self._is_first_scan,
+            may_report_gone=lambda: not unmounted and self._root.is_unchanged(),
         )
-        error = self._tree.errors.get(self._root)
+        error = self._tree.errors.get(self._root.path)
         if error is not None:
             self._next_reconcile = self._clock() + _MISSING_SECONDS
-            self._say(False, explain(self._root, error))
+            self._set_health(False, explain(self._root.path, error))
             return
-        if not hold:
-            self._filled = self._identity
-        self._fresh = False
-        self._blind = self._inotify.blind(self._tree.directories) if self._inotify else ()
+        if not unmounted:
+            self._root.mark_content()
+        self._is_first_scan = False
+        inotify = self._inotify
+        self._unwatched = inotify.unwatched(self._tree.directories) if inotify else ()
         now = self._clock()
         self._seconds, self._last_at, self._ready = now - started, time.time(), True
-        polls = self._inotify is None or bool(self._blind)
+        polls = inotify is None or bool(self._unwatched)
         every = self._settings.poll_interval if polls else _RECONCILE_SECONDS
-        self._next_reconcile = now + (_AFTER_OVERFLOW_SECONDS if batch.lost else every)
-        self._say(True, self._message(hold))
-        self._emit(Reconciled(self._name, self._last_at, self._seconds, self._sightings.unknown))
+        self._next_reconcile = now + (_AFTER_OVERFLOW_SECONDS if batch.overflows else every)
+        self._set_health(True, self._warning(unmounted))
+        self._emit(Reconciled(self._name, self._last_at, self._seconds, self._detector.unknown))
 
-    def _is_the_same_root(self) -> bool:
-        """Whether what was just listed is the root that was found: it may have been unmounted."""
-        try:
-            seen = os.stat(self._root)
-        except OSError:
-            return False
-        return (seen.st_dev, seen.st_ino) == self._identity
-
-    def _is_suspiciously_empty(self) -> bool:
-        """Whether an empty root is more likely an unmounted one than one whose files went."""
-        if not self._sightings.knows_any or self._filled == self._identity:
-            return False
-        try:
-            with os.scandir(self._root) as entries:
-                return next(entries, None) is None
-        except OSError:
-            return True
-
-    def _message(self, hold: bool) -> str:
-        if hold:
+    def _warning(self, unmounted: bool) -> str:
+        """Return a sentence about what limits this watch; empty if nothing does."""
+        if unmounted:
             return "The root is empty although checkpoints are known there: is it mounted?"
         errors = self._tree.errors
         if errors:
             directory, error = next(iter(errors.items()))
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             return explain(directory, error) + more
-        if self._blind:
+        if self._unwatched:
             return (
-                f"{len(self._blind)} directories give no events, so it polls too: "
+                f"{len(self._unwatched)} directories send no events, so it polls as well: "
                 "raise fs.inotify.max_user_watches."
             )
-        return self._trouble
+        return self._no_events_message
 
-    def _say(self, up: bool, message: str) -> None:
+    def _set_health(self, up: bool, message: str) -> None:
         if (up, message) != self._health:
             self._health = (up, message)
             self._emit(WatchHealth(self._name, up, message))

@@ -1,7 +1,7 @@
-"""Whether anybody still has a file open for writing, as far as this process may know.
+"""Whether a process still has a file open for writing, as far as this process can see.
 
-Only our own user's processes are asked: others' descriptors cannot be read, and in a PID
-namespace of our own the writer may not be visible at all. Whoever cannot know says so.
+Only processes of the same user are examined: the descriptors of others cannot be read, and in a
+separate PID namespace the writer may not be visible at all. Then nothing is reported as closed.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def sees_all_processes() -> bool:
 
 
 def files_not_open(files: Iterable[tuple[str, Member]]) -> frozenset[str]:
-    """Those of some files of our own user that none of its processes holds open for writing.
+    """Return the files that no process has open for writing; only files of the same user.
 
     Args:
         files: path and identity of each file.
 
     Returns:
-        The paths known to be closed; empty when it cannot be known.
+        The paths known to be closed; empty if that cannot be known.
     """
-    wanted = {path: member for path, member in files if _is_ours(path)}
+    wanted = {path: member for path, member in files if _is_own(path)}
     if not wanted or not sees_all_processes():
         return frozenset()
     names = {os.path.basename(path) for path in wanted}
@@ -52,7 +52,7 @@ def files_not_open(files: Iterable[tuple[str, Member]]) -> frozenset[str]:
     return frozenset(p for p, m in wanted.items() if (m.device, m.inode) not in opened)
 
 
-def _is_ours(path: str) -> bool:
+def _is_own(path: str) -> bool:
     try:
         return os.stat(path).st_uid == os.geteuid()
     except OSError:
@@ -60,10 +60,10 @@ def _is_ours(path: str) -> bool:
 
 
 def _written_to(names: set[str]) -> set[tuple[int, int]]:
-    """The identities of the files with one of these names that our processes may write to.
+    """Return the identities of files with one of these names that are open for writing.
 
     Raises:
-        OSError: a process of ours hides its descriptors, or there are too many to look at.
+        OSError: a process of this user hides its descriptors, or there are too many of them.
     """
     opened: set[tuple[int, int]] = set()
     seen = 0
@@ -79,7 +79,7 @@ def _written_to(names: set[str]) -> set[tuple[int, int]]:
             continue
         seen += len(descriptors)
         if seen > _MAX_DESCRIPTORS:
-            raise OSError("there are too many open files to look at")
+            raise OSError("there are too many open files to examine")
         for descriptor in descriptors:
             try:
                 identity = _writes(pid, descriptor, names)

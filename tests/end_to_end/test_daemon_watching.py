@@ -108,7 +108,7 @@ def test_a_disk_that_hangs_under_a_verification_holds_up_nobody_else(
     assert 'checkpointd_watch_up{watch="runs"} 1.0' in daemon.text("/metrics")
     assert not ready(daemon)
     assert urllib.request.urlopen(daemon.url + "/healthz", timeout=5).status == 200
-    assert any("has not answered" in problem for problem in daemon.status()["problems"])
+    assert any("has not responded" in problem for problem in daemon.status()["problems"])
     assert daemon.verdict(daemon.runs / "plain.keras")["verdict"] == "valid"
     remote.answer()
     entry = daemon.verdict(remote.mount / "only.weights.h5")

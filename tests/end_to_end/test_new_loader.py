@@ -1,4 +1,4 @@
-"""A loader is added by one row and one module: `verify` loads with it then."""
+"""A loader is added by one row and one module: `verify` and the manual know it then."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROW = """    LoaderSpec(
 
 
 def test_one_row_adds_a_loader(tmp_path: Path) -> None:
-    """It comes before the rows below it, and what it loads is run by the checks that follow."""
+    """It comes before the rows below it, the checks run what it loads, the manual lists it."""
     extended = Extended(tmp_path)
     extended.write("verify/load/loaders/toy.py", MODULE)
     extended.insert(
@@ -54,3 +54,5 @@ def test_one_row_adds_a_loader(tmp_path: Path) -> None:
     assert checks["load"]["details"]["loader"] == "toy"
     assert checks["inference"]["outcome"] == "pass"
     assert "double" in checks["inference"]["message"]
+    manual = extended.run("-m", "checkpointd", "docs", "formats", home=tmp_path)
+    assert "a toy that doubles" in manual.stdout, manual.stderr

@@ -15,7 +15,7 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State
-from checkpointd.watch.series import place
+from checkpointd.watch.series import parse_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,7 +76,7 @@ class World:
         os.utime(path, (self.clock, self.clock))
         text = os.fsdecode(path)
         generation = generation_of(text, Format.HDF5)
-        placed = place(name, Format.HDF5)
+        placed = parse_name(name, Format.HDF5)
         checkpoint = Checkpoint(text, Format.HDF5, "a", placed.series, placed.version, placed.step)
         ledger = Ledger.open(self.state)
         ledger.record_seen(checkpoint, generation, State.PENDING)

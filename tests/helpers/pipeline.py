@@ -76,11 +76,11 @@ class WatcherStub:
 
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def again(self, path: str) -> None:
+    def report_again(self, path: str) -> None:
         """Remember."""
         self.asked.append(("again", path))
 
-    def incomplete(self, path: str, key: str) -> None:
+    def mark_incomplete(self, path: str, key: str) -> None:
         """Remember."""
         self.asked.append(("incomplete", path))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import Format
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
@@ -24,3 +25,9 @@ class LoadContext(Context):
     seeded: bool = False
     nothing_loaded: str = "Nothing was loaded."
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
+
+    @property
+    def format(self) -> Format:
+        """The checkpoint's format as the scan side found it, else as the request has it."""
+        found = self.facts.format
+        return self.request.checkpoint.format if found is Format.UNKNOWN else found

@@ -1,7 +1,7 @@
-"""The check `evaluate`: the user's function, or held-out data, gives metrics within their bounds.
+"""The check `evaluate`: the user's function, or held-out data, returns metrics within their bounds.
 
 The values become metrics of the checkpoint (for `keep_best`, in place of what the golden record or
-the file's name says under the same name) and go to Prometheus. A value that is not finite is
+the file's name holds under the same name) and go to Prometheus. A value that is not finite is
 within no bound, and never the best.
 """
 
@@ -31,7 +31,7 @@ _SLACK = 1e-9
 
 
 def check(context: LoadContext) -> CheckResult:
-    """Evaluate the loaded model and hold what comes out against the bounds."""
+    """Evaluate the loaded model and compare the metrics with the bounds."""
     settings = context.request.settings
     if context.loaded is None:
         return skipped(NAME, context.nothing_loaded)
@@ -125,7 +125,7 @@ def judge(
             NAME,
             "evaluate_error",
             f"bounds in [watch.verify] asks for {', '.join(missing)}, and evaluate gave "
-            f"{', '.join(values)}: mend the one or the other.",
+            f"{', '.join(values)}: correct one of the two.",
             **details,
         )
     broken = [
@@ -135,12 +135,12 @@ def judge(
     ]
     if broken:
         return failed(NAME, "below_threshold", f"{'; '.join(broken)}.", **details)
-    said = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
-    return passed(NAME, f"Evaluated: {said}.", **details)
+    summary = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
+    return passed(NAME, f"Evaluated: {summary}.", **details)
 
 
 def _broken(name: str, value: float, bound: Bound, best: float | None) -> list[str]:
-    """Say each way in which a value is out of bounds."""
+    """Describe each way in which a value is out of bounds."""
     if not math.isfinite(value):
         return [f"{name} is {'NaN' if math.isnan(value) else 'infinite'}"]
     found = []

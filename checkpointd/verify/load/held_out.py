@@ -176,7 +176,7 @@ def _predict(loaded: Loaded, data: HeldOut) -> Any:
     signature = loaded.signatures.get(name)
     if signature is None or not signature.inputs:
         raise UserCodeError(
-            "It does not say what it takes: write a function for evaluate in [watch.verify]."
+            "It does not declare its inputs: write a function for evaluate in [watch.verify]."
         )
     return np.concatenate([_one(signature.run(feed)) for feed in _batches(signature, data)])
 
@@ -233,16 +233,16 @@ def _metric(
 
 
 def _found(library: Any, name: str) -> Any:
-    for room in (library.metrics, library.losses):
+    for namespace in (library.metrics, library.losses):
         try:
-            metric = room.get(name)
+            metric = namespace.get(name)
         except (TypeError, ValueError):  # it has none of that name
             continue
         if metric is not None:
             return metric() if isinstance(metric, type) else metric
     raise UserCodeError(
         f"{library.__name__} {library.__version__} has no metric {name!r}, which metrics in "
-        "[watch.verify] evaluate names: mend the name, or name it in custom_objects."
+        "[watch.verify] evaluate names: correct the name, or name it in custom_objects."
     )
 
 

@@ -1,6 +1,6 @@
 """The check `inference`: every signature runs, and gives finite outputs of the declared shape.
 
-Only what was written down for a signature convicts it: golden inputs and warm-up requests. Inputs
+Only what was recorded for a signature can fail it: golden inputs and warm-up requests. Inputs
 that were made up show that it runs, and never that it does not: a model may be right to refuse
 them, or to have no number for them. The one exception hangs on no input: a table or a variable
 that nothing initialises.
@@ -16,7 +16,7 @@ from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, 
 from checkpointd.core.format_specs import Format
 from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding, made_inputs, warmup
-from checkpointd.verify.load.load_errors import told
+from checkpointd.verify.load.load_errors import one_line
 from checkpointd.verify.suite import printable
 from checkpointd.verify.tf_errors import environment_problem
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "inference"
 
-_SAID = {"golden inputs": "the golden inputs", made_inputs.ON: "every input made for it"}
+_DESCRIPTIONS = {"golden inputs": "the golden inputs", made_inputs.ON: "every input made for it"}
 _GIVE_GOLDEN = "give GoldenCheckpoint a golden batch"
 _SECONDS = 60.0
 """After how long only one input more is made for each signature."""
@@ -84,14 +84,14 @@ def check(context: LoadContext) -> CheckResult:
 def _summary(
     ran: Mapping[str, str], others: Sequence[CheckResult], notes: list[str]
 ) -> CheckResult:
-    """Make one result of those of all signatures, of which none convicts."""
+    """Make one result of those of all signatures, none of which failed."""
     warned = next((r for r in others if r.outcome is Outcome.WARN), None)
     if warned is not None:
         return warned
     notes = [*_together(others), *notes]
     if ran:
-        said = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
-        return passed(NAME, printable(" ".join([f"Ran {said}.", *notes])), ran=dict(ran))
+        message = ", ".join(f"{name} on {on}" for name, on in sorted(ran.items()))
+        return passed(NAME, printable(" ".join([f"Ran {message}.", *notes])), ran=dict(ran))
     if others:
         word = others[0].reason.partition(".")[2]
         return failed(NAME, word, printable(" ".join(notes)), **others[0].details)
@@ -111,7 +111,7 @@ def _together(results: Sequence[CheckResult]) -> list[str]:
 class _Ran:
     """What became of one signature.
 
-    `on` says what it ran on, if it did; `notes` what is to be said of it; `result` what is wrong
+    `on` says what it ran on, if it did; `notes` what else to report; `result` what is wrong
     with it, or why it was not run. After `until` nothing is tried twice.
     """
 
@@ -131,7 +131,7 @@ def _run(
     requests: Sequence[Mapping[str, Any]],
     until: float,
 ) -> _Ran:
-    """Run one signature on what was written down for it, else on made inputs."""
+    """Run one signature on what was recorded for it, else on made inputs."""
     keras = context.loaded is not None and context.loaded.library is not None
     ran = _Ran(name, signature, until, keras)
     feeds = [feeding.from_record(context.record, signature, name)]
@@ -191,10 +191,10 @@ def _attempt(ran: _Ran, feed: Feed) -> CheckResult | None:
         return _failure(ran, feed, error)
     shaped = outputs.misshapen(ran.signature.outputs, given, feed.expected)
     if shaped is not None and shaped.recorded and not ran.keras:
-        return failed(NAME, "wrong_shape", f"{ran.name!r} {shaped.said}.")
-    if shaped is not None:  # Keras calculates anew what a model declares, and sometimes wrongly
-        whose = ", which is Keras's own calculation" if ran.keras else ""
-        note = f"{ran.name!r} {shaped.said}{whose}."
+        return failed(NAME, "wrong_shape", f"{ran.name!r} {shaped.message}.")
+    if shaped is not None:  # Keras recalculates what a model declares, and sometimes wrongly
+        origin = ", which is Keras's own calculation" if ran.keras else ""
+        note = f"{ran.name!r} {shaped.message}{origin}."
         ran.notes += [note] if note not in ran.notes else []
     odd = outputs.non_finite(given, feed.expected)
     if odd is None:
@@ -202,26 +202,28 @@ def _attempt(ran: _Ran, feed: Feed) -> CheckResult | None:
     if odd.recorded:
         word, more = "non_finite_output", ""
     elif feed.on == made_inputs.ON:
-        word, more = "non_finite_made_up", f" for {_SAID[feed.on]}, and may be right to"
+        word, more = "non_finite_made_up", f" for {_DESCRIPTIONS[feed.on]}, and may be right to"
     else:
-        word, more = "non_finite_unrecorded", f" for {_said(feed)}"
-    said = f"{ran.name!r} {odd.said}{more}."
-    return failed(NAME, word, said, output=odd.output, count=odd.count)
+        word, more = "non_finite_unrecorded", f" for {_describe_inputs(feed)}"
+    message = f"{ran.name!r} {odd.message}{more}."
+    return failed(NAME, word, message, output=odd.output, count=odd.count)
 
 
 def _failure(ran: _Ran, feed: Feed, error: Exception) -> CheckResult:
-    """Say why a signature did not run, and what that rests on."""
+    """Make the result for a signature that did not run, by what it was run on."""
     raw = str(error)
-    text = told(f"{type(error).__name__}: {raw}", 600)
+    text = one_line(f"{type(error).__name__}: {raw}", 600)
     missing = environment_problem(error)
     if missing is not None:
-        said = f"{ran.name!r}{_NOT_HERE}{missing.message}"
-        return failed(NAME, missing.word, said, **missing.details)
+        message = f"{ran.name!r}{_NOT_HERE}{missing.message}"
+        return failed(NAME, missing.word, message, **missing.details)
     if any(mark in raw for mark in _UNINITIALIZED):
-        said = f"{ran.name!r} reads a table or a variable that nothing initialises: {text}"
-        return failed(NAME, "uninitialized", said)
-    return failed(NAME, "inference_error", f"{ran.name!r} fails on {_said(feed)}: {text}")
+        message = f"{ran.name!r} reads a table or a variable that nothing initialises: {text}"
+        return failed(NAME, "uninitialized", message)
+    return failed(
+        NAME, "inference_error", f"{ran.name!r} fails on {_describe_inputs(feed)}: {text}"
+    )
 
 
-def _said(feed: Feed) -> str:
-    return _SAID.get(feed.on, feed.on)
+def _describe_inputs(feed: Feed) -> str:
+    return _DESCRIPTIONS.get(feed.on, feed.on)

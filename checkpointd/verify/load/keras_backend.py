@@ -2,7 +2,7 @@
 
 A checkpoint is loaded under the backend that its golden record names, where this interpreter has
 it. An interpreter imports Keras before it knows of any checkpoint: where the record names another
-backend, the child imports Keras once more (what `keras.config.set_backend` does).
+backend, the child imports Keras again (what `keras.config.set_backend` does).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _one_thread(name: str) -> None:
 
 def current() -> str:
     """Name the backend that Keras runs on in this process."""
-    from checkpointd.golden import backends  # which needs numpy: `start` says what is missing first
+    from checkpointd.golden import backends  # needs numpy: `start` reports what is missing
 
     return backends.name_of(sys.modules.get("keras"))
 
@@ -69,14 +69,14 @@ def use_for(environment: Mapping[str, str]) -> None:
         environment: of the record; an older one names no backend.
     """
     name = environment.get("backend", "").partition(" ")[0]
-    wanted = environment.get("keras", "").startswith("keras 3") and name in installed()
-    if wanted and "keras" in sys.modules and name != current():
-        _import_again(name)
+    is_requested = environment.get("keras", "").startswith("keras 3") and name in installed()
+    if is_requested and "keras" in sys.modules and name != current():
+        _reimport_keras(name)
     stand_in_for_torch()
     _register_wrappers()
 
 
-def _import_again(name: str) -> None:
+def _reimport_keras(name: str) -> None:
     for module in [m for m in sys.modules if m == "keras" or m.startswith("keras.")]:
         del sys.modules[module]
     os.environ["KERAS_BACKEND"] = name
@@ -86,7 +86,7 @@ def _import_again(name: str) -> None:
 
 
 def _register_wrappers() -> None:
-    """Make known what Keras 3 finds in a `.keras` file and not in its own HDF5 files."""
+    """Register what Keras 3 finds in a `.keras` file and not in its own HDF5 files."""
     keras = sys.modules.get("keras")
     known = getattr(getattr(keras, "saving", None), "get_custom_objects", None)
     for name in _WRAPPERS:
@@ -96,7 +96,7 @@ def _register_wrappers() -> None:
 
 
 def stand_in_for_torch() -> None:
-    """Put Keras's own optimizers in the place of those that exist on torch alone.
+    """Put Keras's own optimizers in place of those that exist on torch alone.
 
     On torch Keras makes `keras.src.backend.torch.optimizers.torch_adam.Adam` of
     `keras.optimizers.Adam`, and writes that into the compile configuration: the same optimizer
@@ -106,8 +106,8 @@ def stand_in_for_torch() -> None:
     if keras is None or current() == _TORCH:
         return
     for name, kind in vars(getattr(keras, "optimizers", types)).items():
-        place = f"{_TORCH_OPTIMIZERS}{name.lower()}"
-        if isinstance(kind, type) and place not in sys.modules:
-            module = types.ModuleType(place)
+        module_name = f"{_TORCH_OPTIMIZERS}{name.lower()}"
+        if isinstance(kind, type) and module_name not in sys.modules:
+            module = types.ModuleType(module_name)
             setattr(module, name, kind)
-            sys.modules[place] = module
+            sys.modules[module_name] = module

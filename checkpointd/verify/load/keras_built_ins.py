@@ -1,7 +1,7 @@
-"""Which names in a configuration are Keras's own, whatever the way it spells them.
+"""Which names in a configuration are built into Keras, however it spells them.
 
-The installed library tells of what it has; what earlier ones had and this one has not is listed
-here. A name that is not Keras's own is the user's, who has to name it in `custom_objects`.
+The installed library is asked for what it has; what only earlier ones had is listed here. Any other
+name is the user's, who has to name it in `custom_objects`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _LAYERS = ("layers", "models", "", "experimental", "layers.experimental.preprocessing")
-_PLACES: Mapping[str, tuple[str, ...]] = {
+_NAMESPACES: Mapping[str, tuple[str, ...]] = {
     "layer": _LAYERS,
     "loss": ("losses", "metrics"),
     "metric": ("metrics", "losses"),
@@ -33,7 +33,7 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
         *("mixed_precision", "dtype_policies", "quantizers", "random"),
     ),
 }
-"""Where a library keeps its objects, by what it calls the kind when it does not know one."""
+"""Where a library keeps its objects, by what its errors call their kind."""
 
 _KERAS_2_INTERNALS = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "TensorShape", "TypeSpec"}
@@ -59,7 +59,7 @@ DROPPED = frozenset(
 
 
 def is_built_in(name: str, keras: Any, kind: str = "") -> bool:
-    """Whether a name is one of the library's own, so that naming it in the config mends nothing.
+    """Whether a name is one of the library's own, so that naming it in the config does not help.
 
     Args:
         name: as the configuration has it: `Dense`, `Custom>Adam`, `keras.src.layers.Dense`.
@@ -71,9 +71,9 @@ def is_built_in(name: str, keras: Any, kind: str = "") -> bool:
         return True
     if name in _KERAS_2_INTERNALS:
         return True
-    for place in _PLACES.get(kind, _PLACES[""]):
+    for namespace in _NAMESPACES.get(kind, _NAMESPACES[""]):
         where = _public(keras)
-        for part in filter(None, place.split(".")):
+        for part in filter(None, namespace.split(".")):
             where = getattr(where, part, None)
         if hasattr(where, name) or hasattr(where, name.lower()):
             return True
@@ -90,13 +90,13 @@ def _public(keras: Any) -> Any:
 
 def _is_abbreviation(keras: Any, name: str) -> bool:
     """Whether a name is one such as `mse`, which Keras takes although it is no attribute."""
-    return any(_takes(getattr(keras, place, None), name) for place in ("losses", "metrics"))
+    return any(_takes(getattr(keras, namespace, None), name) for namespace in ("losses", "metrics"))
 
 
-def _takes(place: Any, name: str) -> bool:
+def _takes(namespace: Any, name: str) -> bool:
     try:
-        return callable(place.get(name))
-    except Exception:  # noqa: BLE001 - Keras raises this or that for what it does not know
+        return callable(namespace.get(name))
+    except Exception:  # noqa: BLE001 - Keras raises various errors for unknown names
         return False
 
 
@@ -109,12 +109,12 @@ def unresolved(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, 
         given: the custom objects that the settings name.
     """
     registered = getattr(getattr(keras, "saving", None), "get_registered_object", None)
-    own = own_operations(config, keras)
+    operations = keras_operations(config, keras)
     return tuple(
         name
         for name, module in custom_names(config).items()
         if name not in given
-        and name not in own
+        and name not in operations
         and name not in DROPPED
         and not is_built_in(name, keras)
         and not hasattr(sys.modules.get(module), name.rpartition(">")[2])
@@ -122,13 +122,8 @@ def unresolved(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, 
     )
 
 
-def module_of(name: str, config: Any) -> str:
-    """The module in which a configuration says that an object is defined; empty if nowhere."""
-    return next((module for found, module in custom_names(config).items() if found == name), "")
-
-
-def is_marked_own(name: str, config: Any) -> bool:
-    """Whether a configuration itself says that a class or function is Keras's."""
+def is_marked_built_in(name: str, config: Any) -> bool:
+    """Whether a configuration itself declares that a class or function is Keras's."""
     plain = name.rpartition(">")[2]
     return any(
         is_keras_module(str(node.get("module") or ""))
@@ -138,16 +133,16 @@ def is_marked_own(name: str, config: Any) -> bool:
 
 
 def dropped(config: Any) -> tuple[str, ...]:
-    """Name the classes of earlier Kerases in a configuration, in its order."""
+    """Name the classes of earlier versions of Keras in a configuration, in its order."""
     kinds = (str(node.get("class_name")) for node in objects(config))
     return tuple(dict.fromkeys(kind for kind in kinds if kind in DROPPED))
 
 
-def own_operations(config: Any, keras: Any) -> dict[str, Any]:
+def keras_operations(config: Any, keras: Any) -> dict[str, Any]:
     """Find the operations of Keras 3, such as `GetItem`, in the configuration of an HDF5 file.
 
-    There Keras writes them as it writes layers, without their module, and looks for them among
-    layers when it loads. Every layer's own configuration tells whether it is trained.
+    There Keras writes them as it writes layers, without their module, and searches them among
+    layers when it loads. The configuration of a layer holds whether it is trained.
 
     Returns:
         Their classes by name.

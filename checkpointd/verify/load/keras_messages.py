@@ -1,4 +1,4 @@
-"""What Keras and TensorFlow say of an error, with the cause first and nothing of its surroundings.
+"""Shortens errors of Keras and TensorFlow: the cause first, without what is printed around it.
 
 Both put the cause last, after whole configurations, or in the middle, before every argument of a
 call. Standard library only, Python 3.9.
@@ -24,25 +24,25 @@ _CONFIGS = re.compile(r"(?:using )?config=(?=\{)|Full object config: (?=\{)")
 _GRAPH = re.compile(r"Graph execution error:.*\nNode: '[^']*'\n", re.DOTALL)
 _NODES = re.compile(r"\s*(?:\[\[\{\{.*|\[Op:\w+\].*|\bname: \S*$)", re.DOTALL)
 _BYTES = re.compile(r"(?:[A-Za-z0-9+/=]|\\n){80,}")
-"""Stored code, or another text that nobody reads, as an error prints it."""
+"""Stored code, or another text of no use to a reader, as an error prints it."""
 
 _MOST = 1 << 20
-"""Characters that are looked at: Keras repeats a configuration for each object around a cause."""
+"""Characters that are searched: Keras repeats a configuration for each object around a cause."""
 
 
 def cause_first(text: str) -> str:
     """Put the cause of an error first, and leave out configurations, arguments and styles.
 
     Args:
-        text: the name of the exception's type, `: `, and what it says.
+        text: the name of the exception's type, `: `, and its message.
     """
     text = _STYLES.sub(
         "", text if len(text) <= _MOST else f"{text[: _MOST // 2]}{text[-_MOST // 2 :]}"
     )
     typed = _TYPE.match(text)
-    kind, said = (typed.group(), text[typed.end() :]) if typed else ("", text)
-    around, found, cause = said.rpartition(_ENCOUNTERED)
-    cause, where = _of_call(cause if found else said)
+    kind, message = (typed.group(), text[typed.end() :]) if typed else ("", text)
+    around, found, cause = message.rpartition(_ENCOUNTERED)
+    cause, where = _of_call(cause if found else message)
     graph = _GRAPH.search(cause)
     if graph:
         cause = _NODES.sub("", cause[graph.end() :])
@@ -64,7 +64,7 @@ def _of_call(text: str) -> tuple[str, str]:
 
 
 def _of_making(text: str) -> str:
-    """Say which object was being made, from the last one that Keras names before a cause."""
+    """Name the object that was being made, from the last one that Keras names before a cause."""
     made = None
     for made in _MADE.finditer(text):  # noqa: B007 - the last one
         pass
@@ -90,9 +90,9 @@ def _without_configs(text: str) -> str:
 
 def _end_of_dict(text: str, at: int) -> int:
     depth = 0
-    for place in range(at, len(text)):
-        if text[place] in "{}":
-            depth += 1 if text[place] == "{" else -1
+    for index in range(at, len(text)):
+        if text[index] in "{}":
+            depth += 1 if text[index] == "{" else -1
             if depth == 0:
-                return place + 1
+                return index + 1
     return len(text)

@@ -31,25 +31,23 @@ _NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.v
 def check(context: LoadContext) -> CheckResult:
     """Load the checkpoint; a weights-only one into what the user's builder returns."""
     request = context.request
-    path, checkpoint_format = request.checkpoint.path, context.facts.format
-    if checkpoint_format is Format.UNKNOWN:
-        checkpoint_format = request.checkpoint.format
-    specs = loaders_of(checkpoint_format)
-    if checkpoint_format is Format.UNKNOWN:  # `structure` reports it first
+    path = request.checkpoint.path
+    specs = loaders_of(context.format)
+    if context.format is Format.UNKNOWN:  # `structure` reports it first
         return failed("load", "load_error", "It cannot be loaded: its format is not known.")
     if not specs:
-        context.nothing_loaded = f"Nothing loads the format {checkpoint_format}."
+        context.nothing_loaded = f"Nothing loads the format {context.format}."
         return skipped("load", context.nothing_loaded)
     if not request.settings.builder and all(spec.needs_builder for spec in specs):
         context.nothing_loaded = _NO_BUILDER
         return skipped("load", _NO_BUILDER)
     user_code.use_python_path(request.settings)
     try:
-        origin = read_origin(path, checkpoint_format)
+        origin = read_origin(path, context.format)
         loaders = in_order(specs, origin.generation, runtime.installed())
         if not loaders:
             raise ImportError(runtime.NO_KERAS)
-        result = _load(Source(context, path, checkpoint_format, origin), loaders)
+        result = _load(Source(context, path, context.format, origin), loaders)
         return unsaved_state.check(context) or result
     except UserCodeError as error:
         return failed("load", "environment", str(error))

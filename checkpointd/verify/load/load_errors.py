@@ -1,4 +1,4 @@
-"""Why a load failed: a forgotten custom object, the wrong environment, or the checkpoint itself."""
+"""Why a load failed: a missing custom object, the wrong environment, or the checkpoint itself."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _TEXT = 600
 _NAMELESS = "<lambda>"
 
 
-def told(text: str, limit: int) -> str:
-    """Put what a library said into one printable line that ends as a sentence does.
+def one_line(text: str, limit: int) -> str:
+    """Shorten a library's message to one printable line that ends like a sentence.
 
     Lists of variables with all their numbers are left out; what is too long ends after a whole
     sentence, where there is one.
@@ -59,7 +59,7 @@ def unknown_name(error: BaseException) -> str:
 
 
 def _unknown_kind(error: BaseException) -> str:
-    """What Keras took the object for that it does not know; empty where it does not say."""
+    """What Keras took the object for that it does not know; empty where it does not name it."""
     found = _KIND.search(str(error))
     return found.group(1) if found else ""
 
@@ -75,12 +75,12 @@ def custom_objects_line(names: Sequence[str]) -> str:
 
 
 def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -> CheckResult:
-    """Make the result for forgotten custom objects, with the line of config that mends it.
+    """Make the result for missing custom objects, with the line of config that names them.
 
     Args:
-        names: what is not known.
-        known: names of the custom objects that were given.
-        kind: what Keras has nothing of by that name, where it has something else by it.
+        names: that Keras does not know.
+        known: names of the custom objects in the settings.
+        kind: the kind that Keras has no object of by that name, where it has one of another kind.
     """
     line = custom_objects_line(names)
     already = f" (named so far: {', '.join(known)})" if known else ""
@@ -93,7 +93,7 @@ def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -
         printable(
             f"It uses {', '.join(map(repr, names))}, {why}{already}: add to "
             f"[watch.verify] the line {line}, with python_path naming the directory that "
-            "your_module lies in."
+            "your_module is in."
         ),
         object=names[0],
         objects=list(names),
@@ -126,14 +126,14 @@ def foreign_code(place: str, what: str) -> CheckResult:
 
 
 def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -> CheckResult:
-    """Make the result that an exception while loading deserves.
+    """Make the result for an exception while loading.
 
     Args:
         error: what the library raised.
-        keras: the library, to tell its own names from the user's.
-        known: names of the custom objects that were given.
+        keras: the library, whose names are not the user's.
+        known: names of the custom objects in the settings.
     """
-    text = told(f"{type(error).__name__}: {error}", _TEXT)
+    text = one_line(f"{type(error).__name__}: {error}", _TEXT)
     if memory_errors.is_memory_error(error):
         return failed("load", "out_of_memory", f"There was not enough memory to load it: {text}")
     if isinstance(error, OSError) and error.errno is not None and error.filename is not None:

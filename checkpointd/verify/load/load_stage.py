@@ -1,4 +1,4 @@
-"""The load side of the suite: what can be shown with the model loaded, in one child process.
+"""The load side of the suite: what is checked with the model loaded, in one child process.
 
 It runs in a process where `preload` was called and no TensorFlow op was ever run.
 """
@@ -9,7 +9,6 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd import golden
-from checkpointd.core.format_specs import Format
 from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify.load import keras_backend, runtime
 from checkpointd.verify.load.context import LoadContext
@@ -40,7 +39,7 @@ def load_suite(
 
     Args:
         request: what to verify, and how.
-        facts: what the scan side learned; its format decides how it is loaded.
+        facts: what the scan side found; its format decides how it is loaded.
         emit: called with each check's result as soon as it is known.
         learned: called with the facts before the user's own checks run, which may not come back.
 
@@ -58,15 +57,13 @@ def load_suite(
 
 
 def _find_record(context: LoadContext) -> None:
-    path, form = context.request.checkpoint.path, context.facts.format
-    if form is Format.UNKNOWN:
-        form = context.request.checkpoint.format
-    where = golden.path_for(path, form)
+    path = context.request.checkpoint.path
+    where = golden.path_for(path, context.format)
     if not os.path.isfile(where):  # a pipe would be waited for without end
         return
     try:
         record = golden.read(where)
-        bound = record.binding == golden.binding_of(path, form) != ""
+        bound = record.binding == golden.binding_of(path, context.format) != ""
     except FileNotFoundError:
         return
     except golden.GoldenError as error:

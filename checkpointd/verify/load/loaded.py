@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class GraphSource:
     """A signature's graph: a GraphDef, the node of each input, and what it has captured.
 
-    `captured` gives by a placeholder's name the eager tensor that stands for it; `shapes` the
+    `captured` holds by a placeholder's name the eager tensor that it stands for; `shapes` the
     shapes of those that are variables.
     """
 
@@ -53,10 +53,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to run a model: `run` takes arrays by input name and gives arrays by output name.
+    """One way to run a model: `run` takes arrays by input name and returns arrays by output name.
 
-    `in_parts` tells that it takes a ragged input `x` as its values `x` and splits `x_1`, `x_2`, …
-    `source` gives its graph, where one can be had.
+    `in_parts`: it takes a ragged input `x` as its values `x` and splits `x_1`, `x_2`, …
+    `source` returns its graph, where there is one.
     """
 
     inputs: tuple[TensorSpec, ...]

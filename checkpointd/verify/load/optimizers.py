@@ -1,7 +1,7 @@
 """Optimizers as facts: the one that was saved, the one that came back, and how they differ.
 
 Keras restores an optimizer in silence or not at all: where a count of variables differs it leaves
-all of them as they are, where a configuration lacks the optimizer it makes RMSprop. So every
+all of them as they are, where a configuration has no optimizer it makes RMSprop. So every
 variable that the file holds is looked for among those of the optimizer that came back, by the
 digest of its values.
 """
@@ -30,7 +30,7 @@ _COUNTERS = frozenset({"iteration", "iterations", "_iterations", "iter"})
 _NOT_COMPARED = frozenset(
     {"name", "jit_compile", "is_legacy_optimizer", "module", "registered_name", "shared_object_id"}
 )
-"""What says nothing about how training goes on: names, machines, the form of a configuration."""
+"""What has no effect on how training goes on: names, machines, the layout of a configuration."""
 
 _WHOLE = frozenset({"int32", "int64", "uint32", "uint64"})
 _RELATIVE = 1e-5  # a float32 hyperparameter as a float64 and back
@@ -39,9 +39,9 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Optimizer:
-    """One optimizer, as a file or a golden record tells of it, or as it is in memory.
+    """One optimizer, as a file or a golden record describes it, or as it is in memory.
 
-    `names` are those of its class, the one to be shown first, and empty where nothing tells it;
+    `names` are those of its class, the one to print first, and empty where it is not known;
     `config` are its hyperparameters as Keras gives them; `step` counts the steps that it has made,
     `counts` are all whole numbers in memory: JAX counts in another type than TensorFlow.
     """
@@ -63,7 +63,7 @@ def has_loss_scale(tensors: Iterable[Digest]) -> bool:
     return any("inner_optimizer" in d.name.split("/") for d in tensors)
 
 
-def described(node: Any) -> Optimizer:
+def from_config(node: Any) -> Optimizer:
     """Read an optimizer from a configuration: `class_name` and `config`, or a mere name."""
     if isinstance(node, str):
         return Optimizer((node,))
@@ -88,11 +88,11 @@ def of_model(model: Any) -> tuple[Any, ...]:
     return tuple({id(value): value for value in held if is_optimizer(value)}.values())
 
 
-def of_memory(optimizer: Any) -> Optimizer:
+def from_memory(optimizer: Any) -> Optimizer:
     """Describe an optimizer as it is in this process."""
     try:
         config = dict(optimizer.get_config())
-    except Exception:  # noqa: BLE001 - a user's own optimizer
+    except Exception:  # noqa: BLE001 - a user's class
         config = {}
     tensors = []
     counts = []
@@ -143,10 +143,10 @@ def _variables(optimizer: Any) -> Iterator[Any]:
 
 
 def differences(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[str]:
-    """Say in what an optimizer that came back is not the one that was saved.
+    """Describe how an optimizer that came back differs from the one that was saved.
 
     Args:
-        saved: what file and record tell; what they do not tell is not compared.
+        saved: what file and record hold; what they do not hold is not compared.
         back: the one in memory.
         bundle: the format is TensorFlow's, where hyperparameters are stored as scalars that
             no longer need to be variables when they come back.
@@ -155,13 +155,13 @@ def differences(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[str]
         Parts of a sentence; empty when it is the same.
     """
     found = []
-    inner = described(back.config.get("inner_optimizer"))
+    inner = from_config(back.config.get("inner_optimizer"))
     same = inner if _same_class(saved, inner) and has_loss_scale(saved.tensors) else back
     if saved.names and not _same_class(saved, same):
         found.append(f"{saved.name} was saved and {back.name} comes back")
     else:
         found += [
-            printable(f"its {key} was {_told(before)} and is {_told(now)}", 200)
+            printable(f"its {key} was {_format_value(before)} and is {_format_value(now)}", 200)
             for key, before, now in _unequal(saved.config, same.config)
         ]
     missing = lost(saved, back, bundle=bundle)
@@ -196,7 +196,7 @@ def lost(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[Digest]:
 
 
 def _is_placeholder(digest: Digest) -> bool:
-    """Whether a variable holds nothing: Keras 2's Adam stores a zero for each `vhat` it lacks."""
+    """Whether a variable holds nothing: Keras 2's Adam stores a zero for each absent `vhat`."""
     size = item_size(digest.dtype) or 0
     count = math.prod(digest.shape)
     return count <= 1 and digest.crc32 == zlib.crc32(bytes(size * count))
@@ -219,7 +219,7 @@ def _plain(name: str) -> str:
 
 
 def _unequal(saved: Any, back: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Give what differs of two configurations, as far as both say it."""
+    """Yield what differs between two configurations, as far as both have it."""
     for key in saved:
         if key not in back or key in _NOT_COMPARED:
             continue
@@ -231,7 +231,7 @@ def _unequal(saved: Any, back: Any, path: str = "") -> Iterator[tuple[str, Any, 
 
 
 def _equal(before: Any, now: Any) -> bool:
-    """Whether two hyperparameters are the same; what nobody can tell counts as the same."""
+    """Whether two hyperparameters are the same; what cannot be compared counts as the same."""
     first, second = _number(before), _number(now)
     if first is not None and second is not None:
         return math.isclose(first, second, rel_tol=_RELATIVE) or (
@@ -257,7 +257,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("class_name", "a schedule"))
     number = _number(value)

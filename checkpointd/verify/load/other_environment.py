@@ -1,4 +1,4 @@
-"""What a golden record from another environment is held to: the noise that rounding explains.
+"""Compares with a golden record from another environment, within the noise that rounding explains.
 
 Another device, backend, family of CPUs or precision computes the same model with other errors of
 rounding. Where counting the model's products (see `noise`) does not explain what was found, the
@@ -28,7 +28,7 @@ _MATTERS = ("device", "backend", "cpu", "policy", "precision")
 
 
 def differences(record: Golden, loaded: Loaded) -> list[str]:
-    """Say in what the environment of a record differs from this one, as far as outputs go."""
+    """Describe how a record's environment differs from this one, as far as outputs depend on it."""
     library = loaded.library
     recorded_policy = record.environment.get("policy", "")
     policy = golden.precision_policy(loaded.model) if library else recorded_policy
@@ -41,7 +41,7 @@ def differences(record: Golden, loaded: Loaded) -> list[str]:
         if version or here["backend"].startswith(backends.TENSORFLOW):
             there["backend"] = f"tensorflow {version}" if version else "other than TensorFlow"
     found = [
-        f"{key} {_told(there, key)}, here {_told(here, key)}"
+        f"{key} {_describe_value(there, key)}, here {_describe_value(here, key)}"
         for key in _MATTERS
         if there.get(key) and key in here and there[key] != here[key]
     ]
@@ -51,7 +51,7 @@ def differences(record: Golden, loaded: Loaded) -> list[str]:
     return found
 
 
-def _told(environment: Mapping[str, str], key: str) -> str:
+def _describe_value(environment: Mapping[str, str], key: str) -> str:
     accelerator = environment.get("accelerator", "") if key == "device" else ""
     return f"{environment[key]} ({accelerator})" if accelerator else environment[key]
 
@@ -60,7 +60,7 @@ def judge(
     loaded: Loaded,
     record: Golden,
     pairs: list[Pair],
-    again: Callable[[], list[Pair]],
+    compute_again: Callable[[], list[Pair]],
     others: list[str],
     details: dict[str, Any],
 ) -> CheckResult:
@@ -70,7 +70,7 @@ def judge(
         loaded: the model.
         record: what was recorded.
         pairs: recorded outputs and those of now.
-        again: computes these once more.
+        compute_again: computes them once more.
         others: in what the environment differs.
         details: of the result, with `atol` and what was found to differ.
     """
@@ -85,29 +85,31 @@ def judge(
     found = [rounding_noise.measure(p.name, p.expected, p.actual, atol) for p in pairs]
     limits = [expected] * len(found)
     if not _explained(found, limits):
-        measured = _sensitivity(loaded, pairs, again, rounding_noise.UNITS[precision], atol)
+        measured = _sensitivity(loaded, pairs, compute_again, rounding_noise.UNITS[precision], atol)
         limits = [limit.widened(m) for limit, m in zip(limits, measured)]
     details["precision"] = precision
     details["noise"] = [_details(n, limit) for n, limit in zip(found, limits)]
-    told = printable("; ".join(rounding_noise.told(n, limit) for n, limit in zip(found, limits)))
+    summary = printable(
+        "; ".join(rounding_noise.describe(n, limit) for n, limit in zip(found, limits))
+    )
     if _explained(found, limits):
         return passed(
             "predictions",
             f"Equal within the noise of rounding in {precision}, because it was recorded elsewhere "
-            f"({elsewhere}): {told}.",
+            f"({elsewhere}): {summary}.",
             **details,
         )
     if max(limit.expected for limit in limits) > rounding_noise.MOST:
         return skipped(
             "predictions",
             f"It was recorded elsewhere ({elsewhere}), and rounding in {precision} alone changes "
-            f"what it predicts, so nothing can be compared: {told}.",
+            f"what it predicts, so nothing can be compared: {summary}.",
         )
     return failed(
         "predictions",
         "environment_differs",
         f"It was recorded elsewhere ({elsewhere}) and differs by more than rounding in {precision} "
-        f"explains: {told}.",
+        f"explains: {summary}.",
         **details,
     )
 
@@ -128,13 +130,17 @@ def _explained(
 
 
 def _sensitivity(
-    loaded: Loaded, pairs: list[Pair], again: Callable[[], list[Pair]], unit: float, atol: float
+    loaded: Loaded,
+    pairs: list[Pair],
+    compute_again: Callable[[], list[Pair]],
+    unit: float,
+    atol: float,
 ) -> list[float]:
     """Measure the noise that rounding of weights makes in each output; 0 where it cannot be."""
     nothing = [0.0] * len(pairs)
     try:
         with sensitivity.moved(loaded.model, unit) as done:
-            others = again() if done else []
+            others = compute_again() if done else []
     except Exception:  # noqa: BLE001 - a model raises anything, and it ran before
         return nothing
     if len(others) != len(pairs):

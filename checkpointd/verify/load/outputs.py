@@ -1,4 +1,4 @@
-"""What the outputs of one run are judged by: their declared shape, and NaN or Inf in them."""
+"""Checks the outputs of one run: their declared shape, and NaN or Inf in them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Shaped:
     `recorded`: the original's output for the same inputs has another shape too.
     """
 
-    said: str
+    message: str
     recorded: bool = False
 
 
@@ -32,10 +32,10 @@ class NonFinite:
     """An output with NaN or Inf in it.
 
     `recorded` counts the places where the original's output for the same inputs is finite; None
-    where nobody knows what the original gave.
+    where it is not known what the original gave.
     """
 
-    said: str
+    message: str
     output: str
     count: int
     recorded: int | None = None
@@ -50,8 +50,10 @@ def misshapen(
     for key, value in outputs.items():
         shape = _shape(value)
         if wrong_shape(shape, shapes.get(key)):
-            said = f"gives {key!r} of shape {list(shape)}, and declares {list(shapes[key] or ())}"
-            return Shaped(said, key in pairs and _shape(pairs[key]) != shape)
+            message = (
+                f"gives {key!r} of shape {list(shape)}, and declares {list(shapes[key] or ())}"
+            )
+            return Shaped(message, key in pairs and _shape(pairs[key]) != shape)
     return None
 
 
@@ -71,10 +73,10 @@ def non_finite(outputs: Mapping[str, Any], expected: Mapping[str, Any]) -> NonFi
             more = int(np.count_nonzero(bad & np.logical_not(before)))
         if more != 0:
             count = int(np.count_nonzero(bad))
-            said = f"gives {count} of {bad.size} values of {key!r} that are NaN or Inf"
+            message = f"gives {count} of {bad.size} values of {key!r} that are NaN or Inf"
             if more:
-                said += f", {more} of them where the original gave a number"
-            return NonFinite(said, key, count, more)
+                message += f", {more} of them where the original gave a number"
+            return NonFinite(message, key, count, more)
     return None
 
 

@@ -51,7 +51,7 @@ def check(context: LoadContext) -> CheckResult:
             return failed(
                 "predictions",
                 "mismatch",
-                f"{one.said}It gives {len(outputs)} outputs, and the original gave "
+                f"{one.label}It gives {len(outputs)} outputs, and the original gave "
                 f"{len(one.expected)}.",
             )
         pairs += _pairs(one, outputs)
@@ -77,16 +77,18 @@ def _judge(
         "atol": strict[0],
         "rtol": strict[1],
     }
-    said = _say(found)
+    summary = _describe(found)
     if any(d.beyond for d in found):
         random = _stochastic(record, pairs, strict)
         if random:
-            return skipped("predictions", f"{random}, so nothing can be compared: {said}.")
+            return skipped("predictions", f"{random}, so nothing can be compared: {summary}.")
     context.learn(predictions_max_abs_difference=worst if np.isfinite(worst) else None)
     if not any(d.beyond for d in found):
-        return passed("predictions", f"Equal to the original: {said}.", **details)
+        return passed("predictions", f"Equal to the original: {summary}.", **details)
     if not others:
-        return failed("predictions", "mismatch", f"It predicts something else: {said}.", **details)
+        return failed(
+            "predictions", "mismatch", f"It predicts something else: {summary}.", **details
+        )
     details["environment"] = others
     if settings.cross_atol is not None or settings.cross_rtol is not None:
         given = settings.cross_atol or 0.0, settings.cross_rtol or 0.0
@@ -117,19 +119,19 @@ def _judge_by_setting(
             "predictions",
             "environment_differs",
             f"It was recorded elsewhere ({others}) and differs by more than cross_atol and "
-            f"cross_rtol allow: {_say(crossed)}.",
+            f"cross_rtol allow: {_describe(crossed)}.",
             **details,
         )
     return passed(
         "predictions",
         f"Equal within cross_atol and cross_rtol, because it was recorded elsewhere ({others}): "
-        f"{_say(crossed)}.",
+        f"{_describe(crossed)}.",
         **details,
     )
 
 
 def _stochastic(record: Golden, pairs: list[Pair], tolerance: tuple[float, float]) -> str:
-    """Say that outputs are random, because two runs in a row differ; empty when they do not."""
+    """Explain that outputs are random, if two runs in a row differ; empty if they do not."""
     if record.stochastic:
         return "The original gave other outputs at each run (dropout left on, sampling, a state)"
     spread = [compare(p.name, p.actual, p.compute_again(), *tolerance) for p in pairs]
@@ -147,17 +149,17 @@ def _pairs(one: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:
     keys = dict(zip(one.expected, one.expected if same else outputs))
     return [
         Pair(
-            f"{one.said}{name}",
+            f"{one.label}{name}",
             one.expected[name],
             outputs[key],
-            functools.partial(_again, one, key),
+            functools.partial(_output_again, one, key),
         )
         for name, key in keys.items()
     ]
 
 
-def _again(one: replay.Replay, key: str) -> Any:
-    return one.run_again()[key]
+def _output_again(one: replay.Replay, key: str) -> Any:
+    return one.run_second_time()[key]
 
 
 def _finite(difference: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _finite(difference: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _say(found: list[Difference]) -> str:
+def _describe(found: list[Difference]) -> str:
     return printable(
         "; ".join(
             f"{d.output}: largest absolute difference {d.max_abs:.3g}, relative {d.max_rel:.3g}"

@@ -1,4 +1,4 @@
-"""How the outputs of a golden record are computed again: the way in which they were recorded."""
+"""Computes the outputs of a golden record again, in the way in which they were recorded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOTHING = "Nothing in it takes the golden inputs: record those of the signature
 
 @dataclass(frozen=True)
 class Replay:
-    """One way to compute golden outputs again; `said` names it where there are several.
+    """One way to compute golden outputs again; `label` is a prefix for its messages.
 
     `compute` may move a state on (a random seed, a recurrent cell): `run` starts from the state
     that was loaded, and leaves it so.
@@ -31,14 +31,14 @@ class Replay:
     loaded: Loaded
     expected: Mapping[str, Any]
     compute: Callable[[], Mapping[str, Any]]
-    said: str = ""
+    label: str = ""
 
     def run(self) -> Mapping[str, Any]:
         """Compute the outputs as the first run after loading does."""
         with self.loaded.unchanged():
             return self.compute()
 
-    def run_again(self) -> Mapping[str, Any]:
+    def run_second_time(self) -> Mapping[str, Any]:
         """Compute the outputs as the second run after loading does."""
         with self.loaded.unchanged():
             self.compute()
@@ -86,9 +86,9 @@ def _served(loaded: Loaded, record: Golden) -> list[Replay]:
         declared = {spec.name for spec in signature.outputs}
         single = len(expected) == len(declared) == 1
         if feed is not None and (single or declared == set(expected)):
-            said = f"{name}: " if found or name in runs else ""
+            label = f"{name}: " if found or name in runs else ""
             run = functools.partial(signature.run, feed.arrays)
-            found.append(Replay(loaded, expected, run, said))
+            found.append(Replay(loaded, expected, run, label))
     return found
 
 

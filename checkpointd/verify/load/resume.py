@@ -1,9 +1,9 @@
 """The check `resume`: training can go on from what was loaded.
 
 The optimizer that comes back is the one that was saved, and one real training step with it leaves
-loss and weights finite. What was saved is told by the file (its tensors, by the scan side; its
+loss and weights finite. What was saved is known from the file (its tensors, by the scan side; its
 compile configuration) and by the golden record (class and hyperparameters). What holds no
-optimizer, such as an export for serving, is skipped: nobody meant to go on training from it.
+optimizer, such as an export for serving, is skipped: it was not saved to go on training from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.core.format_specs import Format
 from checkpointd.verify import stored_digests
-from checkpointd.verify.load import optimizers, train_step
+from checkpointd.verify.load import optimizers, runtime, train_step
 from checkpointd.verify.load.loaders import weights
 from checkpointd.verify.load.optimizers import Optimizer
 
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from checkpointd.golden import Golden
     from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.loaded import Loaded
-    from checkpointd.verify.load.train_step import Step
+    from checkpointd.verify.load.train_step import StepResult
 
 NAME = "resume"
 _UNKNOWN = (
     "What it holds of an optimizer is not known: integrity did not run, or there are more than "
     f"{stored_digests.MOST_TENSORS:,} variables of one."
+)
+_TRAINABLE_CHANGED = (
+    "Keras restores none where their number differs: if trainable was changed after compile(), "
+    "compile the model again before it is saved"
 )
 _SAVED_MODEL = (
     "It holds an optimizer, and no Keras brings that back from a SavedModel: save as .keras or as "
@@ -47,17 +51,21 @@ def check(context: LoadContext) -> CheckResult:
     """Compare the optimizer that came back with the one that was saved, and make a step."""
     loaded, stored = context.loaded, context.facts.optimizer_tensors
     compile_config = loaded.compile_config if loaded is not None else None
-    in_file = optimizers.described(named_in(compile_config))
-    hindrance = _hindrance(context, in_file)
-    if hindrance or loaded is None or stored is None:
-        return skipped(NAME, hindrance)
+    in_file = optimizers.from_config(named_in(compile_config))
+    why_unusable = _why_unusable(context, in_file)
+    if why_unusable or loaded is None or stored is None:
+        return skipped(NAME, why_unusable)
     saved = saved_optimizer(stored, in_file, context.record)
     if not loaded.optimizers or (not stored and context.facts.format is Format.KERAS):
         return _missing(saved, loaded)
-    back = _together([optimizers.of_memory(o) for o in loaded.optimizers])
+    back = _together([optimizers.from_memory(o) for o in loaded.optimizers])
     bundle = context.facts.format is Format.TF_CHECKPOINT
     problems = optimizers.differences(saved, back, bundle=bundle)
-    if not in_file.names and lacks_optimizer(compile_config):
+    same_kind = len(problems) == 1 and optimizers.lost(saved, back, bundle=bundle)
+    another_count = len(saved.tensors) != len(back.tensors)
+    if same_kind and another_count and context.facts.format is Format.KERAS:
+        problems.append(_TRAINABLE_CHANGED)
+    if not in_file.names and names_no_optimizer(compile_config):
         problems.insert(
             0,
             "the file does not name its optimizer, as Keras writes it once a model has been saved "
@@ -73,8 +81,8 @@ def check(context: LoadContext) -> CheckResult:
     return judge(back, problems, train_step.make(loaded, context.record), note)
 
 
-def _hindrance(context: LoadContext, in_file: Optimizer) -> str:
-    """Say why there is nothing to go on from, and nobody's fault; empty if there is."""
+def _why_unusable(context: LoadContext, in_file: Optimizer) -> str:
+    """Explain why there is nothing to resume from, without a fault; empty if there is."""
     loaded, stored = context.loaded, context.facts.optimizer_tensors
     if loaded is None:
         return context.nothing_loaded
@@ -86,14 +94,14 @@ def _hindrance(context: LoadContext, in_file: Optimizer) -> str:
     return loaded.no_optimizer or (weights.SAVED_WITHOUT if nothing else "")
 
 
-def judge(back: Optimizer, problems: list[str], step: Step, note: str = "") -> CheckResult:
+def judge(back: Optimizer, problems: list[str], step: StepResult, note: str = "") -> CheckResult:
     """Make the result of what was found.
 
     Args:
         back: the optimizer that came back.
         problems: parts of a sentence: in what it is not the one that was saved.
         step: what came of a training step.
-        note: what else is to be said.
+        note: what else to report.
     """
     details = {
         "optimizer": back.name,
@@ -103,8 +111,8 @@ def judge(back: Optimizer, problems: list[str], step: Step, note: str = "") -> C
         "loss": step.loss,
     }
     if step.failed:
-        said = "; ".join([step.failed.rstrip("."), *problems])
-        return failed(NAME, "step_failed", _sentence(said), **details)
+        message = "; ".join([step.failed.rstrip("."), *problems])
+        return failed(NAME, "step_failed", _sentence(message), **details)
     if problems:
         return failed(NAME, "optimizer_changed", _sentence("; ".join(problems)), **details)
     verb = "come" if "," in back.name else "comes"
@@ -124,21 +132,23 @@ def _sentence(text: str) -> str:
 
 
 def _missing(saved: Optimizer, loaded: Loaded) -> CheckResult:
-    """Say why no optimizer came back although one was saved."""
-    own = getattr(type(loaded.model), "compile", None)
-    keras_own = getattr(getattr(loaded.library, "Model", None), "compile", None)
-    if not loaded.compile_failed and not loaded.optimizers and own is not keras_own:
+    """Explain why no optimizer came back although one was saved."""
+    compile_method = getattr(type(loaded.model), "compile", None)
+    keras_compile = getattr(getattr(loaded.library, "Model", None), "compile", None)
+    if not loaded.compile_failed and not loaded.optimizers and compile_method is not keras_compile:
         return skipped(NAME, _OWN_COMPILE)
     why = "Keras does not bring it back"
     if loaded.compile_failed:
-        why = "its compile configuration does not load, which `load` tells more of"
-    elif loaded.optimizers:
+        why = "its compile configuration does not load, as `load` explains"
+    elif loaded.optimizers and runtime.generation(loaded.library) == runtime.LEGACY:
         why = "its variables are not in the file, as tf-keras leaves out a legacy optimizer's"
+    elif loaded.optimizers:
+        why = "its variables are not in the file, and Keras makes new ones"
+    count = f" ({len(saved.tensors)} variables)" if saved.tensors else ""
     return failed(
         NAME,
         "optimizer_missing",
-        f"It was saved with {saved.name} ({len(saved.tensors)} variables), which does not come "
-        f"back: {why}.",
+        f"It was saved with {saved.name}{count}, which does not come back: {why}.",
         optimizer=saved.name,
         stored=len(saved.tensors),
     )
@@ -150,7 +160,7 @@ def named_in(compile_config: Mapping[str, Any] | None) -> Any:
     return config.get("optimizer", config.get("optimizer_config"))
 
 
-def lacks_optimizer(compile_config: Mapping[str, Any] | None) -> bool:
+def names_no_optimizer(compile_config: Mapping[str, Any] | None) -> bool:
     """Whether a configuration is one as Keras writes it, but for the optimizer.
 
     Keras 3's writer of HDF5 takes the optimizer out of the very configuration that the model
@@ -163,10 +173,10 @@ def lacks_optimizer(compile_config: Mapping[str, Any] | None) -> bool:
 def saved_optimizer(
     stored: tuple[Digest, ...], in_file: Optimizer, record: Golden | None
 ) -> Optimizer:
-    """Put together what is known of the optimizer that was saved; the record knows best."""
-    recorded = optimizers.described(dict(record.optimizer)) if record else Optimizer()
-    told = recorded if recorded.names else in_file
-    return replace(told, tensors=stored)
+    """Put together what is known of the optimizer that was saved; the record comes first."""
+    recorded = optimizers.from_config(dict(record.optimizer)) if record else Optimizer()
+    known = recorded if recorded.names else in_file
+    return replace(known, tensors=stored)
 
 
 def _together(found: list[Optimizer]) -> Optimizer:
@@ -184,7 +194,7 @@ def _together(found: list[Optimizer]) -> Optimizer:
 
 
 def fell_back(now: int, step_now: int | None, previous: Previous | None) -> tuple[str, str]:
-    """Say whether an optimizer counts fewer steps than the one before it in its series.
+    """Check whether an optimizer counts fewer steps than the one before it in its series.
 
     Args:
         now: the steps that it counts.

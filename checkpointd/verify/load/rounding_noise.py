@@ -1,4 +1,4 @@
-"""How far the outputs of one model may lie apart in two environments: the noise of rounding.
+"""How far the outputs of one model may differ in two environments: the noise of rounding.
 
 Noise is the RMS of the difference of an output, divided by the RMS of what was recorded; that of
 outputs which are no real numbers (classes, texts) is the share of values that differ. Expected is
@@ -23,7 +23,7 @@ noise divided by `u * sqrt(n)`:
 | TF32 on an H100, by JAX and torch: convolutions, autoencoder | 2^-11 | 0.13 | 0.17 |
 
 The unit roundoff of float32 is 2^-24; the 16 times as much is for what sums are computed in blocks
-and by other algorithms (Winograd's convolution). Single values lie further apart than the RMS says:
+and by other algorithms (Winograd's convolution). Single values differ by more than the RMS:
 by up to 6 times the noise, relative to their own size and the RMS together.
 
 numpy alone, Python 3.9.
@@ -75,12 +75,12 @@ _CUT_OFF = 0.5
 
 _UNKNOWN_PRODUCTS = 16
 _IMPLIED = {"gpu": backends.TF32, "tpu": backends.BFLOAT16}
-"""What products are computed in on a device, where an older record does not say."""
+"""What products are computed in on a device, where an older record does not have it."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """How far one output lies from what was recorded.
+    """How far one output is from what was recorded.
 
     `found` is the noise; `single` the largest difference of one value, relative to its size and
     the RMS together; `size` counts the values, and `exact` tells classes and texts.
@@ -228,16 +228,16 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 
-def told(noise: Noise, expectation: Expectation) -> str:
-    """Say what was expected of one output and what was found."""
-    said = f"{noise.output}: expected noise {percent(expectation.expected)}"
+def describe(noise: Noise, expectation: Expectation) -> str:
+    """Describe what was expected of one output and what was found."""
+    text = f"{noise.output}: expected noise {percent(expectation.expected)}"
     if not math.isfinite(noise.found):
-        return f"{said}, and it is not finite at the same places or has another shape"
-    said += f", found {percent(noise.found)}"
+        return f"{text}, and it is not finite at the same places or has another shape"
+    text += f", found {percent(noise.found)}"
     if expectation.explains(noise):
-        return said
+        return text
     if noise.found > expectation.allowed:
         times = noise.found / expectation.expected
-        return f"{said} ({times:,.0f} times as much; {percent(expectation.allowed)} is allowed)"
+        return f"{text} ({times:,.0f} times as much; {percent(expectation.allowed)} is allowed)"
     largest = percent(_SINGLE * expectation.allowed)
-    return f"{said}, single values up to {percent(noise.single)} ({largest} is allowed)"
+    return f"{text}, single values up to {percent(noise.single)} ({largest} is allowed)"

@@ -94,7 +94,7 @@ def default_keras() -> Any:
 
 
 def random_state() -> Any:
-    """Return what differs once somebody has seeded, or used, the random generators."""
+    """Return what changes when the random generators are seeded or used."""
     import numpy as np
 
     eager = sys.modules.get("tensorflow.python.eager.context")
@@ -134,7 +134,7 @@ def policy(library: Any, name: str) -> Iterator[None]:
 def library_of(model: Any) -> Any:
     """Find the library whose classes a model is made of; None when it is no Keras model."""
     from checkpointd.golden import (
-        model_runner,  # which needs numpy: `preload` says what is missing first
+        model_runner,  # which needs numpy: `preload` reports what is missing
     )
 
     return model_runner.keras_of(model)

@@ -1,7 +1,7 @@
-"""What a model makes of rounding errors: its weights are moved by as much, and it is run again.
+"""How a model amplifies rounding errors: its weights are moved by as much, and it is run again.
 
 A network that amplifies them (cancellation, a steep softmax, many steps of a recurrent layer) does
-so with its own weights and on its own golden inputs, which no count of layers foretells.
+so with its own weights and on its own golden inputs, which no count of layers predicts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def moved(model: Any, unit: float) -> Iterator[bool]:
     """Move each weight that is a factor in a product, at random, by up to `unit` of its size.
 
     Yields:
-        Whether that was done: not where there are none, or no room for a copy of them. Afterwards
+        Whether that was done: not where there are none, or no memory for a copy of them. Afterwards
         they are as they were.
     """
     weights = [v for v in _variables(model) if _moves(v)]

@@ -1,4 +1,4 @@
-"""The check `signatures`: what is served must be there, and as it was before."""
+"""The check `signatures`: those that are required are there, and none changed in the series."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check(context: LoadContext) -> CheckResult:
-    """Hold the signatures against `required_signatures` and the series' last valid checkpoint."""
+    """Compare the signatures with `required_signatures` and the series' last valid checkpoint."""
     if context.loaded is None:
         return skipped("signatures", context.nothing_loaded)
     present = {name: s.to_fact() for name, s in context.loaded.signatures.items()}
@@ -44,7 +44,7 @@ def check(context: LoadContext) -> CheckResult:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say in words how two sets of signatures differ; both in the form of `Facts.signatures`."""
+    """Describe how two sets of signatures differ; both as in `Facts.signatures`."""
     found = [f"the signature {name!r} is gone" for name in sorted(set(before) - set(now))]
     found += [f"the signature {name!r} is new" for name in sorted(set(now) - set(before))]
     for name in sorted(set(before) & set(now)):
@@ -62,10 +62,12 @@ def _side(what: str, before: Iterable[Any], now: Iterable[Any]) -> list[str]:
     found += [f"{what} {name!r} is new" for name in sorted(set(new) - set(old))]
     for name in sorted(set(old) & set(new)):
         if old[name] != new[name]:
-            found.append(f"{what} {name!r} was {_say(old[name])} and is {_say(new[name])}")
+            found.append(
+                f"{what} {name!r} was {_describe(old[name])} and is {_describe(new[name])}"
+            )
     return found
 
 
-def _say(spec: tuple[str, Any]) -> str:
+def _describe(spec: tuple[str, Any]) -> str:
     dtype, shape = spec
     return f"{dtype} {shape if shape is not None else 'of any shape'}"

@@ -1,7 +1,7 @@
 """Arrays from a TFRecord file of `tf.train.Example`, each feature a dense tensor of one shape.
 
 The file may be compressed with gzip or zlib, which its first bytes tell. Records are parsed a few
-at a time by `tf.io.parse_example`; what is wrong with one is then looked for in it, so that the
+at a time by `tf.io.parse_example`; what is wrong with one is then searched in it, so that the
 sentence names the record, the feature and the key of the config.
 Format: tensorflow/core/lib/io/record_writer.h, tensorflow/core/example/example.proto.
 """
@@ -31,7 +31,7 @@ _KINDS = {"float32": "float_list", "int64": "int64_list", "string": "bytes_list"
 
 
 class UnfitError(Exception):
-    """The file cannot be read as was asked; the clause says why, and which key to mend."""
+    """The file cannot be read as configured; the clause explains why, and which key to correct."""
 
 
 def arrays(path: str, features: Mapping[str, str]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def arrays(path: str, features: Mapping[str, str]) -> dict[str, Any]:
             parts[name].append(part)
         start += len(records)
     if not start:
-        raise UnfitError("it holds no record: write examples into it, or mend data")
+        raise UnfitError("it holds no record: write examples into it, or correct data")
     return {name: np.concatenate(parts.pop(name)) for name in asked}
 
 
@@ -125,7 +125,7 @@ def _compression(tf: Any, path: str) -> str:
         packed = "ZLIB"
     if not packed:
         return ""
-    try:  # the length of a first record may look the same, and has a checksum that tells
+    try:  # the length of a first record may have the same bytes, and has a checksum to check
         for _ in tf.data.TFRecordDataset(os.fsencode(path)).take(1):
             return ""
     except tf.errors.OpError:
@@ -133,16 +133,16 @@ def _compression(tf: Any, path: str) -> str:
     return packed
 
 
-def _loss(told: str, count: int) -> str:
-    """Say in which way it is damaged; `count` records before that were whole."""
-    if "truncated" in told:
+def _loss(message: str, count: int) -> str:
+    """Explain how it is damaged; `count` records before that were whole."""
+    if "truncated" in message:
         return (
             f"its end is missing, after {count} or more whole records: copy it again from where "
             "it was written"
         )
-    if not count and "corrupted record at 0" in told:
-        return "it is no TFRecord file: mend data, or leave features out for an .npz"
-    cause = _NOISE.sub("", told)[:200]
+    if not count and "corrupted record at 0" in message:
+        return "it is no TFRecord file: correct data, or leave features out for an .npz"
+    cause = _NOISE.sub("", message)[:200]
     return (
         f"it is damaged after {count} or more whole records ({cause}): "
         "copy it again from where it was written"
@@ -181,7 +181,7 @@ def _decoded(texts: Sequence[bytes], name: str, feature: Feature, start: int) ->
         if len(text) != size:
             raise UnfitError(
                 f"{feature.key!r} of its record {number} is {len(text)} bytes long, and "
-                f"{_text(feature)} is {size}: mend {_place(name)}"
+                f"{_text(feature)} is {size}: correct {_key(name)}"
             )
     whole = np.frombuffer(b"".join(texts), dtype).reshape(len(texts), *feature.shape)
     return whole.astype(feature.dtype)
@@ -191,7 +191,7 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
     """Find the first record that is not as was asked for.
 
     Raises:
-        UnfitError: says which, and why.
+        UnfitError: it names the feature, and why.
     """
     for number, record in enumerate(records, start):
         try:
@@ -207,7 +207,7 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
                 more = ", …" if len(names) > _NAMES else ""
                 raise UnfitError(
                     f"its record {number} has no feature {feature.key!r}, it has "
-                    f"{', '.join(names[:_NAMES]) or 'none'}{more}: mend {_place(name)}, as in "
+                    f"{', '.join(names[:_NAMES]) or 'none'}{more}: correct {_key(name)}, as in "
                     f'"{_text(feature)} from NAME"'
                 )
             kind = there[feature.key].WhichOneof("kind")
@@ -216,14 +216,14 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
                 held = next((dtype for dtype, k in _KINDS.items() if k == kind), "nothing")
                 raise UnfitError(
                     f"{feature.key!r} of its record {number} holds {held}, not "
-                    f"{_text(feature)}: mend {_place(name)}"
+                    f"{_text(feature)}: correct {_key(name)}"
                 )
             size = 1 if feature.raw else feature.size
             if len(getattr(there[feature.key], wanted).value) != size:
                 raise UnfitError(
                     f"{feature.key!r} of its record {number} holds "
                     f"{len(getattr(there[feature.key], wanted).value)} values, and "
-                    f"{_text(feature)} has {size}: mend {_place(name)}"
+                    f"{_text(feature)} has {size}: correct {_key(name)}"
                 )
 
 
@@ -232,5 +232,5 @@ def _text(feature: Feature) -> str:
     return f"{'raw:' if feature.raw else ''}{feature.dtype}[{shape}]"
 
 
-def _place(name: str) -> str:
+def _key(name: str) -> str:
     return f"{name} in features"

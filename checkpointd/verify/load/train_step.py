@@ -20,7 +20,7 @@ from checkpointd import golden
 from checkpointd.core import memory_errors
 from checkpointd.golden import backends, model_runner
 from checkpointd.verify.load.inputs import made_inputs
-from checkpointd.verify.load.load_errors import told
+from checkpointd.verify.load.load_errors import one_line
 from checkpointd.verify.load.loaders import keras_signature
 from checkpointd.verify.tf_errors import environment_problem
 
@@ -37,10 +37,10 @@ _SLACK = 128 << 20
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """What came of a training step.
 
-    `made` says that it was made and all is finite; `failed` why training cannot go on; `note` why
+    `made`: it was made and all is finite. `failed` explains why training cannot go on; `note` why
     no step could be made, or on what it was made.
     """
 
@@ -51,10 +51,10 @@ class Step:
 
 
 class _NotMadeError(Exception):
-    """No step can be made, and that is nobody's fault; the sentence says why."""
+    """No step can be made, which is no fault; the message explains why."""
 
 
-def make(loaded: Loaded, record: Golden | None) -> Step:
+def make(loaded: Loaded, record: Golden | None) -> StepResult:
     """Make one training step, where one can be made.
 
     Args:
@@ -62,16 +62,16 @@ def make(loaded: Loaded, record: Golden | None) -> Step:
         record: whose batch it is made on; without one it is made on inputs from the model's spec.
     """
     try:
-        _see_that_it_can_be(loaded.model)
+        _check_possible(loaded.model)
         with _put_back(loaded.model), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _attempt(loaded, record)
     except _NotMadeError as reason:
-        return Step(note=str(reason))
+        return StepResult(note=str(reason))
 
 
-def _see_that_it_can_be(model: Any) -> None:
-    """Look before the step.
+def _check_possible(model: Any) -> None:
+    """Check before the step.
 
     Raises:
         _NotMadeError: none can be made.
@@ -85,14 +85,14 @@ def _see_that_it_can_be(model: Any) -> None:
         raise _NotMadeError("a step needs more memory than this worker has: raise [worker] memory")
 
 
-def _attempt(loaded: Loaded, record: Golden | None) -> Step:
+def _attempt(loaded: Loaded, record: Golden | None) -> StepResult:
     model, optimizers = loaded.model, loaded.optimizers
     if record is not None and record.inputs and _is_compiled(model):
         if record.labels:
-            return _own_step(model, _batch(record))
-        if _has_own_step(model):
-            with contextlib.suppress(Exception):  # it may want labels, which nobody recorded
-                step = _own_step(model, _batch(record))
+            return _model_step(model, _batch(record))
+        if _has_user_step(model):
+            with contextlib.suppress(Exception):  # it may need labels, which were not recorded
+                step = _model_step(model, _batch(record))
                 if step.made:
                     return step
     if backends.name_of(loaded.library) != backends.TENSORFLOW:
@@ -113,7 +113,7 @@ def _batch(record: Golden) -> list[Any]:
 
 
 def _made(model: Any, batch: list[Any]) -> Any:
-    """Make a step as `fit` does on the backend that a model runs on; gives its logs."""
+    """Make a step as `fit` does on the backend that a model runs on; returns its logs."""
     if backends.name_of(model_runner.keras_of(model)) != backends.TENSORFLOW:
         return model.train_on_batch(*batch, return_dict=True)
     import tensorflow as tf
@@ -122,20 +122,20 @@ def _made(model: Any, batch: list[Any]) -> Any:
     return model.train_step(tuple(tensors) if len(tensors) > 1 else tensors[0])
 
 
-def _own_step(model: Any, batch: list[Any]) -> Step:
+def _model_step(model: Any, batch: list[Any]) -> StepResult:
     try:
         logs = _made(model, batch)
     except Exception as error:  # noqa: BLE001 - a model raises anything
         return _judged(error)
     loss = _loss(logs)
     if loss is not None and not np.isfinite(loss):
-        return Step(failed=f"its loss on the golden batch is {loss}")
+        return StepResult(failed=f"its loss on the golden batch is {loss}")
     if not _finite(model.trainable_variables):
-        return Step(failed="a step on the golden batch makes its weights NaN or infinite")
-    return Step(made=True, note="on the golden batch", loss=loss)
+        return StepResult(failed="a step on the golden batch makes its weights NaN or infinite")
+    return StepResult(made=True, note="on the golden batch", loss=loss)
 
 
-def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> Step:
+def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> StepResult:
     """Step down the mean square of the outputs, as any loss would have it done."""
     variables, gradients = _gradients(loaded, record)
     try:
@@ -143,12 +143,14 @@ def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> S
     except Exception as error:  # noqa: BLE001 - an optimizer raises anything
         return _judged(error)
     if not _finite(variables):
-        return Step(failed="its optimizer turns finite gradients into weights that are not finite")
-    return Step(made=True, note="on its own outputs (no labels were recorded)")
+        return StepResult(
+            failed="its optimizer turns finite gradients into weights that are not finite"
+        )
+    return StepResult(made=True, note="on its own outputs (no labels were recorded)")
 
 
 def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[Any]]:
-    """Give the variables that some output depends on, and the gradients for them.
+    """Return the variables that some output depends on, and the gradients for them.
 
     Raises:
         _NotMadeError: there is nothing to run it on, or nothing to be learned from its outputs.
@@ -172,7 +174,7 @@ def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[A
             variables = list(loaded.model.trainable_variables)
             gradients = tape.gradient(loss, variables)
         except Exception as error:  # noqa: BLE001 - a model raises anything
-            problem = f"it cannot be differentiated here: {told(str(error), _TEXT)}"
+            problem = f"it cannot be differentiated here: {one_line(str(error), _TEXT)}"
             continue
         pairs = [(v, g) for v, g in zip(variables, gradients) if g is not None]
         if not pairs:
@@ -185,7 +187,7 @@ def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[A
 
 
 def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
-    """What it can be run on: the golden inputs, else inputs made from its own spec."""
+    """What it can be run on: the golden inputs, else inputs made from its spec."""
     if record is not None and record.inputs:
         yield golden.assemble(record.inputs, record.input_structure)
         return
@@ -198,11 +200,11 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
                 yield keras_signature.pack(structure, signature.inputs, feed.arrays)
 
 
-def _judged(error: Exception) -> Step:
-    text = told(f"{type(error).__name__}: {error}", _TEXT)
+def _judged(error: Exception) -> StepResult:
+    text = one_line(f"{type(error).__name__}: {error}", _TEXT)
     if environment_problem(error) is not None:
-        return Step(note=f"this machine cannot make one: {text}")
-    return Step(failed=f"a training step fails with {text}")
+        return StepResult(note=f"this machine cannot make one: {text}")
+    return StepResult(failed=f"a training step fails with {text}")
 
 
 def _loss(logs: Any) -> float | None:
@@ -216,7 +218,7 @@ def _is_compiled(model: Any) -> bool:
     return bool(getattr(model, "compiled", getattr(model, "_is_compiled", False)))
 
 
-def _has_own_step(model: Any) -> bool:
+def _has_user_step(model: Any) -> bool:
     module = getattr(getattr(type(model), "train_step", None), "__module__", "keras")
     return module.partition(".")[0] not in ("keras", "tf_keras")
 
@@ -234,7 +236,7 @@ def _finite(values: Any) -> bool:
 
 @contextlib.contextmanager
 def _put_back(model: Any) -> Iterator[None]:
-    """Give the model its weights back: the checks that follow take it as it was loaded."""
+    """Restore the model's weights: the checks that follow need it as it was loaded."""
     kept = [
         (variable, np.array(backends.numpy_of(variable)))
         for variable in model_runner.variables_of(model)

@@ -1,11 +1,11 @@
 """Finds what a model computes with and is not in the file: it is another one at each load.
 
-Every weight of the model that came back is looked for among the stored tensors, by its values. A
+Every weight of the model that came back is searched among the stored tensors, by its values. A
 layer of the user's may hold more than its weights (a variable that Keras does not track, random
 numbers that it drew when it was made), and only a second load shows that: where two loads give
-different outputs for the same inputs, and a third one another, it is told. What is random whenever
-it runs, or keeps a state between runs, proves nothing that way, and neither does code that seeds
-the random generators when it is imported.
+different outputs for the same inputs, and a third one others again, that is reported. What is
+random whenever it runs, or keeps a state between runs, proves nothing that way, and neither does
+code that seeds the random generators when it is imported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from checkpointd.verify.load.loaded import Loaded
 
 _SHORT, _LONG = 2.0, 60.0
-"""Seconds of CPU that a load may take to be done again: for any reason, and for a weight's sake."""
+"""Seconds of CPU that a load may take to be repeated: for any reason, and to check a weight."""
 
 _MOST_TRIES = 3
 _SEEDS = (20, 21)
@@ -47,27 +47,27 @@ _SHOWN = 3
 
 
 def check(context: LoadContext) -> CheckResult | None:
-    """Load once more where something may not be in the file; None when nothing speaks for it."""
+    """Load once more where something may not be in the file; None when it all seems to be."""
     loaded = context.loaded
     if loaded is None or loaded.load_again is None or context.seeded:
         return None
     if context.record is not None and (context.record.outputs or context.record.signatures):
-        return None  # `predictions` knows what the original gave
-    lacking = unaccounted(context)
-    limit = _LONG if lacking else _SHORT if has_own_code(loaded.model) else 0.0
+        return None  # `predictions` compares with what the original gave
+    unrestored = unrestored_weights(context)
+    limit = _LONG if unrestored else _SHORT if has_user_code(loaded.model) else 0.0
     if loaded.load_seconds > limit or not train_step.has_room(loaded.model):
         return None
     try:
-        return _compared(context, loaded, lacking)
-    except Exception:  # noqa: BLE001 - what a model raises when it is run is `inference`'s to tell
+        return _compared(context, loaded, unrestored)
+    except Exception:  # noqa: BLE001 - `inference` reports what a model raises
         return None
 
 
-def _compared(context: LoadContext, loaded: Loaded, lacking: list[int]) -> CheckResult | None:
+def _compared(context: LoadContext, loaded: Loaded, unrestored: list[int]) -> CheckResult | None:
     run = _first_run(context, loaded)
-    second = _again(context, loaded, _SEEDS[0])
-    weights = _differing(loaded.model, second.model, lacking)
-    if weights and _may_lie_elsewhere(context, loaded.model, lacking):
+    second = _load_again(context, loaded, _SEEDS[0])
+    weights = _differing(loaded.model, second.model, unrestored)
+    if weights and _may_be_stored_under_optimizer(context, loaded.model, unrestored):
         return failed(
             "load",
             "environment",
@@ -80,21 +80,21 @@ def _compared(context: LoadContext, loaded: Loaded, lacking: list[int]) -> Check
         )
     if not weights and (run is None or not _differ(run.outputs, run.on(second))):
         return None
-    third = _again(context, loaded, _SEEDS[1])
-    weights = [n for n in weights if n in _differing(second.model, third.model, lacking)]
-    told = run is not None and _is_another_each_time(run, loaded, second, third)
-    if not told and not weights:
+    third = _load_again(context, loaded, _SEEDS[1])
+    weights = [n for n in weights if n in _differing(second.model, third.model, unrestored)]
+    differs = run is not None and _is_another_each_time(run, loaded, second, third)
+    if not differs and not weights:
         return None
     held = [*weights, *_untracked(loaded.model, second.model)]
     named = ", ".join(held[:_SHOWN]) + (" and more" if len(held) > _SHOWN else "")
     what = f"Not in the file: {named}." if named else "No weight of it differs."
-    said = "gives other outputs for the same inputs" if told else "has other weights"
+    what_differs = "gives other outputs for the same inputs" if differs else "has other weights"
     return failed(
         "load",
         "not_restored",
         printable(
-            f"It {said} each time that it is loaded, so it computes with something that the file "
-            f"does not hold. {what}"
+            f"It {what_differs} each time that it is loaded, so it computes with something that "
+            f"the file does not hold. {what}"
         ),
         not_restored=held,
     )
@@ -140,9 +140,9 @@ def _feeds(context: LoadContext, signature: Any) -> Iterator[feeding.Feed]:
             yield from itertools.islice(made_inputs.tries(signature), _MOST_TRIES)
 
 
-def _again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:
+def _load_again(context: LoadContext, loaded: Loaded, seed: int) -> Loaded:
     """Load the same file once more, under another seed."""
-    assert loaded.load_again is not None  # noqa: S101 - `check` has looked
+    assert loaded.load_again is not None  # noqa: S101 - `check` has tested it
     runtime.restart_names(loaded.library)
     seeding = getattr(getattr(loaded.library, "utils", None), "set_random_seed", None)
     if callable(seeding):
@@ -160,13 +160,13 @@ def _is_another_each_time(run: _Run, first: Loaded, second: Loaded, third: Loade
         return not _differ(run.outputs, run.leaving_state(first))
 
 
-def unaccounted(context: LoadContext) -> list[int]:
+def unrestored_weights(context: LoadContext) -> list[int]:
     """Find the weights of the loaded model that no stored tensor holds, by their number."""
     return _matched(context)[0]
 
 
-def _may_lie_elsewhere(context: LoadContext, model: Any, lacking: list[int]) -> bool:
-    """Whether a bundle holds a tensor that nothing took up for each weight that it lacks.
+def _may_be_stored_under_optimizer(context: LoadContext, model: Any, unrestored: list[int]) -> bool:
+    """Whether a bundle holds a tensor that nothing took up for each weight without a value.
 
     Keras 3 may store a weight under its optimizer alone, where only that finds it again.
     """
@@ -174,12 +174,12 @@ def _may_lie_elsewhere(context: LoadContext, model: Any, lacking: list[int]) -> 
         return False
     left = Counter(shape for shape, _ in _matched(context)[1].elements())
     weights = _weights(model)
-    needed = Counter(tuple(int(n) for n in weights[number].shape) for number in lacking)
+    needed = Counter(tuple(int(n) for n in weights[number].shape) for number in unrestored)
     return all(left[shape] >= count for shape, count in needed.items())
 
 
 def _matched(context: LoadContext) -> tuple[list[int], Counter[tuple[tuple[int, ...], int]]]:
-    """Hold weights against stored tensors: those without one, and the shapes and CRC-32 left."""
+    """Match weights with stored tensors: those without one, and the shapes and CRC-32 left."""
     facts, loaded = context.facts, context.loaded
     if facts.other_tensors is None or loaded is None:
         return [], Counter()
@@ -219,8 +219,8 @@ def _differing(one: Any, other: Any, numbers: list[int]) -> list[str]:
     ]
 
 
-def has_own_code(model: Any) -> bool:
-    """Whether a model is made of any class that is not Keras's own, or calls a function."""
+def has_user_code(model: Any) -> bool:
+    """Whether a model is made of any class that is not Keras's, or calls a function."""
     return any(
         kind.__module__.partition(".")[0] not in _KERAS or kind.__name__ == "Lambda"
         for kind in map(type, _layers(model))

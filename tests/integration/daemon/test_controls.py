@@ -18,7 +18,7 @@ from checkpointd.daemon.threads import LedgerThread
 from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.ledger import Ledger, State
 from checkpointd.observe.sources import ControlError
-from checkpointd.watch.scan import survey_path
+from checkpointd.watch.scan import find_checkpoints
 from tests.helpers.cli import World
 from tests.helpers.observe import report
 
@@ -176,10 +176,10 @@ def test_a_disk_that_hangs_is_told_after_a_while(
 
     def hung(path: str) -> Any:
         answers.wait(30)
-        return survey_path(path)
+        return find_checkpoints(path)
 
     monkeypatch.setattr(controls_module, "_DISK_SECONDS", 0.1)
-    monkeypatch.setattr(controls_module, "survey_path", hung)
+    monkeypatch.setattr(controls_module, "find_checkpoints", hung)
     status, told = refused(world, lambda c: c.verify(str(world.runs / "m.h5")))
     answers.set()
     assert status == 503

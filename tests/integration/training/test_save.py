@@ -13,7 +13,7 @@ import pytest
 from checkpointd import golden
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import Format
-from checkpointd.training import placing, save
+from checkpointd.training import atomic, save
 from tests.helpers import models
 from tests.helpers.load import verify
 
@@ -109,7 +109,7 @@ def test_the_users_own_files_in_a_saved_model_are_carried_over(
 ) -> None:
     """Warm-up requests and notes beside the graph survive a new save, exchanged or renamed."""
     if not can_exchange:
-        monkeypatch.setattr(placing, "_exchange", lambda *_paths: False)
+        monkeypatch.setattr(atomic, "_exchange", lambda *_paths: False)
     model = models.functional(models.library("keras"))
     path = save(model, tmp_path / "1")
     extra = tmp_path / "1" / "assets.extra"

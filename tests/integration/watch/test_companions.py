@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.watch.events import GenerationUpdate, Reconciled, SeriesChanged
-from checkpointd.watch.scan import survey_path
+from checkpointd.watch.scan import find_checkpoints
 from tests.helpers.watch import ready, watching, write_hdf5
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_a_state_file_says_which_names_are_versions(managed: Path) -> None:
     assert (first.series, first.version, first.step) == ("weights-{}", "1000", 1000)
     assert places[str(managed / "weights-1200")].series == "weights-{}"
     assert places[str(managed / "resnet-50")].series == "resnet-50"
-    ((checkpoint, _),) = survey_path(str(managed / "weights-1100.index"))
+    ((checkpoint, _),) = find_checkpoints(str(managed / "weights-1100.index"))
     assert (checkpoint.series, checkpoint.step) == ("weights-{}", 1100)
 
 

@@ -186,7 +186,7 @@ def test_a_child_that_says_incomplete_keeps_it_waiting(tmp_path: Path) -> None:
     with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
         ready(recorder)
         write_hdf5(path)
-        watcher.incomplete(str(path), recorder.until_seen(path).generation.key)
+        watcher.mark_incomplete(str(path), recorder.until_seen(path).generation.key)
         assert recorder.until_seen(path, times=2).overdue
         write_hdf5(path, 99)
         assert not recorder.until_seen(path, times=3).overdue
@@ -198,7 +198,7 @@ def test_again_tells_the_present_generation_once_more(tmp_path: Path) -> None:
     write_hdf5(path)
     with watching(tmp_path) as (watcher, recorder):
         recorder.until_seen(path)
-        watcher.again(str(path))
+        watcher.report_again(str(path))
         recorder.until_seen(path, times=2)
 
 
@@ -293,7 +293,7 @@ def test_a_dead_observer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
         recorder.until_seen(tmp_path / "n.h5")
         status = watcher.status()
         assert (status.up, status.ready, status.restarts) == (False, True, 1)
-        assert "started again" in status.message
+        assert "was restarted" in status.message
         monkeypatch.setattr(watcher_room, "_RESTART_SECONDS", 0.0)
         assert watcher.status().up
 
@@ -330,9 +330,9 @@ def test_our_own_reading_wakes_nobody(tmp_path: Path) -> None:
     with watching(tmp_path) as (watcher, recorder):
         recorder.until_seen(path)
         ready(recorder)
-        watcher._inbox.take()
+        watcher._queue.take()
         for _ in range(50):
             path.read_bytes()
         (tmp_path / "mark").touch()
-        assert watcher._inbox.wait(5)
-        assert str(path) not in watcher._inbox._batch.touched
+        assert watcher._queue.wait(5)
+        assert str(path) not in watcher._queue._batch.touched

@@ -107,5 +107,5 @@ def test_directories_beyond_the_watch_limit_are_said_and_polled(tmp_path: Path) 
     assert sorted(said["told"]) == sorted(str(tmp_path / f"{n}" / "m.h5") for n in range(60))
     assert said["method"] == "inotify"
     assert said["up"]
-    assert "directories give no events" in said["message"]
+    assert "directories send no events" in said["message"]
     assert "fs.inotify.max_user_watches" in said["message"]

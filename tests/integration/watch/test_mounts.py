@@ -90,7 +90,7 @@ def test_a_mount_that_hangs_is_told_and_goes_on_when_it_answers(
             pause.wait(0.1)
         assert sick.status().hung
         assert not sick.status().up
-        assert "has not answered" in sick.status().message
+        assert "has not responded" in sick.status().message
         write_hdf5(other / "m.h5")
         recorder.until_seen(other / "m.h5")
         assert healthy.status().up

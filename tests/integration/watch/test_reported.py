@@ -46,7 +46,7 @@ def test_what_is_overwritten_by_something_else_is_told_and_a_child_says_unknown(
         watcher.wake()
         recorder.until(lambda _: len(recorder.of(Reconciled)) > 1)
         assert recorder.states(path).count("settled") == 2
-        watcher.again(str(path))
+        watcher.report_again(str(path))
         recorder.until_seen(path, times=3)
         write(path)
         assert end_of(recorder.until_seen(path, times=4)) is not End.UNKNOWN
@@ -122,7 +122,7 @@ def test_what_never_was_a_checkpoint_is_told_only_when_asked_for(tmp_path: Path)
         recorder.until_event(Reconciled)
         assert recorder.of(GenerationUpdate) == []
         assert watcher.status().unknown == 1
-        watcher.again(str(path))
+        watcher.report_again(str(path))
         assert end_of(recorder.until_seen(path)) is End.UNKNOWN
         path.unlink()
         recorder.until_event(Gone, path)
@@ -137,10 +137,10 @@ def test_what_is_deleted_after_a_child_called_it_incomplete_is_gone(tmp_path: Pa
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
         keys = {path: recorder.until_seen(path).generation.key for path in (one, two)}
         recorder.until_event(Reconciled)
-        watcher.incomplete(str(one), keys[one])
+        watcher.mark_incomplete(str(one), keys[one])
         one.unlink()
         recorder.until_event(Gone, one)
-        watcher.incomplete(str(two), keys[two])
+        watcher.mark_incomplete(str(two), keys[two])
         recorder.until_seen(two, "writing")
         two.unlink()
         recorder.until_event(Gone, two)
@@ -157,7 +157,7 @@ def test_a_file_that_went_before_it_was_refused_is_gone_once(tmp_path: Path) -> 
         recorder.until_event(Reconciled)
         path.unlink()
         recorder.until_event(Gone, path)
-        watcher.incomplete(str(path), key)
+        watcher.mark_incomplete(str(path), key)
         write_hdf5(path, 99)
         recorder.until_seen(path, times=2)
         assert len(recorder.of(Gone, path)) == 1
@@ -180,7 +180,7 @@ def test_a_savedmodel_is_told_again_as_soon_as_it_is_asked_for(tmp_path: Path) -
         recorder.until_seen(model)
         recorder.until_event(Reconciled)
         asked = time.monotonic()
-        watcher.again(str(model))
+        watcher.report_again(str(model))
         sighting = recorder.until_seen(model, times=2)
         assert recorder.times[recorder.events.index(sighting)] - asked < 1.0
         assert len(recorder.of(Reconciled)) == 1
@@ -194,8 +194,8 @@ def test_a_savedmodel_that_a_child_called_incomplete_is_waited_for(tmp_path: Pat
     with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
         key = recorder.until_seen(model).generation.key
         recorder.until_event(Reconciled)
-        watcher.incomplete(str(model), key)
+        watcher.mark_incomplete(str(model), key)
         assert recorder.until_seen(model, times=2).overdue
         assert len(recorder.of(Reconciled)) == 1
-        watcher.again(str(model))
+        watcher.report_again(str(model))
         recorder.until_seen(model, times=3)

@@ -193,7 +193,7 @@ def test_a_writer_that_pauses_for_longer_than_the_fence_is_waited_for(
                 end = end_of(sighting)
                 assert end in (End.INCOMPLETE, End.DONE, End.SUPERSEDED)
                 if end is End.INCOMPLETE:
-                    watcher.incomplete(str(target), sighting.generation.key)
+                    watcher.mark_incomplete(str(target), sighting.generation.key)
             written = len(settled)
         recorder.until(lambda _: end_of(recorder.until_seen(target)) is End.DONE)
     assert "torn" not in recorder.states(target)
@@ -217,7 +217,7 @@ def test_a_child_that_never_hears_the_rest_may_judge_after_torn_after(
         )
         sighting = recorder.until_seen(target, times=2)
         assert end_of(sighting) is End.INCOMPLETE
-        watcher.incomplete(str(target), sighting.generation.key)
+        watcher.mark_incomplete(str(target), sighting.generation.key)
         last = recorder.until_seen(target, times=3)
         assert last.overdue
         assert end_of(last) is End.DONE

@@ -251,7 +251,7 @@ def test_a_kernel_that_cannot_confine_loads_nothing_unless_it_may(
     saved: Path, tmp_path: Path
 ) -> None:
     """The scan goes on, the message says what is missing; best-effort loads, and says so too."""
-    missing = "seccomp is blocked by a filter"
+    missing = "seccomp is blocked by another filter"
     command = [sys.executable, "-c", _FILTERED, str(saved / "model.h5"), str(tmp_path / "scratch")]
     done = subprocess.run(
         [*without("seccomp", "EPERM"), *command],

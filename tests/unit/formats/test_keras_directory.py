@@ -16,7 +16,7 @@ from checkpointd.formats import (
     locate,
     recognise,
 )
-from checkpointd.watch.series import place
+from checkpointd.watch.series import parse_name
 from tests.helpers.files import set_times
 from tests.helpers.formats import archive, probed, superblock
 
@@ -192,5 +192,5 @@ def test_a_directory_of_links_is_one_too(tmp_path: Path) -> None:
 def test_its_name_is_placed_as_a_directorys(tmp_path: Path) -> None:
     """A number alone is a version, and a point in it begins no extension."""
     del tmp_path
-    assert place("run/7", Format.KERAS).version == "7"
-    assert place("run/epoch_03", Format.KERAS).series == "run/epoch_{}"
+    assert parse_name("run/7", Format.KERAS).version == "7"
+    assert parse_name("run/epoch_03", Format.KERAS).series == "run/epoch_{}"

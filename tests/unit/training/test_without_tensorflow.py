@@ -17,7 +17,7 @@ import sys
 sys.modules["tensorflow"] = None
 import checkpointd.training
 from checkpointd.golden import backends, model_runner
-from checkpointd.training import digests, record, saving, writers
+from checkpointd.training import digests, recording, saving, writers
 """
 
 

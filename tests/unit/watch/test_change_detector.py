@@ -47,13 +47,13 @@ class World:
         self.root = root
         self.events: list[WatchEvent] = []
         tree = DirectoryTree(str(root), select())
-        self.sightings = ChangeDetector(
+        self.detector = ChangeDetector(
             settings(root, settle=0.5),
             {},
             self.events.append,
             tree,
             series={},
-            alive=lambda: None,
+            on_response=lambda: None,
         )
         self.now = 0.0
 
@@ -77,12 +77,12 @@ class World:
         touched, directories, closed = ({str(self.root / p) for p in some} for some in hint)
         self.now += 1.0
         batch = Batch(touched=touched, directories=directories, closed=closed)
-        self.sightings.look(batch, self.now, pending=True, judge_gone=lambda: True)
+        self.detector.check(batch, self.now, pending=True, may_report_gone=lambda: True)
 
     def reconcile(self) -> None:
         """Let it compare everything."""
         self.now += 1.0
-        self.sightings.reconcile(Batch(), self.now, initial=False, judge_gone=lambda: True)
+        self.detector.reconcile(Batch(), self.now, initial=False, may_report_gone=lambda: True)
 
     def told(self) -> dict[str, tuple[int, int]]:
         """What it told last of each path that it has not called gone: inode and size."""

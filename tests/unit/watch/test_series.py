@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.core.format_specs import FORMATS, Format
-from checkpointd.watch.series import Place, compile_template, place, runs
+from checkpointd.watch.series import ParsedName, compile_template, parse_name
 
 H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
 
@@ -18,30 +18,34 @@ H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
 @pytest.mark.parametrize(
     ("relative", "format_", "expected"),
     [
-        ("ckpt-7", TF, Place("ckpt-{}", "7", 7)),
-        ("runs/a/ckpt-0120", TF, Place("runs/a/ckpt-{}", "0120", 120)),
-        ("model.ckpt-1000", TF, Place("model.ckpt-{}", "1000", 1000)),
-        ("serve/7", SM, Place("serve/{}", "7")),
-        ("00000123", SM, Place("{}", "00000123")),
-        ("1700000000", SM, Place("{}", "1700000000")),
-        ("model_epoch_07.h5", H5, Place("model_epoch_{}.h5", "07", 7)),
-        ("model_Epoch07.weights.h5", H5, Place("model_Epoch{}.weights.h5", "07", 7)),
-        ("step=1000.keras", Format.KERAS, Place("step={}.keras", "1000", 1000)),
-        ("epoch=3-step=450", TF, Place("epoch={}-step={}", "3-450", 450)),
-        ("epoch_07.ckpt", TF, Place("epoch_{}.ckpt", "07", 7)),
-        ("v3", SM, Place("v{}", "3")),
-        ("m/version_3", SM, Place("m/version_{}", "3")),
-        ("model_20260101-120000", SM, Place("model_{}", "20260101-120000")),
-        ("2026-01-01T12:30:05Z.keras", Format.KERAS, Place("{}.keras", "2026-01-01T12:30:05Z")),
-        ("m_2026-01-01T12-30.h5", H5, Place("m_{}.h5", "2026-01-01T12-30")),
-        ("m-1700000000.h5", H5, Place("m-{}.h5", "1700000000")),
+        ("ckpt-7", TF, ParsedName("ckpt-{}", "7", 7)),
+        ("runs/a/ckpt-0120", TF, ParsedName("runs/a/ckpt-{}", "0120", 120)),
+        ("model.ckpt-1000", TF, ParsedName("model.ckpt-{}", "1000", 1000)),
+        ("serve/7", SM, ParsedName("serve/{}", "7")),
+        ("00000123", SM, ParsedName("{}", "00000123")),
+        ("1700000000", SM, ParsedName("{}", "1700000000")),
+        ("model_epoch_07.h5", H5, ParsedName("model_epoch_{}.h5", "07", 7)),
+        ("model_Epoch07.weights.h5", H5, ParsedName("model_Epoch{}.weights.h5", "07", 7)),
+        ("step=1000.keras", Format.KERAS, ParsedName("step={}.keras", "1000", 1000)),
+        ("epoch=3-step=450", TF, ParsedName("epoch={}-step={}", "3-450", 450)),
+        ("epoch_07.ckpt", TF, ParsedName("epoch_{}.ckpt", "07", 7)),
+        ("v3", SM, ParsedName("v{}", "3")),
+        ("m/version_3", SM, ParsedName("m/version_{}", "3")),
+        ("model_20260101-120000", SM, ParsedName("model_{}", "20260101-120000")),
+        (
+            "2026-01-01T12:30:05Z.keras",
+            Format.KERAS,
+            ParsedName("{}.keras", "2026-01-01T12:30:05Z"),
+        ),
+        ("m_2026-01-01T12-30.h5", H5, ParsedName("m_{}.h5", "2026-01-01T12-30")),
+        ("m-1700000000.h5", H5, ParsedName("m-{}.h5", "1700000000")),
     ],
 )
 def test_a_name_that_says_so_is_a_version_of_a_series(
-    relative: str, format_: Format, expected: Place
+    relative: str, format_: Format, expected: ParsedName
 ) -> None:
     """Each kind of versioned name gives the series, the version and, where it is one, the step."""
-    assert place(relative, format_) == expected
+    assert parse_name(relative, format_) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_a_name_that_says_so_is_a_version_of_a_series(
 )
 def test_any_other_name_is_a_series_of_its_own(relative: str) -> None:
     """Nothing is guessed: a wrong guess would let one model replace another."""
-    assert place(relative, H5) == Place(relative)
+    assert parse_name(relative, H5) == ParsedName(relative)
 
 
 @pytest.mark.parametrize(
@@ -73,70 +77,76 @@ def test_any_other_name_is_a_series_of_its_own(relative: str) -> None:
         (
             "model_epoch_{epoch:02d}-{val_loss:.2f}.h5",
             "a/model_epoch_07-0.31.h5",
-            Place("a/model_epoch_{}-{}.h5", "07", 7, {"val_loss": 0.31}),
+            ParsedName("a/model_epoch_{}-{}.h5", "07", 7, {"val_loss": 0.31}),
         ),
         (
             "weights.{epoch:02d}-{val_loss:.2f}.keras",
             "weights.123-1e-05.keras",
-            Place("weights.{}-{}.keras", "123", 123, {"val_loss": 1e-05}),
+            ParsedName("weights.{}-{}.keras", "123", 123, {"val_loss": 1e-05}),
         ),
-        ("cp-{epoch:04d}.ckpt", "cp-0010.ckpt", Place("cp-{}.ckpt", "0010", 10)),
+        ("cp-{epoch:04d}.ckpt", "cp-0010.ckpt", ParsedName("cp-{}.ckpt", "0010", 10)),
         (
             "{epoch}/m-{epoch}.h5",
             "12/m-12.h5",
-            Place("{}/m-{}.h5", "12", 12),
+            ParsedName("{}/m-{}.h5", "12", 12),
         ),
-        ("best-{acc:.3f}.h5", "best-0.912.h5", Place("best-{}.h5", "0.912", None, {"acc": 0.912})),
+        (
+            "best-{acc:.3f}.h5",
+            "best-0.912.h5",
+            ParsedName("best-{}.h5", "0.912", None, {"acc": 0.912}),
+        ),
         (
             "{epoch:02d}-{val_loss:.2f}.h5",
             "03-nan.h5",
-            Place("{}-{}.h5", "03", 3),
+            ParsedName("{}-{}.h5", "03", 3),
         ),
-        ("{tag}-{step:d}.h5", "night-30.h5", Place("{}-{}.h5", "night-30", 30)),
-        ("cp-{epoch:04d}", "model_epoch_3.h5", Place("model_epoch_{}.h5", "3", 3)),
+        ("{tag}-{step:d}.h5", "night-30.h5", ParsedName("{}-{}.h5", "night-30", 30)),
+        ("cp-{epoch:04d}", "model_epoch_3.h5", ParsedName("model_epoch_{}.h5", "3", 3)),
     ],
 )
-def test_a_template_gives_step_and_metrics(template: str, relative: str, expected: Place) -> None:
+def test_a_template_gives_step_and_metrics(
+    template: str, relative: str, expected: ParsedName
+) -> None:
     """A `version` template in Keras's syntax is read backwards; other names are taken as ever."""
-    assert place(relative, H5, template) == expected
+    assert parse_name(relative, H5, template) == expected
 
 
 def test_a_template_named_twice_must_agree_with_itself() -> None:
-    """A field that stands twice in a template has one value."""
-    assert place("12/m-13.h5", H5, "{epoch}/m-{epoch}.h5") == Place("12/m-13.h5")
+    """A field that occurs twice in a template has one value."""
+    assert parse_name("12/m-13.h5", H5, "{epoch}/m-{epoch}.h5") == ParsedName("12/m-13.h5")
 
 
 @pytest.mark.parametrize("template", ["model_{epoch", "model.h5", "model_{}.h5"])
-def test_a_template_that_is_none_is_refused_with_a_sentence(template: str) -> None:
-    """What names no field, or is no format string, says so."""
+def test_an_invalid_template_is_refused_with_a_message(template: str) -> None:
+    """One that names no field, or is not a format string."""
     with pytest.raises(ValueError, match="version: "):
         compile_template(template)
 
 
-def test_braces_of_a_name_are_not_taken_for_its_version() -> None:
+def test_braces_in_a_name_are_not_its_version() -> None:
     """A file called `ckpt-{}` cannot end up in the series of `ckpt-7`."""
-    assert place("ckpt-{}", TF).series != place("ckpt-7", TF).series
+    assert parse_name("ckpt-{}", TF).series != parse_name("ckpt-7", TF).series
 
 
 @given(st.text(max_size=255), st.sampled_from([spec.name for spec in FORMATS]))
-def test_every_name_has_a_place_and_its_label_gives_it_back(relative: str, format_: Format) -> None:
+def test_series_and_version_of_any_name_give_it_back(relative: str, format_: Format) -> None:
     """No name crashes it, and series and version together are the name again."""
-    placed = place(relative, format_)
-    parts = placed.version.split("-") if placed.series.count("{}") > 1 else [placed.version]
+    parsed = parse_name(relative, format_)
+    parts = parsed.version.split("-") if parsed.series.count("{}") > 1 else [parsed.version]
     try:
-        again = placed.series.format(*parts)
+        again = parsed.series.format(*parts)
     except IndexError:
         return  # a braced name with a version of several parts
     assert again == relative
-    assert placed.step is None or 0 <= placed.step < 2**63
+    assert parsed.step is None or 0 <= parsed.step < 2**63
 
 
 @given(st.integers(0, 10**30), st.integers(1, 12))
 def test_two_steps_of_one_job_share_a_series(step: int, width: int) -> None:
     """Only the number differs between versions, however it is padded."""
-    placed = place(f"run/ckpt-{step:0{width}d}", TF)
-    assert placed.series == "run/ckpt-{}"
-    assert placed.step == (step if step < 2**63 else None)
+    parsed = parse_name(f"run/ckpt-{step:0{width}d}", TF)
+    assert parsed.series == "run/ckpt-{}"
+    assert parsed.step == (step if step < 2**63 else None)
 
 
 @given(
@@ -151,23 +161,7 @@ def test_what_keras_would_write_is_read_back(
     """A name made from a template by `str.format` gives the same step and metric."""
     template = prefix + "{epoch:02d}-{val_loss:" + spec + "}.h5"
     name = template.format(epoch=epoch, val_loss=loss)
-    placed = place(name, H5, template)
-    assert placed.step == epoch
-    assert placed.metrics == {"val_loss": float(f"{loss:{spec}}")}
-    assert re.search(r"\{\}-\{\}\.h5\Z", placed.series)
-
-
-def test_a_run_ends_where_the_step_falls() -> None:
-    """A job that was started again in the same directory begins a new run."""
-    assert runs([1, 2, None, 3, 1, 1, 2, 0]) == (0, 0, 0, 0, 1, 1, 1, 2)
-
-
-@given(st.lists(st.integers(0, 100)))
-def test_within_a_run_steps_never_fall(steps: list[int]) -> None:
-    """Runs are numbered from 0 without a gap, and each is a non-falling sequence."""
-    numbers = runs(steps)
-    assert len(numbers) == len(steps)
-    assert sorted(set(numbers)) == list(range(len(set(numbers))))
-    for run in set(numbers):
-        mine = [s for s, n in zip(steps, numbers, strict=True) if n == run]
-        assert mine == sorted(mine)
+    parsed = parse_name(name, H5, template)
+    assert parsed.step == epoch
+    assert parsed.metrics == {"val_loss": float(f"{loss:{spec}}")}
+    assert re.search(r"\{\}-\{\}\.h5\Z", parsed.series)

@@ -11,7 +11,7 @@ from collections import defaultdict
 import pytest
 
 from checkpointd.core.format_specs import Format
-from checkpointd.watch.series import place
+from checkpointd.watch.series import parse_name
 
 H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
 
@@ -20,7 +20,7 @@ def grouped(names: str, format_: Format) -> set[frozenset[str]]:
     """The names of each series, each a set."""
     series = defaultdict(set)
     for name in names.replace("|", " ").split():
-        series[place(name, format_).series].add(name)
+        series[parse_name(name, format_).series].add(name)
     return {frozenset(group) for group in series.values()}
 
 
@@ -145,8 +145,8 @@ def test_what_a_template_writes_is_grouped_as_a_person_would(names: str) -> None
 def test_a_label_does_not_hang_on_what_else_is_there(names: str) -> None:
     """Each name alone gives the label, whatever the format of the file."""
     for name in names.replace("|", " ").split():
-        assert place(name, H5).series == place(name, Format.KERAS).series
-        assert place(name, H5).series.count("{}") <= 5
+        assert parse_name(name, H5).series == parse_name(name, Format.KERAS).series
+        assert parse_name(name, H5).series.count("{}") <= 5
 
 
 @pytest.mark.parametrize(
@@ -170,14 +170,14 @@ def test_a_name_gives_its_step_and_the_metrics_that_it_names(
     name: str, step: int | None, version: str, metrics: dict[str, float]
 ) -> None:
     """A value without a name is no part of the label, and no metric either."""
-    placed = place(name, H5)
+    placed = parse_name(name, H5)
     assert (placed.step, placed.version, dict(placed.metrics)) == (step, version, metrics)
     assert "0." not in placed.series
 
 
 def test_the_directory_of_a_checkpoint_stands_in_the_label() -> None:
     """So the series of a trial has the trial's name."""
-    placed = place("tune/trial_00002/checkpoint_000003/model.keras", Format.KERAS)
+    placed = parse_name("tune/trial_00002/checkpoint_000003/model.keras", Format.KERAS)
     assert placed.series == "tune/trial_00002/checkpoint_{}/model.keras"
-    assert place("export/7", SM).series == "export/{}"
-    assert place("7/model.keras", Format.KERAS).series == "7/model.keras"
+    assert parse_name("export/7", SM).series == "export/{}"
+    assert parse_name("7/model.keras", Format.KERAS).series == "7/model.keras"

@@ -1,4 +1,4 @@
-"""The fence: finished, going on, or never to be finished."""
+"""When a save is settled, still being written, or torn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from checkpointd.core.checkpoint import Generation, Member
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import Candidate, Probe, ProbeState
-from checkpointd.watch.settle_tracker import Observation, SettleDecision, SettleTracker
+from checkpointd.watch.observation import Observation
+from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
 PATH = "/r/m.h5"
 WHOLE = Probe(ProbeState.COMPLETE, Format.HDF5)
@@ -25,61 +26,61 @@ def found(size: int = 1, *, inode: int = 1, mtime: int = 1) -> Candidate:
 
 
 def look(probe: Probe = WHOLE, size: int = 1, **rest: object) -> Observation:
-    """One look at that file."""
+    """One observation of that file."""
     return dataclasses.replace(Observation(found(size), probe), **rest)
 
 
 def states(decisions: tuple[SettleDecision, ...]) -> list[str]:
-    """What was decided, in short."""
+    """The states that were decided."""
     return [decision.state for decision in decisions]
 
 
 @pytest.fixture
-def fence() -> SettleTracker:
-    """A fence with the default times."""
+def tracker() -> SettleTracker:
+    """A tracker with the default times."""
     return SettleTracker(settle=5.0, torn_after=900.0)
 
 
-def test_a_format_that_proves_its_end_is_settled_at_once(fence: SettleTracker) -> None:
-    """Nothing is waited for that the format can tell by itself."""
-    step = fence.step(0.0, {PATH: look(CERTAIN)})
+def test_a_format_that_proves_its_end_is_settled_at_once(tracker: SettleTracker) -> None:
+    """There is no wait for what the format itself proves."""
+    step = tracker.step(0.0, {PATH: look(CERTAIN)})
     assert states(step.decisions) == ["settled"]
     assert step.wake_at is None
-    assert PATH not in fence
+    assert PATH not in tracker
 
 
-def test_a_file_that_its_writer_closed_is_settled_at_once(fence: SettleTracker) -> None:
+def test_a_file_that_its_writer_closed_is_settled_at_once(tracker: SettleTracker) -> None:
     """Complete and known to be closed needs no settle time."""
-    assert states(fence.step(0.0, {PATH: look(closed=True)}).decisions) == ["settled"]
+    assert states(tracker.step(0.0, {PATH: look(closed=True)}).decisions) == ["settled"]
 
 
-def test_closing_an_unfinished_file_settles_nothing(fence: SettleTracker) -> None:
+def test_closing_an_unfinished_file_settles_nothing(tracker: SettleTracker) -> None:
     """A writer that was killed closes its file too."""
-    assert states(fence.step(0.0, {PATH: look(CUT, closed=True)}).decisions) == ["writing"]
+    assert states(tracker.step(0.0, {PATH: look(CUT, closed=True)}).decisions) == ["writing"]
 
 
-def test_what_looks_complete_is_settled_after_the_settle_time(fence: SettleTracker) -> None:
+def test_a_file_that_looks_complete_is_settled_after_the_delay(tracker: SettleTracker) -> None:
     """Without a better sign, unchanged for `settle` seconds is the sign."""
-    first = fence.step(10.0, {PATH: look()})
+    first = tracker.step(10.0, {PATH: look()})
     assert states(first.decisions) == ["writing"]
     assert first.wake_at == 15.0
-    assert fence.step(14.9, {PATH: look()}).decisions == ()
-    assert states(fence.step(15.0, {PATH: look()}).decisions) == ["settled"]
+    assert tracker.step(14.9, {PATH: look()}).decisions == ()
+    assert states(tracker.step(15.0, {PATH: look()}).decisions) == ["settled"]
 
 
-def test_every_change_starts_the_clock_again(fence: SettleTracker) -> None:
-    """A writer that pauses for less than the fence is still writing."""
-    fence.step(0.0, {PATH: look(size=1)})
-    fence.step(4.0, {PATH: look(size=2)})
-    assert fence.step(8.0, {PATH: look(size=2)}).decisions == ()
-    assert states(fence.step(9.0, {PATH: look(size=2)}).decisions) == ["settled"]
+def test_every_change_starts_the_clock_again(tracker: SettleTracker) -> None:
+    """A writer that pauses for less than the settle delay is still writing."""
+    tracker.step(0.0, {PATH: look(size=1)})
+    tracker.step(4.0, {PATH: look(size=2)})
+    assert tracker.step(8.0, {PATH: look(size=2)}).decisions == ()
+    assert states(tracker.step(9.0, {PATH: look(size=2)}).decisions) == ["settled"]
 
 
-def test_an_unfinished_file_is_torn_only_after_torn_after(fence: SettleTracker) -> None:
+def test_an_unfinished_file_is_torn_only_after_torn_after(tracker: SettleTracker) -> None:
     """Incomplete and unchanged is torn when it has been so for `torn_after`, with the reason."""
-    fence.step(0.0, {PATH: look(CUT)})
-    assert fence.step(899.0, {PATH: look(CUT)}).decisions == ()
-    (torn,) = fence.step(900.0, {PATH: look(CUT)}).decisions
+    tracker.step(0.0, {PATH: look(CUT)})
+    assert tracker.step(899.0, {PATH: look(CUT)}).decisions == ()
+    (torn,) = tracker.step(900.0, {PATH: look(CUT)}).decisions
     assert (torn.state, torn.reason, torn.message) == (
         "torn",
         "structure.truncated",
@@ -87,73 +88,79 @@ def test_an_unfinished_file_is_torn_only_after_torn_after(fence: SettleTracker) 
     )
 
 
-def test_an_old_file_is_settled_at_first_sight(fence: SettleTracker) -> None:
-    """What has lain there since before the daemon started need not wait again."""
-    assert states(fence.step(0.0, {PATH: look(age=6.0)}).decisions) == ["settled"]
+def test_an_old_file_is_settled_at_first_sight(tracker: SettleTracker) -> None:
+    """A file older than the daemon need not wait again."""
+    assert states(tracker.step(0.0, {PATH: look(age=6.0)}).decisions) == ["settled"]
 
 
-def test_an_old_stump_is_torn_at_first_sight(fence: SettleTracker) -> None:
-    """What was never finished before the daemon started is torn at once."""
-    assert states(fence.step(0.0, {PATH: look(CUT, age=901.0, touched=901.0)}).decisions) == [
+def test_an_old_incomplete_file_is_torn_at_first_sight(tracker: SettleTracker) -> None:
+    """A save that was never finished before the daemon started is torn at once."""
+    assert states(tracker.step(0.0, {PATH: look(CUT, age=901.0, touched=901.0)}).decisions) == [
         "torn"
     ]
 
 
-def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(fence: SettleTracker) -> None:
+def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(tracker: SettleTracker) -> None:
     """`cp -a` of an old SavedModel gives old mtimes and new ctimes: it is still going on."""
-    step = fence.step(0.0, {PATH: look(CUT, age=1e6, touched=0.1)})
+    step = tracker.step(0.0, {PATH: look(CUT, age=1e6, touched=0.1)})
     assert states(step.decisions) == ["writing"]
-    assert states(fence.step(5.0, {PATH: look(CUT, size=2)}).decisions) == []
+    assert states(tracker.step(5.0, {PATH: look(CUT, size=2)}).decisions) == []
 
 
-def test_a_time_in_the_future_waits_by_the_monotonic_clock(fence: SettleTracker) -> None:
+def test_a_time_in_the_future_waits_by_the_monotonic_clock(tracker: SettleTracker) -> None:
     """A clock that was set back makes nothing wait for longer than `settle`."""
-    fence.step(0.0, {PATH: look(age=-1e9, touched=-1e9)})
-    assert states(fence.step(5.0, {PATH: look()}).decisions) == ["settled"]
+    tracker.step(0.0, {PATH: look(age=-1e9, touched=-1e9)})
+    assert states(tracker.step(5.0, {PATH: look()}).decisions) == ["settled"]
 
 
-def test_writing_is_told_once(fence: SettleTracker) -> None:
+def test_writing_is_reported_once(tracker: SettleTracker) -> None:
     """A long save does not fill the log."""
-    told = [fence.step(float(t), {PATH: look(CUT, size=t)}).decisions for t in range(10)]
-    assert [states(d) for d in told] == [["writing"], *([[]] * 9)]
+    decided = [tracker.step(float(t), {PATH: look(CUT, size=t)}).decisions for t in range(10)]
+    assert [states(d) for d in decided] == [["writing"], *([[]] * 9)]
 
 
-def test_a_generation_that_a_child_refused_waits_until_it_changes(fence: SettleTracker) -> None:
-    """Only the reader saw that the content ends early: its word counts for that generation."""
-    fence.refuse(PATH, found(1).generation.key)
-    assert states(fence.step(0.0, {PATH: look(CERTAIN, size=1)}).decisions) == ["writing"]
-    assert states(fence.step(1.0, {PATH: look(CERTAIN, size=2)}).decisions) == ["settled"]
+def test_a_generation_marked_incomplete_waits_until_it_changes(
+    tracker: SettleTracker,
+) -> None:
+    """Only its verification could find that the content ends early."""
+    tracker.mark_incomplete(PATH, found(1).generation.key)
+    assert states(tracker.step(0.0, {PATH: look(CERTAIN, size=1)}).decisions) == ["writing"]
+    assert states(tracker.step(1.0, {PATH: look(CERTAIN, size=2)}).decisions) == ["settled"]
 
 
-def test_a_refused_generation_that_never_changes_is_judged_in_the_end(fence: SettleTracker) -> None:
-    """After `torn_after` a child says what it is, and may ask for no more time."""
-    fence.refuse(PATH, found(1).generation.key)
-    fence.step(0.0, {PATH: look(CERTAIN)})
-    assert fence.step(899.0, {PATH: look(CERTAIN)}).decisions == ()
-    (settled,) = fence.step(900.0, {PATH: look(CERTAIN)}).decisions
+def test_an_incomplete_generation_that_never_changes_is_settled_in_the_end(
+    tracker: SettleTracker,
+) -> None:
+    """After `torn_after` its verification decides, and cannot ask for more time."""
+    tracker.mark_incomplete(PATH, found(1).generation.key)
+    tracker.step(0.0, {PATH: look(CERTAIN)})
+    assert tracker.step(899.0, {PATH: look(CERTAIN)}).decisions == ()
+    (settled,) = tracker.step(900.0, {PATH: look(CERTAIN)}).decisions
     assert (settled.state, settled.overdue) == ("settled", True)
 
 
-def test_what_is_old_at_first_sight_is_overdue_and_what_is_new_is_not(fence: SettleTracker) -> None:
-    """Whether a child may ask for more time is known from the first look on."""
-    (old,) = fence.step(0.0, {PATH: look(CERTAIN, age=1e6, touched=1e6)}).decisions
-    (new,) = fence.step(0.0, {"/w/new.h5": look(CERTAIN)}).decisions
+def test_an_old_checkpoint_is_overdue_and_a_new_one_is_not(
+    tracker: SettleTracker,
+) -> None:
+    """Whether its verification may ask for more time is known from the first observation on."""
+    (old,) = tracker.step(0.0, {PATH: look(CERTAIN, age=1e6, touched=1e6)}).decisions
+    (new,) = tracker.step(0.0, {"/w/new.h5": look(CERTAIN)}).decisions
     assert (old.overdue, new.overdue) == (True, False)
 
 
-def test_a_complete_generation_written_over_unread_is_coalesced(fence: SettleTracker) -> None:
-    """Two saves within the fence: the first one is counted as lost, the second one is told."""
-    fence.step(0.0, {PATH: Observation(found(9, inode=1), WHOLE)})
-    step = fence.step(1.0, {PATH: Observation(found(9, inode=2), WHOLE)})
+def test_a_complete_generation_written_over_unread_is_coalesced(tracker: SettleTracker) -> None:
+    """Two saves within the settle delay: the first counts as lost, the second is reported."""
+    tracker.step(0.0, {PATH: Observation(found(9, inode=1), WHOLE)})
+    step = tracker.step(1.0, {PATH: Observation(found(9, inode=2), WHOLE)})
     assert step.coalesced == (PATH,)
 
 
-def test_a_file_that_grows_is_not_coalesced(fence: SettleTracker) -> None:
+def test_a_file_that_grows_is_not_coalesced(tracker: SettleTracker) -> None:
     """One save in several writes is one save."""
-    fence.step(0.0, {PATH: look(size=1)})
-    assert fence.step(1.0, {PATH: look(size=2)}).coalesced == ()
-    assert fence.step(2.0, {PATH: look(CUT, size=3)}).coalesced == ()
-    assert fence.step(3.0, {PATH: look(CUT, size=1)}).coalesced == ()
+    tracker.step(0.0, {PATH: look(size=1)})
+    assert tracker.step(1.0, {PATH: look(size=2)}).coalesced == ()
+    assert tracker.step(2.0, {PATH: look(CUT, size=3)}).coalesced == ()
+    assert tracker.step(3.0, {PATH: look(CUT, size=1)}).coalesced == ()
 
 
 moments = st.lists(
@@ -169,19 +176,19 @@ moments = st.lists(
 
 
 @given(moments)
-def test_whatever_happens_it_settles_only_what_is_whole_and_tears_only_what_is_not(
+def test_only_complete_files_settle_and_only_unchanged_incomplete_ones_are_torn(
     story: list[tuple[float, int, Probe, bool]],
 ) -> None:
-    """No order of writes, pauses and closings makes the fence call torn what changes."""
-    fence = SettleTracker(settle=5.0, torn_after=900.0)
+    """No order of writes, pauses and closings makes a changing file torn."""
+    tracker = SettleTracker(settle=5.0, torn_after=900.0)
     now = changed = 0.0
     last: int | None = None
     for pause, size, probe, closed in story:
         now += pause
-        if size != last or PATH not in fence:
+        if size != last or PATH not in tracker:
             changed = now
         last = size
-        step = fence.step(now, {PATH: look(probe, size=size, closed=closed)})
+        step = tracker.step(now, {PATH: look(probe, size=size, closed=closed)})
         for decision in step.decisions:
             if decision.state == "settled":
                 assert probe.state is ProbeState.COMPLETE
@@ -189,4 +196,4 @@ def test_whatever_happens_it_settles_only_what_is_whole_and_tears_only_what_is_n
                 assert probe.state is ProbeState.INCOMPLETE
                 assert now - changed >= 900.0
         assert step.wake_at is None or step.wake_at > now
-        assert len(fence) <= 1
+        assert len(tracker) <= 1

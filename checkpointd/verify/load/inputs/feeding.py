@@ -23,7 +23,7 @@ OF_KERAS = ("serving_default", "serve")
 class Feed:
     """Inputs by name for one signature.
 
-    `on` says what they are. `proven`: they were written down for this very signature, so that one
+    `on` says what they are. `proven`: they were recorded for this very signature, so that one
     that refuses them is broken. `expected` holds by an output's name what the original gave for
     them, where that is known.
     """
@@ -45,9 +45,9 @@ def from_record(record: Golden | None, signature: Signature, name: str = "") -> 
     if record is None:
         return None
     by_name = record.input_structure == golden.DICT
-    own = record.signatures.get(name)
-    feed = fitted(own.inputs, signature, by_name=by_name) if own is not None else None
-    outputs = own.outputs if own is not None else record.outputs
+    run = record.signatures.get(name)
+    feed = fitted(run.inputs, signature, by_name=by_name) if run is not None else None
+    outputs = run.outputs if run is not None else record.outputs
     if feed is None:
         feed = fitted(record.inputs, signature, by_name=by_name)
         outputs = record.outputs
@@ -66,7 +66,7 @@ def fitted(
     Args:
         inputs: by name.
         signature: that is to take them.
-        by_name: the names are the user's own, so that their order means nothing.
+        by_name: the names are the user's, so that their order means nothing.
         on: what they are.
     """
     given = in_parts(inputs) if signature.in_parts else dict(inputs)
@@ -84,7 +84,7 @@ def fitted(
 
 
 def in_parts(inputs: Mapping[str, Array]) -> dict[str, Any]:
-    """Take ragged inputs apart, as a SavedModel's signature wants them: `x`, `x_1`, ...."""
+    """Take ragged inputs apart, as a SavedModel's signature takes them: `x`, `x_1`, ...."""
     parts: dict[str, Any] = {}
     for name, value in inputs.items():
         pieces = value.components if isinstance(value, Ragged) else [value]

@@ -107,7 +107,7 @@ class _Walk:
         self.keys: dict[int, list[Any]] = {}
 
     def graph(self, nodes: Iterable[Any], bound: Mapping[str, Value]) -> Callable[[str], Value]:
-        """Evaluate nodes in an order in which inputs come first; gives values by reference."""
+        """Evaluate nodes in an order in which inputs come first; returns values by reference."""
         values: dict[str, list[Value]] = {name: [value] for name, value in bound.items()}
         by_name = {node.name: node for node in nodes}
 

@@ -78,14 +78,14 @@ def shape_of(proto: Any) -> tuple[int | None, ...] | None:
 
 
 def dtype_name(number: int) -> str:
-    """Give the name of a DataType."""
+    """Return the name of a DataType."""
     import tensorflow as tf
 
     return str(tf.dtypes.as_dtype(number).name)
 
 
 def parsed(node: Any, given: list[Value]) -> list[Value]:
-    """Make a source of every feature of a parser, and give its outputs in order."""
+    """Make a source of every feature of a parser, and return its outputs in order."""
     sparse, dense, ragged = _feature_keys(node, given)
     attr = node.attr
     shapes = [shape_of(s) for s in attr["dense_shapes"].list.shape]

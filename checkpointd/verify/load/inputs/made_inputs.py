@@ -1,7 +1,7 @@
-"""Inputs that fit a model: made from its own spec and from what its graph asks of them.
+"""Inputs that fit a model: made from its spec and from what its graph requires of them.
 
 Several are made, from the likeliest on, because a model may rightly refuse some: what runs on any
-of them runs. The graph is looked at when the first of them were refused, or one is a string.
+of them runs. The graph is read when the first of them were refused, or one is a string.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LENGTHS = ("len", "num_frames", "duration")
 
 
 class CannotMakeError(Exception):
-    """Nobody can make such an input; the sentence says which and why."""
+    """Such an input cannot be made; the message names it and explains why."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Maker:
         return Feed(arrays, ON, proven=False)
 
     def one(self, spec: TensorSpec, shape: tuple[int, ...], style: Style, part: str) -> Any:
-        """Make one input; `part` says what it is of a ragged or a sparse one."""
+        """Make one input; `part` is its part of a ragged or a sparse one."""
         limits = self.limits.get(spec.name, Limits())
         if part == "splits":
             return np.arange(shape[0] + 1, dtype=spec.dtype)
@@ -135,7 +135,7 @@ def tries(signature: Signature) -> Iterator[Feed]:
     """Make inputs of one signature, from the likeliest on.
 
     Raises:
-        CannotMakeError: nobody can make one of its inputs.
+        CannotMakeError: one of its inputs cannot be made.
     """
     for spec in signature.inputs:
         _assert_makeable(spec)
@@ -237,7 +237,7 @@ def _is_length(spec: TensorSpec) -> bool:
 
 
 def _shape(spec: TensorSpec, style: Style, limits: Limits | None = None) -> tuple[int, ...]:
-    """The shape of an input; what the graph says of an open size goes before the style's."""
+    """The shape of an input; what the graph requires of an open size comes before the style's."""
     known = limits.shape if limits is not None and style.whole != "zero" else None
     if spec.shape is None and known is None:
         return tuple(style.batch if axis == 0 else n for axis, n in enumerate(style.rank))
@@ -268,7 +268,7 @@ def _whole(shape: tuple[int, ...], limits: Limits, style: Style, *, mask: bool) 
 
 
 def _interval(limits: Limits) -> tuple[float, float]:
-    """Between which constants a value lies, where it is compared with any."""
+    """The constants between which a value is, where it is compared with any."""
     above, under = max(limits.above, default=-1.0), min(limits.under, default=math.inf)
     return (above, under) if above < under else (above, math.inf)
 

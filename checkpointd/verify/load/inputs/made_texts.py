@@ -30,8 +30,8 @@ def text_for(limits: Limits, fill: Callable[[Feature], Any], *, plain: bytes = W
 
     Args:
         limits: what the graph asks of it.
-        fill: gives the values of a feature.
-        plain: what to give where the graph asks nothing.
+        fill: makes the values of a feature.
+        plain: the text where the graph requires nothing.
     """
     kind = next((kind for kind in _ENCODED if kind in limits.kinds), "")
     if kind:

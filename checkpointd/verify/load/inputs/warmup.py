@@ -46,7 +46,7 @@ class Warmup:
 def read(directory: str) -> Warmup:
     """Read the warm-up requests of a SavedModel; without any, what is returned is empty.
 
-    Of each signature the first few are kept. What is wrong with the file is said in a note, and
+    Of each signature the first few are kept. What is wrong with the file is reported in a note, and
     what stands before it is used.
     """
     found = Warmup()
@@ -87,7 +87,7 @@ def _beginning(path: str) -> tuple[bytes, int]:
 
 
 def records(data: bytes, *, whole: bool) -> Iterator[bytes]:
-    """Give the records of a TFRecord file: length, its checksum, content, its checksum.
+    """Yield the records of a TFRecord file: length, its checksum, content, its checksum.
 
     Args:
         data: the file, or its beginning.

@@ -1,6 +1,6 @@
 """What a loader is given and what it returns: a source, and an attempt to load it.
 
-The function of a loader takes the `Source`, the loader's own row of `core.loader_specs`, and the
+The function of a loader takes the `Source`, the loader's row of `core.loader_specs`, and the
 attempts of the loaders that were tried before, none of them final. It returns its `Attempt`, or
 None where the source is another loader's, and raises `UserCodeError` where the user's code cannot
 be used.

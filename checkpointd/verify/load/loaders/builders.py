@@ -75,7 +75,7 @@ def unpack(returned: Any, builder: str) -> Built:
 
     Args:
         returned: by the builder.
-        builder: its name, for the sentence.
+        builder: its name, for the message.
 
     Raises:
         UserCodeError: there is no model in it.

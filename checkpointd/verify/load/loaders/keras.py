@@ -1,7 +1,7 @@
 """The loaders `keras` and `tf_keras`: a whole model, `.keras` or `.h5`, by `load_model`.
 
 A library that cannot read it proves nothing as long as another one can. Where none can, the
-writer's own library explains why; `load_errors` decides whose fault that is.
+writer's own library explains why; `load_errors` decides what is at fault.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _refusal(source: Source, library: Any) -> CheckResult | None:
     bytecode = find_foreign_bytecode(origin.config) if allow_code else ""
     if bytecode:
         return failed(
-            "load", "environment", other_python_message(f"It lies in {printable(bytecode)}.")
+            "load", "environment", other_python_message(f"It is in {printable(bytecode)}.")
         )
     legacy_writer = origin.generation in (1, runtime.LEGACY)
     legacy_library = runtime.generation(library) == runtime.LEGACY
@@ -164,7 +164,7 @@ def _try(source: Source, library: Any) -> _Outcome:
         except Exception as error:  # noqa: BLE001 - Keras raises anything; `load_errors` decides
             if load_errors.classify(error, library).reason in _FINAL:
                 return _Outcome(error=error)
-            note = load_errors.told(f"{type(error).__name__}: {error}", _MAX_NOTE)
+            note = load_errors.one_line(f"{type(error).__name__}: {error}", _MAX_NOTE)
             unknown = keras_built_ins.unresolved(origin.compiled, library, custom)
             name = "" if unknown else load_errors.unknown_name(error)
             if name and not keras_built_ins.is_built_in(name, library):
@@ -223,7 +223,7 @@ def _result(
     }
     instead = ""
     for name, error in list(earlier[0].errors.items() if earlier else ())[:1]:
-        why = load_errors.told(f"{type(error).__name__}: {error}", _MAX_NOTE)
+        why = load_errors.one_line(f"{type(error).__name__}: {error}", _MAX_NOTE)
         instead = f" {name} does not read it: {why}"
     if outcome.unknown:
         line = load_errors.custom_objects_line(outcome.unknown)
@@ -269,7 +269,7 @@ def _saved_on_windows(source: Source) -> CheckResult | None:
     return failed(
         "load",
         "environment",
-        f"It was saved on Windows, and its weights lie under names such as '{name}', which Keras "
+        f"It was saved on Windows, and its weights have names such as '{name}', which Keras "
         "finds on Windows alone: load it there, and save it as .h5 or with a newer Keras.",
         written_by=source.origin.version,
     )

@@ -18,7 +18,7 @@ from checkpointd.verify.load import keras_built_ins, runtime
 from checkpointd.verify.load.load_errors import (
     classify,
     custom_objects_line,
-    told,
+    one_line,
     unknown_name,
 )
 from checkpointd.verify.suite import printable
@@ -32,6 +32,8 @@ _LEGACY_PIP = "pip install 'checkpointd[legacy]'"
 _OURS_TO_JUDGE = frozenset({"load.load_error", "load.unknown_object"})
 _LACKS = re.compile(r"missing \d+ required [\w-]+ arguments?: (.+)")
 _CLASS = re.compile(r"deserializing class '([^']+)'|(\w+)\.__init__\(\)")
+_NO_WEIGHTS = re.compile(r"Layer '([^']+)' expected \d+ variables?, but received 0 variables")
+_SHARED = 2
 _EVERY_LAYER = frozenset(
     {
         *("name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape"),
@@ -54,7 +56,7 @@ def judge(
     Args:
         error: of the last try, without the compile configuration.
         library: of the writer's generation, where there is one.
-        origin: what the file says of itself.
+        origin: what the file declares about itself.
         custom: the custom objects that the settings name.
         load_with: loads the model with other custom objects.
     """
@@ -65,16 +67,18 @@ def judge(
         return _environment(
             "Keras 1 wrote it, and no Keras that is maintained reads its configuration: load it "
             "with Keras 2.2 and save it again. It cannot be loaded: "
-            f"{told(f'{type(error).__name__}: {error}', 400)}",
+            f"{one_line(f'{type(error).__name__}: {error}', 400)}",
             origin,
         )
-    operations = keras_built_ins.own_operations(origin.model, library)
+    operations = keras_built_ins.keras_operations(origin.model, library)
     if any(name not in custom for name in operations):
         return _operations(operations, library, origin, custom, load_with)
     mismatch = _versions(error, library, origin, result)
     if mismatch is not None or result.reason == "load.unknown_object":
         return mismatch or result
-    return _of_arguments(error, library, origin, custom, result)
+    return _of_shared_layer(str(error), origin, result) or _of_arguments(
+        error, library, origin, custom, result
+    )
 
 
 def needs_legacy(origin: Origin, message: str = "") -> CheckResult:
@@ -105,13 +109,13 @@ def _operations(
     try:
         load_with({**operations, **custom})
     except Exception as error:  # noqa: BLE001 - Keras raises anything
-        so = f"Naming them does not help: {told(f'{type(error).__name__}: {error}', 400)}"
+        outcome = f"Naming them does not help: {one_line(f'{type(error).__name__}: {error}', 400)}"
     else:
-        so = f"With {line} in [watch.verify] (and in load_model) it loads."
+        outcome = f"With {line} in [watch.verify] (and in load_model) it loads."
     return _environment(
         f"It uses {named} of Keras's own operations, which Keras writes into an .h5 file and "
         f"{library.__name__} {library.__version__} does not find there by itself: save it as "
-        f".keras. {so}",
+        f".keras. {outcome}",
         origin,
         objects=list(operations),
         config=line,
@@ -135,7 +139,7 @@ def _versions(
     gone = [
         kind for kind in keras_built_ins.dropped(origin.model) if not hasattr(library.layers, kind)
     ]
-    if gone or (name and keras_built_ins.is_marked_own(name, origin.model)):
+    if gone or (name and keras_built_ins.is_marked_built_in(name, origin.model)):
         name = name if name in gone or not gone else gone[0]
         return _environment(
             f"It uses Keras's own {name!r}, which {here} does not find: load it with the Keras "
@@ -147,6 +151,21 @@ def _versions(
     return None
 
 
+def _of_shared_layer(text: str, origin: Origin, result: CheckResult) -> CheckResult | None:
+    """Explain weights that Keras does not find for a layer that two models share; else None."""
+    found = _NO_WEIGHTS.search(text)
+    name = found.group(1) if found else ""
+    configs = [node.get("config") for node in objects(origin.model) if "class_name" in node]
+    if not name or [c.get("name") for c in configs if isinstance(c, dict)].count(name) < _SHARED:
+        return None
+    return dataclasses.replace(
+        result,
+        message=f"{result.message} The layer {printable(name, 80)!r} belongs to a model and to "
+        "another one inside it, and Keras does not find its weights in a .keras file then: save "
+        "the model as .h5, or use a layer for each.",
+    )
+
+
 def _of_arguments(
     error: Exception,
     library: Any,
@@ -154,7 +173,7 @@ def _of_arguments(
     custom: Mapping[str, Any],
     result: CheckResult,
 ) -> CheckResult:
-    """A class that does not take what its configuration says: the user's, or one of that name."""
+    """Explain a class that does not take its configuration: the user's, or another of that name."""
     text = str(error)
     kinds = [next(filter(None, found)) for found in _CLASS.findall(text)][-1:]
     if kinds and _LACKS.search(text) and any(kinds[0] == n.rpartition(">")[2] for n in custom):
@@ -182,7 +201,7 @@ def _namesake(kind: str, others: tuple[str, ...]) -> CheckResult:
         printable(
             f"It uses a {kind!r} with arguments that Keras's own class of that name does not take "
             f"({shown}): if it is a class of your own or of another library, add to [watch.verify] "
-            f"the line {line}, with python_path naming the directory that your_module lies in."
+            f"the line {line}, with python_path naming the directory that your_module is in."
         ),
         object=kind,
         objects=[kind],
@@ -193,13 +212,13 @@ def _namesake(kind: str, others: tuple[str, ...]) -> CheckResult:
 def _other_arguments(kind: str, library: Any, origin: Origin) -> tuple[str, ...]:
     """Name the arguments by which a class is not Keras's own of that name.
 
-    Keras 2, and Keras 3 in an HDF5 file, do not say where a class is defined. A name that differs
-    by one character from an argument that is not there is a damaged one.
+    Keras 2, and Keras 3 in an HDF5 file, do not record where a class is defined. A name that
+    differs by one character from an argument that is not there is a damaged one.
     """
-    own = getattr(library.layers, kind, None)
-    if own is None:
+    built_in = getattr(library.layers, kind, None)
+    if built_in is None:
         return ()
-    known = {*_EVERY_LAYER, *_parameters(own)}
+    known = {*_EVERY_LAYER, *_parameters(built_in)}
     found: dict[str, None] = {}
     for node in objects(origin.model):
         config = node.get("config")

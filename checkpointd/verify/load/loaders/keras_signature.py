@@ -21,7 +21,7 @@ SIGNATURE = "serving_default"
 
 
 def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
-    """Describe a Keras model; what it does not say about its inputs is taken from the record."""
+    """Describe a Keras model; what it does not declare of its inputs is taken from the record."""
     inputs = _specs(getattr(model, "inputs", None), "input")
     structure = structure_of(model)
     outputs = _specs(getattr(model, "outputs", None), "output")
@@ -59,7 +59,7 @@ def wrap(model: Any, library: Any, record: Golden | None) -> Loaded:
 
 
 def structure_of(model: Any) -> Any:
-    """How a functional model is given its inputs, as Keras keeps it; None where it does not say."""
+    """The structure of a functional model's inputs, as Keras keeps it; None where it keeps none."""
     if not getattr(model, "inputs", None):
         return None
     return getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
@@ -112,10 +112,8 @@ def _recorded(record: Golden | None) -> tuple[TensorSpec, ...]:
     if record is None:
         return ()
     return tuple(
-        TensorSpec(
-            name, "string" if a.dtype.kind in TEXT_KINDS else str(a.dtype), (None, *a.shape[1:])
-        )
-        for name, a in record.inputs.items()
+        TensorSpec(name, _recorded_dtype(array), (None, *array.shape[1:]))
+        for name, array in record.inputs.items()
     )
 
 

@@ -1,6 +1,6 @@
 """What the root of a TensorFlow checkpoint holds: models and optimizers, by name.
 
-The names of the stored tensors do not tell: one that a model and its optimizer share is stored
+The names of the stored tensors are not enough: one that a model and its optimizer share is stored
 under the shorter path, which is the optimizer's in Keras 3. The graph of objects does
 (tensorflow/core/protobuf/trackable_object_graph.proto; node 0 is the root).
 """
@@ -23,8 +23,8 @@ class StoredObjects:
     """The children of a checkpoint's root that may be models (`model` first), or are optimizers.
 
     `optimizer_count` counts those that belong to one of the models, too. By an optimizer's name,
-    `trained` holds the numbers of the variables that it trains, where the graph says it, and
-    `slots` the shapes of its own, scalars left out.
+    `trained` holds the numbers of the variables that it trains, where the graph has it, and
+    `slots` the shapes of the optimizer's variables, scalars left out.
     """
 
     models: tuple[str, ...] = ()

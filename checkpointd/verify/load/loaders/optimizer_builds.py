@@ -1,6 +1,6 @@
-"""Which variables an optimizer trains: it restores its own only once it has been built for them.
+"""Which variables an optimizer trains: it is restored only once it has been built for them.
 
-| what tells it | where |
+| known from | where |
 | --- | --- |
 | `_trainable_variables` and slots in the graph of stored objects | Keras 3, Keras 2's old ones |
 | the shapes of the optimizer's stored variables, in order | tf-keras's new ones, HDF5 |
@@ -42,7 +42,7 @@ def build(optimizer: Any, variables: Sequence[Any]) -> None:
 def from_objects(
     models: Mapping[str, Any], restored: Mapping[int, Any], linked: Sequence[int]
 ) -> list[Any]:
-    """Find the variables that the graph of stored objects says an optimizer trains.
+    """Find the variables that an optimizer trains by the graph of stored objects.
 
     Args:
         models: by name.
@@ -83,7 +83,7 @@ def from_shapes(models: Mapping[str, Any], slots: Sequence[Shape], hint: str = "
 
 
 def fits(shapes: Iterable[Shape], slots: Sequence[Shape]) -> bool:
-    """Whether slots are those of variables: each one's in a row, or all of them again and again."""
+    """Whether slots are those of variables: each one's in a row, or all of them repeatedly."""
     once = [shape for shape in shapes if shape]
     times, rest = divmod(len(slots), len(once)) if once else (0, 1)
     if rest or not times:
@@ -93,7 +93,7 @@ def fits(shapes: Iterable[Shape], slots: Sequence[Shape]) -> bool:
 
 
 def stored_slots(stored: Iterable[Digest], optimizer: str) -> list[Shape]:
-    """Give the shapes of what one optimizer stores in an HDF5 file, in order, scalars left out."""
+    """Return the shapes of an optimizer's variables in an HDF5 file, in order, without scalars."""
     mine = [(d.name, tuple(d.shape)) for d in stored if d.name.startswith(f"{optimizer}/vars/")]
     numbered = [(int(n), s) for n, s in ((n.rpartition("/")[2], s) for n, s in mine) if n.isdigit()]
     return [shape for _, shape in sorted(numbered) if shape]
@@ -127,7 +127,7 @@ def _alike(one: str, other: str) -> int:
 
 
 def optimizers_in(value: Any, is_optimizer: Any) -> Iterator[tuple[str, Any]]:
-    """Give the optimizers that are attributes of a model, by name."""
+    """Yield the optimizers that are attributes of a model, by name."""
     for name, held in getattr(value, "__dict__", {}).items():
         if is_optimizer(held):
             yield name, held

@@ -1,6 +1,6 @@
 """The loader `saved_model`: `tf.saved_model.load`, and the callables that Keras left in the model.
 
-Of a signature that does not run in TensorFlow 2, the session of TensorFlow 1 has the last word.
+Of a signature that does not run in TensorFlow 2, the session of TensorFlow 1 decides.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _sanitized(name: str) -> str:
 def _array(value: Any, name: str) -> Any:
     try:
         return array_of(value, name)
-    except ArrayError:  # sparse, for one: nobody compares it
+    except ArrayError:  # sparse, for one, which is not compared
         return value
 
 

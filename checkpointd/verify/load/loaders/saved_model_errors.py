@@ -22,7 +22,7 @@ _CERTAIN = (
 
 
 def explain(path: str, errors: list[Exception]) -> CheckResult:
-    """Judge what no loader takes: it is no evidence if one of them lacks something here."""
+    """Explain why no loader takes it, which proves nothing if something is missing here."""
     if _PATTERN & set(path) and any("matching files" in str(error) for error in errors):
         return failed(
             "load",

@@ -32,7 +32,7 @@ _FIRST = ("serve",)
 
 @dataclass(frozen=True)
 class Parts:
-    """An output that is no one array (sparse, ragged): its components, which nobody compares."""
+    """An output that is no one array (sparse, ragged): its components, which are not compared."""
 
     components: tuple[Any, ...]
 
@@ -165,7 +165,7 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
     feeds = {k: v for key, info in sorted(definition.inputs.items()) for k, v in _feeds(key, info)}
     fetches = {key: _fetched(info) for key, info in sorted(definition.outputs.items())}
     for name in (*feeds.values(), *(part for f in fetches.values() for part in parts_of(f))):
-        graph.as_graph_element(name)  # one that is not in the graph is nobody's signature
+        graph.as_graph_element(name)  # raises where it is not in the graph
 
     def run(arrays: Mapping[str, Any]) -> dict[str, Any]:
         given: dict[str, Any] = {}

@@ -61,7 +61,7 @@ class SessionModel:
         self.tensorflow_version = str(self.meta_graph.meta_info_def.tensorflow_version)
 
     def run(self, fetches: Any, feeds: Mapping[Any, Any]) -> Any:
-        """Run a part of the graph: what `Session.run` gives for names of ops and tensors."""
+        """Run a part of the graph: what `Session.run` returns for names of ops and tensors."""
         self._touched = self._touched or self._changes_state(fetches)
         return self.session.run(fetches, feeds)
 
@@ -108,7 +108,7 @@ class SessionModel:
     def _function_changes(self, function: Any) -> bool:
         name = function.signature.name
         if name not in self._changing:
-            self._changing[name] = False  # while it is looked at: one may call itself
+            self._changing[name] = False  # while it is examined: one may call itself
             self._changing[name] = any(self._may_change(n.op, n) for n in function.node_def)
         return self._changing[name]
 

@@ -34,7 +34,7 @@ def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attem
 def restore(built: Built, prefix: str) -> Restored:
     """Restore a TensorFlow checkpoint into what a builder made.
 
-    A model is looked for under every name that the checkpoint's root has, then as the root itself
+    A model is tried under every name that the checkpoint's root has, then as the root itself
     (`model.save_weights(prefix)` of tf-keras). All variables of the model have to be matched; an
     optimizer's need not, because the job may have saved without it.
 
@@ -109,7 +109,7 @@ def _digest(values: Any) -> Any:
 
 
 def _with_optimizers(how: str, built: Built, stored: StoredObjects, status: Any) -> Restored:
-    """Give optimizers their variables, which is when TensorFlow restores them."""
+    """Build optimizers, which is when TensorFlow restores their variables."""
     if not stored.optimizer_count:
         return Restored(how, (), weights.SAVED_WITHOUT)
     if not built.optimizers:
@@ -142,8 +142,8 @@ def _with_optimizers(how: str, built: Built, stored: StoredObjects, status: Any)
             or optimizer_builds.trained(built.model)
         )
         optimizer_builds.build_quietly(optimizer, variables)
-        own = {id(variable) for variable in variables}
-        trains = [m for m in models.values() if own & {*map(id, optimizer_builds.trained(m))}]
+        trained = {id(variable) for variable in variables}
+        trains = [m for m in models.values() if trained & {*map(id, optimizer_builds.trained(m))}]
     other = len(built.optimizers) == 1 and trains and all(m is not built.model for m in trains)
     return Restored(how, built.optimizers, model=trains[0] if other else None)
 

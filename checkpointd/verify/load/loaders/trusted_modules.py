@@ -1,8 +1,8 @@
 """Which modules loading a configuration may import: Keras's, and what the settings name.
 
 Keras before 3.9 and every tf-keras import whatever module a configuration names, and run it by
-that. So before either is let at a file, each module in it is held against what the user trusts:
-the packages that `custom_objects`, `builder` and `evaluate` name something in, and what lies below
+that. So before either reads a file, each module in it is compared with what the user trusts:
+the packages that `custom_objects`, `builder` and `evaluate` name something in, and what is below
 `python_path`.
 
 What is merely installed in the interpreter is not trusted: TensorFlow Probability, Addons and Hub
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.verify.keras_files.keras_names import CODE, KERAS_TEAM, OTHER, owner
 from checkpointd.verify.keras_files.keras_nodes import Node, nodes
+from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.load.runtime import LEGACY, generation
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def foreign_code(config: Any, given: Mapping[str, Any]) -> Node | None:
 def not_to_import(
     config: Any, library: Any, given: Mapping[str, Any], settings: VerifySettings
 ) -> tuple[str, ...]:
-    """Name the classes and functions for which a library would import what nobody trusts.
+    """Name the classes and functions for which a library would import what the user does not trust.
 
     Args:
         config: of the model, as the file holds it.
@@ -45,7 +46,7 @@ def not_to_import(
         given: the custom objects, which have been imported, and have registered what they will.
         settings: what the user trusts.
     """
-    if generation(library) != LEGACY and _release(library) >= _CAREFUL:
+    if generation(library) != LEGACY and release(str(library.__version__)) >= _CAREFUL:
         return ()
     registered = getattr(getattr(library, "saving", None), "get_registered_object", None)
     found: dict[str, None] = {}
@@ -59,7 +60,7 @@ def not_to_import(
 def _owner(node: Node) -> str:
     if not node.module or node.kind == "__lambda__":
         return ""
-    names = node.lookups or {""}  # a module is imported before its name is looked at
+    names = node.lookups or {""}  # a module is imported before its name is looked up
     owners = {owner(node.module, name, is_function=node.is_function) for name in names}
     return CODE if CODE in owners else OTHER if OTHER in owners else ""
 
@@ -75,14 +76,14 @@ def _is_trusted(node: Node, settings: VerifySettings) -> bool:
 
 
 def _is_defined_there(node: Node) -> bool:
-    """Whether what a module of the user's has under a name is its own, and nothing that it imports.
+    """Whether a module of the user's defines what it has under a name, and does not import it.
 
     Keras writes the module that a function was defined in; `from os import system` is no reason
     to call that for a checkpoint.
     """
     try:
         module = importlib.import_module(node.module)
-    except (Exception, SystemExit):  # noqa: BLE001 - a user's module; Keras will say so
+    except (Exception, SystemExit):  # noqa: BLE001 - a user's module; Keras will report it
         return True
     top = node.module.partition(".")[0]
     named = (getattr(module, name.partition(".")[0], None) for name in node.lookups)
@@ -97,12 +98,8 @@ def _packages(settings: VerifySettings) -> set[str]:
     return {target.partition(":")[0].partition(".")[0] for target in named if target}
 
 
-def _release(library: Any) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(library.__version__).split(".")[:2] if part.isdigit())
-
-
 def is_below(module: str, directories: Sequence[str]) -> bool:
-    """Whether a module lies below one of some directories, and none of that name is loaded yet.
+    """Whether a module is below one of some directories, and none of that name is loaded yet.
 
     Looked for as a file: to ask Python for a module within a package is to import the package.
 
@@ -117,5 +114,5 @@ def is_below(module: str, directories: Sequence[str]) -> bool:
     roots = [os.path.join(os.path.abspath(directory), "") for directory in directories]
     if loaded is not None and not any(os.path.abspath(loaded).startswith(r) for r in roots):
         return False
-    places = [os.path.join(root, *parts) for root in roots]
-    return any(os.path.isfile(f"{place}.py") or os.path.isdir(place) for place in places)
+    paths = [os.path.join(root, *parts) for root in roots]
+    return any(os.path.isfile(f"{path}.py") or os.path.isdir(path) for path in paths)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import failed, passed
 from checkpointd.verify.load import runtime
-from checkpointd.verify.load.load_errors import classify, told
+from checkpointd.verify.load.load_errors import classify, one_line
 from checkpointd.verify.load.loaders import builders, keras_signature
 from checkpointd.verify.load.loaders.attempt import Attempt
 
@@ -68,7 +68,7 @@ def load_into_builder(
                 "load",
                 "environment",
                 f"Its weights do not fit the model that {settings.builder!r} makes: point builder "
-                f"at the code that the job runs. {told(str(error), _TEXT)}",
+                f"at the code that the job runs. {one_line(str(error), _TEXT)}",
             )
         return Attempt(spec, result=result, is_final=True)
 

@@ -131,7 +131,8 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     if "TorchModuleWrapper" in names:
         yield _torch_module(node)
     elif _MODELS_IN_FILES & names:
-        yield _reference(node, f"loads a model from {_shown(node.config.get('filepath'))}")
+        does = f"loads a model from {_shown(node.config.get('filepath'))}"
+        yield _reference(node, does, "build that model of its own layers")
     else:
         yield from _whose(node)
     yield from _arguments(node, names)
@@ -245,11 +246,12 @@ def _code(node: Node, does: str) -> Finding:
     )
 
 
-def _reference(node: Node, does: str) -> Finding:
+def _reference(
+    node: Node, does: str, cure: str = "put what it needs into the model (a vocabulary as a list)"
+) -> Finding:
     return Finding(
         FOREIGN_REFERENCE,
-        f"{node.path} {does}, which is no part of the checkpoint: put what it needs into the "
-        "model (a vocabulary as a list) and save it again.",
+        f"{node.path} {does}, which is no part of the checkpoint: {cure} and save it again.",
         where=node.path,
         what=does,
     )

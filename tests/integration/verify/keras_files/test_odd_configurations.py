@@ -56,7 +56,7 @@ def test_any_json_anywhere_is_answered(configuration: Callable[[Any], Any]) -> N
         lambda: trusted_modules.foreign_code(config, {}),
         lambda: trusted_modules.not_to_import(config, keras, {}, settings),
         lambda: keras_built_ins.unresolved(config, keras, {}),
-        lambda: keras_built_ins.is_marked_own("Dense", config),
+        lambda: keras_built_ins.is_marked_built_in("Dense", config),
         lambda: keras_built_ins.dropped(config),
         lambda: origin.names_policy(config, "mixed_float16"),
         lambda: keras_code.find_stored_code(config),

@@ -226,7 +226,7 @@ def test_a_record_of_another_policy_is_held_to_the_coarser_one(tmp_path: Path) -
     finally:
         keras.config.set_dtype_policy("float32")
     settings = {
-        "builder": "tests.integration.test_load_elsewhere:plain",
+        "builder": "tests.integration.verify.load.test_other_environment:plain",
         "python_path": (str(tmp_path),),
         "atol": 0.0,
         "rtol": 0.0,

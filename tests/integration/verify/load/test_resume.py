@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -176,13 +179,33 @@ def test_layers_frozen_before_compiling_have_no_slots_and_nothing_is_missed(tmp_
 
 
 def test_layers_frozen_after_training_cost_every_moment(tmp_path: Path) -> None:
-    """Keras counts other variables than were saved, and then restores none: that is told."""
+    """Keras counts other variables than were saved, and then restores none: that is explained."""
     keras = models.library("keras")
     model = trained(keras, keras.optimizers.Adam(0.01))
     model.layers[0].trainable = False
     model.save(tmp_path / "m.keras")
     results, _ = verify(str(tmp_path / "m.keras"))
     assert results["resume"].reason == "resume.optimizer_changed"
+    assert "if trainable was changed after compile()" in results["resume"].message
+
+
+def test_an_optimizer_whose_variables_are_gone_is_not_blamed_on_tf_keras(tmp_path: Path) -> None:
+    """A `.keras` of Keras 3 without the optimizer's group in its weights."""
+    keras = models.library("keras")
+    trained(keras, keras.optimizers.Adam(0.01)).save(tmp_path / "whole.keras")
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(path, "w") as cut:
+        for name in whole.namelist():
+            data = io.BytesIO(whole.read(name))
+            if name == "model.weights.h5":
+                with h5py.File(data, "r+") as file:
+                    del file["optimizer"]
+            cut.writestr(name, data.getvalue())
+    results, _ = verify(str(path))
+    assert results["resume"].reason == "resume.optimizer_missing"
+    assert (
+        "its variables are not in the file, and Keras makes new ones" in results["resume"].message
+    )
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])

@@ -19,7 +19,7 @@ from checkpointd.core.request import Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
-from checkpointd.watch.scan import survey_path
+from checkpointd.watch.scan import find_checkpoints
 from tests.helpers import runtimes
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def verify(saved: Path, names: tuple[str, ...], scratch: Path, python: str) -> d
         dispatcher = LocalDispatcher(WorkerSettings(), scratch)
         try:
             for name in names:
-                ((checkpoint, generation),) = survey_path(str(saved / name))
+                ((checkpoint, generation),) = find_checkpoints(str(saved / name))
                 answer = await dispatcher.verify(Request(checkpoint, generation, settings))
                 assert answer.report is not None, answer
                 reports[name] = answer.report

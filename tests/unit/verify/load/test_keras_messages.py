@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkpointd.verify.load.keras_messages import cause_first
-from checkpointd.verify.load.load_errors import told
+from checkpointd.verify.load.load_errors import one_line
 
 _CONFIG = "{'name': 'block', 'dtype': {'class_name': 'DTypePolicy', 'config': {'name': 'x'}}}"
 _NESTED = (
@@ -30,7 +30,7 @@ _GRAPH = (
 
 def test_the_cause_comes_first_however_deep_it_was() -> None:
     """Keras 3 puts it after the configuration of every object around it."""
-    assert told(_NESTED, 200) == (
+    assert one_line(_NESTED, 200) == (
         "TypeError: Block.__init__() missing 1 required positional argument: 'units' "
         "(when making 'block' from the configuration of Block)."
     )
@@ -38,7 +38,7 @@ def test_the_cause_comes_first_however_deep_it_was() -> None:
 
 def test_an_error_in_a_call_is_told_without_its_arguments() -> None:
     """The innermost cause, in which layer it was, and no escape codes."""
-    assert told(_CALLED, 300) == (
+    assert one_line(_CALLED, 300) == (
         "ValueError: Matrix size-incompatible: In[0]: [1,3], In[1]: [4,2] "
         "(when calling Dense.call())."
     )
@@ -60,5 +60,5 @@ def test_an_error_in_a_call_is_told_without_its_arguments() -> None:
     ],
 )
 def test_configurations_and_graphs_are_left_out(text: str, line: str) -> None:
-    """What is no part of the cause is not told, whether it is whole or not."""
+    """What is no part of the cause is not one_line, whether it is whole or not."""
     assert cause_first(text).strip() == line

@@ -130,7 +130,7 @@ def test_the_unknown_object_is_named(text: str, name: str) -> None:
 )
 def test_what_a_library_says_is_told_as_a_sentence(text: str, line: str) -> None:
     """No line break, no array of numbers, no list; a full stop at the end."""
-    assert load_errors.told(text, 40) == line
+    assert load_errors.one_line(text, 40) == line
 
 
 def test_a_forgotten_object_comes_with_the_line_that_mends_it() -> None:

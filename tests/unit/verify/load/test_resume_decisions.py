@@ -15,17 +15,17 @@ from checkpointd.core.request import Previous
 from checkpointd.core.verdict import decide
 from checkpointd.golden import Golden, GoldenError
 from checkpointd.tensors import MODEL, OPTIMIZER, TensorStats, roles
-from checkpointd.training.record import described as recorded
-from checkpointd.training.record import split
-from checkpointd.verify.load.optimizers import Optimizer, described, differences
+from checkpointd.training.recording import describe_optimizer as recorded
+from checkpointd.training.recording import split
+from checkpointd.verify.load.optimizers import Optimizer, differences, from_config
 from checkpointd.verify.load.resume import (
     fell_back,
     judge,
-    lacks_optimizer,
     named_in,
+    names_no_optimizer,
     saved_optimizer,
 )
-from checkpointd.verify.load.train_step import Step
+from checkpointd.verify.load.train_step import StepResult
 
 STEPS = Digest("optimizer/vars/0", "int64", (), 7)
 MOMENTUM = Digest("optimizer/vars/2", "float32", (3, 5), 11)
@@ -126,7 +126,7 @@ def test_another_class_is_told_and_its_hyperparameters_are_not() -> None:
 )
 def test_an_optimizer_is_read_from_what_keras_writes(node: Any, names: tuple[str, ...]) -> None:
     """By its class, by a mere name, or not at all."""
-    assert described(node).names == names
+    assert from_config(node).names == names
 
 
 def test_a_name_is_the_same_in_any_spelling() -> None:
@@ -189,11 +189,11 @@ def test_the_golden_record_knows_better_than_the_file() -> None:
 def test_a_configuration_without_its_optimizer_is_known() -> None:
     """As Keras 3 writes it after an `.h5`; one that was never compiled has an empty one."""
     keras = {"loss": "mse", "loss_weights": None, "metrics": None}
-    assert lacks_optimizer(keras)
-    assert not lacks_optimizer({**keras, "optimizer": None})
-    assert not lacks_optimizer({})
-    assert not lacks_optimizer(None)
-    assert not lacks_optimizer({"pair": []})
+    assert names_no_optimizer(keras)
+    assert not names_no_optimizer({**keras, "optimizer": None})
+    assert not names_no_optimizer({})
+    assert not names_no_optimizer(None)
+    assert not names_no_optimizer({"pair": []})
     assert named_in({"optimizer_config": {"class_name": "Adam"}}) == {"class_name": "Adam"}
 
 
@@ -227,17 +227,17 @@ def test_the_first_of_a_series_has_nothing_to_fall_back_behind() -> None:
 @pytest.mark.parametrize(
     ("problems", "step", "outcome", "reason"),
     [
-        ([], Step(made=True, note="on the golden batch", loss=0.5), Outcome.PASS, ""),
-        ([], Step(made=True, note="on its own outputs"), Outcome.PASS, ""),
-        ([], Step(note="it has no weight that is trained"), Outcome.SKIP, ""),
-        (["x was 1 and is 2"], Step(made=True), Outcome.WARN, "resume.optimizer_changed"),
-        (["x was 1 and is 2"], Step(note="no"), Outcome.WARN, "resume.optimizer_changed"),
-        ([], Step(failed="its loss is nan"), Outcome.WARN, "resume.step_failed"),
-        (["x was 1 and is 2"], Step(failed="no."), Outcome.WARN, "resume.step_failed"),
+        ([], StepResult(made=True, note="on the golden batch", loss=0.5), Outcome.PASS, ""),
+        ([], StepResult(made=True, note="on its own outputs"), Outcome.PASS, ""),
+        ([], StepResult(note="it has no weight that is trained"), Outcome.SKIP, ""),
+        (["x was 1 and is 2"], StepResult(made=True), Outcome.WARN, "resume.optimizer_changed"),
+        (["x was 1 and is 2"], StepResult(note="no"), Outcome.WARN, "resume.optimizer_changed"),
+        ([], StepResult(failed="its loss is nan"), Outcome.WARN, "resume.step_failed"),
+        (["x was 1 and is 2"], StepResult(failed="no."), Outcome.WARN, "resume.step_failed"),
     ],
 )
 def test_only_a_whole_optimizer_and_a_step_show_that_it_resumes(
-    problems: list[str], step: Step, outcome: Outcome, reason: str
+    problems: list[str], step: StepResult, outcome: Outcome, reason: str
 ) -> None:
     """What fails warns; what could not be tried is skipped, and shows nothing."""
     result = judge(ADAM, problems, step)

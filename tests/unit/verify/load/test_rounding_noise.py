@@ -106,7 +106,7 @@ def test_one_value_far_off_is_not_explained_by_the_rms_of_all() -> None:
     limit = expectation("bfloat16", 10)
     assert found.found < limit.allowed
     assert not limit.explains(found)
-    assert "single values up to" in rounding_noise.told(found, limit)
+    assert "single values up to" in rounding_noise.describe(found, limit)
 
 
 def test_what_the_model_makes_of_rounding_widens_what_is_allowed() -> None:
@@ -150,9 +150,9 @@ def test_the_sentence_says_what_was_expected_and_found() -> None:
     """In percent, as a reader takes it in."""
     limit = expectation("tf32", 16)
     within = Noise("logits", 0.003, 0.01, 100)
-    assert rounding_noise.told(within, limit) == "logits: expected noise 0.2 %, found 0.3 %"
+    assert rounding_noise.describe(within, limit) == "logits: expected noise 0.2 %, found 0.3 %"
     far = Noise("logits", 1.31, 2.4, 100)
-    assert rounding_noise.told(far, limit) == (
+    assert rounding_noise.describe(far, limit) == (
         "logits: expected noise 0.2 %, found 131 % (671 times as much; 1.2 % is allowed)"
     )
-    assert "another shape" in rounding_noise.told(Noise("y", math.inf, math.inf, 1), limit)
+    assert "another shape" in rounding_noise.describe(Noise("y", math.inf, math.inf, 1), limit)

@@ -245,3 +245,16 @@ def test_names_that_keras_finds_on_windows_alone_are_no_damage(
     results, _ = verify(str(windows))
     assert results["load"].reason == "load.environment"
     assert "on Windows" in results["load"].message
+
+
+def test_a_layer_shared_with_a_nested_model_is_explained(tmp_path: Path) -> None:
+    """Keras 3.15.1 stores its weights once in a `.keras` file, and does not find them again."""
+    keras = models.library("keras")
+    shared, inner_input = keras.layers.Dense(4, name="shared"), keras.Input((4,))
+    inner = keras.Model(inner_input, shared(inner_input), name="inner")
+    outer_input = keras.Input((4,))
+    model = keras.Model(outer_input, shared(inner(outer_input)))
+    model.save(tmp_path / "m.keras")
+    result = load(str(tmp_path / "m.keras"), "keras")[0]["load"]
+    assert result.reason == "load.load_error"
+    assert "The layer 'shared' belongs to a model and to another one inside it" in result.message

@@ -1,6 +1,6 @@
-"""Takes a model's golden record: what it predicts now, and where and how it did so.
+"""Records a model: what it predicts now, in which environment and by which kind of run.
 
-The model is left as it was: random seeds and recurrent states that a run moves on are put back.
+The model is left as it was: random seeds and recurrent states that a run changes are restored.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from checkpointd.golden import Golden
 
 _X_Y_WEIGHTS = 3
-_UNSAYABLE = object()
+_OMITTED = object()
 
 _SAME = 1e-6
-"""How near, absolute and relative, two runs of a model that is not random come to each other."""
+"""How much, absolute and relative, two runs of a model that is not random may differ."""
 
 
-def take(
+def record_model(
     model: Any,
     batch: Any,
     *,
@@ -38,10 +38,10 @@ def take(
     optimizer: Any = None,
     signatures: Mapping[str, Any] | None = None,
 ) -> Golden:
-    """Run a model on its golden inputs and write down what is to be held against a checkpoint.
+    """Run a model on its golden inputs and record what a checkpoint is compared with.
 
-    It is run twice: a model that is random at inference (dropout left on, sampling) is noted as
-    such.
+    It is run twice: where the outputs differ (dropout left on, sampling), the record is marked
+    as stochastic.
 
     Args:
         model: a Keras model, or any callable.
@@ -61,26 +61,26 @@ def take(
         Exception: whatever the model raises.
     """
     inputs, labels, weights = split(batch)
-    fed: dict[str, Any] = {}
+    named_inputs: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
     input_structure = output_structure = golden.SINGLE
     targets, label_structure = golden.name_optional(labels, "label")
     weighed, weight_structure = golden.name_optional(weights, "sample_weight")
     stochastic = False
     functions = signatures or {}
-    if inputs is not None and not _has_own(inputs, functions):
-        fed, input_structure = golden.name_inputs(inputs)
-    if fed and (callable(model) or not functions):
-        given = golden.assemble(fed, input_structure)
+    if inputs is not None and not _is_by_signature(inputs, functions):
+        named_inputs, input_structure = golden.name_inputs(inputs)
+    if named_inputs and (callable(model) or not functions):
+        given = golden.assemble(named_inputs, input_structure)
         state = model_runner.state_of(model)
         with model_runner.unchanged(state):
             outputs, output_structure = golden.name_outputs(
                 model_runner.call(model, given, compiled=compiled)
             )
-            again, _ = golden.name_outputs(model_runner.call(model, given, compiled=compiled))
-        stochastic = not all(_same(outputs[name], again[name]) for name in outputs)
+            second, _ = golden.name_outputs(model_runner.call(model, given, compiled=compiled))
+        stochastic = not all(_same(outputs[name], second[name]) for name in outputs)
     return golden.Golden(
-        inputs=fed,
+        inputs=named_inputs,
         outputs=outputs,
         labels=targets,
         sample_weights=weighed,
@@ -88,12 +88,12 @@ def take(
         digests=digests,
         metrics=finite(metrics),
         step=step,
-        environment=surroundings(model),
+        environment=environment_of(model),
         input_structure=input_structure,
         output_structure=output_structure,
         label_structure=label_structure,
         weight_structure=weight_structure,
-        optimizer=described(optimizer),
+        optimizer=describe_optimizer(optimizer),
         stochastic=stochastic,
         signatures=_signatures(functions, model, inputs),
     )
@@ -116,8 +116,8 @@ def split(batch: Any) -> tuple[Any, Any, Any]:
     return inputs, labels, weights
 
 
-def described(optimizer: Any) -> dict[str, Any]:
-    """Say an optimizer's class and hyperparameters as JSON holds them; empty for none."""
+def describe_optimizer(optimizer: Any) -> dict[str, Any]:
+    """Return an optimizer's class and hyperparameters as JSON holds them; empty for none."""
     if optimizer is None:
         return {}
     try:
@@ -131,13 +131,13 @@ def _plain(value: Any) -> Any:
     """What JSON can hold of a configuration; what it cannot is left out."""
     if isinstance(value, dict):
         items = {str(key): _plain(item) for key, item in value.items()}
-        return {key: item for key, item in items.items() if item is not _UNSAYABLE}
+        return {key: item for key, item in items.items() if item is not _OMITTED}
     if isinstance(value, (list, tuple)):
         listed = [_plain(item) for item in value]
-        return _UNSAYABLE if any(item is _UNSAYABLE for item in listed) else listed
+        return _OMITTED if any(item is _OMITTED for item in listed) else listed
     if isinstance(value, (np.generic, np.ndarray)) and np.ndim(value) == 0:
         return value.item()
-    return value if value is None or isinstance(value, (str, int, float)) else _UNSAYABLE
+    return value if value is None or isinstance(value, (str, int, float)) else _OMITTED
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -155,41 +155,41 @@ def _signatures(
 ) -> dict[str, golden.SignatureRun]:
     """Run each signature on the golden inputs: by argument name, else in order.
 
-    One that does not take them is noted without outputs, so that nobody takes it for the model.
+    One that does not take them is noted without outputs, so that it is not taken for the model.
 
     Args:
         signatures: functions by name.
         model: that they belong to.
         inputs: for all of them, or a dict with inputs for each by its name.
     """
-    taken: dict[str, golden.SignatureRun] = {}
-    own = _has_own(inputs, signatures)
+    runs: dict[str, golden.SignatureRun] = {}
+    by_signature = _is_by_signature(inputs, signatures)
     for name, function in signatures.items():
-        given = inputs[name] if own else inputs
-        taken[str(name)] = golden.SignatureRun({}, {})
+        given = inputs[name] if by_signature else inputs
+        runs[str(name)] = golden.SignatureRun({}, {})
         if given is None:
             continue
-        fed, structure = golden.name_inputs(given)
-        tensors = {key: model_runner.tensor_of(value) for key, value in fed.items()}
+        named_inputs, structure = golden.name_inputs(given)
+        tensors = {key: model_runner.tensor_of(value) for key, value in named_inputs.items()}
         try:
             with model_runner.unchanged(model_runner.state_of(model)):
                 if structure == golden.DICT:
                     outputs = function(**tensors)
                 else:
                     outputs = function(*tensors.values())
-            taken[str(name)] = golden.SignatureRun(fed, golden.name_outputs(outputs)[0])
+            runs[str(name)] = golden.SignatureRun(named_inputs, golden.name_outputs(outputs)[0])
         except Exception:
-            if own:
+            if by_signature:
                 raise
-    return taken
+    return runs
 
 
-def _has_own(inputs: Any, signatures: Mapping[str, Any]) -> bool:
-    """Whether golden inputs are told apart by the signature that they are for."""
+def _is_by_signature(inputs: Any, signatures: Mapping[str, Any]) -> bool:
+    """Whether golden inputs are given by the name of the signature that they are for."""
     return bool(signatures) and isinstance(inputs, dict) and set(inputs) == set(signatures)
 
 
-def surroundings(model: Any) -> dict[str, str]:
+def environment_of(model: Any) -> dict[str, str]:
     """Describe the environment that a model runs in; see `golden.environment`."""
     keras = keras_of(model)
     return golden.describe_environment(

@@ -1,6 +1,6 @@
-"""Puts a checkpoint in its place in one step: written aside, made durable, renamed.
+"""Replaces a checkpoint in one step: written in a temporary directory, flushed, renamed.
 
-What is unfinished lies in a directory `.checkpointd-tmp-<hex>` beside its target, a name that the
+What is unfinished is in a directory `.checkpointd-tmp-<hex>` beside its target, a name that the
 watcher passes over. A killed job leaves one of these behind and nothing else.
 """
 
@@ -39,7 +39,7 @@ _KERAS_NAMES = frozenset({"metadata.json", "config.json", "model.weights.h5"})
 
 
 @contextlib.contextmanager
-def aside(target: str) -> Iterator[str]:
+def temporary_directory(target: str) -> Iterator[str]:
     """Make a directory for what is unfinished, on the target's file system; remove it at the end.
 
     Args:
@@ -77,13 +77,13 @@ def _flush_directory_of(path: str) -> None:
         os.close(descriptor)
 
 
-def place_file(source: str, target: str) -> None:
+def replace_file(source: str, target: str) -> None:
     """Rename a durable file to its final name."""
     os.replace(source, target)
     _flush_directory_of(target)
 
 
-def place_prefix(source: str, target: str) -> None:
+def replace_prefix(source: str, target: str) -> None:
     """Rename a TensorFlow checkpoint's files: the shards first, `.index` last.
 
     An index that is in the way goes first: beside new shards it would describe what is not there.
@@ -97,8 +97,8 @@ def place_prefix(source: str, target: str) -> None:
     _flush_directory_of(target)
 
 
-def place_directory(source: str, target: str) -> None:
-    """Put a model's directory in its place; one that is there is exchanged for it in one step.
+def replace_directory(source: str, target: str) -> None:
+    """Move a model's directory to its path; one that is there is exchanged for it in one step.
 
     Files of the user's in the old directory are carried over.
 
@@ -124,7 +124,7 @@ def place_directory(source: str, target: str) -> None:
 
 
 def check_replaceable(target: str) -> None:
-    """See that a model's directory may be put at `target` without losing anything else.
+    """Check that a model's directory may replace `target` without losing anything else.
 
     Raises:
         FileExistsError: there is a directory that is no model, or a file.

@@ -1,0 +1,26 @@
+"""Whether a process has a file open for writing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.core.format_specs import Format
+from checkpointd.formats import generation_of
+from checkpointd.watch.writers import files_not_open
+from tests.helpers.watch import write_hdf5
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_that_a_process_has_open_for_writing_is_found(tmp_path: Path) -> None:
+    """A reader does not count, a writer does, until it closes."""
+    path = str(tmp_path / "m.h5")
+    write_hdf5(tmp_path / "m.h5")
+    member = generation_of(path, Format.HDF5).members[0]
+    with (tmp_path / "m.h5").open("rb"):
+        assert files_not_open([(path, member)]) == {path}
+    with (tmp_path / "m.h5").open("r+b"):
+        assert files_not_open([(path, member)]) == frozenset()
+    (tmp_path / "m.h5").unlink()
+    assert files_not_open([(path, member)]) == frozenset()
