@@ -72,6 +72,22 @@ def formats() -> str:
     return _table(("format", "what it is", "recognised as", "complete when"), rows)
 
 
+def loaders() -> str:
+    """Every real loader, in the order in which they are tried."""
+    from checkpointd.core.loader_specs import LOADERS
+
+    rows = [
+        (
+            f"`{spec.name}`",
+            spec.summary,
+            ", ".join(f"`{name}`" for name in spec.formats),
+            "yes" if spec.needs_builder else "",
+        )
+        for spec in LOADERS
+    ]
+    return _table(("loader", "what it is", "formats", "needs `builder`"), rows)
+
+
 def rules() -> str:
     """Every retention rule."""
     from checkpointd.retention_rules.table import RULES
@@ -146,6 +162,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "exit-codes": exit_codes,
     "formats": formats,
     "holds": holds,
+    "loaders": loaders,
     "metrics": metrics,
     "reasons": reasons,
     "rules": rules,
