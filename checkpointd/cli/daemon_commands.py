@@ -39,7 +39,7 @@ def demo(
 
 
 def status(context: typer.Context, json: Json = False) -> int:
-    """Show the state of the daemon.
+    """Show the daemon's state.
 
     Its watches, queue, workers, last verdicts, disk, and what is on hold, with the cure.
     """
@@ -58,7 +58,7 @@ def status(context: typer.Context, json: Json = False) -> int:
 
 
 def reload(context: typer.Context, json: Json = False) -> int:
-    """Have the daemon read its config again, and wait for the outcome."""
+    """Have the daemon read its config again, and print the outcome."""
     import sys
 
     from checkpointd.cli.client import Client
@@ -78,7 +78,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
         for line in str(answer.get("message", "")).splitlines():
             print(printable(line), file=sys.stdout if good else sys.stderr)
         if not good:
-            print("The daemon keeps the config that it had.", file=sys.stderr)
+            print("The daemon goes on with the config that it had.", file=sys.stderr)
     return OK if good else CONFIG
 
 
