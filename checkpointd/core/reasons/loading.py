@@ -16,7 +16,7 @@ _FILE, _RECORD, _REQUEST, _MACHINE, _INPUTS = (
 LOAD = {
     "load.load_error": Reason(
         _F,
-        "It cannot be loaded: read the message, it is TensorFlow's own.",
+        "It cannot be loaded: the message is TensorFlow's.",
         _FILE,
     ),
     "load.not_restored": Reason(
@@ -53,7 +53,7 @@ LOAD = {
     ),
     "load.misnamed": Reason(
         _W,
-        "The model is whole, its file has another format's name: rename it as the message says.",
+        "The model is whole, its file has another format's name: rename it (see the message).",
         _FILE,
     ),
 }
@@ -66,7 +66,7 @@ SIGNATURES = {
     ),
     "signatures.signature_changed": Reason(
         _W,
-        "Inputs or outputs differ from the last valid one of its series: tell who serves it.",
+        "Inputs or outputs differ from the last valid one of its series: notify whoever serves it.",
         _FILE,
     ),
 }
@@ -147,7 +147,7 @@ RESUME = {
         _W,
         (
             "The optimizer that was saved does not come back, training would begin its moments "
-            "anew: save as .keras, and mend what `load` says."
+            "anew: save as .keras, and fix what `load` reports."
         ),
         _FILE,
     ),
@@ -171,7 +171,7 @@ RESUME = {
         _N,
         (
             "The training step that was made up for it crashes the interpreter, twice in a row: "
-            "that says nothing of the step that the job would make."
+            "that proves nothing about the step that the job would make."
         ),
         _INPUTS,
     ),

@@ -98,7 +98,7 @@ SAFETY = {
         _F,
         (
             "An op of its graph reads or writes files, reaches other hosts or needs Python: the "
-            "message says which, and what to do."
+            "message names which, and what to do."
         ),
         _DANGER,
     ),
@@ -170,7 +170,7 @@ DRIFT = {
         _W,
         (
             "It has other tensors than the last valid one of its series: give the new model a "
-            "directory of its own."
+            "separate directory."
         ),
         _FILE,
     ),
