@@ -56,7 +56,7 @@ class DemoError(Exception):
 
 
 @dataclass
-class Stage:
+class DemoRun:
     """The processes of a demo and what they reported."""
 
     directory: Path
@@ -119,26 +119,26 @@ def main(exit_at_end: bool) -> int:
     """
     console = Console(highlight=False, soft_wrap=True)
     directory = Path(tempfile.mkdtemp(prefix="checkpointd-demo-"))
-    stage = Stage(directory, console)
+    run = DemoRun(directory, console)
     try:
-        return _play(stage, exit_at_end=exit_at_end)
+        return _play(run, exit_at_end=exit_at_end)
     except DemoError as error:
         console.print(f"[red]{error}[/]")
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        _stop(stage.daemon)
+        _stop(run.daemon)
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _play(stage: Stage, *, exit_at_end: bool) -> int:
-    console = stage.console
-    runs = stage.directory / "runs"
+def _play(run: DemoRun, *, exit_at_end: bool) -> int:
+    console = run.console
+    runs = run.directory / "runs"
     runs.mkdir()
-    console.print(f"A training job and its daemon in [bold]{stage.directory}[/]")
-    _start_daemon(stage)
-    console.print(f"Daemon up: status page {stage.url}/  metrics {stage.url}/metrics")
+    console.print(f"A training job and its daemon in [bold]{run.directory}[/]")
+    _start_daemon(run)
+    console.print(f"Daemon up: status page {run.url}/  metrics {run.url}/metrics")
     console.print(
         "Training some 30 s, once the job has imported TensorFlow; every checkpoint that it saves "
         "is verified beside it:\n"
@@ -147,38 +147,38 @@ def _play(stage: Stage, *, exit_at_end: bool) -> int:
         ("checkpointd.demo.train", [str(runs)]),
         ("checkpointd.demo.spoil", [str(runs), str(runs / "spoiled")]),
     ):
-        for _ in _running(stage, module, arguments):
-            stage.follow()
-    _settle(stage)
-    _summary(stage)
+        for _ in _running(run, module, arguments):
+            run.follow()
+    _settle(run)
+    _summary(run)
     if not exit_at_end:
         console.print("\nThe daemon keeps running; press Ctrl-C to stop it and remove everything.")
         with contextlib.suppress(KeyboardInterrupt):
-            while stage.daemon is not None and stage.daemon.poll() is None:
+            while run.daemon is not None and run.daemon.poll() is None:
                 time.sleep(1)
-                stage.follow()
-    return 1 if stage.mistakes else 0
+                run.follow()
+    return 1 if run.mistakes else 0
 
 
-def _start_daemon(stage: Stage) -> None:
-    config = stage.directory / "config.toml"
+def _start_daemon(run: DemoRun) -> None:
+    config = run.directory / "config.toml"
     config.write_text(_CONFIG.format(port=_free_port()), encoding="utf-8")
-    log = stage.directory / "daemon.log"
+    log = run.directory / "daemon.log"
     with log.open("wb") as output:
-        stage.daemon = subprocess.Popen(
+        run.daemon = subprocess.Popen(
             [sys.executable, "-m", "checkpointd", "--config", str(config), "run"],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
         )
     port = config.read_text(encoding="utf-8").split("127.0.0.1:")[1].split('"')[0]
-    stage.url = f"http://127.0.0.1:{port}"
+    run.url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if stage.daemon.poll() is not None:
+        if run.daemon.poll() is not None:
             raise DemoError(f"The daemon ended at once:\n{log.read_text(errors='replace')[-2000:]}")
         with contextlib.suppress(urllib.error.URLError, OSError):
-            stage.get("/api/v1/status")
+            run.get("/api/v1/status")
             return
         time.sleep(_POLL_SECONDS)
     raise DemoError(f"The daemon did not come up:\n{log.read_text(errors='replace')[-2000:]}")
@@ -193,9 +193,9 @@ def _free_port() -> int:
         return port
 
 
-def _running(stage: Stage, module: str, arguments: list[str]) -> Iterator[None]:
+def _running(run: DemoRun, module: str, arguments: list[str]) -> Iterator[None]:
     """Yield while a process of the training job runs."""
-    log = stage.directory / f"{module.rpartition('.')[2]}.log"
+    log = run.directory / f"{module.rpartition('.')[2]}.log"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -215,49 +215,49 @@ def _running(stage: Stage, module: str, arguments: list[str]) -> Iterator[None]:
         raise DemoError(f"The training job failed:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _settle(stage: Stage) -> None:
+def _settle(run: DemoRun) -> None:
     """Wait until every expected checkpoint has its verdict and nothing is left in the queue."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < deadline:
-        stage.follow()
-        status = stage.get("/api/v1/status")
+        run.follow()
+        status = run.get("/api/v1/status")
         idle = status["queue"]["length"] == 0 and not any(w["busy"] for w in status["workers"])
-        if idle and not expect.missing(set(stage.verdicts)) and stage.pruned:
+        if idle and not expect.missing(set(run.verdicts)) and run.pruned:
             break
         time.sleep(_POLL_SECONDS)
-    stage.follow()
-    stage.mistakes += [f"no verdict: {what}" for what in expect.missing(set(stage.verdicts))]
-    if not stage.pruned:
-        stage.mistakes.append("nothing was pruned")
+    run.follow()
+    run.mistakes += [f"no verdict: {what}" for what in expect.missing(set(run.verdicts))]
+    if not run.pruned:
+        run.mistakes.append("nothing was pruned")
 
 
-def _summary(stage: Stage) -> None:
+def _summary(run: DemoRun) -> None:
     table = Table(title="What came of it", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("checkpoint", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("shown, or the reason", no_wrap=True)
-    for relative in sorted(stage.verdicts):
-        entry = stage.verdicts[relative]
+    for relative in sorted(run.verdicts):
+        entry = run.verdicts[relative]
         verdict = entry["verdict"]
-        pruned = relative in stage.pruned
+        pruned = relative in run.pruned
         table.add_row(
             f"[strike]{relative}[/]" if pruned else relative,
             f"[{_COLOURS[verdict]}]{verdict}[/]" + (", pruned" if pruned else ""),
             ", ".join(entry["shown"]) if verdict == "valid" else entry["reason"],
         )
-    console = stage.console
+    console = run.console
     console.print()
     console.print(table)
-    console.print(f"metrics      {stage.url}/metrics")
-    console.print(f"status page  {stage.url}/")
-    if stage.mistakes:
+    console.print(f"metrics      {run.url}/metrics")
+    console.print(f"status page  {run.url}/")
+    if run.mistakes:
         console.print("\n[bold red]Not every verdict was the right one:[/]")
-        for mistake in stage.mistakes:
+        for mistake in run.mistakes:
             console.print(f"  {mistake}")
     else:
         console.print(
-            f"[green]All {len(stage.verdicts)} verdicts were the right ones, "
-            f"{len(stage.pruned)} old checkpoints were pruned.[/]"
+            f"[green]All {len(run.verdicts)} verdicts were the right ones, "
+            f"{len(run.pruned)} old checkpoints were pruned.[/]"
         )
 
 

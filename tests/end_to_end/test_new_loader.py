@@ -15,12 +15,12 @@ MODULE = '''
 """Loads every .keras file as the same function."""
 
 from checkpointd.core.check_result import passed
-from checkpointd.verify.load.loaded import Loaded, Signature, TensorSpec
+from checkpointd.verify.load.loaded import Loaded, Signature, ArraySpec
 from checkpointd.verify.load.loaders.attempt import Attempt
 
 
 def load(source, spec, earlier):
-    x, y = TensorSpec("x", "float32", (None, 2)), TensorSpec("y", "float32", (None, 2))
+    x, y = ArraySpec("x", "float32", (None, 2)), ArraySpec("y", "float32", (None, 2))
     signature = Signature((x,), (y,), lambda arrays: {"y": arrays["x"] * 2})
     result = passed("load", "Loaded by the toy.", loader=spec.name)
     return Attempt(spec, Loaded(None, None, {"double": signature}), result, is_final=True)

@@ -14,7 +14,7 @@ from checkpointd.formats import FormatError
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.origin import read_origin
 from checkpointd.verify.load import runtime, unsaved_state
-from checkpointd.verify.load.loaders.attempt import Attempt, Source
+from checkpointd.verify.load.loaders.attempt import Attempt, LoadSource
 from checkpointd.verify.user_code import UserCodeError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def check(context: LoadContext) -> CheckResult:
         loaders = in_order(specs, origin.generation, runtime.installed())
         if not loaders:
             raise ImportError(runtime.NO_KERAS)
-        result = _load(Source(context, path, context.format, origin), loaders)
+        result = _load(LoadSource(context, path, context.format, origin), loaders)
         return unsaved_state.check(context) or result
     except UserCodeError as error:
         return failed("load", "environment", str(error))
@@ -55,7 +55,7 @@ def check(context: LoadContext) -> CheckResult:
         return failed("load", "load_error", f"It cannot be loaded: {error}")
 
 
-def _load(source: Source, loaders: Sequence[LoaderSpec]) -> CheckResult:
+def _load(source: LoadSource, loaders: Sequence[LoaderSpec]) -> CheckResult:
     """Try loaders in order, until one of them has the final answer."""
     attempts: list[Attempt] = []
     for spec in loaders:

@@ -113,12 +113,12 @@ def needs_code(layer: str) -> CheckResult:
     return CheckResult("load", found.outcome, found.reason, found.message, details=found.details)
 
 
-def foreign_code(place: str, what: str) -> CheckResult:
+def foreign_code(path: str, what: str) -> CheckResult:
     """Make the result for what would call code that is neither Keras's nor the user's."""
     found = failed(
         "safety",
         "code",
-        f"{printable(place)} names {printable(what)}: loading it would run code that is not the "
+        f"{printable(path)} names {printable(what)}: loading it would run code that is not the "
         "model's. Do not load it, and ask where it came from.",
         object=what,
     )

@@ -39,7 +39,7 @@ class GraphSource:
 
 
 @dataclass(frozen=True)
-class TensorSpec:
+class ArraySpec:
     """One input or output as the model declares it; None is a size that it leaves open."""
 
     name: str
@@ -59,8 +59,8 @@ class Signature:
     `source` returns its graph, where there is one.
     """
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    inputs: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
     run: Callable[[Mapping[str, Any]], dict[str, Any]]
     in_parts: bool = False
     source: Callable[[], GraphSource] | None = None

@@ -2,7 +2,7 @@
 
 Keras restores an optimizer in silence or not at all: where a count of variables differs it leaves
 all of them as they are, where a configuration has no optimizer it makes RMSprop. So every
-variable that the file holds is looked for among those of the optimizer that came back, by the
+variable that the file holds is searched among those of the optimizer that came back, by the
 digest of its values.
 """
 

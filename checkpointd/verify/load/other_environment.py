@@ -114,7 +114,7 @@ def judge(
     )
 
 
-def _details(found: rounding_noise.Noise, limit: rounding_noise.Expectation) -> dict[str, Any]:
+def _details(found: rounding_noise.Noise, limit: rounding_noise.ExpectedNoise) -> dict[str, Any]:
     """What JSON can hold of one output: an infinite number is None."""
     facts = {**asdict(found), "expected": limit.expected, "allowed": limit.allowed}
     return {
@@ -124,7 +124,7 @@ def _details(found: rounding_noise.Noise, limit: rounding_noise.Expectation) -> 
 
 
 def _explained(
-    found: Sequence[rounding_noise.Noise], limits: Sequence[rounding_noise.Expectation]
+    found: Sequence[rounding_noise.Noise], limits: Sequence[rounding_noise.ExpectedNoise]
 ) -> bool:
     return all(limit.explains(one) for one, limit in zip(found, limits))
 

@@ -13,7 +13,7 @@ from checkpointd.verify.load.inputs.feeding import wrong_shape
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from checkpointd.verify.load.loaded import TensorSpec
+    from checkpointd.verify.load.loaded import ArraySpec
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class NonFinite:
 
 
 def misshapen(
-    declared: Sequence[TensorSpec], outputs: Mapping[str, Any], expected: Mapping[str, Any]
+    declared: Sequence[ArraySpec], outputs: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> Shaped | None:
     """Find an output that contradicts its declared shape."""
     shapes = {spec.name: spec.shape for spec in declared}
@@ -81,7 +81,7 @@ def non_finite(outputs: Mapping[str, Any], expected: Mapping[str, Any]) -> NonFi
 
 
 def matched(outputs: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the original's outputs under the names of these: by name, else in their order."""
+    """Return the original's outputs under the names of these: by name, else in their order."""
     if set(outputs) == set(expected):
         return dict(expected)
     if len(outputs) == len(expected):

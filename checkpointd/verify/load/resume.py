@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from checkpointd.golden import Golden
     from checkpointd.verify.load.context import LoadContext
     from checkpointd.verify.load.loaded import Loaded
-    from checkpointd.verify.load.train_step import StepResult
+    from checkpointd.verify.load.train_step import TrainStep
 
 NAME = "resume"
 _UNKNOWN = (
@@ -94,7 +94,7 @@ def _why_unusable(context: LoadContext, in_file: Optimizer) -> str:
     return loaded.no_optimizer or (weights.SAVED_WITHOUT if nothing else "")
 
 
-def judge(back: Optimizer, problems: list[str], step: StepResult, note: str = "") -> CheckResult:
+def judge(back: Optimizer, problems: list[str], step: TrainStep, note: str = "") -> CheckResult:
     """Make the result of what was found.
 
     Args:
@@ -202,7 +202,7 @@ def fell_back(now: int, step_now: int | None, previous: Previous | None) -> tupl
         previous: the last valid checkpoint of the series.
 
     Returns:
-        A problem, where the job went on counting while its optimizer began anew; and a note,
+        A problem, where the job went on counting while its optimizer started again; and a note,
         where it may as well be a new run.
     """
     before = previous.facts.optimizer_step if previous is not None else None
@@ -212,4 +212,4 @@ def fell_back(now: int, step_now: int | None, previous: Previous | None) -> tupl
     if step_now is None or previous.step is None or step_now <= previous.step:
         return "", f"It counts {fewer}: another run."
     went_on = f"although the job went on from step {previous.step} to {step_now}"
-    return f"it counts {fewer}, {went_on}: the optimizer was made anew in between", ""
+    return f"it counts {fewer}, {went_on}: a new optimizer was made in between", ""

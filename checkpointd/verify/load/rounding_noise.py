@@ -94,7 +94,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Expectation:
+class ExpectedNoise:
     """The noise to be expected of an output, and the most that is allowed."""
 
     precision: str
@@ -108,10 +108,10 @@ class Expectation:
             return noise.found <= max(self.allowed, tie)
         return noise.found <= self.allowed and noise.single <= _SINGLE * self.allowed
 
-    def widened(self, measured: float) -> Expectation:
+    def widened(self, measured: float) -> ExpectedNoise:
         """The same where the model itself was measured to make more of rounding errors."""
         allowed = max(self.allowed, min(margin(self.precision) * measured, MOST))
-        return Expectation(self.precision, max(self.expected, measured), allowed)
+        return ExpectedNoise(self.precision, max(self.expected, measured), allowed)
 
 
 def margin(precision: str) -> float:
@@ -140,7 +140,7 @@ def products_of(model: Any) -> int:
     return sum(len(shape) > 1 for shape in shapes) or _UNKNOWN_PRODUCTS
 
 
-def expectation(precision: str, products: int) -> Expectation:
+def expectation(precision: str, products: int) -> ExpectedNoise:
     """The noise to be expected of a model.
 
     Args:
@@ -151,7 +151,7 @@ def expectation(precision: str, products: int) -> Expectation:
     expected = unit * math.sqrt(max(products, 1))
     cut_off = _CUT_OFF * unit * products if precision == backends.TF32 else 0.0
     allowed = min(max(margin(precision) * expected + cut_off, LEAST), MOST)
-    return Expectation(precision, expected, allowed)
+    return ExpectedNoise(precision, expected, allowed)
 
 
 def measure(name: str, expected: Any, actual: Any, atol: float) -> Noise:
@@ -228,7 +228,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
 
 
-def describe(noise: Noise, expectation: Expectation) -> str:
+def describe(noise: Noise, expectation: ExpectedNoise) -> str:
     """Describe what was expected of one output and what was found."""
     text = f"{noise.output}: expected noise {percent(expectation.expected)}"
     if not math.isfinite(noise.found):

@@ -37,7 +37,7 @@ _SLACK = 128 << 20
 
 
 @dataclass(frozen=True)
-class StepResult:
+class TrainStep:
     """What came of a training step.
 
     `made`: it was made and all is finite. `failed` explains why training cannot go on; `note` why
@@ -54,7 +54,7 @@ class _NotMadeError(Exception):
     """No step can be made, which is no fault; the message explains why."""
 
 
-def make(loaded: Loaded, record: Golden | None) -> StepResult:
+def make(loaded: Loaded, record: Golden | None) -> TrainStep:
     """Make one training step, where one can be made.
 
     Args:
@@ -67,7 +67,7 @@ def make(loaded: Loaded, record: Golden | None) -> StepResult:
             warnings.simplefilter("ignore")
             return _attempt(loaded, record)
     except _NotMadeError as reason:
-        return StepResult(note=str(reason))
+        return TrainStep(note=str(reason))
 
 
 def _check_possible(model: Any) -> None:
@@ -85,7 +85,7 @@ def _check_possible(model: Any) -> None:
         raise _NotMadeError("a step needs more memory than this worker has: raise [worker] memory")
 
 
-def _attempt(loaded: Loaded, record: Golden | None) -> StepResult:
+def _attempt(loaded: Loaded, record: Golden | None) -> TrainStep:
     model, optimizers = loaded.model, loaded.optimizers
     if record is not None and record.inputs and _is_compiled(model):
         if record.labels:
@@ -122,20 +122,20 @@ def _made(model: Any, batch: list[Any]) -> Any:
     return model.train_step(tuple(tensors) if len(tensors) > 1 else tensors[0])
 
 
-def _model_step(model: Any, batch: list[Any]) -> StepResult:
+def _model_step(model: Any, batch: list[Any]) -> TrainStep:
     try:
         logs = _made(model, batch)
     except Exception as error:  # noqa: BLE001 - a model raises anything
         return _judged(error)
     loss = _loss(logs)
     if loss is not None and not np.isfinite(loss):
-        return StepResult(failed=f"its loss on the golden batch is {loss}")
+        return TrainStep(failed=f"its loss on the golden batch is {loss}")
     if not _finite(model.trainable_variables):
-        return StepResult(failed="a step on the golden batch makes its weights NaN or infinite")
-    return StepResult(made=True, note="on the golden batch", loss=loss)
+        return TrainStep(failed="a step on the golden batch makes its weights NaN or infinite")
+    return TrainStep(made=True, note="on the golden batch", loss=loss)
 
 
-def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> StepResult:
+def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> TrainStep:
     """Step down the mean square of the outputs, as any loss would have it done."""
     variables, gradients = _gradients(loaded, record)
     try:
@@ -143,10 +143,10 @@ def _step_on_outputs(loaded: Loaded, optimizer: Any, record: Golden | None) -> S
     except Exception as error:  # noqa: BLE001 - an optimizer raises anything
         return _judged(error)
     if not _finite(variables):
-        return StepResult(
+        return TrainStep(
             failed="its optimizer turns finite gradients into weights that are not finite"
         )
-    return StepResult(made=True, note="on its own outputs (no labels were recorded)")
+    return TrainStep(made=True, note="on its own outputs (no labels were recorded)")
 
 
 def _gradients(loaded: Loaded, record: Golden | None) -> tuple[list[Any], list[Any]]:
@@ -200,11 +200,11 @@ def _inputs(loaded: Loaded, record: Golden | None) -> Iterator[Any]:
                 yield keras_signature.pack(structure, signature.inputs, feed.arrays)
 
 
-def _judged(error: Exception) -> StepResult:
+def _judged(error: Exception) -> TrainStep:
     text = one_line(f"{type(error).__name__}: {error}", _TEXT)
     if environment_problem(error) is not None:
-        return StepResult(note=f"this machine cannot make one: {text}")
-    return StepResult(failed=f"a training step fails with {text}")
+        return TrainStep(note=f"this machine cannot make one: {text}")
+    return TrainStep(failed=f"a training step fails with {text}")
 
 
 def _loss(logs: Any) -> float | None:

@@ -16,7 +16,7 @@ from checkpointd.golden import Golden, GoldenError, SignatureRun
 from checkpointd.golden.arrays import Ragged, flattened
 from checkpointd.verify.load.comparison import compare
 from checkpointd.verify.load.inputs import feeding
-from checkpointd.verify.load.loaded import Signature, TensorSpec
+from checkpointd.verify.load.loaded import ArraySpec, Signature
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,15 +133,15 @@ def test_ragged_outputs_are_compared_row_by_row() -> None:
     assert compare("y", DEEP, DEEP, 0, 0).beyond == 0
 
 
-def signature(*inputs: TensorSpec, in_parts: bool = True) -> Signature:
+def signature(*inputs: ArraySpec, in_parts: bool = True) -> Signature:
     """A signature that only says what it takes."""
     return Signature(inputs, (), dict, in_parts)
 
 
 PARTS = (
-    TensorSpec("x", "float32", (None,)),
-    TensorSpec("x_1", "int64", (None,)),
-    TensorSpec("y", "int64", (None,)),
+    ArraySpec("x", "float32", (None,)),
+    ArraySpec("x_1", "int64", (None,)),
+    ArraySpec("y", "int64", (None,)),
 )
 
 
@@ -155,7 +155,7 @@ def test_a_saved_models_signature_takes_ragged_inputs_in_parts() -> None:
         [0, 2, 2, 3],
         [0, 1, 2],
     ]
-    whole = signature(TensorSpec("x", "float32", (None, None)), PARTS[2], in_parts=False)
+    whole = signature(ArraySpec("x", "float32", (None, None)), PARTS[2], in_parts=False)
     kept = feeding.from_record(record, whole)
     assert kept is not None
     assert kept.arrays["x"] is ROWS
@@ -164,5 +164,5 @@ def test_a_saved_models_signature_takes_ragged_inputs_in_parts() -> None:
 def test_strings_do_not_fit_numbers() -> None:
     """A record of another signature is not held against this one."""
     text = Golden(inputs={"x": np.array([b"a"], object)})
-    assert feeding.from_record(text, signature(TensorSpec("x", "float32", (None,)))) is None
-    assert feeding.from_record(text, signature(TensorSpec("x", "string", (None,)))) is not None
+    assert feeding.from_record(text, signature(ArraySpec("x", "float32", (None,)))) is None
+    assert feeding.from_record(text, signature(ArraySpec("x", "string", (None,)))) is not None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from checkpointd.golden import Golden
     from checkpointd.golden.arrays import Array
-    from checkpointd.verify.load.loaded import Signature, TensorSpec
+    from checkpointd.verify.load.loaded import ArraySpec, Signature
 
 OF_KERAS = ("serving_default", "serve")
 """Under which names Keras exports what the model itself computes."""
@@ -92,7 +92,7 @@ def in_parts(inputs: Mapping[str, Array]) -> dict[str, Any]:
     return parts
 
 
-def _fits(array: Any, spec: TensorSpec) -> bool:
+def _fits(array: Any, spec: ArraySpec) -> bool:
     text = array.dtype.kind in TEXT_KINDS
     return text == (spec.dtype == "string") and not wrong_shape(array.shape, spec.shape)
 

@@ -15,8 +15,8 @@ import numpy as np
 from checkpointd.verify.load.inputs.limits import (
     NOTHING,
     PARSERS,
-    Limits,
-    Value,
+    InputLimits,
+    TensorValue,
     dtype_name,
     first_of,
     parsed,
@@ -82,16 +82,18 @@ _KINDS = {
 }
 
 
-def limits_of(source: GraphSource) -> dict[str, Limits]:
+def limits_of(source: GraphSource) -> dict[str, InputLimits]:
     """Follow every input of a graph.
 
     Returns:
         By an input's name what the graph asks of it.
     """
-    found = {name: Limits() for name in source.inputs}
-    bound = {node: Value(of=(found[name],), whole=True) for name, node in source.inputs.items()}
+    found = {name: InputLimits() for name in source.inputs}
+    bound = {
+        node: TensorValue(of=(found[name],), whole=True) for name, node in source.inputs.items()
+    }
     for node, handle in source.captured.items():
-        bound[node] = Value(shape=source.shapes.get(node), handle=handle)
+        bound[node] = TensorValue(shape=source.shapes.get(node), handle=handle)
     library = {f.signature.name: f for f in source.graph.library.function}
     _Walk(library).graph(source.graph.node, bound)
     return found
@@ -106,12 +108,14 @@ class _Walk:
         self.depth = 0
         self.keys: dict[int, list[Any]] = {}
 
-    def graph(self, nodes: Iterable[Any], bound: Mapping[str, Value]) -> Callable[[str], Value]:
+    def graph(
+        self, nodes: Iterable[Any], bound: Mapping[str, TensorValue]
+    ) -> Callable[[str], TensorValue]:
         """Evaluate nodes in an order in which inputs come first; returns values by reference."""
-        values: dict[str, list[Value]] = {name: [value] for name, value in bound.items()}
+        values: dict[str, list[TensorValue]] = {name: [value] for name, value in bound.items()}
         by_name = {node.name: node for node in nodes}
 
-        def get(reference: str) -> Value:
+        def get(reference: str) -> TensorValue:
             parts = reference.split(":")
             found = values.get(parts[0])
             if not found:
@@ -129,7 +133,7 @@ class _Walk:
             values[node.name] = self.node(node, given) or [NOTHING]
         return get
 
-    def node(self, node: Any, given: list[Value]) -> list[Value]:
+    def node(self, node: Any, given: list[TensorValue]) -> list[TensorValue]:
         """Evaluate one node."""
         op = node.op
         if op in _CALLS:
@@ -141,14 +145,16 @@ class _Walk:
             other = self.call(node.attr["else_branch"].func.name, given[1:])
             return [a if a.of else b for a, b in zip(then, other)]
         if op in ("While", "StatelessWhile"):
-            self.call(node.attr["body"].func.name, [Value(g.of, 0, None, g.shape) for g in given])
+            self.call(
+                node.attr["body"].func.name, [TensorValue(g.of, 0, None, g.shape) for g in given]
+            )
             return given
         if op in PARSERS:
             return parsed(node, given)
         found = self.plain(op, node, given)
         return [found if found.shape is not None else replace(found, shape=_declared(node))]
 
-    def call(self, name: str, given: list[Value]) -> list[Value]:
+    def call(self, name: str, given: list[TensorValue]) -> list[TensorValue]:
         """Evaluate a function of the library."""
         function = self.library.get(name)
         if function is None or self.depth >= _MOST_DEPTH:
@@ -159,13 +165,13 @@ class _Walk:
         self.depth -= 1
         return [get(function.ret[arg.name]) for arg in function.signature.output_arg]
 
-    def plain(self, op: str, node: Any, given: list[Value]) -> Value:
+    def plain(self, op: str, node: Any, given: list[TensorValue]) -> TensorValue:
         """Evaluate an op that calls nothing."""
         found = NOTHING
         if op == "Const":
             found = _constant(node)
         elif op in _VARIABLES:
-            found = Value(shape=shape_of(node.attr["shape"].shape))
+            found = TensorValue(shape=shape_of(node.attr["shape"].shape))
         elif op.startswith("LookupTableFind"):
             types = [dtype_name(node.attr[key].type) for key in ("Tin", "Tout")]
             self.look_up(given[0], given[1], types)
@@ -175,10 +181,12 @@ class _Walk:
             found = EVALUATED[op](op, given)
         elif op in _MOVES and given:
             carrier = next((g for g in given if g.of), given[0])
-            found = Value(carrier.of, carrier.shift, whole=carrier.whole and op in _KEEP_SHAPE)
+            found = TensorValue(
+                carrier.of, carrier.shift, whole=carrier.whole and op in _KEEP_SHAPE
+            )
         return found
 
-    def look_up(self, table: Value, keys: Value, types: list[str]) -> None:
+    def look_up(self, table: TensorValue, keys: TensorValue, types: list[str]) -> None:
         """Note the keys of the table that an input is looked up in."""
         if not keys.of or table.handle is None:
             return
@@ -214,17 +222,17 @@ def _ordered(by_name: Mapping[str, Any], known: Mapping[str, Any]) -> Iterable[A
             stack += [(one, False) for one in inputs if one not in seen]
 
 
-def _constant(node: Any) -> Value:
+def _constant(node: Any) -> TensorValue:
     import tensorflow as tf
 
     proto = node.attr["value"].tensor
     shape = shape_of(proto.tensor_shape)
     if shape is None or None in shape or int(np.prod([n or 0 for n in shape])) > _MOST_CONSTANT:
-        return Value(shape=shape)
-    return Value(constant=tf.make_ndarray(proto), shape=shape)
+        return TensorValue(shape=shape)
+    return TensorValue(constant=tf.make_ndarray(proto), shape=shape)
 
 
-def _decoded(op: str, node: Any, given: list[Value]) -> Value:
+def _decoded(op: str, node: Any, given: list[TensorValue]) -> TensorValue:
     kind = _KINDS[op]
     for limits in (limits for value in given for limits in value.of):
         limits.kinds.add(kind)

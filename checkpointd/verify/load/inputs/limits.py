@@ -6,26 +6,29 @@ Sources: tensorflow/core/ops/parsing_ops.cc, tensorflow/core/example/example.pro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PARSERS = frozenset({"ParseExample", "ParseExampleV2", "ParseSingleExample"})
 """The ops that take features out of a tf.Example."""
 
 
 @dataclass(frozen=True)
-class Feature:
+class ExampleFeature:
     """One feature of a tf.Example; `shape` is None where it may have any number of values."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...] | None
-    limits: Limits
+    limits: InputLimits
 
 
 @dataclass
-class Limits:
+class InputLimits:
     """What the graph asks of one input.
 
     `least` and `below` bound whole numbers; `near` holds constants that it is compared with;
@@ -43,7 +46,7 @@ class Limits:
     columns: int = 1
     shape: tuple[int | None, ...] | None = None
     dtype: str = "float32"
-    features: list[Feature] = field(default_factory=list)
+    features: list[ExampleFeature] = field(default_factory=list)
 
     def bound(self, size: int, shift: int) -> None:
         """Note that the input plus `shift` is an index below `size`."""
@@ -52,13 +55,13 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Value:
+class TensorValue:
     """What is known of a tensor: whose values it holds, a constant, a shape, a handle.
 
     `whole`: it has the shape of the input whose values it holds.
     """
 
-    of: tuple[Limits, ...] = ()
+    of: tuple[InputLimits, ...] = ()
     shift: int = 0
     constant: Any = None
     shape: tuple[int | None, ...] | None = None
@@ -66,7 +69,7 @@ class Value:
     whole: bool = False
 
 
-NOTHING = Value()
+NOTHING = TensorValue()
 """Of a tensor of which nothing is known."""
 
 
@@ -84,7 +87,7 @@ def dtype_name(number: int) -> str:
     return str(tf.dtypes.as_dtype(number).name)
 
 
-def parsed(node: Any, given: list[Value]) -> list[Value]:
+def parsed(node: Any, given: list[TensorValue]) -> list[TensorValue]:
     """Make a source of every feature of a parser, and return its outputs in order."""
     sparse, dense, ragged = _feature_keys(node, given)
     attr = node.attr
@@ -95,9 +98,9 @@ def parsed(node: Any, given: list[Value]) -> list[Value]:
         "ragged": [dtype_name(t) for t in attr["ragged_value_types"].list.type],
     }
     made = {
-        "sparse": [Feature(k, t, None, Limits()) for k, t in zip(sparse, types["sparse"])],
-        "dense": [Feature(k, t, s, Limits()) for k, t, s in zip(dense, types["dense"], shapes)],
-        "ragged": [Feature(k, t, None, Limits()) for k, t in zip(ragged, types["ragged"])],
+        "sparse": _features(sparse, types["sparse"], [None] * len(sparse)),
+        "dense": _features(dense, types["dense"], shapes),
+        "ragged": _features(ragged, types["ragged"], [None] * len(ragged)),
     }
     serialized = given[0] if given else NOTHING
     for limits in serialized.of:
@@ -106,15 +109,24 @@ def parsed(node: Any, given: list[Value]) -> list[Value]:
     nothing = [NOTHING] * len(sparse)
     return [
         *nothing,
-        *(Value((f.limits,)) for f in made["sparse"]),
+        *(TensorValue((f.limits,)) for f in made["sparse"]),
         *nothing,
-        *(Value((f.limits,)) for f in made["dense"]),
-        *(Value((f.limits,)) for f in made["ragged"]),
+        *(TensorValue((f.limits,)) for f in made["dense"]),
+        *(TensorValue((f.limits,)) for f in made["ragged"]),
         *([NOTHING] * len(ragged)),
     ]
 
 
-def _feature_keys(node: Any, given: list[Value]) -> tuple[list[str], list[str], list[str]]:
+def _features(
+    keys: list[str], dtypes: list[str], shapes: Sequence[tuple[int | None, ...] | None]
+) -> list[ExampleFeature]:
+    return [
+        ExampleFeature(key, dtype, shape, InputLimits())
+        for key, dtype, shape in zip(keys, dtypes, shapes)
+    ]
+
+
+def _feature_keys(node: Any, given: list[TensorValue]) -> tuple[list[str], list[str], list[str]]:
     if node.op == "ParseSingleExample":
         return (
             [k.decode() for k in node.attr["sparse_keys"].list.s],
@@ -129,7 +141,7 @@ def _feature_keys(node: Any, given: list[Value]) -> tuple[list[str], list[str], 
     return names[:sparse], names[sparse:], []
 
 
-def _texts(value: Value) -> list[str]:
+def _texts(value: TensorValue) -> list[str]:
     if value.constant is None:
         return []
     return [t.decode() if isinstance(t, bytes) else str(t) for t in np.ravel(value.constant)]

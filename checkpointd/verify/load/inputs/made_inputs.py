@@ -14,14 +14,14 @@ import numpy as np
 
 from checkpointd.verify.load.inputs.feeding import Feed
 from checkpointd.verify.load.inputs.graph_values import limits_of
-from checkpointd.verify.load.inputs.limits import Limits
+from checkpointd.verify.load.inputs.limits import InputLimits
 from checkpointd.verify.load.inputs.made_texts import WORDS, text_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from checkpointd.verify.load.inputs.limits import Feature
-    from checkpointd.verify.load.loaded import Signature, TensorSpec
+    from checkpointd.verify.load.inputs.limits import ExampleFeature
+    from checkpointd.verify.load.loaded import ArraySpec, Signature
 
 ON = "made inputs"
 
@@ -69,7 +69,7 @@ class _Maker:
     """Makes the inputs of one signature."""
 
     signature: Signature
-    limits: Mapping[str, Limits] = field(default_factory=dict)
+    limits: Mapping[str, InputLimits] = field(default_factory=dict)
 
     def feed(self, style: Style) -> Feed | None:
         """Make inputs in one style; None where they would be too large."""
@@ -82,9 +82,9 @@ class _Maker:
             arrays[spec.name] = self.one(spec, shape, style, parts.get(spec.name, ""))
         return Feed(arrays, ON, proven=False)
 
-    def one(self, spec: TensorSpec, shape: tuple[int, ...], style: Style, part: str) -> Any:
+    def one(self, spec: ArraySpec, shape: tuple[int, ...], style: Style, part: str) -> Any:
         """Make one input; `part` is its part of a ragged or a sparse one."""
-        limits = self.limits.get(spec.name, Limits())
+        limits = self.limits.get(spec.name, InputLimits())
         if part == "splits":
             return np.arange(shape[0] + 1, dtype=spec.dtype)
         if part == "indices":
@@ -103,7 +103,7 @@ class _Maker:
         return next((_shape(s, style)[1] for s in long), 1)
 
     def values(
-        self, dtype: str, shape: tuple[int, ...], limits: Limits, style: Style, *, mask: bool
+        self, dtype: str, shape: tuple[int, ...], limits: InputLimits, style: Style, *, mask: bool
     ) -> Any:
         """Make values of a type that keep to the limits."""
         if dtype == "string":
@@ -118,11 +118,11 @@ class _Maker:
         wide = dtype if dtype in ("float16", "float64", "complex64", "complex128") else "float32"
         return _real(shape, limits, style, mask=mask).astype(wide)
 
-    def texts(self, shape: tuple[int, ...], limits: Limits, style: Style) -> Any:
+    def texts(self, shape: tuple[int, ...], limits: InputLimits, style: Style) -> Any:
         """Make strings."""
         plain = {"zero": b"", "one": WORDS}.get(style.whole, b"1")
 
-        def fill(feature: Feature) -> Any:
+        def fill(feature: ExampleFeature) -> Any:
             sizes = (1,) if feature.shape is None else tuple(n or 1 for n in feature.shape)
             return self.values(feature.dtype, sizes, feature.limits, style, mask=False)
 
@@ -155,7 +155,7 @@ def tries(signature: Signature) -> Iterator[Feed]:
                 yield feed
 
 
-def _limits(signature: Signature) -> Mapping[str, Limits]:
+def _limits(signature: Signature) -> Mapping[str, InputLimits]:
     if signature.source is None:
         return {}
     try:
@@ -216,27 +216,27 @@ def _is_value(name: str, found: Mapping[str, str]) -> bool:
     return name.endswith("_1") and found.get(name[:-2]) == "indices"
 
 
-def _assert_makeable(spec: TensorSpec) -> None:
-    if spec.shape is None and spec.dtype.endswith("TensorSpec"):
+def _assert_makeable(spec: ArraySpec) -> None:
+    if spec.shape is None and spec.dtype.endswith("ArraySpec"):
         raise CannotMakeError(f"its input {spec.name!r} is a {spec.dtype}")
     if not spec.dtype.startswith((*_WHOLE, "float", "bfloat16", "string", "bool", "complex")):
         raise CannotMakeError(f"its input {spec.name!r} is of the type {spec.dtype}")
 
 
-def _assert_no_files(limits: Mapping[str, Limits]) -> None:
+def _assert_no_files(limits: Mapping[str, InputLimits]) -> None:
     name = next((name for name, one in limits.items() if "file" in one.kinds), None)
     if name is not None:
         raise CannotMakeError(f"its input {name!r} is the name of a file")
 
 
-def _is_length(spec: TensorSpec) -> bool:
+def _is_length(spec: ArraySpec) -> bool:
     """Whether an input is the length of another: a whole number for each row."""
     named = any(word in spec.name.lower() for word in _LENGTHS)
     each = spec.shape is not None and spec.shape[1:] in ((), (1,))
     return named and each and spec.dtype in ("int32", "int64")
 
 
-def _shape(spec: TensorSpec, style: Style, limits: Limits | None = None) -> tuple[int, ...]:
+def _shape(spec: ArraySpec, style: Style, limits: InputLimits | None = None) -> tuple[int, ...]:
     """The shape of an input; what the graph requires of an open size comes before the style's."""
     known = limits.shape if limits is not None and style.whole != "zero" else None
     if spec.shape is None and known is None:
@@ -251,7 +251,7 @@ def _shape(spec: TensorSpec, style: Style, limits: Limits | None = None) -> tupl
     )
 
 
-def _whole(shape: tuple[int, ...], limits: Limits, style: Style, *, mask: bool) -> Any:
+def _whole(shape: tuple[int, ...], limits: InputLimits, style: Style, *, mask: bool) -> Any:
     low, high = limits.least, limits.below
     if style.whole != "range" or mask:
         value = {"zero": 0}.get(style.whole, 1)
@@ -267,13 +267,13 @@ def _whole(shape: tuple[int, ...], limits: Limits, style: Style, *, mask: bool) 
     return np.random.default_rng(_SEED).integers(low, high, shape)
 
 
-def _interval(limits: Limits) -> tuple[float, float]:
+def _interval(limits: InputLimits) -> tuple[float, float]:
     """The constants between which a value is, where it is compared with any."""
     above, under = max(limits.above, default=-1.0), min(limits.under, default=math.inf)
     return (above, under) if above < under else (above, math.inf)
 
 
-def _real(shape: tuple[int, ...], limits: Limits, style: Style, *, mask: bool) -> Any:
+def _real(shape: tuple[int, ...], limits: InputLimits, style: Style, *, mask: bool) -> Any:
     rng = np.random.default_rng(_SEED)
     if mask and style.real != "zero":
         return np.ones(shape)

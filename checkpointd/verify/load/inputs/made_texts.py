@@ -17,7 +17,7 @@ from checkpointd.golden.arrays import TEXT_KINDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from checkpointd.verify.load.inputs.limits import Feature, Limits
+    from checkpointd.verify.load.inputs.limits import ExampleFeature, InputLimits
 
 WORDS = b"the quick brown fox"
 _SIDE = 96
@@ -25,7 +25,9 @@ _RATE = 16000
 _ENCODED = ("image", "jpeg", "gif", "bmp", "wav", "number", "csv", "tensor", "raw", "example")
 
 
-def text_for(limits: Limits, fill: Callable[[Feature], Any], *, plain: bytes = WORDS) -> bytes:
+def text_for(
+    limits: InputLimits, fill: Callable[[ExampleFeature], Any], *, plain: bytes = WORDS
+) -> bytes:
     """Make a string for one input.
 
     Args:
@@ -43,7 +45,7 @@ def text_for(limits: Limits, fill: Callable[[Feature], Any], *, plain: bytes = W
     return base64.urlsafe_b64encode(made).rstrip(b"=") if "base64" in limits.kinds else made
 
 
-def _encoded(kind: str, limits: Limits, fill: Callable[[Feature], Any]) -> bytes:
+def _encoded(kind: str, limits: InputLimits, fill: Callable[[ExampleFeature], Any]) -> bytes:
     if kind == "example":
         return example(limits, fill)
     if kind == "csv":
@@ -59,7 +61,7 @@ def _encoded(kind: str, limits: Limits, fill: Callable[[Feature], Any]) -> bytes
     return plain.get(kind, png)()
 
 
-def example(limits: Limits, fill: Callable[[Feature], Any]) -> bytes:
+def example(limits: InputLimits, fill: Callable[[ExampleFeature], Any]) -> bytes:
     """Serialise a tf.Example with every feature that is parsed out of it, as JSON if asked."""
     values = {feature.name: np.ravel(fill(feature)) for feature in limits.features}
     if "json" in limits.kinds:
@@ -72,11 +74,11 @@ def example(limits: Limits, fill: Callable[[Feature], Any]) -> bytes:
     for name, array in values.items():
         kind = array.dtype.kind
         if kind in TEXT_KINDS:
-            held = train.Feature(bytes_list=train.BytesList(value=list(array)))
+            held = train.ExampleFeature(bytes_list=train.BytesList(value=list(array)))
         elif kind == "f":
-            held = train.Feature(float_list=train.FloatList(value=array))
+            held = train.ExampleFeature(float_list=train.FloatList(value=array))
         else:
-            held = train.Feature(int64_list=train.Int64List(value=array))
+            held = train.ExampleFeature(int64_list=train.Int64List(value=array))
         features[name] = held
     return bytes(train.Example(features=train.Features(feature=features)).SerializeToString())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from checkpointd.verify.load.inputs.limits import NOTHING, Value
+from checkpointd.verify.load.inputs.limits import NOTHING, TensorValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,32 +28,34 @@ def _scalar(constant: Any) -> float | None:
     return float(np.asarray(constant).reshape(-1)[0])
 
 
-def _shifted(op: str, given: list[Value]) -> Value:
+def _shifted(op: str, given: list[TensorValue]) -> TensorValue:
     for here, there in (given[:2], given[1::-1]):
         by = _scalar(there.constant)
         if here.of and by is not None and by == int(by):
             if op == "Sub" and here is not given[0]:
                 return NOTHING
-            return Value(here.of, here.shift + int(-by if op == "Sub" else by), whole=here.whole)
+            return TensorValue(
+                here.of, here.shift + int(-by if op == "Sub" else by), whole=here.whole
+            )
     return NOTHING
 
 
-def _gathered(op: str, given: list[Value]) -> Value:
+def _gathered(op: str, given: list[TensorValue]) -> TensorValue:
     table, indices = given[0], given[1]
     axis = _scalar(given[2].constant) if op == "GatherV2" and len(given) > 2 else 0  # noqa: PLR2004
     if table.shape is not None and axis is not None and -1 <= axis < len(table.shape):
         _bound(indices, table.shape[int(axis)] if table.shape else None)
-    return Value(table.of, table.shift)
+    return TensorValue(table.of, table.shift)
 
 
-def _bound(indices: Value, size: Any) -> None:
+def _bound(indices: TensorValue, size: Any) -> None:
     most = _scalar(size)
     if most is not None and most > 0:
         for limits in indices.of:
             limits.bound(int(most), indices.shift)
 
 
-def _compared(op: str, given: list[Value]) -> Value:
+def _compared(op: str, given: list[TensorValue]) -> TensorValue:
     flipped = not given[0].of
     here, there = (given[1], given[0]) if flipped else (given[0], given[1])
     constant = _scalar(there.constant)
@@ -67,18 +69,18 @@ def _compared(op: str, given: list[Value]) -> Value:
     return NOTHING
 
 
-def _one_hot(_op: str, given: list[Value]) -> Value:
+def _one_hot(_op: str, given: list[TensorValue]) -> TensorValue:
     _bound(given[0], given[1].constant)
     return NOTHING
 
 
-def _counted(op: str, given: list[Value]) -> Value:
+def _counted(op: str, given: list[TensorValue]) -> TensorValue:
     at = 1 if op == "RaggedBincount" else 0
     _bound(given[at], given[at + 1].constant)
     return NOTHING
 
 
-def _shaped(op: str, given: list[Value]) -> Value:
+def _shaped(op: str, given: list[TensorValue]) -> TensorValue:
     """A matrix is multiplied by one with as many rows, a picture filtered by channels."""
     shape = given[1].shape
     if not given[0].whole or shape is None:
@@ -93,16 +95,16 @@ def _shaped(op: str, given: list[Value]) -> Value:
     return NOTHING
 
 
-def _reshaped(_op: str, given: list[Value]) -> Value:
+def _reshaped(_op: str, given: list[TensorValue]) -> TensorValue:
     """What is made into rows of fixed shapes has as many values in each of its own."""
     if given[0].whole and given[1].constant is not None:
         sizes = [int(n) for n in np.ravel(given[1].constant)]
         for limits in given[0].of:
             limits.shape = limits.shape or (None, math.prod(n for n in sizes if n > 0))
-    return Value(given[0].of, given[0].shift)
+    return TensorValue(given[0].of, given[0].shift)
 
 
-def _multiplied(_op: str, given: list[Value]) -> Value:
+def _multiplied(_op: str, given: list[TensorValue]) -> TensorValue:
     """The columns of a sparse matrix are the rows of the dense one."""
     rows = (given[3].shape or (None,))[0]
     for limits in given[2].of:
@@ -110,11 +112,11 @@ def _multiplied(_op: str, given: list[Value]) -> Value:
     return NOTHING
 
 
-def _same(_op: str, given: list[Value]) -> Value:
+def _same(_op: str, given: list[TensorValue]) -> TensorValue:
     return given[0]
 
 
-EVALUATED: Mapping[str, Callable[[str, list[Value]], Value]] = {
+EVALUATED: Mapping[str, Callable[[str, list[TensorValue]], TensorValue]] = {
     **dict.fromkeys(("ReadVariableOp", "Identity", "Cast"), _same),
     **dict.fromkeys(("AddV2", "Add", "Sub"), _shifted),
     **dict.fromkeys(_GATHERS, _gathered),

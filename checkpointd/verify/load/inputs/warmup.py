@@ -1,9 +1,9 @@
-"""TensorFlow Serving's warm-up requests: inputs that whoever serves a SavedModel wrote down.
+"""TensorFlow Serving's warm-up requests: inputs that the writer of a SavedModel recorded.
 
 `assets.extra/tf_serving_warmup_requests` is a TFRecord file of `PredictionLog` messages; TensorFlow
 Serving runs each of them before it serves, and refuses a model that fails on one. Sources:
 tensorflow_serving/apis/{prediction_log,predict,model}.proto, saved_model_warmup_util.cc,
-tensorflow/core/lib/io/record_reader.cc. Everything read is bounded: the file may be anybody's.
+tensorflow/core/lib/io/record_reader.cc. Everything read is bounded: the file is not trusted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a loader is given and what it returns: a source, and an attempt to load it.
 
-The function of a loader takes the `Source`, the loader's row of `core.loader_specs`, and the
+The function of a loader takes the `LoadSource`, the loader's row of `core.loader_specs`, and the
 attempts of the loaders that were tried before, none of them final. It returns its `Attempt`, or
 None where the source is another loader's, and raises `UserCodeError` where the user's code cannot
 be used.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Source:
+class LoadSource:
     """A checkpoint that is to be loaded; what two loaders need of it is made once."""
 
     context: LoadContext
@@ -108,7 +108,7 @@ def errors_of(attempts: Sequence[Attempt]) -> dict[str, Exception]:
     return {name: error for attempt in attempts for name, error in attempt.errors.items()}
 
 
-def explain(source: Source, attempts: Sequence[Attempt]) -> CheckResult:
+def explain(source: LoadSource, attempts: Sequence[Attempt]) -> CheckResult:
     """Explain why no loader takes a source, by the first error.
 
     Args:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from checkpointd.core.loader_specs import LoaderSpec
-    from checkpointd.verify.load.loaders.attempt import Source
+    from checkpointd.verify.load.loaders.attempt import LoadSource
 
 _FINAL = frozenset({"load.out_of_memory", "load.unreadable"})
 """Reasons that neither another library nor leaving out the compile configuration changes."""
@@ -56,7 +56,7 @@ class _Outcome:
     missing: tuple[str, ...] = ()
 
 
-def load(source: Source, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attempt:
+def load(source: LoadSource, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attempt:
     """Load a whole model with one library.
 
     Raises:
@@ -86,7 +86,7 @@ def load(source: Source, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attemp
     return Attempt(spec, errors={_name(library): outcome.error}, missing=outcome.missing)
 
 
-def explain(source: Source, attempts: Sequence[Attempt]) -> CheckResult:
+def explain(source: LoadSource, attempts: Sequence[Attempt]) -> CheckResult:
     """Explain why no library loads it, by what the writer's own one raised."""
     first, custom = attempts[0], source.custom_objects()
     error = next(iter(first.errors.values()), None)
@@ -114,7 +114,7 @@ def _name(library: Any) -> str:
     return f"{library.__name__} {library.__version__}"
 
 
-def _refusal(source: Source, library: Any) -> CheckResult | None:
+def _refusal(source: LoadSource, library: Any) -> CheckResult | None:
     """Explain why a model is not even tried; None where nothing is against it."""
     origin, allow_code = source.origin, source.settings.allow_code
     layer = "" if allow_code else find_stored_code(origin.config)
@@ -140,7 +140,7 @@ def _refusal(source: Source, library: Any) -> CheckResult | None:
     return load_errors.foreign_code(code.path, f"{code.module}.{code.name}") if code else None
 
 
-def _try(source: Source, library: Any) -> _Outcome:
+def _try(source: LoadSource, library: Any) -> _Outcome:
     """Load it with one library, without its compile configuration where that does not load."""
     origin, settings, custom = source.origin, source.settings, source.custom_objects()
     refused = trusted_modules.not_to_import(origin.model, library, custom, settings)
@@ -201,7 +201,7 @@ def load_model(
             return function(name, custom_objects=dict(custom), compile=compiled, **safety)
 
 
-def _policy(source: Source) -> str:
+def _policy(source: LoadSource) -> str:
     """The global precision policy of the job, where a model comes back whole only under it.
 
     Keras 3 puts a loss scale around the optimizer when the policy is mixed_float16, and does not
@@ -213,7 +213,7 @@ def _policy(source: Source) -> str:
 
 
 def _result(
-    source: Source, library: Any, outcome: _Outcome, earlier: Sequence[Attempt]
+    source: LoadSource, library: Any, outcome: _Outcome, earlier: Sequence[Attempt]
 ) -> CheckResult:
     """Make the result for a model that was loaded."""
     details: dict[str, Any] = {
@@ -261,7 +261,7 @@ def _required_extension(path: str, format: Format, library: Any) -> str:  # noqa
     return ".h5" if format is Format.HDF5 and extension == ".keras" and not legacy else ""
 
 
-def _saved_on_windows(source: Source) -> CheckResult | None:
+def _saved_on_windows(source: LoadSource) -> CheckResult | None:
     """Explain that only Windows finds the weights, where it is so."""
     name = windows_name(source.path) if source.format is Format.KERAS else ""
     if not name:

@@ -8,7 +8,7 @@ from checkpointd import golden
 from checkpointd.golden import model_runner
 from checkpointd.golden.arrays import TEXT_KINDS
 from checkpointd.verify.load import optimizers
-from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
+from checkpointd.verify.load.loaded import ArraySpec, GraphSource, Loaded, Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ def structure_of(model: Any) -> Any:
     return getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
 
 
-def pack(structure: Any, inputs: tuple[TensorSpec, ...], arrays: Mapping[str, Any]) -> Any:
+def pack(structure: Any, inputs: tuple[ArraySpec, ...], arrays: Mapping[str, Any]) -> Any:
     """Put arrays by input name together as a model is given them."""
     flat = [arrays[spec.name] for spec in inputs]
     if isinstance(structure, dict) and set(structure) == {spec.name for spec in inputs}:
@@ -75,7 +75,7 @@ def pack(structure: Any, inputs: tuple[TensorSpec, ...], arrays: Mapping[str, An
     return flat[0] if len(flat) == 1 else flat
 
 
-def _specs(tensors: Any, word: str) -> tuple[TensorSpec, ...]:
+def _specs(tensors: Any, word: str) -> tuple[ArraySpec, ...]:
     """Describe tensors; a user's class, or FeatureSpace, may keep what it likes by that name."""
     if not isinstance(tensors, (list, tuple)):
         return ()
@@ -84,9 +84,9 @@ def _specs(tensors: Any, word: str) -> tuple[TensorSpec, ...]:
     specs = []
     for number, tensor in enumerate(tensors):
         name = _layer_name(tensor) or f"{word}_{number}"
-        specs.append(TensorSpec(name, _dtype(tensor.dtype), _shape(tensor.shape)))
+        specs.append(ArraySpec(name, _dtype(tensor.dtype), _shape(tensor.shape)))
     if len({spec.name for spec in specs}) < len(specs):
-        return tuple(TensorSpec(f"{word}_{i}", s.dtype, s.shape) for i, s in enumerate(specs))
+        return tuple(ArraySpec(f"{word}_{i}", s.dtype, s.shape) for i, s in enumerate(specs))
     return tuple(specs)
 
 
@@ -107,12 +107,12 @@ def _shape(shape: Any) -> tuple[int | None, ...] | None:
     return tuple(None if n is None else int(n) for n in shape)
 
 
-def _recorded(record: Golden | None) -> tuple[TensorSpec, ...]:
+def _recorded(record: Golden | None) -> tuple[ArraySpec, ...]:
     """The inputs of a model that does not declare them: those that it was run on."""
     if record is None:
         return ()
     return tuple(
-        TensorSpec(name, _recorded_dtype(array), (None, *array.shape[1:]))
+        ArraySpec(name, _recorded_dtype(array), (None, *array.shape[1:]))
         for name, array in record.inputs.items()
     )
 
@@ -121,7 +121,7 @@ def _recorded_dtype(array: Array) -> str:
     return "string" if array.dtype.kind in TEXT_KINDS else str(array.dtype)
 
 
-def _built(model: Any) -> tuple[TensorSpec, ...]:
+def _built(model: Any) -> tuple[ArraySpec, ...]:
     """The input that a subclassed model was built for, where it was one array of floats."""
     try:
         shape = (model.get_build_config() or {}).get("input_shape")
@@ -131,4 +131,4 @@ def _built(model: Any) -> tuple[TensorSpec, ...]:
         n is None or isinstance(n, int) for n in shape
     ):
         return ()
-    return (TensorSpec("input", "float32", (None, *shape[1:])),)
+    return (ArraySpec("input", "float32", (None, *shape[1:])),)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from checkpointd.core.loader_specs import LoaderSpec
     from checkpointd.core.report import Digest
     from checkpointd.verify.keras_files.origin import Origin
-    from checkpointd.verify.load.loaders.attempt import Attempt, Source
+    from checkpointd.verify.load.loaders.attempt import Attempt, LoadSource
     from checkpointd.verify.load.loaders.builders import Built
 
 
-def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt | None:
+def load(source: LoadSource, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt | None:
     """Load weights into the builder's model, if that is one of this loader's library.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import passed
 from checkpointd.golden.arrays import ArrayError, array_of
-from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
+from checkpointd.verify.load.loaded import ArraySpec, GraphSource, Loaded, Signature
 from checkpointd.verify.load.loaders import saved_model_errors, session
 from checkpointd.verify.load.loaders.attempt import Attempt, errors_of
 from checkpointd.verify.load.loaders.session_fallback import with_session, without_frames
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.loader_specs import LoaderSpec
-    from checkpointd.verify.load.loaders.attempt import Source
+    from checkpointd.verify.load.loaders.attempt import LoadSource
 
 _SERVE = "serve"
 
 
-def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt:
+def load(source: LoadSource, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt:
     """Load the first graph that TensorFlow 2 takes, rather one that has a signature.
 
     Where it has none, and another graph has, a session may show more.
@@ -50,7 +50,7 @@ def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attem
     return Attempt(spec, loaded, result, errors, is_final=is_final)
 
 
-def explain(source: Source, attempts: Sequence[Attempt]) -> CheckResult:
+def explain(source: LoadSource, attempts: Sequence[Attempt]) -> CheckResult:
     """Explain why neither loader takes it."""
     return saved_model_errors.explain(source.path, list(errors_of(attempts).values()))
 
@@ -151,10 +151,10 @@ def _array(value: Any, name: str) -> Any:
         return value
 
 
-def _spec(name: str, spec: Any) -> TensorSpec:
+def _spec(name: str, spec: Any) -> ArraySpec:
     import tensorflow as tf
 
     if not hasattr(spec, "dtype") or isinstance(spec, (tf.RaggedTensorSpec, tf.SparseTensorSpec)):
-        return TensorSpec(name, type(spec).__name__, None)
+        return ArraySpec(name, type(spec).__name__, None)
     shape = spec.shape
-    return TensorSpec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))
+    return ArraySpec(name, spec.dtype.name, None if shape.rank is None else tuple(shape.as_list()))

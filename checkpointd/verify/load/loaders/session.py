@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import passed
-from checkpointd.verify.load.loaded import GraphSource, Loaded, Signature, TensorSpec
+from checkpointd.verify.load.loaded import ArraySpec, GraphSource, Loaded, Signature
 from checkpointd.verify.load.loaders import saved_model_errors
 from checkpointd.verify.load.loaders.attempt import Attempt, errors_of
 from checkpointd.verify.load.loaders.session_model import SessionModel, parts_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.loader_specs import LoaderSpec
-    from checkpointd.verify.load.loaders.attempt import Source
+    from checkpointd.verify.load.loaders.attempt import LoadSource
 
 TITLE = "the TensorFlow 1 session loader"
 
@@ -45,7 +45,7 @@ class NotLoadedError(Exception):
         self.errors = dict(errors)
 
 
-def load(source: Source, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attempt:
+def load(source: LoadSource, spec: LoaderSpec, earlier: Sequence[Attempt]) -> Attempt:
     """Load the graph that is served, where TensorFlow 2 loads none that has a signature."""
     errors = errors_of(earlier)
     has_model = any(attempt.loaded is not None for attempt in earlier)
@@ -183,7 +183,7 @@ def _signature(model: SessionModel, definition: Any) -> Signature:
         tuple(
             _spec(graph, key, fetch)
             if isinstance(fetch, str)
-            else TensorSpec(key, "CompositeTensorSpec", None)
+            else ArraySpec(key, "CompositeTensorSpec", None)
             for key, fetch in fetches.items()
         ),
         run,
@@ -217,10 +217,10 @@ def _fetched(info: Any) -> Any:
     return parts if info.WhichOneof("encoding") in ("coo_sparse", "composite_tensor") else parts[0]
 
 
-def _spec(graph: Any, key: str, name: str) -> TensorSpec:
+def _spec(graph: Any, key: str, name: str) -> ArraySpec:
     element = graph.as_graph_element(name)
     if not hasattr(element, "dtype"):
-        return TensorSpec(key, "operation", None)
+        return ArraySpec(key, "operation", None)
     dtype, shape = element.dtype.base_dtype.name, element.shape
     handle = dtype in ("resource", "variant")  # whose bytes have no shape that it declares
-    return TensorSpec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))
+    return ArraySpec(key, dtype, None if handle or shape.rank is None else tuple(shape.as_list()))

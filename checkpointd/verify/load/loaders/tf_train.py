@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from checkpointd.core.loader_specs import LoaderSpec
-    from checkpointd.verify.load.loaders.attempt import Attempt, Source
+    from checkpointd.verify.load.loaders.attempt import Attempt, LoadSource
     from checkpointd.verify.load.loaders.builders import Built
     from checkpointd.verify.load.loaders.object_graphs import StoredObjects
 
 
-def load(source: Source, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt:
+def load(source: LoadSource, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> Attempt:
     """Restore a checkpoint into the builder's model.
 
     Raises:

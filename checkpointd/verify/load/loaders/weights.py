@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.core.loader_specs import LoaderSpec
-    from checkpointd.verify.load.loaders.attempt import Source
+    from checkpointd.verify.load.loaders.attempt import LoadSource
     from checkpointd.verify.load.loaders.builders import Built
 
 SAVED_WITHOUT = "It was saved without an optimizer: there is nothing to go on training with."
@@ -43,7 +43,7 @@ class Restored:
 
 
 def load_into_builder(
-    source: Source, spec: LoaderSpec, restore: Callable[[Built], Restored]
+    source: LoadSource, spec: LoaderSpec, restore: Callable[[Built], Restored]
 ) -> Attempt:
     """Restore the weights of a source into what the user's builder makes.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,9 +16,6 @@ import pytest
 from checkpointd.core.check_result import Outcome
 from tests.helpers import models
 from tests.helpers.load import verify
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -41,11 +40,18 @@ def rewritten(path: Path, *, module: str = "", counter: Any = None) -> str:
     return str(path)
 
 
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model after one step, as `.keras`."""
-    models.sequential(models.library("keras")).save(tmp_path / "m.keras")
-    return tmp_path / "m.keras"
+    path = tmp_path_factory.mktemp("saved") / "m.keras"
+    models.sequential(models.library("keras")).save(path)
+    return path
+
+
+@pytest.fixture
+def saved(original: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be rewritten."""
+    return Path(shutil.copy(original, tmp_path))
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.uint32])

@@ -91,22 +91,13 @@ def shown_of(name: str) -> tuple[str, ...]:
 
 
 def test_training_needs_our_wheel_alone(job: tuple[Path, dict[str, Any]]) -> None:
-    """Without a dependency of the daemon, in an old Python, the job saves by every road."""
+    """Without a dependency of the daemon, in an old Python, the job saves in every format."""
     saved, said = job
     assert said["tensorflow"].startswith("2.15.")
     assert said["keras"].startswith("2.")
     assert not said["strangers"]
-    rooms = {name.split(".")[1] for name in said["ours"]}
-    assert rooms == {
-        "arrays",
-        "backends",
-        "bindings",
-        "checkpoint",
-        "golden",
-        "reasons",
-        "running",
-        "training",
-    }
+    packages = {name.split(".")[1] for name in said["ours"]}
+    assert packages == {"core", "golden", "training"}
     assert (saved / "called_epoch_01.keras.golden.npz").exists()
 
 

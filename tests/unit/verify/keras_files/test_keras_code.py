@@ -1,4 +1,4 @@
-"""Bytecode that a configuration stores: whether this Python can run it."""
+"""Code that a configuration stores, and whether this Python can run it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode
+from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode, find_stored_code
 from tests.helpers.interpreters import of_version
 
 if TYPE_CHECKING:
@@ -78,3 +78,21 @@ def test_real_bytecode_of_other_pythons_is_told_from_this_ones(version: str) -> 
     done = subprocess.run([python, "-c", WRITE], capture_output=True, text=True, check=True)
     found = [find_foreign_bytecode(c) for c in configs(done.stdout.strip())]
     assert all(found) is (version != here)
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        ({"class_name": "Lambda", "config": {"name": "l", "function": ["4wEA", None, None]}}, True),
+        ({"class_name": "Lambda", "config": {"function": {"class_name": "__lambda__"}}}, True),
+        ({"class_name": "Lambda", "config": {"function": {"class_name": "function"}}}, False),
+        (
+            {"class_name": "Lambda", "config": {"function": "f", "function_type": "function"}},
+            False,
+        ),
+        ({"class_name": "Dense", "config": {"name": "Lambda"}}, False),
+    ],
+)
+def test_stored_python_code_is_found(layer: dict[str, Any], found: bool) -> None:
+    """A Lambda layer that holds bytecode is found; one that names a function holds none."""
+    assert bool(find_stored_code({"config": {"layers": [{"class_name": "Dense"}, layer]}})) is found

@@ -25,7 +25,7 @@ from checkpointd.verify.load.resume import (
     names_no_optimizer,
     saved_optimizer,
 )
-from checkpointd.verify.load.train_step import StepResult
+from checkpointd.verify.load.train_step import TrainStep
 
 STEPS = Digest("optimizer/vars/0", "int64", (), 7)
 MOMENTUM = Digest("optimizer/vars/2", "float32", (3, 5), 11)
@@ -227,17 +227,27 @@ def test_the_first_of_a_series_has_nothing_to_fall_back_behind() -> None:
 @pytest.mark.parametrize(
     ("problems", "step", "outcome", "reason"),
     [
-        ([], StepResult(made=True, note="on the golden batch", loss=0.5), Outcome.PASS, ""),
-        ([], StepResult(made=True, note="on its own outputs"), Outcome.PASS, ""),
-        ([], StepResult(note="it has no weight that is trained"), Outcome.SKIP, ""),
-        (["x was 1 and is 2"], StepResult(made=True), Outcome.WARN, "resume.optimizer_changed"),
-        (["x was 1 and is 2"], StepResult(note="no"), Outcome.WARN, "resume.optimizer_changed"),
-        ([], StepResult(failed="its loss is nan"), Outcome.WARN, "resume.step_failed"),
-        (["x was 1 and is 2"], StepResult(failed="no."), Outcome.WARN, "resume.step_failed"),
+        ([], TrainStep(made=True, note="on the golden batch", loss=0.5), Outcome.PASS, ""),
+        ([], TrainStep(made=True, note="on its own outputs"), Outcome.PASS, ""),
+        ([], TrainStep(note="it has no weight that is trained"), Outcome.SKIP, ""),
+        (
+            ["x was 1 and is 2"],
+            TrainStep(made=True),
+            Outcome.WARN,
+            "resume.optimizer_changed",
+        ),
+        (
+            ["x was 1 and is 2"],
+            TrainStep(note="no"),
+            Outcome.WARN,
+            "resume.optimizer_changed",
+        ),
+        ([], TrainStep(failed="its loss is nan"), Outcome.WARN, "resume.step_failed"),
+        (["x was 1 and is 2"], TrainStep(failed="no."), Outcome.WARN, "resume.step_failed"),
     ],
 )
 def test_only_a_whole_optimizer_and_a_step_show_that_it_resumes(
-    problems: list[str], step: StepResult, outcome: Outcome, reason: str
+    problems: list[str], step: TrainStep, outcome: Outcome, reason: str
 ) -> None:
     """What fails warns; what could not be tried is skipped, and shows nothing."""
     result = judge(ADAM, problems, step)

@@ -8,15 +8,15 @@ import pytest
 from checkpointd.golden import Golden, SignatureRun
 from checkpointd.verify.load import outputs
 from checkpointd.verify.load.inputs import feeding
-from checkpointd.verify.load.inputs.limits import Feature, Limits
+from checkpointd.verify.load.inputs.limits import ExampleFeature, InputLimits
 from checkpointd.verify.load.inputs.made_inputs import CannotMakeError, tries
 from checkpointd.verify.load.inputs.made_texts import png, text_for
-from checkpointd.verify.load.loaded import Signature, TensorSpec
+from checkpointd.verify.load.loaded import ArraySpec, Signature
 
 NAN, INF = np.nan, np.inf
 
 
-def signature(*inputs: TensorSpec, in_parts: bool = True) -> Signature:
+def signature(*inputs: ArraySpec, in_parts: bool = True) -> Signature:
     """A signature that only says what it takes."""
     return Signature(inputs, (), dict, in_parts)
 
@@ -24,7 +24,7 @@ def signature(*inputs: TensorSpec, in_parts: bool = True) -> Signature:
 def test_the_likeliest_inputs_come_first_and_all_keep_to_the_spec() -> None:
     """A batch of one, floats between 0 and 1, whole numbers one; then others."""
     made = list(
-        tries(signature(TensorSpec("x", "float32", (None, 3)), TensorSpec("n", "int64", (None, 2))))
+        tries(signature(ArraySpec("x", "float32", (None, 3)), ArraySpec("n", "int64", (None, 2))))
     )
     first = made[0].arrays
     assert first["x"].shape == (1, 3)
@@ -37,23 +37,23 @@ def test_the_likeliest_inputs_come_first_and_all_keep_to_the_spec() -> None:
 
 def test_open_sizes_are_the_same_for_all_inputs_and_never_too_large() -> None:
     """Words and their mask have one length; pictures do not fill the memory."""
-    words = TensorSpec("words", "int32", (None, None))
-    made = list(tries(signature(words, TensorSpec("mask", "int32", (None, None)))))
+    words = ArraySpec("words", "int32", (None, None))
+    made = list(tries(signature(words, ArraySpec("mask", "int32", (None, None)))))
     assert all(f.arrays["words"].shape == f.arrays["mask"].shape for f in made)
     assert {f.arrays["words"].shape[1] for f in made} >= {1, 2, 8, 512, 16000}
-    pictures = tries(signature(TensorSpec("x", "float32", (None, None, None, 64))))
+    pictures = tries(signature(ArraySpec("x", "float32", (None, None, None, 64))))
     assert max(feed.arrays["x"].size for feed in pictures) <= 4 << 20
 
 
 def test_an_input_of_unknown_rank_is_tried_as_a_vector_a_number_and_a_matrix() -> None:
     """The rank is whatever the model takes."""
-    shapes = [feed.arrays["x"].shape for feed in tries(signature(TensorSpec("x", "float32", None)))]
+    shapes = [feed.arrays["x"].shape for feed in tries(signature(ArraySpec("x", "float32", None)))]
     assert {(1,), (), (1, 1)} <= set(shapes)
 
 
 def test_parts_of_ragged_and_sparse_inputs_hold_together() -> None:
     """Splits end where the values end, and an index lies within the shape."""
-    parts = (TensorSpec("x", "float32", (None,)), TensorSpec("x_1", "int64", (None,)))
+    parts = (ArraySpec("x", "float32", (None,)), ArraySpec("x_1", "int64", (None,)))
     first = next(iter(tries(signature(*parts)))).arrays
     assert first["x_1"].tolist() == [0, 1]
     assert len(first["x"]) == 1
@@ -61,9 +61,9 @@ def test_parts_of_ragged_and_sparse_inputs_hold_together() -> None:
         iter(
             tries(
                 signature(
-                    TensorSpec("w_indices", "int64", (None, 2)),
-                    TensorSpec("w_values", "string", (None,)),
-                    TensorSpec("w_dense_shape", "int64", (2,)),
+                    ArraySpec("w_indices", "int64", (None, 2)),
+                    ArraySpec("w_values", "string", (None,)),
+                    ArraySpec("w_dense_shape", "int64", (2,)),
                 )
             )
         )
@@ -75,7 +75,7 @@ def test_parts_of_ragged_and_sparse_inputs_hold_together() -> None:
 def test_a_length_is_that_of_what_it_belongs_to() -> None:
     """Recurrent models take the number of steps beside the steps."""
     both = signature(
-        TensorSpec("steps", "float32", (None, None, 4)), TensorSpec("lengths", "int32", (None,))
+        ArraySpec("steps", "float32", (None, None, 4)), ArraySpec("lengths", "int32", (None,))
     )
     assert next(iter(tries(both))).arrays["lengths"].tolist() == [8]
 
@@ -83,18 +83,18 @@ def test_a_length_is_that_of_what_it_belongs_to() -> None:
 def test_a_type_that_nobody_can_make_is_told() -> None:
     """A signature that takes a resource is not run on made inputs."""
     with pytest.raises(CannotMakeError, match="of the type resource"):
-        next(iter(tries(signature(TensorSpec("t", "resource", ())))))
+        next(iter(tries(signature(ArraySpec("t", "resource", ())))))
 
 
 def test_texts_are_what_the_graph_reads() -> None:
     """Words of the table, an encoded image, one number a column, JSON, base64."""
-    feature = Feature("n", "float32", (2,), Limits())
+    feature = ExampleFeature("n", "float32", (2,), InputLimits())
     cases = {
-        b"cat": Limits(words=[b"cat"]),
-        png(): Limits(kinds={"image"}),
-        b"1,1,1": Limits(kinds={"csv"}, columns=3),
-        b"d29yZHM": Limits(kinds={"base64"}),
-        b'{"features": {"feature": {"n": {"floatList": {"value": [1.0, 1.0]}}}}}': Limits(
+        b"cat": InputLimits(words=[b"cat"]),
+        png(): InputLimits(kinds={"image"}),
+        b"1,1,1": InputLimits(kinds={"csv"}, columns=3),
+        b"d29yZHM": InputLimits(kinds={"base64"}),
+        b'{"features": {"feature": {"n": {"floatList": {"value": [1.0, 1.0]}}}}}': InputLimits(
             kinds={"example", "json"}, features=[feature]
         ),
     }
@@ -132,7 +132,7 @@ def test_without_a_record_nobody_knows_whether_nan_is_right() -> None:
 
 def test_another_shape_than_declared_counts_where_the_original_gave_another() -> None:
     """TensorFlow lets a graph declare what it does not keep."""
-    declared = (TensorSpec("y", "float32", (None, 2)),)
+    declared = (ArraySpec("y", "float32", (None, 2)),)
     for gave, recorded in (({}, False), ({"y": np.zeros(3)}, False), ({"y": np.zeros(2)}, True)):
         shaped = outputs.misshapen(declared, {"y": np.zeros(3)}, gave)
         assert shaped is not None
@@ -143,7 +143,7 @@ def test_another_shape_than_declared_counts_where_the_original_gave_another() ->
 def test_golden_inputs_are_evidence_for_what_they_were_recorded_with() -> None:
     """Another signature that happens to take such arrays may refuse them."""
     x = np.ones((1, 2), np.float32)
-    takes = signature(TensorSpec("x", "float32", (None, 2)))
+    takes = signature(ArraySpec("x", "float32", (None, 2)))
     record = Golden(
         inputs={"x": x}, outputs={"y": x}, signatures={"a": SignatureRun({"x": x}, {"y": x})}
     )
