@@ -129,7 +129,7 @@ def _record(workspace: Workspace, targets: Any, view: Any) -> list[int]:
 def _scratch() -> Iterator[Path]:
     import tempfile
 
-    from checkpointd.removal import remove_tree
+    from checkpointd.core.remove_tree import remove_tree
 
     directory = Path(tempfile.mkdtemp(prefix="checkpointd-"))
     try:
