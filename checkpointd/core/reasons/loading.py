@@ -16,11 +16,7 @@ _FILE, _RECORD, _REQUEST, _MACHINE, _INPUTS = (
 LOAD = {
     "load.load_error": Reason(
         _F,
-<<<<<<< HEAD
-        "It cannot be loaded: the message is TensorFlow's.",
-=======
         "It cannot be loaded: read the message, which is TensorFlow's or Keras's.",
->>>>>>> main
         _FILE,
     ),
     "load.not_restored": Reason(
@@ -70,11 +66,7 @@ SIGNATURES = {
     ),
     "signatures.signature_changed": Reason(
         _W,
-<<<<<<< HEAD
-        "Inputs or outputs differ from the last valid one of its series: notify whoever serves it.",
-=======
         "Inputs or outputs differ from the last valid one of its series: adapt what calls it.",
->>>>>>> main
         _FILE,
     ),
 }
@@ -154,13 +146,8 @@ RESUME = {
     "resume.optimizer_missing": Reason(
         _W,
         (
-<<<<<<< HEAD
-            "The optimizer that was saved does not come back, training would begin its moments "
-            "anew: save as .keras, and fix what `load` reports."
-=======
             "The optimizer that was saved is not restored, training would start with new moments: "
             "save as .keras, and correct what `load` reports."
->>>>>>> main
         ),
         _FILE,
     ),
@@ -184,11 +171,7 @@ RESUME = {
         _N,
         (
             "The training step that was made up for it crashes the interpreter, twice in a row: "
-<<<<<<< HEAD
-            "that proves nothing about the step that the job would make."
-=======
             "the job's real step may succeed."
->>>>>>> main
         ),
         _INPUTS,
     ),

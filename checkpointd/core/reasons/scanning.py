@@ -169,13 +169,8 @@ DRIFT = {
     "drift.shape_changed": Reason(
         _W,
         (
-<<<<<<< HEAD
-            "It has other tensors than the last valid one of its series: give the new model a "
-            "separate directory."
-=======
             "It has other tensors than the last valid one of its series: save the new model in "
             "another directory."
->>>>>>> main
         ),
         _FILE,
     ),
