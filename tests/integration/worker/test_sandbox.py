@@ -250,7 +250,7 @@ def test_members_that_are_links_to_elsewhere_are_read(saved: Path, tmp_path: Pat
 def test_a_kernel_that_cannot_confine_loads_nothing_unless_it_may(
     saved: Path, tmp_path: Path
 ) -> None:
-    """The scan goes on, the message names what is missing; best-effort loads, and reports it too."""
+    """The scan goes on, the message names what is missing; best-effort loads and reports it."""
     missing = "seccomp is blocked by another filter"
     command = [sys.executable, "-c", _FILTERED, str(saved / "model.h5"), str(tmp_path / "scratch")]
     done = subprocess.run(
