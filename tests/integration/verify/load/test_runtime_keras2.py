@@ -121,15 +121,17 @@ def test_nothing_of_ours_is_in_the_other_interpreter() -> None:
 def test_every_format_is_verified_under_the_jobs_own_interpreter(
     job: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """They load, run, predict what they predicted, and the report says where."""
+    """They load, run, predict what they predicted, and the report has where."""
     saved, said = job
     python = str(runtimes.keras2())
     reports = verify(saved, (*GOLDEN, *GOLDEN_WEIGHTS, *PLAIN), tmp_path, python)
-    told = summary(reports)
+    summaries = summary(reports)
     proved = ("intact", "loads", "runs", "predicts")
-    assert {name: told[name] for name in GOLDEN} == {name: shown_of(name) for name in GOLDEN}
-    assert {name: told[name] for name in GOLDEN_WEIGHTS} == dict.fromkeys(GOLDEN_WEIGHTS, proved)
-    assert {name: told[name] for name in PLAIN} == {
+    assert {name: summaries[name] for name in GOLDEN} == {name: shown_of(name) for name in GOLDEN}
+    assert {name: summaries[name] for name in GOLDEN_WEIGHTS} == dict.fromkeys(
+        GOLDEN_WEIGHTS, proved
+    )
+    assert {name: summaries[name] for name in PLAIN} == {
         name: tuple(word for word in shown_of(name) if word != "predicts") for name in PLAIN
     }
     for report in reports.values():
@@ -147,14 +149,14 @@ def test_the_same_checkpoints_are_verified_under_this_interpreter(
 ) -> None:
     """With tf-keras beside a newer TensorFlow they are valid, and predict within rounding."""
     saved, _ = job
-    told = summary(verify(saved, GOLDEN, tmp_path, ""))
-    assert told == {name: shown_of(name) for name in GOLDEN}
+    summaries = summary(verify(saved, GOLDEN, tmp_path, ""))
+    assert summaries == {name: shown_of(name) for name in GOLDEN}
 
 
-def test_a_checkpoint_of_a_newer_keras_names_the_line_to_mend(
+def test_a_checkpoint_of_a_newer_keras_names_the_line_to_change(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    """Keras 3 wrote it, the interpreter has Keras 2: inconclusive, nobody's data is blamed."""
+    """Keras 3 wrote it, the interpreter has Keras 2: inconclusive, the data is not blamed."""
     import keras
 
     saved = tmp_path_factory.mktemp("newer")
