@@ -40,7 +40,7 @@ def demo(
 
 
 def status(context: typer.Context, json: Json = False) -> int:
-    """Tell the daemon's state.
+    """Show the daemon's state.
 
     Its watches, queue, workers, last verdicts, disk, and what is on hold, with the cure.
     """
@@ -59,7 +59,7 @@ def status(context: typer.Context, json: Json = False) -> int:
 
 
 def reload(context: typer.Context, json: Json = False) -> int:
-    """Have the daemon read its config again, and tell the outcome."""
+    """Have the daemon read its config again, and print the outcome."""
     import sys
 
     from checkpointd.cli.client import Client

@@ -1,4 +1,4 @@
-"""The config that is in force, and what became of the last attempt to read it again."""
+"""The config in use, and the error of the last reload."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class ActiveConfig:
-    """Changed by a reload alone.
+    """Only a reload changes it.
 
     Args:
         path: where the config is read from.
-        config: what is in force.
+        config: what is in use.
         error: why the last reload failed, wholly or in part; empty if it did not.
-        loaded_at: when what is in force was read (seconds since the epoch).
+        loaded_at: when the config in use was read (seconds since the epoch).
     """
 
     path: Path

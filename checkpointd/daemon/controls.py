@@ -127,7 +127,7 @@ class Controls:
         return self._work.is_busy(item.checkpoint.watch, item.checkpoint.path)
 
     async def _found(self, entry: Entry) -> Item:
-        """What lies at a path now, as an item for the queue."""
+        """Return what is at a path now, as an item for the queue."""
         path = entry.checkpoint.path
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
@@ -135,7 +135,7 @@ class Controls:
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "
-                "look at its file system, then ask again.",
+                "check its file system, then try again.",
                 _UNAVAILABLE,
             ) from None
         except (FileNotFoundError, NotADirectoryError):

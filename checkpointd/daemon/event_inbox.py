@@ -20,7 +20,7 @@ class EventInbox:
     """Events that are not handled yet.
 
     Args:
-        watches: the names of the watches that run; a thread of another one is not held up.
+        watches: the names of the watches that run; a thread of another one does not wait.
     """
 
     def __init__(self, watches: Container[str]) -> None:
@@ -49,9 +49,9 @@ class EventInbox:
         return await self._events.get()
 
     def done(self) -> None:
-        """Make room for another event."""
+        """Let another event in; to be called when one has been handled."""
         self._free.release()
 
     def close(self) -> None:
-        """Hold up no thread any longer."""
+        """Let no thread wait any longer."""
         self._closed = True

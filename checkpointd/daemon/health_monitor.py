@@ -1,4 +1,4 @@
-"""Whether the daemon makes progress, and everything that a person should know about."""
+"""Whether the daemon makes progress, and which problems need attention."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class LedgerRecords:
-    """What retention reads and writes; each call waits for the ledger's own thread."""
+    """What retention reads and writes; each call waits for the ledger's thread."""
 
     def __init__(self, ledger: LedgerThread) -> None:
         self._ledger = ledger
@@ -21,7 +21,7 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.entry, path)
 
     def entries(self, watch: str | None = None) -> list[Entry]:
-        """Everything that is known of a watch."""
+        """All entries of a watch."""
         return self._ledger.wait(Ledger.entries, watch)
 
     def unconfirmed(self, watch: str) -> bool:

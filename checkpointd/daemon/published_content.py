@@ -1,7 +1,7 @@
-"""What is written for consumers that cannot ask the daemon: names and contents, pure.
+"""Names and contents of what is written for consumers that cannot query the daemon: pure.
 
-A verdict file holds the members of the content that it speaks of, with their sizes and times, so
-that a consumer can see for itself whether it still applies.
+A verdict file lists the members of the content that was verified, with their sizes and times, so
+that a consumer can check whether it still applies.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ FORMAT_VERSION = 1
 """Raised when a reader of the version before could not understand a verdict file."""
 
 LINK = "latest-valid"
-"""What a link is called; a file's own ending follows, because Keras chooses its reader by it."""
+"""The name of a link; the file's suffix follows, because Keras chooses its reader by it."""
 
 STATE_FILE = "checkpoint"
-"""TensorFlow's own name for the file that says which checkpoint of a directory is the latest."""
+"""TensorFlow's name for the file that names the latest checkpoint of a directory."""
 
 _LONGEST = 240
 _ENDINGS = (".weights.h5", ".weights.json", ".keras", ".h5", ".hdf5")
@@ -39,7 +39,7 @@ _ENDINGS = (".weights.h5", ".weights.json", ".keras", ".h5", ".hdf5")
 
 @dataclass(frozen=True)
 class Link:
-    """Where the newest valid checkpoint of one series lies.
+    """A link to the newest valid checkpoint of one series.
 
     `directory` and `name` are file names; `target` is a path, and with `is_prefix` no file.
     """
@@ -76,21 +76,21 @@ def verdict_name(root: str, path: str) -> str:
 
 
 def token(entry: Entry) -> str:
-    """What tells one verdict from another: the content it speaks of and when it was given."""
+    """Return what distinguishes verdicts: the content that was verified, and when."""
     return f"{entry.generation.key} {entry.report.finished_at if entry.report else ''}"
 
 
 def token_of(document: Mapping[str, Any]) -> str:
-    """The same of a verdict file that lies there.
+    """Return the token of a verdict file that was written before.
 
     Raises:
-        KeyError, TypeError: it is none of ours.
+        KeyError, TypeError: checkpointd did not write it.
     """
     return f"{document['generation']['key']} {document['verified_at']}"
 
 
 def verdicts(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries that have a verdict on what is known to lie at their place now."""
+    """The entries whose verdict is about what is at their path now."""
     gone = {*ABSENT, State.UNKNOWN}
     return [e for e in entries if e.report is not None and e.state not in gone]
 
@@ -101,7 +101,7 @@ def document(entry: Entry) -> bytes:
     if report is None:
         raise ValueError("there is no verdict")
     public = report.to_public()
-    told = {
+    content = {
         "format_version": FORMAT_VERSION,
         "path": entry.checkpoint.path,
         "watch": entry.checkpoint.watch,
@@ -122,23 +122,23 @@ def document(entry: Entry) -> bytes:
             ],
         },
     }
-    return (json.dumps(told, indent=1) + "\n").encode("ascii")
+    return (json.dumps(content, indent=1) + "\n").encode("ascii")
 
 
 def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
-    """The newest valid checkpoint of each series that has one; looks at each on the disk.
+    """Return a link to the newest valid checkpoint of each series; compares each with the disk.
 
     Args:
-        entries: all that is known of a watch.
-        require: what its report must have shown.
+        entries: all entries of a watch.
+        require: what the report must have shown.
     """
     present = [entry for entry in entries if entry.state not in ABSENT]
     found = []
     for (_, label), group in by_series(present).items():
         entry = newest_valid(group, require)
         if entry is not None:
-            path, form = entry.checkpoint.path, entry.checkpoint.format
-            spec = spec_of(form)
+            path, format_ = entry.checkpoint.path, entry.checkpoint.format
+            spec = spec_of(format_)
             has_ending = spec is not None and spec.endings and not os.path.isdir(path)
             ending = _ending(path) if has_ending else ""
             directory = file_name(label, safe="{} ")
@@ -148,5 +148,5 @@ def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
 
 def _ending(path: str) -> str:
     lower = path.lower()
-    own = os.path.splitext(os.path.basename(path))[1]
-    return next((ending for ending in _ENDINGS if lower.endswith(ending)), own)
+    last = os.path.splitext(os.path.basename(path))[1]
+    return next((ending for ending in _ENDINGS if lower.endswith(ending)), last)

@@ -1,6 +1,6 @@
 """Writes verdict files and links for one watch: each in one step, never into a watched directory.
 
-Blocking; for a thread of its own. What lies in its directories and is not its own is left alone.
+Blocking; to be called in a separate thread. Files of others in its directories are left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
-from checkpointd.daemon import published_content as published
+from checkpointd.daemon import published_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -40,13 +40,13 @@ class Publisher:
         self._written: dict[str, str] | None = None
 
     def publish(self, entries: list[Entry]) -> None:
-        """Make files and links say what the ledger says; both are tried, whatever fails.
+        """Bring files and links up to date with the ledger; one is tried even if the other fails.
 
         Args:
-            entries: everything that is known of the watch.
+            entries: all entries of the watch.
 
         Raises:
-            OSError: something could not be written; `filename` says where.
+            OSError: something could not be written; `filename` is its path.
         """
         first: OSError | None = None
         for directory, work in (
@@ -63,7 +63,7 @@ class Publisher:
             raise first
 
     def withdraw(self, keep: Collection[Path]) -> None:
-        """Remove what was published, which nobody keeps true any more.
+        """Remove what was published, because it is not kept up to date any more.
 
         Args:
             keep: directories that go on being published to.
@@ -84,7 +84,7 @@ class Publisher:
             watched = os.path.realpath(root)
             if real == watched or real.startswith(watched.rstrip("/") + "/"):
                 raise OSError(
-                    0, f"leads into the watched directory {root}, where nothing is put", real
+                    0, f"leads into the watched directory {root}, where nothing is written", real
                 )
         _make_directory(directory)
 
@@ -92,41 +92,42 @@ class Publisher:
         if self._written is None or not directory.exists():
             self._written = _read(directory)
         root = str(self._settings.path)
-        wanted = {
-            published.verdict_name(root, entry.checkpoint.path): entry
-            for entry in published.verdicts(entries)
+        current = {
+            published_content.verdict_name(root, entry.checkpoint.path): entry
+            for entry in published_content.verdicts(entries)
         }
-        for name in [name for name in self._written if name not in wanted]:
+        for name in [name for name in self._written if name not in current]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(directory / name)
             del self._written[name]
-        for name, entry in wanted.items():
-            token = published.token(entry)
+        for name, entry in current.items():
+            token = published_content.token(entry)
             if self._written.get(name) != token:
-                _replace(directory / name, _writing(published.document(entry)))
+                _replace(directory / name, _writing(published_content.document(entry)))
                 self._written[name] = token
 
     def _publish_links(self, directory: Path, entries: list[Entry]) -> None:
-        wanted = {
+        current = {
             link.directory: link
-            for link in published.links(entries, frozenset(self._settings.publish.require))
+            for link in published_content.links(entries, frozenset(self._settings.publish.require))
         }
         for series in _series(directory):
-            if series not in wanted:
+            if series not in current:
                 _clear(directory / series, keep="")
                 _remove(directory / series)
-        for series, link in wanted.items():
-            place = directory / series
-            _make_directory(place)
-            _clear(place, keep=link.name)
-            if _target(place / link.name) != link.target:
-                _replace(place / link.name, partial(os.symlink, link.target))
-            if link.is_prefix and _content(place / published.STATE_FILE) != link.state:
-                _replace(place / published.STATE_FILE, _writing(link.state))
+        for series, link in current.items():
+            subdirectory = directory / series
+            _make_directory(subdirectory)
+            _clear(subdirectory, keep=link.name)
+            if _target(subdirectory / link.name) != link.target:
+                _replace(subdirectory / link.name, partial(os.symlink, link.target))
+            state_file = subdirectory / published_content.STATE_FILE
+            if link.is_prefix and _content(state_file) != link.state:
+                _replace(state_file, _writing(link.state))
 
 
 def sweep(state_dir: Path, used: Collection[Path]) -> None:
-    """Remove what watches published into the state directory that do so no longer.
+    """Remove what was published into the state directory by watches that publish no longer.
 
     Args:
         state_dir: the state directory.
@@ -158,7 +159,7 @@ def clear_verdicts(directory: Path) -> None:
 
 
 def _remove(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # something of somebody else's lies there
+    with contextlib.suppress(OSError):  # it holds files of others
         directory.rmdir()
 
 
@@ -170,7 +171,7 @@ def _make_directory(directory: Path) -> None:
 
 
 def _replace(path: Path, make: Callable[[str], None]) -> None:
-    """Put something in its place in one step: made under a temporary name, then renamed."""
+    """Create or replace a file in one step: made under a temporary name, then renamed."""
     temporary = os.path.join(path.parent, _TEMPORARY + secrets.token_hex(8))
     try:
         make(temporary)
@@ -193,7 +194,7 @@ def _writing(data: bytes) -> Callable[[str], None]:
 
 
 def _read(directory: Path) -> dict[str, str]:
-    """The verdict files of ours that lie there; what a crash left half written is removed."""
+    """Read the verdict files in a directory, and remove what a crash left half written."""
     found = {}
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(directory):
@@ -202,7 +203,8 @@ def _read(directory: Path) -> dict[str, str]:
                     os.unlink(directory / name)
             elif name.endswith(".json"):
                 with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-                    found[name] = published.token_of(json.loads((directory / name).read_bytes()))
+                    content = json.loads((directory / name).read_bytes())
+                    found[name] = published_content.token_of(content)
     return found
 
 
@@ -212,14 +214,15 @@ def _series(directory: Path) -> list[str]:
     return []
 
 
-def _clear(place: Path, keep: str) -> None:
-    """Remove the links of a series, and the state file beside them, but the one to keep."""
-    for name in os.listdir(place):
-        is_link = name.startswith((published.LINK, _TEMPORARY)) and (place / name).is_symlink()
+def _clear(directory: Path, keep: str) -> None:
+    """Remove the links of a series, and the state file beside them, except the one to keep."""
+    for name in os.listdir(directory):
+        has_name = name.startswith((published_content.LINK, _TEMPORARY))
+        is_link = has_name and (directory / name).is_symlink()
         is_left = name.startswith(_TEMPORARY)
-        is_state = name == published.STATE_FILE and keep != published.LINK
+        is_state = name == published_content.STATE_FILE and keep != published_content.LINK
         if name != keep and (is_link or is_left or is_state):
-            (place / name).unlink(missing_ok=True)
+            (directory / name).unlink(missing_ok=True)
 
 
 def _target(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """What waits to be verified: fair between watches, newest first within a series.
 
 Pure but for being mutable: no clock, no lock; the daemon's loop owns it. Every call costs the
-logarithm of what waits, so that ten thousand saves at once are no more work each than one.
+logarithm of what waits, so that ten thousand saves at once cost no more each than one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Item:
     `overdue`: nobody has changed it for `torn_after`, so it is judged as it is. `compare`: a
     digest that its content is held against before anything else is done: because its inode or
     its change time is another than that of the verdict, or (`scrub`) because nobody has read it
-    for long. `replaced`: its content is known to be other than what was verified before.
+    for long. `replaced`: its content differs from what was verified before.
     """
 
     checkpoint: Checkpoint
@@ -80,17 +80,17 @@ class Queue:
         """Whether something waits under a path."""
         return watch in self._watches and path in self._watches[watch].items
 
-    def pop(self, busy: Container[str] = (), away: Container[str] = ()) -> Item | None:
+    def pop(self, busy: Container[str] = (), paused: Container[str] = ()) -> Item | None:
         """Take the next item: the watches in turn, the newest of a watch first.
 
         Every few turns the oldest of the watch goes first.
 
         Args:
             busy: paths whose turn has to wait, because they are being verified now.
-            away: watches whose turn has to wait, because their disk does not answer.
+            paused: watches whose turn has to wait, because their disk does not answer.
         """
         for watch in list(self._watches):
-            if watch in away:
+            if watch in paused:
                 continue
             waiting = self._watches[watch]
             item = waiting.take(busy)

@@ -1,4 +1,4 @@
-"""What a verification is asked: settings, and what the ledger knows of the series so far."""
+"""Builds the request of a verification: settings, and the history of the series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_DIGEST = tuple(name for name in CHECKS if name not in INTACT_CHECKS)
 
 
 class RequestBuilder:
-    """Makes requests; every method that reads the ledger raises LedgerError if it cannot.
+    """Builds requests; every method that reads the ledger raises LedgerError if it cannot.
 
     Args:
         watches: give the settings.
@@ -33,14 +33,14 @@ class RequestBuilder:
         self._ledger = ledger
 
     def comparison(self, item: Item) -> Request:
-        """Ask for the digest of a checkpoint's content and nothing else."""
+        """Request the digest of a checkpoint's content and nothing else."""
         asked = self._watches.verify_settings(item.checkpoint.watch)
         settings = replace(asked, skip=_NO_DIGEST, checks=())
         digest = item.compare if item.scrub else ""
         return Request(item.checkpoint, item.generation, settings, overdue=True, digest=digest)
 
     async def verification(self, item: Item, *, copied: bool) -> Request:
-        """Ask for all checks, given what came before in the series.
+        """Request all checks, given what came before in the series.
 
         Args:
             item: what is to be verified.

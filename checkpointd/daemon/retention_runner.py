@@ -53,9 +53,9 @@ class RetentionRunner:
     about what could not be pruned.
 
     Args:
-        ledger: what is known of checkpoints.
+        ledger: holds the checkpoints.
         watches: the watches that run.
-        work: knows what is being compared already.
+        work: holds what is to be compared already.
         metrics: counts what is pruned.
     """
 
@@ -81,8 +81,8 @@ class RetentionRunner:
     async def forget(self, name: str) -> None:
         """End the retention of a watch; nothing more is removed, unless its disk hangs."""
         watch = self._running.pop(name, None)
-        for known in (self.holds, self.refusals, self._logged):
-            known.pop(name, None)
+        for state in (self.holds, self.refusals, self._logged):
+            state.pop(name, None)
         if watch is None:
             return
         hung = await watch.stop()
@@ -96,7 +96,7 @@ class RetentionRunner:
         await asyncio.gather(*(self.forget(name) for name in list(self._running)))
 
     def on_change(self, change: Change) -> None:
-        """RetentionPlan the watch of a change again soon; all of them if it names none."""
+        """Plan the watch of a change again soon; all of them if it names none."""
         for name in [change.watch] if change.watch else self._running:
             if name in self._running:
                 self._running[name].requested.set()
@@ -154,8 +154,8 @@ class RetentionRunner:
         """RetentionPlan a watch, carry the plan out with `apply`, and note what came of it."""
         watcher = self._watches[watch.name].watcher
         status = watcher.status()
-        trouble = "" if status.up and status.ready else status.message or "It is not listed yet."
-        planned, removals = await watch.plan(trouble, apply=apply)
+        problem = "" if status.up and status.ready else status.message or "It is not listed yet."
+        planned, removals = await watch.plan(problem, apply=apply)
         for removal in removals:
             self._note_removal(watch.name, removal)
         if apply:

@@ -35,7 +35,7 @@ def retry_delay(attempt: int) -> float:
 
 
 def is_transient(report: Report) -> bool:
-    """Whether a verdict is about the verifier's trouble, which may be over the next time."""
+    """Whether a verdict has a reason outside the checkpoint, which may be gone the next time."""
     return last_word(report) in _TRANSIENT
 
 

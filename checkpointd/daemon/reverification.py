@@ -34,10 +34,11 @@ log = structlog.get_logger()
 
 
 def is_outdated(report: Report, settings: VerifySettings) -> bool:
-    """Whether a verdict may come out otherwise under the settings of now.
+    """Whether a verdict may be another under the current settings.
 
-    That is one about the verifier's trouble, and what was invalid or inconclusive under other
-    settings, or valid although it was not loaded and can be now: a builder has been named since.
+    That holds where its reason was outside the checkpoint, for what was invalid or inconclusive
+    under other settings, and for what was valid without being loaded and can be loaded now: a
+    builder has been configured since.
     """
     if is_transient(report) or last_word(report) in _OUTSIDE_SETTINGS:
         return True
@@ -82,14 +83,14 @@ class Reverifier:
         """Renew verdicts whenever an interpreter has changed, until cancelled.
 
         Args:
-            runtimes: finds out what has changed.
+            runtimes: reports which interpreters have changed.
             renew_zygote: called with an interpreter whose next model a fresh process must load.
         """
         outdated: set[str] = set()
         while True:
             await asyncio.sleep(_ROUND_SECONDS)
             used = {name: self._watches.verify_settings(name).python for name in self._watches}
-            for python in await runtimes.look(used.values()):
+            for python in await runtimes.check(used.values()):
                 log.info("interpreter has changed", runtime=runtimes.of(python))
                 renew_zygote(python)
                 outdated |= {name for name in used if used[name] == python}

@@ -15,16 +15,16 @@ from checkpointd.dispatch.python_installation import describe_runtime
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LOOK_SECONDS = 5.0
+_CHECK_SECONDS = 5.0
 
 
 class Runtimes:
-    """What was last found out about each interpreter; each has a thread of its own."""
+    """The last known state of each interpreter; each is checked in a separate thread."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._disks: dict[str, DiskThread] = {}
-        self._looks: dict[str, asyncio.Task[str]] = {}
+        self._checks: dict[str, asyncio.Task[str]] = {}
 
     def of(self, python: str) -> str:
         """Name an interpreter and what is installed for it; its path alone while that is unknown.
@@ -34,33 +34,33 @@ class Runtimes:
         """
         return self._known.get(python, python)
 
-    async def look(self, pythons: Iterable[str]) -> list[str]:
-        """Look at interpreters; one whose disk hangs is left to answer when it can.
+    async def check(self, pythons: Iterable[str]) -> list[str]:
+        """Check interpreters; one whose disk hangs is not waited for.
 
         Returns:
             Those that have changed.
         """
-        wanted = set(pythons)
-        for python in wanted - set(self._looks):
+        requested = set(pythons)
+        for python in requested - set(self._checks):
             disk = self._disks.get(python)
             if disk is None:
                 disk = self._disks[python] = DiskThread("interpreter")
-            self._looks[python] = asyncio.create_task(disk(describe_runtime, python))
-        looks = {python: self._looks[python] for python in wanted}
-        if looks:
-            await asyncio.wait(looks.values(), timeout=_LOOK_SECONDS)
+            self._checks[python] = asyncio.create_task(disk(describe_runtime, python))
+        checks = {python: self._checks[python] for python in requested}
+        if checks:
+            await asyncio.wait(checks.values(), timeout=_CHECK_SECONDS)
         changed = []
-        for python, look in looks.items():
-            if look.done() and self._looks.get(python) is look:
-                del self._looks[python]
-                before, now = self.of(python), look.result()
+        for python, check in checks.items():
+            if check.done() and self._checks.get(python) is check:
+                del self._checks[python]
+                before, now = self.of(python), check.result()
                 self._known[python] = now
                 changed += [python] if before != now else []
         return changed
 
     def close(self) -> None:
-        """Look no more; what hangs is left behind."""
-        for look in self._looks.values():
-            look.cancel()
+        """Cancel all checks; what hangs is left behind."""
+        for check in self._checks.values():
+            check.cancel()
         for disk in self._disks.values():
             disk.close()

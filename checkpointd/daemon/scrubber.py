@@ -26,7 +26,7 @@ class Scrubber:
 
     Args:
         watches: the watches that run.
-        ledger: knows when each checkpoint was last read.
+        ledger: holds when each checkpoint was last read.
         work: takes what is to be read.
     """
 

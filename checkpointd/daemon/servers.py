@@ -59,7 +59,7 @@ class Servers:
             control: carries out what comes over the control socket.
 
         Raises:
-            ListenError: a key or an address cannot be used; the sentence says what to do.
+            ListenError: a key or an address cannot be used; the sentence explains what to do.
         """
         try:
             await asyncio.to_thread(self.access.apply, self.access.web)

@@ -150,7 +150,7 @@ class Service:
         self._connect()
 
     def _connect(self) -> None:
-        """Subscribe who follows changes, and name who knows of problems."""
+        """Subscribe the followers of changes, and register the sources of problems."""
         self._feed.subscribe(self._cache.on_change, status_cache.CHANGES)
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
@@ -164,7 +164,7 @@ class Service:
         """Bring everything up.
 
         Raises:
-            StartError: another daemon runs, the state or the address cannot be had.
+            StartError: another daemon runs, the state directory or the address cannot be used.
         """
         config, state = self._active.config, self._active.config.state_dir
         try:
@@ -185,7 +185,7 @@ class Service:
         self._start_tasks(config.worker.concurrency)
         self._metrics.watches(watch.name for watch in config.watch)
         self._metrics.reload(ok=True, at=self._active.loaded_at)
-        # What the sandbox comes to here is known before there is a checkpoint.
+        # So the status of the sandbox is known before there is a checkpoint.
         self._side_tasks.spawn(self._dispatcher.warm(VerifySettings(skip=LOAD_CHECKS)))
         self._notifier.ready(self._status.line())
         log.info(

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StatusBuilder:
-    """Asks each part of the daemon for what it knows.
+    """Collects the status of each part of the daemon.
 
     Args:
         active: the config in force.
-        cache: what the ledger holds.
+        cache: what is kept of the ledger.
         watches: the watches that run.
         work: what waits and what is being verified.
         dispatcher: the workers.

@@ -1,4 +1,4 @@
-"""Threads of their own for what may block: the ledger's fsyncs, each watch's file system."""
+"""Threads for what may block: the ledger's fsyncs, each watch's file system."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LedgerThread:
 
     `await thread(Ledger.entry, path)` from the event loop, `thread.wait(Ledger.entry, path)` from
     any other thread. The daemon writes the ledger here and nowhere else, so this is where changes
-    are emitted: whatever a call changed reaches the event loop before the call's own result.
+    are emitted: whatever a call changed reaches the event loop before the call's result.
 
     Args:
         emit: called in the event loop with the changes of one call.

@@ -1,4 +1,4 @@
-"""Records what verifications came to: in the ledger, the metrics, the log and the user's hook."""
+"""Records outcomes of verifications: in the ledger, the metrics, the log, the user's hook."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class VerdictRecorder:
         await self._ledger(Ledger.record_seen, item.checkpoint, item.generation, State.PENDING, "")
 
     async def observed(self, report: Report) -> None:
-        """Record a report about what lies at its path now, by which its state is decided."""
+        """Record a report about what is at its path now; its verdict becomes the state."""
         await self._ledger(Ledger.record_report, report)
         self._publish(report)
 
@@ -60,7 +60,7 @@ class VerdictRecorder:
         """Record the report of a verification.
 
         Returns:
-            Whether its generation still lies at its path. A report about one that was overwritten
+            Whether its generation is still at its path. A report about one that was overwritten
             or deleted meanwhile is kept as history.
         """
         is_current = await self._ledger(Ledger.record_report_if_current, report) is not None
@@ -90,7 +90,7 @@ class VerdictRecorder:
         """Record why a generation got no verdict.
 
         Returns:
-            Whether it still lies at its path; if not, nothing is recorded.
+            Whether it is still at its path; if not, nothing is recorded.
         """
         checkpoint = item.checkpoint
         if answer.end is End.SUPERSEDED:

@@ -170,7 +170,7 @@ class Verifier:
         checkpoint = item.checkpoint
         if not await self._requests.was_checkpoint(checkpoint.path):
             return answer
-        message = f"A checkpoint lay here before, and something else does now: {answer.message}"
+        message = f"A checkpoint was here before, and now there is something else: {answer.message}"
         if not item.overdue:
             return Answer(End.INCOMPLETE, message)
         settings = self._watches.verify_settings(checkpoint.watch)
@@ -203,7 +203,7 @@ class Verifier:
         asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 
     def _overwritten(self, item: Item, watcher: Watcher) -> None:
-        """Verify what lies there now: it waits already, or its watcher reports it again."""
+        """Verify what is there now: it waits already, or its watcher reports it again."""
         path, watch = item.checkpoint.path, item.checkpoint.watch
         log.info("superseded", watch=watch, path=path)
         if not self._work.is_waiting(watch, path):

@@ -36,7 +36,7 @@ class WatchManager:
 
     Args:
         watches: the watches that run; changed here and nowhere else.
-        ledger: what is known of their checkpoints.
+        ledger: holds their checkpoints.
         inbox: takes their events.
         work: what waits to be verified.
         runtimes: the interpreters that they name.
@@ -112,7 +112,7 @@ class WatchManager:
 
     async def _start(self, settings: WatchSettings, configured: Sequence[WatchSettings]) -> None:
         name, loop = settings.name, asyncio.get_running_loop()
-        known = await self._ledger(Ledger.recorded_paths, name)
+        recorded = await self._ledger(Ledger.recorded_paths, name)
 
         def emit(event: WatchEvent) -> None:
             self._inbox.send(event, loop)
@@ -120,14 +120,14 @@ class WatchManager:
         try:
             watcher = Watcher(
                 settings,
-                {path: entry.identity for path, entry in known.items()},
+                {path: entry.identity for path, entry in recorded.items()},
                 emit,
-                series={path: entry.series for path, entry in known.items()},
+                series={path: entry.series for path, entry in recorded.items()},
             )
         except ValueError as error:
             raise WatchError(f"watch {name!r}: {error}") from None
         self._watches[name] = Watch(settings, watcher)
-        await self._runtimes.look([self._watches.verify_settings(name).python])
+        await self._runtimes.check([self._watches.verify_settings(name).python])
         await self._reverifier.renew(name)
         watcher.start()
         self._retention.begin(settings)

@@ -102,14 +102,14 @@ class WatchRetention:
         """Bring to an end what a crash left half done, whatever the mode is."""
         await self._on_disk(self._recover)
 
-    async def plan(self, trouble: str, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    async def plan(self, problem: str, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
         """RetentionPlan, and with `apply` carry the plan out.
 
         Args:
-            trouble: what is wrong with the watch, if anything is; then nothing is removed.
+            problem: what is wrong with the watch, if anything is; then nothing is removed.
             apply: whether to remove what the plan does not keep.
         """
-        return await self._on_disk(self._plan, trouble, apply)
+        return await self._on_disk(self._plan, problem, apply)
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
@@ -133,9 +133,9 @@ class WatchRetention:
                 self._reverified[path] = known[path]
                 watcher.report_again(path)
 
-    def _plan(self, trouble: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    def _plan(self, problem: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
-        planned = plan_watch(self._records, self.settings, time.time(), trouble)
+        planned = plan_watch(self._records, self.settings, time.time(), problem)
         removals = self._pruner.apply(planned) if apply and planned.removals else []
         return planned, removals
 

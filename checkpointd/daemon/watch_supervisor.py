@@ -1,4 +1,4 @@
-"""Looks after the watches: counts what they count, and pauses those whose disk does not answer."""
+"""Checks the watches: collects their counters, and pauses those whose disk does not answer."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from checkpointd.dispatch.process_monitor import QuotaExceededError
-    from checkpointd.worker.protocol import Job, Limits
+    from checkpointd.worker.protocol import ChildLimits, Job
 
 _EXIT_SECONDS = 30.0
 """How long a child may live on after it has closed its end of the stream."""
@@ -69,7 +69,7 @@ class ChildResult:
     memory_exceeded: bool = False
     oom_killed: bool = False
     peak: PeakMemory = field(default_factory=PeakMemory)
-    limits: Limits | None = None
+    limits: ChildLimits | None = None
     lost: bool = False
     not_started: str = ""
     stderr: str = ""

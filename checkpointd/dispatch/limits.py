@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkpointd.core.expansion import most_unpacked
-from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, Limits
+from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, ChildLimits
 
 _MiB = 1 << 20
 _SCAN_BYTES = 1024 * _MiB
@@ -26,7 +26,7 @@ def limits_for(
     spare: int,
     share: int = 1,
     alone: bool = False,
-) -> Limits:
+) -> ChildLimits:
     """Return the limits of a child.
 
     The memory that it may use (`memory_bytes`) is configured, or what the machine can spare; the
@@ -52,7 +52,7 @@ def limits_for(
     data = max(used, spare, _LOAD_MAPPED_MIN) if stage == LOAD else used
     # The scan unpacks the weights of a compressed archive into a file without a name.
     written = most_unpacked(size) if stage in (SCAN, INSPECT) else size
-    return Limits(
+    return ChildLimits(
         data_bytes=NO_LIMIT if alone else data,
         file_bytes=_FILE_BYTES + written,
         cpu_seconds=int(timeout) + 1,

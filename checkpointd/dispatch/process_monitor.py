@@ -17,7 +17,7 @@ from checkpointd.core import memory_errors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.worker.protocol import Limits
+    from checkpointd.worker.protocol import ChildLimits
 
 _BYTES_PER_SECOND = 16 << 30
 """No process fills memory faster: the closer it is to its limit, the sooner it is read again."""
@@ -51,7 +51,7 @@ class ProcessMonitor:
         peak: updated with every reading.
     """
 
-    def __init__(self, descriptors: Sequence[int], limits: Limits, peak: PeakMemory) -> None:
+    def __init__(self, descriptors: Sequence[int], limits: ChildLimits, peak: PeakMemory) -> None:
         self._status = descriptors[0] if descriptors else -1
         self._limits = limits
         self._peak = peak

@@ -10,7 +10,7 @@ from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for
 from checkpointd.dispatch.shared_lock import SharedLock
-from checkpointd.dispatch.zygote import StartError
+from checkpointd.dispatch.zygote import ZygoteStartError
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
     from checkpointd.dispatch.zygote_pool import ZygotePool
-    from checkpointd.worker.protocol import Job, Limits
+    from checkpointd.worker.protocol import ChildLimits, Job
 
     OnCheck = Callable[[CheckResult], None]
 
@@ -57,7 +57,7 @@ class StageRunner:
 
     def limits(
         self, task: ChildTask, worker: WorkerSettings, seconds: float, *, alone: bool = False
-    ) -> Limits:
+    ) -> ChildLimits:
         """Return the limits of a child that is started now."""
         return limits_for(
             task.job.stage,
@@ -113,13 +113,13 @@ class StageRunner:
         return replace(second, waited=waited)
 
     async def _attempt(
-        self, task: ChildTask, limits: Limits, deadline: float, on_check: OnCheck
+        self, task: ChildTask, limits: ChildLimits, deadline: float, on_check: OnCheck
     ) -> ChildResult:
         kills = host_memory.oom_kills()
         try:
             seconds = max(0.1, deadline - time.monotonic())
             result = await self.child(task, limits, seconds, on_check)
-        except StartError as error:
+        except ZygoteStartError as error:
             result = ChildResult(not_started=str(error))
         except ZygoteError as error:
             result = ChildResult(lost=True, stderr=str(error))
@@ -132,7 +132,7 @@ class StageRunner:
         return result
 
     async def child(
-        self, task: ChildTask, limits: Limits, seconds: float, on_check: OnCheck | None = None
+        self, task: ChildTask, limits: ChildLimits, seconds: float, on_check: OnCheck | None = None
     ) -> ChildResult:
         """Run one child.
 
@@ -175,7 +175,7 @@ class _FinalResults:
             self.emit(check)
 
 
-def _has_no_more(limits: Limits, result: ChildResult) -> bool:
+def _has_no_more(limits: ChildLimits, result: ChildResult) -> bool:
     """Whether a second child gets hardly more memory than the first was killed for using."""
     before = result.limits.memory_bytes if result.limits is not None else 0
     return 4 * limits.memory_bytes <= 5 * before

@@ -30,7 +30,7 @@ from checkpointd.dispatch.process_monitor import ProcessMonitor, QuotaExceededEr
 from checkpointd.dispatch.quota import run_within_quota
 from checkpointd.dispatch.zygote_connection import ZygoteConnection, ZygoteError
 from checkpointd.worker import protocol
-from checkpointd.worker.protocol import ForkRequest, Job, Limits, SandboxState
+from checkpointd.worker.protocol import ChildLimits, ForkRequest, Job, SandboxState
 
 if TYPE_CHECKING:
     import subprocess
@@ -46,7 +46,7 @@ _KILL_GRACE_SECONDS = 10.0
 _EXIT_SECONDS = 2.0
 
 
-class StartError(ZygoteError):
+class ZygoteStartError(ZygoteError):
     """A zygote could not be started; the message says why, and what to do.
 
     `hung` is set for one that did not answer in time, not for one that failed.
@@ -115,13 +115,13 @@ class Zygote:
         """Start the interpreter and wait until its imports are over.
 
         Raises:
-            StartError: it cannot be started, or its imports fail.
+            ZygoteStartError: it cannot be started, or its imports fail.
         """
         try:
             await self._start()
         except OSError as error:
             self.close()
-            raise StartError(f"No worker can be started: {error.strerror}.") from None
+            raise ZygoteStartError(f"No worker can be started: {error.strerror}.") from None
         except BaseException:
             self.close()
             raise
@@ -154,10 +154,10 @@ class Zygote:
         self.sandbox = notice.sandbox
         self.environment = {str(k): str(v) for k, v in notice.environment.items()}
 
-    def _start_error(self, clause: str, *, hung: bool = False) -> StartError:
+    def _start_error(self, clause: str, *, hung: bool = False) -> ZygoteStartError:
         load = self.kind == protocol.LOAD
         message = zygote_start.start_error_message(self.python, clause, load=load)
-        return StartError(message, hung=hung)
+        return ZygoteStartError(message, hung=hung)
 
     def close(self) -> None:
         """Kill the interpreter and, with it, its children; whoever waits for one gets an error.
@@ -185,7 +185,7 @@ class Zygote:
             await asyncio.sleep(0.01)
 
     async def run(
-        self, job: Job, limits: Limits, seconds: float, on_check: OnCheck | None = None
+        self, job: Job, limits: ChildLimits, seconds: float, on_check: OnCheck | None = None
     ) -> ChildResult:
         """Run one job in a new child.
 
@@ -222,7 +222,7 @@ class Zygote:
         child: _Child,
         job: Job,
         stderr: int,
-        limits: Limits,
+        limits: ChildLimits,
         seconds: float,
         on_check: OnCheck | None,
         result: ChildResult,
@@ -262,7 +262,7 @@ class Zygote:
             else:
                 ours.close()
 
-    async def _fork(self, child: _Child, limits: Limits, stream: int, stderr: int) -> None:
+    async def _fork(self, child: _Child, limits: ChildLimits, stream: int, stderr: int) -> None:
         """Let the zygote fork the child, or turn into it."""
         if self._connection is None:
             raise ZygoteError("it was not started")

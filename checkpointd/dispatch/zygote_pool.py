@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.encode import to_json
-from checkpointd.dispatch.zygote import StartError, Zygote
+from checkpointd.dispatch.zygote import Zygote, ZygoteStartError
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD
 
@@ -42,7 +42,7 @@ class _Start:
 class _Failure:
     """An interpreter that could not be started."""
 
-    error: StartError
+    error: ZygoteStartError
     at: float = field(default_factory=time.monotonic)
 
 
@@ -72,7 +72,8 @@ class ZygotePool:
         """Return the zygote for a stage; start it if necessary.
 
         Raises:
-            StartError: it cannot be started, or takes so long that the slot should be given up.
+            ZygoteStartError: it cannot be started, or takes so long that the caller should give up
+                its slot.
             ZygoteError: its start was cancelled.
         """
         key = (kind, python)
@@ -94,7 +95,7 @@ class ZygotePool:
             return start.task.result()
         if (failure := self._failures.get(key)) is not None:
             raise failure.error
-        raise StartError(
+        raise ZygoteStartError(
             f"{key[1] or sys.executable} did not finish its imports within "
             f"{_START_WAIT_SECONDS:g} s; it goes on starting, and this is tried again."
         )
@@ -143,7 +144,7 @@ class ZygotePool:
         except asyncio.CancelledError:
             await zygote.wait_closed()  # it is killed; nothing may outlive `close`
             raise
-        except StartError as error:
+        except ZygoteStartError as error:
             self._failures[key] = _Failure(error)
             raise
         self._failures.pop(key, None)

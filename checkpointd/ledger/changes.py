@@ -23,7 +23,7 @@ class ChangeKind(enum.StrEnum):
     """A path belongs to another series, version or step than before."""
 
     GONE = "gone"
-    """Nothing lies at a path any more."""
+    """Nothing is at a path any more."""
 
     TRASHED = "trashed"
     """A checkpoint was moved into the trash."""

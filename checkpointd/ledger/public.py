@@ -1,4 +1,4 @@
-"""What the ledger knows, as the objects that `--json` prints and the HTTP API returns."""
+"""What the ledger holds, as the objects that `--json` prints and the HTTP API returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def public_entry(entry: Entry) -> dict[str, Any]:
-    """One known checkpoint."""
+    """One checkpoint."""
     report = entry.report
     return {
         "id": entry.id,
@@ -33,7 +33,7 @@ def public_entry(entry: Entry) -> dict[str, Any]:
 
 
 def public_detail(entry: Entry) -> dict[str, Any]:
-    """One known checkpoint with its whole report."""
+    """One checkpoint with its whole report."""
     report = entry.report
     details = {**report.to_public(), "stderr": report.stderr} if report else {}
     return {**public_entry(entry), **details}

@@ -1,8 +1,8 @@
-"""Whether the daemon makes progress: a pure judgement on when each part last did.
+"""Whether the daemon makes progress: a pure decision by when each part last did.
 
-A hung disk is a problem that is told, not a reason to restart: its thread stands still and
+A hung disk is a problem that is reported, not a reason to restart: its thread is blocked and
 everything else goes on. Only a stuck loop or supervisor makes the daemon unhealthy, and only
-then the word to systemd's watchdog stays out.
+then systemd's watchdog is not notified.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ LOOP_SECONDS = 10.0
 """A loop that did not run for so long is stuck."""
 
 SUPERVISOR_SECONDS = 30.0
-"""A supervisor that did not look after its parts for so long is stuck."""
+"""A supervisor that did not check its parts for so long is stuck."""
 
 
 @dataclass(frozen=True)
 class WatchProgress:
     """One watch: whether it can see its directory, and whether it has compared all of it once.
 
-    `hung`: its file system does not answer. `message` says why the watch is down.
+    `hung`: its file system does not answer. `message` is why the watch is down.
     """
 
     name: str
@@ -78,22 +78,22 @@ def judge(
         )
         if (problem := _stuck(name, at, now, limit))
     ]
-    told = [_told(watch) for watch in progress.watches if not watch.up]
+    problems = [_down(watch) for watch in progress.watches if not watch.up]
     scanning = [printable(w.name) for w in progress.watches if w.up and not w.reconciled]
     if scanning:
-        told.append(f"The first scan is not done yet: {', '.join(scanning)}.")
+        problems.append(f"The first scan is not done yet: {', '.join(scanning)}.")
     ready = not stuck and not scanning and not any(w.hung for w in progress.watches)
-    return Health(healthy=not stuck, ready=ready, problems=tuple(stuck + told))
+    return Health(healthy=not stuck, ready=ready, problems=tuple(stuck + problems))
 
 
 def _stuck(name: str, at: float | None, now: float, limit: float) -> str:
     if at is None:
         return f"The {name} has not started."
     if now - at > limit:
-        return f"The {name} has stood still for {duration(now - at)}: restart checkpointd."
+        return f"The {name} has not run for {duration(now - at)}: restart checkpointd."
     return ""
 
 
-def _told(watch: WatchProgress) -> str:
+def _down(watch: WatchProgress) -> str:
     why = printable(watch.message).rstrip(".") or "its directory cannot be read"
     return f"Watch {printable(watch.name)} is down: {why}."

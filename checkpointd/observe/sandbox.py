@@ -59,14 +59,14 @@ class SandboxStatus:
 
     @property
     def layers(self) -> dict[str, bool]:
-        """Whether each layer is in force; empty as long as nobody knows."""
+        """Whether each layer is in force; empty until a worker was started."""
         if not self.is_known:
             return {}
         return {"landlock": bool(self.landlock), "seccomp": bool(self.seccomp)}
 
     @property
     def problem(self) -> str:
-        """What a person has to know, as a sentence; empty where all is in force."""
+        """What needs attention, as a sentence; empty where everything is in force."""
         if not self.missing:
             return ""
         missing = "; ".join(self.missing)

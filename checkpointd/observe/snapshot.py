@@ -1,4 +1,4 @@
-"""What the daemon knows at the moment of a scrape: the facts that the gauges are drawn from."""
+"""The daemon's state at the moment of a scrape: the facts that the gauges are built from."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WatchSnapshot:
 
 @dataclass(frozen=True)
 class WebSnapshot:
-    """The TCP side: connections now, and what protects it; None where it has no such files.
+    """The web server: connections now, and what protects it; None where it has no such files.
 
     `certificate_not_after` is in seconds since the epoch, the earliest of the chain.
     """
@@ -58,7 +58,7 @@ class WebSnapshot:
 class Snapshot:
     """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up).
 
-    `sandbox` maps a layer to whether it is in force; empty as long as nobody knows.
+    `sandbox` maps a layer to whether it is in force; empty until a worker was started.
     """
 
     watches: tuple[WatchSnapshot, ...] = ()

@@ -1,7 +1,7 @@
-"""What an exception of TensorFlow's means: this machine or its libraries lack something, or not.
+"""Whether an exception of TensorFlow's means that this machine or its libraries lack something.
 
-One place decides it for loading and for running, so that no check takes a missing kernel, device,
-op or library for damage. What is nobody's lack is left to the caller: it may be evidence.
+Loading and running both ask here, so that no check takes a missing kernel, device, op or library
+for damage. Any other exception is left to the caller: it may be evidence of damage.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _NODE = re.compile(r"\{\{(?:node|colocation_node) ([^}]*)\}\}")
 
 @dataclass(frozen=True)
 class EnvironmentProblem:
-    """What this machine or its libraries lack: a word of `reasons`, one sentence, and facts."""
+    """What this machine or its libraries lack: the reason's word, a message, and details."""
 
     word: str
     message: str
@@ -86,14 +86,14 @@ class EnvironmentProblem:
 
 
 def cause(text: str) -> str:
-    """Take what TensorFlow says around the cause out of its message: stacks, and where it ran."""
+    """Strip a message of TensorFlow's to its cause, without stack traces and names of nodes."""
     for pattern in _STACKS:
         text = pattern.sub("", text)
     return _NODE.sub(r"\1", text).strip()
 
 
 def environment_problem(error: BaseException) -> EnvironmentProblem | None:
-    """Say what this machine or its libraries lack for what failed; None where it is not that.
+    """Return what this machine or its libraries lack; None if that is not why something failed.
 
     Args:
         error: what was raised while a checkpoint was loaded or run.
@@ -105,10 +105,14 @@ def environment_problem(error: BaseException) -> EnvironmentProblem | None:
 
 
 def _of_libraries(error: BaseException, text: str) -> EnvironmentProblem | None:
-    for pattern, said in ((_OP, _unregistered), (_TYPE_SPEC, _unknown_type), (_CLASS, _unknown)):
+    for pattern, problem_of in (
+        (_OP, _unregistered),
+        (_TYPE_SPEC, _unknown_type),
+        (_CLASS, _unknown),
+    ):
         found = pattern.search(text)
         if found:
-            return said(found[1])
+            return problem_of(found[1])
     if _NEWER.search(text):
         return EnvironmentProblem(
             "environment",
@@ -124,13 +128,13 @@ def _of_libraries(error: BaseException, text: str) -> EnvironmentProblem | None:
     return None
 
 
-def other_python_message(said: str = "") -> str:
-    """Say that stored bytecode is of another Python than this one."""
+def other_python_message(detail: str = "") -> str:
+    """Return the message for stored bytecode of another Python than this one."""
     here = ".".join(str(part) for part in sys.version_info[:2])
     return (
         f"It stores the bytecode of a function, and that is not of Python {here}, which is "
         "verifying it: set python in [watch.verify] to an interpreter of the version that wrote "
-        f"it. {said}"
+        f"it. {detail}"
     ).strip()
 
 
@@ -195,7 +199,7 @@ def _of_device(text: str) -> EnvironmentProblem | None:
 
 
 def _kernel(op: str, text: str) -> EnvironmentProblem:
-    """Say which kernels of an op there are, where none fits."""
+    """Describe the kernels that an op has, none of which fits."""
     kernels = _REGISTERED.findall(text)
     devices = {device for device, _ in kernels if not device.startswith("XLA_")}
     if not devices:
@@ -203,11 +207,13 @@ def _kernel(op: str, text: str) -> EnvironmentProblem:
     elif "CPU" in devices:
         fitting = [limits for device, limits in kernels if device == "CPU" and limits]
         types = sorted({kind for limits in fitting for kind in re.findall(r"DT_\w+", limits)})
-        said = f" (it has {', '.join(types[:_MOST_KERNELS])}{', …' * (len(types) > _MOST_KERNELS)})"
+        known = (
+            f" (it has {', '.join(types[:_MOST_KERNELS])}{', …' * (len(types) > _MOST_KERNELS)})"
+        )
         used = ", ".join(dict.fromkeys(re.findall(r"[(,\[ ](T\w*=DT_\w+)", text)))
         message = (
             f"This TensorFlow has no kernel for the op {op!r} on a CPU for the types it is used "
-            f"with{f' ({used})' if used else ''}{said if types else ''}"
+            f"with{f' ({used})' if used else ''}{known if types else ''}"
         )
     else:
         message = (
@@ -218,7 +224,7 @@ def _kernel(op: str, text: str) -> EnvironmentProblem:
 
 
 def shortened(text: str, limit: int = _TEXT) -> str:
-    """One line of a message of TensorFlow's: its cause, with head and tail where it is long."""
+    """Return the cause in a message of TensorFlow's as one line; of a long one, head and tail."""
     line = " ".join(cause(text).split())
     if len(line) > limit:
         head = limit * 2 // 3

@@ -29,7 +29,7 @@ from checkpointd.watch.observation import (
     probe_candidate,
 )
 from checkpointd.watch.rechecks import Rechecks
-from checkpointd.watch.reported import Comparison, ReportedGenerations
+from checkpointd.watch.reported import GenerationComparison, ReportedGenerations
 from checkpointd.watch.scan import describe
 from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
@@ -210,7 +210,10 @@ class ChangeDetector:
             return
         comparison = self._reported.compare(path, generation)
         unknown = self._reported.is_unknown(path, generation)
-        reported_before = comparison in (Comparison.SAME, Comparison.METADATA_CHANGED)
+        reported_before = comparison in (
+            GenerationComparison.SAME,
+            GenerationComparison.METADATA_CHANGED,
+        )
         if reported_before or (requested and unknown):
             self._pending.forget(path)
             self._report_unchanged(candidate, comparison, requested=requested)
@@ -243,7 +246,7 @@ class ChangeDetector:
         )
 
     def _report_unchanged(
-        self, candidate: Candidate, comparison: Comparison, *, requested: bool
+        self, candidate: Candidate, comparison: GenerationComparison, *, requested: bool
     ) -> None:
         """Report content that was reported before, if requested or if its metadata changed."""
         path, generation = candidate.path, candidate.generation
@@ -252,7 +255,7 @@ class ChangeDetector:
                 self.requested.discard(path)
                 overdue = self.local and is_old(generation, self._settings.torn_after)
                 self._report(SettleDecision(candidate, probed, "settled", overdue=overdue))
-        elif comparison is Comparison.METADATA_CHANGED:
+        elif comparison is GenerationComparison.METADATA_CHANGED:
             self._reported.record(path, generation)
             self._emit(MetadataChanged(self._settings.name, path, generation))
         else:

@@ -14,7 +14,7 @@ _KEY = 32
 """The length of `Generation.key`, with which `Generation.identity` begins."""
 
 
-class Comparison(enum.Enum):
+class GenerationComparison(enum.Enum):
     """How a generation on disk compares with what was reported of its path.
 
     METADATA_CHANGED: names, sizes and times are the same, but an inode or a mode is not.
@@ -26,6 +26,11 @@ class Comparison(enum.Enum):
     SAME = "same"
     METADATA_CHANGED = "metadata_changed"
     REPLACED = "replaced"
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the content was reported, and need not be reported again."""
+        return self in (GenerationComparison.SAME, GenerationComparison.METADATA_CHANGED)
 
 
 class ReportedGenerations:
@@ -63,18 +68,18 @@ class ReportedGenerations:
         """Whether nothing has changed since `mark_seen`: the cheapest comparison."""
         return self._seen.get(path) == hash(generation)
 
-    def compare(self, path: str, generation: Generation) -> Comparison:
+    def compare(self, path: str, generation: Generation) -> GenerationComparison:
         """Compare what is at a path now with what was reported of it."""
         identity = self._identities.get(path)
         if identity is None:
-            return Comparison.NEW
+            return GenerationComparison.NEW
         if not identity:
-            return Comparison.DUE
+            return GenerationComparison.DUE
         if identity[:_KEY] != generation.key:
-            return Comparison.REPLACED
+            return GenerationComparison.REPLACED
         if generation.identity.startswith(identity):
-            return Comparison.SAME
-        return Comparison.METADATA_CHANGED
+            return GenerationComparison.SAME
+        return GenerationComparison.METADATA_CHANGED
 
     def is_unknown(self, path: str, generation: Generation | None = None) -> bool:
         """Whether a path is not a checkpoint; with a generation, whether that one is not."""

@@ -22,9 +22,9 @@ if __name__ == "__main__":
         import json
 
         from checkpointd.worker.child import run
-        from checkpointd.worker.protocol import Limits
+        from checkpointd.worker.protocol import ChildLimits
 
-        run(connection, int(sys.argv[3]), Limits(**json.loads(sys.argv[4])), int(sys.argv[5]))
+        run(connection, int(sys.argv[3]), ChildLimits(**json.loads(sys.argv[4])), int(sys.argv[5]))
 
     from checkpointd.worker.zygote import main
 

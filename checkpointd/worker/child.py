@@ -26,14 +26,14 @@ from checkpointd.worker import limits as confinement
 if TYPE_CHECKING:
     import socket
 
-    from checkpointd.worker.protocol import Job, Limits, SandboxState
+    from checkpointd.worker.protocol import ChildLimits, Job, SandboxState
 
     Send = Callable[[object], None]
 
 _TEMPORARY = ("HOME", "TMPDIR", "KERAS_HOME")
 
 
-def run(connection: socket.socket, stderr: int, limits: Limits, parent: int) -> NoReturn:
+def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int) -> NoReturn:
     """Do one job and end this process; never returns.
 
     Args:

@@ -15,6 +15,8 @@ import stat
 import struct
 from typing import TYPE_CHECKING
 
+from checkpointd.worker.libc import set_no_new_privileges, system_call
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,10 +41,6 @@ _NETWORK_SINCE, _NETWORK = 4, 0b11
 _SCOPES_SINCE, _SCOPES = 6, 0b11
 _LOGS_SINCE, _NOT_LOGGED = 7, 1
 _VERSION, _PATH_BENEATH = 1, 1
-_PR_SET_NO_NEW_PRIVS = 38
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
 
 
 class LandlockError(Exception):
@@ -67,7 +65,7 @@ def version(machine: Machine) -> int:
     Raises:
         LandlockError: it has none, or does not allow it.
     """
-    found = _call(machine, "landlock_create_ruleset", None, ctypes.c_size_t(0), _VERSION)
+    found = system_call(machine, "landlock_create_ruleset", None, ctypes.c_size_t(0), _VERSION)
     if found < 1:
         raise LandlockError(_why(ctypes.get_errno()))
     return found
@@ -94,7 +92,7 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
     files, network, scopes = supported_rights(abi)
     wanted = struct.pack("=QQQ", files, network, scopes)
     size = 8 if abi < _NETWORK_SINCE else 16 if abi < _SCOPES_SINCE else 24
-    ruleset = _call(
+    ruleset = system_call(
         machine, "landlock_create_ruleset", ctypes.c_char_p(wanted), ctypes.c_size_t(size), 0
     )
     if ruleset < 0:
@@ -102,10 +100,10 @@ def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> No
     try:
         for path, access in rules:
             _allow(machine, ruleset, path, access & files)
-        _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        set_no_new_privileges()
         # A refusal is an error for the caller; the audit log would contain each self-test as well.
         quiet = _NOT_LOGGED if abi >= _LOGS_SINCE else 0
-        if _call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), quiet) != 0:
+        if system_call(machine, "landlock_restrict_self", ctypes.c_int(ruleset), quiet) != 0:
             raise LandlockError(_why(ctypes.get_errno()))
     finally:
         os.close(ruleset)
@@ -123,13 +121,11 @@ def _allow(machine: Machine, ruleset: int, path: str, access: int) -> None:
         if not access:
             return
         rule = ctypes.c_char_p(struct.pack("=Qi", access, beneath))
-        done = _call(machine, "landlock_add_rule", ctypes.c_int(ruleset), _PATH_BENEATH, rule, 0)
+        done = system_call(
+            machine, "landlock_add_rule", ctypes.c_int(ruleset), _PATH_BENEATH, rule, 0
+        )
         if done != 0 and ctypes.get_errno() != errno.EBADFD:  # a pipe, or the like, needs no rule
             raise LandlockError(_why(ctypes.get_errno()))
-
-
-def _call(machine: Machine, name: str, *arguments: object) -> int:
-    return int(_libc.syscall(ctypes.c_long(machine.calls[name]), *arguments))
 
 
 def _why(error: int) -> str:

@@ -10,19 +10,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 import resource
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from checkpointd.worker.protocol import Limits
+from checkpointd.worker import libc, syscalls
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
-_PR_SET_NO_NEW_PRIVS = 38
-_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+if TYPE_CHECKING:
+    from checkpointd.worker.protocol import ChildLimits
+
 _IOPRIO_IDLE = 3 << 13
 _MAX_OPEN = 16384
 """Open files: TensorFlow keeps every shard of a checkpoint open, and there may be thousands."""
@@ -35,8 +31,6 @@ _KEPT_CAPABILITIES = 1 << 1 | 1 << 2
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 def die_with_parent(parent: int) -> None:
     """Ask the kernel to kill this process when its parent ends.
@@ -44,7 +38,7 @@ def die_with_parent(parent: int) -> None:
     Args:
         parent: the pid of the parent when it forked; if it has ended already, exit now.
     """
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.set_death_signal()
     if os.getppid() != parent:
         os._exit(0)
 
@@ -56,9 +50,9 @@ def lower_priority(*, idle: bool) -> None:
     with contextlib.suppress(OSError):
         policy = os.SCHED_IDLE if idle else os.SCHED_BATCH
         os.sched_setscheduler(0, policy, os.sched_param(0))
-    number = _IOPRIO_SET.get(platform.machine())
-    if number is not None:
-        _libc.syscall(number, 1, 0, _IOPRIO_IDLE)
+    machine = syscalls.this_machine()
+    if machine is not None:
+        libc.system_call(machine, "ioprio_set", 1, 0, _IOPRIO_IDLE)
 
 
 def prefer_for_oom_kill() -> None:
@@ -67,7 +61,7 @@ def prefer_for_oom_kill() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def apply_limits(limits: Limits) -> None:
+def apply_limits(limits: ChildLimits) -> None:
     """Limit memory, CPU time, files and their size, and drop privileges, also those of root.
 
     A limit that the system refuses, because it is already lower, stays as it is.
@@ -85,8 +79,8 @@ def apply_limits(limits: Limits) -> None:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(which, (bound, hard if which == resource.RLIMIT_CPU else bound))
     _drop_capabilities()
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    libc.set_no_new_privileges()
+    libc.hide_from_other_processes()
 
 
 def _stack() -> int:
@@ -101,9 +95,9 @@ def _drop_capabilities() -> None:
     """
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     capabilities = (ctypes.c_uint32 * 6)()
-    if _libc.capget(header, capabilities) != 0:
+    if libc.LIBC.capget(header, capabilities) != 0:
         return
     for low in range(3):  # effective, permitted, inheritable; then the upper halves of each
         capabilities[low] &= _KEPT_CAPABILITIES
         capabilities[low + 3] = 0
-    _libc.capset(header, capabilities)
+    libc.LIBC.capset(header, capabilities)

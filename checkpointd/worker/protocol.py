@@ -32,7 +32,7 @@ MAX_TOTAL = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Limits:
+class ChildLimits:
     """What a child may use: address-space data and file size in bytes, CPU time in seconds.
 
     `memory_bytes` is the memory that it may use; the daemon kills it beyond that. 0: no limit.
@@ -52,7 +52,7 @@ class ForkRequest:
     """
 
     number: int
-    limits: Limits
+    limits: ChildLimits
     become: bool = False
 
 
@@ -133,7 +133,7 @@ def encode(message: object) -> bytes:
 def decode_fork_request(data: bytes) -> ForkRequest:
     """Decode a `ForkRequest`; the daemon is trusted."""
     raw = json.loads(data)
-    return ForkRequest(raw["number"], Limits(**raw["limits"]), raw["become"])
+    return ForkRequest(raw["number"], ChildLimits(**raw["limits"]), raw["become"])
 
 
 def decode_job(data: bytes) -> Job:

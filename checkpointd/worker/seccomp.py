@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.worker import syscalls
+from checkpointd.worker import libc, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +29,6 @@ ALLOW = 0x7FFF0000
 _ERRNO = 0x00050000
 _LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
-_PR_SET_NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _TSYNC = 1, 1
 _WORD = 0xFFFFFFFF
 
@@ -194,12 +193,12 @@ def install(machine: Machine, instructions: Sequence[Instruction]) -> None:
     Raises:
         SeccompError: the kernel refuses it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     filled = _Program(len(instructions), code)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    done = libc.syscall(
-        ctypes.c_long(machine.calls["seccomp"]),
+    libc.set_no_new_privileges()
+    done = libc.system_call(
+        machine,
+        "seccomp",
         ctypes.c_ulong(_SET_MODE_FILTER),
         ctypes.c_ulong(_TSYNC),
         ctypes.byref(filled),

@@ -1,4 +1,4 @@
-"""What protects the web side of a real daemon: at the start, by a reload, and by itself."""
+"""What protects the web server of a real daemon: at the start, by a reload, and by itself."""
 
 from __future__ import annotations
 

@@ -82,3 +82,12 @@ def test_the_row_is_a_label_in_the_metrics(tmp_path: Path) -> None:
     done = extended.run("-c", METRICS, home=tmp_path)
     sample = 'checkpointd_validations_total{format="toy",verdict="valid",watch="runs"} 0.0'
     assert sample in done.stdout.splitlines(), done.stderr
+
+
+def test_the_row_is_in_the_manual(tmp_path: Path) -> None:
+    """`docs formats` shows it in the table of formats."""
+    extended = Extended(tmp_path)
+    extended.insert("core/format_specs.py", "]\n", ROW)
+    done = extended.run("-m", "checkpointd", "docs", "formats", home=tmp_path)
+    row = "| `toy` | a toy | its first four bytes | it ends with END |"
+    assert row in done.stdout.splitlines(), done.stderr

@@ -68,7 +68,7 @@ def entry(
     seen: float = 0.0,
     sequence: int = 0,
 ) -> Entry:
-    """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` unless told otherwise."""
+    """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` without a `path`."""
     checkpoint = Checkpoint(
         path or f"/w/ckpt-{identity}",
         Format.HDF5,
@@ -97,8 +97,8 @@ def entry(
     )
 
 
-def look(path: str, members: Iterable[str]) -> Generation:
-    """The generation that lies on disk now, of the given members."""
+def generation_on_disk(path: str, members: Iterable[str]) -> Generation:
+    """The generation that is on disk now, of the given members."""
     found = []
     for name in sorted(members):
         seen = os.stat(path + name)
@@ -108,15 +108,15 @@ def look(path: str, members: Iterable[str]) -> Generation:
     return Generation(tuple(found))
 
 
-def lay_file(path: Path, at: float, content: bytes = b"weights") -> tuple[Checkpoint, Generation]:
+def write_file(path: Path, at: float, content: bytes = b"weights") -> tuple[Checkpoint, Generation]:
     """A checkpoint that is one file, saved at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     os.utime(path, (at, at))
-    return Checkpoint(str(path), Format.HDF5, "w", "m-{}.h5"), look(str(path), [""])
+    return Checkpoint(str(path), Format.HDF5, "w", "m-{}.h5"), generation_on_disk(str(path), [""])
 
 
-def lay_prefix(path: Path, at: float) -> tuple[Checkpoint, Generation]:
+def write_prefix(path: Path, at: float) -> tuple[Checkpoint, Generation]:
     """A checkpoint of three files and a golden record beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = (".data-00000-of-00002", ".data-00001-of-00002", ".index")
@@ -124,10 +124,12 @@ def lay_prefix(path: Path, at: float) -> tuple[Checkpoint, Generation]:
         member = path.with_name(path.name + name)
         member.write_bytes(f"{path.name}{name}".encode())
         os.utime(member, (at, at))
-    return Checkpoint(str(path), Format.TF_CHECKPOINT, "w", "ckpt-{}"), look(str(path), names)
+    return Checkpoint(str(path), Format.TF_CHECKPOINT, "w", "ckpt-{}"), generation_on_disk(
+        str(path), names
+    )
 
 
-def lay_directory(path: Path, at: float) -> tuple[Checkpoint, Generation]:
+def write_directory(path: Path, at: float) -> tuple[Checkpoint, Generation]:
     """A checkpoint that is a directory."""
     names = ("/saved_model.pb", "/variables/variables.index", "/assets.extra/golden.npz")
     for name in names:
@@ -135,10 +137,12 @@ def lay_directory(path: Path, at: float) -> tuple[Checkpoint, Generation]:
         member.parent.mkdir(parents=True, exist_ok=True)
         member.write_bytes(f"{path.name}{name}".encode())
         os.utime(member, (at, at))
-    return Checkpoint(str(path), Format.SAVEDMODEL, "w", "sm/{}"), look(str(path), names)
+    return Checkpoint(str(path), Format.SAVEDMODEL, "w", "sm/{}"), generation_on_disk(
+        str(path), names
+    )
 
 
-def lay_keras(path: Path, at: float) -> tuple[Checkpoint, Generation]:
+def write_keras(path: Path, at: float) -> tuple[Checkpoint, Generation]:
     """A checkpoint that is Keras's directory."""
     names = ("/config.json", "/metadata.json", "/model.weights.h5", "/assets/vocabulary.txt")
     for name in names:
@@ -146,18 +150,23 @@ def lay_keras(path: Path, at: float) -> tuple[Checkpoint, Generation]:
         member.parent.mkdir(parents=True, exist_ok=True)
         member.write_bytes(f"{path.name}{name}".encode())
         os.utime(member, (at, at))
-    return Checkpoint(str(path), Format.KERAS, "w", "k/{}"), look(str(path), names)
+    return Checkpoint(str(path), Format.KERAS, "w", "k/{}"), generation_on_disk(str(path), names)
 
 
-LAYERS = {"file": lay_file, "prefix": lay_prefix, "directory": lay_directory, "keras": lay_keras}
+WRITERS = {
+    "file": write_file,
+    "prefix": write_prefix,
+    "directory": write_directory,
+    "keras": write_keras,
+}
 """One of each shape that a checkpoint has on disk."""
 
 
-def know(
-    ledger: Ledger, laid: tuple[Checkpoint, Generation], verdict: Verdict = Verdict.VALID
+def record_verdict(
+    ledger: Ledger, saved: tuple[Checkpoint, Generation], verdict: Verdict = Verdict.VALID
 ) -> Entry:
-    """Tell the ledger of a checkpoint and its verdict."""
-    return ledger.record_report(report(*laid, verdict))
+    """Record a checkpoint and its verdict in the ledger."""
+    return ledger.record_report(report(*saved, verdict))
 
 
 def tree(root: Path) -> dict[str, bytes]:

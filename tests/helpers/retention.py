@@ -14,7 +14,7 @@ from checkpointd.retention import (
     find_references,
     plan,
 )
-from tests.helpers.ledger import LAYERS, know
+from tests.helpers.ledger import WRITERS, record_verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,10 +32,10 @@ class Field:
         self.ledger = Ledger.open(top / "state")
         self.pruner = Pruner(str(self.root), self.ledger)
 
-    def lay(self, kind: str, count: int) -> list[Entry]:
+    def write(self, kind: str, count: int) -> list[Entry]:
         """Checkpoints `ckpt-0` and so on, each a second newer, all valid."""
         return [
-            know(self.ledger, LAYERS[kind](self.root / f"ckpt-{n}", 1000.0 + n))
+            record_verdict(self.ledger, WRITERS[kind](self.root / f"ckpt-{n}", 1000.0 + n))
             for n in range(count)
         ]
 

@@ -1,7 +1,7 @@
-"""The status page: from the daemon's state to one screen for whoever is called at night.
+"""The status page: the daemon's state on one screen, for whoever is on call.
 
-What is to be said is decided here, as plain facts; the template only lays it out. Everything is
-escaped twice over: names by `printable`, markup by the template engine.
+What the page contains is decided here, as plain facts; the template only lays it out. Everything
+is escaped twice: names by `printable`, markup by the template engine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 10
 RECENT_SECONDS = 24 * 3600.0
-"""For how long an invalid checkpoint stands among the things to do."""
+"""For how long an invalid checkpoint is listed among the things to do."""
 
 _NOT_VALID = ("invalid", "inconclusive")
 _FILES = importlib.resources.files("checkpointd.observe.web") / "templates"

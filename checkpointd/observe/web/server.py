@@ -41,7 +41,7 @@ class ListenError(Exception):
 
 
 class _Server(abc.ABC):
-    """A running application: `start`, then `url`, then `close`."""
+    """A running application: `start`, then `close`."""
 
     def __init__(
         self, app: web.Application, allowed: Limits, peer: Peer, context: Context, refused: Refused
@@ -52,11 +52,6 @@ class _Server(abc.ABC):
         self._refused = refused
         self._bound: socket.socket | None = None
         self._server: asyncio.Server | None = None
-
-    @property
-    @abc.abstractmethod
-    def url(self) -> str:
-        """Where it can be reached."""
 
     @property
     def connections(self) -> int:
@@ -139,7 +134,7 @@ class TcpServer(_Server):
 
     @property
     def url(self) -> str:
-        """The address, with the port that was really taken."""
+        """The address, with the port that was really used; known after `start`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         scheme = "http" if self._context() is None else "https"
         return f"{scheme}://{host}:{self._port}"
@@ -179,11 +174,6 @@ class UnixServer(_Server):
         self._path = path
         self._inode: int | None = None
 
-    @property
-    def url(self) -> str:
-        """The socket's path, as `unix:PATH`."""
-        return f"unix:{self._path}"
-
     def _bind(self) -> socket.socket:
         if len(os.fsencode(self._path)) > _MAX_SOCKET_PATH:
             raise ListenError(
@@ -207,7 +197,7 @@ class UnixServer(_Server):
         return sock
 
     async def close(self) -> None:
-        """Stop listening and remove the socket, unless another daemon has put its own there."""
+        """Stop listening and remove the socket, unless another daemon has created its own there."""
         await super().close()
         if self._inode is not None:
             with contextlib.suppress(OSError):
@@ -216,7 +206,7 @@ class UnixServer(_Server):
 
 
 def _refuse_open_directory(directory: Path) -> None:
-    """Where everybody may write, anybody could put a socket, or a ledger, in the place of ours."""
+    """Where everybody may write, anybody could replace the socket or the ledger."""
     try:
         mode = directory.stat().st_mode
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Python code that is stored in a Keras configuration as marshalled bytecode.
+"""Python code that a Keras configuration stores as marshalled bytecode.
 
-CVE-2024-3660, CVE-2025-9905 and CVE-2026-12481: a Lambda layer keeps its function so, its
-`output_shape` and its `mask` too, and Keras ignores `safe_mode` where the file is an HDF5 one;
-tf-keras ignores it everywhere. A function that is only named is no stored code.
+CVE-2024-3660, CVE-2025-9905 and CVE-2026-12481: a Lambda layer keeps its function, its
+`output_shape` and its `mask` this way. Keras ignores `safe_mode` in an HDF5 file, tf-keras ignores
+it everywhere. A function that is only named is not stored code.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _PARTS = ("function", "output_shape", "mask")
 _BYTECODE = re.compile(r"(?:4w|Yw)[A-Q]AAAA")
 """How base64 of marshal's code object begins: its type, and fewer than 256 arguments."""
 
-_LEAST = 80
+_MIN_LENGTH = 80
 
 
 def find_stored_code(config: Any) -> str:
     """Find the first object whose code is stored in a configuration.
 
     Returns:
-        Its place, such as `model/td/lambda_1`; empty when there is none.
+        Its path, such as `model/td/lambda_1`; empty when there is none.
     """
     return next((node.path for node in nodes(config) if stores_code(node)), "")
 
@@ -51,7 +51,7 @@ def stores_code(node: Node) -> bool:
 
 
 def _is_named(config: Any) -> bool:
-    """Whether a Lambda layer names its function, so that the code is the user's own."""
+    """Whether a Lambda layer only names its function, so that the code is the user's."""
     function = config.get("function")
     if isinstance(function, dict):  # a function's name, or an object that can be called
         return function.get("class_name") not in (None, "__lambda__")
@@ -60,23 +60,23 @@ def _is_named(config: Any) -> bool:
 
 def _is_bytecode(value: Any) -> bool:
     first = value[0] if isinstance(value, (list, tuple)) and value else value
-    return isinstance(first, str) and len(first) > _LEAST and bool(_BYTECODE.match(first))
+    return isinstance(first, str) and len(first) > _MIN_LENGTH and bool(_BYTECODE.match(first))
 
 
 def find_foreign_bytecode(config: Any) -> str:
-    """Find the first object whose stored code is not of this Python, which might crash on it.
+    """Find the first object whose stored code is of another Python: this one might crash on it.
 
-    Only for a checkpoint whose code is trusted: its bytes are unmarshalled, and not run.
+    Only for a checkpoint whose code is trusted: the code is unmarshalled, but not run.
 
     Returns:
-        Its place, such as `model/td/lambda_1`; empty when there is none.
+        Its path, such as `model/td/lambda_1`; empty when there is none.
     """
     found = (node for node in nodes(config) if stores_code(node))
     return next((n.path for n in found if any(_is_foreign(text) for text in _stored(n))), "")
 
 
 def _stored(node: Node) -> Iterator[str]:
-    """The texts in an object that may be bytecode."""
+    """Yield the strings in an object that may be bytecode."""
     for value in (node.content.get("code"), *node.config.values()):
         first = value[0] if isinstance(value, (list, tuple)) and value else value
         if isinstance(first, str) and _BYTECODE.match(first):
@@ -87,14 +87,14 @@ def _is_foreign(text: str) -> bool:
     try:
         code = marshal.loads(base64.b64decode(text))  # noqa: S302 - of a trusted writer
     except binascii.Error:
-        return False  # what Keras says of it is better
+        return False  # Keras has a better message for it
     except (ValueError, TypeError, EOFError):
         return True
     return isinstance(code, CodeType) and not _is_of_this_python(code)
 
 
 def _is_of_this_python(code: CodeType) -> bool:
-    """Whether code is made of this Python's instructions, as far as `dis` can tell."""
+    """Whether code consists of this Python's instructions, as far as `dis` knows them."""
     try:
         names = [instruction.opname for instruction in dis.get_instructions(code)]
     except Exception:  # noqa: BLE001 - it looks up names by numbers that mean something else

@@ -13,26 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import jsons, keras_directory, names
+from checkpointd.verify.keras_files.origin import objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from checkpointd.tensors import TensorSpec
 
-_OWN_MODULES = ("keras", "tf_keras", "builtins", "tensorflow")
-_OWN_PACKAGE = "Custom>"
+_BUILT_IN_MODULES = ("keras", "tf_keras", "builtins", "tensorflow")
+_CUSTOM_PACKAGE = "Custom>"
 _OPTIMIZERS = frozenset(
     {
         *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion"),
         *("LossScaleOptimizer", "Nadam", "RMSprop", "SGD"),
     }
 )
-"""Keras 2.11 and later write its own optimizers as `Custom>Adam`, as if a user had made them."""
+"""Keras 2.11 and later write these as `Custom>Adam`, as if a user had defined them."""
 
 
 @dataclass(frozen=True)
 class KerasConfig:
-    """What a Keras file says of its model; everything is empty in a file of weights alone."""
+    """The configuration in a Keras file; everything is empty in a file of weights alone."""
 
     keras_version: str = ""
     backend: str = ""
@@ -42,7 +43,7 @@ class KerasConfig:
     @property
     def custom_objects(self) -> tuple[str, ...]:
         """Names of classes and functions that are not Keras's own, sorted."""
-        return tuple(sorted(set(_custom((self.model, self.compile)))))
+        return tuple(sorted(set(_custom([self.model, self.compile]))))
 
 
 def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - the field's own name
@@ -60,13 +61,13 @@ def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - the field's 
 
 
 def writer_of(path: str, format: Format) -> str:  # noqa: A002 - the field's own name
-    """Say which Keras wrote a file, such as `keras 3.15.1`; empty if it does not say."""
+    """Return which Keras wrote a file, such as `keras 3.15.1`; empty if the file has no version."""
     version = read(path, format).keras_version
     return f"keras {version}" if version else ""
 
 
 def digest_of_tensors(specs: Iterable[TensorSpec]) -> str:
-    """One text digest of the names, types and shapes of tensors, whatever their order."""
+    """Return a digest of the names, types and shapes of tensors, whatever their order."""
     lines = sorted(f"{s.name}\0{s.dtype}\0{list(s.shape)}" for s in specs)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -113,26 +114,19 @@ def _parsed(text: str, what: str) -> dict[str, Any]:
 
 
 def _custom(root: Any) -> Iterator[str]:
-    """Walk without recursion: a hostile configuration may be nested very deep."""
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            name = node.get("registered_name") or node.get("class_name")
-            if isinstance(name, str) and _is_custom(node, name):
-                yield name.rpartition(">")[2]
-            stack.extend(node.values())
-        elif isinstance(node, (list, tuple)):
-            stack.extend(node)
+    for node in objects(root):
+        name = node.get("registered_name") or node.get("class_name")
+        if isinstance(name, str) and _is_custom(node, name):
+            yield name.rpartition(">")[2]
 
 
 def _is_custom(node: dict[str, Any], name: str) -> bool:
     module = node.get("module")
-    own = isinstance(module, str) and module.split(".")[0] in _OWN_MODULES
+    built_in = isinstance(module, str) and module.split(".")[0] in _BUILT_IN_MODULES
     if ">" in name:
-        return not (own or name.replace(_OWN_PACKAGE, "") in _OPTIMIZERS)
+        return not (built_in or name.replace(_CUSTOM_PACKAGE, "") in _OPTIMIZERS)
     if "class_name" not in node or "module" not in node:
         return False
     if node["class_name"] == "function":
         return False
-    return not own
+    return not built_in

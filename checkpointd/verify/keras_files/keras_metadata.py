@@ -22,7 +22,7 @@ _NODES, _PATH, _METADATA = 1, 3, 5
 
 @dataclass(frozen=True)
 class Metadata:
-    """The configurations of a model's objects, and why the rest of them cannot be read."""
+    """The configurations of a model's objects, and why any others could not be read."""
 
     configs: tuple[Any, ...]
     problem: str = ""

@@ -1,10 +1,10 @@
-"""Whose the classes and functions are that a Keras configuration names: Keras's, or code elsewhere.
+"""Who owns the classes and functions that a Keras configuration names: Keras, or other code.
 
 Read in keras/src/saving/serialization_lib.py: Keras 3.15 imports modules of `keras` alone (and of
 keras_hub, keras_cv and keras_nlp, and takes classes that can be saved from these), Keras before
 3.9 and tf-keras to this day any module that a configuration names; then they take any name in it,
-`outer.inner` too, and `registered_name` where the first name is not there. So what counts is not
-whether a name is known to be bad, but whether it is one that Keras writes.
+`outer.inner` too, and `registered_name` where the first name is not found. So the question is not
+whether a name is known to be harmful, but whether it is one that Keras writes.
 
 Cases: CVE-2025-1550 (builtins, os), CVE-2025-8747 (keras.utils.get_file), CVE-2025-9906
 (keras.config.enable_unsafe_deserialization). Standard library only, Python 3.9.
@@ -15,10 +15,10 @@ from __future__ import annotations
 import re
 import sys
 
-OWN, CODE, OTHER = "own", "code", "other"
-"""Keras's own; what only an attacker would name; a class or function of the user's, or a library's.
+BUILT_IN, CODE, OTHER = "built_in", "code", "other"
+"""Keras's; what only an attacker would name; a class or function of the user or of a library.
 
-OTHER is nobody's fault: the user names it in `custom_objects`, or `load` says how.
+OTHER is not a failure: the user names it in `custom_objects`, or `load` reports what to do.
 """
 
 KERAS = frozenset({"keras", "tf_keras"})
@@ -27,7 +27,7 @@ KERAS_TEAM = frozenset({"keras_hub", "keras_nlp", "keras_cv"})
 
 _WRAPPINGS = KERAS | {"tensorflow", "tensorflow_core", "python", "api", "_api", "_tf_keras"}
 _WRAPPINGS |= {"_v1", "_v2", "v1", "v2", "compat", "src"}
-_ROOMS = frozenset(
+_MODEL_MODULES = frozenset(
     {
         *("activations", "constraints", "dtype_policies", "initializers", "layers", "losses"),
         *("metrics", "mixed_precision", "models", "ops", "optimizers", "quantizers", "random"),
@@ -36,14 +36,16 @@ _ROOMS = frozenset(
         *("legacy_tf_layers", "rnn", "integration_test"),
     }
 )
-"""The parts of Keras whose classes and functions configurations name, whatever the version."""
+"""Keras's modules whose classes and functions configurations name, in any version."""
 
-_CLOSED = frozenset({"saving", "utils", "export", "callbacks", "datasets", "config", "testing"})
-_OPEN = {
+_TOOL_MODULES = frozenset(
+    {"saving", "utils", "export", "callbacks", "datasets", "config", "testing"}
+)
+_MODEL_CLASSES = {
     "utils": frozenset({"FeatureSpace", "Cross", "Feature", "JaxLayer", "FlaxLayer"}),
     "applications": frozenset({"LayerScale", "StochasticDepth", "CustomScaleLayer"}),
 }
-"""Rooms of tools in which some classes are that models are made of (ConvNeXt, for one)."""
+"""Modules of tools, with the classes in them that models consist of (ConvNeXt, for one)."""
 
 _REVIVED = "saved_model"
 _VERBS = frozenset(
@@ -53,7 +55,7 @@ _VERBS = frozenset(
         *("marshal", "pickle", "system", "subprocess", "write", "read", "dump"),
     }
 )
-"""Words in the names of Keras's and TensorFlow's functions that do more than compute."""
+"""Words in the names of functions of Keras and TensorFlow that do more than compute."""
 
 _BUILTINS = frozenset(
     {
@@ -62,18 +64,18 @@ _BUILTINS = frozenset(
     }
 )
 _STANDARD = frozenset(getattr(sys, "stdlib_module_names", ()))
-"""Python's own modules, whose names a user's files may share: `statistics.py`, `profile.py`."""
+"""Python's modules, whose names a user's files may share: `statistics.py`, `profile.py`."""
 
-_NO_MODEL = frozenset(
+_NEVER_MODELS = frozenset(
     {
         *("os", "posix", "nt", "sys", "subprocess", "shutil", "pathlib", "io", "socket", "ctypes"),
         *("importlib", "runpy", "pickle", "marshal", "pty", "imp", "commands", "urllib", "http"),
         *("ftplib", "tempfile", "multiprocessing", "threading", "webbrowser", "zipfile", "code"),
     }
 )
-"""Those that no model was ever defined in."""
+"""The modules of Python in which no model is ever defined."""
 
-_GADGETS = frozenset(
+_REACHING_OUTSIDE = frozenset(
     {
         *("torch", "joblib", "dill", "cloudpickle", "pandas", "requests", "urllib3", "httpx"),
         *("aiohttp", "fsspec", "smart_open", "wget", "yaml", "h5py", "psutil", "paramiko", "sh"),
@@ -84,7 +86,7 @@ _GADGETS = frozenset(
 """Libraries whose functions read files, reach the network or unpickle."""
 
 _COMPUTING = re.compile(r"(?:gen_)?(?:math|nn|array|clip|image|linalg|string|special_math|random)_")
-_LIBRARY_ROOMS = frozenset(
+_TOOL_LIBRARIES = frozenset(
     {
         *("io", "lib", "platform", "saved_model", "data", "train", "training", "debug", "summary"),
         *("autograph", "gfile", "io_ops", "script_ops", "logging_ops", "eager", "profiler"),
@@ -111,12 +113,12 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def owner(module: str, name: str, *, is_function: bool) -> str:
-    """Say whose a class or function is: OWN, CODE or OTHER.
+    """Return who owns a class or function: BUILT_IN, CODE or OTHER.
 
     Args:
         module: where a configuration says that it is defined; empty in what Keras 2 wrote.
-        name: what it is called there.
-        is_function: whether it would be called as it is.
+        name: its name there.
+        is_function: it is a function, which would be called.
     """
     top, _, rest = module.partition(".")
     if "." in name and not name[:1].isupper():  # `np.load` in a module that imports numpy as np
@@ -130,13 +132,13 @@ def owner(module: str, name: str, *, is_function: bool) -> str:
 
 
 def _is_harmful(top: str, name: str, *, is_function: bool) -> bool:
-    """Whether a library's function does more than compute; whatever is called so, in Python's."""
+    """Whether a library's function does more than compute; of Python's modules any name counts."""
     called = is_function or not name[:1].isupper()  # tf-keras takes a function for a class too
     if top == "builtins":
         return name in _BUILTINS
     if top == "numpy":
-        return called and _does_more(name)
-    return top in _NO_MODEL or (called and (top in _STANDARD or top in _GADGETS))
+        return called and _has_effects(name)
+    return top in _NEVER_MODELS or (called and (top in _STANDARD or top in _REACHING_OUTSIDE))
 
 
 def is_keras_module(module: str) -> bool:
@@ -150,15 +152,15 @@ def is_unsafe_symbol(symbol: str) -> bool:
     Args:
         symbol: as in `tf.` and the symbol: `math.add`, `io.read_file`, `raw_ops.WriteFile`.
     """
-    *rooms, name = symbol.split(".")
-    if rooms[-1:] == ["io"]:
+    *modules, name = symbol.split(".")
+    if modules[-1:] == ["io"]:
         return not name.startswith(_CODECS)
-    if rooms[-1:] == ["raw_ops"]:
+    if modules[-1:] == ["raw_ops"]:
         return is_unsafe_op(name)
-    if any(part in _CLOSED or part in _LIBRARY_ROOMS for part in rooms):
+    if any(part in _TOOL_MODULES or part in _TOOL_LIBRARIES for part in modules):
         return True
-    if "keras" in rooms:  # to call a class is to make a layer, of whatever its arguments say
-        return name[:1].isupper() or _does_more(name)
+    if "keras" in modules:  # to call a class is to make a layer, of whatever its arguments say
+        return name[:1].isupper() or _has_effects(name)
     return name in _CALLS
 
 
@@ -176,23 +178,25 @@ def _of_keras(parts: list[str], name: str) -> str:
     inside = [part for part in parts if part not in _WRAPPINGS]
     if "." in name:
         return CODE
-    if inside and inside[0] in _OPEN:
-        return OWN if name in _OPEN[inside[0]] else CODE
+    if inside and inside[0] in _MODEL_CLASSES:
+        return BUILT_IN if name in _MODEL_CLASSES[inside[0]] else CODE
     if _REVIVED in inside and "saving" in inside and name[:1].isupper():
-        return OTHER  # a class that Keras 2 made up when it loaded a SavedModel
-    if inside and (inside[0] not in _ROOMS or any(part in _CLOSED for part in inside)):
+        return OTHER  # a class that Keras 2 generated when it loaded a SavedModel
+    if inside and (
+        inside[0] not in _MODEL_MODULES or any(part in _TOOL_MODULES for part in inside)
+    ):
         return CODE
-    return CODE if _does_more(name) else OWN
+    return CODE if _has_effects(name) else BUILT_IN
 
 
 def _of_tensorflow(parts: list[str], name: str, *, called: bool) -> str:
     if not called:  # the type of an input, or an initializer (EfficientNetV2 has TensorFlow's)
-        inside = not any(part in _LIBRARY_ROOMS for part in parts)
-        return OWN if "." not in name and (inside or name.endswith("Spec")) else OTHER
-    if "." in name or _does_more(name) or any(part in _LIBRARY_ROOMS for part in parts):
+        inside = not any(part in _TOOL_LIBRARIES for part in parts)
+        return BUILT_IN if "." not in name and (inside or name.endswith("Spec")) else OTHER
+    if "." in name or _has_effects(name) or any(part in _TOOL_LIBRARIES for part in parts):
         return CODE
-    return OWN if _COMPUTING.match(parts[-1]) or parts[-1] in ("math", "nn") else OTHER
+    return BUILT_IN if _COMPUTING.match(parts[-1]) or parts[-1] in ("math", "nn") else OTHER
 
 
-def _does_more(name: str) -> bool:
+def _has_effects(name: str) -> bool:
     return any(word.lower() in _VERBS for word in _WORD.findall(name))

@@ -2,7 +2,7 @@
 
 Layers within layers (TimeDistributed, Bidirectional, nested models), compile configurations, and
 strings that hold JSON themselves. No recursion: a hostile configuration may be nested very deep.
-Standard library only, Python 3.9: both sides of the suite look through configurations.
+Standard library only, Python 3.9: both stages read configurations.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 _MAX_PATH = 240
 _MAX_TEXTS = 4
 _JSON = re.compile(r"\s*(?:\{\s*\"|\[\s*[\[{])")
-"""How a text begins that may hold objects: `{"` or `[{`, and not `[UNK]`."""
+"""How a string begins that may hold objects: `{"` or `[{`, and not `[UNK]`."""
 
-_KNOW_WORDS = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
+_WORD_LAYERS = frozenset({"IndexLookup", "IntegerLookup", "StringLookup", "TextVectorization"})
 _WORDS = ("vocabulary", "initial_vocabulary")
-"""Where layers of Keras have lists of words, of which none is ever read as JSON."""
+"""The settings in which Keras's layers keep lists of words, which are never parsed as JSON."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """One object of a configuration: a dict with a `class_name`, and where it lies.
+    """One object of a configuration: a dict with a `class_name`, and its path in the model.
 
     `path` is a path of layer names such as `model/td/lambda_1`; `content` the dict itself.
     """
@@ -38,7 +38,7 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """The name of its class; empty if that is no text."""
+        """The name of its class; empty if that is not a string."""
         return _text(self.content.get("class_name"))
 
     @property
@@ -53,7 +53,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """What is looked up: a function's own name, else the class's."""
+        """The name that is looked up: of the function, or of the class."""
         inner = self.content.get("config")
         return _text(inner) if self.is_function else self.kind
 
@@ -70,27 +70,26 @@ class Node:
 
     @property
     def key(self) -> str:
-        """The name under which Keras looks for it among the custom objects, as Keras does it."""
+        """The name by which Keras looks for it among the custom objects."""
         if self.is_function:
             return self.name
         return _text(self.content.get("registered_name", self.kind))
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What the object is made of; empty where that is no dict."""
+        """The settings of the object; empty if they are not a dict."""
         inner = self.content.get("config")
         return inner if isinstance(inner, dict) else {}
 
 
-def nodes(config: Any, root: str = "") -> Iterator[Node]:
-    """Give every object in a configuration, in the order in which they are written.
+def nodes(config: Any) -> Iterator[Node]:
+    """Yield every object in a configuration, in the order in which they are written.
 
     Args:
         config: what JSON gave.
-        root: the path of the whole.
     """
-    waiting: list[tuple[Any, str, int]] = [(config, root, 0)]
-    words: dict[int, Any] = {}  # by identity; they are kept, so that none is another's
+    waiting: list[tuple[Any, str, int]] = [(config, "", 0)]
+    words: dict[int, Any] = {}  # by identity; a reference is kept, so that no id is reused
     while waiting:
         value, path, texts = waiting.pop()
         if isinstance(value, dict):
@@ -110,12 +109,12 @@ def nodes(config: Any, root: str = "") -> Iterator[Node]:
             try:
                 waiting.append((jsons.parse(value, path), path, texts + 1))
             except FormatError:
-                continue  # a text that is no JSON names no object
+                continue  # a string that is not JSON names no object
 
 
 def _words(value: Mapping[str, Any]) -> list[Any]:
-    """The lists of words that a layer of Keras knows: its data, and no configuration."""
-    if _text(value["class_name"]).rpartition(">")[2] not in _KNOW_WORDS:
+    """Return the lists of words that one of Keras's layers holds: data, not configuration."""
+    if _text(value["class_name"]).rpartition(">")[2] not in _WORD_LAYERS:
         return []
     inner = value.get("config")
     found = [inner.get(key) for key in _WORDS] if isinstance(inner, dict) else []

@@ -1,7 +1,7 @@
 """Who wrote a Keras file, and which custom objects its configuration names.
 
-Read from the file itself, before anything is loaded, with what every Keras brings along: the
-scan side's reader needs libraries that a training job's interpreter may lack.
+Read from the file itself, before anything is loaded, with libraries that every Keras installs: the
+scan stage's reader needs others, which a training job's interpreter may lack.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 _DIGITS = frozenset("0123456789")
-_LONGEST = 9
+_MAX_DIGITS = 9
 
 
 def release(version: str) -> tuple[int, ...]:
-    """The first two numbers of a version that a file tells; empty where it is none."""
+    """Return the first two numbers of a version in a file; empty if it is not a version."""
     parts = version.split(".")[:2]
-    numbers = all(0 < len(part) <= _LONGEST and _DIGITS.issuperset(part) for part in parts)
+    numbers = all(0 < len(part) <= _MAX_DIGITS and _DIGITS.issuperset(part) for part in parts)
     return tuple(int(part) for part in parts) if numbers else ()
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a Keras file says about itself.
+    """What the metadata of a Keras file contain.
 
     `version` is the writer's Keras version or empty; `config` its model configuration or None,
-    with the compile configuration of an HDF5 file beside it; `legacy_layout` tells the HDF5 weight
-    layout of Keras 1 and 2 (by layer) from Keras 3's; `compiled` is the compile configuration.
+    followed by the compile configuration of an HDF5 file; `legacy_layout` means the HDF5 weight
+    layout of Keras 1 and 2 (by layer); `compiled` is the compile configuration.
     """
 
     version: str = ""
@@ -47,7 +47,7 @@ class Origin:
 
     @property
     def model(self) -> Any:
-        """The model's own configuration, without how it is compiled: all that it needs to load."""
+        """The model's configuration without the compile configuration: enough to load it."""
         if isinstance(self.config, list):
             return self.config[:1] if self.compiled is None else self.config[:-1]
         if isinstance(self.config, dict):
@@ -56,16 +56,16 @@ class Origin:
 
     @property
     def generation(self) -> int:
-        """The writer's Keras generation; 0 when the file does not say."""
+        """The writer's major version of Keras; 0 if the file has none."""
         return (*release(self.version), 0)[0]
 
 
 def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own name
-    """Read what a `.keras` or HDF5 file says about its writer.
+    """Read the metadata of a `.keras` or HDF5 file.
 
     Raises:
         OSError: it cannot be read.
-        FormatError: its configuration is no JSON, or what holds it is broken.
+        FormatError: its configuration is not JSON, or the file is broken.
     """
     try:
         return _read(path, format)
@@ -112,7 +112,7 @@ def windows_name(path: str) -> str:
     Keras 2.13 joined names as paths, and finds them again on Windows alone (keras#18528).
 
     Returns:
-        The first such name; empty where there is none, or nothing that can be looked into.
+        The first such name; empty if there is none, or the archive cannot be read.
     """
     import h5py
 
@@ -128,7 +128,7 @@ def windows_name(path: str) -> str:
 
 
 def _keras_version(archive: zipfile.ZipFile) -> str:
-    """Which Keras wrote an archive; Keras itself never asks, and loads one that does not say."""
+    """Return which Keras wrote an archive; empty if there is no version, which Keras allows."""
     try:
         metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
     except (KeyError, FormatError):
@@ -157,11 +157,11 @@ def names_policy(config: Any, policy: str) -> bool:
 
 
 def custom_names(config: Any) -> dict[str, str]:
-    """Find what a configuration names that is not marked as Keras's own.
+    """Find the names in a configuration that are not marked as Keras's.
 
     Returns:
-        The module that each name was defined in, empty where the configuration does not say. In
-        the configurations of Keras 2 every class is such a name.
+        The module that defines each name, empty if the configuration has none. In the
+        configurations of Keras 2 every class is such a name.
     """
     found: dict[str, str] = {}
     for node in objects(config):
@@ -183,7 +183,7 @@ def _may_be_custom(kind: str, module: str) -> bool:
 
 
 def objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Give every dict in a configuration, at any depth."""
+    """Yield every dict in a configuration, at any depth: without recursion, it may be hostile."""
     waiting = [config]
     while waiting:
         node = waiting.pop()

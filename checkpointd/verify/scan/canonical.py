@@ -1,8 +1,8 @@
 """A `saved_model.pb` as TensorFlow's C++ serialises it before it takes a fingerprint.
 
 C++ writes the entries of every map in the order of their keys. Python, which writes the file, does
-so too, but not for a map inside a map's value. So those have to be sorted before they are hashed;
-the tables below say where maps are (the protos under tensorflow/core/framework and protobuf).
+the same, but not for a map inside a map's value. So those have to be sorted before they are hashed;
+the tables below list where maps are (the protos under tensorflow/core/framework and protobuf).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Shape:
-    """Which fields of a message are maps, and which hold messages that hold maps."""
+    """Which fields of a message are maps, and which are messages that contain maps."""
 
     maps: dict[int, Shape | None] = field(default_factory=dict)
     messages: dict[int, Shape] = field(default_factory=dict)

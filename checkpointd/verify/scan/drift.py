@@ -1,14 +1,14 @@
-"""`drift`: what became of the weights since the last valid checkpoint of the series.
+"""`drift`: how the weights changed since the last valid checkpoint of the series.
 
-The last valid one's norms and checksums come with the request; its file is not read a second
-time. So the change of a tensor is known by its norm alone, and the number given for the whole
-model, `sqrt(sum (|w| - |w'|)^2) / sqrt(sum |w'|^2)` over its tensors, is the least that the
-weights can have moved (the triangle inequality); what moved at right angles is not seen. On a small
+The norms and checksums of that checkpoint are in the request; its file is not read a second
+time. So the change of a tensor is known by its norm alone, and the ratio for the whole model,
+`sqrt(sum (|w| - |w'|)^2) / sqrt(sum |w'|^2)` over its tensors, is a lower bound of how far the
+weights moved (the triangle inequality); a move at right angles does not count. On a small
 convolutional net trained with Adam it was 1/7 of the real change from epoch to epoch.
 
-Nothing is wrong where training is young: biases and some kernels start at zero, so a norm counts
-as grown only where the values are no longer small, and statistics that a layer keeps of its
-inputs (batch normalisation) have the inputs' scale and are never judged by it.
+The first steps of training are no reason to warn: biases and some kernels start at zero, so a norm
+counts as grown only if the values are no longer small; and statistics that a layer keeps of its
+inputs (batch normalisation) have the scale of the inputs, so their growth is not judged.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SHOWN = 3
 _LISTED = 50
 _SMALL = 0.1
 _SMALL_VECTOR = 1.0
-"""Root mean squares below which no growth is judged: of kernels, and of biases and gains."""
+"""Root mean squares below which growth is not judged: of kernels, and of biases and gains."""
 
 _MATRIX = 2
 _STATISTIC = re.compile(r"(?:^|[/_])(?:(?:moving|running)_(?:mean|var|variance)|mean|variance)$")
@@ -50,7 +50,7 @@ _BATCH_NORM_VARS = 4
 
 @dataclass(frozen=True)
 class Change:
-    """One tensor in both checkpoints; `statistic` says that it is one of its layer's inputs."""
+    """One tensor in both checkpoints; a `statistic` is what a layer keeps of its inputs."""
 
     name: str
     before: Weight
@@ -59,13 +59,13 @@ class Change:
 
     @property
     def grown(self) -> float:
-        """How many times its former size it has; what was small counts as not quite so small."""
-        floor = _SMALL if len(self.now.shape) >= _MATRIX else _SMALL_VECTOR
-        return self.now.rms / max(self.before.rms, floor)
+        """The factor by which it grew; a smaller former size counts as the least that is judged."""
+        least = _SMALL if len(self.now.shape) >= _MATRIX else _SMALL_VECTOR
+        return self.now.rms / max(self.before.rms, least)
 
     @property
     def died(self) -> bool:
-        """Whether it held values, and is all zero now; biases may."""
+        """Whether it held values, and is all zero now; biases may be."""
         return len(self.now.shape) >= _MATRIX and self.now.norm == 0 and bool(self.before.norm)
 
     @property
@@ -76,14 +76,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Drift:
-    """Two checkpoints held against each other: other tensors, in words, and those in both."""
+    """Two checkpoints compared: which tensors differ, as messages, and the tensors in both."""
 
     differences: tuple[str, ...]
     changes: tuple[Change, ...]
 
     @property
     def ratio(self) -> float | None:
-        """The least that the weights moved, by their former norm; None where that is nothing."""
+        """The least that the weights moved, relative to their former norm; None if that is 0."""
         pairs = [
             (c.before.norm, c.now.norm)
             for c in self.changes
@@ -123,12 +123,12 @@ def check(context: ScanContext) -> CheckResult:
 
 
 def compare(before: Baseline, tensors: Sequence[TensorStats], ignore: Sequence[str] = ()) -> Drift:
-    """Hold the tensors of a checkpoint against those of an earlier one.
+    """Compare the tensors of a checkpoint with those of an earlier one.
 
     Args:
-        before: the earlier one; where it is not whole, only what it holds is compared.
-        tensors: all that was read of the later one.
-        ignore: globs over names and keys; what they name is not looked at.
+        before: the earlier one; if it is not whole, only its tensors are compared.
+        tensors: of the later one.
+        ignore: globs over names and keys of tensors that are not compared.
     """
     chosen = {
         name: tensor
@@ -137,7 +137,9 @@ def compare(before: Baseline, tensors: Sequence[TensorStats], ignore: Sequence[s
     }
     statistics = _statistics(chosen)
     now = {name: baseline.weight_of(tensor) for name, tensor in chosen.items()}
-    no_weights = {t.name for t in tensors if t.role != MODEL}  # which once were taken for some
+    no_weights = {
+        t.name for t in tensors if t.role != MODEL
+    }  # an earlier version may have counted them as weights
     old = {
         name: weight
         for name, weight in before.weights.items()
@@ -163,14 +165,14 @@ def judge(
     steps: tuple[int | None, int | None] = (None, None),
     partial: int = 0,
 ) -> CheckResult:
-    """Decide what a comparison says; the gravest finding comes first.
+    """Decide on the result of a comparison by the most severe difference.
 
     Args:
         drift: the comparison.
         max_norm_ratio: how many times its former norm a tensor may have.
         path: of the earlier checkpoint.
-        steps: the training steps of the earlier and the later one, where they are known.
-        partial: how many tensors the earlier one's record does not hold.
+        steps: the training steps of the earlier and the later one, if they are known.
+        partial: how many tensors the record of the earlier one leaves out.
     """
     if drift.differences:
         return failed(
@@ -200,8 +202,8 @@ def judge(
         "exploding_tensors": [_detail(c) for c in grown[:_LISTED]],
     }
     if grown:
-        told = _several([_grew(c) for c in grown], "tensors")
-        return failed(NAME, "exploding", f"{told}.", **details)
+        message = _several([_growth(c) for c in grown], "tensors")
+        return failed(NAME, "exploding", f"{message}.", **details)
     if dead:
         return failed(NAME, "dead", f"All zero now: {_several(dead, 'tensors')}.", **details)
     if drift.unchanged and not partial and not (known and step == former):
@@ -213,10 +215,10 @@ def judge(
 
 
 def _statistics(tensors: Mapping[str, TensorStats]) -> set[str]:
-    """The names of what layers keep of their inputs: running means and variances.
+    """Return the names of the running means and variances that layers keep of their inputs.
 
-    Keras 3's own files number a layer's variables and do not name them: of batch normalisation,
-    known by its class in the key or by four vectors of one shape, they are the last two.
+    Keras 3's files number a layer's variables instead of naming them. In batch normalisation, known
+    by its class in the key or by four vectors of one shape, they are the last two.
     """
     found = {name for name in tensors if _STATISTIC.search(name)}
     groups: dict[str, list[str]] = {}
@@ -237,10 +239,10 @@ def _kind(weight: Weight) -> tuple[str, tuple[int, ...]]:
 
 
 def _renamed(old: Mapping[str, Weight], now: Mapping[str, Weight]) -> dict[str, str]:
-    """Pair tensors where only the numbers in their layers' names differ; empty where more does.
+    """Pair tensors if only the numbers in their layers' names differ; empty if more differs.
 
-    A process that builds its model a second time calls `dense` and `dense_1` now `dense_2` and
-    `dense_3`; their order stays.
+    When a process builds its model again, `dense` and `dense_1` become `dense_2` and `dense_3`;
+    their order stays.
     """
     if set(old) == set(now) or len(old) != len(now):
         return {}
@@ -253,12 +255,12 @@ def _renamed(old: Mapping[str, Weight], now: Mapping[str, Weight]) -> dict[str, 
 
 
 def _in_order(name: str) -> tuple[str, list[tuple[int, str]]]:
-    """A name without its layers' numbers, and what sorts as these numbers do."""
+    """Split a name into its text without the numbers of layers, and a sort key of the numbers."""
     return _LAYER_NUMBER.sub("", name), [_size(n) for n in _LAYER_NUMBER.findall(name)]
 
 
 def _size(digits: str) -> tuple[int, str]:
-    """What sorts as a number does, however long it is."""
+    """Return a key that sorts digits as numbers, however long they are."""
     significant = digits.lstrip("0")
     return len(significant), significant
 
@@ -268,7 +270,7 @@ def _differences(
 ) -> tuple[str, ...]:
     taken = set(pairs.values())
     found = [
-        f"{name} was {_say(old[former])} and is {_say(now[name])}"
+        f"{name} was {_description(old[former])} and is {_description(now[name])}"
         for name, former in pairs.items()
         if _kind(old[former]) != _kind(now[name])
     ]
@@ -277,11 +279,11 @@ def _differences(
     return tuple(found)
 
 
-def _say(weight: Weight) -> str:
+def _description(weight: Weight) -> str:
     return f"{weight.dtype} {list(weight.shape)}"
 
 
-def _grew(change: Change) -> str:
+def _growth(change: Change) -> str:
     return f"{change.name}: its norm was {change.before.norm:.3g} and is {change.now.norm:.3g}"
 
 

@@ -1,7 +1,7 @@
-"""FarmHash's Fingerprint64, with which TensorFlow makes `fingerprint.pb`; some 28 MB a second.
+"""FarmHash's Fingerprint64, with which TensorFlow makes `fingerprint.pb`; about 28 MB a second.
 
 Source: FarmHash's `farmhashna::Hash64` (github.com/google/farmhash, MIT). Names and order follow
-the source, to be held against it line by line.
+the source, so that the two can be compared line by line.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _long(data: bytes) -> int:
     z = (_shift_mix((y * _K2 + 113) & _MASK) * _K2) & _MASK
     v0 = v1 = w0 = w1 = 0
     x = (x * _K2 + _word(data, 0)) & _MASK
-    # The calls of _rotate and _weak are written out here: this loop is where the time goes.
+    # _rotate and _weak are inlined here: nearly all time is spent in this loop.
     for s0, s1, s2, s3, s4, s5, s6, s7 in _BLOCK.iter_unpack(
         memoryview(data)[: (n - 1) // 64 * 64]
     ):

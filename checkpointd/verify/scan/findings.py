@@ -1,4 +1,4 @@
-"""What a scanner of the check `safety` finds, and how findings are graded."""
+"""What the scanners of the check `safety` find, and how severe it is."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ NOT_SERVED = "not_served"
 _FAILURES = (CODE, UNSAFE_OP, FOREIGN_REFERENCE, TRAVERSAL, BOMB)
 _WARNINGS = (GIVEN_PATH, KERAS_METADATA_CODE, NOT_SERVED)
 BY_SEVERITY = (*_FAILURES, NEEDS_CODE, *_WARNINGS)
-"""The words of the closed list: failures, whatever the user allows, and what forbids no loading."""
+"""All words: of failures first, then what the user may allow, then warnings."""
 
 ALLOWED_AS_CODE = frozenset({NEEDS_CODE, KERAS_METADATA_CODE})
-"""What `allow_code` says that the user knows of."""
+"""The words that `allow_code` accepts."""
 
 UNREADABLE = frozenset({BOMB, FOREIGN_REFERENCE})
-"""With these the weights are not even read: they lie elsewhere, or have no end."""
+"""With these the weights are not read: they are in other files, or exhaust memory."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that speaks against loading.
+    """One reason against loading.
 
-    `word` is one of `BY_SEVERITY`, `message` a sentence for a person; `where` names the place
-    in the checkpoint (a layer, a node, a dataset, a member), `what` the class, op or path there.
-    `in_weights` tells that reading the weights alone would do the harm.
+    `word` is one of `BY_SEVERITY`, `message` a sentence for a person; `where` is the layer, node,
+    dataset or member, `what` the class, op or path there. `in_weights` means that reading the
+    weights alone does the harm.
     """
 
     word: str

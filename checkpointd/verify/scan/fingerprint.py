@@ -1,4 +1,4 @@
-"""`fingerprint.pb`: what a SavedModel's writer noted of its graph and its variables.
+"""`fingerprint.pb`: hashes of a SavedModel's graph and variables, made by its writer.
 
 Source: tensorflow/core/protobuf/fingerprint.proto and tensorflow/cc/saved_model/fingerprinting.cc.
 Recomputed here, exactly and without TensorFlow:
@@ -9,7 +9,7 @@ Recomputed here, exactly and without TensorFlow:
 
 Not recomputed: the hashes of parts of the graph, which the checksum of the whole covers; and the
 checksum of a graph in chunks (`saved_model.cpb`) or of a version of TensorFlow that is newer than
-the one that this was held against, whose maps may lie elsewhere.
+the one that this was tested with, which may have other maps.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from checkpointd.verify.scan.canonical import SAVED_MODEL, canonical
 from checkpointd.verify.scan.farmhash import fingerprint64
 
 MAX_HASHED = 32 << 20
-"""Bytes of a file beyond which it is not hashed: that is slow in Python."""
+"""Bytes of the largest file that is hashed: that is slow in Python."""
 
-NEWEST = (2, 21)
-"""The TensorFlow that this was held against."""
+LATEST_TESTED = (2, 21)
+"""The TensorFlow that this was tested with."""
 
 _CHECKSUM, _CHECKPOINT_HASH, _VERSION = 1, 5, 6
 _PRODUCER = 1
@@ -35,32 +35,32 @@ _PRODUCER_OF_CHECKSUM = 1
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was recomputed: names of fingerprints that match, and of those that differ."""
+    """The names of the fingerprints that match, and of those that differ."""
 
     matching: tuple[str, ...]
     differing: tuple[str, ...]
 
 
 def compare(directory: str, tensorflow_version: str) -> Comparison:
-    """Recompute what can be, and hold it against `fingerprint.pb`.
+    """Recompute fingerprints, and compare them with `fingerprint.pb`.
 
     Args:
         directory: of a SavedModel that has a `fingerprint.pb`.
-        tensorflow_version: of its writer, as `saved_model.pb` says.
+        tensorflow_version: of its writer, from `saved_model.pb`.
 
     Raises:
         FormatError: `fingerprint.pb` or `saved_model.pb` is damaged.
         OSError: a file could not be read.
     """
-    recorded = dict(fields(_whole(f"{directory}/fingerprint.pb") or b""))
+    recorded = dict(fields(_content(f"{directory}/fingerprint.pb") or b""))
     version = recorded.get(_VERSION)
     producer = dict(fields(version)).get(_PRODUCER, 0) if isinstance(version, bytes) else 0
     found = {
-        "checkpoint_hash": (_CHECKPOINT_HASH, _whole(f"{directory}/variables/variables.index"))
+        "checkpoint_hash": (_CHECKPOINT_HASH, _content(f"{directory}/variables/variables.index"))
     }
     hashes_whole = isinstance(producer, int) and producer >= _PRODUCER_OF_CHECKSUM
     if hashes_whole and _known(tensorflow_version):
-        graph = _whole(f"{directory}/saved_model.pb")
+        graph = _content(f"{directory}/saved_model.pb")
         sorted_graph = None if graph is None else canonical(graph, SAVED_MODEL)
         found["saved_model_checksum"] = (_CHECKSUM, sorted_graph)
     known = {
@@ -75,11 +75,11 @@ def compare(directory: str, tensorflow_version: str) -> Comparison:
 
 
 def _known(version: str) -> bool:
-    return () < release(version) <= NEWEST
+    return () < release(version) <= LATEST_TESTED
 
 
-def _whole(path: str) -> bytes | None:
-    """A file's bytes; None if it is not there, or too large to be hashed."""
+def _content(path: str) -> bytes | None:
+    """Read a file; None if it does not exist, or is too large to be hashed."""
     try:
         with opened(path) as source:
             return source.read(0, source.size) if source.size <= MAX_HASHED else None

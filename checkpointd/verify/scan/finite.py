@@ -1,8 +1,8 @@
-"""`finite`: no NaN and no infinity in any weight of the model, with names and counts if there are.
+"""`finite`: no weight of the model has a NaN or an infinity; names and counts of those that have.
 
-Variables of the optimizer and others only warn (`checkpointd.tensors.roles` says which they are),
-and so does a mask: what holds -inf where attention is forbidden, and 0 elsewhere. `ignore_tensors`
-takes globs over the names that `checkpointd inspect` shows, and over the names in the container.
+Variables of the optimizer and others only warn (`checkpointd.tensors.roles` decides which they
+are), and so does a mask: -inf where attention is forbidden, and 0 elsewhere. `ignore_tensors` takes
+globs over the names that `checkpointd inspect` prints, and over the names in the container.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SHOWN = 3
 _LISTED = 100
 _LEAST_MASKED = 0.05
 _MASKS = re.compile(r"(^|_)(mask|masks|causal|alibi|log_?prob|log_?probs|log_?prior)(:?\d+)?$")
-"""How a variable ends that is a mask: a layer may be called so, and its kernel is a weight."""
+"""How the name of a mask ends. A layer may have such a name too, but its kernel is a weight."""
 
 
 def check(context: ScanContext) -> CheckResult:
-    """Judge what the pass over the weights has counted."""
+    """Judge the counts of the pass over the weights."""
     plan_of(context)
     if context.unreadable:
         return skipped(NAME, f"Not read: {context.unreadable}")
@@ -39,31 +39,33 @@ def check(context: ScanContext) -> CheckResult:
 
 def judge(tensors: Iterable[TensorStats], ignore: Sequence[str] = ()) -> CheckResult:
     """Decide by the counts of each tensor; NaN in a weight outweighs an infinity elsewhere."""
-    looked_at = [t for t in tensors if not _ignored(t, ignore)]
-    odd = [t for t in looked_at if t.nan or t.inf]
-    weights = [t for t in odd if t.role == MODEL and not is_mask(t)]
-    details = {"tensors": [_details(t) for t in odd[:_LISTED]]}
+    checked = [t for t in tensors if not _ignored(t, ignore)]
+    nonfinite = [t for t in checked if t.nan or t.inf]
+    weights = [t for t in nonfinite if t.role == MODEL and not is_mask(t)]
+    details = {"tensors": [_details(t) for t in nonfinite[:_LISTED]]}
     if any(t.nan for t in weights):
         first = [t for t in weights if t.nan]
         return failed(NAME, "nan", _sentence(first, len(weights)), **details)
     if weights:
         return failed(NAME, "inf", _sentence(weights, len(weights)), **details)
-    if odd:
-        return failed(NAME, "nan_elsewhere", _sentence(odd, len(odd), why=True), **details)
-    return passed(NAME, f"All values of {len(looked_at)} tensors are finite.")
+    if nonfinite:
+        return failed(
+            NAME, "nan_elsewhere", _sentence(nonfinite, len(nonfinite), why=True), **details
+        )
+    return passed(NAME, f"All values of {len(checked)} tensors are finite.")
 
 
 def is_mask(tensor: TensorStats) -> bool:
     """Whether the values of a tensor are those of a mask that is added to logits.
 
-    Training does not leave -inf in many places and exact zeros in all others; where the name says
-    what it is, other numbers may stand beside -inf.
+    Training does not result in -inf in many places and exact zeros in all others; if the name is
+    that of a mask, other numbers may occur beside -inf.
     """
     forbidden = tensor.minus_inf
     if tensor.nan or not forbidden or forbidden != tensor.inf or forbidden == tensor.count:
         return False
-    own = tensor.name.split(" (", maxsplit=1)[0].rpartition("/")[2]
-    if _MASKS.search(own.lower()):
+    name = tensor.name.split(" (", maxsplit=1)[0].rpartition("/")[2]
+    if _MASKS.search(name.lower()):
         return True
     share = forbidden / tensor.count
     zeros = tensor.sum_of_squares == 0
@@ -87,7 +89,7 @@ def _ignored(tensor: TensorStats, ignore: Sequence[str]) -> bool:
 
 
 def _sentence(tensors: Sequence[TensorStats], total: int, *, why: bool = False) -> str:
-    """Name tensors with their counts, and with `why` what told that they are no weights."""
+    """Name tensors with their counts, and with `why` what shows that they are not weights."""
     names = [f"{t.name} ({_details(t)['decided_by']})" if why else t.name for t in tensors[:_SHOWN]]
     shown = "; ".join(f"{name}: {_counts(t)}" for name, t in zip(names, tensors))
     rest = total - min(len(tensors), _SHOWN)

@@ -1,4 +1,4 @@
-"""What is in a checkpoint, for `checkpointd inspect`: no TensorFlow, nothing is run."""
+"""Lists the contents of a checkpoint for `checkpointd inspect`: no TensorFlow, nothing is run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_gr
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
 from checkpointd.verify.keras_files import keras_config
-from checkpointd.verify.scan.saved_model.reading import UncheckedError, described_in, encoded_text
+from checkpointd.verify.scan.saved_model.reading import UncheckedError, encoded_text, metadata_of
 
 
 def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the field's own name
@@ -20,12 +20,12 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
 
     Args:
         path: of the checkpoint.
-        format: as its name suggests.
+        format: that its name suggests.
 
     Returns:
         JSON-serialisable facts: `path`, `format`, `writer`, `size_bytes`, `members`, `tensors`
         (each `name`, `dtype`, `shape`, `bytes`, `role`, `decided_by`), `totals`, `signatures`,
-        `custom_objects`, `golden_record`; and `problem` where it is not whole.
+        `custom_objects`, `golden_record`; and `problem` if it is not whole.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -49,13 +49,13 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
     if seen.state is ProbeState.UNKNOWN:
         return facts
     try:
-        _look_inside(facts, path, seen.format)
+        _add_contents(facts, path, seen.format)
     except FormatError as error:
         facts["problem"] = facts["problem"] or error.message
     return facts
 
 
-def _look_inside(facts: dict[str, Any], path: str, format: Format) -> None:  # noqa: A002
+def _add_contents(facts: dict[str, Any], path: str, format: Format) -> None:  # noqa: A002
     planned = plan(path, format, generation_of(path, format))
     planned.close()
     facts["format"] = str(planned.format)
@@ -87,15 +87,15 @@ def _look_inside(facts: dict[str, Any], path: str, format: Format) -> None:  # n
 
 
 def _described(path: str) -> SavedModelInfo:
-    """Read what a SavedModel says of itself, as text or not.
+    """Read the metadata of a SavedModel, binary or text.
 
     Raises:
-        FormatError: it is malformed, or as text not understood.
+        FormatError: it is malformed, or its text cannot be parsed.
     """
     text = Path(path + TEXT_GRAPH)
     if Path(path + GRAPH).exists() or not text.exists():
         return read_graph(path)
     try:
-        return described_in(encoded_text(path, {TEXT_GRAPH: text.stat().st_size}))
+        return metadata_of(encoded_text(path, {TEXT_GRAPH: text.stat().st_size}))
     except UncheckedError as error:
         raise FormatError("malformed", str(error)) from None

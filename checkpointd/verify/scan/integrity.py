@@ -1,8 +1,8 @@
-"""`integrity`: every stored checksum holds, and every byte was read.
+"""`integrity`: every byte is read, and every stored checksum matches.
 
 Checksums that the format stores (CRC32C of a bundle's tensors, CRC32 of a zip's members,
-Fletcher32 in HDF5), `fingerprint.pb` against graph and variables, and the golden record's
-digests against the stored tensors, whatever their names.
+Fletcher32 in HDF5), `fingerprint.pb` with graph and variables, and the digests of the golden
+record with the stored tensors, whatever their names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 NAME = "integrity"
 _SHOWN = 3
-_OTHERWISE = (
+_CHANGED_AROUND_WEIGHTS = (
     "The file is not the one that was saved: its weights are, and bytes beside them (names, types, "
     "configuration) have changed since."
 )
@@ -43,7 +43,7 @@ _FLOATING = ("float", "bfloat", "complex")
 
 
 def check(context: ScanContext) -> CheckResult:
-    """Read the whole checkpoint once and hold it against every checksum there is.
+    """Read the whole checkpoint once and compare it with every checksum.
 
     Raises:
         OSError: it could not be read.
@@ -57,7 +57,7 @@ def check(context: ScanContext) -> CheckResult:
         )
     unusable = safety.blocks_reading(context)
     if unusable:
-        # What looks like an attack may be a flipped bit, and checksums can tell without a look.
+        # What looks like an attack may be a flipped bit, which checksums find without reading more.
         broken = keras_zip.problems(planned.archive) if planned and planned.archive else ()
         if broken:
             return failed(NAME, broken[0].word, _several(broken))
@@ -90,30 +90,32 @@ def _read(context: ScanContext) -> CheckResult:
         return _bit_rot(contents)
     if contents.problems:
         return failed(NAME, contents.problems[0].word, _several(contents.problems))
-    prints = _absent(context) or _fingerprint(context)
-    if isinstance(prints, CheckResult):
-        return prints
+    fingerprints = _missing_tensor(context) or _fingerprint(context)
+    if isinstance(fingerprints, CheckResult):
+        return fingerprints
     if record is not None:
         context.golden = record
         path = context.request.checkpoint.path
-        otherwise = _otherwise(record, contents, _text_of(path, context.facts.format))
-        if otherwise is not None:
-            return otherwise
+        difference = _difference(record, contents, _directory_checksum(path, context.facts.format))
+        if difference is not None:
+            return difference
         context.learn(has_golden=True, metrics=dict(record.metrics), step=record.step)
     details = {
         "bytes_read": context.request.generation.size_bytes,
-        "fingerprints": list(prints),
+        "fingerprints": list(fingerprints),
         "golden_digests": len(record.digests) if record else 0,
     }
-    word, doubt = _doubt(context, warning)
-    if doubt:
-        return failed(NAME, word, doubt, **details)
+    word, message = _warning(context, warning)
+    if message:
+        return failed(NAME, word, message, **details)
     is_file = not os.path.isdir(context.request.checkpoint.path)
-    return passed(NAME, _said(context.facts.format, prints, record, is_file=is_file), **details)
+    return passed(
+        NAME, _summary(context.facts.format, fingerprints, record, is_file=is_file), **details
+    )
 
 
-def _absent(context: ScanContext) -> CheckResult | None:
-    """What a checkpoint says that it holds, and does not."""
+def _missing_tensor(context: ScanContext) -> CheckResult | None:
+    """Fail if a bundle lacks a tensor that its object graph lists."""
     bundles = context.planned.bundles if context.planned is not None else ()
     key = next((planned.absent for _, planned in bundles if planned.absent), "")
     if not key:
@@ -126,38 +128,38 @@ def _absent(context: ScanContext) -> CheckResult | None:
     )
 
 
-def _doubt(context: ScanContext, warning: str) -> tuple[str, str]:
-    """What is to be said of content that holds against every checksum; empty if nothing is."""
+def _warning(context: ScanContext, warning: str) -> tuple[str, str]:
+    """Return word and message of a warning on content whose checksums all match; empty if none."""
     if context.uncertain:
         return "not_readable", context.uncertain
     return "golden_unbound", warning
 
 
 def _bit_rot(contents: Contents) -> CheckResult:
-    said = f" {_several(contents.problems)}" if contents.problems else ""
+    problems = f" {_several(contents.problems)}" if contents.problems else ""
     return failed(
         NAME,
         "bit_rot",
         "Its bytes are not those that were read before, although nobody has written or touched "
-        f"any of its files since.{said}",
+        f"any of its files since.{problems}",
     )
 
 
-def _text_of(path: str, format: Format) -> str:  # noqa: A002
-    """The checksum of the texts in Keras's directory; empty for what is no directory."""
+def _directory_checksum(path: str, format: Format) -> str:  # noqa: A002
+    """Return the checksum of the JSON files of Keras's directory; empty for other formats."""
     is_directory = format is Format.KERAS and os.path.isdir(path)
     return binding.content_of(path, format) if is_directory else ""
 
 
-def _otherwise(record: Golden, contents: Contents, text: str) -> CheckResult | None:
-    """What is stored otherwise than it was recorded; None if nothing is."""
+def _difference(record: Golden, contents: Contents, text: str) -> CheckResult | None:
+    """Fail if what is stored differs from what the golden record has; None if it does not."""
     missing = unmatched(record.digests, contents.tensors)
     if missing:
         return _digest_mismatch(missing, len(record.digests))
     if text and record.content not in ("", text):
-        return failed(NAME, "checksum_mismatch", _OTHERWISE)
+        return failed(NAME, "checksum_mismatch", _CHANGED_AROUND_WEIGHTS)
     if contents.crc32 is not None and record.content != binding.named(contents.crc32):
-        return failed(NAME, "checksum_mismatch", _OTHERWISE)
+        return failed(NAME, "checksum_mismatch", _CHANGED_AROUND_WEIGHTS)
     return None
 
 
@@ -176,7 +178,7 @@ def unmatched(digests: tuple[Digest, ...], tensors: tuple[TensorStats, ...]) -> 
 
 
 def _kinds(dtype: str) -> tuple[str, ...]:
-    """How a type may be stored: HDF5 has no name for some, and keeps their bytes alone."""
+    """Return how a type may be stored: HDF5 has no name for some, and keeps only their bytes."""
     size = item_size(dtype)
     return (dtype, f"void{8 * size}") if size and not hasattr(np, dtype) else (dtype,)
 
@@ -238,10 +240,10 @@ def _fingerprint(context: ScanContext) -> CheckResult | tuple[str, ...]:
 
 
 def _golden(context: ScanContext) -> tuple[Golden | None, str]:
-    """The record if it is of this save, else a sentence that says why it does not count."""
+    """Return the golden record if it belongs to this save, else a message why it is not used."""
     checkpoint = context.request.checkpoint
     where = golden.path_for(checkpoint.path, context.facts.format)
-    if not Path(where).is_file():  # a pipe would be waited for without end
+    if not Path(where).is_file():  # reading a pipe would block
         return None, ""
     try:
         record = golden.read(where)
@@ -270,21 +272,21 @@ def _digest_mismatch(missing: tuple[Digest, ...], recorded: int) -> CheckResult:
     )
 
 
-def _said(
+def _summary(
     format: Format,  # noqa: A002
-    prints: tuple[str, ...],
+    fingerprints: tuple[str, ...],
     record: Golden | None,
     *,
     is_file: bool,
 ) -> str:
-    said = ["Every byte was read."]
+    sentences = ["Every byte was read."]
     spec = spec_of(format)
     if (spec is None or spec.has_checksums) and (is_file or format is not Format.KERAS):
-        said = ["Every stored checksum holds."]
+        sentences = ["Every stored checksum holds."]
     elif record is None or not record.digests:
-        said.append("HDF5 stores no checksums: a golden record would show a flipped bit.")
-    if prints:
-        said.append("The fingerprint matches.")
+        sentences.append("HDF5 stores no checksums: a golden record would show a flipped bit.")
+    if fingerprints:
+        sentences.append("The fingerprint matches.")
     if record is not None and record.digests:
-        said.append(f"All {len(record.digests)} digests of the golden record match.")
-    return " ".join(said)
+        sentences.append(f"All {len(record.digests)} digests of the golden record match.")
+    return " ".join(sentences)

@@ -38,11 +38,11 @@ from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.saved_model.reading import (
     UncheckedError,
-    described_in,
     encoded_text,
-    graphs_in,
     graphs_of,
+    graphs_of_bytes,
     leads_out,
+    metadata_of,
 )
 from checkpointd.verify.suite import Stop
 
@@ -177,8 +177,8 @@ def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
             context.graphs = _graphs(planned.path, members)
         elif TEXT_GRAPH in members and IMAGE_GRAPH not in members:
             data = encoded_text(planned.path, members)
-            info = described_in(data)
-            context.graphs = graphs_in(data)
+            info = metadata_of(data)
+            context.graphs = graphs_of_bytes(data)
         else:
             return
     except UncheckedError:

@@ -25,7 +25,7 @@ from checkpointd.daemon.watches import Watch, Watches
 from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
-from tests.helpers.ledger import LAYERS, know, tree
+from tests.helpers.ledger import WRITERS, record_verdict, tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -49,10 +49,10 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def _lay(root: Path, kind: str, count: int) -> None:
+def _write(root: Path, kind: str, count: int) -> None:
     ledger = Ledger.open(root.parent / "state")
     for number in range(count):
-        know(ledger, LAYERS[kind](root / f"ckpt-{number}", 1000.0 + number))
+        record_verdict(ledger, WRITERS[kind](root / f"ckpt-{number}", 1000.0 + number))
     ledger.close()
 
 
@@ -136,7 +136,7 @@ async def _daemon(root: Path) -> AsyncIterator[_Daemon]:
 
 def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> None:
     """With mode = "off" as well, or half a checkpoint would lie there for ever."""
-    _lay(root, "prefix", 3)
+    _write(root, "prefix", 3)
     _die_pruning(root)
     assert "ckpt-0.data-00000-of-00002" in tree(root)
 
@@ -152,7 +152,7 @@ def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> No
 
 def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None:
     """Before the watch has been listed, and before any round."""
-    _lay(root, "prefix", 3)
+    _write(root, "prefix", 3)
     before = tree(root)
     _die_pruning(root)
 
@@ -183,7 +183,7 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reload to mode = "off" means now; what is being moved is brought to its end, and told."""
-    _lay(root, "file", 8)
+    _write(root, "file", 8)
     begun, gate = _pruners_that_wait(monkeypatch)
 
     async def main() -> None:
@@ -206,7 +206,7 @@ def test_the_same_watch_begins_after_the_end_of_what_it_did_before(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two that change one trash at the same time would undo each other's moves."""
-    _lay(root, "file", 8)
+    _write(root, "file", 8)
     begun, gate = _pruners_that_wait(monkeypatch)
     monkeypatch.setattr(watch_retention, "_STOP_SECONDS", 0.05)
 
@@ -249,7 +249,7 @@ def test_a_fault_of_our_own_ends_no_watch_retention(root: Path) -> None:
 
 def test_a_suspect_is_verified_again_once(root: Path) -> None:
     """Each generation once, however often it is planned; a new one can be suspect again."""
-    _lay(root, "file", 3)
+    _write(root, "file", 3)
     newest = root / "ckpt-2"
     newest.write_bytes(b"garbage")
 
@@ -259,8 +259,8 @@ def test_a_suspect_is_verified_again_once(root: Path) -> None:
             await daemon.round()
             await daemon.round()
             assert daemon.asked == [str(newest)]
-            laid = LAYERS["file"](newest, 2000.0)
-            await daemon.ledger(know, laid)
+            saved = WRITERS["file"](newest, 2000.0)
+            await daemon.ledger(record_verdict, saved)
             await daemon.round()
             newest.write_bytes(b"garbage again")
             await daemon.round()
@@ -272,7 +272,7 @@ def test_a_suspect_is_verified_again_once(root: Path) -> None:
 
 def test_what_the_trash_gives_up_is_told_with_the_reason(root: Path) -> None:
     """An item that is gone for good can be explained by the log."""
-    _lay(root, "file", 2)
+    _write(root, "file", 2)
     policy = ENFORCE.model_copy(update={"trash_ttl": 0.0})
 
     async def main() -> None:

@@ -26,10 +26,10 @@ def test_an_interpreter_has_changed_when_something_was_installed_and_only_then(
     async def story() -> None:
         known = Runtimes()
         assert known.of(str(python)) == str(python)
-        assert sorted(await known.look([str(python), ""])) == ["", str(python)]
-        assert await known.look([str(python), ""]) == []
+        assert sorted(await known.check([str(python), ""])) == ["", str(python)]
+        assert await known.check([str(python), ""]) == []
         (site / "mylib-1.0.dist-info").mkdir()
-        assert await known.look([str(python), ""]) == [str(python)]
+        assert await known.check([str(python), ""]) == [str(python)]
         assert "1 distributions" in known.of(str(python))
         known.close()
 
@@ -41,7 +41,7 @@ def test_a_disk_that_hangs_is_not_waited_for_and_answers_when_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other interpreters are looked at, and the one that hung counts as changed later."""
-    monkeypatch.setattr(runtimes, "_LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(runtimes, "_CHECK_SECONDS", 0.3)
     other = str(bare(tmp_path / "job"))
 
     async def story() -> None:
@@ -49,10 +49,10 @@ def test_a_disk_that_hangs_is_not_waited_for_and_answers_when_it_can(
         with hung_file_system(tmp_path / "nfs") as mount:
             hung = str(mount / "bin" / "python")
             for found in ([other], []):
-                assert await known.look([hung, other]) == found
+                assert await known.check([hung, other]) == found
                 assert known.of(hung) == hung
-        monkeypatch.setattr(runtimes, "_LOOK_SECONDS", 30.0)
-        assert await known.look([hung, other]) == [hung]
+        monkeypatch.setattr(runtimes, "_CHECK_SECONDS", 30.0)
+        assert await known.check([hung, other]) == [hung]
         assert known.of(hung).startswith(f"{hung}: python, 0 distributions")
         known.close()
 

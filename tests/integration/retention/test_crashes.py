@@ -21,7 +21,7 @@ from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import Pruner, find_references, plan
 from checkpointd.retention import files as retention_files
-from tests.helpers.ledger import LAYERS, know, look, tree
+from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ class Stage:
         self.top, self.kind = top, kind
         self.root, self.state = top / "root", top / "state"
 
-    def lay(self) -> None:
+    def write(self) -> None:
         """Lay everything out from scratch."""
         shutil.rmtree(self.top, ignore_errors=True)
         self.root.mkdir(parents=True)
@@ -60,7 +60,9 @@ class Stage:
         (self.root / "notes.txt").write_text("the user's")
         ledger = Ledger.open(self.state)
         for number in range(COUNT):
-            know(ledger, LAYERS[self.kind](self.root / "run" / f"ckpt-{number}", 1000.0 + number))
+            record_verdict(
+                ledger, WRITERS[self.kind](self.root / "run" / f"ckpt-{number}", 1000.0 + number)
+            )
         ledger.close()
 
     def prune(self, ledger: Ledger, pruner: Pruner | None = None) -> None:
@@ -80,9 +82,9 @@ class Stage:
 class Pruned(Stage):
     """A stage after a pruning."""
 
-    def lay(self) -> None:
+    def write(self) -> None:
         """Lay everything out, and prune."""
-        super().lay()
+        super().write()
         ledger = Ledger.open(self.state)
         self.prune(ledger)
         ledger.close()
@@ -118,7 +120,7 @@ def _die_at(number: int, ledger: Ledger) -> None:
 def _killed_at_each_step(act: Callable[[Ledger], None], stage: Stage) -> Iterator[int]:
     """Run `act` in children that die ever later; yields after each death."""
     for number in itertools.count(1):
-        stage.lay()
+        stage.write()
         child = os.fork()
         if child == 0:
             code = 70
@@ -139,11 +141,11 @@ def _killed_at_each_step(act: Callable[[Ledger], None], stage: Stage) -> Iterato
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_a_pruning_killed_anywhere_keeps_enough_and_converges(top: Path, kind: str) -> None:
     """At every instant the floor holds and nothing else changes; a restart ends as if unkilled."""
     stage = Stage(top / "s", kind)
-    stage.lay()
+    stage.write()
     everything = tree(stage.root)
     ledger = Ledger.open(stage.state)
     stage.prune(ledger)
@@ -172,11 +174,11 @@ def test_a_pruning_killed_anywhere_keeps_enough_and_converges(top: Path, kind: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_a_restore_killed_anywhere_loses_nothing(top: Path, kind: str) -> None:
     """What was on its way back is back, or still in the trash and can be restored again."""
     stage = Stage(top / "s", kind)
-    stage.lay()
+    stage.write()
     everything = tree(stage.root)
     wanted = str(stage.root / "run" / "ckpt-0")
 
@@ -215,6 +217,6 @@ def test_an_expiry_killed_anywhere_is_finished(top: Path) -> None:
         assert not [r for r in pruner.recover() if r.outcome == "unclear"], number
         for item in pruner.trash.items():
             path = pruner.restore(item.id).path
-            assert look(path, [m.name for m in item.manifest.generation.members])
+            assert generation_on_disk(path, [m.name for m in item.manifest.generation.members])
         assert os.listdir(stage.root / ".checkpointd-trash") == ["reserve"], number
         ledger.close()

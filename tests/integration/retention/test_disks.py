@@ -18,7 +18,14 @@ from checkpointd.retention import (
     files,
 )
 from checkpointd.retention.watch_plan import plan_watch
-from tests.helpers.ledger import LAYERS, lay_directory, lay_file, lay_prefix, look, tree
+from tests.helpers.ledger import (
+    WRITERS,
+    generation_on_disk,
+    tree,
+    write_directory,
+    write_file,
+    write_prefix,
+)
 from tests.helpers.retention import POLICY, Field
 
 if TYPE_CHECKING:
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
 def test_a_watch_is_planned_from_the_ledger_and_the_disk(field: Field) -> None:
     """An unreadable part of the root stops it, and says so."""
-    field.lay("file", 4)
+    field.write("file", 4)
     (field.root / "latest").symlink_to("ckpt-0")
     watch = WatchSettings(name="w", path=field.root, retention=POLICY)
     planned = plan_watch(field.ledger, watch, time.time())
@@ -39,25 +46,25 @@ def test_a_watch_is_planned_from_the_ledger_and_the_disk(field: Field) -> None:
     assert {h.reason for h in held.holds} == {"listing_failed"}
 
 
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_what_is_not_as_it_was_verified_fills_no_slot(field: Field, kind: str) -> None:
     """Garbled or missing without a new verdict: the good ones stay, the suspects are named."""
-    laid = field.lay(kind, 5)
-    garbled = Path(laid[4].path + laid[4].generation.members[-1].name)
+    saved = field.write(kind, 5)
+    garbled = Path(saved[4].path + saved[4].generation.members[-1].name)
     with garbled.open("r+b") as file:
         file.write(b"\0\0\0")
-    Path(laid[3].path + laid[3].generation.members[0].name).unlink()
+    Path(saved[3].path + saved[3].generation.members[0].name).unlink()
     watch = WatchSettings(name="w", path=field.root, retention=POLICY)
     planned = plan_watch(field.ledger, watch, time.time())
-    assert [d.entry.path for d in planned.removals] == [laid[0].path]
-    assert set(planned.suspects) == {laid[3].path, laid[4].path}
-    for entry in laid[1:3]:
+    assert [d.entry.path for d in planned.removals] == [saved[0].path]
+    assert set(planned.suspects) == {saved[3].path, saved[4].path}
+    for entry in saved[1:3]:
         assert "newest valid" in "".join(d.reasons[0] for d in planned.kept if d.entry == entry)
 
 
 def test_a_chmod_or_a_copy_with_its_times_fills_its_slot(field: Field) -> None:
     """Its names, sizes and times are those that were verified."""
-    field.lay("directory", 4)
+    field.write("directory", 4)
     (field.root / "ckpt-3" / "saved_model.pb").chmod(0o600)
     shutil.copytree(field.root / "ckpt-2", field.root / "copy")
     shutil.rmtree(field.root / "ckpt-2")
@@ -86,7 +93,7 @@ def _as_nobody(act: Callable[[], bool]) -> bool:
 
 def test_no_permission_is_a_plain_reason(field: Field, tmp_path: Path) -> None:
     """The directory's owner is named the cure, and nothing is half done."""
-    entries = {e.path: e for e in field.lay("file", 3)}
+    entries = {e.path: e for e in field.write("file", 3)}
     made = field.plan()
     for directory in (*field.root.parents, field.root):
         if directory.stat().st_uid == os.geteuid() and directory.is_relative_to(tmp_path.parent):
@@ -112,7 +119,7 @@ _SMALL_DISKS = """
 import os, subprocess, sys, time
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
-from tests.helpers.ledger import know, lay_file
+from tests.helpers.ledger import record_verdict, write_file
 from tests.helpers.retention import Field
 
 top = Path(sys.argv[1])
@@ -120,7 +127,7 @@ subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", top], check=Tru
 (top / "a").mkdir()
 field = Field(top / "a")
 for n in range(5):
-    know(field.ledger, lay_file(field.root / f"m-{n}.h5", 1000.0 + n, bytes(500_000)))
+    record_verdict(field.ledger, write_file(field.root / f"m-{n}.h5", 1000.0 + n, bytes(500_000)))
 field.prune()
 trash = field.pruner.trash
 assert len(trash.items()) == 3
@@ -137,8 +144,8 @@ deleted = trash.expire(now, 3600).deleted
 assert [Path(i.path).name for i in deleted] == ["m-0.h5"], deleted
 assert "nearly full" in deleted[0].reason, deleted
 
-field.lay("file", 0)
-know(field.ledger, lay_file(field.root / "m-5.h5", 1005.0, b"small"))
+field.write("file", 0)
+record_verdict(field.ledger, write_file(field.root / "m-5.h5", 1005.0, b"small"))
 with fill.open("ab", buffering=0) as file:
     try:
         while True:
@@ -151,7 +158,7 @@ assert result.done, result.reason
 assert not (field.root / ".checkpointd-trash" / "reserve").exists()
 
 fill.unlink()
-know(field.ledger, lay_file(field.root / "m-6.h5", 1006.0, b"small"))
+record_verdict(field.ledger, write_file(field.root / "m-6.h5", 1006.0, b"small"))
 planned = field.plan()
 subprocess.run(["mount", "--bind", field.root, field.root], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", field.root], check=True)
@@ -199,8 +206,10 @@ def test_a_rename_never_overwrites(
 
 
 def test_the_helper_lays_what_it_says(tmp_path: Path) -> None:
-    """The stage of these tests is what the ledger would be told by a watch."""
-    for lay in (lay_file, lay_prefix, lay_directory):
-        checkpoint, generation = lay(tmp_path / lay.__name__, 1000)
-        assert generation == look(checkpoint.path, [m.name for m in generation.members])
+    """The set-up of these tests matches what a watch records in the ledger."""
+    for write in (write_file, write_prefix, write_directory):
+        checkpoint, generation = write(tmp_path / write.__name__, 1000)
+        assert generation == generation_on_disk(
+            checkpoint.path, [m.name for m in generation.members]
+        )
         assert generation.saved_at == 1000

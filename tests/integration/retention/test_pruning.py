@@ -18,7 +18,7 @@ from checkpointd.retention import (
     plan,
 )
 from checkpointd.retention.watch_plan import plan_watch
-from tests.helpers.ledger import LAYERS, know, lay_file, lay_prefix, tree
+from tests.helpers.ledger import WRITERS, record_verdict, tree, write_file, write_prefix
 from tests.helpers.retention import POLICY
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from tests.helpers.retention import Field
 
 
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_what_is_pruned_comes_back_whole(field: Field, kind: str) -> None:
     """Golden records go along and come back; the ledger knows both times."""
-    field.lay(kind, 4)
+    field.write(kind, 4)
     (field.root / "notes.txt").write_text("mine")
     before = tree(field.root)
     results = field.prune()
@@ -56,9 +56,9 @@ def test_what_is_pruned_comes_back_whole(field: Field, kind: str) -> None:
 @pytest.mark.parametrize("name", ["-rf", "a\nb", "\udcff\udcfe", "..x", "x" * 200, "*"])
 def test_any_name_that_a_file_can_have_is_pruned(field: Field, name: str) -> None:
     """Newlines, leading dashes and bytes that are no text are names like any other."""
-    odd = know(field.ledger, lay_file(field.root / name / f"{name}.h5", 500))
+    odd = record_verdict(field.ledger, write_file(field.root / name / f"{name}.h5", 500))
     for number in range(2):
-        know(field.ledger, lay_file(field.root / f"m-{number}.h5", 1000.0 + number))
+        record_verdict(field.ledger, write_file(field.root / f"m-{number}.h5", 1000.0 + number))
     assert [(r.entry.path, r.done) for r in field.prune()] == [(odd.path, True)]
     assert field.pruner.restore(odd.path).path == odd.path
     assert os.path.exists(odd.path)
@@ -87,7 +87,7 @@ def _directory(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (_rewrite, "touched since it was verified"),
         (_replace, "replaced since it was verified"),
@@ -97,16 +97,16 @@ def _directory(path: Path) -> None:
     ],
 )
 def test_what_is_not_what_was_verified_stays(
-    field: Field, change: Callable[[Path], None], said: str
+    field: Field, change: Callable[[Path], None], message: str
 ) -> None:
     """Even with the size and the time of before; it is to be verified again."""
-    field.lay("file", 3)
+    field.write("file", 3)
     made = field.plan()
     change(field.root / "ckpt-0")
     before = tree(field.root)
     (result,) = field.pruner.apply(made)
     assert not result.done
-    assert said in result.reason
+    assert message in result.reason
     assert result.suspects == (str(field.root / "ckpt-0"),)
     assert tree(field.root) == before
     assert field.pruner.trash.items() == []
@@ -114,7 +114,7 @@ def test_what_is_not_what_was_verified_stays(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda d: (d / "new.txt").write_text("mine"), "also holds 'new.txt'"),
         (lambda d: (d / "logs").mkdir(), "also holds 'logs'"),
@@ -125,23 +125,23 @@ def test_what_is_not_what_was_verified_stays(
     ],
 )
 def test_a_directory_is_looked_at_whole(
-    field: Field, change: Callable[[Path], None], said: str
+    field: Field, change: Callable[[Path], None], message: str
 ) -> None:
-    """A file that came to lie in it is not swept away with it."""
-    field.lay("directory", 3)
+    """A file that was added to it is not removed with it."""
+    field.write("directory", 3)
     made = field.plan()
     change(field.root / "ckpt-0")
     before = tree(field.root)
     (result,) = field.pruner.apply(made)
     assert not result.done
-    assert said in result.reason
+    assert message in result.reason
     assert tree(field.root) == before
 
 
 @pytest.mark.parametrize("kind", ["directory", "keras"])
 def test_a_directory_that_holds_something_else_is_kept_and_counts(field: Field, kind: str) -> None:
     """What is no part of it would go with it; it is as it was verified all the same."""
-    field.lay(kind, 4)
+    field.write(kind, 4)
     (field.root / "ckpt-0" / "best.keras").write_bytes(b"another model")
     refused, done = field.prune()
     assert (refused.done, refused.suspects, done.done) == (False, (), True)
@@ -158,7 +158,9 @@ def test_a_directory_that_holds_something_else_is_kept_and_counts(field: Field, 
 def test_no_link_on_the_way_is_followed(field: Field, tmp_path: Path) -> None:
     """A parent that was swapped for a link leads nowhere."""
     for number in range(3):
-        know(field.ledger, lay_file(field.root / "run" / f"m-{number}.h5", 1000.0 + number))
+        record_verdict(
+            field.ledger, write_file(field.root / "run" / f"m-{number}.h5", 1000.0 + number)
+        )
     made = field.plan()
     (field.root / "run").rename(tmp_path / "outside")
     (field.root / "run").symlink_to(tmp_path / "outside")
@@ -171,7 +173,7 @@ def test_no_link_on_the_way_is_followed(field: Field, tmp_path: Path) -> None:
 
 def test_a_trash_that_is_a_link_is_not_used(field: Field, tmp_path: Path) -> None:
     """Nobody gets checkpoints moved elsewhere by making the trash first."""
-    field.lay("file", 3)
+    field.write("file", 3)
     (tmp_path / "outside").mkdir()
     (field.root / ".checkpointd-trash").symlink_to(tmp_path / "outside")
     (result,) = field.prune()
@@ -183,7 +185,7 @@ def test_a_trash_that_is_a_link_is_not_used(field: Field, tmp_path: Path) -> Non
 @pytest.mark.parametrize("how", ["state file", "link"])
 def test_what_comes_to_be_named_meanwhile_stays(field: Field, how: str) -> None:
     """References are read anew right before each removal."""
-    field.lay("file", 3)
+    field.write("file", 3)
     made = field.plan()
     if how == "link":
         (field.root / "latest").symlink_to("ckpt-0")
@@ -195,8 +197,8 @@ def test_what_comes_to_be_named_meanwhile_stays(field: Field, how: str) -> None:
 
 
 def test_a_reference_that_comes_while_it_is_moved_brings_it_back(field: Field) -> None:
-    """It is looked once more when it lies in the trash."""
-    field.lay("prefix", 3)
+    """It is checked once more when it is in the trash."""
+    field.write("prefix", 3)
     before = tree(field.root)
     made = field.plan()
 
@@ -216,7 +218,7 @@ def test_a_reference_that_comes_while_it_is_moved_brings_it_back(field: Field) -
 )
 def test_what_rsync_or_nfs_left_in_a_directory_is_no_obstacle(field: Field, left: str) -> None:
     """The watch takes it for no member either; it goes along, and comes back."""
-    field.lay("directory", 3)
+    field.write("directory", 3)
     (field.root / "ckpt-0" / left).parent.mkdir(exist_ok=True)
     (field.root / "ckpt-0" / left).write_text("x")
     before = tree(field.root)
@@ -229,7 +231,7 @@ def test_what_rsync_or_nfs_left_in_a_directory_is_no_obstacle(field: Field, left
 @pytest.mark.parametrize("late", ["guard", "write", "compare"])
 def test_a_pin_that_comes_while_it_is_moved_keeps_it(field: Field, late: str) -> None:
     """A pin counts until the last moment, and brings back what has been moved."""
-    first, *_ = field.lay("prefix", 3)
+    first, *_ = field.write("prefix", 3)
     before = tree(field.root)
     made = field.plan()
 
@@ -245,8 +247,8 @@ def test_a_pin_that_comes_while_it_is_moved_keeps_it(field: Field, late: str) ->
 
 
 def test_enough_others_must_really_be_there(field: Field) -> None:
-    """What the ledger calls valid counts only as long as it lies there unchanged."""
-    field.lay("file", 4)
+    """What the ledger calls valid counts only as long as it is on disk unchanged."""
+    field.write("file", 4)
     made = field.plan()
     (field.root / "ckpt-3").unlink()
     _rewrite(field.root / "ckpt-2")
@@ -262,10 +264,10 @@ def test_enough_others_must_really_be_there(field: Field) -> None:
 
 def test_what_changed_in_the_ledger_since_the_plan_stays(field: Field) -> None:
     """A plan that was looked at for an hour is not carried out blindly."""
-    first, second, third, *_ = field.lay("file", 5)
+    first, second, third, *_ = field.write("file", 5)
     made = field.plan()
     field.ledger.pin(first.path)
-    know(field.ledger, (second.checkpoint, second.generation), Verdict.INVALID)
+    record_verdict(field.ledger, (second.checkpoint, second.generation), Verdict.INVALID)
     field.ledger.record_seen(third.checkpoint, third.generation, State.PENDING)
     reasons = [r.reason for r in field.pruner.apply(made) if not r.done]
     assert len(reasons) == 3
@@ -275,7 +277,7 @@ def test_what_changed_in_the_ledger_since_the_plan_stays(field: Field) -> None:
 
 def test_what_has_vanished_is_a_plain_reason(field: Field) -> None:
     """A job that cleans up after itself is no error."""
-    field.lay("file", 3)
+    field.write("file", 3)
     made = field.plan()
     (field.root / "ckpt-0").unlink()
     (result,) = field.pruner.apply(made)
@@ -284,7 +286,7 @@ def test_what_has_vanished_is_a_plain_reason(field: Field) -> None:
 
 def test_a_root_that_has_vanished_is_a_plain_reason(field: Field) -> None:
     """So is an unmounted one."""
-    field.lay("file", 3)
+    field.write("file", 3)
     made = field.plan()
     shutil.rmtree(field.root)
     assert [r.done for r in field.pruner.apply(made)] == [False]
@@ -296,9 +298,9 @@ def test_a_root_that_has_vanished_is_a_plain_reason(field: Field) -> None:
 
 def test_invalid_ones_past_the_quarantine_go_to_the_trash_too(field: Field) -> None:
     """They need no floor, and come back like the others."""
-    bad = know(field.ledger, lay_prefix(field.root / "ckpt-0", 500), Verdict.INVALID)
+    bad = record_verdict(field.ledger, write_prefix(field.root / "ckpt-0", 500), Verdict.INVALID)
     for number in (1, 2):
-        know(field.ledger, lay_prefix(field.root / f"ckpt-{number}", 500 + number))
+        record_verdict(field.ledger, write_prefix(field.root / f"ckpt-{number}", 500 + number))
     policy = RetentionSettings(keep_last=2, quarantine_ttl="1h", mode="enforce")
     later = plan(field.ledger.entries("w"), policy, time.time() + 7200)
     (result,) = field.pruner.apply(later)
@@ -307,9 +309,9 @@ def test_invalid_ones_past_the_quarantine_go_to_the_trash_too(field: Field) -> N
     assert field.state("ckpt-0") is State.INVALID
 
 
-def test_the_ledger_is_told_later_if_it_could_not_be_told(field: Field) -> None:
+def test_a_removal_that_the_ledger_missed_is_recorded_at_the_next_start(field: Field) -> None:
     """The trash's own manifest is enough to put the ledger right at the next start."""
-    field.lay("file", 3)
+    field.write("file", 3)
     made = field.plan()
 
     class Forgetful(Ledger):

@@ -16,15 +16,15 @@ from checkpointd.retention import (
     TrashError,
 )
 from checkpointd.retention.trash import min_free_bytes
-from tests.helpers.ledger import know, lay_file, tree
+from tests.helpers.ledger import record_verdict, tree, write_file
 
 if TYPE_CHECKING:
     from tests.helpers.retention import Field
 
 
 def test_a_restore_never_overwrites(field: Field) -> None:
-    """What lies there now stays; what is in the trash stays there."""
-    field.lay("prefix", 3)
+    """What is at the path now stays; what is in the trash stays there."""
+    field.write("prefix", 3)
     field.prune()
     (field.root / "ckpt-0.data-00001-of-00002").write_text("new")
     with pytest.raises(TrashError, match="exists again"):
@@ -39,7 +39,7 @@ def test_a_restore_makes_the_directory_again(field: Field) -> None:
     """A run's directory that was removed meanwhile is no obstacle."""
     for number in range(3):
         place = field.root / f"run-{number}" / "deep" / "m.h5"
-        know(field.ledger, lay_file(place, 1000.0 + number))
+        record_verdict(field.ledger, write_file(place, 1000.0 + number))
     field.prune()
     shutil.rmtree(field.root / "run-0")
     field.pruner.restore(str(field.root / "run-0" / "deep" / "m.h5"))
@@ -51,8 +51,8 @@ def test_the_newest_of_several_from_one_path_is_restored(field: Field) -> None:
     ids = []
     for version in range(2):
         for number in range(3):
-            laid = lay_file(field.root / f"m-{number}.h5", 1000.0 + number, b"%d" % version)
-            know(field.ledger, laid)
+            saved = write_file(field.root / f"m-{number}.h5", 1000.0 + number, b"%d" % version)
+            record_verdict(field.ledger, saved)
         (result,) = field.prune()
         ids.append(result.item)
     path = field.root / "m-0.h5"
@@ -65,7 +65,7 @@ def test_the_newest_of_several_from_one_path_is_restored(field: Field) -> None:
 
 def test_an_interrupted_move_is_undone_at_once(field: Field) -> None:
     """Ctrl-C between two renames leaves everything as it was."""
-    field.lay("prefix", 3)
+    field.write("prefix", 3)
     before = tree(field.root)
     made = field.plan()
 
@@ -98,7 +98,7 @@ def _die_pruning(field: Field, number: int) -> None:
 
 def test_what_was_not_begun_is_not_finished_by_recovery(field: Field) -> None:
     """Only the intention was written down: it is dropped, and planned anew."""
-    field.lay("prefix", 3)
+    field.write("prefix", 3)
     before = tree(field.root)
     _die_pruning(field, 0)
     assert [r.outcome for r in field.pruner.recover()] == ["undone"]
@@ -108,7 +108,7 @@ def test_what_was_not_begun_is_not_finished_by_recovery(field: Field) -> None:
 
 def test_recovery_leaves_a_new_save_under_the_old_name_alone(field: Field) -> None:
     """Half of the old one is in the trash, a whole new one at its place: the new one stays."""
-    field.lay("prefix", 3)
+    field.write("prefix", 3)
     _die_pruning(field, 1)
     assert not (field.root / "ckpt-0.index").exists()
     for shard in ("ckpt-0.data-00000-of-00002", "ckpt-0.data-00001-of-00002"):
@@ -125,8 +125,8 @@ def test_recovery_leaves_a_new_save_under_the_old_name_alone(field: Field) -> No
 
 
 def test_rubbish_in_the_trash_is_left_alone(field: Field) -> None:
-    """What nobody understands is told, and neither restored nor deleted."""
-    field.lay("file", 3)
+    """An item without a readable manifest is reported, and neither restored nor deleted."""
+    field.write("file", 3)
     field.prune()
     trash = field.root / ".checkpointd-trash"
     (trash / "mine" / "content").mkdir(parents=True)
@@ -157,14 +157,14 @@ def _never_full(total: int) -> float:
         (4 << 20, 0.4 * (1 << 20)),
     ],
 )
-def test_a_large_disk_is_not_nearly_full_with_much_room(total: int, least: float) -> None:
+def test_a_large_disk_is_not_nearly_full_with_much_free_space(total: int, least: float) -> None:
     """A twentieth of it, 10 GiB at most; 1 GiB at least, a tenth of it at most."""
     assert min_free_bytes(total) == pytest.approx(least)
 
 
 def test_a_nearly_full_disk_empties_the_trash_and_says_so(field: Field) -> None:
     """Who finds the trash empty before its time can read why."""
-    field.lay("file", 4)
+    field.write("file", 4)
     field.prune()
     expired = field.pruner.trash.expire(time.time(), 3600, min_free=lambda total: 2 * total)
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
@@ -173,7 +173,7 @@ def test_a_nearly_full_disk_empties_the_trash_and_says_so(field: Field) -> None:
 
 def test_a_stopped_pruner_ends_what_it_moves_and_begins_nothing(field: Field) -> None:
     """Neither another removal nor another deletion; what was moved is whole and known."""
-    field.lay("prefix", 6)
+    field.write("prefix", 6)
     made = field.plan()
 
     def stop(step: str) -> None:
@@ -190,7 +190,7 @@ def test_a_stopped_pruner_ends_what_it_moves_and_begins_nothing(field: Field) ->
 
 def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     """Until then it can be undone; links inside are removed and never followed."""
-    field.lay("directory", 4)
+    field.write("directory", 4)
     field.prune()
     now = time.time()
     kept = field.pruner.trash.expire(now, 3600, min_free=_never_full)
@@ -200,8 +200,8 @@ def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     (content / "link").symlink_to(field.root)
     expired = field.pruner.trash.expire(now + 3700, 3600, min_free=_never_full)
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
-    said = "it has been in the trash for longer than trash_ttl = 1h"
-    assert {i.reason for i in expired.deleted} == {said}
+    reason = "it has been in the trash for longer than trash_ttl = 1h"
+    assert {i.reason for i in expired.deleted} == {reason}
     assert expired.errors == ()
     assert (field.root / "ckpt-3" / "saved_model.pb").exists()
     assert field.pruner.trash.bytes() == 0

@@ -1,4 +1,4 @@
-"""One row in the table declares a rule: the config, the plan, the CLI and the metrics have it."""
+"""One row in the table declares a rule for the config, the plan, the CLI, metrics and manual."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ for rule in ("unclaimed", "broken_ttl", "keep_odd", "unheard of"):
 body = generate_latest(metrics.registry.restricted_registry(["checkpointd_pruned_total"])).decode()
 print(sorted(re.findall('checkpointd_pruned_total{rule="([^"]+)"', body)))
 """
+_MANUAL = """
+import extra_rows
+from checkpointd.cli.manual.tables import rules
+print(rules())
+"""
 _SCHEMA = """
 import extra_rows, json
 from checkpointd.config.settings import Config
@@ -109,14 +114,15 @@ def test_a_row_adds_a_rule_to_the_command_line_and_the_plan(world: World) -> Non
     assert "it is broken (broken_ttl)" in _python(world, _CLI, "--config", config, "prune")
 
 
-def test_a_row_adds_a_rule_to_the_metrics_and_the_schema(world: World) -> None:
-    """A label for what the rule removes, and a described key for the manual."""
+def test_a_row_adds_a_rule_to_the_metrics_the_schema_and_the_manual(world: World) -> None:
+    """A label for what the rule removes, a described key, and a line of the manual."""
     assert _python(world, _METRICS) == "['broken_ttl', 'other', 'unclaimed']\n"
     described = json.loads(_python(world, _SCHEMA))
     assert described == {
         "keep_odd": "Keep so many checkpoints whose step is odd.",
         "broken_ttl": "Remove what is broken.",
     }
+    assert "| `broken_ttl` | Remove what is broken. |" in _python(world, _MANUAL)
 
 
 def test_without_its_row_nobody_knows_the_rule(world: World) -> None:

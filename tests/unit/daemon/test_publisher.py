@@ -12,12 +12,18 @@ import pytest
 
 from checkpointd.config import WatchSettings, parse
 from checkpointd.core.verdict import Verdict
-from checkpointd.daemon import published_content as published
-from checkpointd.daemon import publisher
+from checkpointd.daemon import published_content, publisher
 from checkpointd.daemon.publisher import Publisher, sweep
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import find_references
-from tests.helpers.ledger import LAYERS, know, lay_file, lay_prefix, look, report
+from tests.helpers.ledger import (
+    WRITERS,
+    generation_on_disk,
+    record_verdict,
+    report,
+    write_file,
+    write_prefix,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +80,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def test_a_verdict_file_says_what_was_found_about_which_content(desk: Desk) -> None:
     """A consumer can hold the members' sizes and times against the disk."""
     path = desk.root / "m-1.h5"
-    know(desk.ledger, lay_file(path, 1000.0))
+    record_verdict(desk.ledger, write_file(path, 1000.0))
     desk.publish()
     told = desk.verdict(path)
     assert told is not None
@@ -94,16 +100,16 @@ def test_it_goes_with_the_content_that_it_speaks_of(desk: Desk) -> None:
     """Written over, deleted or pruned: no file claims anything."""
     paths = [desk.root / f"m-{n}.h5" for n in range(3)]
     for n, path in enumerate(paths):
-        know(desk.ledger, lay_file(path, 1000.0 + n))
+        record_verdict(desk.ledger, write_file(path, 1000.0 + n))
     desk.publish()
     assert all(desk.verdict(path) for path in paths)
-    changed = lay_file(paths[0], 5000.0, b"something else")
+    changed = write_file(paths[0], 5000.0, b"something else")
     desk.ledger.record_seen(*changed, State.WRITING)
     desk.ledger.record_gone(str(paths[1]))
     desk.ledger.record_trashed(str(paths[2]), rule="x", reason="x", item="x")
     desk.publish()
     assert [desk.verdict(path) for path in paths] == [None, None, None]
-    know(desk.ledger, changed, Verdict.INVALID)
+    record_verdict(desk.ledger, changed, Verdict.INVALID)
     desk.publish()
     told = desk.verdict(paths[0])
     assert told is not None
@@ -113,13 +119,13 @@ def test_it_goes_with_the_content_that_it_speaks_of(desk: Desk) -> None:
 def test_a_verdict_that_is_being_renewed_stands_until_then(desk: Desk) -> None:
     """The content has not changed, and the new verdict takes the old one's place."""
     path = desk.root / "m-1.h5"
-    laid = lay_file(path, 1000.0)
-    know(desk.ledger, laid)
+    saved = write_file(path, 1000.0)
+    record_verdict(desk.ledger, saved)
     desk.publish()
-    desk.ledger.record_seen(*laid, State.PENDING)
+    desk.ledger.record_seen(*saved, State.PENDING)
     desk.publish()
     assert desk.verdict(path)
-    desk.ledger.record_report(report(*laid, Verdict.INVALID, finished_at=3000.0))
+    desk.ledger.record_report(report(*saved, Verdict.INVALID, finished_at=3000.0))
     desk.publish()
     told = desk.verdict(path)
     assert told is not None
@@ -130,7 +136,7 @@ def test_another_daemon_goes_on_where_the_last_one_stopped(desk: Desk) -> None:
     """What is right is not written again; what nobody knows any more, and crumbs, are removed."""
     paths = [desk.root / f"m-{n}.h5" for n in range(2)]
     for n, path in enumerate(paths):
-        know(desk.ledger, lay_file(path, 1000.0 + n))
+        record_verdict(desk.ledger, write_file(path, 1000.0 + n))
     desk.publish()
     directory = desk.home / "state" / "verdicts" / "w"
     before = (directory / "m-0.h5.json").stat().st_ino
@@ -149,20 +155,21 @@ def test_another_daemon_goes_on_where_the_last_one_stopped(desk: Desk) -> None:
 )
 def test_every_name_has_a_safe_file_name(desk: Desk, name: str) -> None:
     """Newlines, bytes that are no UTF-8, the longest names there are."""
-    laid = lay_file(desk.root / "sub" / name, 1000.0)
-    know(desk.ledger, laid)
+    saved = write_file(desk.root / "sub" / name, 1000.0)
+    record_verdict(desk.ledger, saved)
     desk.publish()
     (file,) = (desk.home / "state" / "verdicts" / "w").iterdir()
     assert file.name.isascii()
     assert "/" not in file.name
-    assert json.loads(file.read_bytes())["path"] == laid[0].path
+    assert json.loads(file.read_bytes())["path"] == saved[0].path
 
 
 def test_two_names_never_share_a_file(desk: Desk) -> None:
     """What looks alike once it is made safe stays apart."""
     root = str(desk.root)
     names = ["a/b", "a%2Fb", "a%252Fb", "a\\b", "x" * 240, "x" * 241, "x" * 240 + "/y"]
-    assert len({published.verdict_name(root, f"{root}/{name}") for name in names}) == len(names)
+    files = {published_content.verdict_name(root, f"{root}/{name}") for name in names}
+    assert len(files) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -177,19 +184,19 @@ def test_the_link_leads_to_the_newest_valid_one(
     desk: Desk, kind: str, name: str, link: str
 ) -> None:
     """And moves when that changes, goes or is found invalid; with none it is gone itself."""
-    laid = [LAYERS[kind](desk.root / name.format(n), 1000.0 + n) for n in range(3)]
-    for n, one in enumerate(laid):
-        know(desk.ledger, one, Verdict.INVALID if n == 2 else Verdict.VALID)
+    saved = [WRITERS[kind](desk.root / name.format(n), 1000.0 + n) for n in range(3)]
+    for n, one in enumerate(saved):
+        record_verdict(desk.ledger, one, Verdict.INVALID if n == 2 else Verdict.VALID)
     desk.publish()
-    assert desk.links == {link: laid[1][0].path}
+    assert desk.links == {link: saved[1][0].path}
     assert find_references(str(desk.root), str(desk.settings.link_directory)).paths >= {
-        laid[1][0].path
+        saved[1][0].path
     }
-    desk.ledger.record_report(report(*laid[1], Verdict.INVALID))
+    desk.ledger.record_report(report(*saved[1], Verdict.INVALID))
     desk.publish()
-    assert desk.links == {link: laid[0][0].path}
-    member = laid[0][1].members[0]
-    os.utime(laid[0][0].path + member.name, (9000.0, 9000.0))
+    assert desk.links == {link: saved[0][0].path}
+    member = saved[0][1].members[0]
+    os.utime(saved[0][0].path + member.name, (9000.0, 9000.0))
     desk.publish()
     assert desk.links == {}
     assert not (desk.home / "state" / "latest" / "w" / link).parent.exists()
@@ -198,7 +205,7 @@ def test_the_link_leads_to_the_newest_valid_one(
 def test_tensorflow_finds_a_prefix_by_the_state_file_beside_its_link(desk: Desk) -> None:
     """`tf.train.latest_checkpoint(directory)` works; it is TensorFlow's own text format."""
     path = desk.root / 'ck"pt\\-ü-7'
-    know(desk.ledger, lay_prefix(path, 1000.0))
+    record_verdict(desk.ledger, write_prefix(path, 1000.0))
     desk.publish()
     state = desk.home / "state" / "latest" / "w" / "ckpt-{}" / "checkpoint"
     encoded = 'ck\\042pt\\134-\\303\\274-7"\n'
@@ -212,7 +219,7 @@ def test_tensorflow_finds_a_prefix_by_the_state_file_beside_its_link(desk: Desk)
 def test_the_link_asks_for_what_is_required(tmp_path: Path) -> None:
     """As `latest --requires` does."""
     desk = Desk(tmp_path, require=["resumes"])
-    whole, served = (lay_file(desk.root / f"m-{n}.h5", 1000.0 + n) for n in range(2))
+    whole, served = (write_file(desk.root / f"m-{n}.h5", 1000.0 + n) for n in range(2))
     desk.ledger.record_report(report(*whole, shown=("intact", "loads", "resumes")))
     desk.ledger.record_report(report(*served, shown=("intact", "loads")))
     desk.publish()
@@ -224,7 +231,7 @@ def test_nothing_is_ever_put_into_a_watched_directory(tmp_path: Path) -> None:
     """Not by way of a symlink either, which the config cannot see."""
     (tmp_path / "elsewhere").mkdir()
     desk = Desk(tmp_path, verdict_file="elsewhere", latest_link=False)
-    know(desk.ledger, lay_file(desk.root / "m-1.h5", 1000.0))
+    record_verdict(desk.ledger, write_file(desk.root / "m-1.h5", 1000.0))
     (tmp_path / "elsewhere").rmdir()
     (tmp_path / "elsewhere").symlink_to(desk.root)
     with pytest.raises(OSError, match="leads into the watched directory"):
@@ -238,7 +245,7 @@ def test_a_place_that_cannot_be_written_is_said_and_tried_again(
 ) -> None:
     """The verdicts come although the links cannot, nothing half is left, and all comes later."""
     path = desk.root / "m-1.h5"
-    know(desk.ledger, lay_file(path, 1000.0))
+    record_verdict(desk.ledger, write_file(path, 1000.0))
     latest = desk.home / "state" / "latest"
     latest.write_bytes(b"in the way")
     with pytest.raises(OSError, match=r"Not a directory|File exists"):
@@ -261,7 +268,7 @@ def test_a_place_that_cannot_be_written_is_said_and_tried_again(
 
 def test_what_is_published_no_longer_is_removed(desk: Desk) -> None:
     """On a reload by the watch itself, at a start for watches that are gone; others' files stay."""
-    know(desk.ledger, lay_file(desk.root / "m-1.h5", 1000.0))
+    record_verdict(desk.ledger, write_file(desk.root / "m-1.h5", 1000.0))
     desk.publish()
     state = desk.home / "state"
     keep = desk.settings.verdict_directory
@@ -288,11 +295,11 @@ def test_a_link_is_exchanged_in_one_step(desk: Desk, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(publisher.os, "rename", rename)
     paths = [desk.root / f"m-{n}.h5" for n in range(2)]
     for n, path in enumerate(paths):
-        know(desk.ledger, lay_file(path, 1000.0 + n))
+        record_verdict(desk.ledger, write_file(path, 1000.0 + n))
         desk.publish()
     assert str(paths[0]) in seen
     assert desk.links == {"m-{}.h5/latest-valid.h5": str(paths[1])}
-    assert look(str(paths[1]), [""]).key
+    assert generation_on_disk(str(paths[1]), [""]).key
 
 
 @pytest.mark.parametrize(

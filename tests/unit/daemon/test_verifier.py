@@ -135,7 +135,7 @@ def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_wri
             entry = await world.until(lambda e, s=state: e.state is s)
         assert entry.report is not None
         assert entry.report.reason == "structure.not_a_checkpoint"
-        assert "lay here before" in entry.report.message
+        assert "was here before" in entry.report.message
         assert "A data set." in entry.report.message
         other = replace(CHECKPOINT, path="/w/data.h5")
         world.inbox.post(GenerationUpdate("w", other, generation(3), "settled", overdue=True))

@@ -15,7 +15,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import child_outcome
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.limits import limits_for
-from checkpointd.worker.protocol import LOAD, SCAN, Finished, Limits
+from checkpointd.worker.protocol import LOAD, SCAN, ChildLimits, Finished
 
 GIB = 1 << 30
 
@@ -124,7 +124,7 @@ def test_checks_that_did_not_run_say_why() -> None:
     assert all("integrity" in r.message for r in results)
 
 
-def limits(stage: str, size: int, memory: int | str = "auto", **given: Any) -> Limits:
+def limits(stage: str, size: int, memory: int | str = "auto", **given: Any) -> ChildLimits:
     """The limits of a child on a machine that can spare 20 GiB."""
     return limits_for(stage, size, memory, 60, **{"spare": 20 * GIB, **given})
 

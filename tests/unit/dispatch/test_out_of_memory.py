@@ -20,13 +20,13 @@ from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.process_monitor import MemoryExceededError, PeakMemory, ProcessMonitor
 from checkpointd.dispatch.shared_lock import SharedLock
 from checkpointd.verify import suite
-from checkpointd.worker.protocol import Limits
+from checkpointd.worker.protocol import ChildLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GIB = 1 << 30
-LIMITS = Limits(data_bytes=8 * GIB, file_bytes=1, cpu_seconds=1, memory_bytes=4 * GIB)
+LIMITS = ChildLimits(data_bytes=8 * GIB, file_bytes=1, cpu_seconds=1, memory_bytes=4 * GIB)
 
 
 def machine(root: Path, available: int, files: dict[str, str] | None = None) -> Path:
@@ -129,7 +129,7 @@ def test_a_child_that_holds_too_much_is_ended_soon() -> None:
     held = PeakMemory()
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
-        bound = Limits(1 << 40, 1, 1, memory_bytes=200 << 20)
+        bound = ChildLimits(1 << 40, 1, 1, memory_bytes=200 << 20)
         try:
             with pytest.raises(MemoryExceededError):
                 asyncio.run(asyncio.wait_for(ProcessMonitor([status], bound, held).watch(), 30))

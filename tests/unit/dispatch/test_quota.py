@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from checkpointd.dispatch import quota
 from checkpointd.dispatch.process_monitor import PeakMemory, ProcessMonitor
 from checkpointd.dispatch.quota import QuotaExceededError
-from checkpointd.worker.protocol import Limits
+from checkpointd.worker.protocol import ChildLimits
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -185,7 +185,7 @@ def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
     for python, told in ((program, True), ("import time; time.sleep(0.5)", False)):
         process = subprocess.Popen([sys.executable, "-c", python])
         status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
-        watched = ProcessMonitor([status], Limits(1 << 40, 1, 1), PeakMemory())
+        watched = ProcessMonitor([status], ChildLimits(1 << 40, 1, 1), PeakMemory())
         try:
             waiting = asyncio.to_thread(process.wait)
             if told:

@@ -32,7 +32,7 @@ def _at(step: int, series: str = "ckpt-{}") -> Checkpoint:
     return Checkpoint(f"/w/{series}{step}", Format.HDF5, "w", series, str(step), step)
 
 
-def tell(
+def record(
     ledger: Ledger,
     step: int,
     value: float,
@@ -54,12 +54,12 @@ def best(ledger: Ledger, step: int, by: str = "e") -> tuple[float, float] | None
 def test_the_best_is_of_the_valid_ones_of_the_series_so_far(ledger: Ledger) -> None:
     """Not of other series, not of what is invalid, not of what was saved later, not of itself."""
     assert best(ledger, 1) is None
-    tell(ledger, 1, 0.5)
-    tell(ledger, 2, 0.7)
-    tell(ledger, 3, 0.99, Verdict.INVALID)
-    tell(ledger, 4, 0.6)
-    tell(ledger, 9, 0.98)
-    tell(ledger, 2, 0.97, series="other-{}")
+    record(ledger, 1, 0.5)
+    record(ledger, 2, 0.7)
+    record(ledger, 3, 0.99, Verdict.INVALID)
+    record(ledger, 4, 0.6)
+    record(ledger, 9, 0.98)
+    record(ledger, 2, 0.97, series="other-{}")
     assert best(ledger, 5) == (0.5, 0.7)
     assert best(ledger, 2) == (0.5, 0.5)
     assert best(ledger, 10) == (0.5, 0.98)
@@ -67,26 +67,26 @@ def test_the_best_is_of_the_valid_ones_of_the_series_so_far(ledger: Ledger) -> N
 
 def test_values_of_another_evaluation_are_not_compared(ledger: Ledger) -> None:
     """Another function, or other data, measures something else."""
-    tell(ledger, 1, 0.9, by="old")
-    tell(ledger, 2, 0.5, by="new")
+    record(ledger, 1, 0.9, by="old")
+    record(ledger, 2, 0.5, by="new")
     assert best(ledger, 3, "new") == (0.5, 0.5)
 
 
 def test_a_report_that_was_renewed_counts_as_it_is_now(ledger: Ledger) -> None:
     """A wrong evaluation that gave 100 per cent does not stay the best for ever."""
-    tell(ledger, 1, 1.0)
-    tell(ledger, 2, 0.8)
-    tell(ledger, 1, 0.4)
+    record(ledger, 1, 1.0)
+    record(ledger, 2, 0.8)
+    record(ledger, 1, 0.4)
     assert best(ledger, 3) == (0.4, 0.8)
-    tell(ledger, 2, 0.8, Verdict.INVALID)
+    record(ledger, 2, 0.8, Verdict.INVALID)
     assert best(ledger, 3) == (0.4, 0.4)
 
 
 def test_what_was_pruned_stays_the_best(ledger: Ledger) -> None:
     """The measure of the series does not fall because a checkpoint was removed."""
-    tell(ledger, 1, 0.9)
+    record(ledger, 1, 0.9)
     ledger.record_trashed(_at(1).path, rule="keep_last", reason="old", item="i")
-    tell(ledger, 2, 0.5)
+    record(ledger, 2, 0.5)
     ledger.record_gone(_at(2).path)
     assert best(ledger, 3) == (0.5, 0.9)
 
@@ -94,9 +94,9 @@ def test_what_was_pruned_stays_the_best(ledger: Ledger) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_never_the_best(ledger: Ledger, value: float) -> None:
     """Nor the worst."""
-    tell(ledger, 1, value)
+    record(ledger, 1, value)
     assert best(ledger, 2) is None
-    tell(ledger, 2, 0.5)
+    record(ledger, 2, 0.5)
     assert best(ledger, 3) == (0.5, 0.5)
 
 
@@ -115,7 +115,7 @@ def test_a_ledger_from_before_is_brought_up_to_date(tmp_path: Path) -> None:
     connection, _ = opening.open_writable(tmp_path, version=1)
     connection.close()
     ledger = Ledger.open(tmp_path)
-    tell(ledger, 1, 0.5)
+    record(ledger, 1, 0.5)
     assert best(ledger, 2) == (0.5, 0.5)
     ledger.close()
     with sqlite3.connect(tmp_path / opening.NAME) as again:

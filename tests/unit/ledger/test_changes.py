@@ -10,7 +10,7 @@ import pytest
 
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Change, ChangeKind, Ledger, LedgerError, State
-from tests.helpers.ledger import lay_file, report
+from tests.helpers.ledger import report, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 def test_each_write_names_the_state_before_and_after(ledger: Ledger, tmp_path: Path) -> None:
     """From the first sight of a file to its return from the trash."""
-    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
     path, place = checkpoint.path, (checkpoint.watch, checkpoint.series)
     ledger.record_seen(checkpoint, generation, State.PENDING)
     ledger.record_report_if_current(report(checkpoint, generation))
@@ -50,7 +50,7 @@ def test_a_checkpoint_that_changes_its_series_leaves_one_and_comes_to_the_other(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     """Both series have changed, and each loses or gains exactly one checkpoint."""
-    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
     ledger.record_seen(checkpoint, generation, State.PENDING)
     ledger.take_changes()
     ledger.record_placement(dataclasses.replace(checkpoint, series="other"))
@@ -65,7 +65,7 @@ def test_a_report_about_overwritten_content_changes_no_state(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     """It is history, and the series' last verdict is another than before."""
-    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
     ledger.record_report_if_current(report(checkpoint, generation, Verdict.INVALID))
     assert ledger.take_changes() == [
         Change(ChangeKind.VERDICT, checkpoint.watch, checkpoint.series)
@@ -73,8 +73,8 @@ def test_a_report_about_overwritten_content_changes_no_state(
 
 
 def test_pins_name_the_watch_of_the_path_where_it_is_known(ledger: Ledger, tmp_path: Path) -> None:
-    """A path may be pinned before anything lies there."""
-    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    """A path may be pinned before anything is there."""
+    checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
     ledger.record_seen(checkpoint, generation, State.PENDING)
     ledger.take_changes()
     ledger.pin(checkpoint.path)
@@ -86,7 +86,7 @@ def test_pins_name_the_watch_of_the_path_where_it_is_known(ledger: Ledger, tmp_p
 
 def test_what_could_not_be_written_is_no_change(ledger: Ledger, tmp_path: Path) -> None:
     """A transaction that fails leaves the ledger, and so everything that follows it, as it was."""
-    checkpoint, generation = lay_file(tmp_path / "m-1.h5", 1000.0)
+    checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
 
     def write_half() -> None:
         with ledger._writing():

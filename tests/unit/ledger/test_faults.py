@@ -38,7 +38,7 @@ def _filled(state_dir: Path, count: int = 40) -> Path:
 
 
 def test_a_full_disk_is_a_sentence_and_the_old_state_stays(tmp_path: Path) -> None:
-    """A write that does not fit is told, and what was known is still known."""
+    """A write that does not fit raises a clear error, and nothing that was known is lost."""
     ledger = Ledger.open(tmp_path)
     ledger.record_report(report(_checkpoint(), generation()))
     pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
@@ -60,7 +60,7 @@ def test_a_full_disk_is_a_sentence_and_the_old_state_stays(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("damage", ["zeroed", "rubbish", "truncated", "emptied"])
 def test_a_broken_ledger_is_set_aside_and_made_anew(tmp_path: Path, damage: str) -> None:
-    """Nothing is thrown away, and retention is told that something was lost."""
+    """Nothing is deleted, and retention can see that something was lost."""
     path = _filled(tmp_path)
     data = bytearray(path.read_bytes())
     if damage == "zeroed":
@@ -252,7 +252,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
 
 def test_two_daemons_cannot_share_a_state_directory(tmp_path: Path) -> None:
-    """The second one is told who the first is."""
+    """The error of the second names the process of the first."""
     with (
         StateLock(tmp_path),
         pytest.raises(LedgerError, match=rf"process {os.getpid()}.*another state_dir"),
@@ -263,7 +263,7 @@ def test_two_daemons_cannot_share_a_state_directory(tmp_path: Path) -> None:
 
 
 def test_a_state_directory_that_is_none_is_a_sentence(tmp_path: Path) -> None:
-    """A missing directory and a file in its place are told, not thrown."""
+    """A missing directory and a file in its place raise LedgerError with a sentence."""
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "missing", tmp_path / "file"):
         with pytest.raises(LedgerError):

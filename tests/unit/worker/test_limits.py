@@ -10,7 +10,7 @@ import sys
 _PROGRAM = """
 import json, resource
 from checkpointd.worker import limits
-from checkpointd.worker.protocol import Limits
+from checkpointd.worker.protocol import ChildLimits
 
 def held():
     with open("/proc/self/status", encoding="ascii") as file:
@@ -18,7 +18,7 @@ def held():
     return [int(told[name], 16) for name in ("CapEff", "CapPrm", "CapInh")]
 
 before = held()
-limits.apply_limits(Limits(data_bytes=1 << 30, file_bytes=1 << 20, cpu_seconds=7))
+limits.apply_limits(ChildLimits(data_bytes=1 << 30, file_bytes=1 << 20, cpu_seconds=7))
 kinds = (resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_STACK, resource.RLIMIT_CORE)
 print(json.dumps([before, held(), [resource.getrlimit(kind) for kind in kinds]]))
 """

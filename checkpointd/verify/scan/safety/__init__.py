@@ -1,7 +1,7 @@
-"""`safety`: loading it would run no foreign code, read no foreign file, exhaust no memory.
+"""`safety`: loading runs no foreign code, reads no foreign file and exhausts no memory.
 
-Decided without TensorFlow and without Keras, from what the file says of itself, before anything
-is loaded. One module for each kind of container; each gives `Finding`s, `check` judges them.
+Decided without TensorFlow and without Keras, from the metadata in the file, before anything is
+loaded. One module for each kind of container yields `Finding`s, and `check` judges them.
 Sources of the attacks: the page "security" of the manual, and the CVEs that each module names.
 """
 

@@ -1,8 +1,8 @@
-"""Archives and maps of shards: names that lead out of the directory they are unpacked to.
+"""Archives and maps of shards: names that lead out of the directory that they are unpacked to.
 
-CVE-2026-12479 and GHSA-hqp4-2352-xf5r. What makes an archive ambiguous (doubled names, shared
-bytes, headers that contradict each other) is malformed already; what it unpacks to is judged
-together with the HDF5 files in it (`hdf5`).
+CVE-2026-12479 and GHSA-hqp4-2352-xf5r. An ambiguous archive (duplicate names, shared bytes,
+contradicting headers) is malformed already; its unpacked size is judged together with the HDF5
+files in it (`hdf5`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The check `safety`: gathers what the scanners find, and grades it."""
+"""The check `safety`: collects the findings of the scanners, and decides on the most severe."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ SCANNERS = (
     archive.findings,
     graph.findings,
 )
-"""Each takes a `ScanContext` and yields what speaks against loading."""
+"""Each takes a `ScanContext` and yields its findings."""
 
 
 def check(context: ScanContext) -> CheckResult:
-    """Judge what the scanners find in what the file says of itself; no weight is read."""
-    return judge(found(context), allow_code=context.request.settings.allow_code)
+    """Judge what the scanners find in the metadata of the file; no weight is read."""
+    return judge(findings_of(context), allow_code=context.request.settings.allow_code)
 
 
-def found(context: ScanContext) -> tuple[Finding, ...]:
-    """What the scanners find; they look when it is first asked for."""
+def findings_of(context: ScanContext) -> tuple[Finding, ...]:
+    """Return the findings of all scanners, which run once."""
     if context.findings is None:
         context.findings = tuple(f for scanner in SCANNERS for f in scanner(context))
     return context.findings
 
 
 def blocks_reading(context: ScanContext) -> str:
-    """Say why the weights may not even be read; empty when nothing speaks against it."""
-    harmful = (f for f in found(context) if f.in_weights and f.word in UNREADABLE)
+    """Return why the weights must not be read; empty if they may be."""
+    harmful = (f for f in findings_of(context) if f.in_weights and f.word in UNREADABLE)
     return next((f.message for f in harmful), "")
 
 
 def judge(findings: Sequence[Finding], *, allow_code: bool) -> CheckResult:
-    """Grade findings: the gravest gives the reason, all of them are told.
+    """Decide on findings: the most severe is the reason, the details list all of them.
 
     Args:
-        findings: in the order found.
-        allow_code: the user trusts the code that is in it.
+        findings: in the order in which they were found.
+        allow_code: the user trusts the code in the checkpoint.
     """
     ranked = sorted(findings, key=lambda f: BY_SEVERITY.index(f.word))
     details = {

@@ -1,9 +1,9 @@
-"""SavedModels: what their graphs would do if they were loaded and run.
+"""SavedModels: what their graphs would do when they are loaded and run.
 
 Every SavedModel with variables holds ops that read and write checkpoints, so a list of forbidden
-ops alone is wrong: what counts is who runs an op (`graph_flow`) and where the path comes from that
-it uses (`graph_sources`); `graph_judge` decides. An op that TensorFlow does not have comes with a
-library of native code.
+ops is not enough: it matters who runs an op (`graph_flow`) and where its path comes from
+(`graph_sources`); `graph_judge` decides. An op that TensorFlow does not have needs a library of
+native code.
 
 A `saved_model.pbtxt` is judged like a `saved_model.pb`. The graph in the `.meta` file of a
 TensorFlow 1 checkpoint is not judged: only `import_meta_graph` would use it, and `load` does not.
@@ -33,10 +33,10 @@ _MOST = 200
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
-    """Look through every graph of a SavedModel.
+    """Judge every graph of a SavedModel.
 
     Raises:
-        FormatError: `saved_model.pb` is malformed; `structure` has said so before.
+        FormatError: `saved_model.pb` is malformed, which `structure` reports too.
         OSError: it cannot be read.
     """
     checkpoint = context.request.checkpoint
@@ -52,10 +52,10 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         return
     graphs, context.graphs = context.graphs, None  # they may be large, and weights come next
     allowed = context.request.settings.allow_signatures
-    warmed = bool(allowed) and any(member.name == WARMUP_REQUESTS for member in members)
+    has_warmup = bool(allowed) and any(member.name == WARMUP_REQUESTS for member in members)
     for graph in graphs:
         found = list(islice(judge_graph(graph, size, allowed), _MOST))
-        if warmed and len(list(islice(judge_graph(graph, size), _MOST))) > len(found):
+        if has_warmup and len(list(islice(judge_graph(graph, size), _MOST))) > len(found):
             yield Finding(
                 UNSAFE_OP,
                 "Its warm-up requests run signatures as soon as TensorFlow Serving loads it, with "
@@ -67,10 +67,10 @@ def findings(context: ScanContext) -> Iterator[Finding]:
 
 
 def judge_graph(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:
-    """Find what speaks against loading one graph.
+    """Yield the findings in one graph.
 
     Args:
-        graph: as the file has it.
+        graph: as it is in the file.
         size: of the whole checkpoint, in bytes.
         allowed: the signatures that may use files whose paths they are given.
     """
@@ -83,17 +83,17 @@ def judge_graph(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> I
 
 
 def _unregistered(flow: Flow) -> Iterator[Finding]:
-    """Find ops that only a library of native code has."""
+    """Yield a finding for each op that only a library of native code registers."""
     if release(flow.graph.version) > graph_ops.KNOWN_VERSION:
-        return  # it may be one of TensorFlow's newer ones: `load` will see
+        return  # it may be an op of a newer TensorFlow: `load` decides
     known = graph_ops.registered()
-    told: set[str] = set()
+    reported: set[str] = set()
     for scope, node in flow.nodes():
-        if node.op in known or node.op in told or node.op in flow.graph.functions:
+        if node.op in known or node.op in reported or node.op in flow.graph.functions:
             continue
         if node.op.startswith("_"):
-            continue  # TensorFlow's own, which differ from build to build
-        told.add(node.op)
+            continue  # internal ops of TensorFlow, which differ from build to build
+        reported.add(node.op)
         yield Finding(
             NEEDS_CODE,
             f"Its graph uses the op {node.op!r}, which is not TensorFlow's own: it is native code "
@@ -105,7 +105,7 @@ def _unregistered(flow: Flow) -> Iterator[Finding]:
 
 
 def _names(graph: MetaGraph) -> Iterator[Finding]:
-    """Find names that lead out of the directory where somebody makes a path of them."""
+    """Find names that lead out of the directory if a path is made of them."""
     for _, filename in graph.assets:
         if leads_out(filename):
             yield Finding(

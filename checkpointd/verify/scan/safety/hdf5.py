@@ -1,15 +1,15 @@
-"""HDF5: values that lie in other files, and shapes far beyond what is stored.
+"""HDF5: values in other files, and shapes far beyond what is stored.
 
-CVE-2026-1669 (external storage, external links and virtual datasets put a foreign file's bytes
-into the weights), CVE-2026-0897 and CVE-2026-12570 (a few bytes that declare gigabytes).
+CVE-2026-1669 (external storage, external links and virtual datasets read the bytes of a foreign
+file as weights), CVE-2026-0897 and CVE-2026-12570 (a few bytes that declare gigabytes).
 
 A checkpoint is a bomb when all its datasets together declare more than `most_unpacked` allows for
 its bytes on disk (a hundred times them, and 256 MiB in any case), or when more than 16 MiB of what
-they declare was never written. It is the total that counts: many datasets, each below a bound,
-are no way around it, and moments of zeros that compress a thousandfold beside weights that do not
-are none either. What was never written may still be on its way: there is no verdict before the
-writer is overdue. Chunks count whole, however little of them a dataset takes. Keras writes every
-value of every dataset, and compresses none.
+they declare was never written. The total counts: many datasets below a bound do not
+pass, and moments of zeros that compress a thousandfold beside ordinary weights do. What was never
+written may still be written: there is no verdict before the writer is overdue. Chunks count whole,
+however little of them a dataset uses. Keras writes every value of every dataset, and compresses
+none.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _NEVER_WRITTEN = 16 << 20
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
-    """Judge what the HDF5 files of a checkpoint, or inside one, hold and refer to."""
+    """Judge the HDF5 files of a checkpoint or inside one: sizes, and references to other files."""
     planned = plan_of(context)
     if planned is None:
         return
     for name, layout in planned.layouts:
         beside = f" in {name}" if name else ""
-        for place in layout.foreign:
+        for reference in layout.foreign:
             yield Finding(
                 FOREIGN_REFERENCE,
-                f"{place.key!r}{beside} {place.what}: it is not read. A checkpoint holds its "
-                "own values; do not load this one, and ask where it came from.",
-                where=f"{name}:{place.key}" if name else place.key,
-                what=place.what,
+                f"{reference.key!r}{beside} {reference.what}: it is not read. A checkpoint holds "
+                "its own values; do not load this one, and ask where it came from.",
+                where=f"{name}:{reference.key}" if name else reference.key,
+                what=reference.what,
                 in_weights=True,
             )
     stored = context.request.generation.size_bytes

@@ -1,10 +1,10 @@
-"""Keras configurations: code in them, and what they name outside of Keras and of themselves.
+"""Keras configurations: code in them, and the names of code and files outside of Keras.
 
-Whose a class or function is decides `keras_names`, what is stored code `keras_code`; here they are
-judged, with what layers of Keras read from elsewhere: CVE-2026-1462 (TFSMLayer loads a SavedModel),
+`keras_names` decides who owns a class or function, `keras_code` what stored code is; here both are
+judged, with the files that layers of Keras read: CVE-2026-1462 (TFSMLayer loads a SavedModel),
 CVE-2025-12058 (a vocabulary that is a path or URL), CVE-2025-49655 (TorchModuleWrapper unpickles),
 CVE-2026-12479 (layer names with `..`), and the op layers of Keras 2, which call any function or
-op of TensorFlow. A class of the user's own that nobody configured is left to `load`.
+op of TensorFlow. A class of the user's that is not configured is left to `load`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _WATCHED = frozenset(op.replace("_", "").lower() for op in graph_ops.WATCHED)
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
-    """Look through the configurations of a checkpoint, at any depth."""
+    """Judge the configurations of a checkpoint, at any depth."""
     path, kind = context.request.checkpoint.path, context.facts.format
     settings = context.request.settings
     if kind is Format.SAVEDMODEL:
@@ -73,25 +73,25 @@ def findings(context: ScanContext) -> Iterator[Finding]:
 
 
 def judge(config: Any, settings: VerifySettings) -> Iterator[Finding]:
-    """Judge every object that a configuration names; the same thing is told once.
+    """Judge every object that a configuration names; each finding is yielded once.
 
     Args:
-        config: what JSON gave.
-        settings: whose `custom_objects` say what is the user's own.
+        config: parsed from JSON.
+        settings: their `custom_objects` are the user's.
     """
     seen: dict[str, set[str]] = {}
     for node in nodes(config):
         for finding in _of_node(node, settings):
-            told = seen.setdefault(finding.word, set())  # of each word: none hides a graver one
-            if finding.message not in told and len(told) < _MOST:
-                told.add(finding.message)
+            known = seen.setdefault(finding.word, set())  # by word: many do not hide a severe one
+            if finding.message not in known and len(known) < _MOST:
+                known.add(finding.message)
                 yield finding
 
 
 def _of_metadata(path: str, settings: VerifySettings) -> Iterator[Finding]:
-    """Judge what Keras 2 keeps beside a graph: code, and whose; assets lie in the SavedModel.
+    """Judge the code in the configurations that Keras 2 stores beside a graph.
 
-    Loading the SavedModel as such reads none of it.
+    Loading the SavedModel without Keras does not read them; assets are in the SavedModel.
     """
     read = keras_metadata.read(path)
     if read.problem:
@@ -127,20 +127,20 @@ def _of_node(node: Node, settings: VerifySettings) -> Iterator[Finding]:
     names = node.lookups
     others = {name.rpartition(">")[2] for name in names - set(settings.custom_objects)}
     if node.key in settings.custom_objects and not others & _REACHES:
-        return  # but in an HDF5 file Keras looks for `class_name`, whatever is registered
+        return  # in an HDF5 file Keras looks for `class_name`, whatever is registered
     if "TorchModuleWrapper" in names:
         yield _torch_module(node)
     elif _MODELS_IN_FILES & names:
-        does = f"loads a model from {_shown(node.config.get('filepath'))}"
+        does = f"loads a model from {_quoted(node.config.get('filepath'))}"
         yield _reference(node, does, "build that model of its own layers")
     else:
-        yield from _whose(node)
+        yield from _foreign_names(node)
     yield from _arguments(node, names)
     yield from _op_layer(node, names)
 
 
 def _torch_module(node: Node) -> Finding:
-    """Judge a module of torch that is stored as a pickle: by what it would import and call."""
+    """Judge a module of torch that is stored as a pickle by what it would import and call."""
     if not pickles.module_is_plain(node.config.get("module")):
         return _code(node, "is a TorchModuleWrapper, which unpickles what is stored in it")
     return Finding(
@@ -153,21 +153,23 @@ def _torch_module(node: Node) -> Finding:
     )
 
 
-def _whose(node: Node) -> Iterator[Finding]:
-    for name in sorted(node.lookups) or [""]:  # a module is imported before its name is looked at
+def _foreign_names(node: Node) -> Iterator[Finding]:
+    for name in sorted(node.lookups) or [
+        ""
+    ]:  # Keras imports the module before it looks up the name
         if owner(node.module, name, is_function=node.is_function) == FOREIGN_CODE:
             yield _code(node, f"names {node.module}.{name}"[:_SHOWN].rstrip("."))
 
 
 def _arguments(node: Node, names: frozenset[str]) -> Iterator[Finding]:
-    """Judge what layers of Keras would read: a vocabulary is a list, or the path of one."""
+    """Judge what layers of Keras would read: a vocabulary is a list, or the path of a file."""
     known = is_keras_module(node.module) or node.module.partition(".")[0] in KERAS_TEAM
     if not known and not _LOOKUPS & {name.rpartition(">")[2] for name in names}:
         return
     for argument in _READ:
         value = node.config.get(argument)
         if isinstance(value, str) and value and not _MODELS_IN_FILES & names:
-            yield _reference(node, f"reads its {argument} from {_shown(value)}")
+            yield _reference(node, f"reads its {argument} from {_quoted(value)}")
 
 
 def _op_layer(node: Node, names: frozenset[str]) -> Iterator[Finding]:
@@ -185,13 +187,13 @@ def _op_layer(node: Node, names: frozenset[str]) -> Iterator[Finding]:
 
 
 def _is_watched(symbol: str) -> bool:
-    """Whether a symbol is an op that reaches outside: TensorFlow has each as `tf.an_op` too."""
-    rooms, _, name = symbol.rpartition(".")
-    return name.replace("_", "").lower() in _WATCHED and "numpy" not in rooms.split(".")
+    """Whether a symbol is an op that reaches outside: each has a name such as `tf.an_op` too."""
+    module, _, name = symbol.rpartition(".")
+    return name.replace("_", "").lower() in _WATCHED and "numpy" not in module.split(".")
 
 
 def _op_of(definition: Any) -> str:
-    """Read which op a `NodeDef` is of: its field 2, in JSON or as a message in a text."""
+    """Read the op of a `NodeDef`, which is JSON or a serialised message in a string."""
     if isinstance(definition, dict):
         op = definition.get("op")
         return op if isinstance(op, str) else ""
@@ -200,19 +202,19 @@ def _op_of(definition: Any) -> str:
     try:
         op = dict(fields(definition.encode())).get(2)
     except (FormatError, UnicodeEncodeError):
-        return definition  # what cannot be read is searched whole
+        return definition  # cannot be parsed: all of it is searched
     return op.decode("utf-8", "replace") if isinstance(op, bytes) else definition
 
 
 def _traversal(node: Node) -> Iterator[Finding]:
-    """Judge a name, which Keras makes a directory of when it unpacks; Keras 2 allows a slash."""
+    """Judge the name of a layer, which Keras uses as a path when it unpacks."""
     name = node.config.get("name")
     if not isinstance(name, str):
         return
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
         yield Finding(
             TRAVERSAL,
-            f"The layer {node.path} is called {_shown(name)}, which as a path leads out of the "
+            f"The layer {node.path} is called {_quoted(name)}, which as a path leads out of the "
             "directory that it is unpacked to. Do not load it.",
             where=node.path,
             what=name[:_SHOWN],
@@ -231,8 +233,8 @@ def _texts(value: Any) -> Iterator[str]:
             waiting.extend(one)
 
 
-def _shown(value: Any) -> str:
-    """Show what is to be read, cut short; a structure may be endless, and is only called so."""
+def _quoted(value: Any) -> str:
+    """Quote a value, cut short; of a structure, which may be of any size, only the type."""
     return repr(value[:_SHOWN]) if isinstance(value, str) else f"a {type(value).__name__}"
 
 

@@ -1,7 +1,7 @@
-"""Symbolic links among a checkpoint's files: an unpacked archive can bring them along.
+"""Symbolic links among a checkpoint's files: an unpacked archive may contain them.
 
-Caches of models are made of links (Hugging Face's, DVC's), and such checkpoints are ordinary,
-wherever their blobs lie. No blob of a model lies among a system's own files or a user's keys.
+Caches of models (Hugging Face's, DVC's) consist of links, and such checkpoints are ordinary,
+wherever their blobs are. No blob of a model is among the files of the system or a user's keys.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SECRET = frozenset({".ssh", ".gnupg", ".aws", ".kube", ".docker", ".azure", ".c
 
 
 def findings(context: ScanContext) -> Iterator[Finding]:
-    """Judge where the links of a checkpoint lead."""
+    """Judge the targets of the links in a checkpoint."""
     path = context.request.checkpoint.path
     inside = os.path.realpath(path)
-    home = inside if os.path.isdir(inside) else os.path.dirname(inside)
+    directory = inside if os.path.isdir(inside) else os.path.dirname(inside)
     for member in context.request.generation.members:
         target = os.path.realpath(member_path(path, member.name))
-        if target.startswith(f"{home.rstrip('/')}/") or not is_nobodys_model(target):
+        if target.startswith(f"{directory.rstrip('/')}/") or not is_never_a_model(target):
             continue
         name = member.name.lstrip("/")
         yield Finding(
@@ -42,8 +42,8 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         )
 
 
-def is_nobodys_model(target: str) -> bool:
-    """Whether a file lies where the system keeps its own, or a user their keys."""
+def is_never_a_model(target: str) -> bool:
+    """Whether a file is where the system keeps its files, or a user keeps keys."""
     if not _SECRET.isdisjoint(target.split("/")):
         return True
     return target.startswith(_SYSTEM) and not target.startswith(_MODELS_TOO)

@@ -1,7 +1,7 @@
-"""What a pickled torch module would import and call, read without unpickling it.
+"""What a pickled torch module would import and call, determined without unpickling it.
 
 `TorchModuleWrapper` keeps its module in the configuration as base64 of what `torch.save` writes: a
-zip with a pickle in it. Unpickling imports each class that the pickle names and calls what it says.
+zip with a pickle in it. Unpickling imports each class that the pickle names and calls it.
 Source: torch/serialization.py, Lib/pickletools.py.
 """
 
@@ -32,9 +32,9 @@ _REACHING = frozenset(
 
 
 def module_is_plain(stored: Any) -> bool:
-    """Whether all that a stored module names is of torch's layers and of the user's own classes.
+    """Whether a stored module names nothing but layers of torch and the user's classes.
 
-    What cannot be read is not: nobody can say what it would do.
+    What cannot be read is not plain: its effects are unknown.
     """
     try:
         return all(_is_plain(module, name) for module, name in _named(stored))
@@ -57,10 +57,10 @@ def _is_plain(module: str, name: str) -> bool:
 
 
 def _named(stored: Any) -> Iterator[tuple[str, str]]:
-    """Give the module and name of every object that a pickle imports.
+    """Yield the module and name of every object that a pickle imports.
 
     Raises:
-        Exception: it is no pickle that `torch.save` writes.
+        Exception: it is not a pickle that `torch.save` writes.
     """
     data = base64.b64decode(stored, validate=True)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

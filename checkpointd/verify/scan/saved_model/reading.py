@@ -26,7 +26,7 @@ _MAX_CAUSE = 200
 
 
 class UncheckedError(Exception):
-    """The graphs are in a form that cannot be looked through; says what to do."""
+    """The graphs are in a format that cannot be inspected; the message explains what to do."""
 
     def __init__(self, message: str, where: str) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
         members: the names of its files, with their sizes in bytes.
 
     Raises:
-        UncheckedError: they cannot be looked through.
+        UncheckedError: they cannot be inspected.
         FormatError: they are malformed.
         OSError: they cannot be read.
     """
@@ -58,11 +58,11 @@ def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
                 return source.read(offset, max(0, min(size, source.size - offset)))
 
             return read_graphs(read, source.size)
-    return graphs_in(encoded_text(directory, members))
+    return graphs_of_bytes(encoded_text(directory, members))
 
 
-def described_in(data: bytes) -> SavedModelInfo:
-    """Read what the encoded bytes of a SavedModel say of it.
+def metadata_of(data: bytes) -> SavedModelInfo:
+    """Read the metadata of an encoded SavedModel.
 
     Raises:
         FormatError: they are malformed.
@@ -70,8 +70,8 @@ def described_in(data: bytes) -> SavedModelInfo:
     return described(lambda offset, size: data[offset : offset + size], len(data))
 
 
-def graphs_in(data: bytes) -> list[MetaGraph]:
-    """Read the graphs of the encoded bytes of a SavedModel.
+def graphs_of_bytes(data: bytes) -> list[MetaGraph]:
+    """Read the graphs of an encoded SavedModel.
 
     Raises:
         FormatError: they are malformed.
@@ -84,16 +84,16 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
 
     Raises:
         UncheckedError: it cannot be parsed.
-        FormatError: it is certainly no SavedModel.
+        FormatError: it is certainly not a SavedModel.
         OSError: it cannot be read.
     """
     if members[TEXT_GRAPH] > _MAX_TEXT:
         raise UncheckedError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
     with opened(directory + TEXT_GRAPH) as source:
         text = source.read(0, min(source.size, _MAX_TEXT))
-    instead = graph_text.is_instead(text)
-    if instead:
-        raise FormatError("not_a_checkpoint", f"saved_model.pbtxt is {instead}.")
+    other = graph_text.not_a_savedmodel(text)
+    if other:
+        raise FormatError("not_a_checkpoint", f"saved_model.pbtxt is {other}.")
     try:
         return graph_text.encode(text)
     except graph_text.CutShortError as error:
@@ -105,7 +105,7 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
 
 
 def leads_out(filename: str) -> bool:
-    """Whether a name in a directory names something outside of it."""
+    """Whether a name of a file in a directory leads out of it."""
     parts = filename.replace("\\", "/").split("/")
     return ".." in parts or filename.startswith("/") or "\0" in filename
 

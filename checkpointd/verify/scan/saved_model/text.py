@@ -28,7 +28,7 @@ _OTHERS = {
     "layer": "a Caffe network",
     "feature": "a schema of TensorFlow Metadata",
 }
-"""What a text is that begins with such a field, which a SavedModel does not have."""
+"""What a text is that begins with such a field, which no SavedModel has."""
 
 _HEAD = 4096
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -37,15 +37,15 @@ _QUOTED = re.compile(rb"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
 
 
 class NotParsedError(ValueError):
-    """The text is no SavedModel, or it cannot be parsed here; the clause explains why."""
+    """The text is malformed, or cannot be parsed here; the clause explains why."""
 
 
 class CutShortError(NotParsedError):
     """The text ends within a message."""
 
 
-def is_instead(text: bytes) -> str:
-    """Return what a text is that is certainly no SavedModel; empty for any other."""
+def not_a_savedmodel(text: bytes) -> str:
+    """Return what a text is if it is certainly not a SavedModel; empty otherwise."""
     if not text.strip():
         return "empty"
     if _CONTROL.search(text[:_HEAD]):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from checkpointd.core.check_result import Outcome
-from checkpointd.verify.scan.safety.links import is_nobodys_model
+from checkpointd.verify.scan.safety.links import is_never_a_model
 from tests.helpers.bundles import write_bundle
 from tests.helpers.scan import scanned, write_weights
 
@@ -21,7 +21,7 @@ WEIGHTS = {"dense": np.ones((3, 4), np.float32)}
 @pytest.mark.parametrize("target", ["/etc/passwd", "/proc/self/environ", "/home/a/.ssh/id_rsa"])
 def test_no_model_lies_among_a_systems_files_or_a_users_keys(target: str) -> None:
     """Whatever is there is asked for by somebody who wants to see it."""
-    assert is_nobodys_model(target)
+    assert is_never_a_model(target)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_no_model_lies_among_a_systems_files_or_a_users_keys(target: str) -> Non
 )
 def test_a_model_may_lie_in_a_cache_and_in_memory(target: str) -> None:
     """Wherever that is, and whomever it belongs to."""
-    assert not is_nobodys_model(target)
+    assert not is_never_a_model(target)
 
 
 def test_a_checkpoint_of_links_into_a_cache_is_ordinary(tmp_path: Path) -> None:
