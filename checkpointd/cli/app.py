@@ -16,13 +16,13 @@ from checkpointd.cli import (
     verify_commands,
     wait_commands,
 )
-from checkpointd.cli.place import Place
+from checkpointd.cli.workspace import Workspace
 
 app = typer.Typer(
     name="checkpointd",
     help="Verifies every TensorFlow checkpoint as it is saved, prunes old ones by policy.",
     epilog="Exit codes: 0 well, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
-    "found, 69 no daemon, 70 our own fault, 78 wrong config.",
+    "found, 69 no daemon, 70 a fault of checkpointd, 78 wrong config.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -48,7 +48,7 @@ def _options(
             "--config",
             "-c",
             metavar="FILE",
-            readable=False,  # what cannot be read is a wrong config (78), which typer cannot say
+            readable=False,  # a config that cannot be read is exit code 78; typer would give 2
             help="config.toml; default: $CHECKPOINTD_CONFIG, else /etc/checkpointd/config.toml.",
         ),
     ] = None,
@@ -57,7 +57,7 @@ def _options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    context.obj = Place(config)
+    context.obj = Workspace(config)
 
 
 for group in (

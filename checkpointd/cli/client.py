@@ -60,7 +60,7 @@ class Client:
         self._path = os.fspath(state_dir / "control.sock")
 
     def is_up(self) -> bool:
-        """Whether anybody listens on the control socket."""
+        """Whether a process listens on the control socket."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(_CONNECT_SECONDS)
             try:
@@ -72,20 +72,20 @@ class Client:
         return True
 
     def get(self, target: str) -> Any:
-        """Ask for a fact.
+        """Get a fact.
 
         Raises:
             NoDaemonError: no daemon runs.
-            CliError: the daemon refused; the sentence is its own.
+            CliError: the daemon refused; the message is from the daemon.
         """
         return self._ask("GET", target, None)
 
     def post(self, action: str, **body: Any) -> Any:
-        """Ask for a change, and wait for its outcome.
+        """Request a change, and wait for its outcome.
 
         Raises:
             NoDaemonError: no daemon runs.
-            CliError: the daemon refused; the sentence is its own.
+            CliError: the daemon refused; the message is from the daemon.
         """
         return self._ask("POST", f"/control/{action}", json.dumps(body))
 
@@ -98,7 +98,7 @@ class Client:
             raise
         except PermissionError:
             raise NoDaemonError(
-                f"You may not talk to the daemon at {self._path}: be its user or in its group."
+                f"You may not talk to the daemon at {self._path}: be its user, or in its group."
             ) from None
         except OSError:
             connection.close()
@@ -121,14 +121,14 @@ def _refuse_stranger(sock: socket.socket, path: str) -> None:
     """Believe only root, ourselves, or whom the state directory belongs to.
 
     Raises:
-        CliError: somebody else has put a socket there.
+        CliError: another user has put a socket there.
     """
     uid = peer_uid(sock)
     owner = os.stat(os.path.dirname(path)).st_uid
     if uid not in (0, os.geteuid(), owner):
         raise CliError(
-            f"User {uid} answers on {path}, whose directory belongs to user {owner}: this is not "
-            "the daemon. Look who may write there.",
+            f"User {uid} answers on {path}, but its directory belongs to user {owner}: this is not "
+            "the daemon. Check who may write there.",
             UNREACHABLE,
         )
 

@@ -6,7 +6,7 @@ import typer
 
 from checkpointd.cli.errors import CONFIG, OK
 from checkpointd.cli.options import Json
-from checkpointd.cli.place import place_of
+from checkpointd.cli.workspace import workspace_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Loc = tuple[str | int, ...]
 
 config_app = typer.Typer(
-    help="Check, show or make up a config.", no_args_is_help=True, rich_markup_mode=None
+    help="Check, show or write a config.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -27,24 +27,24 @@ def add_to(app: typer.Typer) -> None:
 
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
-    """Tell every error of the config with its place in the file."""
+    """Report every error of the config, with its line."""
     from checkpointd.config import ConfigError
     from checkpointd.core.text import printable
 
-    place = place_of(context)
-    path = place.config_path.absolute()
+    workspace = workspace_of(context)
+    path = workspace.config_path.absolute()
     try:
-        config = place.config()
+        config = workspace.config()
         warnings = _check_files(path, config)
     except ConfigError as error:
         if not json:
             raise
         for problem in error.problems:
-            _told(path, problem, "error")
+            _print_problem(path, problem, "error")
         return CONFIG
     if json:
         for warning in warnings:
-            _told(path, warning, "warning")
+            _print_problem(path, warning, "warning")
         return OK
     count = len(config.watch)
     print(f"{printable(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
@@ -55,7 +55,7 @@ def check(context: typer.Context, json: Json = False) -> int:
     return OK
 
 
-def _told(path: "Path", problem: "Problem", severity: str) -> None:
+def _print_problem(path: "Path", problem: "Problem", severity: str) -> None:
     from checkpointd.cli.output import json_line
 
     json_line(
@@ -70,24 +70,24 @@ def _told(path: "Path", problem: "Problem", severity: str) -> None:
 
 
 def _problem(path: "Path", loc: "Loc", message: str) -> "Problem":
-    """What is wrong at a key, with its line."""
+    """Return the error at a key, with its line."""
     from checkpointd.config import Problem
     from checkpointd.config.lines import line_of, lines
+    from checkpointd.config.validate import key_of
 
-    place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
-    return Problem(place, message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
+    return Problem(key_of(loc), message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
 
 
 def _check_files(path: "Path", config: "Config") -> "list[Problem]":
-    """Look at the interpreters and the keys that the config names.
+    """Check the interpreters, keys and certificates that the config names.
 
     The daemon starts without the interpreters, and not without the keys.
 
     Returns:
-        What a person should look at though it is no error.
+        Warnings: what a person should check although it is not an error.
 
     Raises:
-        ConfigError: one of them cannot be used, as far as is seen from here.
+        ConfigError: one of them cannot be used, as far as can be seen without running it.
     """
     from checkpointd.config import ConfigError
     from checkpointd.dispatch.python_installation import why_unusable
@@ -96,9 +96,9 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
 
     named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
     problems = [
-        _problem(path, ("watch", number, "verify", "python"), f"{python} {told}")
+        _problem(path, ("watch", number, "verify", "python"), f"{python} {why}")
         for number, python in named
-        if (told := why_unusable(python))
+        if (why := why_unusable(python))
     ]
     warnings = []
     try:
@@ -112,11 +112,11 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
 
 @config_app.command()
 def show(context: typer.Context, json: Json = False) -> int:
-    """Print the config as it holds, with every default and absolute paths, as TOML."""
+    """Print the config that is in force, with all defaults and absolute paths, as TOML."""
     from checkpointd.cli.output import json_line
     from checkpointd.config.dump import dump
 
-    config = place_of(context).config()
+    config = workspace_of(context).config()
     if json:
         json_line(config.to_public())
     else:

@@ -6,7 +6,7 @@ import typer
 
 from checkpointd.cli.errors import CONFIG, INVALID, OK, CliError
 from checkpointd.cli.options import Json
-from checkpointd.cli.place import place_of
+from checkpointd.cli.workspace import workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def run(context: typer.Context) -> int:
     """Run the daemon in the foreground. SIGTERM stops it, SIGHUP reloads its config."""
     from checkpointd.daemon import run as run_daemon
 
-    return run_daemon(place_of(context).config_path)
+    return run_daemon(workspace_of(context).config_path)
 
 
 def demo(
@@ -29,10 +29,9 @@ def demo(
         bool, typer.Option("--exit", help="End when the training job has ended.")
     ] = False,
 ) -> int:
-    """Show it: a training job beside a daemon.
+    """Run a real training job beside a real daemon, in a temporary directory.
 
-    It saves good checkpoints, some are spoiled, and the verdicts come as they fall. Everything
-    happens in a temporary directory.
+    The job saves good checkpoints, some are spoiled, and each verdict is printed as it comes.
     """
     from checkpointd.demo.show import main
 
@@ -49,7 +48,7 @@ def status(context: typer.Context, json: Json = False) -> int:
     from checkpointd.cli.status_view import show_status
     from checkpointd.observe.status import DaemonStatus
 
-    public = Client(place_of(context).places().state_dir).get("/api/v1/status")
+    public = Client(workspace_of(context).locations().state_dir).get("/api/v1/status")
     status = DaemonStatus.from_public(public)
     if json:
         json_line(public)
@@ -88,7 +87,7 @@ def _state_dir(context: typer.Context) -> Any:
     from checkpointd.config import ConfigError, default_state_dir
 
     try:
-        return place_of(context).places().state_dir
+        return workspace_of(context).locations().state_dir
     except ConfigError:
         fallback = default_state_dir()
         if (fallback / "control.sock").exists():

@@ -7,7 +7,7 @@ import typer
 
 from checkpointd.cli.errors import OK, USAGE, CliError
 from checkpointd.cli.options import Json
-from checkpointd.cli.place import Place, place_of
+from checkpointd.cli.workspace import Workspace, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,7 +70,7 @@ def explain(
     from checkpointd.cli.output import json_line
 
     try:
-        found = explanation_of(reason, _user_checks(place_of(context)))
+        found = explanation_of(reason, _user_checks(workspace_of(context)))
     except UnknownReasonError as error:
         close = f"; did you mean {', '.join(error.close)}?" if error.close else "."
         listed = " `checkpointd docs verdicts` lists all." if not error.close else ""
@@ -90,12 +90,12 @@ def explain(
     return OK
 
 
-def _user_checks(place: Place) -> set[str]:
+def _user_checks(workspace: Workspace) -> set[str]:
     """The names of the checks that the config adds; none if there is no config that can be read."""
     from checkpointd.config import ConfigError
 
     try:
-        watches = place.config().watch if place.has_config else ()
+        watches = workspace.config().watch if workspace.has_config else ()
     except ConfigError:
         return set()
     return {check.name for watch in watches for check in watch.verify.checks}

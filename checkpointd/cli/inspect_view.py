@@ -1,4 +1,4 @@
-"""How `inspect` looks on a terminal."""
+"""Prints the result of `inspect` for people."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def show_inspection(facts: dict[str, Any]) -> None:
 
 def _totals(totals: dict[str, Any]) -> str:
     parts = ("model", "optimizer")
-    told = [
+    sizes = [
         f"{part} {size(totals[f'{part}_bytes'])}" for part in parts if totals.get(f"{part}_bytes")
     ]
-    return f"{totals.get('tensors', 0):,}" + (f" ({', '.join(told)})" if told else "")
+    return f"{totals.get('tensors', 0):,}" + (f" ({', '.join(sizes)})" if sizes else "")
 
 
 def _plain(value: Any) -> str:

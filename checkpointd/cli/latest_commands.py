@@ -8,7 +8,7 @@ import typer
 
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json
-from checkpointd.cli.place import Place, aliases, below, place_of
+from checkpointd.cli.workspace import Workspace, aliases, below, workspace_of
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -45,7 +45,7 @@ def latest(
     from checkpointd.retention.newest_valid import by_series, newest_valid
 
     required = _required(requires or [])
-    groups = by_series(_present(place_of(context), where), series)
+    groups = by_series(_present(workspace_of(context), where), series)
     if not groups:
         of = f" of series {series!r}" if series is not None else ""
         raise CliError(f"No checkpoint{of} is known in {where}.", NOTHING)
@@ -85,26 +85,26 @@ def _required(names: list[str]) -> frozenset[str]:
     return required
 
 
-def _present(place: Place, where: str) -> "list[Entry]":
+def _present(workspace: Workspace, where: str) -> "list[Entry]":
     """The checkpoints that are known, and not gone, in a watch or below a directory."""
-    places = place.places()
-    watch = where if where in places.roots and "/" not in where else None
+    locations = workspace.locations()
+    watch = where if where in locations.roots and "/" not in where else None
     if watch is None and not os.path.isdir(where):
         # Without a config, or with a broken one, the ledger may know the watch all the same.
-        if not places.roots and (known := _known_watch(place, where)):
+        if not locations.roots and (known := _known_watch(workspace, where)):
             return known
-        names = f"; the watches are {', '.join(places.roots)}" if places.roots else ""
+        names = f"; the watches are {', '.join(locations.roots)}" if locations.roots else ""
         raise CliError(f"{where} is neither a watch nor a directory{names}.", USAGE)
-    entries = place.present(watch)
+    entries = workspace.present(watch)
     if watch is not None:
         return entries
-    directories = aliases(where, places)
+    directories = aliases(where, locations)
     return [entry for entry in entries if below(entry.checkpoint.path, directories)]
 
 
-def _known_watch(place: Place, name: str) -> "list[Entry]":
+def _known_watch(workspace: Workspace, name: str) -> "list[Entry]":
     try:
-        return place.present(name)
+        return workspace.present(name)
     except CliError as error:
         if error.code == NOTHING:
             return []

@@ -8,7 +8,7 @@ import typer
 
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import Place, known_path, must_exist, place_of
+from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
 
 _LIMIT = 50
 _STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "superseded")
@@ -42,14 +42,16 @@ def list_(
     from checkpointd.cli.output import json_line
     from checkpointd.ledger.public import public_entry
 
-    place = place_of(context)
-    roots = place.places().roots
+    workspace = workspace_of(context)
+    roots = workspace.locations().roots
     if watch is not None and roots and watch not in roots:
         raise CliError(f"There is no watch {watch!r}; there are {', '.join(roots)}.", USAGE)
     wrong = next((name for name in state or () if name not in _STATES), None)
     if wrong is not None:
         raise CliError(f"--state: {wrong!r} is not a state; there are {', '.join(_STATES)}.", USAGE)
-    entries = place.present(watch, None if everything else _LIMIT + 1, frozenset(state or _STATES))
+    entries = workspace.present(
+        watch, None if everything else _LIMIT + 1, frozenset(state or _STATES)
+    )
     more = not everything and len(entries) > _LIMIT
     rows = [public_entry(entry) for entry in (entries[:_LIMIT] if more else entries)]
     if json:
@@ -100,9 +102,9 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     from checkpointd.core.text import printable
     from checkpointd.ledger.public import public_detail
 
-    place = place_of(context)
-    known = known_path(place, path)
-    ledger = place.ledger()
+    workspace = workspace_of(context)
+    known = known_path(workspace, path)
+    ledger = workspace.ledger()
     try:
         entry = ledger.entry(known)
     finally:
@@ -117,11 +119,11 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     if json:
         json_line(public_detail(entry))
         return OK
-    _print_detail(place, entry)
+    _print_detail(workspace, entry)
     return OK
 
 
-def _print_detail(place: Place, entry: Any) -> None:
+def _print_detail(workspace: Workspace, entry: Any) -> None:
     from checkpointd.cli.output import console, when
     from checkpointd.cli.verdicts import print_report
     from checkpointd.core.text import duration, printable, size
@@ -145,7 +147,7 @@ def _print_detail(place: Place, entry: Any) -> None:
         if public["message"]:
             out.print(printable(public["message"]), soft_wrap=True)
         if public["state"] == "writing":
-            out.print(printable(_until_when(place, public)), soft_wrap=True)
+            out.print(printable(_until_when(workspace, public)), soft_wrap=True)
         for name, value in rows:
             out.print(f"{name:<10}{printable(value)}", soft_wrap=True)
         return
@@ -162,14 +164,14 @@ def _print_detail(place: Place, entry: Any) -> None:
     print_report(out, public, rows)
 
 
-def _until_when(place: Place, public: dict[str, Any]) -> str:
+def _until_when(workspace: Workspace, public: dict[str, Any]) -> str:
     """When a checkpoint that is not finished gets its verdict, at the latest."""
     from checkpointd.config import ConfigError
     from checkpointd.core.text import exact_duration
 
     after = "torn_after"
     with contextlib.suppress(ConfigError):
-        watches = place.config().watch if place.has_config else ()
+        watches = workspace.config().watch if workspace.has_config else ()
         waits = {watch.name: watch.torn_after for watch in watches}
         if public["watch"] in waits:
             after += f" = {exact_duration(waits[public['watch']])}"

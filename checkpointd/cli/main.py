@@ -1,4 +1,4 @@
-"""Runs a command and turns every way in which it can end into an exit code and one sentence."""
+"""Runs a command, and turns every way in which it can end into an exit code and one sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REPORT = (
-    "This is our own fault, not yours: please report it, with the lines above and what "
+    "This is a fault of checkpointd: please report it, with the lines above and what "
     "`checkpointd --version` prints."
 )
 
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return errors.BROKEN_PIPE
     except OSError as error:
         _drop_output()
-        return _say(f"The output cannot be written: {error.strerror}.", errors.OWN_FAULT)
+        return _fail(f"The output cannot be written: {error.strerror}.", errors.OWN_FAULT)
     return code
 
 
@@ -57,20 +57,20 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return int(error.exit_code)
     except errors.CliError as error:
-        return _say(str(error), error.code)
+        return _fail(str(error), error.code)
     except ConfigError as error:
-        return _say(str(error), errors.CONFIG)
+        return _fail(str(error), errors.CONFIG)
     except (KeyboardInterrupt, typer.Abort):
         return errors.INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001 - the one place that answers for every fault of ours
-        return _unforeseen(error)
+    except Exception as error:  # noqa: BLE001 - every fault of ours is reported here
+        return _report_unexpected(error)
     return code if isinstance(code, int) else errors.OK
 
 
 def _drop_output() -> None:
-    """Nobody takes our output any more; Python would complain when it flushes at exit."""
+    """Discard what is left: the reader is gone, and Python would complain when it exits."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -81,23 +81,23 @@ def _never_fail_on_names(stream: Any) -> None:
         stream.reconfigure(errors="backslashreplace")
 
 
-def _say(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     for line in message.splitlines():
         print(printable(line), file=sys.stderr)
     return code
 
 
-def _unforeseen(error: Exception) -> int:
-    """Tell what no command has told: a ledger that cannot be used, or a fault of ours."""
+def _report_unexpected(error: Exception) -> int:
+    """Report what no command has caught: a ledger that cannot be used, or a fault of ours."""
     from checkpointd.ledger import LedgerError
 
     if isinstance(error, LedgerError):
-        return _say(str(error), errors.UNREACHABLE)
-    return _own_fault()
+        return _fail(str(error), errors.UNREACHABLE)
+    return _report_fault()
 
 
-def _own_fault() -> int:
-    """Tell what broke and where, in a form that can be reported, without a traceback."""
+def _report_fault() -> int:
+    """Report what broke and where, without a traceback."""
     import traceback
 
     kind, value, trace = sys.exc_info()
@@ -106,4 +106,4 @@ def _own_fault() -> int:
     name = kind.__name__ if kind else "error"
     print(f"checkpointd {__version__}: {name}: {printable(str(value))}", file=sys.stderr)
     print(f"at {where}", file=sys.stderr)
-    return _say(_REPORT, errors.OWN_FAULT)
+    return _fail(_REPORT, errors.OWN_FAULT)

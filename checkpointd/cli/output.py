@@ -1,4 +1,4 @@
-"""How facts look: JSON lines for programs, words, tables and colours for people."""
+"""Formats facts: JSON lines for programs, words, tables and colours for people."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import typer
 
 from checkpointd.cli.errors import NOTHING, OK, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import aliases, known_path, must_exist, place_of, writing
+from checkpointd.cli.workspace import aliases, known_path, must_exist, workspace_of, writing
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,10 +27,10 @@ def pin(
     """
     from checkpointd.cli.client import Client, NoDaemonError
 
-    place = place_of(context)
+    workspace = workspace_of(context)
     must_exist(path)
-    state_dir = place.places().state_dir
-    known = known_path(place, path)
+    state_dir = workspace.locations().state_dir
+    known = known_path(workspace, path)
     try:
         Client(state_dir).post("pin", path=known, note=note)
     except NoDaemonError as error:
@@ -43,17 +43,17 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
     """Remove the protection of `pin`."""
     from checkpointd.cli.client import Client, NoDaemonError
 
-    place = place_of(context)
-    ledger = place.ledger()
+    workspace = workspace_of(context)
+    ledger = workspace.ledger()
     try:
         pinned = {pin.path for pin in ledger.pins()}
     finally:
         ledger.close()
-    names = (known_path(place, path), *aliases(path, place.places()))
+    names = (known_path(workspace, path), *aliases(path, workspace.locations()))
     known = next((name for name in names if name in pinned), None)
     if known is None:
         raise CliError(f"{names[0]} is not pinned.", NOTHING)
-    state_dir = place.places().state_dir
+    state_dir = workspace.locations().state_dir
     try:
         Client(state_dir).post("unpin", path=known)
     except NoDaemonError as error:

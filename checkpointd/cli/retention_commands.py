@@ -8,7 +8,7 @@ import typer
 
 from checkpointd.cli.errors import NOTHING, OK, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import aliases, place_of, writing
+from checkpointd.cli.workspace import aliases, workspace_of, writing
 
 trash_app = typer.Typer(
     help="Inspect what was pruned.", no_args_is_help=True, rich_markup_mode=None
@@ -42,8 +42,8 @@ def prune(
     from checkpointd.retention.public import public_plan
     from checkpointd.retention.watch_plan import plan_watch
 
-    place = place_of(context)
-    config = place.config()
+    workspace = workspace_of(context)
+    config = workspace.config()
     watches = chosen(config, watch)
     if apply:
         try:
@@ -53,7 +53,7 @@ def prune(
             with writing(config.state_dir, error) as ledger:
                 outcomes = apply_here(ledger, watches)
     else:
-        ledger = place.ledger()
+        ledger = workspace.ledger()
         try:
             now = time.time()
             outcomes = [public_plan(w.name, plan_watch(ledger, w, now)) for w in watches]
@@ -98,7 +98,7 @@ def trash_list(
 
     rows: list[dict[str, Any]] = []
     errors = []
-    for settings in chosen(place_of(context).config(), watch):
+    for settings in chosen(workspace_of(context).config(), watch):
         try:
             items = Trash(str(settings.path)).items()
         except OSError as failure:
@@ -140,9 +140,9 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     from checkpointd.cli.output import json_line
     from checkpointd.core.text import printable
 
-    place = place_of(context)
-    config = place.config()
-    names = aliases(path, place.places())
+    workspace = workspace_of(context)
+    config = workspace.config()
+    names = aliases(path, workspace.locations())
     known = trashed_path(config, names) or names[0]
     try:
         answer = Client(config.state_dir).post("restore", path=known)

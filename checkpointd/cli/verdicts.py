@@ -1,7 +1,7 @@
-"""How a verdict looks: one line that is understood without the manual, or the whole report.
+"""Prints a verdict: one line that is understood without the manual, or the whole report.
 
-Everything is drawn from the public object of a report (`verify --json`), so that it looks the
-same whether it comes from this process, from the daemon, or from the ledger.
+Everything is taken from the public object of a report (`verify --json`), so that it is the same
+whether it comes from this process, from the daemon, or from the ledger.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def cure(reason: str) -> str:
 
 
 def verdict_lines(public: dict[str, Any]) -> list[Text]:
-    """The lines that tell one verdict: what, where, why, and what to do."""
+    """The lines of one verdict: what, where, why, and what to do."""
     from rich.text import Text
 
     verdict = str(public.get("verdict") or "no verdict")
@@ -39,17 +39,17 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
     seconds = public.get("duration_seconds")
     took = f"  {duration(seconds)}" if seconds else ""
     if verdict == "valid":
-        told = ", ".join(public.get("shown", ())) or "nothing shown"
-        head.append(f"  {told}{took}")
+        proof = ", ".join(public.get("shown", ())) or "nothing shown"
+        head.append(f"  {proof}{took}")
         lines = [head]
         for check in public.get("checks", ()):
             if check.get("reason") and check.get("outcome") in ("warn", "skip"):
-                said = str(check["message"]).rstrip(".")
-                note = f"Note: {check['reason']}: {said}. {cure(check['reason'])}"
+                text = str(check["message"]).rstrip(".")
+                note = f"Note: {check['reason']}: {text}. {cure(check['reason'])}"
                 lines.append(_indented(note))
         return lines
-    told = "  ".join(printable(part) for part in (reason, message) if part)
-    head.append(f"  {told}{took if reason else ''}")
+    why = "  ".join(printable(part) for part in (reason, message) if part)
+    head.append(f"  {why}{took if reason else ''}")
     return [head, *([_indented(f"What to do: {cure(reason)}")] if cure(reason) else [])]
 
 
@@ -91,7 +91,7 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
         checks.add_row(*_check_row(check))
     print_table(out, checks)
     if public.get("stderr"):
-        out.print("\nwhat the loader said last:")
+        out.print("\nlast output of the loader:")
         for line in str(public["stderr"]).splitlines():
             out.print(f"  {printable(line)}", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""`verify` and `inspect`: what a checkpoint is worth, and what is in it."""
+"""`verify` and `inspect`: whether a checkpoint is good, and what is in it."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import typer
 
 from checkpointd.cli import errors
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.place import Place, known_path, must_exist, place_of
+from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,27 +32,27 @@ def verify(
 ) -> int:
     """Verify checkpoints now.
 
-    Each path, or each checkpoint found under a directory.
-    Needs no daemon and no config; with a config, the settings of the watch hold that a path
-    lies in. Exits with 0 if all are valid, 1 if one is invalid or no checkpoint, 3 if one is
-    inconclusive; with --record also with 4 if one is not known to the daemon.
+    Each path, or each checkpoint found under a directory. Needs no daemon and no config; with a
+    config, a path inside a watch is verified with the settings of that watch. Exit codes: 0 all
+    are valid, 1 one is invalid or is not a checkpoint, 3 one is inconclusive; with --record also
+    4, one is not known to the daemon.
     """
     from checkpointd.cli.verify_view import View
     from checkpointd.cli.verifying import find
 
-    place = place_of(context)
-    config = place.config() if place.has_config else None
+    workspace = workspace_of(context)
+    config = workspace.config() if workspace.has_config else None
     found = find(paths, config)
     for path in found.missing:
-        _complain(path, "there is no such path")
+        _print_error(path, "there is no such path")
     for path in found.empty:
         hint = "; links in it are not followed: name them" if _holds_links(path) else ""
-        _complain(path, f"there is no checkpoint in this directory{hint}")
+        _print_error(path, f"there is no checkpoint in this directory{hint}")
     view = View(json=json)
     refused: list[int] = []
     with view.progress(len(found.targets)):
         if record:
-            refused = _record(place, found.targets, view)
+            refused = _record(workspace, found.targets, view)
         elif found.targets:
             with _scratch() as scratch:
                 _run(_verify(found.targets, config, scratch, view))
@@ -91,32 +91,32 @@ def _exit_code(
     return next((code for code in _WORST_FIRST if code in codes), max(codes))
 
 
-def _complain(path: str, what: str) -> None:
+def _print_error(path: str, what: str) -> None:
     from checkpointd.core.text import printable
 
     print(f"{printable(path)}: {what}.", file=sys.stderr)
 
 
-def _record(place: Place, targets: Any, view: Any) -> list[int]:
-    """Have the daemon verify each, whatever became of the one before.
+def _record(workspace: Workspace, targets: Any, view: Any) -> list[int]:
+    """Have the daemon verify each, also after one has failed.
 
     Returns:
-        The exit codes of those that the daemon refused; each was told.
+        The exit codes of those that the daemon refused; each refusal was printed.
 
     Raises:
         NoDaemonError: no daemon runs.
     """
     from checkpointd.cli.client import Client, NoDaemonError
 
-    client = Client(place.places().state_dir)
+    client = Client(workspace.locations().state_dir)
     refused = []
     for target in targets:
         view.begin(target)
         if target.problem:
-            view.tell(target.problem)
+            view.show(target.problem)
             continue
         try:
-            view.tell(client.post("verify", path=known_path(place, target.path)))
+            view.show(client.post("verify", path=known_path(workspace, target.path)))
         except NoDaemonError:
             raise
         except errors.CliError as error:
@@ -129,7 +129,7 @@ def _record(place: Place, targets: Any, view: Any) -> list[int]:
 def _scratch() -> Iterator[Path]:
     import tempfile
 
-    from checkpointd.removal import remove_tree
+    from checkpointd.core.remove_tree import remove_tree
 
     directory = Path(tempfile.mkdtemp(prefix="checkpointd-"))
     try:
@@ -148,7 +148,7 @@ async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
     try:
         view.begin(targets[0])
         async for public in verify_here(targets, dispatcher, view.check):
-            view.tell(public)
+            view.show(public)
     finally:
         await dispatcher.close()
 
@@ -170,15 +170,15 @@ def _run(work: Any) -> Any:
 
 
 def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Tell what is in a checkpoint.
+    """List what is in a checkpoint.
 
     Format, writer, tensors, dtypes, shapes, bytes, signatures, custom objects. Loads nothing.
-    Exits with 1 if it is not whole.
+    Exit code 1 if it is not whole.
     """
     from checkpointd.cli.output import json_line
     from checkpointd.formats import ProbeState, locate, probe
 
-    place_of(context)
+    workspace_of(context)
     must_exist(path)
     try:
         found = locate(os.path.abspath(path))

@@ -22,7 +22,7 @@ _NAME_WIDTH = 40
 
 
 class View:
-    """Takes what happens and shows it; `verdicts` are those that were told, None for none."""
+    """Shows results as they come; `verdicts` are those that were shown, None for none."""
 
     def __init__(self, *, json: bool) -> None:
         self.verdicts: list[str | None] = []
@@ -52,15 +52,15 @@ class View:
             yield
 
     def begin(self, target: Target) -> None:
-        """Say what is being verified now."""
+        """Show what is being verified now."""
         self._describe(target.path, "starting")
 
     def check(self, target: Target, result: CheckResult) -> None:
-        """Say how far one has come."""
+        """Show how far a verification has come."""
         self._describe(target.path, f"{result.name} {result.outcome}")
 
-    def tell(self, public: dict[str, Any]) -> None:
-        """Tell one result."""
+    def show(self, public: dict[str, Any]) -> None:
+        """Show one result."""
         from checkpointd.cli.verdicts import print_verdict
 
         self.verdicts.append(public.get("verdict"))
@@ -75,7 +75,7 @@ class View:
         self._advance()
 
     def refuse(self, sentence: str) -> None:
-        """Tell why there is no result for one."""
+        """Show why there is no result for one."""
         print(printable(sentence), file=sys.stderr)
         self._advance()
 

@@ -1,4 +1,4 @@
-"""The one-shot verification: finds what paths name, verifies it here or through the daemon.
+"""The one-shot verification: finds the checkpoints that paths name, and verifies them here.
 
 Every result is a public object (`Report.to_public()`); what has no report, because it is no
 checkpoint or was never finished, gets one in the same shape.
@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.place import aliases, below
-from checkpointd.config import Places
+from checkpointd.cli.workspace import aliases, below
+from checkpointd.config import Locations
 from checkpointd.core.check_result import failed, skipped
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
@@ -46,7 +46,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """What the paths of a command line came to; `missing` are those that are not there."""
+    """What the paths of a command line stand for; `missing` are those that are not there."""
 
     targets: tuple[Target, ...]
     missing: tuple[str, ...]
@@ -54,7 +54,7 @@ class Found:
 
 
 def find(paths: Sequence[str], config: Config | None) -> Found:
-    """Find the checkpoints that paths name, with the settings of the watches that they lie in."""
+    """Find the checkpoints that paths name, with the settings of the watches that contain them."""
     targets: dict[str, Target] = {}
     missing: list[str] = []
     empty: list[str] = []
@@ -76,11 +76,11 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
 
 
 def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list[Target]:
-    """What lies at a path or below it.
+    """Find what is at a path or below it.
 
     Args:
         path: as `watch` has it.
-        watch: the one that the path lies in; without one, watches may still lie below it.
+        watch: the one that contains the path; without one, there may still be watches below it.
         config: of these watches.
     """
     from checkpointd.watch.scan import find_checkpoints
@@ -94,9 +94,9 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
 
     found = find_checkpoints(path, root=root, template=template, unreadable=unreadable)
     for checkpoint, generation in found:
-        place, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
+        name, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
         if inner is not watch:
-            targets += _find_again(place, inner, config)
+            targets += _find_again(name, inner, config)
         elif checkpoint.format is Format.UNKNOWN:
             problem = no_checkpoint(checkpoint.path)
             targets.append(Target(checkpoint.path, problem=problem))
@@ -114,11 +114,11 @@ def _find_again(path: str, watch: WatchSettings | None, config: Config | None) -
 
 
 def _in_watch(path: str, config: Config | None) -> tuple[str, WatchSettings | None]:
-    """The watch that a path lies in, also through a symlink, and the path as that watch has it."""
+    """The watch that contains a path, also through a symlink, and the path as that watch has it."""
     if config is None:
         return path, None
-    places = Places(config.state_dir, {watch.name: watch.path for watch in config.watch})
-    for name in aliases(path, places):
+    locations = Locations(config.state_dir, {watch.name: watch.path for watch in config.watch})
+    for name in aliases(path, locations):
         for watch in config.watch:
             if below(name, (str(watch.path),)):
                 return name, watch
@@ -135,7 +135,7 @@ async def verify_here(
     Args:
         targets: what to verify.
         dispatcher: who does it.
-        on_check: told about each check as it finishes.
+        on_check: called with each check as it finishes.
 
     Yields:
         The public object of each target, in order.

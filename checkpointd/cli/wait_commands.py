@@ -15,7 +15,14 @@ from checkpointd.cli.errors import (
     CliError,
 )
 from checkpointd.cli.options import Json, PathArgument, seconds
-from checkpointd.cli.place import Place, aliases, below, known_path, must_exist, place_of
+from checkpointd.cli.workspace import (
+    Workspace,
+    aliases,
+    below,
+    known_path,
+    must_exist,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -45,17 +52,17 @@ def wait(
     from checkpointd.cli.client import Client, NoDaemonError
 
     limit = seconds("--timeout", timeout)
-    place = place_of(context)
+    workspace = workspace_of(context)
     must_exist(path)
-    places = place.places()
-    if places.roots and not any(
-        below(name, tuple(map(str, places.roots.values()))) for name in aliases(path, places)
+    locations = workspace.locations()
+    if locations.roots and not any(
+        below(name, tuple(map(str, locations.roots.values()))) for name in aliases(path, locations)
     ):
         raise CliError(f"{path} is not in any watch, so it will never get a verdict.", USAGE)
     started = time.monotonic()
-    client = Client(places.state_dir)
+    client = Client(locations.state_dir)
     while True:
-        entry, is_verdict = _look_up(place, path)
+        entry, is_verdict = _look_up(workspace, path)
         if entry is not None and is_verdict:
             return _print_verdict(entry, json=json)
         if entry is None:
@@ -68,7 +75,7 @@ def wait(
         time.sleep(_POLL_SECONDS)
 
 
-def _look_up(place: Place, path: str) -> "tuple[Entry | None, bool]":
+def _look_up(workspace: Workspace, path: str) -> "tuple[Entry | None, bool]":
     """The entry of a path, and whether it has a verdict on the content that is on disk now.
 
     Raises:
@@ -78,13 +85,13 @@ def _look_up(place: Place, path: str) -> "tuple[Entry | None, bool]":
     from checkpointd.retention.newest_valid import has_current_verdict
 
     try:
-        ledger = place.ledger()
+        ledger = workspace.ledger()
     except CliError as error:
         if error.code == NOTHING:
             return None, False
         raise
     try:
-        entry = ledger.entry(known_path(place, path))
+        entry = ledger.entry(known_path(workspace, path))
     finally:
         ledger.close()
     return entry, has_current_verdict(entry)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from checkpointd.config.errors import ConfigError, Problem
-    from checkpointd.config.locate import Places, default_state_dir, find, places, salvage
+    from checkpointd.config.locate import Locations, default_state_dir, find, locations, salvage
     from checkpointd.config.retention import RetentionSettings
     from checkpointd.config.settings import (
         Config,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MODULE = {
     "Config": "settings",
     "ConfigError": "errors",
-    "Places": "locate",
+    "Locations": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
     "RetentionSettings": "retention",
@@ -38,14 +38,14 @@ _MODULE = {
     "find": "locate",
     "load": "validate",
     "parse": "validate",
-    "places": "locate",
+    "locations": "locate",
     "salvage": "locate",
 }
 
 __all__ = [
     "Config",
     "ConfigError",
-    "Places",
+    "Locations",
     "Problem",
     "PublishSettings",
     "RetentionSettings",
@@ -56,8 +56,8 @@ __all__ = [
     "default_state_dir",
     "find",
     "load",
+    "locations",
     "parse",
-    "places",
     "salvage",
 ]
 

@@ -21,7 +21,7 @@ DEFAULT_PATH = Path("/etc/checkpointd/config.toml")
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """The state directory, and the root of each watch by its name; all absolute."""
 
     state_dir: Path
@@ -78,8 +78,8 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
     raise ConfigError(path, [Problem("", message)])
 
 
-def places(path: Path) -> Places | None:
-    """Take the places out of a config that is right where it matters; None if it is not.
+def locations(path: Path) -> Locations | None:
+    """Read the locations from a config that is right in these keys; None if it is not.
 
     Raises:
         ConfigError: it is not there, cannot be read, or is not TOML.
@@ -97,10 +97,10 @@ def places(path: Path) -> Places | None:
         if not (isinstance(name, str) and isinstance(root, str) and name and root):
             return None
         roots[name] = absolute(root, base)
-    return Places(absolute(state, base) if state else default_state_dir(), roots)
+    return Locations(absolute(state, base) if state else default_state_dir(), roots)
 
 
-def salvage(path: Path) -> Places:
+def salvage(path: Path) -> Locations:
     """Take what can still be read out of a config that is broken.
 
     A watch whose name or path cannot be read is left out.
@@ -124,7 +124,7 @@ def salvage(path: Path) -> Places:
         if isinstance(watch, dict)
         and all(isinstance(watch.get(key), str) and watch[key] for key in ("name", "path"))
     }
-    return Places(absolute(state, base) if state else default_state_dir(), roots)
+    return Locations(absolute(state, base) if state else default_state_dir(), roots)
 
 
 def _state_dir_in(path: Path) -> Any:

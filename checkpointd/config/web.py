@@ -112,6 +112,6 @@ class WebSettings(Section):
                 client_ca_file=absolute(ca, base) if ca else None,
             )
         if auth is not None:
-            place = absolute(auth.password_file, base)
-            auth = auth.model_copy(update={"password_file": place})
+            path = absolute(auth.password_file, base)
+            auth = auth.model_copy(update={"password_file": path})
         return self.model_copy(update={"tls": tls, "basic_auth": auth})

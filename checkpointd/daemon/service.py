@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd import __version__
+from checkpointd.core.remove_tree import remove_tree
 from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import retention_runner, status_cache
@@ -45,7 +46,6 @@ from checkpointd.ledger import LedgerError, StateLock
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
 from checkpointd.observe.web.server import ListenError
-from checkpointd.removal import remove_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from checkpointd.removal import remove_tree
+from checkpointd.core.remove_tree import remove_tree
 from checkpointd.worker.protocol import SENTINEL
 
 if TYPE_CHECKING:

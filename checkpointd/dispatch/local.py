@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
+from checkpointd.core.remove_tree import remove_tree
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import checks_of
@@ -23,7 +24,6 @@ from checkpointd.dispatch.private_copy import answer_for_original, request_for_c
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
-from checkpointd.removal import remove_tree
 from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:

@@ -22,6 +22,8 @@ def test_help_and_version_are_there(tmp_path: Path) -> None:
         assert f"\n  {command} " in shown.stdout
     for command in ("pin", "unpin", "trash", "restore", "status", "reload", "config", "demo"):
         assert f"\n  {command} " in shown.stdout
+    for command in ("docs", "explain"):
+        assert f"\n  {command} " in shown.stdout
     assert checkpointd("--version", home=tmp_path).stdout.startswith("checkpointd ")
 
 

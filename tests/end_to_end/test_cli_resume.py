@@ -1,4 +1,4 @@
-"""What a person is told about going on with training, through the real command line."""
+"""Reports on going on with training, through the real command line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ trained("mse").save(f"{directory}/without.h5")
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The reports on one checkpoint of each kind, by name."""
     directory: Path = tmp_path_factory.mktemp("resume")
     subprocess.run(
@@ -66,18 +66,18 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     ],
 )
 def test_each_way_to_lose_an_optimizer_has_its_reason(
-    told: dict[str, dict[str, Any]], name: str, reason: str, outcome: str
+    reports: dict[str, dict[str, Any]], name: str, reason: str, outcome: str
 ) -> None:
     """The checkpoint is valid all the same; only one that can be trained on shows `resumes`."""
-    report = told[name]
+    report = reports[name]
     result = next(check for check in report["checks"] if check["name"] == "resume")
     assert (result["outcome"], result["reason"]) == (outcome, reason)
     assert report["verdict"] == "valid"
     assert ("resumes" in report["shown"]) is (outcome == "pass")
 
 
-def test_the_golden_labels_give_the_jobs_own_loss(told: dict[str, dict[str, Any]]) -> None:
+def test_the_golden_labels_give_the_jobs_own_loss(reports: dict[str, dict[str, Any]]) -> None:
     """A step in the isolated child, with a number that a person can compare."""
-    check = next(c for c in told["good.keras"]["checks"] if c["name"] == "resume")
+    check = next(c for c in reports["good.keras"]["checks"] if c["name"] == "resume")
     assert 0 < check["details"]["loss"] < 100
     assert "on the golden batch" in check["message"]

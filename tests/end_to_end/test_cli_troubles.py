@@ -1,4 +1,4 @@
-"""What the command line says when the config, the ledger, a path or the rights are not as hoped."""
+"""The command line where config, ledger, path or permissions are not as they should be."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _writing(world: World, name: str, message: str) -> Path:
 def test_a_broken_config_takes_no_command_away_that_needs_only_places(
     world: World, text: str
 ) -> None:
-    """One line warns; what the ledger knows is still told."""
+    """One line warns; what the ledger knows is still printed."""
     path = world.put("m_epoch_1.h5")
     world.config.write_text(text)
     for arguments in (["latest", "a"], ["list"], ["show", str(path)], ["wait", str(path)]):
@@ -86,7 +86,7 @@ def test_who_may_not_read_the_ledger_is_told_so() -> None:
 
 @needs_root
 def test_an_unreadable_file_is_no_fault_of_ours() -> None:
-    """`inspect` says so in a sentence, with 1."""
+    """`inspect` reports it in a sentence, with exit code 1."""
     with public_directory() as home:
         (home / "locked.h5").write_bytes(b"secret")
         (home / "locked.h5").chmod(0)
@@ -111,17 +111,17 @@ def test_an_unreadable_directory_does_not_stop_the_verification_of_the_others() 
 def test_a_directory_that_is_no_checkpoint_is_not_waited_for(world: World) -> None:
     """Nobody would ever judge it."""
     (world.runs / "experiment").mkdir()
-    told = world.run("wait", str(world.runs / "experiment"), code=2)
-    assert "is a directory and not a checkpoint" in told
+    printed = world.run("wait", str(world.runs / "experiment"), code=2)
+    assert "is a directory and not a checkpoint" in printed
 
 
 def test_show_says_what_an_unfinished_one_lacks_and_when_it_is_judged(world: World) -> None:
     """Whoever looks at it while it is written is not left to wonder."""
     path = _writing(world, "m_epoch_1.h5", "12 of 24 bytes are there.")
-    told = world.run("show", str(path))
-    assert told.startswith("WRITING")
-    assert "12 of 24 bytes are there." in told
-    assert "at the latest torn_after = 15m after its last change" in told
+    printed = world.run("show", str(path))
+    assert printed.startswith("WRITING")
+    assert "12 of 24 bytes are there." in printed
+    assert "at the latest torn_after = 15m after its last change" in printed
     world.config.write_text(BROKEN[0])
     assert "torn_after after its last change" in world.run("show", str(path))
 
@@ -130,12 +130,12 @@ def test_list_gives_only_the_states_that_are_wanted(world: World) -> None:
     """One, several, or a sentence for a word that is no state."""
     good, bad = world.put("m_epoch_1.h5"), world.put("m_epoch_2.h5", Verdict.INVALID)
     waiting = world.put("m_epoch_3.h5", None)
-    told = world.run("list", "--state", "invalid")
-    assert str(bad) in told
-    assert str(good) not in told
-    told = world.run("list", "--state", "invalid", "--state", "pending")
-    assert str(waiting) in told
-    assert str(good) not in told
+    printed = world.run("list", "--state", "invalid")
+    assert str(bad) in printed
+    assert str(good) not in printed
+    printed = world.run("list", "--state", "invalid", "--state", "pending")
+    assert str(waiting) in printed
+    assert str(good) not in printed
     assert world.run("list", "--state", "inconclusive") == "No checkpoint is inconclusive.\n"
     assert "'bad' is not a state; there are valid, invalid" in world.run(
         "list", "--state", "bad", code=2

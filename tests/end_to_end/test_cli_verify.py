@@ -85,7 +85,7 @@ def test_the_objects_are_those_of_the_interface(runs: Path) -> None:
 
 
 def test_all_valid_is_zero(runs: Path) -> None:
-    """For one that is named, whatever lies beside it."""
+    """For one that is named, whatever is beside it."""
     assert checkpointd("verify", "good.keras", home=runs).returncode == 0
 
 
@@ -145,7 +145,7 @@ def test_the_settings_of_the_watch_hold_through_a_symlink_too(runs: Path, tmp_pa
 
 
 def test_a_directory_above_watches_has_the_settings_of_each(runs: Path, tmp_path: Path) -> None:
-    """Settings, series and steps are those of the watch it lies in, also one behind a symlink."""
+    """Settings, series and steps are those of the watch that contains it, also by a symlink."""
     files = ("lax/deep/nan_epoch_07.keras", "far/nan_epoch_07.keras", "none/nan_epoch_07.keras")
     for name in files:
         place = tmp_path / "all" / name
@@ -175,7 +175,7 @@ def test_a_directory_above_watches_has_the_settings_of_each(runs: Path, tmp_path
 
 
 def test_inspect_tells_what_is_in_it(runs: Path) -> None:
-    """For people and for programs; what is not whole is told, and its exit code is 1."""
+    """For people and for programs; what is not whole is reported, and the exit code is 1."""
     done = checkpointd("inspect", "good.keras", home=runs)
     assert done.returncode == 0
     assert "hidden" in done.stdout

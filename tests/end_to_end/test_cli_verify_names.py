@@ -61,7 +61,7 @@ with tf.Graph().as_default(), v1.Session() as session:
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What `verify` says of everything below one directory, by the path in it."""
+    """The result of `verify` for everything below one directory, by the path in it."""
     directory = tmp_path_factory.mktemp("names")
     subprocess.run(
         [sys.executable, "-c", _MAKE, str(directory)],
@@ -112,7 +112,7 @@ def test_an_empty_prefix_is_a_checkpoint(verdicts: dict[str, dict[str, Any]]) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "text"),
     [
         ("deep.keras", "one folder too deep, in 'unzipped_1/'"),
         ("page.h5", "an HTML page"),
@@ -122,12 +122,12 @@ def test_an_empty_prefix_is_a_checkpoint(verdicts: dict[str, dict[str, Any]]) ->
     ],
 )
 def test_other_content_is_invalid_and_told_for_what_it_is(
-    verdicts: dict[str, dict[str, Any]], name: str, said: str
+    verdicts: dict[str, dict[str, Any]], name: str, text: str
 ) -> None:
     """Nobody looks for a full disk."""
     found = verdicts[name]
     assert (found["verdict"], found["reason"]) == ("invalid", "structure.not_a_checkpoint")
-    assert said in found["message"]
+    assert text in found["message"]
     assert "cut short" not in found["message"]
 
 

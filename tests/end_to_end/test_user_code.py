@@ -71,8 +71,8 @@ def test_the_example_of_the_manual_does_what_it_says(home: Path) -> None:
     assert (sure["verdict"], sure["reason"]) == ("invalid", "evaluate.below_threshold"), sure
     checks = {check["name"]: check for check in sure["checks"]}
     assert checks["calibrated"]["reason"] == "calibrated.overconfident"
-    told = checkpointd("-c", "config.toml", "verify", "runs/resnet", home=home).stdout
-    assert "What to do: Its metrics are outside the bounds of [watch.verify]" in told
+    printed = checkpointd("-c", "config.toml", "verify", "runs/resnet", home=home).stdout
+    assert "What to do: Its metrics are outside the bounds of [watch.verify]" in printed
 
 
 def test_fail_on_makes_the_users_own_warning_a_failure(home: Path) -> None:
@@ -84,7 +84,7 @@ def test_fail_on_makes_the_users_own_warning_a_failure(home: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["reason"]) == (1, "calibrated.overconfident")
 
 
-def test_the_daemon_compares_with_the_best_and_with_the_last_and_tells_prometheus(
+def test_the_daemon_compares_with_the_best_and_with_the_last_and_exports_metrics(
     home: Path, tmp_path: Path
 ) -> None:
     """The first is the best; the same again stands still; the next is too far below the best."""

@@ -6,6 +6,7 @@ The meaning is prose of the page `verdicts`, everything else comes from the list
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _PAGE = "verdicts"
 _USER = "Reasons of user checks"
+_LINK = re.compile(r"\[[^]]+\]\(([\w-]+)\.md[^)]*\)")
 _CUTOFF = 0.6
 _MISSPELT = 0.8
 
@@ -55,7 +57,7 @@ def explain(reason: str, user_checks: Iterable[str] = ()) -> Explanation:
         UnknownReasonError: there is none of that name.
     """
     check, _, word = reason.partition(".")
-    meaning = section(_PAGE, word if word in GENERAL else reason)
+    meaning = _meaning(word if word in GENERAL else reason)
     if known := REASONS.get(reason):
         return Explanation(
             reason=reason,
@@ -69,5 +71,10 @@ def explain(reason: str, user_checks: Iterable[str] = ()) -> Explanation:
     may_be_user = is_check_name(check) and bool(word) and check not in CHECKS
     if check not in set(user_checks) and (misspelt or not may_be_user):
         raise UnknownReasonError(reason, difflib.get_close_matches(reason, REASONS, 5, _CUTOFF))
-    text = section(_PAGE, word) if word in (*GENERAL, "check_error") else ""
-    return Explanation(reason, text or section(_PAGE, _USER), cure=cure_of(reason))
+    title = word if word in (*GENERAL, "check_error") else _USER
+    return Explanation(reason, _meaning(title), cure=cure_of(reason))
+
+
+def _meaning(title: str) -> str:
+    """The text below a heading; links to other pages become the command that shows them."""
+    return _LINK.sub(r"`checkpointd docs \1`", section(_PAGE, title))

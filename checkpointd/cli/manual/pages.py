@@ -77,7 +77,7 @@ def refreshed(text: str, program: Any) -> str:
 
     def fill(found: re.Match[str]) -> str:
         content = commands(program) if found[2] == "commands" else TABLES[found[2]]()
-        return f"{found[1]}\n{content}\n{found[3]}"
+        return f"{found[1]}\n{content}\n\n{found[3]}"
 
     return _BLOCK.sub(fill, text)
 

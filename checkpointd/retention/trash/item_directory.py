@@ -9,7 +9,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.removal import remove_tree
+from checkpointd.core.remove_tree import remove_tree
 from checkpointd.retention.files import exists
 from checkpointd.retention.trash import moves
 from checkpointd.retention.trash.manifest import Manifest, Stage, write_manifest

@@ -21,7 +21,7 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
     "/api/v1/status": (200, b'{"healthy": true}'),
     "/control/pin": (404, b'{"error": "It is not known."}'),
     "/control/reload": (403, b'{"error": "Only its user may."}'),
-    "/control/prune": (500, b'{"error": "Its log says why."}'),
+    "/control/prune": (500, b'{"error": "Its log has the cause."}'),
     "/control/verify": (200, b"rubbish"),
     "/control/changed": (409, b'{"error": "It changed while it was verified."}'),
     "/control/other": (415, b'{"error": "It is no checkpoint."}'),
@@ -83,7 +83,7 @@ def test_names_with_odd_bytes_arrive_as_they_are(client: Client) -> None:
     [
         ("pin", 4, "It is not known."),
         ("reload", 69, "Only its user may."),
-        ("prune", 70, "Its log says why."),
+        ("prune", 70, "Its log has the cause."),
         ("verify", 70, "is it another version"),
         ("unpin", 69, "ended before it had answered"),
         ("changed", 3, "changed while it was verified"),
@@ -94,7 +94,7 @@ def test_names_with_odd_bytes_arrive_as_they_are(client: Client) -> None:
 def test_a_refusal_is_the_daemons_own_sentence(
     client: Client, action: str, code: int, sentence: str
 ) -> None:
-    """And its exit code tells a script what it was."""
+    """A script sees what it was by the exit code."""
     with pytest.raises(CliError, match=sentence) as caught:
         client.post(action)
     assert caught.value.code == code

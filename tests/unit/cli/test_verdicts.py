@@ -59,8 +59,8 @@ def test_an_invalid_one_says_why_and_what_to_do() -> None:
     ]
 
 
-def test_a_warning_of_a_valid_one_is_told() -> None:
-    """It is valid, but somebody should know."""
+def test_a_warning_of_a_valid_one_is_printed() -> None:
+    """It stays valid."""
     check = {
         "name": "integrity",
         "outcome": "warn",
@@ -149,7 +149,7 @@ def test_what_the_daemon_refused_counts_among_the_worst(
 
 
 def test_a_save_that_was_never_finished_is_invalid_in_a_single_look() -> None:
-    """There is nobody who would wait for the rest."""
+    """A single run does not wait for the rest."""
     one = Checkpoint("/runs/a.keras", Format.KERAS)
     public = public_answer(one, Generation(()), Answer(End.INCOMPLETE, "No footer."))
     assert (public["verdict"], public["reason"]) == ("invalid", "structure.truncated")
@@ -158,7 +158,7 @@ def test_a_save_that_was_never_finished_is_invalid_in_a_single_look() -> None:
 
 
 def test_what_is_written_all_the_time_is_inconclusive() -> None:
-    """No verdict speaks of a mixture of two saves."""
+    """A verdict never covers a mixture of two saves."""
     one = Checkpoint("/runs/a.keras", Format.KERAS)
     public = public_answer(one, Generation(()), Answer(End.SUPERSEDED))
     assert public["verdict"] == "inconclusive"

@@ -44,7 +44,7 @@ def test_any_text_is_a_feature_or_gets_a_sentence(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("float32", "expected a dtype and a shape"),
         ("float32[None]", "expected a dtype and a shape"),
@@ -57,11 +57,11 @@ def test_any_text_is_a_feature_or_gets_a_sentence(text: str) -> None:
         ("float32[99999,99999]", "less than 2**31"),
     ],
 )
-def test_a_mistake_gets_a_sentence(text: str, told: str) -> None:
-    """It says what there is, or shows the form."""
+def test_a_mistake_gets_a_sentence(text: str, message: str) -> None:
+    """It lists what there is, or shows an example."""
     with pytest.raises(ValueError) as error:  # noqa: PT011 - its text is compared
         parse_feature("inputs", text)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_spaces_are_nobodys_concern() -> None:

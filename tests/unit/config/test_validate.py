@@ -1,4 +1,4 @@
-"""config.toml to settings: defaults, resolution, and every error at once with its place."""
+"""config.toml to settings: defaults, resolution, and every error at once with its line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_empty_config_is_good_and_watches_nothing(tmp_path: Path) -> None:
     assert loaded.state_dir.is_absolute()
 
 
-def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     """Schema and contradictions are reported together, in the order of the file."""
     text = (
         '[web]\nlisten = "nowhere"\n[worker]\nconcurrency = 0\n'
@@ -52,11 +52,11 @@ def test_all_errors_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         '[[watch]]\nname = "a"\npath = "runs"\n[watch.retention]\nkeep_last = "five"\n'
         '[[watch]]\nname = "c"\npath = "runs/deep"\n'
     )
-    told = problems(tmp_path, text)
-    assert [line.split(":")[0] for line in told] == [f"line {n}" for n in (2, 4, 7, 8, 10, 13, 16)]
-    assert "did you mean 'include'" in told[3]
-    assert 'watch[1].retention.keep_last: expected a whole number, got "five"' in told[5]
-    assert "overlaps with" in told[6]
+    found = problems(tmp_path, text)
+    assert [line.split(":")[0] for line in found] == [f"line {n}" for n in (2, 4, 7, 8, 10, 13, 16)]
+    assert "did you mean 'include'" in found[3]
+    assert 'watch[1].retention.keep_last: expected a whole number, got "five"' in found[5]
+    assert "overlaps with" in found[6]
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_each_mistake_gets_a_sentence_that_says_what_to_do(
 
 def test_the_state_may_not_lie_in_a_watched_directory(tmp_path: Path) -> None:
     """Else the daemon would watch its own ledger."""
-    (told,) = problems(tmp_path, '[daemon]\nstate_dir = "runs/state"\n' + watch())
-    assert told.startswith("line 2: daemon.state_dir: the state directory ")
-    assert told.endswith(f"{tmp_path}/runs/state is inside watch 'a'; put it elsewhere")
+    (error,) = problems(tmp_path, '[daemon]\nstate_dir = "runs/state"\n' + watch())
+    assert error.startswith("line 2: daemon.state_dir: the state directory ")
+    assert error.endswith(f"{tmp_path}/runs/state is inside watch 'a'; put it elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_state_may_not_lie_in_a_watched_directory(tmp_path: Path) -> None:
         (b"a = " + b"[" * 5000, "nested too deeply"),
     ],
 )
-def test_what_is_no_toml_is_told_so(tmp_path: Path, content: bytes, expected: str) -> None:
+def test_what_is_no_toml_is_reported(tmp_path: Path, content: bytes, expected: str) -> None:
     """A broken file is a problem of the config, never a traceback."""
     path = tmp_path / "config.toml"
     path.write_bytes(content)
@@ -129,8 +129,8 @@ def test_what_is_no_toml_is_told_so(tmp_path: Path, content: bytes, expected: st
         config.load(path)
 
 
-def test_a_file_that_is_not_there_and_a_directory_are_told_apart(tmp_path: Path) -> None:
-    """Both say what is wrong with the path."""
+def test_a_file_that_is_not_there_and_a_directory_have_different_messages(tmp_path: Path) -> None:
+    """Both messages name what is wrong with the path."""
     with pytest.raises(config.ConfigError, match="config example"):
         config.load(tmp_path / "none.toml")
     with pytest.raises(config.ConfigError, match="this is a directory"):
@@ -170,22 +170,22 @@ def test_the_config_is_never_taken_from_the_working_directory(
     assert config.find(Path("option.toml")) == Path("option.toml")
 
 
-def test_the_places_are_those_of_the_whole_config(tmp_path: Path) -> None:
-    """What is read without the schema agrees with what the schema says."""
+def test_the_locations_are_those_of_the_whole_config(tmp_path: Path) -> None:
+    """What is read without the schema agrees with the schema."""
     path = tmp_path / "config.toml"
     path.write_text('[daemon]\nstate_dir = "s"\n' + watch() + '\n[[watch]]\nname="b"\npath="/b"')
-    loaded, places = config.load(path), config.places(path)
-    assert places is not None
-    assert places.state_dir == loaded.state_dir
-    assert places.roots == {w.name: w.path for w in loaded.watch}
+    loaded, locations = config.load(path), config.locations(path)
+    assert locations is not None
+    assert locations.state_dir == loaded.state_dir
+    assert locations.roots == {w.name: w.path for w in loaded.watch}
 
 
 @pytest.mark.parametrize("text", ["daemon = 1", "watch = 1", "[[watch]]\nname = 1", "watch = [1]"])
-def test_places_leave_a_wrong_config_to_the_schema(tmp_path: Path, text: str) -> None:
-    """They say nothing rather than something wrong."""
+def test_locations_leave_a_wrong_config_to_the_schema(tmp_path: Path, text: str) -> None:
+    """None rather than something wrong."""
     path = tmp_path / "config.toml"
     path.write_text(text)
-    assert config.places(path) is None
+    assert config.locations(path) is None
 
 
 def test_the_shipped_config_works_and_watches_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`[watch.verify]`: drift, evaluate, bounds and own checks, from TOML to what travels."""
+"""`[watch.verify]`: drift, evaluate, bounds and user checks, from TOML to the worker."""
 
 from __future__ import annotations
 
@@ -163,9 +163,9 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
 def test_each_mistake_gets_a_sentence_with_its_place(
     tmp_path: Path, text: str, expected: str
 ) -> None:
-    """Wrong by themselves, or between each other: told at once, never a traceback."""
-    told = problems(tmp_path, watch("[watch.verify]", text))
-    assert any(expected in line for line in told), told
+    """Wrong by themselves, or between each other: reported at once, never a traceback."""
+    found = problems(tmp_path, watch("[watch.verify]", text))
+    assert any(expected in line for line in found), found
 
 
 RECORDS = """
@@ -184,21 +184,21 @@ def test_features_by_name_arrive_flat_and_can_be_shown_and_read_again(tmp_path: 
     assert loaded(tmp_path, dump(first)) == first
 
 
-def test_all_mistakes_in_features_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_in_features_are_reported_at_once(tmp_path: Path) -> None:
     """Each by itself, and what is wrong between the keys."""
     text = 'evaluate = { data = "x.npz", features = { inputs = "float[2]", label = "int64[]" } }'
-    told = "\n".join(problems(tmp_path, watch("[watch.verify]", text)))
+    found = "\n".join(problems(tmp_path, watch("[watch.verify]", text)))
     for part in (
         "'float' is no dtype",
         "label: is not an array",
         "an .npz describes",
         "has no labels",
     ):
-        assert part in told
+        assert part in found
 
 
 def test_values_are_comparable_only_with_the_same_features() -> None:
-    """The digest tells; their order is nobody's concern, and without them it is as it was."""
+    """The digest changes with them, but not with their order, and is the old one without them."""
     plain = Evaluation("", "x", ("m",))
     one = Evaluation("", "x", ("m",), {"inputs": "int64[]", "labels": "int64[]"})
     same = Evaluation("", "x", ("m",), {"labels": "int64[]", "inputs": "int64[]"})
@@ -208,6 +208,6 @@ def test_values_are_comparable_only_with_the_same_features() -> None:
 
 
 def test_the_names_of_own_checks_are_names_of_checks(tmp_path: Path) -> None:
-    """`skip` and `fail_on` take them, and a mistake is told with them in the list."""
-    (told,) = problems(tmp_path, watch("[watch.verify]", 'skip = ["hevy"]', CHECKS))
-    assert "light, heavy (did you mean 'heavy'?)" in told
+    """`skip` and `fail_on` take them, and a mistake is reported with them in the list."""
+    (error,) = problems(tmp_path, watch("[watch.verify]", 'skip = ["hevy"]', CHECKS))
+    assert "light, heavy (did you mean 'heavy'?)" in error

@@ -1,4 +1,4 @@
-"""`[web]`: what may stand there, and where its files lie."""
+"""`[web]`: its values, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_shown_of_it_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('[web.tls]\ncert_file = "a"', "line 1: web.tls.key_file: is missing"),
         ('[web]\nbasic_auth = { username = "a" }', "web.basic_auth.password_file: is missing"),
@@ -56,12 +56,12 @@ def test_what_is_shown_of_it_is_read_again(tmp_path: Path) -> None:
         ('[web]\npassword = "hunter2"', "web.password: there is no such key"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+def test_each_error_is_reported_with_its_key(tmp_path: Path, text: str, message: str) -> None:
     """Before anything listens."""
     (tmp_path / "config.toml").write_text(text, encoding="utf-8")
     with pytest.raises(config.ConfigError) as caught:
         config.load(tmp_path / "config.toml")
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

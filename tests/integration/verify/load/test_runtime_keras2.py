@@ -90,19 +90,19 @@ def shown_of(name: str) -> tuple[str, ...]:
     return (*proved, "resumes") if name.endswith((".h5", ".keras")) else proved
 
 
-def test_training_needs_this_wheel_alone(job: tuple[Path, dict[str, Any]]) -> None:
-    """Without a dependency of the daemon, in an old Python, the job saves in every way."""
-    saved, job_report = job
-    assert job_report["tensorflow"].startswith("2.15.")
-    assert job_report["keras"].startswith("2.")
-    assert not job_report["strangers"]
-    packages = {name.split(".")[1] for name in job_report["ours"]}
+def test_training_needs_our_wheel_alone(job: tuple[Path, dict[str, Any]]) -> None:
+    """Without a dependency of the daemon, in an old Python, the job saves in every format."""
+    saved, said = job
+    assert said["tensorflow"].startswith("2.15.")
+    assert said["keras"].startswith("2.")
+    assert not said["strangers"]
+    packages = {name.split(".")[1] for name in said["ours"]}
     assert packages == {"core", "golden", "training"}
     assert (saved / "called_epoch_01.keras.golden.npz").exists()
 
 
-def test_checkpointd_is_not_installed_in_the_other_interpreter() -> None:
-    """What follows does not depend on an installation there."""
+def test_nothing_of_ours_is_in_the_other_interpreter() -> None:
+    """What follows is no accident of an installation."""
     done = subprocess.run(
         [str(runtimes.keras2()), "-I", "-c", "import checkpointd"], capture_output=True, check=False
     )
@@ -112,23 +112,21 @@ def test_checkpointd_is_not_installed_in_the_other_interpreter() -> None:
 def test_every_format_is_verified_under_the_jobs_own_interpreter(
     job: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """They load, run, predict what they predicted, and the report has where."""
-    saved, job_report = job
+    """They load, run, predict what they predicted, and the report says where."""
+    saved, said = job
     python = str(runtimes.keras2())
     reports = verify(saved, (*GOLDEN, *GOLDEN_WEIGHTS, *PLAIN), tmp_path, python)
-    summaries = summary(reports)
+    told = summary(reports)
     proved = ("intact", "loads", "runs", "predicts")
-    assert {name: summaries[name] for name in GOLDEN} == {name: shown_of(name) for name in GOLDEN}
-    assert {name: summaries[name] for name in GOLDEN_WEIGHTS} == dict.fromkeys(
-        GOLDEN_WEIGHTS, proved
-    )
-    assert {name: summaries[name] for name in PLAIN} == {
+    assert {name: told[name] for name in GOLDEN} == {name: shown_of(name) for name in GOLDEN}
+    assert {name: told[name] for name in GOLDEN_WEIGHTS} == dict.fromkeys(GOLDEN_WEIGHTS, proved)
+    assert {name: told[name] for name in PLAIN} == {
         name: tuple(word for word in shown_of(name) if word != "predicts") for name in PLAIN
     }
     for report in reports.values():
         environment = report.facts.environment
         assert {key: environment[key] for key in ("tensorflow", "keras", "python")} == {
-            key: job_report[key] for key in ("tensorflow", "keras", "python")
+            key: said[key] for key in ("tensorflow", "keras", "python")
         }
         assert environment["interpreter"] == python
         outcomes = {check.name: check.outcome for check in report.checks}
@@ -140,14 +138,14 @@ def test_the_same_checkpoints_are_verified_under_this_interpreter(
 ) -> None:
     """With tf-keras beside a newer TensorFlow they are valid, and predict within rounding."""
     saved, _ = job
-    summaries = summary(verify(saved, GOLDEN, tmp_path, ""))
-    assert summaries == {name: shown_of(name) for name in GOLDEN}
+    told = summary(verify(saved, GOLDEN, tmp_path, ""))
+    assert told == {name: shown_of(name) for name in GOLDEN}
 
 
-def test_a_checkpoint_of_a_newer_keras_names_the_line_to_change(
+def test_a_checkpoint_of_a_newer_keras_names_the_line_to_mend(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    """Keras 3 wrote it, the interpreter has Keras 2: inconclusive, the data is not blamed."""
+    """Keras 3 wrote it, the interpreter has Keras 2: inconclusive, nobody's data is blamed."""
     import keras
 
     saved = tmp_path_factory.mktemp("newer")

@@ -25,7 +25,9 @@ def test_every_reason_is_explained(reason: str) -> None:
 
 def test_a_reason_of_a_user_check_is_explained_as_one() -> None:
     """Only its message knows more; a common word has the common cure."""
-    assert "only its author knows the cure" in explain("calibrated.overconfident").meaning
+    meaning = " ".join(explain("calibrated.overconfident").meaning.split())
+    assert "only its author knows the cure" in meaning
+    assert meaning.endswith("See `checkpointd docs user-checks`.")
     assert explain("calibrated.check_error").meaning.startswith("The function of a user's check")
     assert explain("calibrated.timeout").cure == REASONS["load.timeout"].cure
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.removal import remove_tree
+from checkpointd.core.remove_tree import remove_tree
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a command knows of the machine: its config, its state, and what a typed path stands for."""
+"""The config, the state, and what a typed path stands for, as commands need them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     import typer
 
-    from checkpointd.config import Config, ConfigError, Places
+    from checkpointd.config import Config, ConfigError, Locations
     from checkpointd.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """The config that was asked for; everything else is looked up when a command needs it."""
 
     option: Path | None
@@ -47,43 +47,46 @@ class Place:
         """
         return configuration.load(self.config_path)
 
-    def places(self) -> Places:
+    def locations(self) -> Locations:
         """Where state and roots are; the default state directory if there is no config.
 
-        A broken config is told in one line; the command goes on with what can still be known.
+        A broken config is reported in one line; the command goes on with what can be read of it.
 
         Raises:
             ConfigError: the config cannot be read at all.
         """
-        return self._places
+        return self._locations
 
     @functools.cached_property
-    def _places(self) -> Places:
+    def _locations(self) -> Locations:
         if not self.has_config:
-            return configuration.Places(configuration.default_state_dir(), {})
+            return configuration.Locations(configuration.default_state_dir(), {})
         try:
-            found = configuration.places(self.config_path)
+            found = configuration.locations(self.config_path)
             if found is not None:
                 return found
             config = self.config()
-            return configuration.Places(config.state_dir, {w.name: w.path for w in config.watch})
+            return configuration.Locations(config.state_dir, {w.name: w.path for w in config.watch})
         except configuration.ConfigError as error:
             return self._salvaged(error)
 
-    def _salvaged(self, error: ConfigError) -> Places:
+    def _salvaged(self, error: ConfigError) -> Locations:
         from checkpointd.cli.client import Client
         from checkpointd.core.text import printable
 
         left = configuration.salvage(self.config_path)
         first = str(error).splitlines()[0].rstrip(".")
-        told = f"The config is broken, going on without it, with the state in {left.state_dir}"
-        print(printable(f"{told}; `checkpointd config check` says all: {first}."), file=sys.stderr)
+        message = (
+            f"The config is broken, going on without it, with the state in {left.state_dir}; "
+            f"`checkpointd config check` lists all errors: {first}."
+        )
+        print(printable(message), file=sys.stderr)
         try:
             watches = Client(left.state_dir).get("/api/v1/status")["watches"]
             roots = {str(watch["name"]): Path(str(watch["path"])) for watch in watches}
         except (CliError, LookupError, TypeError):
             roots = {}
-        return configuration.Places(left.state_dir, roots or left.roots)
+        return configuration.Locations(left.state_dir, roots or left.roots)
 
     def ledger(self) -> Ledger:
         """The ledger, for reading.
@@ -93,7 +96,7 @@ class Place:
         """
         from checkpointd.ledger import Ledger, LedgerError, NoLedgerError
 
-        state_dir = self.places().state_dir
+        state_dir = self.locations().state_dir
         try:
             return Ledger.open(state_dir, readonly=True)
         except NoLedgerError as error:
@@ -109,7 +112,7 @@ class Place:
     def present(
         self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
     ) -> list[Entry]:
-        """The checkpoints known that are at their places, newest first; of one watch, or all.
+        """The known checkpoints that are on disk, newest first; of one watch, or all.
 
         Args:
             watch: the name of one, or None for all.
@@ -118,7 +121,7 @@ class Place:
 
         Raises:
             CliError: there is no ledger yet, or it cannot be read.
-            checkpointd.ledger.LedgerError: what it says cannot be trusted.
+            checkpointd.ledger.LedgerError: its content cannot be trusted.
         """
         from checkpointd.ledger import State
         from checkpointd.ledger.facts import ABSENT
@@ -135,39 +138,39 @@ class Place:
             ledger.close()
 
 
-def place_of(context: typer.Context) -> Place:
-    """The `Place` that the global options made."""
-    place = context.obj
-    if not isinstance(place, Place):
+def workspace_of(context: typer.Context) -> Workspace:
+    """The `Workspace` that the global options made."""
+    workspace = context.obj
+    if not isinstance(workspace, Workspace):
         raise CliError("The command line was put together wrongly.", CONFIG)
-    return place
+    return workspace
 
 
-def aliases(path: str, places: Places) -> tuple[str, ...]:
+def aliases(path: str, locations: Locations) -> tuple[str, ...]:
     """The names under which the ledger may know a path: as typed, and through each root.
 
     A root in the config may be a symlink, or the path that was typed may go through one.
     """
     typed = os.path.abspath(path)
     real = os.path.realpath(path)
-    return tuple(dict.fromkeys([typed, *_through(real, places), real]))
+    return tuple(dict.fromkeys([typed, *_through(real, locations), real]))
 
 
-def known_path(place: Place, path: str) -> str:
+def known_path(workspace: Workspace, path: str) -> str:
     """The path of the checkpoint that a path names: as the ledger has it, else as it is on disk.
 
     A shard, an index or a file inside a SavedModel stands for the whole checkpoint.
     """
     from checkpointd.formats import locate
 
-    places = place.places()
+    locations = workspace.locations()
     try:
         found = locate(os.path.abspath(path))
     except OSError:
         found = None
-    names = [*(aliases(found.path, places) if found else ()), *aliases(path, places)]
+    names = [*(aliases(found.path, locations) if found else ()), *aliases(path, locations)]
     try:
-        ledger = place.ledger()
+        ledger = workspace.ledger()
     except CliError:
         return names[0]
     try:
@@ -202,15 +205,15 @@ def writing(state_dir: Path, no_daemon: CliError) -> Iterator[Ledger]:
         raise CliError(str(error), UNREACHABLE) from None
 
 
-def _through(real: str, places: Places) -> Iterator[str]:
-    for root in places.roots.values():
+def _through(real: str, locations: Locations) -> Iterator[str]:
+    for root in locations.roots.values():
         base = os.path.realpath(root)
         if real == base or real.startswith(base.rstrip("/") + "/"):
             yield os.path.normpath(f"{root}/{os.path.relpath(real, base)}")
 
 
 def below(path: str, directories: tuple[str, ...]) -> bool:
-    """Whether a path is one of some directories, or lies in one."""
+    """Whether a path is one of some directories, or inside one."""
     return any(path == d or path.startswith(d.rstrip("/") + "/") for d in directories)
 
 

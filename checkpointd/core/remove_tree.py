@@ -50,7 +50,7 @@ def _empty(top: int) -> None:
         for name in names:
             try:
                 _remove_one(name, top)
-            except OSError as error:
+            except OSError as error:  # noqa: PERF203 - the others are removed all the same
                 failed = failed or error
                 stuck.add(name)
     if failed is not None:
@@ -74,7 +74,7 @@ def _remove_one(name: str, top: int) -> None:
         for inner in os.listdir(below):
             try:
                 os.unlink(inner, dir_fd=below)
-            except IsADirectoryError:
+            except IsADirectoryError:  # noqa: PERF203 - a directory is moved up
                 _hoist(inner, below, top)
     finally:
         os.close(below)

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-import checkpointd
 from checkpointd.core.suite import LOAD_CHECKS
-from tests.helpers.cli import World, environment
+from tests.helpers.cli import World
+from tests.helpers.extended import Extended
 from tests.helpers.scan import write_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MODULE = '''
 from checkpointd.core.check_result import failed, passed
+from checkpointd.verify.scan.structure import contents_of
 
 NAME = "crowded"
 
 
 def check(context):
     """Warn about more than eight values."""
-    count = sum(tensor.count for tensor in context.read().tensors)
+    count = sum(tensor.count for tensor in contents_of(context).tensors)
     if count > 8:
         return failed(NAME, "too_many", f"It holds {count} values.", count=count)
     return passed(NAME)
 '''
-_REASONS = """
-
-CROWDED = {
+_REASONS = """CROWDED = {
     "crowded.too_many": Reason(_W, "Make the model smaller.", _FILE),
 }
+
 """
 _ROW = """    CheckSpec(
         name="crowded",
@@ -46,8 +46,6 @@ _ROW = """    CheckSpec(
         optional=True,
     ),
 """
-_BEFORE = '    CheckSpec(\n        name="load",\n'
-
 _METRICS = """
 import sys
 from prometheus_client import generate_latest
@@ -76,33 +74,25 @@ print(tables.reasons())
 
 
 @pytest.fixture
+def extended(tmp_path: Path) -> Extended:
+    """The package with the row, its module and its reasons."""
+    package = Extended(tmp_path)
+    package.write("verify/scan/crowded.py", _MODULE)
+    package.insert("core/reasons/scanning.py", "FINITE = {", _REASONS)
+    package.insert("core/suite.py", '    CheckSpec(\n        name="load",', _ROW)
+    return package
+
+
+@pytest.fixture
 def world(tmp_path: Path) -> World:
-    """A copy of the package with the row, its module and its reasons; a checkpoint of 16 values."""
-    package = tmp_path / "src" / "checkpointd"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(checkpointd.__file__).parent, package, ignore=ignored)
-    (package / "verify" / "scan" / "crowded.py").write_text(_MODULE)
-    with (package / "core" / "reasons" / "scanning.py").open("a") as reasons:
-        reasons.write(_REASONS)
-    suite = package / "core" / "suite.py"
-    rows = suite.read_text()
-    assert rows.count(_BEFORE) == 1
-    suite.write_text(rows.replace(_BEFORE, _ROW + _BEFORE))
+    """A checkpoint of 16 values, in a watch."""
     world = World(tmp_path)
     write_weights(world.runs / "m.weights.h5", {"dense": np.ones((4, 4), np.float32)})
     return world
 
 
-def _python(world: World, *command: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, *command],
-        env=environment(world.home, PYTHONPATH=str(world.home / "src")),
-        cwd=world.home,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def _run(extended: Extended, world: World, *arguments: str, code: int = 0) -> str:
+    done = extended.run(*arguments, home=world.home)
     assert done.returncode == code, done.stderr
     return done.stdout
 
@@ -113,34 +103,36 @@ def _configure(world: World, skip: tuple[str, ...], fail_on: tuple[str, ...] = (
     world.config.write_text(f"{watch}[watch.verify]\n{verify}")
 
 
-def test_a_row_adds_a_check_to_the_worker_the_verdict_and_the_config(world: World) -> None:
+def test_a_row_adds_a_check_to_the_worker_the_verdict_and_the_config(
+    extended: Extended, world: World
+) -> None:
     """It runs in a child, warns, fails where `fail_on` names it, and can be skipped."""
     verify = ("-m", "checkpointd", "--config", str(world.config), "verify")
     _configure(world, LOAD_CHECKS)
-    (line,) = _python(world, *verify, "--json", "runs").splitlines()
+    (line,) = _run(extended, world, *verify, "--json", "runs").splitlines()
     report = json.loads(line)
     checks = {check["name"]: check for check in report["checks"]}
     assert list(checks)[5] == "crowded"
-    assert (report["verdict"], report["reason"]) == ("valid", "crowded.too_many")
+    assert (report["verdict"], report["reason"]) == ("valid", "crowded.too_many"), checks["crowded"]
     assert checks["crowded"]["details"] == {"count": 16}
     assert checks["crowded"]["outcome"] == "warn"
 
     _configure(world, LOAD_CHECKS, ("crowded",))
-    printed = _python(world, *verify, "runs", code=1)
+    printed = _run(extended, world, *verify, "runs", code=1)
     assert "crowded.too_many  It holds 16 values." in printed
     assert "What to do: Make the model smaller." in printed
 
     _configure(world, ("crowded", *LOAD_CHECKS))
-    report = json.loads(_python(world, *verify, "--json", "runs"))
+    report = json.loads(_run(extended, world, *verify, "--json", "runs"))
     assert (report["verdict"], report["reason"]) == ("valid", "")
 
 
-def test_a_row_adds_a_check_to_the_metrics_and_the_manual(world: World) -> None:
+def test_a_row_adds_a_check_to_the_metrics_and_the_manual(extended: Extended, world: World) -> None:
     """Labels of its own, a line in the table of checks and one for each of its reasons."""
-    exposed = _python(world, "-c", _METRICS)
+    exposed = _run(extended, world, "-c", _METRICS)
     labels = '{check="crowded",reason="crowded.too_many",watch="a"}'
     assert f"checkpointd_check_warnings_total{labels} 1.0\n" in exposed
     assert 'checkpointd_check_duration_seconds_count{check="crowded"} 1.0\n' in exposed
-    manual = _python(world, "-c", _MANUAL)
+    manual = _run(extended, world, "-c", _MANUAL)
     assert "| `crowded` | without TensorFlow | It holds few values. | `small` |" in manual
     assert "| `crowded.too_many` | valid, with a warning | Make the model smaller. |" in manual
