@@ -66,7 +66,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
     """Open the ledger for reading, also while a daemon writes it.
 
     Raises:
-        NoLedgerError: there is none, or one is being made right now.
+        NoLedgerError: there is none, or one is being created right now.
         LedgerError: it cannot be read.
     """
     path = state_dir / NAME
@@ -103,7 +103,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
             raise LedgerError(other_version(path, found, VERSION))
         return connection
     raise LedgerError(
-        f"The ledger {path} cannot be read: {explain(failure) if failure else 'no reason given.'}"
+        f"The ledger {path} cannot be read: {explain(failure) if failure else 'no reason is known.'}"
     )
 
 

@@ -144,7 +144,7 @@ class _SeriesPlanner:
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
             return Decision(entry, True, texts, "hold")
-        unclaimed = f"it is valid, and none of {self._keep_names} asks for it"
+        unclaimed = f"it is valid, and not kept by {self._keep_names}"
         rule, reason = next(_claimed(entry, self._remove), (UNCLAIMED, unclaimed))
         return Decision(entry, False, (reason,), rule)
 
@@ -153,7 +153,7 @@ class _SeriesPlanner:
         yield from _claimed(entry, self._keep)
         if entry.id in self._floor:
             n = self._policy.keep_min_valid
-            yield "keep_min_valid", f"{n} valid ones stay, whatever the rules say (keep_min_valid)"
+            yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
         yield from self._protected(entry, DOUBTS)
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
