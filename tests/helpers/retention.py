@@ -19,7 +19,7 @@ from tests.helpers.ledger import WRITERS, record_verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, mode="enforce")
+POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, min_age="1ms", mode="enforce")
 
 
 class Field:

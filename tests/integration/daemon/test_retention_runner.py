@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-ENFORCE = RetentionSettings(keep_last=1, keep_min_valid=1, mode="enforce")
+ENFORCE = RetentionSettings(keep_last=1, keep_min_valid=1, min_age="1ms", mode="enforce")
 DRY = ENFORCE.model_copy(update={"mode": "dry-run"})
 OFF = ENFORCE.model_copy(update={"mode": "off"})
 

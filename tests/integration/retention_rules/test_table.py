@@ -75,7 +75,10 @@ def world(tmp_path: Path) -> World:
     (tmp_path / "extra_rows.py").write_text(_ROWS)
     world = World(tmp_path)
     with world.config.open("a") as config:
-        config.write("[watch.retention]\nkeep_odd = 1\nbroken_ttl = '36h'\nkeep_min_valid = 1\n")
+        config.write(
+            "[watch.retention]\nkeep_odd = 1\nbroken_ttl = '36h'\n"
+            "keep_min_valid = 1\nmin_age = '1ms'\n"
+        )
     for step in range(1, 5):
         verdict = Verdict.INVALID if step == 2 else Verdict.VALID
         world.put(f"m_epoch_{step}.h5", verdict)
