@@ -90,6 +90,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
         ConfigError: one of them cannot be used, as far as can be seen without running it.
     """
     from checkpointd.config import ConfigError
+    from checkpointd.config.advice import advice
     from checkpointd.dispatch.python_installation import why_unusable
     from checkpointd.observe.web.access import warnings as web_warnings
     from checkpointd.observe.web.credentials import CredentialsError, load
@@ -107,7 +108,8 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
         problems += [_problem(path, t.loc, t.message) for t in error.problems]
     if problems:
         raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
-    return [_problem(path, w.loc, w.message) for w in warnings]
+    found = [_problem(path, w.loc, w.message) for w in warnings]
+    return [*found, *(_problem(path, loc, message) for loc, message in advice(config))]
 
 
 @config_app.command()

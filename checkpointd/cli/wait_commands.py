@@ -125,7 +125,7 @@ def _why(entry: "Entry | None") -> str:
         return ": the daemon has not seen it yet."
     if entry.state is State.WRITING:
         why = f": {entry.message.rstrip('.')}" if entry.message else ""
-        return f": it is still being written{why}."
+        return f": it counts as still being written{why}."
     if entry.state is State.PENDING:
         return ": it is in the queue, or is being verified."
     return "."

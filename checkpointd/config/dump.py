@@ -20,6 +20,7 @@ DURATIONS = frozenset(
         "idle_exit",
         "poll_interval",
         "scrub_every",
+        "min_age",
         "settle",
         "torn_after",
         "trash_ttl",
@@ -45,8 +46,7 @@ def dump(config: Config) -> str:
 def _table(table: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     below: list[tuple[str, Any]] = []
     for key, value in table.items():
-        nested = isinstance(value, dict) and key not in INLINE
-        if nested or (isinstance(value, list) and value and isinstance(value[0], dict)):
+        if key not in INLINE and _is_table(value):
             below.append((key, value))
         else:
             yield f"{key} = {_value(key, value)}"
@@ -56,6 +56,13 @@ def _table(table: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
             yield ""
             yield f"[[{name}]]" if isinstance(value, list) else f"[{name}]"
             yield from _table(element, (*path, key))
+
+
+def _is_table(value: Any) -> bool:
+    """Whether it is a table, or a list of tables."""
+    return isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+    )
 
 
 def _value(key: str, value: Any) -> str:

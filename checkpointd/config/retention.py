@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from checkpointd.config.section import Section
-from checkpointd.config.types import Checkpoints, Days, Duration, Hours, ShownName, Steps, Text
+from checkpointd.config.types import (
+    Also,
+    AlsoOne,
+    Checkpoints,
+    Days,
+    Duration,
+    Hours,
+    Months,
+    ShownName,
+    StepList,
+    Steps,
+    Text,
+    TimeZone,
+    Weeks,
+    Years,
+)
 from checkpointd.retention_rules import Effect, RuleSpec, Value, table
+from checkpointd.retention_rules.local_time import HOST
 
 _TYPES = {
     Value.CHECKPOINTS: Checkpoints,
     Value.HOURS: Hours,
     Value.DAYS: Days,
+    Value.WEEKS: Weeks,
+    Value.MONTHS: Months,
+    Value.YEARS: Years,
     Value.STEPS: Steps,
+    Value.STEP_LIST: StepList,
     Value.DURATION: Duration,
     Value.TEXT: Text,
 }
+
+_NOT_EMPTY = Field(min_length=1)
 
 
 def _value_type(spec: RuleSpec) -> Any:
@@ -26,10 +49,30 @@ def _value_type(spec: RuleSpec) -> Any:
     if len(options) == 1:
         return _TYPES.get(options[0].type, options[0].type)
     fields: dict[str, Any] = {
-        o.name: (Annotated[_TYPES.get(o.type, o.type), Field(description=o.help)], ...)
+        o.name: (
+            Annotated[_TYPES.get(o.type, o.type), Field(description=o.help)],
+            ... if o.default is dataclasses.MISSING else o.default,
+        )
         for o in options
     }
-    return create_model(spec.rule.__name__, __base__=Section, __doc__=spec.help, **fields)
+    section: Any = create_model(spec.rule.__name__, __base__=Section, __doc__=spec.help, **fields)
+    if spec.repeatable:
+        return Annotated[tuple[section, ...], _NOT_EMPTY, BeforeValidator(_as_list), AlsoOne()]
+    if spec.has_short_form:
+        first = options[0]
+        plain = {"type": "integer", "minimum": 1}
+        return Annotated[
+            section,
+            BeforeValidator(
+                lambda value: value if isinstance(value, dict | Section) else {first.name: value}
+            ),
+            Also(plain, "whole number, or a table", str(first.type.name).lower()),
+        ]
+    return section
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
 
 
 def _rule_keys() -> dict[str, Any]:
@@ -59,16 +102,23 @@ class RetentionSettings(_Rules):
     keep_min_valid: Checkpoints = 2
     """Never leave fewer valid checkpoints of a series than this."""
 
+    min_age: Duration = 3600.0
+    """Nothing is removed that was first seen less than this ago."""
+
+    timezone: TimeZone = HOST
+    """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
+
     trash_ttl: Duration = 72 * 3600.0
     """How long `checkpointd restore` can bring back what was pruned."""
 
     @property
     def has_rules(self) -> bool:
-        """Whether any rule keeps anything; without one nothing is ever pruned."""
-        return any(getattr(self, name) is not None for name in table.names(Effect.KEEP))
+        """Whether any rule decides about valid ones; without one nothing is ever pruned."""
+        deciding = (*table.names(Effect.KEEP), *table.names(Effect.EXPIRE))
+        return any(getattr(self, name) is not None for name in deciding)
 
     @model_validator(mode="after")
     def _has_something_to_enforce(self) -> RetentionSettings:
         if self.mode == "enforce" and not self.has_rules:
-            raise ValueError('mode = "enforce" needs at least one keep_ rule')
+            raise ValueError('mode = "enforce" needs at least one keep_ rule, or ttl')
         return self

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args, get_origin
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, get_origin
 
 from checkpointd.config.dump import DURATIONS, INLINE
+from checkpointd.config.section import section_in
 from checkpointd.config.settings import Config
 from checkpointd.core.text import exact_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pydantic import BaseModel
 
 FIRST = "0.1"
 """The version since which a key exists that has no `x-since` in its `json_schema_extra`."""
@@ -91,14 +92,6 @@ def header(table: str) -> str:
         annotation = model.model_fields[name].annotation
         model = section_in(annotation)
     return f"[[{table}]]" if get_origin(annotation) is tuple else f"[{table}]"
-
-
-def section_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a key holds, also in a list or by name; None if it holds a value."""
-    for inner in (annotation, *get_args(annotation)):
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            return inner
-    return None
 
 
 def json_schema() -> dict[str, Any]:

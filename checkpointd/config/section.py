@@ -1,6 +1,8 @@
-"""The base class of every section of the schema."""
+"""The base class of every section of the schema, and how a section is found in a key."""
 
 from __future__ import annotations
+
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,3 +17,10 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=False, use_attribute_docstrings=True
     )
+
+
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a key holds, also in a list or by name; None if it holds a value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(section_in, get_args(annotation))), None)

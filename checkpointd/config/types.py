@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 from checkpointd.core import verify_settings
 from checkpointd.core.suite import SHOWS
+from checkpointd.retention_rules.local_time import zone
 
 
 def check_path(value: object) -> object:
@@ -81,6 +82,11 @@ def _template(value: str) -> str:
     return value
 
 
+def _time_zone(value: str) -> str:
+    zone(value)
+    return value
+
+
 def _check_name(value: str) -> str:
     if not verify_settings.is_check_name(value):
         raise ValueError(
@@ -107,20 +113,35 @@ _DURATIONS: list[dict[str, object]] = [
 ]
 
 
-class AlsoText:
-    """Adds text to what the JSON Schema accepts, for a table that has a short form."""
+class Also:
+    """Adds the short form of a table to what the JSON Schema accepts.
 
-    def __init__(self, form: str) -> None:
-        self._form = form
+    Args:
+        plain: the schema of the short form.
+        written: how both are described in the manual.
+        unit: the unit of the short form.
+    """
+
+    def __init__(self, plain: JsonSchemaValue, written: str, unit: str = "") -> None:
+        self._plain = plain
+        self._annotations = {"x-type": written, "x-unit": unit}
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Return the schema of either."""
-        return {
-            "anyOf": [{"type": "string"}, handler(schema)],
-            "x-type": f'`"{self._form}"`, or a table',
-        }
+        return {"anyOf": [self._plain, handler(schema)], **self._annotations}
+
+
+class AlsoOne:
+    """Adds a single table to what the JSON Schema accepts, for a list of tables."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of either."""
+        several = handler(schema)
+        return {"anyOf": [several["items"], several], "x-type": "table, or list of tables"}
 
 
 Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
@@ -182,7 +203,14 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Checkpoints = Annotated[Count, Field(json_schema_extra={"x-unit": "checkpoints"})]
 Hours = Annotated[Count, Field(json_schema_extra={"x-unit": "hours"})]
 Days = Annotated[Count, Field(json_schema_extra={"x-unit": "days"})]
+Weeks = Annotated[Count, Field(json_schema_extra={"x-unit": "weeks"})]
+Months = Annotated[Count, Field(json_schema_extra={"x-unit": "months"})]
+Years = Annotated[Count, Field(json_schema_extra={"x-unit": "years"})]
 Steps = Annotated[Count, Field(json_schema_extra={"x-unit": "steps"})]
+StepList = Annotated[
+    tuple[Annotated[int, Field(strict=True, ge=0, json_schema_extra={"x-unit": "steps"})], ...],
+    Field(min_length=1),
+]
 Flag = Annotated[bool, Field(strict=True)]
 Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -201,6 +229,7 @@ Dotted = Annotated[
         **{"x-type": '`"module:name"`'},
     ),
 ]
+TimeZone = Annotated[Text, AfterValidator(_time_zone)]
 Template = Annotated[Text, AfterValidator(_template)]
 CheckName = Annotated[
     Text, AfterValidator(_check_name), _text_schema(r"^[a-z][a-z0-9_]{0,31}$", "calibrated")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from checkpointd.config.contradictions import contradictions
 from checkpointd.config.errors import ConfigError, Problem
 from checkpointd.config.lines import line_of, lines
 from checkpointd.config.locate import absolute, default_state_dir, read
+from checkpointd.config.section import section_in
 from checkpointd.config.settings import Config, WatchSettings
 
 if TYPE_CHECKING:
     from checkpointd.config.verify import EvaluateConfig
+
+    Loc = tuple[str | int, ...]
 
 _SENTENCES = {
     "int_type": "expected a whole number",
@@ -29,6 +32,7 @@ _SENTENCES = {
     "string_type": "expected text in quotes",
     "string_too_short": "must not be empty",
     "path_type": "expected a path in quotes",
+    "too_short": "must not be empty",
     "tuple_type": 'expected a list, such as ["…"]',
     "dict_type": 'expected a table, such as { name = "…" }',
     "model_type": "expected a table",
@@ -71,14 +75,14 @@ def parse(data: dict[str, Any], path: Path, text: str = "") -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(e, known) for e in error.errors(include_url=False)]
+        problems += [_problem(e, data, known) for e in error.errors(include_url=False)]
     if problems or config is None:
         raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
     return _resolve(config, base)
 
 
-def _problem(error: Any, known: dict[tuple[str | int, ...], int]) -> Problem:
-    loc = tuple(error["loc"])
+def _problem(error: Any, data: Any, known: dict[Loc, int]) -> Problem:
+    loc: Loc = tuple(error["loc"])
     if loc[-1:] == ("[key]",):  # the name itself is wrong, not its value
         loc = loc[:-1]
     kind, value = error["type"], error.get("input")
@@ -86,13 +90,32 @@ def _problem(error: Any, known: dict[tuple[str | int, ...], int]) -> Problem:
     limits = error.get("ctx", {})
     if kind in _BOUNDS:
         message = _BOUNDS[kind].format_map(limits)
+    written = _as_in_file(loc, data)
     if kind == "extra_forbidden":
         message = "there is no such key" + _did_you_mean(loc)
     elif kind == "missing":
         message = "is missing"
     elif kind != "string_too_short" and not isinstance(value, dict | list):
         message = f"{message[0].lower()}{message[1:]}, got {_as_written(value)}"
-    return Problem(key_of(loc), message, line_of(loc, known))
+    return Problem(key_of(written), message, line_of(written, known))
+
+
+def _as_in_file(loc: Loc, data: Any) -> Loc:
+    """Leave out the parts that a short form does not have: one table for a list, a plain value."""
+    found: list[str | int] = []
+    for part in loc:
+        if isinstance(data, list if isinstance(part, int) else dict):
+            found.append(part)
+            data = _item(data, part)
+        elif data is None:
+            found.append(part)
+    return tuple(found)
+
+
+def _item(data: Any, part: str | int) -> Any:
+    if isinstance(part, int):
+        return data[part] if part < len(data) else None
+    return data.get(part)
 
 
 def _as_written(value: Any) -> str:
@@ -117,17 +140,13 @@ def _did_you_mean(loc: tuple[str | int, ...]) -> str:
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return ""
-        inner = [a for a in (field.annotation, *get_args(field.annotation)) if _is_section(a)]
-        if not inner:
+        inner = section_in(field.annotation)
+        if inner is None:
             return ""
-        model, named = inner[0], get_origin(field.annotation) is dict
+        model, named = inner, get_origin(field.annotation) is dict
     known = list(getattr(model, "model_fields", {}))
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _resolve(config: Config, base: Path) -> Config:

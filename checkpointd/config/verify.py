@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from checkpointd.config.features import MAX_FEATURES, Features
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
-    AlsoText,
+    Also,
     CheckName,
     Dotted,
     Flag,
@@ -95,7 +95,11 @@ def _function_or_table(value: object) -> object:
     return {"function": value} if isinstance(value, str) else value
 
 
-Evaluate = Annotated[EvaluateConfig, BeforeValidator(_function_or_table), AlsoText("module:name")]
+Evaluate = Annotated[
+    EvaluateConfig,
+    BeforeValidator(_function_or_table),
+    Also({"type": "string"}, '`"module:name"`, or a table'),
+]
 
 
 def direction(metric: str, bound: Any) -> str:

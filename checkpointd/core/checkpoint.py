@@ -61,7 +61,7 @@ class Generation:
 
     @property
     def identity(self) -> str:
-        """Both keys: the same as long as nobody has touched any member in any way."""
+        """Both keys: unchanged as long as no member was touched in any way."""
         return self.key + self.inode_key
 
 

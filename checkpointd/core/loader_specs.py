@@ -115,7 +115,7 @@ def in_order(
 
     Args:
         specs: in the table's order.
-        generation: of the Keras that wrote the checkpoint; 0 when nobody knows.
+        generation: of the Keras that wrote the checkpoint; 0 when it is unknown.
         installed: names of the Keras libraries in this interpreter.
     """
     usable = [spec for spec in specs if not spec.library or spec.library in installed]

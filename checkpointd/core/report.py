@@ -45,7 +45,7 @@ class Facts:
     of the model's weights; `tensors` holds what the next one of the series is compared with,
     packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
     moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
-    `[name, dtype, shape]`. `evaluation` holds what `evaluate` gave, `evaluated_by` its digest.
+    `[name, dtype, shape]`. `evaluation` holds the metrics of `evaluate`, `evaluated_by` its digest.
     `optimizer_step` is what the restored optimizer counts; `optimizer_tensors` and
     `other_tensors` (None: unknown) are what is stored of the optimizer, and of all else: they go
     from scan to load, and are kept in no report.

@@ -34,11 +34,11 @@ class CheckSpec:
         shows: what a report shows when it passes; empty for nothing.
         shows_although_warned: a warning does not keep that from being shown.
         optional: what this machine lacks for it is a note: it decides neither `intact` nor
-            `loads`, and nobody asked for it.
+            `loads`, and the user did not ask for it.
         enabled: whether it runs under some settings; None for always. Where a user has to ask for
             a check, one that cannot be run is an error.
         harmless: words of its reasons after which the checks of its stage that need it still run.
-        borrows: checks of whose reasons it may also give one.
+        borrows: other checks that it may end in a reason of.
 
     Raises:
         ValueError: a reason belongs to another check.
@@ -206,7 +206,7 @@ INTACT_CHECKS = with_needs(name for name, shown in SHOWS.items() if shown == "in
 """The check that shows `intact` and those that it needs."""
 
 NEEDED_TO_LOAD = tuple(name for name in with_needs(LOAD_CHECKS) if name in SCAN_CHECKS)
-"""The checks of the scan after whose failure or error nothing is loaded."""
+"""The checks of the scan; when one fails or ends in an error, nothing is loaded."""
 
 USER_CHECKS_NEED = {
     SCAN_STAGE: NEEDED_TO_LOAD,
@@ -222,7 +222,7 @@ def checks_of(stage: str, settings: VerifySettings) -> tuple[str, ...]:
 
 
 def cure_of(reason: str) -> str:
-    """Return what to do about a reason; empty where only the user's own check knows it."""
+    """Return what to do about a reason; empty where only the user's check knows it."""
     known = REASONS.get(reason)
     if known is not None:
         return known.cure

@@ -6,10 +6,17 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
+
+from checkpointd.config.advice import advice
+from checkpointd.config.validate import key_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import Config
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -27,3 +34,8 @@ class ActiveConfig:
     config: Config
     error: str = ""
     loaded_at: float = field(default_factory=time.time)
+
+    def log_warnings(self) -> None:
+        """Log what is probably not what was meant."""
+        for loc, message in advice(self.config):
+            log.warning("the config has a warning", key=key_of(loc), warning=message)

@@ -196,6 +196,7 @@ class Service:
             watches=len(config.watch),
             web=self._servers.url,
         )
+        self._active.log_warnings()
 
     async def _listen(self) -> None:
         controls = Controls(

@@ -43,6 +43,7 @@ torn_after = "6s"
 mode = "enforce"
 keep_last = 3
 keep_min_valid = 2
+min_age = "1s"
 """
 
 _START_SECONDS = 60.0

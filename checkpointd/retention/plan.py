@@ -125,13 +125,17 @@ class _SeriesPlanner:
         ]
         broken = [e for e in self._ordered if is_broken_checkpoint(e)]
         keep = rules_of(policy, Effect.KEEP)
-        self._keep_names = ", ".join(rule.name for rule in keep)
+        self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
+        expire = rules_of(policy, Effect.EXPIRE)
+        self._expire_names = ", ".join(rule.name for rule in expire)
+        self._expire = _claims(expire, eligible, now)
+        self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._keep = _claims(keep, eligible, now)
         self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
         self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, on_disk, newest, removable)
+        self._situation = Situation(policy, now, on_disk, newest, removable)
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""
@@ -144,17 +148,22 @@ class _SeriesPlanner:
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
             return Decision(entry, True, texts, "hold")
-        unclaimed = f"it is valid, and none of {self._keep_names} asks for it"
-        rule, reason = next(_claimed(entry, self._remove), (UNCLAIMED, unclaimed))
+        unclaimed = f"it is valid, and not kept by {self._keep_names}"
+        removing = [*self._expire, *self._remove]
+        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
         return Decision(entry, False, (reason,), rule)
 
     def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
         yield from self._protected(entry, PROTECTIONS)
-        yield from _claimed(entry, self._keep)
+        if entry.id not in self._expired:
+            yield from _claimed(entry, self._keep)
         if entry.id in self._floor:
             n = self._policy.keep_min_valid
-            yield "keep_min_valid", f"{n} valid ones stay, whatever the rules say (keep_min_valid)"
+            yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
         yield from self._protected(entry, DOUBTS)
+        if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
+            names = self._expire_names
+            yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
         found = ((row.label, row.reason(entry, self._situation)) for row in rows)
@@ -162,7 +171,9 @@ class _SeriesPlanner:
 
     def _fill_floor(self, eligible: Sequence[Entry]) -> frozenset[int]:
         """The newest eligible ones, as many as the rules leave missing to `keep_min_valid`."""
-        claimed = {i for _, ids in self._keep for i in ids}
+        claimed = {i for _, ids in self._keep for i in ids} - self._expired
+        if not self._keep_names:
+            claimed = {e.id for e in eligible} - self._expired
         missing = self._policy.keep_min_valid - len(claimed)
         others = [e.id for e in eligible if e.id not in claimed]
         return frozenset(others[: max(0, missing)])

@@ -1,4 +1,4 @@
-"""What keeps a checkpoint whatever the rules say, and the doubts that keep it; one row each. Pure.
+"""What keeps a checkpoint without a rule: protections and doubts, one row each; pure.
 
 To add one: write a function that returns the reason, or "" if there is none, and add its row.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.core.text import exact_duration
 from checkpointd.ledger import State
 from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible
 from checkpointd.retention.references import is_referenced
@@ -44,13 +45,14 @@ class StateOnDisk:
 
 @dataclass(frozen=True)
 class Situation:
-    """What protections look at beside the checkpoint itself.
+    """What protections depend on beside the checkpoint itself.
 
-    `newest` is the id of the newest checkpoint of the series, `removable` are the ids of the
-    invalid ones that a rule removes.
+    `now` is in seconds since the epoch, `newest` is the id of the newest checkpoint of the series,
+    `removable` are the ids of the invalid ones that a rule removes.
     """
 
     policy: RetentionSettings
+    now: float
     on_disk: StateOnDisk
     newest: int | None
     removable: frozenset[int]
@@ -105,6 +107,13 @@ def _not_shown(entry: Entry, situation: Situation) -> str:
     return f"it has not shown what `require` asks for: {missing}"
 
 
+def _fresh(entry: Entry, situation: Situation) -> str:
+    policy = situation.policy
+    if situation.now - max(entry.first_seen, entry.seen) >= policy.min_age:
+        return ""
+    return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
+
+
 def _invalid(entry: Entry, situation: Situation) -> str:
     if entry.state is not State.INVALID or entry.id in situation.removable:
         return ""
@@ -130,5 +139,6 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("changed", _changed),
     Protection("require", _not_shown),
     Protection("invalid", _invalid),
+    Protection("min_age", _fresh),
 )
 """Why a checkpoint that no rule keeps is not removed either."""

@@ -1,8 +1,7 @@
-"""Rules that keep the most recent checkpoints: by number, and by time."""
+"""Rules that keep checkpoints by their place in the series: the newest, and one in each while."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -29,25 +28,24 @@ class KeepLast:
 
 
 @dataclass(frozen=True)
-class KeepWithin:
-    """Those saved less than `seconds` before the newest that is not in the future.
+class KeepEvery:
+    """The oldest, and each that was saved at least `seconds` after the one kept before it."""
 
-    Measured from the newest and not from now: a job that has stopped loses nothing by waiting.
-    A checkpoint with a save time in the future is kept.
-    """
-
-    name: ClassVar[str] = "keep_within"
+    name: ClassVar[str] = "keep_every"
     seconds: Annotated[float, Value.DURATION]
 
-    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:
-        """Claim what is young enough."""
-        past = [c.saved_at for c in newest_first if c.saved_at <= now]
-        since = max(past) - self.seconds if past else -math.inf
+    def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
+        """Claim from the oldest on."""
+        claimed: dict[int, str] = {}
+        kept_at: float | None = None
         span = exact_duration(self.seconds)
-        within = f"it was saved within {span} of the newest valid one ({self.name})"
-        future = f"its save time is in the future ({self.name})"
-        return {
-            c.id: within if c.saved_at <= now else future
-            for c in newest_first
-            if c.saved_at >= since
-        }
+        for checkpoint in reversed(newest_first):
+            if kept_at is not None and checkpoint.saved_at - kept_at < self.seconds:
+                continue
+            claimed[checkpoint.id] = (
+                f"it is the oldest valid one ({self.name})"
+                if kept_at is None
+                else f"it was saved at least {span} after the one kept before it ({self.name})"
+            )
+            kept_at = checkpoint.saved_at
+        return claimed

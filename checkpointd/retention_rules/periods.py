@@ -1,15 +1,25 @@
-"""Rules that keep the newest checkpoint of each calendar period (UTC)."""
+"""Rules that keep the newest checkpoint of each calendar period, as many periods as wanted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from checkpointd.retention_rules.local_time import (
+    DAY,
+    HOST,
+    HOUR,
+    MONTH,
+    WEEK,
+    YEAR,
+    Period,
+    period_key,
+    period_label,
+)
 from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -20,23 +30,22 @@ class _KeepPeriods:
     """
 
     name: ClassVar[str]
-    period: ClassVar[str]
-    pattern: ClassVar[str]
+    period: ClassVar[Period]
     n: int
+    timezone: Annotated[str, Value.SHARED] = HOST
 
     def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the newest of each period."""
         claimed: dict[int, str] = {}
-        last: str | None = None
+        last: Hashable = None
         for number, checkpoint in enumerate(newest_first, 1):
             if len(claimed) == self.n:
                 break
-            label = _label(checkpoint.saved_at, self.pattern)
-            if label != last:
-                claimed[checkpoint.id] = (
-                    f"it is the newest valid one of the {self.period} {label} ({self.name})"
-                )
-                last = label
+            key = period_key(self.period, checkpoint.saved_at, self.timezone)
+            if key != last:
+                label = period_label(self.period, checkpoint.saved_at, self.timezone)
+                claimed[checkpoint.id] = f"it is the newest valid one of the {label} ({self.name})"
+                last = key
             elif number == len(newest_first):
                 claimed[checkpoint.id] = f"it is the oldest valid one ({self.name} has slots left)"
         return claimed
@@ -46,7 +55,7 @@ class _KeepPeriods:
 class KeepHourly(_KeepPeriods):
     """The newest of each of the last `n` hours."""
 
-    name, period, pattern = "keep_hourly", "hour", "%Y-%m-%d %H:00 UTC"
+    name, period = "keep_hourly", HOUR
     n: Annotated[int, Value.HOURS]
 
 
@@ -54,12 +63,29 @@ class KeepHourly(_KeepPeriods):
 class KeepDaily(_KeepPeriods):
     """The newest of each of the last `n` days."""
 
-    name, period, pattern = "keep_daily", "day", "%Y-%m-%d UTC"
+    name, period = "keep_daily", DAY
     n: Annotated[int, Value.DAYS]
 
 
-def _label(at: float, pattern: str) -> str:
-    try:
-        return datetime.fromtimestamp(at, UTC).strftime(pattern)
-    except (ValueError, OverflowError, OSError):
-        return f"of {at:g} s since 1970"
+@dataclass(frozen=True)
+class KeepWeekly(_KeepPeriods):
+    """The newest of each of the last `n` ISO weeks, which begin on Monday."""
+
+    name, period = "keep_weekly", WEEK
+    n: Annotated[int, Value.WEEKS]
+
+
+@dataclass(frozen=True)
+class KeepMonthly(_KeepPeriods):
+    """The newest of each of the last `n` months."""
+
+    name, period = "keep_monthly", MONTH
+    n: Annotated[int, Value.MONTHS]
+
+
+@dataclass(frozen=True)
+class KeepYearly(_KeepPeriods):
+    """The newest of each of the last `n` years."""
+
+    name, period = "keep_yearly", YEAR
+    n: Annotated[int, Value.YEARS]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args, get_type_hints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Value(enum.Enum):
@@ -17,9 +17,16 @@ class Value(enum.Enum):
     CHECKPOINTS = enum.auto()
     HOURS = enum.auto()
     DAYS = enum.auto()
+    WEEKS = enum.auto()
+    MONTHS = enum.auto()
+    YEARS = enum.auto()
     STEPS = enum.auto()
+    STEP_LIST = enum.auto()
     DURATION = enum.auto()
     TEXT = enum.auto()
+
+    SHARED = enum.auto()
+    """Not an option of the rule: the policy's key of the same name, which several rules use."""
 
 
 class Effect(enum.Enum):
@@ -27,6 +34,9 @@ class Effect(enum.Enum):
 
     KEEP = enum.auto()
     """Valid checkpoints stay. Valid ones that no rule of this kind claims are removed."""
+
+    EXPIRE = enum.auto()
+    """Valid checkpoints are removed, whichever rule of the first kind claims them."""
 
     REMOVE_INVALID = enum.auto()
     """Invalid checkpoints are removed. Invalid ones that no rule of this kind claims stay."""
@@ -70,12 +80,14 @@ class Rule(Protocol):
 class Option:
     """One value that a rule has in the config.
 
-    `type` is a member of `Value`, or a `Literal` of the words that are allowed.
+    `type` is a member of `Value`, or a `Literal` of the words that are allowed. An option without
+    a `default` is required.
     """
 
     name: str
     type: Any
     help: str
+    default: Any = dataclasses.MISSING
 
 
 @dataclass(frozen=True)
@@ -83,11 +95,13 @@ class RuleSpec:
     """The row of one rule: everything that others have to know of it.
 
     `help` describes the rule in one sentence, for the manual and the schema of the config.
+    `repeatable`: the config may also hold a list of tables, each of them a rule.
     """
 
     rule: type[Rule]
     help: str
     effect: Effect = Effect.KEEP
+    repeatable: bool = False
 
     @property
     def name(self) -> str:
@@ -97,27 +111,48 @@ class RuleSpec:
     @property
     def options(self) -> tuple[Option, ...]:
         """The rule's fields; a rule with one option is written as a plain value, else a table."""
-        hints = get_type_hints(self.rule, include_extras=True)
-        names = [f.name for f in dataclasses.fields(self.rule)]  # type: ignore[arg-type]
-        return tuple(_option(name, hints[name], self.help) for name in names)
+        return tuple(o for o in self._fields() if o.type is not Value.SHARED)
 
-    def make(self, value: Any) -> Rule:
-        """The rule with its values.
+    @property
+    def has_short_form(self) -> bool:
+        """Whether a plain value stands for a table that holds the first option alone."""
+        first, *others = self.options
+        return first.default is dataclasses.MISSING and all(
+            option.default is not dataclasses.MISSING for option in others
+        )
+
+    def make(self, value: Any, policy: object) -> tuple[Rule, ...]:
+        """Make the rule with its values; several of them if the value is a list of tables.
 
         Args:
             value: the value in the config; for a rule of several options an object that has them
                 as attributes.
+            policy: an object with the keys that rules share as attributes.
         """
-        options = self.options
-        if len(options) == 1:
-            return self.rule(**{options[0].name: value})
-        return self.rule(**{o.name: getattr(value, o.name) for o in options})
+        names = [option.name for option in self.options]
+        shared = {
+            option.name: getattr(policy, option.name)
+            for option in self._fields()
+            if option.type is Value.SHARED
+        }
+        if len(names) == 1:
+            return (self.rule(**{names[0]: value}, **shared),)
+        tables = value if self.repeatable else (value,)
+        return tuple(
+            self.rule(**{name: getattr(table, name) for name in names}, **shared)
+            for table in tables
+        )
+
+    def _fields(self) -> Iterator[Option]:
+        hints = get_type_hints(self.rule, include_extras=True)
+        for found in dataclasses.fields(self.rule):  # type: ignore[arg-type]
+            yield _option(found.name, hints[found.name], self.help, found.default)
 
 
-def _option(name: str, hint: Any, default_help: str) -> Option:
+def _option(name: str, hint: Any, default_help: str, default: Any) -> Option:
     """An option as its annotation declares it: `Annotated[int, Value.HOURS, "How many."]`."""
     notes: tuple[Any, ...] = getattr(hint, "__metadata__", ())
     value = next((note for note in notes if isinstance(note, Value)), None)
     text = next((note for note in notes if isinstance(note, str)), default_help)
     base = get_args(hint)[0] if notes else hint
-    return Option(name, base if value is None else value, text)
+    return Option(name, base if value is None else value, text, default)

@@ -8,11 +8,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.retention_rules.best import KeepBest
-from checkpointd.retention_rules.latest import KeepLast, KeepWithin
-from checkpointd.retention_rules.periods import KeepDaily, KeepHourly
-from checkpointd.retention_rules.quarantine import QuarantineTtl
+from checkpointd.retention_rules.expiry import QuarantineTtl, Ttl
+from checkpointd.retention_rules.latest import KeepEvery, KeepLast
+from checkpointd.retention_rules.periods import (
+    KeepDaily,
+    KeepHourly,
+    KeepMonthly,
+    KeepWeekly,
+    KeepYearly,
+)
 from checkpointd.retention_rules.spec import Effect, RuleSpec
-from checkpointd.retention_rules.steps import KeepEveryNSteps
+from checkpointd.retention_rules.steps import KeepEveryNSteps, KeepSteps
+from checkpointd.retention_rules.within import (
+    KeepWithin,
+    KeepWithinDaily,
+    KeepWithinHourly,
+    KeepWithinMonthly,
+    KeepWithinWeekly,
+    KeepWithinYearly,
+)
 
 if TYPE_CHECKING:
     from checkpointd.retention_rules.spec import Rule
@@ -21,10 +35,30 @@ RULES: tuple[RuleSpec, ...] = (
     RuleSpec(KeepLast, "Keep the newest so many of each series."),
     RuleSpec(KeepHourly, "Keep the newest of each of the last so many hours that have one."),
     RuleSpec(KeepDaily, "Keep the newest of each of the last so many days that have one."),
+    RuleSpec(KeepWeekly, "Keep the newest of each of the last so many ISO weeks that have one."),
+    RuleSpec(KeepMonthly, "Keep the newest of each of the last so many months that have one."),
+    RuleSpec(KeepYearly, "Keep the newest of each of the last so many years that have one."),
     RuleSpec(KeepWithin, "Keep what was saved at most this long before the newest valid one."),
-    RuleSpec(KeepEveryNSteps, "Keep the first of each so many training steps, in each run."),
+    RuleSpec(KeepWithinHourly, "As `keep_within`, but only the newest of each hour."),
+    RuleSpec(KeepWithinDaily, "As `keep_within`, but only the newest of each day."),
+    RuleSpec(KeepWithinWeekly, "As `keep_within`, but only the newest of each week."),
+    RuleSpec(KeepWithinMonthly, "As `keep_within`, but only the newest of each month."),
+    RuleSpec(KeepWithinYearly, "As `keep_within`, but only the newest of each year."),
+    RuleSpec(KeepEvery, "Keep the oldest, and each that is so much later than the one before it."),
     RuleSpec(
-        KeepBest, 'Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`.'
+        KeepEveryNSteps,
+        "Keep one in so many training steps, in each run; a number stands for `{ n = NUMBER }`.",
+    ),
+    RuleSpec(KeepSteps, "Keep these training steps."),
+    RuleSpec(
+        KeepBest,
+        'Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`, or by several.',
+        repeatable=True,
+    ),
+    RuleSpec(
+        Ttl,
+        "Remove valid checkpoints that are older than this, whichever rule keeps them.",
+        Effect.EXPIRE,
     ),
     RuleSpec(
         QuarantineTtl,
@@ -44,15 +78,18 @@ def names(effect: Effect) -> tuple[str, ...]:
 
 def removal_labels() -> tuple[str, ...]:
     """Every value of the label `rule` of `checkpointd_pruned_total`."""
-    return (UNCLAIMED, *names(Effect.REMOVE_INVALID))
+    return (UNCLAIMED, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
 
 
 def rules_of(policy: object, effect: Effect) -> tuple[Rule, ...]:
     """The rules with an effect that a policy sets.
 
     Args:
-        policy: an object with an attribute for each rule; None where the rule is not set.
+        policy: an object with an attribute for each rule, None where the rule is not set, and for
+            each key that rules share.
         effect: what the rules do.
     """
     chosen = ((spec, getattr(policy, spec.name)) for spec in RULES if spec.effect is effect)
-    return tuple(spec.make(value) for spec, value in chosen if value is not None)
+    return tuple(
+        rule for spec, value in chosen if value is not None for rule in spec.make(value, policy)
+    )

@@ -26,7 +26,7 @@ LIBRARIES = {
     "a TensorFlow of Horovod's": r"Horovod\w+",
     "a TensorFlow for AWS Neuron": r"NeuronOp",
 }
-"""Which library registers an op, as far as that is known: a package, and its ops' names."""
+"""The libraries that are known to register ops: a package, and the names of its ops."""
 
 PACKAGES = {
     "tfp": "tensorflow_probability",
@@ -44,10 +44,10 @@ PACKAGES = {
 
 
 def of_op(op: str) -> str:
-    """The library that registers an op; empty if that is not known."""
+    """Return the library that registers an op; empty if that is not known."""
     return next((name for name, ops in LIBRARIES.items() if re.fullmatch(ops, op)), "")
 
 
 def of_type(name: str) -> str:
-    """The library that registers a TypeSpec, by its name; empty if that is not known."""
+    """Return the library that registers a TypeSpec, by its name; empty if that is not known."""
     return PACKAGES.get(re.split(r"[.>]", name)[0], "")

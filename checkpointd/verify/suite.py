@@ -74,7 +74,7 @@ def run(
     """Run checks in the order given and emit each result as soon as it is known.
 
     A check is not run when `settings.skip` names it, or when one that it needs failed, ended in an
-    error, or was itself blocked; a needed check that nobody ran, or that the user skipped, blocks
+    error, or was itself blocked; a needed check that did not run, or that the user skipped, blocks
     nothing. A check that the settings do not enable has no result.
 
     Args:

@@ -210,11 +210,7 @@ class ChangeDetector:
             return
         comparison = self._reported.compare(path, generation)
         unknown = self._reported.is_unknown(path, generation)
-        reported_before = comparison in (
-            GenerationComparison.SAME,
-            GenerationComparison.METADATA_CHANGED,
-        )
-        if reported_before or (requested and unknown):
+        if comparison.is_reported or (requested and unknown):
             self._pending.forget(path)
             self._report_unchanged(candidate, comparison, requested=requested)
             return

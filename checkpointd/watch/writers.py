@@ -67,9 +67,7 @@ def _written_to(names: set[str]) -> set[tuple[int, int]]:
     """
     opened: set[tuple[int, int]] = set()
     seen = 0
-    for pid in os.listdir("/proc"):
-        if not pid.isdecimal() or pid == _INIT:
-            continue
+    for pid in _process_ids():
         directory = f"/proc/{pid}/fd"
         try:
             if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
@@ -88,6 +86,10 @@ def _written_to(names: set[str]) -> set[tuple[int, int]]:
             if identity is not None:
                 opened.add(identity)
     return opened
+
+
+def _process_ids() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdecimal() and name != _INIT]
 
 
 def _writes(pid: str, descriptor: str, names: set[str]) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> World:
     (tmp_path / "state").mkdir()
     world = World(tmp_path)
     with world.config.open("a") as config:
-        config.write("[watch.retention]\nkeep_last = 2\n")
+        config.write("[watch.retention]\nkeep_last = 2\nmin_age = '1ms'\n")
     for step in range(1, 6):
         world.put(f"m_epoch_{step}.h5")
     return world

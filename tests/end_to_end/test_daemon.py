@@ -208,7 +208,8 @@ def test_a_wrong_config_names_every_error_and_exits_78(daemon: Daemon) -> None:
 
 def test_pruning_keeps_what_the_policy_says_and_can_be_undone(daemon: Daemon, made: Path) -> None:
     """Old versions go to the trash, newest stay, a pin protects, restore brings back."""
-    daemon.config.write_text(CONFIG + '\n[watch.retention]\nmode = "dry-run"\nkeep_last = 2\n')
+    policy = '\n[watch.retention]\nmode = "{}"\nkeep_last = 2\nmin_age = "1ms"\n'
+    daemon.config.write_text(CONFIG + policy.format("dry-run"))
     daemon.start()
     paths = [daemon.runs / f"model_epoch_{n:02d}.keras" for n in range(1, 7)]
     for n, path in enumerate(paths):
@@ -221,7 +222,7 @@ def test_pruning_keeps_what_the_policy_says_and_can_be_undone(daemon: Daemon, ma
     plan = daemon.cli("prune")
     assert plan.returncode == 0, plan.stderr
     assert all(path.exists() for path in paths)
-    daemon.config.write_text(CONFIG + '\n[watch.retention]\nmode = "enforce"\nkeep_last = 2\n')
+    daemon.config.write_text(CONFIG + policy.format("enforce"))
     assert daemon.cli("reload").returncode == 0
     eventually("three to be pruned", lambda: sum(p.exists() for p in paths) == 3)
     assert [p.exists() for p in paths] == [True, False, False, False, True, True]

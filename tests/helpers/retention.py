@@ -19,7 +19,7 @@ from tests.helpers.ledger import WRITERS, record_verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, mode="enforce")
+POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, min_age="1ms", mode="enforce")
 
 
 class Field:
@@ -49,7 +49,7 @@ class Field:
         return self.pruner.apply(self.plan(policy))
 
     def state(self, name: str) -> State:
-        """What the ledger says of a checkpoint."""
+        """What the ledger holds of a checkpoint."""
         entry = self.ledger.entry(str(self.root / name))
         assert entry is not None
         return entry.state

@@ -16,14 +16,14 @@ _FILE, _RECORD, _REQUEST, _MACHINE, _INPUTS = (
 LOAD = {
     "load.load_error": Reason(
         _F,
-        "It cannot be loaded: read the message, it is TensorFlow's own.",
+        "It cannot be loaded: read the message, which is TensorFlow's or Keras's.",
         _FILE,
     ),
     "load.not_restored": Reason(
         _F,
         (
-            "A part of the model is not in the file, and comes back as something else at each "
-            "load: make it with add_weight, or save in a format that stores it."
+            "A part of the model is not in the file and has other values after each load: make it "
+            "with add_weight, or save in a format that stores it."
         ),
         _FILE,
     ),
@@ -61,12 +61,12 @@ LOAD = {
 SIGNATURES = {
     "signatures.missing_signature": Reason(
         _F,
-        "A signature that required_signatures names is not there: export the model with it.",
+        "A signature that required_signatures names is missing: export the model with it.",
         _REQUEST,
     ),
     "signatures.signature_changed": Reason(
         _W,
-        "Inputs or outputs differ from the last valid one of its series: tell who serves it.",
+        "Inputs or outputs differ from the last valid one of its series: adapt what calls it.",
         _FILE,
     ),
 }
@@ -83,15 +83,15 @@ INFERENCE = {
     "inference.not_run": Reason(
         _N,
         (
-            "It was not shown to run, because it does not take inputs that were made up from its "
-            "own description: give GoldenCheckpoint a golden batch."
+            "It was not run, because it does not accept inputs that were made up from its "
+            "description: give GoldenCheckpoint a golden batch."
         ),
         _INPUTS,
     ),
     "inference.non_finite_made_up": Reason(
         _W,
         (
-            "It gives NaN or Inf for inputs that were made up, and may be right to: give "
+            "It returns NaN or Inf for inputs that were made up, which may be correct: give "
             "GoldenCheckpoint a golden batch."
         ),
         _INPUTS,
@@ -99,8 +99,8 @@ INFERENCE = {
     "inference.non_finite_unrecorded": Reason(
         _W,
         (
-            "It gives NaN or Inf for inputs that were given, and no record says whether the "
-            "original did: let GoldenCheckpoint record what it gives."
+            "It returns NaN or Inf for given inputs, and there is no record of what the original "
+            "returned: let GoldenCheckpoint record its outputs."
         ),
         _INPUTS,
     ),
@@ -108,11 +108,11 @@ INFERENCE = {
         _F, "It loads, but it cannot be run: read the message.", _RECORD
     ),
     "inference.non_finite_output": Reason(
-        _F, "It runs, but gives NaN or Inf: do not serve it.", _RECORD
+        _F, "It runs, but returns NaN or Inf: do not serve it.", _RECORD
     ),
     "inference.wrong_shape": Reason(
         _F,
-        "Its outputs have another shape than it declares, and than the original gave.",
+        "Its outputs have another shape than it declares, and than the original's outputs had.",
         _RECORD,
     ),
     "inference.crashed": Reason(
@@ -126,8 +126,8 @@ PREDICTIONS = {
     "predictions.mismatch": Reason(
         _F,
         (
-            "It does not predict what the original predicted: do not serve it, look at what is "
-            "restored."
+            "It does not predict what the original predicted: do not serve it, and compare what is "
+            "restored with what was saved."
         ),
         _RECORD,
     ),
@@ -146,24 +146,24 @@ RESUME = {
     "resume.optimizer_missing": Reason(
         _W,
         (
-            "The optimizer that was saved does not come back, training would begin its moments "
-            "anew: save as .keras, and mend what `load` says."
+            "The optimizer that was saved is not restored, training would start with new moments: "
+            "save as .keras, and correct what `load` reports."
         ),
         _FILE,
     ),
     "resume.optimizer_changed": Reason(
         _W,
         (
-            "The optimizer that comes back is not the one that was saved: save as .keras, never as "
-            ".h5 before that, and let a builder make the optimizer that the job used."
+            "The optimizer that is restored is not the one that was saved: save as .keras, never "
+            "as .h5 before that, and let a builder make the optimizer that the job used."
         ),
         _FILE,
     ),
     "resume.step_failed": Reason(
         _W,
         (
-            "Training cannot go on from it as it is loaded: read the message, and save as .keras "
-            "rather than .h5, from which Keras 3 restores no optimizer."
+            "Training cannot continue from it as it is loaded: read the message, and save as "
+            ".keras rather than .h5, from which Keras 3 restores no optimizer."
         ),
         _FILE,
     ),
@@ -171,7 +171,7 @@ RESUME = {
         _N,
         (
             "The training step that was made up for it crashes the interpreter, twice in a row: "
-            "that says nothing of the step that the job would make."
+            "the job's real step may succeed."
         ),
         _INPUTS,
     ),
@@ -185,7 +185,7 @@ EVALUATE = {
     ),
     "evaluate.evaluate_error": Reason(
         _E,
-        "The evaluation could not be done: mend the function or the data that the message names.",
+        "The evaluation failed: correct the function or the data that the message names.",
         _MACHINE,
     ),
 }

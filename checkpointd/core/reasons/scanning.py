@@ -18,7 +18,7 @@ STRUCTURE = {
     ),
     "structure.missing_member": Reason(
         _F,
-        "A file of the checkpoint is not there: copy it again from where it was written, whole.",
+        "A file of the checkpoint is missing: copy the checkpoint again, whole, from its source.",
         _FILE,
     ),
     "structure.malformed": Reason(
@@ -29,15 +29,15 @@ STRUCTURE = {
     "structure.not_a_checkpoint": Reason(
         _F,
         (
-            "It has a checkpoint's name and is none: read the message for what it is, and copy or "
-            "download the model again."
+            "It is named like a checkpoint and is something else: read the message for what it is, "
+            "and copy or download the model again."
         ),
         _FILE,
     ),
     "structure.unsupported": Reason(
         _E,
         (
-            "It is in a format of old that checkpointd cannot read: read the message for how to "
+            "It is in an old format that checkpointd cannot read: read the message for how to "
             "convert it."
         ),
         _READER,
@@ -48,8 +48,8 @@ INTEGRITY = {
     "integrity.not_readable": Reason(
         _N,
         (
-            "Its layout is one that checkpointd cannot read by itself, so nothing was shown about "
-            "its bytes: save it again with a current TensorFlow or Keras."
+            "Its layout is one that checkpointd cannot read without TensorFlow, so its bytes were "
+            "not checked: save it again with a current TensorFlow or Keras."
         ),
         _READER,
     ),
@@ -61,8 +61,8 @@ INTEGRITY = {
     "integrity.mixed_versions": Reason(
         _F,
         (
-            "The graph and the variables come from two different saves: copy the checkpoint again, "
-            "whole."
+            "The graph and the variables come from two different saves: copy the whole checkpoint "
+            "again."
         ),
         _FILE,
     ),
@@ -73,7 +73,7 @@ INTEGRITY = {
     ),
     "integrity.bit_rot": Reason(
         _F,
-        "The content changed although nobody wrote it: the disk is going bad, restore from a copy.",
+        "The content changed although no file was written: the disk is failing, restore a copy.",
         _FILE,
     ),
     "integrity.golden_unbound": Reason(
@@ -117,7 +117,7 @@ SAFETY = {
     "safety.given_path": Reason(
         _W,
         (
-            "It opens the file whose path it is given: let only those call it whom you trust, or "
+            "It opens the file whose path is its input: let only those whom you trust call it, or "
             "export it with the file's content as its input."
         ),
         _DANGER,
@@ -169,8 +169,8 @@ DRIFT = {
     "drift.shape_changed": Reason(
         _W,
         (
-            "It has other tensors than the last valid one of its series: give the new model a "
-            "directory of its own."
+            "It has other tensors than the last valid one of its series: save the new model in "
+            "another directory."
         ),
         _FILE,
     ),
@@ -185,8 +185,8 @@ DRIFT = {
     "drift.dead": Reason(
         _W,
         (
-            "A tensor that held values is all zero now: look at the learning rate and at what "
-            "feeds it."
+            "A tensor that had values is all zero now: look at the learning rate and at the inputs "
+            "of its layer."
         ),
         _FILE,
     ),

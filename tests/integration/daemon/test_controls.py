@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Work(WorkQueue):
-    """Takes an item and at once does to the ledger what the test says verifying it does."""
+    """Takes an item and at once writes to the ledger what the test defines as the outcome."""
 
     def __init__(self, ledger: LedgerThread, verified: Verified) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def becomes(state: State, message: str = "") -> Verified:
         (State.GONE, "", 404, "was removed while it was verified."),
     ],
 )
-def test_what_gets_no_verdict_is_told_for_what_it_is(
+def test_each_end_without_a_verdict_has_its_message(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     state: State,
@@ -130,16 +130,16 @@ def test_what_gets_no_verdict_is_told_for_what_it_is(
     status: int,
     sentence: str,
 ) -> None:
-    """Each end of a verification has its own sentence and its own status."""
+    """Each end of a verification has a message and a status."""
     monkeypatch.setattr(controls_module, "_TORN_SECONDS", 0.2)
     path = str(world.runs / "m.h5")
-    found, told = refused(world, lambda c: c.verify(path), becomes(state, message))
-    assert (found, told.startswith(path)) == (status, True)
-    assert sentence in told
+    found, answer = refused(world, lambda c: c.verify(path), becomes(state, message))
+    assert (found, answer.startswith(path)) == (status, True)
+    assert sentence in answer
 
 
 def test_what_is_torn_gets_the_verdict_that_its_watch_gives(world: World) -> None:
-    """A child takes it for being written; its watch knows that nobody writes, and says so."""
+    """A child takes it for being written; its watch finds that nobody writes to it."""
     path = str(world.runs / "m.h5")
 
     async def verified(ledger: LedgerThread, item: Item) -> None:
@@ -159,15 +159,15 @@ def test_what_is_torn_gets_the_verdict_that_its_watch_gives(world: World) -> Non
     assert (answer["path"], answer["verdict"]) == (path, "valid")
 
 
-def test_a_path_that_is_gone_or_cannot_be_read_is_told(world: World) -> None:
+def test_a_path_that_is_gone_is_not_found(world: World) -> None:
     """Never a fault of ours: 404 where nothing is left."""
     path = world.runs / "m.h5"
     path.unlink()
-    status, told = refused(world, lambda c: c.verify(str(path)))
-    assert (status, told) == (404, f"{path} is no checkpoint any more.")
+    status, message = refused(world, lambda c: c.verify(str(path)))
+    assert (status, message) == (404, f"{path} is no checkpoint any more.")
 
 
-def test_a_disk_that_hangs_is_told_after_a_while(
+def test_a_disk_that_hangs_is_reported_after_a_while(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client gets a sentence, and a daemon that stops then does not wait for the disk."""
@@ -180,16 +180,16 @@ def test_a_disk_that_hangs_is_told_after_a_while(
 
     monkeypatch.setattr(controls_module, "_DISK_SECONDS", 0.1)
     monkeypatch.setattr(controls_module, "find_checkpoints", hung)
-    status, told = refused(world, lambda c: c.verify(str(world.runs / "m.h5")))
+    status, message = refused(world, lambda c: c.verify(str(world.runs / "m.h5")))
     answers.set()
     assert status == 503
-    assert "The disk has not answered about" in told
+    assert "The disk has not answered about" in message
     assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("command", ["verify", "pin"])
-def test_a_ledger_that_cannot_be_read_is_told_to_whoever_asks(world: World, command: str) -> None:
-    """503 with the ledger's own sentence, not `its log says why`."""
+def test_a_ledger_that_cannot_be_read_is_reported_to_the_client(world: World, command: str) -> None:
+    """503 with the ledger's message."""
     path = str(world.runs / "m.h5")
 
     async def use(controls: Controls) -> dict[str, Any]:
@@ -198,6 +198,6 @@ def test_a_ledger_that_cannot_be_read_is_told_to_whoever_asks(world: World, comm
             ledger.commit()
         return await (controls.pin(path, "") if command == "pin" else controls.verify(path))
 
-    status, told = refused(world, use)
+    status, message = refused(world, use)
     assert status == 503
-    assert told.startswith("The ledger's row")
+    assert message.startswith("The ledger's row")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-ENFORCE = RetentionSettings(keep_last=1, keep_min_valid=1, mode="enforce")
+ENFORCE = RetentionSettings(keep_last=1, keep_min_valid=1, min_age="1ms", mode="enforce")
 DRY = ENFORCE.model_copy(update={"mode": "dry-run"})
 OFF = ENFORCE.model_copy(update={"mode": "off"})
 
@@ -43,7 +43,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """An empty root; the ledger lies beside it."""
+    """An empty root; the ledger is beside it."""
     (tmp_path / "state").mkdir()
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
@@ -90,7 +90,7 @@ class _Daemon:
             pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
         )
         self.fault: Exception | None = None
-        self.watcher = SimpleNamespace(status=self._status, again=self.asked.append)
+        self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)
         self.retention = RetentionRunner(
             self.ledger,
             self.watches,
@@ -119,7 +119,7 @@ class _Daemon:
 
 async def _until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - no event tells of everything that is waited for
+        while not condition():  # noqa: ASYNC110 - no event covers everything that is waited for
             await asyncio.sleep(0.01)
 
 
@@ -135,7 +135,7 @@ async def _daemon(root: Path) -> AsyncIterator[_Daemon]:
 
 
 def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> None:
-    """With mode = "off" as well, or half a checkpoint would lie there for ever."""
+    """With mode = "off" as well, or half a checkpoint would stay for ever."""
     _write(root, "prefix", 3)
     _die_pruning(root)
     assert "ckpt-0.data-00000-of-00002" in tree(root)
@@ -167,7 +167,7 @@ def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None
 
 
 def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
-    """Let every pruner stop in its first move; gives what tells so, and what lets it go on."""
+    """Let every pruner set one event in its first move and wait for the other."""
     begun, gate = threading.Event(), threading.Event()
 
     def wait(step: str) -> None:
@@ -182,7 +182,7 @@ def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event
 def test_a_watch_that_is_forgotten_prunes_no_further(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reload to mode = "off" means now; what is being moved is brought to its end, and told."""
+    """A reload to mode = "off" means now; what is being moved is completed and counted."""
     _write(root, "file", 8)
     begun, gate = _pruners_that_wait(monkeypatch)
 
@@ -270,7 +270,7 @@ def test_a_suspect_is_verified_again_once(root: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_the_trash_gives_up_is_told_with_the_reason(root: Path) -> None:
+def test_what_is_deleted_from_the_trash_is_logged_with_the_reason(root: Path) -> None:
     """An item that is gone for good can be explained by the log."""
     _write(root, "file", 2)
     policy = ENFORCE.model_copy(update={"trash_ttl": 0.0})
@@ -280,8 +280,8 @@ def test_what_the_trash_gives_up_is_told_with_the_reason(root: Path) -> None:
             with capture_logs() as logs:
                 daemon.begin(policy)
                 await daemon.round()
-            (told,) = (e for e in logs if e["event"] == "deleted from the trash")
-            assert told["path"] == str(root / "ckpt-0")
-            assert "longer than trash_ttl" in told["reason"]
+            (event,) = (e for e in logs if e["event"] == "deleted from the trash")
+            assert event["path"] == str(root / "ckpt-0")
+            assert "longer than trash_ttl" in event["reason"]
 
     asyncio.run(main())

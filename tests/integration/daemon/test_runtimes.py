@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_an_interpreter_has_changed_when_something_was_installed_and_only_then(
     tmp_path: Path,
 ) -> None:
-    """The first look is a change from knowing nothing but its path."""
+    """At the first check it changes from being unknown but for its path."""
     python = bare(tmp_path / "job")
     site = next((tmp_path / "job" / "lib").glob("python3*")) / "site-packages"
 

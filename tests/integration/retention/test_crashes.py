@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FLOOR = 2
 COUNT = 4
 REMOVED = COUNT - 2
-POLICY = RetentionSettings(keep_last=2, keep_min_valid=FLOOR, mode="enforce")
+POLICY = RetentionSettings(keep_last=2, keep_min_valid=FLOOR, min_age="1ms", mode="enforce")
 CHANGES = ("mkdir", "rename", "unlink", "rmdir", "fsync", "open", "write", "posix_fallocate")
 
 

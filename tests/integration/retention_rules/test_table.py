@@ -75,7 +75,10 @@ def world(tmp_path: Path) -> World:
     (tmp_path / "extra_rows.py").write_text(_ROWS)
     world = World(tmp_path)
     with world.config.open("a") as config:
-        config.write("[watch.retention]\nkeep_odd = 1\nbroken_ttl = '36h'\nkeep_min_valid = 1\n")
+        config.write(
+            "[watch.retention]\nkeep_odd = 1\nbroken_ttl = '36h'\n"
+            "keep_min_valid = 1\nmin_age = '1ms'\n"
+        )
     for step in range(1, 5):
         verdict = Verdict.INVALID if step == 2 else Verdict.VALID
         world.put(f"m_epoch_{step}.h5", verdict)
@@ -110,7 +113,7 @@ def test_a_row_adds_a_rule_to_the_command_line_and_the_plan(world: World) -> Non
         "m_epoch_4.h5": (True, "newest"),
     }
     assert rows["m_epoch_3.h5"]["reasons"] == ["step 3 is odd (keep_odd)"]
-    assert rows["m_epoch_1.h5"]["reasons"] == ["it is valid, and none of keep_odd asks for it"]
+    assert rows["m_epoch_1.h5"]["reasons"] == ["it is valid, and not kept by keep_odd"]
     assert "it is broken (broken_ttl)" in _python(world, _CLI, "--config", config, "prune")
 
 

@@ -21,6 +21,7 @@ TYPES |= {"array": list, "object": dict}
 IGNORED = {"$schema", "title", "description", "default", "examples", "definitions"}
 IGNORED |= {
     "maxItems",
+    "minItems",
     "minLength",
     "maxLength",
     "exclusiveMinimum",

@@ -91,6 +91,38 @@ def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> Non
         (watch('verify.python_path = ["a\\u0000b"]'), "NUL"),
         (watch('retention.require = ["nice"]'), "there are intact, loads"),
         (watch("retention.keep_last = 0"), "must be at least 1, got 0"),
+        (watch("retention.keep_weekly = -1"), "must be at least 1, got -1"),
+        (watch("retention.keep_yearly = 2.5"), "expected a whole number"),
+        (watch('retention.keep_every = "6 fortnights"'), "expected a positive duration"),
+        (watch('retention.keep_within_daily = "7 y"'), "expected a positive duration"),
+        (watch('retention.ttl = "0s"'), "expected a positive duration"),
+        (watch("retention.min_age = 0"), "expected a positive duration"),
+        (watch("retention.keep_steps = []"), "watch[0].retention.keep_steps: must not be empty"),
+        (watch("retention.keep_steps = [5, -1]"), "keep_steps[1]: must be at least 0, got -1"),
+        (
+            watch("retention.keep_every_n_steps = 0"),
+            "line 4: watch[0].retention.keep_every_n_steps: must be at least 1, got 0",
+        ),
+        (
+            watch('retention.keep_every_n_steps = { n = 5, mode = "near" }'),
+            "keep_every_n_steps.mode: must be 'first', 'exact', 'at_least' or 'closest'",
+        ),
+        (watch("retention.keep_every_n_steps = { n = 0 }"), "n_steps.n: must be at least 1"),
+        (
+            watch("retention.keep_every_n_steps = { nn = 5 }"),
+            "keep_every_n_steps.nn: there is no such key; did you mean 'n'?",
+        ),
+        (watch("retention.keep_best = []"), "keep_best: must not be empty"),
+        (
+            watch('retention.keep_best = [{ n = 1, metric = "x", mode = "min" }, { n = 1 }]'),
+            "watch[0].retention.keep_best[1].metric: is missing",
+        ),
+        (
+            watch('retention.keep_best = { n = 0, metric = "x", mode = "min" }'),
+            "watch[0].retention.keep_best.n: must be at least 1, got 0",
+        ),
+        (watch('retention.timezone = "Mars/Olympus"'), "not a time zone of the IANA database"),
+        (watch('retention.timezone = "../etc/passwd"'), "not a time zone of the IANA database"),
         (watch('retention.mode = "enforce"'), "needs at least one keep_ rule"),
         (
             watch('retention.keep_best = { n = 1, metric = "x" }'),

@@ -96,7 +96,7 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
         ("drift = { max_norm_ratio = 1 }", "drift.max_norm_ratio: must be more than 1, got 1"),
         ("drift = { max_nrm_ratio = 2 }", "did you mean 'max_norm_ratio'?"),
         ("drift = 3", "drift: expected a table"),
-        ('evaluate = "mylib"', 'evaluate.function: expected "package.module:name"'),
+        ('evaluate = "mylib"', 'evaluate: expected "package.module:name"'),
         ("evaluate = {}", 'evaluate: expected "package.module:name", or { data'),
         ('evaluate = { data = "x", function = "a:b" }', "evaluate: expected"),
         ('evaluate = { function = "a:b", metrics = ["x"] }', "metrics goes with data"),

@@ -134,11 +134,11 @@ def test_the_next_one_is_given_what_the_last_valid_one_was_and_the_best(tmp_path
             world.inbox.post(GenerationUpdate("w", checkpoint, generation(step), "settled"))
             request, answer = await world.dispatcher.requests.get()
             found.append(request)
-            told = report(request)
-            assert told.report is not None
+            made = report(request)
+            assert made.report is not None
             values = {"accuracy": 0.5 / step, "loss": 0.5 / step}
             facts = Facts(format=Format.KERAS, evaluation=values, evaluated_by=by)
-            answer.set_result(replace(told, report=replace(told.report, facts=facts)))
+            answer.set_result(replace(made, report=replace(made.report, facts=facts)))
             for _ in range(1000):
                 entry = await world.ledger(Ledger.entry, path)
                 if entry is not None and entry.state is State.VALID:

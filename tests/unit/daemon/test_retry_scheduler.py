@@ -31,13 +31,13 @@ def test_a_retry_waits_twice_as_long_each_time_and_a_day_at_most() -> None:
 
 
 def with_ledger(
-    home: Path, story: Callable[[LedgerThread, RetryScheduler, list[Item]], Awaitable[None]]
+    directory: Path, story: Callable[[LedgerThread, RetryScheduler, list[Item]], Awaitable[None]]
 ) -> None:
     """Run a story with a real ledger, a scheduler, and the list of what it enqueues."""
 
     async def run() -> None:
         ledger = LedgerThread()
-        await ledger.open(home)
+        await ledger.open(directory)
         queued: list[Item] = []
         retries = RetryScheduler(ledger, queued.append)
         try:

@@ -28,11 +28,11 @@ def strict(text: bytes) -> dict[str, Any]:
 
 
 def test_a_hook_is_given_strict_json(tmp_path: Path) -> None:
-    """`jq` reads what it is told, whatever a check counted."""
-    told = tmp_path / "told"
-    command = ("/bin/sh", "-c", f"cat > '{told}'")
+    """`jq` can read it, whatever a check counted."""
+    received = tmp_path / "received"
+    command = ("/bin/sh", "-c", f"cat > '{received}'")
     asyncio.run(hooks.run_hook(command, report(passed("drift", norm=math.inf, loss=math.nan))))
-    details = strict(told.read_bytes())["checks"][0]["details"]
+    details = strict(received.read_bytes())["checks"][0]["details"]
     assert details == {"norm": None, "loss": None}
 
 

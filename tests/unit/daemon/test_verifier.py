@@ -35,7 +35,7 @@ async def verified(world: World, saved: int = 1) -> None:
 def test_what_was_read_whole_and_then_overwritten_keeps_its_verdict_as_history(
     tmp_path: Path,
 ) -> None:
-    """A generation that lasted long enough to be read is reported, though it lies there no more."""
+    """A generation that lasted long enough to be read is reported, even if it is overwritten."""
 
     async def story(world: World) -> None:
         world.see(1)
@@ -118,10 +118,10 @@ def test_a_touched_checkpoint_with_other_content_is_verified_anew(tmp_path: Path
     in_world(tmp_path, story)
 
 
-def test_where_a_checkpoint_lay_before_something_else_is_invalid_once_nobody_writes(
+def test_what_replaces_a_checkpoint_and_is_none_is_invalid_once_nobody_writes(
     tmp_path: Path,
 ) -> None:
-    """A child says that it is no model: what never was one stays without a verdict."""
+    """A child reports that it is no model: what never was one stays without a verdict."""
 
     async def story(world: World) -> None:
         await verified(world)
@@ -170,8 +170,8 @@ def test_a_comparison_waits_until_nothing_else_does(tmp_path: Path) -> None:
     in_world(tmp_path, story)
 
 
-def test_what_is_verified_on_a_disk_that_hangs_is_left_and_taken_up_again(tmp_path: Path) -> None:
-    """Its place goes to the other watches; when the disk answers it is verified."""
+def test_a_verification_on_a_disk_that_hangs_is_abandoned_and_repeated(tmp_path: Path) -> None:
+    """Other watches are verified meanwhile; when the disk answers, so is this one."""
 
     async def story(world: World) -> None:
         world.see(1)
@@ -195,7 +195,7 @@ def test_what_is_verified_on_a_disk_that_hangs_is_left_and_taken_up_again(tmp_pa
     in_world(tmp_path, story)
 
 
-def test_a_checkpoint_that_stands_elsewhere_keeps_its_verdict(tmp_path: Path) -> None:
+def test_a_checkpoint_that_changes_its_series_keeps_its_verdict(tmp_path: Path) -> None:
     """A `checkpoint` state file or a new template moves it to another series, and reads nothing."""
 
     async def story(world: World) -> None:
@@ -215,38 +215,38 @@ def test_a_checkpoint_that_stands_elsewhere_keeps_its_verdict(tmp_path: Path) ->
     in_world(tmp_path, story)
 
 
-def test_a_flood_of_events_waits_in_the_watchs_own_thread(tmp_path: Path) -> None:
+def test_a_flood_of_events_waits_in_the_thread_of_its_watch(tmp_path: Path) -> None:
     """Memory is bounded by what the ledger keeps up with; a watch that is stopped is let go."""
 
     async def story(world: World) -> None:
         loop, stall = asyncio.get_running_loop(), threading.Event()
-        told = 0
+        sent = 0
 
         def flood() -> None:
-            nonlocal told
+            nonlocal sent
             for _ in range(3000):
                 world.inbox.send(Coalesced("w", CHECKPOINT.path), loop)
-                told += 1
+                sent += 1
 
         held = asyncio.create_task(world.ledger(lambda _: stall.wait(10)))
         world.see(1)  # its handling waits for the ledger
         flooding = asyncio.create_task(asyncio.to_thread(flood))
         before = -1
-        while told != before:  # until it waits, however busy this machine is
-            before = told
+        while sent != before:  # until it waits, however busy this machine is
+            before = sent
             await asyncio.wait({flooding}, timeout=0.5)
         assert not flooding.done()
-        assert told <= 1100
+        assert sent <= 1100
         stall.set()
         await held
         await flooding
-        assert told == 3000
+        assert sent == 3000
 
     in_world(tmp_path, story)
 
 
-def test_reading_again_what_is_valid_runs_no_code_of_the_users(tmp_path: Path) -> None:
-    """A digest is all that is wanted: no check of their own, no evaluation, no TensorFlow."""
+def test_a_scrub_runs_no_code_of_the_user(tmp_path: Path) -> None:
+    """Only a digest is needed: no check of the user, no evaluation, no TensorFlow."""
 
     async def story(world: World) -> None:
         verify = {"evaluate": "a:b", "checks": [{"name": "mine"}, {"name": "s", "stage": "scan"}]}

@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def environment(home: Path, *installed: str, config: str = "version = 3.9.18\n") -> str:
-    """A virtual environment as it lies on disk; gives its interpreter."""
-    site = home / "lib" / "python3.9" / "site-packages"
+def environment(directory: Path, *installed: str, config: str = "version = 3.9.18\n") -> str:
+    """Make a virtual environment; return its interpreter."""
+    site = directory / "lib" / "python3.9" / "site-packages"
     site.mkdir(parents=True)
-    (home / "bin").mkdir()
-    (home / "bin" / "python").write_bytes(b"\x7fELF")
+    (directory / "bin").mkdir()
+    (directory / "bin" / "python").write_bytes(b"\x7fELF")
     if config:
-        (home / "pyvenv.cfg").write_text(config)
+        (directory / "pyvenv.cfg").write_text(config)
     for name in installed:
         (site / name).mkdir()
-    return str(home / "bin" / "python")
+    return str(directory / "bin" / "python")
 
 
-def test_python_and_the_libraries_that_decide_are_named(tmp_path: Path) -> None:
+def test_python_and_the_backends_are_named(tmp_path: Path) -> None:
     """A reader sees what will load; the rest is counted."""
     python = environment(
         tmp_path, "tensorflow_cpu-2.15.1.dist-info", "keras-2.15.0.dist-info", "six-1.dist-info"
     )
-    told = f"{python}: python 3.9.18, keras 2.15.0, tensorflow-cpu 2.15.1, 3 distributions "
-    assert describe_runtime(python).startswith(told)
+    expected = f"{python}: python 3.9.18, keras 2.15.0, tensorflow-cpu 2.15.1, 3 distributions "
+    assert describe_runtime(python).startswith(expected)
     assert python_version(python) == "3.9.18"
 
 
-def test_whatever_is_installed_removed_or_upgraded_changes_it(tmp_path: Path) -> None:
+def test_any_installation_removal_or_upgrade_changes_the_description(tmp_path: Path) -> None:
     """A user's own package may be the cure as well as TensorFlow."""
     python = environment(tmp_path, "tensorflow-2.15.1.dist-info")
     site = tmp_path / "lib" / "python3.9" / "site-packages"
@@ -57,7 +57,9 @@ def test_whatever_is_installed_removed_or_upgraded_changes_it(tmp_path: Path) ->
     assert len(set(seen)) == 4
 
 
-def test_what_is_not_there_has_a_name_too_and_changes_when_it_comes(tmp_path: Path) -> None:
+def test_a_missing_interpreter_has_a_description_that_changes_when_it_appears(
+    tmp_path: Path,
+) -> None:
     """An interpreter that appears is a change."""
     python = str(tmp_path / "bin" / "python")
     before = describe_runtime(python)
@@ -66,7 +68,7 @@ def test_what_is_not_there_has_a_name_too_and_changes_when_it_comes(tmp_path: Pa
     assert describe_runtime(python) != before
 
 
-def test_the_system_s_libraries_count_where_the_environment_uses_them(tmp_path: Path) -> None:
+def test_system_packages_count_if_the_environment_uses_them(tmp_path: Path) -> None:
     """`include-system-site-packages` makes an installation outside decide."""
     system = tmp_path / "usr"
     environment(system, "tensorflow-2.8.0.dist-info", config="")
@@ -76,7 +78,7 @@ def test_the_system_s_libraries_count_where_the_environment_uses_them(tmp_path: 
         assert ("tensorflow 2.8.0" in describe_runtime(python)) is found
 
 
-def test_our_own_interpreter_is_described_from_its_path() -> None:
+def test_the_daemons_own_interpreter_is_described_from_its_path() -> None:
     """No interpreter in the settings is this one, with what it can import."""
     assert "tensorflow " in describe_runtime("")
     assert describe_runtime("").startswith("python 3.")
@@ -92,7 +94,7 @@ def test_the_first_directory_on_the_path_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "config", "told"),
+    ("installed", "config", "why"),
     [
         ((), "version = 3.8.18\n", "is Python 3.8.18, and 3.9 or newer is needed"),
         (("numpy",), "version = 3.9.18\n", "has no TensorFlow, JAX or torch"),
@@ -105,12 +107,12 @@ def test_the_first_directory_on_the_path_counts(tmp_path: Path) -> None:
         (("pip",), "", ""),
     ],
 )
-def test_what_speaks_against_an_interpreter_is_seen_without_running_it(
-    tmp_path: Path, installed: tuple[str, ...], config: str, told: str
+def test_why_an_interpreter_is_unusable_is_seen_without_running_it(
+    tmp_path: Path, installed: tuple[str, ...], config: str, why: str
 ) -> None:
     """Only what is certain: libraries may come from elsewhere."""
     python = environment(tmp_path, *installed, config=config)
     assert why_unusable(python) == "is not an executable file"
     os.chmod(python, 0o700)
-    assert why_unusable(python) == told
+    assert why_unusable(python) == why
     assert why_unusable(python + "3") == "does not exist"

@@ -1,4 +1,4 @@
-"""What a child may take of the disk, and when it is ended for it."""
+"""The disk space and threads that a child may use, and when it is killed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GIB = 1 << 30
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _measure_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quota, "_INTERVAL_SECONDS", 0.01)
 
 
@@ -46,7 +46,7 @@ def wait_with(scratch: Path, file_bytes: int) -> str:
     return str(error.value)
 
 
-def test_what_a_child_gives_is_passed_on(tmp_path: Path) -> None:
+def test_the_result_of_a_child_is_returned(tmp_path: Path) -> None:
     """And what it raises."""
 
     async def gives() -> int:
@@ -70,8 +70,8 @@ def test_many_files_count_together(tmp_path: Path) -> None:
     assert wait_with(tmp_path, 2 << 20) == ("it wrote more than 4.0 MiB into its scratch directory")
 
 
-def test_a_hole_takes_nothing(tmp_path: Path) -> None:
-    """Only what lies on the disk counts."""
+def test_a_sparse_file_uses_no_space(tmp_path: Path) -> None:
+    """Only blocks on disk count."""
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(_GIB)
     assert quota.disk_usage(tmp_path) < 1 << 20
@@ -88,7 +88,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert quota.disk_usage(scratch) < 1 << 19
 
 
-def test_too_much_to_be_counted_is_too_much(
+def test_too_many_entries_to_count_exceed_the_quota(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Empty files take no bytes, and deep directories have no path that can be opened."""
@@ -104,8 +104,8 @@ def test_too_much_to_be_counted_is_too_much(
     assert "nested more than 32" in wait_with(tmp_path, 1 << 30)
 
 
-def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
-    """Its child will say itself what it misses."""
+def test_a_missing_scratch_directory_ends_no_child(tmp_path: Path) -> None:
+    """The child reports itself what is missing."""
 
     async def gives() -> int:
         await asyncio.sleep(0.05)
@@ -116,17 +116,17 @@ def test_a_scratch_that_is_gone_ends_nobody(tmp_path: Path) -> None:
 
 
 @given(total=st.integers(1, 1 << 50), share=st.floats(0, 1))
-def test_the_floor_leaves_room_on_every_disk(total: int, share: float) -> None:
-    """Of a small disk, of a large one, of one that is nearly full for good."""
+def test_the_reserve_leaves_space_on_every_disk(total: int, share: float) -> None:
+    """On a small disk, a large one, one that is always nearly full."""
     free = int(total * share)
     disk = SimpleNamespace(f_bavail=free, f_blocks=total, f_frsize=4096)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _path: disk)
-        floor = quota.reserved_bytes("/")  # type: ignore[arg-type]
+        reserve = quota.reserved_bytes("/")  # type: ignore[arg-type]
     size = total * 4096
-    assert 0 <= floor <= min(_GIB, size // 4, free * 4096 // 2)
-    assert floor >= min(_GIB // 4, size // 4, free * 4096 // 2)
-    assert floor >= min(_GIB, size // 20, free * 4096 // 2)
+    assert 0 <= reserve <= min(_GIB, size // 4, free * 4096 // 2)
+    assert reserve >= min(_GIB // 4, size // 4, free * 4096 // 2)
+    assert reserve >= min(_GIB, size // 20, free * 4096 // 2)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_floor_leaves_room_on_every_disk(total: int, share: float) -> None:
         (0, 0, False),
     ],
 )
-def test_whoever_fills_the_disk_the_child_is_ended(
+def test_a_child_is_killed_whatever_fills_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_first: int, later: int, ended: bool
 ) -> None:
     """But not for a disk that was as full when it began."""
@@ -161,10 +161,10 @@ def test_whoever_fills_the_disk_the_child_is_ended(
         assert asyncio.run(quota.run_within_quota(gives(), tmp_path, 1)) == 7
 
 
-def test_a_child_that_took_every_thread_is_looked_at_all_the_same(
+def test_quotas_are_enforced_when_no_thread_can_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look has a thread of its own where there is one."""
+    """Usually they are measured in a thread."""
 
     async def no_thread(*_arguments: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -182,13 +182,13 @@ def test_too_many_threads_are_counted(tmp_path: Path, monkeypatch: pytest.Monkey
         "for _ in range(30): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "time.sleep(60)"
     )
-    for python, told in ((program, True), ("import time; time.sleep(0.5)", False)):
+    for python, exceeds in ((program, True), ("import time; time.sleep(0.5)", False)):
         process = subprocess.Popen([sys.executable, "-c", python])
         status = os.open(f"/proc/{process.pid}/status", os.O_RDONLY)
         watched = ProcessMonitor([status], ChildLimits(1 << 40, 1, 1), PeakMemory())
         try:
             waiting = asyncio.to_thread(process.wait)
-            if told:
+            if exceeds:
                 with pytest.raises(QuotaExceededError, match="it started more than 20 threads"):
                     asyncio.run(
                         ended(quota.run_within_quota(waiting, tmp_path, 1, watched), process)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger, nothing of whose making counts as a change."""
+    """An empty ledger, without the changes of making it."""
     (tmp_path / "state").mkdir()
     opened = Ledger.open(tmp_path / "state")
     opened.take_changes()
@@ -30,18 +30,18 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def test_each_write_names_the_state_before_and_after(ledger: Ledger, tmp_path: Path) -> None:
     """From the first sight of a file to its return from the trash."""
     checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
-    path, place = checkpoint.path, (checkpoint.watch, checkpoint.series)
+    path, series = checkpoint.path, (checkpoint.watch, checkpoint.series)
     ledger.record_seen(checkpoint, generation, State.PENDING)
     ledger.record_report_if_current(report(checkpoint, generation))
     ledger.record_trashed(path, rule="r", reason="x", item="i")
     ledger.record_restored(path, "i")
     ledger.record_gone(path)
     assert ledger.take_changes() == [
-        Change(ChangeKind.SEEN, *place, None, State.PENDING),
-        Change(ChangeKind.VERDICT, *place, State.PENDING, State.VALID),
-        Change(ChangeKind.TRASHED, *place, State.VALID, State.TRASHED),
-        Change(ChangeKind.RESTORED, *place, State.TRASHED, State.VALID),
-        Change(ChangeKind.GONE, *place, State.VALID, State.GONE),
+        Change(ChangeKind.SEEN, *series, None, State.PENDING),
+        Change(ChangeKind.VERDICT, *series, State.PENDING, State.VALID),
+        Change(ChangeKind.TRASHED, *series, State.VALID, State.TRASHED),
+        Change(ChangeKind.RESTORED, *series, State.TRASHED, State.VALID),
+        Change(ChangeKind.GONE, *series, State.VALID, State.GONE),
     ]
     assert ledger.take_changes() == []
 

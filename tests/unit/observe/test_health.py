@@ -14,7 +14,7 @@ GOOD = Progress(loop_at=100.0, supervisor_at=100.0, watches=(WATCH,))
 
 
 def test_all_parts_going_on_is_healthy_and_ready() -> None:
-    """Nothing is told when there is nothing to tell."""
+    """No problem is reported where there is none."""
     health = judge(GOOD, 101.0)
     assert (health.healthy, health.ready, health.problems) == (True, True, ())
 
@@ -35,7 +35,7 @@ def test_a_part_that_has_not_started_is_unhealthy() -> None:
     assert (health.healthy, health.ready, len(health.problems)) == (False, False, 2)
 
 
-def test_a_hung_disk_is_told_and_leaves_the_daemon_healthy_and_not_ready() -> None:
+def test_a_hung_disk_is_reported_and_leaves_the_daemon_healthy_and_not_ready() -> None:
     """A restart would not mend a mount, and would stop the other watches."""
     hung = replace(WATCH, up=False, hung=True, message="The file system has not answered.")
     health = judge(replace(GOOD, watches=(WATCH, hung)), 101.0)
@@ -44,7 +44,7 @@ def test_a_hung_disk_is_told_and_leaves_the_daemon_healthy_and_not_ready() -> No
 
 
 def test_an_unreachable_watch_does_not_hold_up_readiness() -> None:
-    """Ready means that every reachable watch was scanned; the message says why one is not."""
+    """Ready means that every reachable watch was scanned; the message explains why one is not."""
     down = WatchProgress("bert", up=False, message="Stale file handle.")
     health = judge(replace(GOOD, watches=(WATCH, down)), 101.0)
     assert health.ready

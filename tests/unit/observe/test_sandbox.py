@@ -1,4 +1,4 @@
-"""What the status says of the sandbox: the worst that any worker found."""
+"""The sandbox in the status: the worst that any worker found."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAILED = WorkerSandbox(7, seccomp=True, missing=("the self-test failed: x",))
         ),
     ],
 )
-def test_status_says_in_one_line_what_is_in_force(
+def test_status_shows_in_one_line_what_is_in_force(
     workers: list[WorkerSandbox | None], line: str, in_force: dict[str, bool], grave: bool
 ) -> None:
     """What is missing is also a problem that a person has to know of."""

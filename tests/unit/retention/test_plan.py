@@ -24,7 +24,7 @@ def test_keep_last_keeps_the_newest_and_says_why() -> None:
     assert kept(planned) == {4, 5}
     assert [d.entry.id for d in planned.removals] == [1, 2, 3]
     assert "number 2 of the 2 newest valid ones (keep_last = 2)" in reasons_for(planned, 4)
-    assert reasons_for(planned, 1) == "it is valid, and none of keep_last asks for it"
+    assert reasons_for(planned, 1) == "it is valid, and not kept by keep_last"
     assert {d.rule for d in planned.removals} == {"unclaimed"}
     assert planned.holds == ()
 
@@ -102,6 +102,54 @@ def test_invalid_ones_go_after_the_quarantine_and_never_before() -> None:
     assert kept(planned) == {9, 1, 2, 3}
     assert planned.removals[0].rule == "quarantine_ttl"
     assert kept(plan(entries, policy(keep_last=3), NOW)) == {8, 9, 1, 2, 3}
+
+
+def test_the_ttl_removes_what_another_rule_keeps() -> None:
+    """It is an upper bound; the floor, the newest and pins outrank it."""
+    entries = [entry(9, step=0, saved_at=NOW - 50 * HOUR, pinned=True), *series(5)]
+    planned = plan(entries, policy(keep_last=5, ttl="150m"), NOW)
+    assert kept(planned) == {9, 4, 5}
+    assert reasons_for(planned, 3) == "it is older than ttl = 2h30m"
+    assert {d.rule for d in planned.removals} == {"ttl"}
+    late = NOW + 1000 * HOUR
+    assert kept(plan(entries, policy(keep_last=5, ttl="150m", keep_min_valid=2), late)) == {9, 4, 5}
+
+
+def test_a_ttl_alone_removes_only_what_is_too_old() -> None:
+    """Without a keep_ rule what is younger stays."""
+    planned = plan(series(5), policy(ttl="150m"), NOW)
+    assert kept(planned) == {3, 4, 5} - {3}
+    expected = "no keep_ rule is configured, and ttl does not remove it yet"
+    assert reasons_for(planned, 4) == expected
+
+
+def test_what_was_first_seen_a_moment_ago_is_not_removed() -> None:
+    """Also what was copied back with its old time, and what is invalid."""
+    fresh = entry(9, step=0, saved_at=NOW - 99 * HOUR, seen=NOW - HOUR / 2)
+    broken = entry(8, step=0, state=State.INVALID, saved_at=NOW - 99 * HOUR, seen=NOW - HOUR / 2)
+    rules = {"keep_last": 1, "quarantine_ttl": "1s", "ttl": "2h"}
+    planned = plan([fresh, broken, *series(3)], policy(**rules), NOW)
+    assert kept(planned) == {3, 8, 9}
+    for identity in (8, 9):
+        assert "it was first seen less than 1h ago (min_age)" in reasons_for(planned, identity)
+    assert kept(plan([fresh, *series(3)], policy(**rules, min_age="30m"), NOW)) == {3}
+    before = NOW - 2 * HOUR
+    assert 9 in kept(plan([fresh, *series(3)], policy(**rules), before))
+
+
+def test_several_metrics_keep_the_best_by_each() -> None:
+    """And the plan names the rule once."""
+    entries = [
+        entry(i, step=i, saved_at=NOW - 100 + i, metrics={"loss": loss, "acc": acc})
+        for i, (loss, acc) in enumerate([(0.1, 0.5), (0.4, 0.9), (0.3, 0.4), (0.5, 0.3)])
+    ]
+    best = [
+        {"n": 1, "metric": "loss", "mode": "min"},
+        {"n": 1, "metric": "acc", "mode": "max"},
+    ]
+    planned = plan(entries, policy(keep_best=best), NOW)
+    assert kept(planned) == {0, 1, 3}
+    assert reasons_for(planned, 2) == "it is valid, and not kept by keep_best"
 
 
 def test_pins_are_kept() -> None:

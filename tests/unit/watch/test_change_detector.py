@@ -1,4 +1,4 @@
-"""Events are hints: whatever they say or leave out, what is told is what lies on the disk."""
+"""Events are hints: whatever they report or omit, the watch reports what is on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DIRECTORIES = ("", "a", "a/b", "c")
 _FILES = tuple(f"{d}/m{n}.h5".lstrip("/") for d in _DIRECTORIES for n in (1, 2))
-_PLACES = (*_FILES, *_DIRECTORIES[1:], "never", "a/never.h5", "a/b/c/d/never.h5")
+_PATHS = (*_FILES, *_DIRECTORIES[1:], "never", "a/never.h5", "a/b/c/d/never.h5")
 
 actions = st.one_of(
     st.tuples(st.just("write"), st.sampled_from(_FILES), st.integers(100, 400)),
@@ -34,14 +34,14 @@ actions = st.one_of(
 )
 hints = st.builds(
     lambda touched, directories, closed: (set(touched), set(directories), set(closed)),
-    st.lists(st.sampled_from(_PLACES), max_size=4),
-    st.lists(st.sampled_from(_PLACES), max_size=3),
-    st.lists(st.sampled_from(_PLACES), max_size=3),
+    st.lists(st.sampled_from(_PATHS), max_size=4),
+    st.lists(st.sampled_from(_PATHS), max_size=3),
+    st.lists(st.sampled_from(_PATHS), max_size=3),
 )
 
 
 class World:
-    """A directory, what one watch knows of it, and what it told."""
+    """A directory, the state of its watch, and the events that it emitted."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,9 +57,9 @@ class World:
         )
         self.now = 0.0
 
-    def act(self, what: str, place: str, number: int) -> None:
+    def act(self, what: str, relative: str, number: int) -> None:
         """Change something on the disk."""
-        path = self.root / place
+        path = self.root / relative
         if what == "write":
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(superblock(number).ljust(number, b"\0"))
@@ -72,31 +72,31 @@ class World:
             shutil.rmtree(target, ignore_errors=True)
             path.rename(target)
 
-    def look(self, hint: tuple[set[str], set[str], set[str]]) -> None:
-        """Let it look because of some events, true or invented."""
+    def check(self, hint: tuple[set[str], set[str], set[str]]) -> None:
+        """Let the watch check because of some events, real or invented."""
         touched, directories, closed = ({str(self.root / p) for p in some} for some in hint)
         self.now += 1.0
         batch = Batch(touched=touched, directories=directories, closed=closed)
         self.detector.check(batch, self.now, pending=True, may_report_gone=lambda: True)
 
     def reconcile(self) -> None:
-        """Let it compare everything."""
+        """Let the watch compare everything."""
         self.now += 1.0
         self.detector.reconcile(Batch(), self.now, initial=False, may_report_gone=lambda: True)
 
-    def told(self) -> dict[str, tuple[int, int]]:
-        """What it told last of each path that it has not called gone: inode and size."""
-        told: dict[str, tuple[int, int]] = {}
+    def reported(self) -> dict[str, tuple[int, int]]:
+        """Return inode and size last reported of each path that is not gone."""
+        reported: dict[str, tuple[int, int]] = {}
         for event in self.events:
             if isinstance(event, Gone):
-                told.pop(event.path, None)
+                reported.pop(event.path, None)
             elif isinstance(event, GenerationUpdate) and event.state == "settled":
                 (member,) = event.generation.members
-                told[event.checkpoint.path] = (member.inode, member.size)
-        return told
+                reported[event.checkpoint.path] = (member.inode, member.size)
+        return reported
 
-    def there(self) -> dict[str, tuple[int, int]]:
-        """What lies on the disk."""
+    def on_disk(self) -> dict[str, tuple[int, int]]:
+        """Return inode and size of each file on disk."""
         found = {str(p): p.stat() for p in self.root.rglob("*.h5")}
         return {path: (seen.st_ino, seen.st_size) for path, seen in found.items()}
 
@@ -106,19 +106,19 @@ class World:
 def test_missing_doubled_and_invented_events_change_nothing(
     story: list[tuple[tuple[str, str, int], tuple[set[str], set[str], set[str]], bool]],
 ) -> None:
-    """After the next full comparison every checkpoint is told as it is, and none twice."""
-    with tempfile.TemporaryDirectory() as home:
-        world = World(Path(home))
+    """After the next full comparison every checkpoint is reported as it is, and none twice."""
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(Path(directory))
         world.reconcile()
-        for action, hint, looks in story:
+        for action, hint, checks in story:
             world.act(*action)
-            if looks:
-                world.look(hint)
-                world.look(hint)
+            if checks:
+                world.check(hint)
+                world.check(hint)
         world.reconcile()
         world.reconcile()
-        assert world.told() == world.there()
+        assert world.reported() == world.on_disk()
         before = len(world.events)
         world.reconcile()
-        world.look(({*_FILES}, {*_DIRECTORIES}, {*_FILES}))
+        world.check(({*_FILES}, {*_DIRECTORIES}, {*_FILES}))
         assert len(world.events) == before

@@ -41,7 +41,7 @@ H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
         ("m-1700000000.h5", H5, ParsedName("m-{}.h5", "1700000000")),
     ],
 )
-def test_a_name_that_says_so_is_a_version_of_a_series(
+def test_a_name_with_a_counter_is_a_version_of_a_series(
     relative: str, format_: Format, expected: ParsedName
 ) -> None:
     """Each kind of versioned name gives the series, the version and, where it is one, the step."""
@@ -155,7 +155,7 @@ def test_two_steps_of_one_job_share_a_series(step: int, width: int) -> None:
     st.sampled_from([".2f", ".4f", ".3e", "g", ""]),
     st.text(string.ascii_letters + "_. ", max_size=8),
 )
-def test_what_keras_would_write_is_read_back(
+def test_a_name_that_keras_writes_is_parsed_back(
     epoch: int, loss: float, spec: str, prefix: str
 ) -> None:
     """A name made from a template by `str.format` gives the same step and metric."""

@@ -135,14 +135,14 @@ OWN = (
 
 
 @pytest.mark.parametrize("names", [*MERGED, *APART, *OWN])
-def test_what_a_template_writes_is_grouped_as_a_person_would(names: str) -> None:
+def test_names_of_a_template_are_grouped_as_a_person_would(names: str) -> None:
     """Versions together, and whatever else a number may mean apart."""
     format_ = TF if ".ckpt" in names and "cp-" not in names else H5
     assert grouped(names, format_) == wanted(names)
 
 
 @pytest.mark.parametrize("names", [*MERGED, *APART, *OWN])
-def test_a_label_does_not_hang_on_what_else_is_there(names: str) -> None:
+def test_a_series_does_not_depend_on_other_files(names: str) -> None:
     """Each name alone gives the label, whatever the format of the file."""
     for name in names.replace("|", " ").split():
         assert parse_name(name, H5).series == parse_name(name, Format.KERAS).series
@@ -175,7 +175,7 @@ def test_a_name_gives_its_step_and_the_metrics_that_it_names(
     assert "0." not in placed.series
 
 
-def test_the_directory_of_a_checkpoint_stands_in_the_label() -> None:
+def test_the_directory_of_a_checkpoint_is_part_of_its_series() -> None:
     """So the series of a trial has the trial's name."""
     placed = parse_name("tune/trial_00002/checkpoint_000003/model.keras", Format.KERAS)
     assert placed.series == "tune/trial_00002/checkpoint_{}/model.keras"

@@ -25,7 +25,7 @@ def found(size: int = 1, *, inode: int = 1, mtime: int = 1) -> Candidate:
     return Candidate(PATH, Format.HDF5, Generation((Member("", 1, inode, size, mtime, mtime),)))
 
 
-def look(probe: Probe = WHOLE, size: int = 1, **rest: object) -> Observation:
+def observed(probe: Probe = WHOLE, size: int = 1, **rest: object) -> Observation:
     """One observation of that file."""
     return dataclasses.replace(Observation(found(size), probe), **rest)
 
@@ -43,7 +43,7 @@ def tracker() -> SettleTracker:
 
 def test_a_format_that_proves_its_end_is_settled_at_once(tracker: SettleTracker) -> None:
     """There is no wait for what the format itself proves."""
-    step = tracker.step(0.0, {PATH: look(CERTAIN)})
+    step = tracker.step(0.0, {PATH: observed(CERTAIN)})
     assert states(step.decisions) == ["settled"]
     assert step.wake_at is None
     assert PATH not in tracker
@@ -51,36 +51,36 @@ def test_a_format_that_proves_its_end_is_settled_at_once(tracker: SettleTracker)
 
 def test_a_file_that_its_writer_closed_is_settled_at_once(tracker: SettleTracker) -> None:
     """Complete and known to be closed needs no settle time."""
-    assert states(tracker.step(0.0, {PATH: look(closed=True)}).decisions) == ["settled"]
+    assert states(tracker.step(0.0, {PATH: observed(closed=True)}).decisions) == ["settled"]
 
 
 def test_closing_an_unfinished_file_settles_nothing(tracker: SettleTracker) -> None:
     """A writer that was killed closes its file too."""
-    assert states(tracker.step(0.0, {PATH: look(CUT, closed=True)}).decisions) == ["writing"]
+    assert states(tracker.step(0.0, {PATH: observed(CUT, closed=True)}).decisions) == ["writing"]
 
 
 def test_a_file_that_looks_complete_is_settled_after_the_delay(tracker: SettleTracker) -> None:
     """Without a better sign, unchanged for `settle` seconds is the sign."""
-    first = tracker.step(10.0, {PATH: look()})
+    first = tracker.step(10.0, {PATH: observed()})
     assert states(first.decisions) == ["writing"]
     assert first.wake_at == 15.0
-    assert tracker.step(14.9, {PATH: look()}).decisions == ()
-    assert states(tracker.step(15.0, {PATH: look()}).decisions) == ["settled"]
+    assert tracker.step(14.9, {PATH: observed()}).decisions == ()
+    assert states(tracker.step(15.0, {PATH: observed()}).decisions) == ["settled"]
 
 
 def test_every_change_starts_the_clock_again(tracker: SettleTracker) -> None:
     """A writer that pauses for less than the settle delay is still writing."""
-    tracker.step(0.0, {PATH: look(size=1)})
-    tracker.step(4.0, {PATH: look(size=2)})
-    assert tracker.step(8.0, {PATH: look(size=2)}).decisions == ()
-    assert states(tracker.step(9.0, {PATH: look(size=2)}).decisions) == ["settled"]
+    tracker.step(0.0, {PATH: observed(size=1)})
+    tracker.step(4.0, {PATH: observed(size=2)})
+    assert tracker.step(8.0, {PATH: observed(size=2)}).decisions == ()
+    assert states(tracker.step(9.0, {PATH: observed(size=2)}).decisions) == ["settled"]
 
 
 def test_an_unfinished_file_is_torn_only_after_torn_after(tracker: SettleTracker) -> None:
     """Incomplete and unchanged is torn when it has been so for `torn_after`, with the reason."""
-    tracker.step(0.0, {PATH: look(CUT)})
-    assert tracker.step(899.0, {PATH: look(CUT)}).decisions == ()
-    (torn,) = tracker.step(900.0, {PATH: look(CUT)}).decisions
+    tracker.step(0.0, {PATH: observed(CUT)})
+    assert tracker.step(899.0, {PATH: observed(CUT)}).decisions == ()
+    (torn,) = tracker.step(900.0, {PATH: observed(CUT)}).decisions
     assert (torn.state, torn.reason, torn.message) == (
         "torn",
         "structure.truncated",
@@ -90,32 +90,32 @@ def test_an_unfinished_file_is_torn_only_after_torn_after(tracker: SettleTracker
 
 def test_an_old_file_is_settled_at_first_sight(tracker: SettleTracker) -> None:
     """A file older than the daemon need not wait again."""
-    assert states(tracker.step(0.0, {PATH: look(age=6.0)}).decisions) == ["settled"]
+    assert states(tracker.step(0.0, {PATH: observed(age=6.0)}).decisions) == ["settled"]
 
 
 def test_an_old_incomplete_file_is_torn_at_first_sight(tracker: SettleTracker) -> None:
     """A save that was never finished before the daemon started is torn at once."""
-    assert states(tracker.step(0.0, {PATH: look(CUT, age=901.0, touched=901.0)}).decisions) == [
+    assert states(tracker.step(0.0, {PATH: observed(CUT, age=901.0, touched=901.0)}).decisions) == [
         "torn"
     ]
 
 
 def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(tracker: SettleTracker) -> None:
     """`cp -a` of an old SavedModel gives old mtimes and new ctimes: it is still going on."""
-    step = tracker.step(0.0, {PATH: look(CUT, age=1e6, touched=0.1)})
+    step = tracker.step(0.0, {PATH: observed(CUT, age=1e6, touched=0.1)})
     assert states(step.decisions) == ["writing"]
-    assert states(tracker.step(5.0, {PATH: look(CUT, size=2)}).decisions) == []
+    assert states(tracker.step(5.0, {PATH: observed(CUT, size=2)}).decisions) == []
 
 
 def test_a_time_in_the_future_waits_by_the_monotonic_clock(tracker: SettleTracker) -> None:
     """A clock that was set back makes nothing wait for longer than `settle`."""
-    tracker.step(0.0, {PATH: look(age=-1e9, touched=-1e9)})
-    assert states(tracker.step(5.0, {PATH: look()}).decisions) == ["settled"]
+    tracker.step(0.0, {PATH: observed(age=-1e9, touched=-1e9)})
+    assert states(tracker.step(5.0, {PATH: observed()}).decisions) == ["settled"]
 
 
 def test_writing_is_reported_once(tracker: SettleTracker) -> None:
     """A long save does not fill the log."""
-    decided = [tracker.step(float(t), {PATH: look(CUT, size=t)}).decisions for t in range(10)]
+    decided = [tracker.step(float(t), {PATH: observed(CUT, size=t)}).decisions for t in range(10)]
     assert [states(d) for d in decided] == [["writing"], *([[]] * 9)]
 
 
@@ -124,8 +124,8 @@ def test_a_generation_marked_incomplete_waits_until_it_changes(
 ) -> None:
     """Only its verification could find that the content ends early."""
     tracker.mark_incomplete(PATH, found(1).generation.key)
-    assert states(tracker.step(0.0, {PATH: look(CERTAIN, size=1)}).decisions) == ["writing"]
-    assert states(tracker.step(1.0, {PATH: look(CERTAIN, size=2)}).decisions) == ["settled"]
+    assert states(tracker.step(0.0, {PATH: observed(CERTAIN, size=1)}).decisions) == ["writing"]
+    assert states(tracker.step(1.0, {PATH: observed(CERTAIN, size=2)}).decisions) == ["settled"]
 
 
 def test_an_incomplete_generation_that_never_changes_is_settled_in_the_end(
@@ -133,9 +133,9 @@ def test_an_incomplete_generation_that_never_changes_is_settled_in_the_end(
 ) -> None:
     """After `torn_after` its verification decides, and cannot ask for more time."""
     tracker.mark_incomplete(PATH, found(1).generation.key)
-    tracker.step(0.0, {PATH: look(CERTAIN)})
-    assert tracker.step(899.0, {PATH: look(CERTAIN)}).decisions == ()
-    (settled,) = tracker.step(900.0, {PATH: look(CERTAIN)}).decisions
+    tracker.step(0.0, {PATH: observed(CERTAIN)})
+    assert tracker.step(899.0, {PATH: observed(CERTAIN)}).decisions == ()
+    (settled,) = tracker.step(900.0, {PATH: observed(CERTAIN)}).decisions
     assert (settled.state, settled.overdue) == ("settled", True)
 
 
@@ -143,8 +143,8 @@ def test_an_old_checkpoint_is_overdue_and_a_new_one_is_not(
     tracker: SettleTracker,
 ) -> None:
     """Whether its verification may ask for more time is known from the first observation on."""
-    (old,) = tracker.step(0.0, {PATH: look(CERTAIN, age=1e6, touched=1e6)}).decisions
-    (new,) = tracker.step(0.0, {"/w/new.h5": look(CERTAIN)}).decisions
+    (old,) = tracker.step(0.0, {PATH: observed(CERTAIN, age=1e6, touched=1e6)}).decisions
+    (new,) = tracker.step(0.0, {"/w/new.h5": observed(CERTAIN)}).decisions
     assert (old.overdue, new.overdue) == (True, False)
 
 
@@ -157,10 +157,10 @@ def test_a_complete_generation_written_over_unread_is_coalesced(tracker: SettleT
 
 def test_a_file_that_grows_is_not_coalesced(tracker: SettleTracker) -> None:
     """One save in several writes is one save."""
-    tracker.step(0.0, {PATH: look(size=1)})
-    assert tracker.step(1.0, {PATH: look(size=2)}).coalesced == ()
-    assert tracker.step(2.0, {PATH: look(CUT, size=3)}).coalesced == ()
-    assert tracker.step(3.0, {PATH: look(CUT, size=1)}).coalesced == ()
+    tracker.step(0.0, {PATH: observed(size=1)})
+    assert tracker.step(1.0, {PATH: observed(size=2)}).coalesced == ()
+    assert tracker.step(2.0, {PATH: observed(CUT, size=3)}).coalesced == ()
+    assert tracker.step(3.0, {PATH: observed(CUT, size=1)}).coalesced == ()
 
 
 moments = st.lists(
@@ -188,7 +188,7 @@ def test_only_complete_files_settle_and_only_unchanged_incomplete_ones_are_torn(
         if size != last or PATH not in tracker:
             changed = now
         last = size
-        step = tracker.step(now, {PATH: look(probe, size=size, closed=closed)})
+        step = tracker.step(now, {PATH: observed(probe, size=size, closed=closed)})
         for decision in step.decisions:
             if decision.state == "settled":
                 assert probe.state is ProbeState.COMPLETE

@@ -1,4 +1,4 @@
-"""What is said of the sandbox, and what a child may open: decisions without a kernel."""
+"""What is reported of the sandbox, and what a child may open: decisions without a kernel."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_report_says_what_confined_its_worker() -> None:
-    """Whole in two words, and otherwise with what was missing."""
+def test_a_report_contains_the_state_of_the_sandbox() -> None:
+    """Briefly if it was complete, otherwise with what was missing."""
     assert SandboxState(7, seccomp=True).summary == "Landlock 7, seccomp"
     assert SandboxState(0, seccomp=True, missing=("x",)).summary == "seccomp, but x"
     assert SandboxState(missing=("x", "y")).summary == "none, but x; y"
@@ -41,12 +41,12 @@ def test_a_report_says_what_confined_its_worker() -> None:
         (errno.EINVAL, "Invalid argument"),
     ],
 )
-def test_what_keeps_landlock_away_is_told_apart(error: int, cure: str) -> None:
+def test_each_cause_of_missing_landlock_has_its_message(error: int, cure: str) -> None:
     """No kernel support, switched off at boot, a container's filter: each has another cure."""
     assert cure in landlock._why(error)
 
 
-def test_an_older_landlock_is_asked_for_no_more_than_it_knows() -> None:
+def test_an_older_landlock_gets_only_rights_that_it_supports() -> None:
     """A kernel refuses a ruleset that names what it does not know."""
     assert supported_rights(1) == ((1 << 13) - 1, 0, 0)
     assert supported_rights(2) == ((1 << 14) - 1, 0, 0)
@@ -60,7 +60,7 @@ def member(name: str) -> Member:
     return Member(name, 0, 0, 0, 0, 0)
 
 
-def test_a_child_may_open_its_checkpoint_and_what_is_configured_and_no_more() -> None:
+def test_a_child_may_open_its_checkpoint_and_configured_paths_and_no_more() -> None:
     """A prefix has its files and its directory's names, not its neighbours."""
     settings = VerifySettings(
         python_path=("/src",), read_paths=("/vocabulary",), evaluate=Evaluation(data="/held.npz")
@@ -81,7 +81,7 @@ def test_a_child_may_open_its_checkpoint_and_what_is_configured_and_no_more() ->
     assert {sys.prefix, sys.base_prefix} <= rules.keys()
 
 
-def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: Path) -> None:
+def test_only_user_checks_may_open_the_previous_checkpoint(tmp_path: Path) -> None:
     """Nothing else reads it."""
     (tmp_path / "a.h5").write_bytes(b"x")
     previous = Previous(str(tmp_path / "a.h5"), Facts(format=Format.HDF5))
@@ -97,7 +97,7 @@ def test_only_checks_of_the_users_own_may_open_the_checkpoint_before(tmp_path: P
         )
 
 
-def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
+def test_a_member_that_was_replaced_is_noticed(tmp_path: Path) -> None:
     """By inode: that is what Landlock has bound."""
     path = tmp_path / "m.h5"
     path.write_bytes(b"old")
@@ -110,8 +110,8 @@ def test_a_part_that_is_another_file_now_is_seen(tmp_path: Path) -> None:
     assert bound.replaced()
 
 
-def test_a_package_that_is_installed_in_place_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Setuptools leaves an import hook that knows where it lies, and no entry of the path."""
+def test_an_editable_install_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setuptools installs an import hook that knows its location, and no entry of the path."""
     from types import SimpleNamespace
 
     finder = type("Finder", (), {"__module__": "__editable___mine_finder"})
@@ -122,7 +122,7 @@ def test_a_package_that_is_installed_in_place_is_found(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("confined", [True, False])
-def test_who_is_refused_by_the_sandbox_is_told_so(
+def test_an_error_of_user_code_mentions_the_sandbox_that_refused_it(
     monkeypatch: pytest.MonkeyPatch, confined: bool
 ) -> None:
     """The sentence names read_paths; where no sandbox is on, permissions are permissions."""
@@ -133,12 +133,12 @@ def test_who_is_refused_by_the_sandbox_is_told_so(
         error = RuntimeError("no vocabulary")
         raise error from PermissionError(13, "Permission denied", "/etc/secret")
 
-    with pytest.raises(user_code.UserCodeError) as told:
+    with pytest.raises(user_code.UserCodeError) as caught:
         user_code.call(reads, None, "The check 'own'")
-    assert ("read_paths of [watch.verify]" in str(told.value)) is confined
+    assert ("read_paths of [watch.verify]" in str(caught.value)) is confined
 
 
-def test_a_zygote_inherits_nothing_that_loads_code_or_opens_accounts(
+def test_a_zygote_inherits_no_variable_that_loads_code_or_holds_credentials(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The environment is made anew of a few names; libraries and modules are found as before."""

@@ -42,7 +42,7 @@ def outcome(machine: Machine, call: str, *arguments: int, **inner: bool) -> int:
 
 
 @machines
-def test_what_a_child_may_not_call_is_an_error(machine: Machine) -> None:
+def test_a_forbidden_call_of_a_child_is_an_error(machine: Machine) -> None:
     """EPERM, and never a signal, of what the architecture has."""
     calls = [call for call in _REFUSED.split() if call in machine.calls]
     assert len(calls) > 70
@@ -86,7 +86,7 @@ def test_what_a_child_may_not_call_is_an_error(machine: Machine) -> None:
         ("mmap", (0, 1, 3, 0x0122), EPERM),  # MAP_GROWSDOWN, which no limit of data counts either
         ("mmap", (0, 1, 3, 0x0102), EPERM),
         ("openat", (-100, 0, 0), ALLOW),
-        ("openat", (-100, 0, EMPTY), ALLOW),  # Landlock knows truncation, or seccomp is told
+        ("openat", (-100, 0, EMPTY), ALLOW),  # Landlock refuses truncation, or seccomp does
         ("truncate", (), ALLOW),
         ("read", (), ALLOW),
         ("futex", (), ALLOW),
@@ -106,7 +106,7 @@ def test_a_call_depends_on_its_arguments(
     ("flags", "expected"),
     [(EMPTY, EPERM), (EMPTY | 3, EPERM), (EMPTY | WRITE, ALLOW), (EMPTY | 2, ALLOW), (0, ALLOW)],
 )
-def test_an_old_landlock_is_helped_against_truncation(
+def test_seccomp_refuses_truncation_where_landlock_cannot(
     machine: Machine, flags: int, expected: int
 ) -> None:
     """A file opened to be emptied but not to be written is one that Landlock 1 and 2 let pass."""
@@ -139,7 +139,7 @@ def test_the_x32_calls_of_x86_64_are_refused() -> None:
 
 
 @machines
-def test_calls_that_are_newer_than_this_list_are_not_there(machine: Machine) -> None:
+def test_calls_newer_than_the_table_do_not_exist(machine: Machine) -> None:
     """A later kernel's calls could do anything; libraries do without what is ENOSYS."""
     program = seccomp.build_filter(machine, seccomp.child_rules(PID))
     assert interpret(program, machine.audit, LAST_KNOWN + 1) == ENOSYS
@@ -147,7 +147,7 @@ def test_calls_that_are_newer_than_this_list_are_not_there(machine: Machine) -> 
 
 
 @machines
-def test_a_zygote_forks_signals_and_hands_descriptors_on_but_has_no_network(
+def test_a_zygote_forks_signals_and_passes_descriptors_but_has_no_network(
     machine: Machine,
 ) -> None:
     """Its layer must leave it what it is for."""
@@ -162,7 +162,7 @@ def test_a_zygote_forks_signals_and_hands_descriptors_on_but_has_no_network(
 
 
 @machines
-def test_a_program_is_one_that_the_kernel_takes(machine: Machine) -> None:
+def test_a_program_is_valid_for_the_kernel(machine: Machine) -> None:
     """Short enough, and every jump leads forward to an instruction that is there."""
     program = seccomp.build_filter(machine, seccomp.child_rules(PID, truncation=True))
     assert len(program) < 4096
@@ -173,7 +173,7 @@ def test_a_program_is_one_that_the_kernel_takes(machine: Machine) -> None:
     assert program[-1][0] == 0x06
 
 
-def test_no_two_calls_have_one_number() -> None:
+def test_no_two_calls_have_the_same_number() -> None:
     """A slip in the table would refuse one call and let another pass."""
     for machine in MACHINES.values():
         assert len(set(machine.calls.values())) == len(machine.calls)

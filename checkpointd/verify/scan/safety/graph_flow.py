@@ -1,8 +1,8 @@
-"""What of a SavedModel's graph is run, and by whom.
+"""Which nodes of a SavedModel's graph are run, and by whom.
 
-A node of the graph is run when a signature or an op of its loading asks for what rests on it; all
-nodes of a function are run when a node that is run names it. TensorFlow may leave out some of
-those that have no effect: here they count all the same.
+A node of the graph is run when a signature or an op of the loading needs it; all nodes of a
+function are run when a node that is run names the function. TensorFlow may prune nodes without an
+effect: here they count all the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAKE_READY = frozenset({"Iterator", "IteratorV2", "MakeIterator"})
 _MOST_SIGNATURES = 200
-"""Of more than so many it is not known which of them run a node, and what they are given."""
+"""With more signatures, which of them runs a node and what they are given is not computed."""
 
 _MAX_NAMED = 7
 
@@ -33,8 +33,8 @@ _MAX_NAMED = 7
 class Reached(enum.Enum):
     """Who runs a node: the first of these that does.
 
-    Loading, a signature, whoever calls a function of the objects by its name, the restoring, the
-    rest of the saver, nobody.
+    Loading, a signature, a caller of a function of the objects, restoring, the rest of the saver,
+    nothing.
     """
 
     LOADED = "loaded"
@@ -51,14 +51,14 @@ class Reached(enum.Enum):
 
 
 class Flow(Walk):
-    """One graph, and what is run of it."""
+    """One graph, and what of it is run."""
 
     def __init__(self, graph: MetaGraph) -> None:
         super().__init__(graph)
         self.origins = Origins(self)
         self._called: dict[Key, object] | None = None
         self._by = {
-            label.partition(" ")[2]: self._spread(
+            label.partition(" ")[2]: self._reachable(
                 [(label, (MAIN, base(n))) for n in names if tensor(n) not in self._fed(label)],
                 fed=self._fed(label),
             )
@@ -68,34 +68,34 @@ class Flow(Walk):
         self._eager: dict[Key, object] | None = None
         self._iterates: bool | None = None
         self._seen: dict[Reached, dict[Key, object]] = {
-            Reached.LOADED: self._spread(self._loading()),
+            Reached.LOADED: self._reachable(self._loading()),
             Reached.SIGNED: self._signed(),
-            Reached.CALLABLE: self._spread(self._callable()),
-            Reached.RESTORE: self._spread([("the restoring", (MAIN, base(graph.restore)))]),
-            Reached.SAVER: self._spread(self._saving()),
+            Reached.CALLABLE: self._reachable(self._callable()),
+            Reached.RESTORE: self._reachable([("the restoring", (MAIN, base(graph.restore)))]),
+            Reached.SAVER: self._reachable(self._saving()),
         }
 
     def reached(self, scope: str, node: Node) -> Reached:
-        """Say who runs a node."""
+        """Return who runs a node."""
         key = _key(scope, node)
         return next((by for by, seen in self._seen.items() if key in seen), Reached.NEVER)
 
     def left_behind(self, scope: str, node: Node) -> bool:
-        """Whether a node lies in a graph of TensorFlow 1 beside all that is run.
+        """Whether a node of a graph of TensorFlow 1 is left from training, and nothing runs it.
 
-        One in a function too, if nodes of the graph call it that are not run themselves: so does
-        a data set.
+        A node in a function counts too if nodes call it that are not run, as those of a data set
+        do.
         """
         if self.reached(scope, node) is not Reached.NEVER:
             return False
         if scope == MAIN or self.graph.objects.functions:
             return scope == MAIN
         if self._called is None:
-            self._called = self._spread(("the graph", (MAIN, name)) for name in self.main)
+            self._called = self._reachable(("the graph", (MAIN, name)) for name in self.main)
         return (scope, "") in self._called
 
     def in_signature(self, scope: str, node: Node) -> bool:
-        """Whether a signature runs a node: what is fed at loading is not fed there."""
+        """Whether a signature runs a node: what loading feeds is not fed to signatures."""
         return _key(scope, node) in self._seen[Reached.SIGNED]
 
     def signatures_of(self, scope: str, node: Node) -> list[str]:
@@ -103,24 +103,24 @@ class Flow(Walk):
         return sorted(name for name, seen in self._by.items() if _key(scope, node) in seen)
 
     def fed_to(self, scope: str, node: Node) -> frozenset[str]:
-        """The tensors that are always given where a node is run: what makes them is not run."""
+        """Return the tensors that every run of a node is given: what makes them is not run."""
         names = self.signatures_of(scope, node)
         if not names or self.reached(scope, node) is not Reached.SIGNED:
             return frozenset()
         return frozenset.intersection(*(self._fed(f"signature {name}") for name in names))
 
     def unread(self, scope: str, node: Node) -> bool:
-        """Whether a node is of a data set that loading makes ready and that nothing reads."""
+        """Whether a node is of a data set that loading prepares and that nothing reads."""
         key = _key(scope, node)
         if key not in self._seen[Reached.LOADED] or self._reads_data_sets():
             return False
         if self._eager is None:
-            self._eager = self._spread(self._loading(), lazy=True)
+            self._eager = self._reachable(self._loading(), lazy=True)
         used = (self._eager, self._seen[Reached.SIGNED], self._seen[Reached.CALLABLE])
         return not any(key in seen for seen in used)
 
     def path(self, scope: str, node: Node) -> str:
-        """Say how a node is reached: from what runs it, through functions, to the node."""
+        """Describe how a node is reached: from what runs it, through functions, to the node."""
         key: object = _key(scope, node)
         by = self.reached(scope, node)
         seen = (
@@ -137,19 +137,19 @@ class Flow(Walk):
         return " → ".join(reversed(steps))
 
     def _loading(self) -> Iterator[tuple[str, Key]]:
-        """What is run when it is loaded: in words, with where it begins."""
+        """Yield what loading runs, each with a label."""
         graph = self.graph
         yield from _nodes(graph.initial)
         if not any(base(n) in self.main for names in graph.initial.values() for n in names):
-            yield from _nodes(graph.otherwise)  # as TensorFlow does it by default
-        yield from self._of(sorted(graph.objects.loading), "the loading of an object")
+            yield from _nodes(graph.otherwise)  # TensorFlow's default
+        yield from self._functions(sorted(graph.objects.loading), "the loading of an object")
 
     def _signed(self) -> dict[Key, object]:
         chosen = (f.name for f in self.graph.functions.values() if f.stands_in)
-        roots = [*self._of(chosen, "the choice among implementations")]
+        roots = [*self._functions(chosen, "the choice among implementations")]
         if not self._by:
             roots += _nodes(self.graph.signatures)
-        seen = self._spread(roots)
+        seen = self._reachable(roots)
         for one in reversed(self._by.values()):
             seen.update(one)
         return seen
@@ -158,7 +158,7 @@ class Flow(Walk):
         return frozenset(map(tensor, self.graph.fed.get(label, ())))
 
     def _reads_data_sets(self) -> bool:
-        """Whether anything that is run takes an element from an iterator."""
+        """Whether any node that is run takes an element from an iterator."""
         if self._iterates is None:
             self._iterates = any(
                 "Iterator" in node.op
@@ -171,30 +171,35 @@ class Flow(Walk):
     def _callable(self) -> Iterator[tuple[str, Key]]:
         objects = self.graph.objects
         held = dict.fromkeys([*objects.functions, *sorted(objects.named)])
-        yield from self._of((n for n in held if n not in objects.saving), "the saved objects")
-        yield from self._of(sorted(self.graph.backward), "the gradient of an op")
+        yield from self._functions(
+            (n for n in held if n not in objects.saving), "the saved objects"
+        )
+        yield from self._functions(sorted(self.graph.backward), "the gradient of an op")
 
     def _saving(self) -> Iterator[tuple[str, Key]]:
         for name in self.graph.saver:
             yield "the saver", (MAIN, base(name))
-        yield from self._of(sorted(self.graph.objects.saving), "the saving of an object")
+        yield from self._functions(sorted(self.graph.objects.saving), "the saving of an object")
 
-    def _of(self, names: Iterable[str], label: str) -> Iterator[tuple[str, Key]]:
+    def _functions(self, names: Iterable[str], label: str) -> Iterator[tuple[str, Key]]:
         yield from ((label, (name, "")) for name in names if name in self.graph.functions)
 
-    def _spread(
+    def _reachable(
         self,
         roots: Iterable[tuple[str, Key]],
         *,
         fed: Collection[str] = (),
         lazy: bool = False,
     ) -> dict[Key, object]:
-        """Follow what roots need: what needs a node or a function, by it; the roots' is a label.
+        """Find all that some roots need.
+
+        Returns:
+            For each node or function the one that needs it; for a root its label.
 
         Args:
-            roots: in words, with where each begins.
-            fed: tensors that are given, so that nothing makes them.
-            lazy: leave out what an iterator is made ready for.
+            roots: each with a label.
+            fed: tensors that are given, so that the nodes before them are not run.
+            lazy: leave out the data sets that iterators are prepared for.
         """
         seen: dict[Key, object] = {}
         left: deque[Key] = deque()
@@ -229,6 +234,6 @@ def _key(scope: str, node: Node) -> Key:
 
 
 def _nodes(named: dict[str, list[str]]) -> Iterator[tuple[str, Key]]:
-    """What runs nodes, in words, with each node."""
+    """Yield nodes, each with the label of what runs it."""
     for label, names in named.items():
         yield from ((label, (MAIN, base(name))) for name in names)

@@ -1,8 +1,8 @@
-"""SavedModels that are small on disk and have no end in memory: cycles, laughs and shapes.
+"""SavedModels that are small on disk and exhaust memory: recursion, nested calls and shapes.
 
-A function that calls itself overflows the stack of what reads it (CVE-2022-23591), functions that
-call each other twice, many deep, unfold into more nodes than any memory holds, and a constant or a
-`Fill` may ask for a tensor of any size in a few bytes.
+A function that calls itself overflows the stack of its reader (CVE-2022-23591), functions that call
+each other twice, many levels deep, expand into more nodes than fit any memory, and a constant or a
+`Fill` declares a tensor of any size in a few bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _MAX_CALLS_DEEP = 500
 _MAX_UNFOLDED = 50_000_000
-_FLOOR = 4 << 30
+_LEAST_BOUND = 4 << 30
 _TIMES_THE_FILE = 16
 _UNCOUNTED = 1 << 60
 _ELEMENT_BYTES = 4
-"""Of what an op makes; nearly all are float32 or int32."""
+"""Of the results of ops, nearly all of which are float32 or int32."""
 _WIDTHS = {"8": 1, "4": 1, "2": 1, "16": 2, "32": 4, "64": 8, "128": 16}
 
 _SHAPED = {
@@ -40,11 +40,11 @@ _SHAPED = {
     "Tile": 1,
     "TruncatedNormal": 0,
 }
-"""The ops whose result has the shape that an input gives; of `Tile`, it has it many times."""
+"""Ops whose result has the shape that an input gives, by its number; for `Tile`, a multiple."""
 
 
 def cycles(flow: Flow) -> Iterator[Finding]:
-    """Find functions that call each other in a circle, too deeply, or too often."""
+    """Find functions that call themselves, or each other too deeply or too often."""
     functions = flow.graph.functions
     calls = {f.name: [c for n in f.nodes for c in flow.called(n)] for f in functions.values()}
     waiting = {name: len(set(called)) for name, called in calls.items()}
@@ -66,7 +66,7 @@ def cycles(flow: Flow) -> Iterator[Finding]:
                 ready.append(caller)
     stuck = sorted(name for name in calls if name not in size)
     if stuck:
-        name = _in_circle(stuck, calls)
+        name = _on_cycle(stuck, calls)
         yield Finding(
             BOMB,
             f"The function {name!r} of its graph calls itself, which ends in a stack overflow.",
@@ -75,8 +75,8 @@ def cycles(flow: Flow) -> Iterator[Finding]:
         return
     for name, levels in depth.items():
         if levels > _MAX_CALLS_DEEP:
-            said = f"The functions of its graph call each other {levels} levels deep."
-            yield Finding(BOMB, said, where=name)
+            message = f"The functions of its graph call each other {levels} levels deep."
+            yield Finding(BOMB, message, where=name)
             return
     most = max(size.values(), default=0)
     if most > _MAX_UNFOLDED:
@@ -88,8 +88,8 @@ def cycles(flow: Flow) -> Iterator[Finding]:
         )
 
 
-def _in_circle(stuck: list[str], calls: dict[str, list[str]]) -> str:
-    """A function that really calls itself: not one that only calls such a one."""
+def _on_cycle(stuck: list[str], calls: dict[str, list[str]]) -> str:
+    """Return a function that calls itself, and not one that only calls such a function."""
     inside, name, seen = set(stuck), stuck[0], set()
     while name not in seen:
         seen.add(name)
@@ -104,7 +104,7 @@ def shapes(flow: Flow, size: int) -> Iterator[Finding]:
         flow: the graph.
         size: of the whole checkpoint, in bytes.
     """
-    bound = max(_FLOOR, _TIMES_THE_FILE * size)
+    bound = max(_LEAST_BOUND, _TIMES_THE_FILE * size)
     unstored = 0
     for scope, node in flow.nodes():
         if node.constant is not None:
@@ -137,12 +137,12 @@ def _bomb(node: Node, needed: int, path: str) -> Finding:
 
 
 def _count(number: int) -> str:
-    """A number that a person can read."""
+    """Format a number for a message."""
     return f"{number:,}" if number < _UNCOUNTED else "more than 2^60"
 
 
 def _product(numbers: Iterable[int]) -> int:
-    """Multiply sizes; what no machine has is not computed to the end."""
+    """Multiply sizes, up to more than any machine has."""
     product = 1
     for number in numbers:
         if number <= 0:
@@ -152,13 +152,13 @@ def _product(numbers: Iterable[int]) -> int:
 
 
 def _bytes(constant: Constant) -> int:
-    """What a constant needs in memory; at least one byte an element."""
+    """Return the bytes that a constant needs in memory, at least one for each element."""
     digits = constant.dtype.partition("_")[0].lstrip("abcdefghijklmnopqrstuvwxyz")
     return _product(constant.shape) * _WIDTHS.get(digits, 1)
 
 
 def _elements(flow: Flow, scope: str, node: Node) -> int:
-    """How many elements a node gives at least; 0 where its shape is not in the graph."""
+    """Return the least number of elements of a result; 0 if its shape is not in the graph."""
     data = [name for name in node.inputs if not name.startswith("^")]
     index = _SHAPED[node.op]
     shape = flow.node(scope, data[index]) if index < len(data) else None

@@ -1,8 +1,8 @@
-"""TensorFlow's ops that reach outside of the graph, and the ops that TensorFlow has at all.
+"""TensorFlow's ops that reach outside of the graph, and the list of all its ops.
 
-Held against the registry of TensorFlow 2.21 (1,910 ops) by a test: every op with an argument that
-is called like a file, an address or a program is in one of the tables here, or is listed there as
-harmless. Sources: tensorflow/core/ops/*.cc, tensorflow/core/api_def.
+A test compares them with the registry of TensorFlow 2.21 (1,910 ops): every op with an argument
+whose name suggests a file, an address or a program is in one of the tables here, or is listed in
+the test as harmless. Sources: tensorflow/core/ops/*.cc, tensorflow/core/api_def.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ READS_ASSETS = frozenset(
     {"CSVDataset", "CSVDatasetV2", "FixedLengthRecordDataset", "FixedLengthRecordDatasetV2"}
     | {"ReadFile", "TFRecordDataset", "TFRecordDatasetV2", "TextLineDataset"}
 )
-"""Of these that read files, the first input is the path: ordinary if that is an asset."""
+"""Of these ops that read files, the first input is the path: ordinary if that is an asset."""
 
 WRITES = frozenset(
     {"CalibrationStatisticsSaver", "CreateSummaryDbWriter", "CreateSummaryFileWriter"}
@@ -47,7 +47,7 @@ CONNECTS = frozenset(
     # of older versions and of their contrib
     | {"BigQueryReader", "GenerateBigQueryReaderPartitions", "KafkaDataset", "Rpc", "TryRpc"}
 )
-"""These talk to other processes and hosts, or tell how that is done."""
+"""These connect to other processes and hosts, or configure how."""
 
 PYTHON = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 """These call Python functions of the process that they run in."""
@@ -59,7 +59,7 @@ EXECUTES = frozenset(
 
 CHECKPOINT_READS = frozenset({"DTensorRestoreV2", "Restore", "RestoreSlice", "RestoreV2"})
 CHECKPOINT_WRITES = frozenset({"MergeV2Checkpoints", "Save", "SaveSlices", "SaveV2"})
-"""The saver's: there is no SavedModel with variables that has none."""
+"""Ops of the saver, which every SavedModel with variables has."""
 
 TABLES = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
 """These read a vocabulary, from the input of that number: ordinary if that is an asset."""
@@ -76,7 +76,7 @@ CACHES = {"CacheDataset": 1, "CacheDatasetV2": 1}
 """These write a file unless its name, the input of that number, is empty."""
 
 SUMMARIES = frozenset({"CreateSummaryDbWriter", "CreateSummaryFileWriter"})
-"""Of those that write, these make what TensorBoard shows."""
+"""Of those that write, these write what TensorBoard reads."""
 
 LEFT_BEHIND = (
     READS
@@ -86,7 +86,7 @@ LEFT_BEHIND = (
     | SUMMARIES
     | {"SnapshotDataset", "SnapshotDatasetV2"}
 )
-"""What a training job of TensorFlow 1 leaves in the graph that it exports, beside what is run."""
+"""Ops that a training job of TensorFlow 1 leaves in the graph that it exports, not run."""
 
 REMOTE = {"RemoteCall": 0}
 """These run a function on the device that the input of that number names."""
@@ -107,9 +107,9 @@ ATTRIBUTES = {
         ("", "stdout", "stderr", "log(info)", "log(warning)", "log(error)"),
     ),
 }
-"""Of these one attribute names a file or a host, unless it is one of the values given.
+"""Ops with an attribute that names a file or a host, unless it is one of these values.
 
-A value that ends in "://" stands for all that begin so.
+A value that ends in "://" stands for all that begin with it.
 """
 
 WATCHED = frozenset().union(
@@ -120,7 +120,7 @@ WATCHED = frozenset().union(
 
 
 def purpose(op: str) -> str:
-    """Say what an op of the tables does, as the end of "an op that ..."."""
+    """Return what an op of the tables does, as the end of "an op that ..."."""
     table = (
         (READS | TABLES.keys() | {"DecodeProtoV2", "EncodeProto"}, "reads files"),
         (frozenset({"FixedUnigramCandidateSampler"}), "reads files"),
@@ -136,13 +136,13 @@ def purpose(op: str) -> str:
         (CHECKPOINT_WRITES, "writes checkpoints"),
     )
     return next(
-        (said for ops, said in table if op in ops), "writes to a file or a host for debugging"
+        (does for ops, does in table if op in ops), "writes to a file or a host for debugging"
     )
 
 
 @lru_cache(maxsize=1)
 def registered() -> frozenset[str]:
-    """The names of all ops that TensorFlow itself has, in one build or another."""
+    """Return the names of all ops that some build of TensorFlow registers."""
     file = Path(__file__).with_name("tensorflow_ops.txt")
     return frozenset(file.read_text(encoding="ascii").split()) | _ELSEWHERE
 

@@ -1,7 +1,7 @@
 """Where a string in a SavedModel's graph comes from: an asset, a caller, a constant, or elsewhere.
 
-Only ops that hand on the strings that they are given are followed; what any other op gives counts
-as computed, which is never taken for an asset's path. Functions are followed by what calls them.
+Only ops that pass on the strings that they are given are followed; the result of any other op
+counts as computed, and never as an asset's path. Arguments of functions are followed to callers.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _MAPS = frozenset(
     | {"ParallelInterleaveDataset", "ParallelInterleaveDatasetV2", "ParallelInterleaveDatasetV3"}
     | {"ParallelInterleaveDatasetV4", "ParallelMapDataset", "ParallelMapDatasetV2"}
 )
-"""These give what the function gives that they call."""
+"""Ops whose result is the result of the function that they call."""
 
-_TAKERS = _MAPS | frozenset(
+_APPLY = _MAPS | frozenset(
     {"BatchFunction", "FilterDataset", "MapDefun", "OneShotIterator", "ParallelFilterDataset"}
     | {"RemoteCall", "TPUPartitionedCall"}
 )
-"""Of these the function is given nothing but what the op itself is given."""
+"""Ops whose function gets no other arguments than the inputs of the op."""
 
-_HAND_ON: dict[str, tuple[int, ...] | None] = {
+_PASS_ON: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(PLACEHOLDERS | {"ConcatV2", "Const", "IdentityN", "Pack"}),
     **dict.fromkeys(("TensorDataset", "TensorSliceDataset", "ZipDataset", "ConcatenateDataset")),
     **dict.fromkeys(("ExpandDims", "Identity", "OptionsDataset", "PrefetchDataset"), (0,)),
@@ -52,20 +52,20 @@ _HAND_ON: dict[str, tuple[int, ...] | None] = {
     **dict.fromkeys(("Select", "SelectV2"), (1, 2)),
     "Split": (1,),
 }
-"""Ops that give the strings that they are given, and the inputs that those are in; None: all."""
+"""Ops that pass on strings, and the inputs that hold them; None: all."""
 
 _NO_STRINGS = frozenset(
     {"AddV2", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot"}
     | {"LogicalOr", "Maximum", "Minimum", "Mul", "NotEqual", "Range", "Rank", "Shape", "ShapeN"}
     | {"Size", "Sub", "TensorListReserve", "EmptyTensorList", "StringLength"}
 )
-"""Ops that give no string, whatever they are given."""
+"""Ops whose result is never a string."""
 
 _JOIN = frozenset({"StringJoin"})
 _TRIM = frozenset({"StringLower", "StringStrip", "StringUpper"})
 
 _MAX_STEPS = 2_000_000
-"""How many tensors are looked at on the way to where strings come from, in one graph."""
+"""How many tensors of one graph are followed to the sources of strings."""
 
 
 @dataclass
@@ -73,8 +73,8 @@ class Sources:
     """Where a string may come from.
 
     `constants` are those in the graph, `assets` files that the SavedModel holds, `filename` the
-    path that the saver is given, `given` what a caller hands over, `computed` anything else.
-    `fixed` tells of an asset whose path is in the graph as well: TensorFlow 1 feeds the path of
+    path that the saver is given, `given` what a caller gives, `computed` anything else.
+    `fixed` is an asset whose path is a constant in the graph too: TensorFlow 1 feeds the path of
     the asset in its place while it loads, and not when a signature is run.
     """
 
@@ -87,7 +87,7 @@ class Sources:
 
     @property
     def only_given(self) -> bool:
-        """Whether it is the caller's, and what lies in the SavedModel at most."""
+        """Whether it comes from the caller, or from the SavedModel's assets, alone."""
         return self.given and not (self.computed or self.filename or self.constants)
 
 
@@ -116,16 +116,16 @@ class Origins:
         head: bool = False,
         fed: Collection[str] = (),
     ) -> Sources:
-        """Say where the string comes from that is a node's input number `index`.
+        """Find where the string comes from that is input number `index` of a node.
 
         Args:
             scope: the function that the node is in.
             node: which one.
-            index: among its inputs of data.
-            head: of a path that is put together, look at the part alone that it begins with. What
-                follows is the caller's, or constants that name a file in a directory: a path that
-                leads anywhere else, also where the first part is empty, counts as computed.
-            fed: tensors of the graph that a caller hands over.
+            index: among its inputs that are tensors.
+            head: follow only the first part of a path that is joined. The other parts are the
+                caller's, or constants that name a file in a directory: a path that may lead
+                anywhere else, also because the first part is empty, counts as computed.
+            fed: tensors of the graph that a caller gives.
         """
         data = data_of(node)
         if index >= len(data):
@@ -157,7 +157,7 @@ class Origins:
     def _joined(
         self, scope: str, name: str, found: Sources, fed: Collection[str]
     ) -> list[tuple[str, str]] | None:
-        """What a path that is put together begins with; None if that is not what a tensor is."""
+        """Return the first part of a path that is joined; None if a tensor is not such a path."""
         node = self._walk.node(scope, base(name))
         data = data_of(node) if node is not None else []
         if node is None or node.op not in _JOIN | _TRIM or not data:
@@ -173,11 +173,11 @@ class Origins:
         return [(scope, data[0])]
 
     def _before(self, scope: str, name: str, found: Sources) -> Iterable[tuple[str, str]]:
-        """Note what a tensor is if it is a source, and give the tensors that it is made of."""
+        """Add a tensor to `found` if it is a source, and return the tensors that it is made of."""
         where = base(name)
         functions = self._graph.functions
         if scope != MAIN and where in functions[scope].arguments:
-            return self._handed(scope, functions[scope].arguments.index(where), found)
+            return self._argument(scope, functions[scope].arguments.index(where), found)
         node = self._walk.node(scope, where)
         if node is None:
             found.computed = True
@@ -189,15 +189,15 @@ class Origins:
             found.filename |= not asset
             return ()
         found.computed |= scope == MAIN and tensor(name) in self._defaults
-        found.computed |= node.op == "Const" and node.constant is None  # its caller gives it
+        found.computed |= node.op == "Const" and node.constant is None  # the caller gives it
         if node.constant is not None and node.constant.dtype == "string":
             strings = node.constant.strings
             found.constants.update((b"",) if strings == () else strings or (b"(long)",))
         if node.op in PLACEHOLDERS:
             found.given = True
         variable = self._variables.name(where) if scope == MAIN and node.op not in ALIASES else ""
-        if variable in self._variables.assigned:  # as one keeps an asset's path
-            found.computed |= variable in self._variables.handed_on
+        if variable in self._variables.assigned:  # such as one that holds an asset's path
+            found.computed |= variable in self._variables.escaped
             return [(scope, i) for i in self._variables.assigned[variable]]
         if node.op in _NO_STRINGS:
             return ()
@@ -206,7 +206,7 @@ class Origins:
     def _of_node(
         self, scope: str, node: Node, name: str, found: Sources
     ) -> Iterable[tuple[str, str]]:
-        """The tensors that an op hands on, and what the functions give that it calls."""
+        """Return the tensors that an op passes on, and the results of functions that it calls."""
         data = data_of(node)
         called = list(self._walk.called(node))
         if node.op in self._graph.functions:
@@ -225,36 +225,36 @@ class Origins:
             return steps
         if node.op in _MAPS:
             return [(f, result) for f in called for result in self._graph.functions[f].results]
-        if node.op not in _HAND_ON:
+        if node.op not in _PASS_ON:
             found.computed = True
             return [(scope, i) for i in data]
-        chosen = _HAND_ON[node.op]
+        chosen = _PASS_ON[node.op]
         return [(scope, i) for k, i in enumerate(data) if chosen is None or k in chosen]
 
-    def _handed(self, function: str, index: int, found: Sources) -> Iterator[tuple[str, str]]:
-        """Where an argument of a function comes from: its callers, and what it captures."""
+    def _argument(self, function: str, index: int, found: Sources) -> Iterator[tuple[str, str]]:
+        """Yield the tensors that an argument of a function is: of its callers, or captured."""
         objects = self._graph.objects
         captures = objects.functions.get(function, ())
-        own = len(self._graph.functions[function].arguments) - len(captures)
-        if index >= own:
-            captured = captures[index - own]
+        given = len(self._graph.functions[function].arguments) - len(captures)
+        if index >= given:
+            captured = captures[index - given]
             if captured in objects.assets:
                 found.assets = True
             elif captured in objects.constants:
                 yield MAIN, objects.constants[captured]
-            else:  # a variable, which has what the checkpoint says
+            else:  # a variable, whose value is in the checkpoint
                 found.computed = True
-        found.computed |= index < own and function in self._never_given
+        found.computed |= index < given and function in self._never_given
         sites = self._callers().get(function, ())
         for scope, node in sites:
-            yield from self._at_site(function, index, scope, node, found)
-        if not sites and index < own:
+            yield from self._at_call(function, index, scope, node, found)
+        if not sites and index < given:
             found.given = True
 
-    def _at_site(
+    def _at_call(
         self, function: str, index: int, scope: str, node: Node, found: Sources
     ) -> Iterator[tuple[str, str]]:
-        """Where an argument of a function comes from, of one node that calls it."""
+        """Yield the tensors that an argument of a function is in one node that calls it."""
         data = data_of(node)
         results = self._graph.functions[function].results
         first = {_REDUCES: 1}.get(node.op, 1 if node.op in _CHOICES else 0)
@@ -268,13 +268,13 @@ class Origins:
         elif node.op == _REDUCES:
             yield from ((scope, name) for name in (*data[:1], *data[1 + len(results) :]))
             return
-        elif node.op not in self._graph.functions and node.op not in _CALLS | _CHOICES | _TAKERS:
+        elif node.op not in self._graph.functions and node.op not in _CALLS | _CHOICES | _APPLY:
             called = (self._graph.functions[f] for f in self._walk.called(node))
             yield from ((f.name, result) for f in called for result in f.results)
         exact = node.op == function or node.op in _CALLS | _CHOICES | _LOOPS | {_REDUCES}
         if exact and index + first < len(data):
             yield scope, data[index + first]
-        else:  # which of them becomes the argument depends on the op: it is one of them
+        else:  # the op decides which of them becomes the argument
             yield from ((scope, name) for name in data)
             found.computed |= not data
 

@@ -1,4 +1,4 @@
-"""Variables of a graph that keep a path: what is put into them, by whichever of their handles."""
+"""Variables of a graph that hold a path: what is assigned to them, by any of their handles."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 PLACEHOLDERS = frozenset({"Placeholder", "PlaceholderV2", "PlaceholderWithDefault"})
 ASSIGNMENTS = frozenset({"Assign", "AssignVariableOp"})
 ALIASES = frozenset({"Assign", "Identity", "RefIdentity"})
-"""Ops that give the very variable that they are given."""
+"""Ops whose result is the variable that they are given."""
 
 _HANDLE = "VarHandleOp"
 _VARIABLES = frozenset({_HANDLE, "Variable", "VariableV2"})
 _NO_NAME = "cd2c89b7-88b7-44c8-ad83-06c2a9158347"
 """The shared name of a variable that shares none (TensorFlow's `ResourceHandle`)."""
 
-_LEAVE_IT = ALIASES | ASSIGNMENTS | {"ReadVariableOp", "VarIsInitializedOp", "VariableShape"}
-"""What may be done with a variable's handle without another value in it than is assigned here."""
+_NO_OTHER_VALUE = ALIASES | ASSIGNMENTS | {"ReadVariableOp", "VarIsInitializedOp", "VariableShape"}
+"""Ops on a variable's handle after which it holds nothing but what is assigned in the graph."""
 
 
 class Variables:
-    """What the variables of the main graph are assigned.
+    """What is assigned to the variables of the main graph.
 
-    `assigned` maps a variable to the tensors that are put into it, `handed_on` holds those that
-    something else may fill.
+    `assigned` maps a variable to the tensors that are assigned to it; other ops may assign
+    anything to those in `escaped`.
     """
 
     def __init__(self, walk: Walk) -> None:
         self._main = walk.main
         self._ends: dict[str, Node | None] = {}
         self.assigned: dict[str, list[str]] = {}
-        self.handed_on: set[str] = set()
+        self.escaped: set[str] = set()
         for node in walk.graph.nodes:
             if node.op in ASSIGNMENTS and len(node.inputs) > 1:
                 variable = self.name(base(node.inputs[0]))
                 self.assigned.setdefault(variable, []).append(node.inputs[1])
-            if node.op not in _LEAVE_IT:
-                self.handed_on.update(self._given_away(node))
+            if node.op not in _NO_OTHER_VALUE:
+                self.escaped.update(self._escaping(node))
 
     def name(self, where: str) -> str:
-        """The variable that a node is, or stands for: several may share one by its name."""
-        node = self._behind(where)
+        """Return the variable that a node refers to: several nodes may share one by its name."""
+        node = self._resolved(where)
         if node is None or node.op not in _VARIABLES:
             return where
         shared = node.texts.get("shared_name", ("",))[0]
@@ -55,17 +55,17 @@ class Variables:
             return node.name
         return f"shared {shared or ('' if node.op == _HANDLE else node.name)}"
 
-    def _given_away(self, node: Node) -> Iterator[str]:
-        """The variables that a node may fill in a way that is not seen here."""
+    def _escaping(self, node: Node) -> Iterator[str]:
+        """Yield the variables to which a node may assign a value that is not known here."""
         for name in node.inputs:
             if not name.startswith("^"):
-                given = self._behind(base(name))
+                given = self._resolved(base(name))
                 op = given.op if given is not None else ""
                 if op == _HANDLE or (op in _VARIABLES and node.op.startswith("Ref")):
                     yield self.name(base(name))
 
-    def _behind(self, where: str) -> Node | None:
-        """What a node stands for, through the aliases of a variable; None in a circle of them."""
+    def _resolved(self, where: str) -> Node | None:
+        """Return the node that an alias of a variable refers to; None if aliases form a cycle."""
         passed: dict[str, None] = {}
         while where not in self._ends and where not in passed:
             passed[where] = None

@@ -1,4 +1,4 @@
-"""The nodes and functions of a SavedModel's graph, by name, and which functions a node runs."""
+"""Access to the nodes and functions of a graph by name, and which functions a node runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Walk:
         self._scopes: dict[str, dict[str, Node]] = {MAIN: self.main}
 
     def nodes(self) -> Iterator[tuple[str, Node]]:
-        """Every node, with the function that it is in."""
+        """Yield every node, with the function that it is in."""
         for node in self.graph.nodes:
             yield MAIN, node
         for function in self.graph.functions.values():
@@ -31,13 +31,13 @@ class Walk:
                 yield function.name, node
 
     def node(self, scope: str, name: str) -> Node | None:
-        """The node that an input names; None for an argument, or if there is none."""
+        """Return the node that an input names; None for an argument, or if there is none."""
         if scope not in self._scopes:
             self._scopes[scope] = {n.name: n for n in self.graph.functions[scope].nodes}
         return self._scopes[scope].get(base(name))
 
     def called(self, node: Node) -> Iterator[str]:
-        """The functions of the library that a node names."""
+        """Yield the functions of the library that a node names."""
         if node.op in self.graph.functions:
             yield node.op
         for name in node.called:
@@ -45,9 +45,9 @@ class Walk:
                 yield name
 
     def runs(self, node: Node) -> Iterator[str]:
-        """The functions that a node may run: those that it names, and their gradients.
+        """Yield the functions that a node may run: those that it names, and their gradients.
 
-        Some ops have the name in a text, as those of TensorRT do.
+        Some ops, as those of TensorRT, have the name in a string.
         """
         for name in (*self.called(node), *self.in_texts(node)):
             yield name
@@ -55,22 +55,22 @@ class Walk:
                 yield self.graph.gradients[name]
 
     def in_texts(self, node: Node) -> Iterator[str]:
-        """The functions that a text in a node names."""
+        """Yield the functions that the strings in a node name."""
         for texts in node.texts.values():
             yield from (text for text in texts if text in self.graph.functions)
 
 
 def base(name: str) -> str:
-    """The node of a tensor's name, or of a control input's."""
+    """Return the node in the name of a tensor or of a control input."""
     return name.lstrip("^").partition(":")[0]
 
 
 def tensor(name: str) -> str:
-    """A tensor by its node and its number, however it is written: `x` is `x:0`, `f:out:1` `f:1`."""
+    """Normalise the name of a tensor to node and number: `x` to `x:0`, `f:out:1` to `f:1`."""
     port = name.rpartition(":")[2]
     return f"{base(name)}:{int(port) if port.isdecimal() and ':' in name else 0}"
 
 
 def data_of(node: Node) -> list[str]:
-    """The inputs of a node that are tensors."""
+    """Return the inputs of a node that are tensors."""
     return [name for name in node.inputs if not name.startswith("^")]

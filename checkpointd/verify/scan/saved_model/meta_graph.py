@@ -1,4 +1,4 @@
-"""A SavedModel's graphs as the room `safety` looks at them: nodes, functions, and what is run.
+"""A SavedModel's graphs: nodes, functions, and what loading and signatures run.
 
 Sources: tensorflow/core/protobuf/{saved_model,meta_graph,saver,saved_object_graph}.proto and
 core/framework/{graph,function}.proto. A message that comes twice is one, as protobuf has it.
@@ -35,10 +35,10 @@ _ASSET_COLLECTION = "saved_model_assets"
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the library: its arguments' names, its nodes, the tensors that it gives.
+    """A function of the library: the names of its arguments, its nodes, the tensors it returns.
 
-    `stands_in` tells of one that TensorFlow may run in place of another that nothing here names
-    it for: both have the attribute `api_implements` (its grappler's implementation selector).
+    `stands_in` marks one that TensorFlow may run in place of another without being named: both have
+    the attribute `api_implements` (grappler's implementation selector).
     """
 
     name: str
@@ -50,16 +50,15 @@ class Function:
 
 @dataclass
 class MetaGraph:
-    """One graph, and what is run of it.
+    """One graph, and what of it is run.
 
-    `signatures` and `initial` map what runs nodes, in words, to the names of tensors and ops, and
-    so does `otherwise`, of what is run only where there is no op of initialisation. `fed` are the
-    tensors that a signature is given, `defaults` those of them that it may go without. `saver`
-    holds the nodes of the saver, `restore` the one that loading runs, `filename` the tensor that
-    it takes the path from.
-    `gradients` maps a function to the one that gives its gradient, `backward` holds those that
-    give that of an op.
-    `assets` are pairs of a tensor and the file in `assets/` that it gets the path of.
+    `signatures` and `initial` map a label of what runs nodes to the names of tensors and ops;
+    `otherwise` does for what is run only if there is no op of initialisation. `fed` are the tensors
+    that a signature is given, `defaults` those that have a default. `saver` holds the nodes of the
+    saver, `restore` the one that loading runs, `filename` the tensor that holds the path.
+    `gradients` maps a function to the one that computes its gradient, `backward` holds those that
+    compute the gradient of an op.
+    `assets` are pairs of a tensor and the file in `assets/` whose path it holds.
     """
 
     version: str = ""
@@ -83,7 +82,7 @@ def read_graphs(read: Read, size: int) -> list[MetaGraph]:
     """Read every graph of a `saved_model.pb`.
 
     Args:
-        read: gives bytes of it from an offset, fewer at its end.
+        read: returns bytes of it from an offset, fewer at its end.
         size: of it, in bytes.
 
     Raises:
@@ -198,7 +197,7 @@ def _signature(data: bytes, found: MetaGraph) -> None:
 
 
 def _collection(data: bytes, found: MetaGraph) -> None:
-    """Read an entry of MetaGraphDef.collection_def, if it is one that tells of loading."""
+    """Read an entry of MetaGraphDef.collection_def, if it concerns loading."""
     name, value = map_entry(data)
     if name in (*_INIT_COLLECTIONS, _TABLES):
         names = [name for node_list in messages(value, 1) for name in texts(node_list, 1)]
@@ -221,7 +220,7 @@ def _asset(data: bytes, found: MetaGraph) -> None:
 
 
 def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
-    """The names of the tensors that a TensorInfo is made of."""
+    """Yield the names of the tensors that a TensorInfo consists of."""
     if depth > _MAX_DEPTH:
         raise FormatError(MALFORMED, "A tensor of a signature is nested too deeply.")
     for key, value in fields(info):

@@ -1,7 +1,7 @@
-"""The nodes of a graph: names, ops, inputs, the functions they call, and what their constants say.
+"""The nodes of a graph: names, ops, inputs, the functions they call, and their constants.
 
-Sources: tensorflow/core/framework/{node_def,attr_value,tensor}.proto. A tensor's content is never
-read: what is large is walked over in the file, and counted.
+Sources: tensorflow/core/framework/{node_def,attr_value,tensor}.proto. Large values
+of a tensor are never read: they are skipped in the file, and counted.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _WIDTHS = {3: 4, 9: 8}
 class Constant(NamedTuple):
     """A tensor in the graph.
 
-    `stored` counts the bytes that the file has for its values, which may be fewer than its shape
-    asks for. `strings` are its first values if it is of strings, `numbers` if it is a short list
-    of int32 or int64; None where they are not kept.
+    `stored` counts the bytes of its values in the file, which may be fewer than its shape needs.
+    `strings` are its first values if it holds strings, `numbers` if it is a short list of int32 or
+    int64; None if they are not kept.
     """
 
     dtype: str
@@ -74,13 +74,13 @@ class Node(NamedTuple):
 
 
 BY_THE_CALLER = "(given by whoever calls the function)"
-"""What stands for the text of an attribute that a call of the function gives."""
+"""Placeholder for an attribute whose value each call of the function gives."""
 
 _NOTHING: Mapping[str, tuple[str, ...]] = {}
 
 
 class Window:
-    """Reads pieces of a file through a block that is kept, so that walking costs few calls."""
+    """Reads a file in blocks, of which it keeps the last, so that a walk needs few calls."""
 
     def __init__(self, read: Callable[[int, int], bytes]) -> None:
         self._read = read
@@ -97,7 +97,7 @@ class Window:
 
 
 def node_at(read: Callable[[int, int], bytes], span: Span) -> Node:
-    """Read the NodeDef that lies at a place in a file.
+    """Read the NodeDef at a range of a file.
 
     Raises:
         FormatError: it is malformed, or cut short.
@@ -154,12 +154,12 @@ def _list(key: str, data: bytes, called: list[str], texts: dict[str, tuple[str, 
 
 
 def last(values: Iterable[str], otherwise: str = "") -> str:
-    """The last of the values that a field of one value has, which is the one that counts."""
+    """Return the last value of a field that is not repeated, which is the one that counts."""
     return next(iter(deque(values, maxlen=1)), otherwise)
 
 
 def _functions(kind: int, data: bytes) -> Iterator[str]:
-    """The names of functions in an attribute, and in the attributes of those functions."""
+    """Yield the names of functions in an attribute, and in the attributes of those functions."""
     left = [(kind, data, 0)]
     while left:
         kind, data, depth = left.pop()
@@ -177,7 +177,7 @@ def _functions(kind: int, data: bytes) -> Iterator[str]:
 
 
 def _constant(data: bytes, left_out: int) -> Constant:
-    """Read a TensorProto, but for its values: of those, what may be a path or a shape."""
+    """Read a TensorProto; of its values only what may be a path or a shape."""
     kind, stored, content = 0, left_out, b""
     shape: tuple[int, ...] = ()
     strings: list[bytes] = []
@@ -213,7 +213,7 @@ def _constant(data: bytes, left_out: int) -> Constant:
 
 
 def _joined(content: bytes, shape: tuple[int, ...]) -> bytes:
-    """The strings of a packed tensor, one behind the other: their sizes come before them."""
+    """Return the concatenated strings of a packed tensor, which begins with their sizes."""
     count, at = 1, 0
     for size in shape:
         count = min(count * max(0, size), len(content))
@@ -225,13 +225,13 @@ def _joined(content: bytes, shape: tuple[int, ...]) -> bytes:
 
 
 _TENSORS = (_ATTR, 2, _TENSOR)
-"""Where a node has a large tensor: attr.value.tensor."""
+"""The fields that lead to a tensor in a node: attr.value.tensor."""
 
 
 def _trimmed(
     read: Callable[[int, int], bytes], start: int, end: int, way: tuple[int, ...]
 ) -> tuple[bytes, int]:
-    """Copy a message, but for the large values of the tensor that `way` leads to.
+    """Copy a message without the large values of the tensor that the fields in `way` lead to.
 
     Returns:
         The copy, and how many bytes of it are left out.

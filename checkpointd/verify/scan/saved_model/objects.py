@@ -1,4 +1,4 @@
-"""The objects of a SavedModel of TensorFlow 2: which functions they have, and who calls them.
+"""The objects of a SavedModel of TensorFlow 2: their functions, and who calls those.
 
 Source: tensorflow/core/protobuf/saved_object_graph.proto; what loading calls is decided in
 tensorflow/python/saved_model/load.py.
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 class Objects:
     """The objects of TensorFlow 2, by number.
 
-    `functions` maps a concrete function to the objects that it captures, `assets` and `constants`
-    an object to what it is. `named` are the functions that an object has under a name or without
-    one, `saving` those that save an object, `loading` those that loading itself calls.
+    `functions` maps a concrete function to the objects that it captures, `constants` a constant to
+    its node. `named` are the functions of objects, `saving` those that save an object, `loading`
+    those that loading calls.
     """
 
     functions: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Objects:
 
 @dataclass
 class _Roles:
-    """What objects are for, by number: as they are read, before all of them are known."""
+    """What objects are for, by number, collected until all objects are read."""
 
     held: dict[int, tuple[str, ...]] = field(default_factory=dict)
     children: set[int] = field(default_factory=set)
@@ -70,7 +70,7 @@ def read_objects(read: Callable[[int, int], bytes], span: Span, found: Objects) 
         elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
             name, value = map_entry(whole(read, part))
             found.functions[name] = tuple(_captures(value))
-    called = roles.saving - roles.children  # what has a name can be called for other ends
+    called = roles.saving - roles.children  # what has a name can be called otherwise too
     found.saving.update(name for index in called for name in roles.held.get(index, ()))
     found.loading.update(name for i in roles.loading for name in roles.held.get(i, ()))
     found.named.update(name for names in roles.held.values() for name in names)
@@ -97,13 +97,13 @@ def _object(data: bytes, index: int, found: Objects, roles: _Roles) -> None:
 
 
 def _children(data: bytes) -> Iterator[int]:
-    """The objects that a SavedObject has by a name."""
+    """Yield the objects that a SavedObject has as attributes."""
     for reference in messages(data, 1):
         yield signed([0, *(number(v) for f, v in fields(reference) if f == 1)][-1])
 
 
 def _captures(data: bytes) -> Iterator[int]:
-    """The objects that a SavedConcreteFunction captures; the numbers may be packed."""
+    """Yield the objects that a SavedConcreteFunction captures; the numbers may be packed."""
     for key, value in fields(data):
         if key == 2 and isinstance(value, int):  # noqa: PLR2004 - bound_inputs
             yield signed(value)

@@ -1,4 +1,4 @@
-"""The status page: what it says at a glance, and that no name can break it."""
+"""The status page: what it shows at a glance, and that no name can break it."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_what_to_do_names_the_cure() -> None:
     assert "checkpointd config check" in text
 
 
-def test_a_watch_that_is_down_is_told_once() -> None:
-    """Health's sentence and the watch's own would say the same thing twice."""
+def test_a_watch_that_is_down_is_reported_once() -> None:
+    """The sentences of the health and of the watch would repeat each other."""
     state = status(
         watches=[watch(up=False, message="Stale file handle.")],
         problems=["Watch resnet is down: Stale file handle."],
@@ -153,13 +153,13 @@ def test_no_name_changes_the_structure_of_the_page(name: str) -> None:
 
 
 def test_eight_good_verdicts_do_not_hide_a_bad_checkpoint() -> None:
-    """What is invalid now is told, however many valid ones came after it."""
+    """What is invalid now is listed, however many valid ones came after it."""
     state = status(
         last_verdicts=[verdict(f"/srv/ckpt-{n}") for n in range(8)],
         attention=[verdict("/srv/bad", verdict="invalid", reason="finite.nan", message="12 NaN")],
         watches=[{"name": "a", "up": True, "counts": {"invalid": 9}}],
     )
-    told = [todo.what for todo in todos(state, NOW)]
-    assert any("/srv/bad" in what for what in told)
-    assert any("8 more" in what for what in told)
+    listed = [todo.what for todo in todos(state, NOW)]
+    assert any("/srv/bad" in what for what in listed)
+    assert any("8 more" in what for what in listed)
     assert headline(state, todos(state, NOW)).tone == "warn"
