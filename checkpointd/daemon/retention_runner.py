@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.daemon.ledger_records import LedgerRecords
+from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.watch_retention import DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
@@ -42,6 +43,7 @@ _CALM_SHARE = 20.0
 _ROUND_SECONDS = 60.0
 _PLAN_SECONDS = 600.0
 _PLAN_SHARE = 1000.0
+_PLAN_SECONDS_MOST = 3600.0
 
 log = structlog.get_logger()
 
@@ -68,6 +70,7 @@ class RetentionRunner:
         self._watches = watches
         self._work = work
         self._metrics = metrics
+        self._failures = RetentionFailures(metrics.prune_failed)
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._logged: dict[str, str] = {}
@@ -83,6 +86,7 @@ class RetentionRunner:
         watch = self._running.pop(name, None)
         for state in (self.holds, self.refusals, self._logged):
             state.pop(name, None)
+        self._failures.forget(name)
         if watch is None:
             return
         hung = await watch.stop()
@@ -107,20 +111,22 @@ class RetentionRunner:
 
     async def _run(self, watch: WatchRetention) -> None:
         while True:
-            began = time.monotonic()
+            watch.plan_seconds = 0.0
+            problems = list[str]()
             try:
                 await self._round(watch)
             except (OSError, LedgerError, TrashError) as error:
-                if not watch.stopping:
-                    log.warning("retention", watch=watch.name, error=str(error))
+                problems = [str(error)]
             except Exception:
                 log.exception(
                     "retention failed, this is our own fault; it is tried again", watch=watch.name
                 )
-            seconds = time.monotonic() - began
+            if not watch.stopping:
+                self._failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.requested.wait(), _ROUND_SECONDS)
-            await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
+            calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
+            await asyncio.sleep(min(calm, _ROUND_SECONDS))
 
     async def _round(self, watch: WatchRetention) -> None:
         policy = watch.settings.retention
@@ -139,13 +145,12 @@ class RetentionRunner:
             planned, removals = await self._plan(watch, apply=policy.mode == "enforce")
             self._note_plan(watch.name, planned)
             if all(removal.done for removal in removals):
-                seconds = time.monotonic() - began
-                watch.due = began + max(_PLAN_SECONDS, _PLAN_SHARE * seconds)
+                pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
+                watch.due = began + min(pause, _PLAN_SECONDS_MOST)
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
-        for error in expired.errors:
-            log.warning("trash", watch=watch.name, message=error)
+        self._failures.note(watch.name, "trash", expired.errors)
         await watch.measure()
 
     async def _plan(
@@ -156,8 +161,7 @@ class RetentionRunner:
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
         planned, removals = await watch.plan(problem, apply=apply)
-        for removal in removals:
-            self._note_removal(watch.name, removal)
+        self._note_removals(watch.name, [removal for removal in removals if removal.done])
         if apply:
             self._note_refusals(watch.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
@@ -188,6 +192,7 @@ class RetentionRunner:
 
     def _note_refusals(self, name: str, removals: list[Removal]) -> None:
         """Keep what could not be pruned among the daemon's problems until it could."""
+        self._failures.note_removals(name, removals)
         refused = [r for r in removals if not r.done]
         self.refusals.pop(name, None)
         if refused:
@@ -196,14 +201,11 @@ class RetentionRunner:
                 f"{refused[0].entry.path}: {refused[0].reason.rstrip('.')}."
             )
 
-    def _note_removal(self, name: str, removal: Removal) -> None:
-        path = removal.entry.path
-        if removal.done:
+    def _note_removals(self, name: str, done: list[Removal]) -> None:
+        for removal in done:
             self._metrics.pruned(name, removal.rule, removal.size_bytes)
-            log.info("pruned", watch=name, path=path, rule=removal.rule, reason=removal.reason)
-        else:
-            self._metrics.prune_failed(name)
-            log.warning("not pruned", watch=name, path=path, reason=removal.reason)
+            path, reason = removal.entry.path, removal.reason
+            log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
 
     async def prune(self, name: str, *, apply: bool) -> dict[str, Any]:
         """RetentionPlan a watch now, and with `apply` carry it out, whatever its mode is.

@@ -13,7 +13,7 @@ import structlog
 
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
-from checkpointd.retention.watch_plan import plan_watch
+from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,6 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STOP_SECONDS = 5.0
+_THREADS = 16
 
 log = structlog.get_logger()
 
@@ -63,7 +64,9 @@ class WatchRetention:
         self.task: asyncio.Task[None] | None = None
         self.usage = DiskUsage()
         self._records = records
-        self._pruner = Pruner(self.root, records)
+        self.plan_seconds = 0.0
+        """How long the last plan took, without what was removed."""
+        self._pruner = Pruner(self.root, records, threads=_THREADS)
         self._recovered = False
         self._reverified: dict[str, Generation] = {}
         self._before = tuple(before)
@@ -135,8 +138,11 @@ class WatchRetention:
 
     def _plan(self, problem: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
-        planned = plan_watch(self._records, self.settings, time.time(), problem)
-        removals = self._pruner.apply(planned) if apply and planned.removals else []
+        began = time.monotonic()
+        index = reference_index(self.settings)
+        planned = plan_watch(self._records, self.settings, time.time(), problem, index)
+        self.plan_seconds = time.monotonic() - began
+        removals = self._pruner.apply(planned, index) if apply else []
         return planned, removals
 
     def _recover(self) -> None:

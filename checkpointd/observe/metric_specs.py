@@ -39,7 +39,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "check_errors": ("Checks that could not decide.", ("watch", "check", "reason")),
     "pruned": ("Checkpoints pruned.", ("watch", "rule")),
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
-    "prune_failures": ("Checkpoints that could not be pruned.", ("watch",)),
+    "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
     "watch_overflows": ("Times the kernel dropped events; a scan followed each.", ("watch",)),
     "watch_restarts": (
         "Times the observer of file events stopped unexpectedly and was restarted.",

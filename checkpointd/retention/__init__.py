@@ -3,7 +3,8 @@
 from checkpointd.retention.holds import Hold
 from checkpointd.retention.plan import Decision, RetentionPlan, plan
 from checkpointd.retention.pruner import Pruner, PruningLedger, Removal
-from checkpointd.retention.references import References, find_references
+from checkpointd.retention.reference_index import find_references
+from checkpointd.retention.references import References
 from checkpointd.retention.trash import Deleted, Expired, Recovered, Trash, TrashError, TrashItem
 
 __all__ = [

@@ -127,7 +127,7 @@ def parts_of(
     members = sorted(generation.members, key=lambda m: (m.name not in (".index", ""), m.name))
     parts = []
     for member in members:
-        part = _beside(name, member)
+        part = member_path(name, member)
         compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
@@ -152,7 +152,7 @@ def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Gen
             compare_tree(file, name, generation, alone=True)
         return
     for member in generation.members:
-        found = os.stat(_beside(name, member), dir_fd=content_fd, follow_symlinks=False)
+        found = os.stat(member_path(name, member), dir_fd=content_fd, follow_symlinks=False)
         compare(member, found, Sameness.RENAMED)
 
 
@@ -214,7 +214,7 @@ def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> boo
             with opened(part.name, dir_fd) as file:
                 compare_tree(file, part.name, generation, alone=True)
         for member in () if part.directory else generation.members:
-            if _beside(name, member) == part.name:
+            if member_path(name, member) == part.name:
                 compare(member, found, Sameness.RENAMED)
     except (OSError, NotUnchangedError):
         return False
@@ -261,7 +261,8 @@ def _find_renameat2() -> ctypes._NamedFuncPointer | None:
 _renameat2 = _find_renameat2()
 
 
-def _beside(name: str, member: Member) -> str:
+def member_path(name: str, member: Member) -> str:
+    """The path of a member of the checkpoint `name`, from the directory that it is in."""
     if member.name.startswith(_BESIDE):
         return member.name[len(_BESIDE) :]
     return name + member.name

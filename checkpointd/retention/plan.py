@@ -74,6 +74,7 @@ def plan(
     *,
     changed: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
+    written: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
 ) -> RetentionPlan:
@@ -88,6 +89,7 @@ def plan(
             and stay.
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
+        written: paths of those that a process has open for writing.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
     """
@@ -95,7 +97,7 @@ def plan(
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(references, changed, _directories_above(present), shared)
+    on_disk = StateOnDisk(references, changed, _directories_above(present), shared, written)
     decisions: list[Decision] = []
     holds: list[Hold] = []
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):

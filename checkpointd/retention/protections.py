@@ -34,13 +34,15 @@ class StateOnDisk:
     """Paths by what was found on disk.
 
     `references` are what `checkpoint` state files and links name, `changed` are not as they were
-    verified, `containing` have other checkpoints inside, `shared` hold other files as well.
+    verified, `containing` have other checkpoints inside, `shared` hold other files as well,
+    `written` are open for writing.
     """
 
     references: frozenset[str] = frozenset()
     changed: frozenset[str] = frozenset()
     containing: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
+    written: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ def _changed(entry: Entry, situation: Situation) -> str:
     return "it changed on disk since it was verified; it is verified again"
 
 
+def _written(entry: Entry, situation: Situation) -> str:
+    if entry.path in situation.on_disk.written:
+        return "a process has it open for writing"
+    return ""
+
+
 def _not_shown(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
     if entry.state is not State.VALID or is_eligible(entry, policy):
@@ -140,5 +148,6 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("require", _not_shown),
     Protection("invalid", _invalid),
     Protection("min_age", _fresh),
+    Protection("open", _written),
 )
 """Why a checkpoint that no rule keeps is not removed either."""

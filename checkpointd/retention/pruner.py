@@ -5,23 +5,28 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import LedgerError, State
 from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.files import is_unchanged, opened_root
-from checkpointd.retention.references import find_references, is_referenced
+from checkpointd.retention.parallel import map_in_threads
+from checkpointd.retention.pruning_round import PruningRound
+from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.references import is_referenced
 from checkpointd.retention.trash import Expired, Recovered, Trash, TrashError, TrashItem
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
+    from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, Pin
     from checkpointd.retention.plan import Decision, RetentionPlan
 
 RESTORED_NOTE = "restored from the trash"
+_NAMED = "a `checkpoint` state file or a symbolic link names it now"
 
 
 class PruningLedger(Protocol):
@@ -81,35 +86,61 @@ class Pruner:
         root: the watched root, absolute.
         records: the ledger, or a wrapper that calls its thread.
         on_step: called with the name of each step before it; for fault injection.
+        threads: how many removals are under way at once: most of a removal is waiting for the
+            disk. More than one needs a thread-safe ledger.
     """
 
     def __init__(
-        self, root: str, records: PruningLedger, *, on_step: Callable[[str], None] | None = None
+        self,
+        root: str,
+        records: PruningLedger,
+        *,
+        on_step: Callable[[str], None] | None = None,
+        threads: int = 1,
     ) -> None:
         self.trash = Trash(root, on_step=on_step)
         self._records = records
         self._step = on_step or (lambda _: None)
+        self._threads = threads
         self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Remove and delete nothing more; a move that has begun is finished."""
         self._stopped.set()
 
-    def apply(self, plan: RetentionPlan) -> list[Removal]:
+    def apply(self, plan: RetentionPlan, references: ReferenceIndex | None = None) -> list[Removal]:
         """Move everything that the plan removes into the trash, oldest first, until stopped.
 
         Errors of the file system or the ledger are not raised, they are in the results.
+
+        Args:
+            plan: what to remove.
+            references: those that the plan was made with, so that the root is not walked again.
         """
-        done: set[int] = set()
-        results = []
-        for decision in plan.removals:
-            if self._stopped.is_set():
-                break
-            result = self._remove(decision, plan, done)
-            if result.done:
-                done.add(decision.entry.id)
-            results.append(result)
-        return results
+        if not plan.removals:
+            return []
+        current = PruningRound(plan, references or ReferenceIndex(self.trash.root))
+        results = map_in_threads(
+            lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
+        )
+        named = current.references.sweep().paths
+        return [self._undone_if_named(r, named) for r in results if r is not None]
+
+    def _unless_stopped(self, decision: Decision, current: PruningRound) -> Removal | None:
+        return None if self._stopped.is_set() else self._remove(decision, current)
+
+    def _undone_if_named(self, removal: Removal, named: frozenset[str]) -> Removal:
+        """Undo a removal if a reference appeared in the short time that no sweep covered."""
+        if not removal.done or not is_referenced(removal.entry, named):
+            return removal
+        try:
+            self.trash.restore(removal.item)
+            self._records.record_restored(removal.entry.path, removal.item)
+        except (TrashError, LedgerError, OSError) as error:
+            return replace(
+                removal, reason=f"{removal.reason}; {_NAMED}, and it stays in the trash ({error})"
+            )
+        return Removal(removal.entry, False, removal.rule, _NAMED)
 
     def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
@@ -158,16 +189,17 @@ class Pruner:
             item.path, rule=manifest.rule, reason=manifest.reason, item=item.id, at=manifest.at
         )
 
-    def _remove(self, decision: Decision, plan: RetentionPlan, done: set[int]) -> Removal:
+    def _remove(self, decision: Decision, current: PruningRound) -> Removal:
         entry, reason = decision.entry, "; ".join(decision.reasons)
         refusal, suspects = "", tuple[str, ...]()
+        current.begin(entry)
         try:
-            self._check_still_planned(decision, plan)
+            self._check_still_planned(decision, current.policy)
             item = self.trash.put(
                 entry,
                 rule=decision.rule,
                 reason=reason,
-                guard=lambda: self._guard(decision, plan, done),
+                guard=lambda dir_fd: self._guard(entry, current, dir_fd),
             )
         except NotAloneError as error:
             refusal = str(error)
@@ -180,6 +212,7 @@ class Pruner:
         except OSError as error:
             refusal = _explain(error, entry.path)
         if refusal:
+            current.cancel(entry)
             return Removal(entry, False, decision.rule, refusal, suspects=suspects)
         self._step("record")
         try:
@@ -190,7 +223,7 @@ class Pruner:
             reason = f"{reason}; the ledger is updated at the next start ({error})"
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
 
-    def _check_still_planned(self, decision: Decision, plan: RetentionPlan) -> None:
+    def _check_still_planned(self, decision: Decision, policy: RetentionSettings) -> None:
         """Compare with the ledger as it is now: the plan may be old."""
         planned = decision.entry
         entry = self._records.entry(planned.path)
@@ -198,31 +231,24 @@ class Pruner:
             raise _RefusedError("it has changed in the ledger since this was planned")
         if entry.pinned:
             raise _RefusedError("it has been pinned since this was planned")
-        if entry.state is State.VALID and not is_eligible(entry, plan.policy):
+        if entry.state is State.VALID and not is_eligible(entry, policy):
             raise _RefusedError("it has been verified again since this was planned")
 
-    def _guard(self, decision: Decision, plan: RetentionPlan, done: set[int]) -> None:
-        """Check what must hold right now: no pin, no reference, and enough others stay."""
-        entry = decision.entry
+    def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
+        """Check what must hold right now: no pin, reference or writer, and enough others stay."""
         known = self._records.entry(entry.path)
         if known is not None and known.pinned:
             raise _RefusedError("it has been pinned since this was planned")
-        references = find_references(self.trash.root)
+        references = current.references.near(os.path.dirname(entry.path))
         if references.errors:
             raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
         if is_referenced(entry, references.paths):
-            raise _RefusedError("a `checkpoint` state file or a symbolic link names it now")
-        others = [
-            d.entry
-            for d in sorted(plan.decisions, key=lambda d: not d.keep)
-            if d.entry.id != entry.id
-            and d.entry.id not in done
-            and _series(d.entry) == _series(entry)
-            and is_eligible(d.entry, plan.policy)
-        ]
-        self._check_floor(others, plan.policy.keep_min_valid, entry)
+            raise _RefusedError(_NAMED)
+        if current.open_files.has_writer(dir_fd, os.path.basename(entry.path), entry.generation):
+            raise _RefusedError("a process has it open for writing")
+        self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
 
-    def _check_floor(self, others: Sequence[Entry], floor: int, entry: Entry) -> None:
+    def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:
         if entry.state is not State.VALID:
             return
         present, suspects = 0, []
@@ -241,10 +267,6 @@ class Pruner:
                 f"verified, and keep_min_valid = {floor}",
                 tuple(suspects),
             )
-
-
-def _series(entry: Entry) -> tuple[str, str]:
-    return entry.checkpoint.watch, entry.checkpoint.series
 
 
 def _explain(error: OSError, path: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import LOCAL, state_file
-from checkpointd.formats.names import TRASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,60 +28,23 @@ class References:
     errors: tuple[str, ...]
 
 
-def find_references(root: str, links: str = "") -> References:
-    """Search a root for references; paths below it begin as the root is written, if possible.
-
-    An empty or unreadable root is an error: it is more likely not mounted than not used.
+def find_linked(directory: str, root: str) -> frozenset[str]:
+    """What the symbolic links in a directory and below name, as `spellings` of a root.
 
     Args:
-        root: the root.
-        links: another directory with links that count as well; it need not exist.
+        directory: need not exist; empty for none.
+        root: a root, which the directory may be outside of.
     """
-    errors: list[str] = []
-    paths: set[str] = set()
     real_root = os.path.realpath(root)
-    entries = list(_walk(root, errors))
-    for entry in entries:
-        try:
-            for named in _named_by(entry):
-                paths.update(_spellings(named, root, real_root))
-        except OSError as error:
-            errors.append(f"{entry.path!r} cannot be read ({error.strerror})")
-    if not entries and not errors:
-        errors.append(f"{root!r} is empty: is it mounted?")
-    for entry in _walk(links, []) if links else ():
-        if entry.is_symlink():
-            paths.update(_spellings(entry.path, root, real_root))
-    return References(frozenset(paths), tuple(errors))
+    found = set[str]()
+    for above, below, names in os.walk(directory) if directory else ():
+        for path in (os.path.join(above, name) for name in (*below, *names)):
+            if os.path.islink(path):
+                found.update(spellings(path, root, real_root))
+    return frozenset(found)
 
 
-def _walk(root: str, errors: list[str]) -> Iterator[os.DirEntry[str]]:
-    """Everything below a root but directories and the trash; links are not followed."""
-    left = [root]
-    while left:
-        directory = left.pop()
-        try:
-            with os.scandir(directory) as listed:
-                for entry in listed:
-                    if not entry.is_dir(follow_symlinks=False):
-                        yield entry
-                    elif directory != root or entry.name != TRASH:
-                        left.append(entry.path)
-        except FileNotFoundError:
-            if directory == root:
-                errors.append(f"{root!r} does not exist")
-        except OSError as error:
-            errors.append(f"{directory!r} cannot be listed ({error.strerror})")
-
-
-def _named_by(entry: os.DirEntry[str]) -> Iterator[str]:
-    if entry.is_symlink():
-        yield entry.path
-    if entry.name.startswith(state_file.NAME):
-        yield from _read_state(entry.path, exact=entry.name == state_file.NAME)
-
-
-def _spellings(path: str, root: str, real_root: str) -> Iterator[str]:
+def spellings(path: str, root: str, real_root: str) -> Iterator[str]:
     """A path as it is, with all links followed, and as it reads below the root."""
     for name in (os.path.normpath(path), os.path.realpath(path)):
         yield name
@@ -91,7 +53,16 @@ def _spellings(path: str, root: str, real_root: str) -> Iterator[str]:
                 yield os.path.join(root, name[len(base.rstrip("/")) + 1 :])
 
 
-def _read_state(path: str, *, exact: bool) -> Iterator[str]:
+def named_by_state(path: str, *, exact: bool) -> Iterator[str]:
+    """The paths that a state file names; nothing if it is gone, or no regular file.
+
+    Args:
+        path: of the file.
+        exact: whether it must be readable: it has exactly the name of a state file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     try:
         found = LOCAL.stat(path)
         if not found.is_file or found.size > _READ_LIMIT:

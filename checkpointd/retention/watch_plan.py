@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
 from checkpointd.retention.files import is_same_content, is_shared
 from checkpointd.retention.plan import RetentionPlan, plan
-from checkpointd.retention.references import find_references
+from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -26,8 +28,17 @@ class PlanningLedger(Protocol):
         ...
 
 
+def reference_index(watch: WatchSettings) -> ReferenceIndex:
+    """The references to checkpoints of a watch, from its root and its `latest-valid` links."""
+    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""))
+
+
 def plan_watch(
-    ledger: PlanningLedger, watch: WatchSettings, now: float, problem: str = ""
+    ledger: PlanningLedger,
+    watch: WatchSettings,
+    now: float,
+    problem: str = "",
+    index: ReferenceIndex | None = None,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -38,10 +49,12 @@ def plan_watch(
             one that is not as it was verified fills no slot (`RetentionPlan.suspects`).
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
+        index: searches the root for references, and can then be used for carrying the plan out.
     """
-    references = find_references(str(watch.path), str(watch.link_directory or ""))
+    references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
-    return plan(
+    planned = partial(
+        plan,
         entries,
         watch.retention,
         now,
@@ -55,3 +68,8 @@ def plan_watch(
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
     )
+    first = planned()
+    leaving = [decision.entry for decision in first.removals]
+    open_files = OpenFiles.of(leaving)
+    written = frozenset(e.path for e in leaving if open_files.is_written(e))
+    return planned(written=written) if written else first

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from checkpointd.core.open_files import written_files
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,12 +18,6 @@ if TYPE_CHECKING:
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """The inode of the first PID namespace (PROC_PID_INIT_INO in the kernel's proc_ns.h)."""
-
-_INIT = "1"
-"""The machine's first process: it writes no checkpoints, and may hide its descriptors from root."""
-
-_MAX_DESCRIPTORS = 20_000
-_DELETED = " (deleted)"
 
 
 def sees_all_processes() -> bool:
@@ -46,7 +42,7 @@ def files_not_open(files: Iterable[tuple[str, Member]]) -> frozenset[str]:
         return frozenset()
     names = {os.path.basename(path) for path in wanted}
     try:
-        opened = _written_to(names)
+        opened = written_files(names)
     except OSError:
         return frozenset()
     return frozenset(p for p, m in wanted.items() if (m.device, m.inode) not in opened)
@@ -57,49 +53,3 @@ def _is_own(path: str) -> bool:
         return os.stat(path).st_uid == os.geteuid()
     except OSError:
         return False
-
-
-def _written_to(names: set[str]) -> set[tuple[int, int]]:
-    """Return the identities of files with one of these names that are open for writing.
-
-    Raises:
-        OSError: a process of this user hides its descriptors, or there are too many of them.
-    """
-    opened: set[tuple[int, int]] = set()
-    seen = 0
-    for pid in _process_ids():
-        directory = f"/proc/{pid}/fd"
-        try:
-            if os.stat(f"/proc/{pid}").st_uid != os.geteuid():
-                continue
-            descriptors = os.listdir(directory)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        seen += len(descriptors)
-        if seen > _MAX_DESCRIPTORS:
-            raise OSError("there are too many open files to examine")
-        for descriptor in descriptors:
-            try:
-                identity = _writes(pid, descriptor, names)
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if identity is not None:
-                opened.add(identity)
-    return opened
-
-
-def _process_ids() -> list[str]:
-    return [name for name in os.listdir("/proc") if name.isdecimal() and name != _INIT]
-
-
-def _writes(pid: str, descriptor: str, names: set[str]) -> tuple[int, int] | None:
-    link = f"/proc/{pid}/fd/{descriptor}"
-    target = os.readlink(link)
-    if not target.startswith("/") or os.path.basename(target.removesuffix(_DELETED)) not in names:
-        return None
-    with open(f"/proc/{pid}/fdinfo/{descriptor}", encoding="ascii") as info:
-        flags = next((int(line.split()[1], 8) for line in info if line.startswith("flags:")), 0)
-    if flags & os.O_ACCMODE == os.O_RDONLY:
-        return None
-    status = os.stat(link)
-    return status.st_dev, status.st_ino

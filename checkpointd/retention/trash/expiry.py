@@ -33,7 +33,7 @@ class Deleted:
 
 @dataclass(frozen=True)
 class Expired:
-    """What was deleted for good, and a message for each that could not be."""
+    """What was deleted for good, and a message for each cause that something could not be."""
 
     deleted: tuple[Deleted, ...]
     errors: tuple[str, ...]
@@ -63,6 +63,7 @@ def expire(
     """Delete what is old enough, and more while the disk is nearly full; see `Trash.expire`."""
     deleted: list[Deleted] = []
     errors: list[str] = []
+    failed: dict[str, list[str]] = {}
     try:
         for item in reversed(finished_items(root)):
             reason = _reason_to_delete(root, item, now, ttl, min_free)
@@ -73,9 +74,12 @@ def expire(
                     item_directory.delete(trash_fd, item.id, on_step)
                 deleted.append(Deleted(item, reason))
             except OSError as error:
-                errors.append(f"{item.id} cannot be deleted: {error.strerror}.")
+                failed.setdefault(str(error.strerror), []).append(item.id)
     except OSError as error:
         errors.append(f"The trash of {root!r} cannot be read: {error.strerror}.")
+    for cause, (first, *others) in failed.items():
+        more = f" and {len(others)} more" if others else ""
+        errors.append(f"{first}{more} cannot be deleted: {cause}.")
     return Expired(tuple(deleted), tuple(errors))
 
 

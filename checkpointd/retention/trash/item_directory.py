@@ -40,7 +40,8 @@ def make(trash_fd: int, manifest: Manifest, step: Callable[[str], None]) -> str:
         discard(trash_fd, identity)
         if error.errno not in _FULL or not exists(_RESERVE, trash_fd):
             raise
-        os.unlink(_RESERVE, dir_fd=trash_fd)
+        with contextlib.suppress(FileNotFoundError):  # another removal of this round needed it
+            os.unlink(_RESERVE, dir_fd=trash_fd)
         try:
             _write(trash_fd, identity, manifest, step)
         except OSError:

@@ -40,7 +40,7 @@ class Trash:
         *,
         rule: str,
         reason: str,
-        guard: Callable[[], None],
+        guard: Callable[[int], None],
         at: float | None = None,
     ) -> TrashItem:
         """Move a checkpoint into the trash, if it still is the generation that was verified.
@@ -49,7 +49,8 @@ class Trash:
             entry: what the ledger knows of it.
             rule: the rule that removes it.
             reason: why it is removed, in a sentence.
-            guard: called right before the first rename and after the last; raises to refuse.
+            guard: called right before the first rename and after the last, with a descriptor of
+                the directory that the checkpoint is in then; raises to refuse.
             at: seconds since the epoch; now if None.
 
         Raises:
@@ -194,17 +195,18 @@ class Trash:
         manifest: Manifest,
         parent_fd: int,
         item_fd: int,
-        guard: Callable[[], None],
+        guard: Callable[[int], None],
     ) -> None:
         name = manifest.path.rpartition("/")[2]
         self._step("guard")
-        guard()
+        guard(parent_fd)
         if tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation)) != manifest.parts:
             raise NotUnchangedError("it changed while it was checked")
         try:
             moves.move_in(item_fd, parent_fd, manifest, self._step)
             self._step("guard again")
-            guard()
+            with opened(moves.CONTENT, item_fd) as content_fd:
+                guard(content_fd)
         except BaseException:
             moves.move_back(item_fd, parent_fd, manifest, self._step)
             raise

@@ -176,6 +176,7 @@ def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event
             gate.wait()
 
     monkeypatch.setattr(watch_retention, "Pruner", partial(Pruner, on_step=wait))
+    monkeypatch.setattr(watch_retention, "_THREADS", 1)
     return begun, gate
 
 
@@ -283,5 +284,49 @@ def test_what_is_deleted_from_the_trash_is_logged_with_the_reason(root: Path) ->
             (event,) = (e for e in logs if e["event"] == "deleted from the trash")
             assert event["path"] == str(root / "ckpt-0")
             assert "longer than trash_ttl" in event["reason"]
+
+    asyncio.run(main())
+
+
+def test_a_plan_follows_soon_after_a_round_that_took_long(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause is for what plans cost, not for what removals waited for."""
+    _write(root, "file", 3)
+    slow = partial(Pruner, on_step=lambda step: time.sleep(0.5) if step == "move" else None)
+    monkeypatch.setattr(watch_retention, "Pruner", slow)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(ENFORCE)
+            await daemon.round()
+            began = time.monotonic()
+            await daemon.round()
+            assert time.monotonic() - began < 5
+
+    asyncio.run(main())
+
+
+def test_a_failure_counts_and_is_logged_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for a cause, with how many it concerns, however many rounds meet it."""
+    _write(root, "file", 5)
+    failed: list[str] = []
+
+    def refuse(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(watch_retention, "Pruner", partial(Pruner, on_step=refuse))
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            monkeypatch.setattr(daemon.retention._failures, "_count", failed.append)
+            with capture_logs() as logs:
+                daemon.begin(ENFORCE)
+                await daemon.round()
+                await daemon.round()
+            (line,) = (e for e in logs if e["event"] == "not pruned")
+            assert (line["watch"], line["count"]) == ("w", 4)
+            assert "permission denied" in line["reason"]
+            assert failed == ["w"] * 4
 
     asyncio.run(main())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from checkpointd.core import open_files
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import generation_of
-from checkpointd.watch import writers
 from checkpointd.watch.writers import files_not_open
 from tests.helpers.watch import write_hdf5
 
@@ -22,7 +22,7 @@ def test_a_file_that_a_process_has_open_for_writing_is_found(
 ) -> None:
     """A reader does not count, a writer does, until it closes."""
     # Other processes of this machine may hide their descriptors, or have too many.
-    monkeypatch.setattr(writers, "_process_ids", lambda: [str(os.getpid())])
+    monkeypatch.setattr(open_files, "_process_ids", lambda: [str(os.getpid())])
     path = str(tmp_path / "m.h5")
     write_hdf5(tmp_path / "m.h5")
     member = generation_of(path, Format.HDF5).members[0]

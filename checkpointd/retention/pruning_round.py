@@ -1,0 +1,51 @@
+"""What the removals of one round share; thread-safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.retention.eligibility import is_eligible
+from checkpointd.retention.newest_valid import by_series
+from checkpointd.retention.writers import OpenFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checkpointd.ledger import Entry
+    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.reference_index import ReferenceIndex
+
+
+class PruningRound:
+    """What carrying out one plan shares: the references, the open files, and what is being moved.
+
+    Args:
+        plan: what is carried out.
+        references: those below the root.
+    """
+
+    def __init__(self, plan: RetentionPlan, references: ReferenceIndex) -> None:
+        self.policy = plan.policy
+        self.references = references
+        self.open_files = OpenFiles.of([d.entry for d in plan.removals])
+        self._leaving: set[int] = set()
+        kept = {d.entry.id for d in plan.kept}
+        self._others = {
+            series: sorted(
+                (e for e in group if is_eligible(e, plan.policy)), key=lambda e: e.id not in kept
+            )
+            for series, group in by_series(d.entry for d in plan.decisions).items()
+        }
+
+    def begin(self, entry: Entry) -> None:
+        """From now on the checkpoint is not one of those that stay."""
+        self._leaving.add(entry.id)
+
+    def cancel(self, entry: Entry) -> None:
+        """The checkpoint stays after all."""
+        self._leaving.discard(entry.id)
+
+    def others(self, entry: Entry) -> Iterator[Entry]:
+        """The valid ones of the same series that are not being removed, kept ones first."""
+        series = entry.checkpoint.watch, entry.checkpoint.series
+        return (e for e in self._others.get(series, ()) if e.id not in self._leaving)
