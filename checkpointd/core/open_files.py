@@ -18,6 +18,7 @@ _INIT = "1"
 """The machine's first process: it writes no checkpoints, and may hide its descriptors from root."""
 
 _MAX_DESCRIPTORS = 20_000
+_MAX_DESCRIPTORS_OF_EVERYONE = 500_000
 _DELETED = " (deleted)"
 
 
@@ -34,8 +35,9 @@ def written_files(names: AbstractSet[str], *, everyone: bool = False) -> set[tup
     """
     refused: tuple[type[OSError], ...] = (FileNotFoundError, ProcessLookupError)
     if everyone:
-        refused = (*refused, PermissionError)
+        refused = (OSError,)
     opened: set[tuple[int, int]] = set()
+    limit = _MAX_DESCRIPTORS_OF_EVERYONE if everyone else _MAX_DESCRIPTORS
     seen = 0
     for pid in _process_ids():
         try:
@@ -45,7 +47,7 @@ def written_files(names: AbstractSet[str], *, everyone: bool = False) -> set[tup
         except refused:
             continue
         seen += len(descriptors)
-        if seen > _MAX_DESCRIPTORS:
+        if seen > limit:
             raise OSError("there are too many open files to examine")
         for descriptor in descriptors:
             with contextlib.suppress(*refused):

@@ -43,6 +43,7 @@ def test_only_directories_that_changed_are_listed_again(tmp_path: Path, listed: 
         (tmp_path / f"run{number}" / "variables").mkdir(parents=True)
         (tmp_path / f"run{number}" / "ckpt").write_text("x")
     _age(tmp_path)
+    listed.clear()
     index = ReferenceIndex(str(tmp_path))
     assert index.sweep().paths == frozenset()
     assert len(listed) == 41
