@@ -22,7 +22,7 @@ MOST_TENSORS = 20_000
 def of_optimizer(tensors: Iterable[TensorStats]) -> tuple[Digest, ...] | None:
     """Return the digests of the optimizer's variables among the tensors of a checkpoint.
 
-    They keep the names that the file gives them, whose paths tell what each one is for.
+    They keep the names that they have in the file, which show what each one is for.
 
     Returns:
         None if there are too many to be compared.

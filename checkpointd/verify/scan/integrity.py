@@ -53,7 +53,7 @@ def check(context: ScanContext) -> CheckResult:
         return failed(
             NAME,
             "not_readable",
-            f"{context.unreadable} Its values were not read here: whether it loads will tell.",
+            f"{context.unreadable} Its values were not read here: the check load decides.",
         )
     unusable = safety.blocks_reading(context)
     if unusable:
@@ -140,8 +140,8 @@ def _bit_rot(contents: Contents) -> CheckResult:
     return failed(
         NAME,
         "bit_rot",
-        "Its bytes are not those that were read before, although nobody has written or touched "
-        f"any of its files since.{problems}",
+        "Its bytes differ from those that were read before, although none of its files was "
+        f"written or touched since.{problems}",
     )
 
 

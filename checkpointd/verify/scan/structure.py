@@ -58,12 +58,12 @@ if TYPE_CHECKING:
 NAME = "structure"
 _NO_MODEL = "an HDF5 file that holds no Keras model and no weights"
 _BIT_ROT = (
-    " It was whole when it was read before, and nobody has touched any of its files since: the "
-    "disk is going bad."
+    " It was whole when it was read before, and none of its files was touched since: the disk is "
+    "going bad."
 )
 
 
-_REST_UNKNOWN = "What it holds up to there was read; nobody knows if that is all."
+_REST_UNKNOWN = "What it holds up to there was read; whether that is all is not known."
 
 
 def check(context: ScanContext) -> CheckResult:

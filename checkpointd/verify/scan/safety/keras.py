@@ -97,8 +97,9 @@ def _of_metadata(path: str, settings: VerifySettings) -> Iterator[Finding]:
     if read.problem:
         yield Finding(
             KERAS_METADATA_CODE,
-            f"keras_metadata.pb cannot be read ({read.problem}): nobody can say which code "
-            "load_model of Keras 2 would run. It was loaded without it, by tf.saved_model.load.",
+            f"keras_metadata.pb cannot be read ({read.problem}): it is not known "
+            "which code load_model of Keras 2 would run. It was loaded without it, by "
+            "tf.saved_model.load.",
             where="keras_metadata.pb",
         )
     for finding in judge(read.configs, settings):

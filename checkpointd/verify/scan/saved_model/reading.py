@@ -48,7 +48,7 @@ def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
     if IMAGE_GRAPH in members:
         raise UncheckedError(
             "It holds a graph in TensorFlow's image format (saved_model.cpb), which cannot be "
-            "looked through: save it without experimental_image_format, into a new directory.",
+            "inspected: save it without experimental_image_format, into a new directory.",
             IMAGE_GRAPH,
         )
     if GRAPH in members:
@@ -111,6 +111,6 @@ def leads_out(filename: str) -> bool:
 
 
 _UNREADABLE = (
-    "Its saved_model.pbtxt cannot be looked through ({}): write the graph as saved_model.pb, which "
+    "Its saved_model.pbtxt cannot be inspected ({}): write the graph as saved_model.pb, which "
     "is what TensorFlow does unless it is asked for text."
 )

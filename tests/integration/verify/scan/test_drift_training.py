@@ -107,7 +107,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scanned(path: Path, previous: Previous | None, step: int | None) -> tuple[CheckResult, Facts]:
-    """Scan a checkpoint after another one; what drift says, and the facts."""
+    """Scan a checkpoint after another one, and return the result of drift and the facts."""
     request = request_for(path)
     results: list[CheckResult] = []
     checkpoint = replace(request.checkpoint, step=step)

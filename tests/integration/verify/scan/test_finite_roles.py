@@ -156,7 +156,7 @@ def test_every_weight_that_is_not_finite_fails(
 
 
 def test_a_number_that_the_optimizer_trains_is_a_weight(masked: Any, tmp_path: Path) -> None:
-    """The optimizer that is stored beside it says so."""
+    """The optimizer that is stored beside it proves it."""
     scale = next(w for w in masked.weights if "scale" in w.name)
     scale.assign(NAN)
     checkpoint(masked, tmp_path / "ckpt-1")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
-    # Keras says that HDF5 is legacy, and TensorFlow 1's API that it is old: that is why we test.
+    # Keras warns that HDF5 is legacy, and TensorFlow 1's API that it is old: both are tested.
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning"),
 ]
 
@@ -136,7 +136,7 @@ def test_what_a_real_writer_wrote_passes(saved: Path, name: str) -> None:
     ],
 )
 def test_the_writer_is_named(saved: Path, name: str, writer: str) -> None:
-    """The report says which library wrote a checkpoint."""
+    """The report names the library that wrote a checkpoint."""
     assert scanned(saved / name).facts.writer == writer
 
 
@@ -241,7 +241,7 @@ def test_a_flipped_bit_in_an_index_is_found(copy: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["keras3/export", "keras3/tf_save", "keras2/saved"])
 def test_a_flipped_bit_in_a_graph_is_found(copy: Path, name: str) -> None:
-    """TensorFlow loads most of them without a word: the fingerprint tells."""
+    """TensorFlow loads most of them without an error: the fingerprint differs."""
     rng = seeded()
     graph = copy / name / "saved_model.pb"
     for _ in range(25):
@@ -343,7 +343,7 @@ def test_the_golden_records_digests_hold_and_catch_a_flipped_bit(
     ],
 )
 def test_a_missing_member_is_named(copy: Path, name: str, member: str) -> None:
-    """What was not copied is said, in the words of the structure check."""
+    """The message names what was not copied, with the reason of the structure check."""
     gone = (copy / name).parent / member[3:] if member.startswith("..") else copy / name / member
     gone.unlink()
     result = scanned(copy / name)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
-    # Keras says that HDF5 is legacy: that is why we test.
+    # Keras warns that HDF5 is legacy, which is why it is tested.
     pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning"),
 ]
 

@@ -1,4 +1,4 @@
-"""What a file says of its writer, also where it is damaged: an answer, never a fault of ours."""
+"""The metadata of a file's writer: of a damaged file a result too, never an internal error."""
 
 from __future__ import annotations
 

@@ -48,6 +48,6 @@ def test_keys_that_are_numbers_are_sorted_as_numbers() -> None:
 
 
 def test_what_is_no_message_is_refused() -> None:
-    """A damaged file is told from one that is only ordered otherwise."""
+    """A damaged file differs from one in another order."""
     with pytest.raises(FormatError):
         canonical(b"\x0a\xff\xff", SHAPE)

@@ -91,7 +91,7 @@ def test_what_is_kept_comes_back(found: list[TensorStats]) -> None:
 def test_a_checkpoint_held_against_itself_is_unchanged_and_nothing_else(
     found: list[TensorStats],
 ) -> None:
-    """Whatever its sizes, it has not moved; where nothing is a number, nothing is said."""
+    """Whatever its sizes, it has not moved; if no value is a number, there is no ratio."""
     result = judged(found, found)
     numbers = [t for t in found if t.sum_of_squares is not None and t.dtype != "int8"]
     assert result.reason == ("drift.unchanged" if numbers else "")
@@ -125,12 +125,12 @@ def test_the_change_that_is_told_is_never_more_than_the_real_one(
         olds.append(a)
         news.append(b)
     norm = float(np.linalg.norm(np.concatenate(olds)))
-    told = drift.compare(kept(*before), now).ratio
-    if told is None:
+    ratio = drift.compare(kept(*before), now).ratio
+    if ratio is None:
         assert norm == pytest.approx(0, abs=1e-100)
         return
     real = float(np.linalg.norm(np.concatenate(news) - np.concatenate(olds))) / norm
-    assert told <= real * (1 + 1e-6) + 1e-6
+    assert ratio <= real * (1 + 1e-6) + 1e-6
 
 
 def test_other_tensors_are_named() -> None:
@@ -260,21 +260,21 @@ def test_the_check_compares_with_what_the_ledger_kept(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     kernel = rng.normal(size=(16, 16)).astype("float32")
     facts = Facts()
-    told = []
+    outcomes = []
     for scale, limit in ((1, 10.0), (20, 10.0), (20, 100.0)):
-        path = tmp_path / f"m{len(told)}.weights.h5"
+        path = tmp_path / f"m{len(outcomes)}.weights.h5"
         write_weights(path, {"dense": kernel * scale})
         request = request_for(path)
         settings = replace(
             request.settings, drift=replace(request.settings.drift, max_norm_ratio=limit)
         )
-        previous = Previous("/w/first", facts) if told else None
+        previous = Previous("/w/first", facts) if outcomes else None
         results: list[CheckResult] = []
         _, found, _ = scan(replace(request, settings=settings, previous=previous), results.append)
-        facts = facts if told else found
-        told.extend((r.name, r.outcome, r.reason) for r in results if r.name == "drift")
+        facts = facts if outcomes else found
+        outcomes.extend((r.name, r.outcome, r.reason) for r in results if r.name == "drift")
         ratio = found.weight_change_ratio
-    assert told == [
+    assert outcomes == [
         ("drift", Outcome.SKIP, ""),
         ("drift", Outcome.WARN, "drift.exploding"),
         ("drift", Outcome.PASS, ""),

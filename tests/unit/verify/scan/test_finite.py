@@ -26,7 +26,7 @@ def test_the_message_names_the_tensor_and_counts_its_values() -> None:
 
 
 def test_an_infinity_is_a_failure_of_its_own() -> None:
-    """Overflow is told from NaN, because the cure is another."""
+    """Overflow and NaN have different remedies."""
     assert judge([tensor("w", inf=1)]).reason == "finite.inf"
 
 
@@ -108,6 +108,6 @@ def test_a_mask_is_known_by_its_values_or_by_its_name(
     """-inf in many places and exact zeros in all others; never NaN, never all of it."""
     result = judge([tensor])
     assert result.outcome is outcome
-    (told,) = result.details["tensors"]
-    assert told["role"] == (OTHER if outcome is Outcome.WARN else MODEL)
-    assert told["decided_by"]
+    (details,) = result.details["tensors"]
+    assert details["role"] == (OTHER if outcome is Outcome.WARN else MODEL)
+    assert details["decided_by"]

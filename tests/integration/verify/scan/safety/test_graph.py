@@ -67,7 +67,7 @@ def every_op() -> op_def_pb2.OpList:
 
 
 def test_the_shipped_list_of_ops_is_tensorflows() -> None:
-    """Only then can it be told which ops need a library of their own."""
+    """Only then is it known which ops need a library."""
     ours = graph_ops.registered()
     theirs = {op.name for op in every_op().op}
     version = tuple(int(part) for part in tf.__version__.split(".")[:2])
@@ -220,6 +220,6 @@ def test_an_initializer_that_writes_is_found(tmp_path: Path) -> None:
     path = saved(tmp_path / "1", look, resource=resource)
     result = scanned(path)
     assert result.reasons == ["safety.unsafe_op"]
-    told = " ".join(f["message"] for f in result.checks["safety"].details["findings"])
-    assert "the loading of an object → function " in told
+    messages = " ".join(f["message"] for f in result.checks["safety"].details["findings"])
+    assert "the loading of an object → function " in messages
     assert not (tmp_path / "written").exists()

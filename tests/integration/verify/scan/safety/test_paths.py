@@ -1,4 +1,4 @@
-"""Programs whose paths are an asset's or a caller's: what is ordinary, told of, or allowed."""
+"""Programs whose paths are an asset's or a caller's: what is ordinary, a warning, or allowed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _of_paths(paths: Any) -> Any:
 
 
 def test_a_signature_that_reads_the_files_it_is_given_is_a_warning(tmp_path: Path) -> None:
-    """Those that decode images by their paths: whoever calls them says which file that is."""
+    """Those that decode images by their paths: the caller chooses the file."""
     text = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.string)
     for path in (
         saved(tmp_path / "one", _of_path, text[0]),
@@ -125,7 +125,7 @@ class OnDevice(tf.Module):
 def test_training_on_a_device_is_allowed_by_the_names_of_its_signatures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until then the sentence says which line to write; after it they are not run here."""
+    """Until then the message contains the line to write; afterwards they are not run here."""
     made, path, allowed = OnDevice(), tmp_path / "model", ("save", "restore")
     served = {n: getattr(made, n).get_concrete_function() for n in ("infer", *allowed)}
     tf.saved_model.save(made, str(path), signatures=served)

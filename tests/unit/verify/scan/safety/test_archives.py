@@ -89,7 +89,7 @@ def test_two_entries_with_one_name_are_malformed(
 ) -> None:
     """One reader takes the first, the other the last: nobody knows what was checked.
 
-    Keras reads the last; a writer that adds a second one says so in a warning.
+    Keras reads the last; a writer that adds a second one warns.
     """
     path = tmp_path / "m.keras"
     with zipfile.ZipFile(path, "w") as file, pytest.MonkeyPatch.context() as patch:

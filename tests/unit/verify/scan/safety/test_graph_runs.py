@@ -58,7 +58,7 @@ def test_what_writes_or_connects_is_told_of_though_nobody_runs_it(op: str) -> No
 
 @pytest.mark.parametrize("op", sorted(graph_ops.READS | graph_ops.WRITES | graph_ops.PYTHON))
 def test_an_op_in_a_function_is_judged_by_who_calls_it(op: str) -> None:
-    """A signature runs it; where nobody does it is no danger, and at most told of."""
+    """A signature runs it; if nothing runs it, it is at most a warning."""
     inside = function("f", text("path", "/srv/x"), node("n", op, "path", "path"), arguments=["a"])
     run = meta_graph(X, CALL, functions=[inside], signatures=[SERVE])
     assert words(run) == ["unsafe_op"]
@@ -102,7 +102,7 @@ def test_a_function_that_a_text_names_is_run() -> None:
 
 
 def test_a_python_function_is_a_danger_to_nobody_who_does_not_run_it() -> None:
-    """Reached by a signature it keeps it from ever running; otherwise it is told of."""
+    """Reached by a signature it keeps it from ever running; otherwise it is a warning."""
     calls = function("f", node("p", "PyFunc", "x"), arguments=["x"])
     (finding,) = found(meta_graph(X, CALL, functions=[calls], signatures=[SERVE]))
     assert finding.word == "unsafe_op"

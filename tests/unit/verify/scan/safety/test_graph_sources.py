@@ -290,7 +290,7 @@ def _on_device(path: bytes, *signatures: str, reads: str = "Restore") -> bytes:
 
 
 def test_signatures_that_save_and_restore_are_allowed_by_name() -> None:
-    """The sentence says which line to write; those that nobody names are found all the same."""
+    """The message contains the line to write; others are found all the same."""
     made = _on_device(node("path", "Placeholder"))
     line = 'set allow_signatures = ["restore", "save"] in [watch.verify]'
     assert all(f.word == "unsafe_op" and line in f.message for f in found(made))
@@ -316,7 +316,7 @@ def test_what_a_signature_is_allowed_is_the_path_that_it_is_given_alone() -> Non
 
 
 def test_a_function_that_saves_where_it_is_asked_is_a_warning() -> None:
-    """Nothing is served by it; whoever calls it by its name says where."""
+    """Nothing serves it; who calls it by its name gives the path."""
     objects = {"functions": [SAVES], "concretes": [concrete("s")]}
     assert words(meta_graph(X, **objects)) == ["given_path"]
     given = _on_device(node("path", "Placeholder"))

@@ -76,14 +76,14 @@ def test_values_that_lie_elsewhere_are_a_foreign_reference(
 ) -> None:
     """Named with its place and where it leads; no weight is read, the foreign file neither."""
     (tmp_path / "secret.bin").write_bytes(SECRET)
-    change, told = FOREIGN[kind]
+    change, message = FOREIGN[kind]
     path = weights(tmp_path / "m.weights.h5", change)
     if in_archive:
         path = packed(tmp_path / "m.keras", path)
     seen = scanned(path)
     assert seen.checks["structure"].outcome is Outcome.PASS
     assert seen.checks["safety"].reason == "safety.foreign_reference"
-    assert told in seen.checks["safety"].message
+    assert message in seen.checks["safety"].message
     assert seen.checks["integrity"].outcome is Outcome.SKIP
     assert seen.checks["finite"].outcome is Outcome.SKIP
     unsafe = scanned(path, skip=("structure", "safety", "integrity"))
@@ -172,7 +172,7 @@ def test_compressed_moments_of_zeros_beside_weights_are_no_bomb(tmp_path: Path) 
 
 
 def test_a_filter_that_is_a_plug_in_is_named_and_never_loaded(tmp_path: Path) -> None:
-    """It is nobody's fault that it cannot be read here: an error that says what is missing."""
+    """That it cannot be read here is not the checkpoint's fault: an error with what is missing."""
 
     def change(file: Any) -> None:
         space, kind = h5py.h5s.create_simple((4,)), h5py.h5t.NATIVE_FLOAT

@@ -141,7 +141,7 @@ def test_what_unpickles_is_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "read"),
     [
         (layer("TFSMLayer", name="x", filepath="/srv/m"), "'/srv/m'"),
         (layer("TFSMLayer", name="x", filepath="https://a.b/m"), "https://a.b/m"),
@@ -152,13 +152,13 @@ def test_what_unpickles_is_code() -> None:
         (layer("Custom>StringLookup", None, name="x", vocabulary="words.txt"), "words.txt"),
     ],
 )
-def test_what_a_layer_reads_from_elsewhere_is_a_foreign_reference(config: Any, told: str) -> None:
+def test_what_a_layer_reads_from_elsewhere_is_a_foreign_reference(config: Any, read: str) -> None:
     """A saved model, a vocabulary or weights that are paths or URLs."""
     findings = list(judge(model(config), VerifySettings()))
     assert [(f.word, f.where, f.in_weights) for f in findings] == [
         ("foreign_reference", "model/x", False)
     ]
-    assert told in findings[0].message
+    assert read in findings[0].message
 
 
 def test_the_name_of_a_custom_object_hides_no_layer_that_reads() -> None:
@@ -294,7 +294,7 @@ def test_many_findings_do_not_hide_a_graver_one() -> None:
 
 
 def test_a_configuration_nested_without_end_is_walked_without_recursion() -> None:
-    """Twenty thousand layers in each other: the place that is told stays short."""
+    """Twenty thousand layers in each other: the path in the message stays short."""
     config: Any = STORED
     for number in range(20_000):
         config = layer("Sequential", "keras", name=f"layer_{number}", layers=[config])
@@ -322,7 +322,7 @@ def metadata(path: Path, *objects: bytes) -> str:
 
 
 def test_the_metadata_of_keras_2_is_read_object_by_object(tmp_path: Path) -> None:
-    """Each object carries a configuration as JSON; what cannot be read is said so."""
+    """Each object carries a configuration as JSON; what cannot be read is reported."""
     texts = [json.dumps(one).encode() for one in (layer("Dense"), STORED)]
     read = keras_metadata.read(metadata(tmp_path, *texts))
     assert [one["class_name"] for one in read.configs] == ["Dense", "Lambda"]
@@ -333,7 +333,7 @@ def test_the_metadata_of_keras_2_is_read_object_by_object(tmp_path: Path) -> Non
 
 
 def written(path: Path, config: Any) -> Path:
-    """Write a configuration into a checkpoint of the kind that the path's name says."""
+    """Write a configuration into a checkpoint of the format that the path's name suggests."""
     if path.suffix == ".keras":
         weights = path.with_suffix(".w")
         write_weights(weights, {"dense": np.ones(3)})

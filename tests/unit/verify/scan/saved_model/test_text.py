@@ -57,7 +57,7 @@ def test_a_graph_as_text_is_looked_through(tmp_path: Path, op: str, reasons: lis
 
 
 def test_what_cannot_be_read_with_certainty_needs_trust(tmp_path: Path) -> None:
-    """Nobody is blamed, and the sentence says what to do."""
+    """It is a warning that explains what to do."""
     bundle(tmp_path / "variables" / "variables")
     (tmp_path / "saved_model.pbtxt").write_text("meta_graphs { graph_def: 5 }")
     result = scanned(tmp_path)
@@ -184,7 +184,7 @@ def test_constants_assets_and_objects_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason", "said"),
+    ("content", "reason", "expected"),
     [
         (b'item { id: 1 name: "cat" }\n', "structure.not_a_checkpoint", "label map"),
         (b'item { id: 1 name: "caf\xe9" }\n', "structure.not_a_checkpoint", "label map"),
@@ -198,13 +198,13 @@ def test_constants_assets_and_objects_are_read() -> None:
     ],
 )
 def test_another_text_under_its_name_is_named(
-    tmp_path: Path, content: bytes, reason: str, said: str
+    tmp_path: Path, content: bytes, reason: str, expected: str
 ) -> None:
     """A label map, a pipeline's configuration, a binary file: no loader takes it."""
     (tmp_path / "saved_model.pbtxt").write_bytes(content)
     result = scanned(tmp_path)
     assert result.reasons == [reason]
-    assert said in result.checks["structure"].message
+    assert expected in result.checks["structure"].message
 
 
 def test_what_a_text_names_has_to_be_there(tmp_path: Path) -> None:
