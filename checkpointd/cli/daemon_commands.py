@@ -89,7 +89,7 @@ def _state_dir(context: typer.Context) -> Any:
     try:
         return workspace_of(context).locations().state_dir
     except ConfigError:
-        fallback = default_state_dir()
+        fallback = default_state_dir(workspace_of(context).config_path.absolute().parent)
         if (fallback / "control.sock").exists():
             return fallback
         raise

@@ -176,7 +176,7 @@ def _resolve(config: Config, base: Path) -> Config:
         return absolute(where, base) if isinstance(where, Path) else where
 
     state = config.daemon.state_dir
-    state_dir = absolute(state, base) if state else default_state_dir()
+    state_dir = absolute(state, base) if state else default_state_dir(base)
     daemon = config.daemon.model_copy(update={"state_dir": state_dir})
     return config.model_copy(
         update={

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from checkpointd import config
+from checkpointd.config import locate
 from checkpointd.config.dump import DURATIONS, dump
 from checkpointd.config.settings import Config
 from checkpointd.config.types import Duration, DurationOrNever
@@ -187,6 +188,27 @@ def test_the_state_directory_is_systemds_where_there_is_one(
     """`$STATE_DIRECTORY` may name several; the first is ours."""
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/one:{tmp_path}/two")
     assert config.default_state_dir() == tmp_path / "one"
+
+
+def test_commands_find_the_state_of_the_service_by_its_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell has no `$STATE_DIRECTORY`, and `status` must find the daemon all the same."""
+    service, etc, other = tmp_path / "var", tmp_path / "etc", tmp_path / "other"
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setattr(locate, "DEFAULT_PATH", etc / "config.toml")
+    monkeypatch.setattr(locate, "SERVICE_STATE_DIR", service)
+    for directory in (etc, other):
+        directory.mkdir()
+        (directory / "config.toml").write_text(watch())
+    assert config.load(etc / "config.toml").state_dir != service  # not installed as a service
+    service.mkdir()
+    assert config.load(etc / "config.toml").state_dir == service
+    locations = config.locations(etc / "config.toml")
+    assert locations is not None
+    assert locations.state_dir == service
+    assert config.salvage(etc / "config.toml").state_dir == service
+    assert config.load(other / "config.toml").state_dir != service
 
 
 def test_the_config_is_never_taken_from_the_working_directory(
