@@ -78,7 +78,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
         for line in str(answer.get("message", "")).splitlines():
             print(printable(line), file=sys.stdout if good else sys.stderr)
         if not good:
-            print("The daemon goes on with the config that it had.", file=sys.stderr)
+            print("The daemon keeps the config that it had.", file=sys.stderr)
     return OK if good else CONFIG
 
 

@@ -65,7 +65,7 @@ def latest(
 
         print(printable(entry.checkpoint.path))
     else:
-        # As bytes: a name that is no UTF-8 must reach the shell as it is on disk.
+        # As bytes: a name that is not UTF-8 must reach the shell as it is on disk.
         sys.stdout.flush()
         sys.stdout.buffer.write(os.fsencode(entry.checkpoint.path) + b"\n")
     return OK

@@ -1,7 +1,7 @@
 """Removes a directory that others filled: however deep it is, and whatever its modes are.
 
 `shutil.rmtree` calls itself for each level, and a thousand of them end in a RecursionError; it
-leaves what it may not open. What lies deep is moved up instead, level by level. No symbolic link
+leaves what it may not open. Here what is deep is moved up instead, level by level. No symbolic link
 is followed. Standard library only.
 """
 

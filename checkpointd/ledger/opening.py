@@ -66,7 +66,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
     """Open the ledger for reading, also while a daemon writes it.
 
     Raises:
-        NoLedgerError: there is none, or one is being made right now.
+        NoLedgerError: there is none, or one is being created right now.
         LedgerError: it cannot be read.
     """
     path = state_dir / NAME
@@ -103,7 +103,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
             raise LedgerError(other_version(path, found, VERSION))
         return connection
     raise LedgerError(
-        f"The ledger {path} cannot be read: {explain(failure) if failure else 'no reason given.'}"
+        f"The ledger {path} cannot be read: {explain(failure) if failure else 'unknown error.'}"
     )
 
 
@@ -118,6 +118,7 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             check_file(connection)
+            _check_header(connection, path)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None
         migrate(connection, path, version)
@@ -130,6 +131,25 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_header(connection: sqlite3.Connection, path: Path) -> None:
+    """Find a flipped bit in the header that makes SQLite refuse every write.
+
+    Raises:
+        BrokenLedgerError: SQLite calls the file read-only, and the system does not.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {version}")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK):
+            raise BrokenLedgerError("its header marks it as read-only") from None
+        raise
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _judged(error: Exception) -> Exception:

@@ -31,7 +31,7 @@ _UNVERIFIED = {State.PENDING, State.INCONCLUSIVE, State.SUPERSEDED}
 
 @dataclass(frozen=True)
 class SeriesState:
-    """What holds look at: the checkpoints of a series that are on disk, newest first.
+    """What holds depend on: the checkpoints of a series that are on disk, newest first.
 
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
     ledger was lost and not all has been verified again.

@@ -148,7 +148,7 @@ class _SeriesPlanner:
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
             return Decision(entry, True, texts, "hold")
-        unclaimed = f"it is valid, and none of {self._keep_names} asks for it"
+        unclaimed = f"it is valid, and not kept by {self._keep_names}"
         removing = [*self._expire, *self._remove]
         rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
         return Decision(entry, False, (reason,), rule)
@@ -159,7 +159,7 @@ class _SeriesPlanner:
             yield from _claimed(entry, self._keep)
         if entry.id in self._floor:
             n = self._policy.keep_min_valid
-            yield "keep_min_valid", f"{n} valid ones stay, whatever the rules say (keep_min_valid)"
+            yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
         yield from self._protected(entry, DOUBTS)
         if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
             names = self._expire_names

@@ -1,4 +1,4 @@
-"""What keeps a checkpoint whatever the rules say, and the doubts that keep it; one row each. Pure.
+"""What keeps a checkpoint without a rule: protections and doubts, one row each; pure.
 
 To add one: write a function that returns the reason, or "" if there is none, and add its row.
 """
@@ -45,7 +45,7 @@ class StateOnDisk:
 
 @dataclass(frozen=True)
 class Situation:
-    """What protections look at beside the checkpoint itself.
+    """What protections depend on beside the checkpoint itself.
 
     `now` is in seconds since the epoch, `newest` is the id of the newest checkpoint of the series,
     `removable` are the ids of the invalid ones that a rule removes.

@@ -102,7 +102,7 @@ class World:
         return Path(text)
 
     def run(self, *arguments: str | bytes, code: int = 0) -> str:
-        """Run a command, expect an exit code, give its output (or, if it failed, its errors)."""
+        """Run a command, expect an exit code, return its output (or, if it failed, its errors)."""
         done = checkpointd("--config", str(self.config), *arguments, home=self.home)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr

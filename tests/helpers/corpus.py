@@ -79,7 +79,7 @@ class Part:
     inside: bool
 
     def of(self, path: Path) -> Path:
-        """Where it lies in a copy."""
+        """Its path in a copy."""
         return path / self.name if self.inside else path.with_name(path.name + self.name)
 
     def edited(self, edit: Callable[..., None], *arguments: int) -> Spoiler:

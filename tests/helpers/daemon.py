@@ -1,4 +1,4 @@
-"""A real daemon in a process of its own, and the ways to look at it."""
+"""A real daemon in a process of its own, and the ways to query it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ torn_after = "5s"
 
 
 def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
-    """Wait until a condition holds and give its value; fail with `what` was waited for."""
+    """Wait until a condition holds and return its value; fail with `what` was waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -116,7 +116,7 @@ class Daemon:
         self.process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """End it and give its exit code."""
+        """End it and return its exit code."""
         if self.process is None:
             return 0
         if self.process.poll() is None:
@@ -150,11 +150,11 @@ class Daemon:
         """Wait for the verdict of a checkpoint's present content."""
         finished = {"valid", "invalid", "inconclusive", "unknown"}
 
-        def look() -> dict[str, Any]:
+        def verdict_of() -> dict[str, Any]:
             entry = self.entry(path)
             return entry if entry.get("state") in finished else {}
 
-        found: dict[str, Any] = eventually(f"a verdict on {path}\n{self.log}", look, seconds)
+        found: dict[str, Any] = eventually(f"a verdict on {path}\n{self.log}", verdict_of, seconds)
         return found
 
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

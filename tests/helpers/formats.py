@@ -33,7 +33,7 @@ class Metered:
         return LOCAL.scandir(path)
 
     def stat(self, path: str) -> Stat:
-        """Look at one name."""
+        """Return the facts of one name."""
         self.stats += 1
         return LOCAL.stat(path)
 
@@ -45,7 +45,7 @@ class Metered:
 
 
 def found(path: Path | str) -> Candidate:
-    """Take what a path names, which must be a candidate."""
+    """Return the candidate that a path names."""
     candidate = locate(str(path))
     assert candidate is not None, f"{path} names no checkpoint"
     return candidate
@@ -100,7 +100,7 @@ def graph(
 def savedmodel(
     path: Path, root: str = "_generic_user_object", *, metadata: bool = False, children: int = 3
 ) -> list[Path]:
-    """Write a SavedModel, file after file as TensorFlow does; give the files in that order."""
+    """Write a SavedModel, file after file as TensorFlow does; return the files in that order."""
     files = bundle(path / "variables" / "variables")
     (path / "assets").mkdir()
     contents = {
@@ -133,7 +133,7 @@ def archive(path: Path, members: Mapping[str, bytes] | None = None, comment: byt
 
 
 def superblock(size: int, version: int = 2, flags: int = 0, base: int = 0) -> bytes:
-    """Encode an HDF5 superblock of 48 bytes that says where the file ends."""
+    """Encode an HDF5 superblock of 48 bytes that has the file's end."""
     assert version in (2, 3)
     start = b"\x89HDF\r\n\x1a\n" + bytes([version, 8, 8, flags])
     return start + struct.pack("<4QI", base, (1 << 64) - 1, size, 48, 0)

@@ -118,7 +118,7 @@ def meta_graph(
 
 
 def parsed(graph: bytes) -> MetaGraph:
-    """Read a MetaGraphDef as it lies in a file."""
+    """Read a MetaGraphDef as it is in a file."""
     data = field(1, 1) + field(2, graph)
     return read_graphs(lambda offset, size: data[offset : offset + size], len(data))[0]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 
 def bare(home: Path, tensorflow: str | None = None) -> Path:
-    """Make a virtual environment with nothing in it; gives its interpreter.
+    """Make a virtual environment with nothing in it; returns its interpreter.
 
     Args:
-        home: where.
+        home: the directory that it is made in.
         tensorflow: the source of a module `tensorflow` to put into it.
     """
     venv.create(home, with_pip=False)

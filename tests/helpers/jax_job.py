@@ -1,6 +1,6 @@
 """A training job on JAX, in an interpreter without TensorFlow: it saves in every way there is.
 
-Run with a directory; the last line that it prints says what happened, as JSON.
+Run with a directory; the last line that it prints is its result, as JSON.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def trained(callbacks: list[Any]) -> Any:
     return model
 
 
-def refusal(model: Any, path: str, form: str | None) -> str:
-    """What is said to a format that TensorFlow alone writes."""
+def refusal(model: Any, path: str, format_name: str | None) -> str:
+    """The error for a format that only TensorFlow writes."""
     try:
-        save(model, path, golden=BATCH, format=form)
+        save(model, path, golden=BATCH, format=format_name)
     except ValueError as error:
         return str(error)
     return ""
@@ -81,14 +81,14 @@ def main(directory: str) -> None:
         np.array_equal(a, b) for a, b in zip(model.get_weights(), plain.get_weights(), strict=True)
     )
     ours = [str(w.message) for w in seen if issubclass(w.category, RuntimeWarning)]
-    said = {
+    result = {
         "warnings": ours,
         "undisturbed": same,
         "tensorflow": "tensorflow" in sys.modules,
         "savedmodel": refusal(model, str(home / "exported"), None),
         "tf_checkpoint": refusal(model, str(home / "ckpt"), "tf_checkpoint"),
     }
-    print(json.dumps(said))  # noqa: T201 - it is what the test reads
+    print(json.dumps(result))  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":

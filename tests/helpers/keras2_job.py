@@ -32,7 +32,7 @@ def build():  # noqa: ANN201 - the builder that a config names
 
 
 def main(home: str) -> None:
-    """Train, save by every road, and print the versions."""
+    """Train, save in every format, and print the versions."""
     import numpy as np
     import tensorflow as tf
 
@@ -53,14 +53,14 @@ def main(home: str) -> None:
     ]
     assert all(isinstance(c, tf.keras.callbacks.ModelCheckpoint) for c in callbacks)
     model.fit(x, x[:, :2], epochs=1, verbose=0, callbacks=callbacks)
-    for form, name in (
+    for format_name, name in (
         ("savedmodel", "golden_dir"),
         ("hdf5", "golden.h5"),
         ("keras", "golden.keras"),
         ("hdf5_weights", "golden.weights.h5"),
         ("tf_checkpoint", "golden-1"),
     ):
-        save(model, os.path.join(home, name), format=form, golden=x[:4], step=3)
+        save(model, os.path.join(home, name), format=format_name, golden=x[:4], step=3)
     for name in ("plain_dir", "plain.h5", "plain.keras"):
         model.save(os.path.join(home, name))
     model.save_weights(os.path.join(home, "plain-weights"))
@@ -70,14 +70,14 @@ def main(home: str) -> None:
     import keras
 
     strangers = {"pydantic", "google_crc32c", "watchdog", "aiohttp", "typer"}
-    said = {
+    result = {
         "python": sys.version.split()[0],
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "ours": sorted(name for name in sys.modules if name.startswith("checkpointd.")),
         "strangers": sorted(strangers & set(sys.modules)),
     }
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def load(
     path: str,
-    form: str,
+    format_name: str,
     *,
     previous: Facts | Previous | None = None,
     scanned: Facts | None = None,
@@ -34,12 +34,12 @@ def load(
     if isinstance(previous, Facts):
         previous = Previous("before", previous)
     request = Request(
-        Checkpoint(path, Format(form), step=step),
+        Checkpoint(path, Format(format_name), step=step),
         Generation(()),
         VerifySettings(**settings),
         previous,
     )
-    facts = load_suite(request, scanned or Facts(format=Format(form)), emit)
+    facts = load_suite(request, scanned or Facts(format=Format(format_name)), emit)
     return results, facts
 
 

@@ -84,13 +84,13 @@ def fitted(model: Any) -> Any:
     return model
 
 
-def stored(path: str, form: str) -> Counter[tuple[str, tuple[int, ...], int]]:
+def stored(path: str, format_name: str) -> Counter[tuple[str, tuple[int, ...], int]]:
     """Read every tensor that a checkpoint stores, as (dtype, shape, crc32)."""
-    if form == "tf_checkpoint":
+    if format_name == "tf_checkpoint":
         return _bundle(path)
-    if form == "savedmodel":
+    if format_name == "savedmodel":
         return _bundle(os.path.join(path, "variables", "variables"))
-    if form == "keras":
+    if format_name == "keras":
         with zipfile.ZipFile(path) as archive:
             return _hdf5(io.BytesIO(archive.read("model.weights.h5")))
     return _hdf5(path)

@@ -1,4 +1,4 @@
-"""A training job that leaves a checkpoint for each reason that a report may give.
+"""A training job that leaves a checkpoint for each reason that a report may hold.
 
 Run as `python -m tests.helpers.reasons_job DIRECTORY`; what has to be spoiled byte by byte is
 spoiled afterwards, by `tests.helpers.reasons_spoiled`.
@@ -35,7 +35,7 @@ class Doubling(keras.layers.Layer):
 
 
 class Served(tf.Module):
-    """What is served says something else than it declares."""
+    """Its outputs differ from what its signature declares."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def ones(*shape: int) -> dict[str, Any]:
 
 
 def served(path: Path, gave: dict[str, Any]) -> None:
-    """Record what a SavedModel's signature gave once, as its job says."""
+    """Record what a SavedModel's signature returned once, as its job does."""
     given = {"x": np.ones((2, 3), np.float32)}
     record = golden.Golden(
         inputs=given,
@@ -195,9 +195,9 @@ def for_the_daemon(home: Path) -> None:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
+    directory = Path(sys.argv[1])
     for part in ("plain", "legacy", "daemon"):
-        (place / part).mkdir()
-    one_shot(place)
-    warned_of(place)
-    for_the_daemon(place)
+        (directory / part).mkdir()
+    one_shot(directory)
+    warned_of(directory)
+    for_the_daemon(directory)

@@ -49,7 +49,7 @@ class Field:
         return self.pruner.apply(self.plan(policy))
 
     def state(self, name: str) -> State:
-        """What the ledger says of a checkpoint."""
+        """What the ledger holds of a checkpoint."""
         entry = self.ledger.entry(str(self.root / name))
         assert entry is not None
         return entry.state

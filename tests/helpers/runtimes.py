@@ -38,7 +38,7 @@ def with_checkpointd(home: Path) -> Path:
     """A training job's environment: the other one's libraries, and our wheel without its needs.
 
     Args:
-        home: where it is made.
+        home: the directory that it is made in.
     """
     python = home / "venv" / "bin" / "python"
     wheels = home / "wheels"

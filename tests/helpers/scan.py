@@ -1,4 +1,4 @@
-"""Containers built by hand, and the scan side of the suite run over a path."""
+"""The scan stage run over a path, and weights files written by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a scan came to."""
+    """The result of a scan."""
 
     end: End
     facts: Facts
@@ -35,18 +35,20 @@ class Scanned:
 
     @property
     def reasons(self) -> list[str]:
-        """Every reason that was given."""
+        """The reasons of all checks."""
         return [c.reason for c in self.checks.values() if c.reason]
 
     @property
     def clean(self) -> bool:
-        """Whether every check passed; one that is compared with nothing is skipped."""
-        told = [c for c in self.checks.values() if (c.name, c.outcome) != ("drift", Outcome.SKIP)]
-        return self.end is End.DONE and all(c.outcome is Outcome.PASS for c in told)
+        """Whether every check passed; one that has nothing to compare with is skipped."""
+        relevant = [
+            c for c in self.checks.values() if (c.name, c.outcome) != ("drift", Outcome.SKIP)
+        ]
+        return self.end is End.DONE and all(c.outcome is Outcome.PASS for c in relevant)
 
 
 def request_for(path: Path | str, **settings: Any) -> Request:
-    """Ask for the verification of what lies at a path now."""
+    """Return the request to verify what is at a path now."""
     found = locate(str(path))
     assert found is not None, path
     return Request(Checkpoint(found.path, found.hint), found.generation, VerifySettings(**settings))

@@ -26,9 +26,9 @@ class Pair:
 
     def copy_to(self, other: Pair) -> None:
         """Put this pair where another one is, the key not readable by others."""
-        for mine, place in ((self.cert, other.cert), (self.key, other.key)):
-            shutil.copyfile(mine, place)
-            place.chmod(0o600)
+        for mine, target in ((self.cert, other.cert), (self.key, other.key)):
+            shutil.copyfile(mine, target)
+            target.chmod(0o600)
 
 
 def pair(directory: Path, name: str, ca: Pair | None = None, days: int = 2) -> Pair:
@@ -49,7 +49,7 @@ def pair(directory: Path, name: str, ca: Pair | None = None, days: int = 2) -> P
 
 
 def openssl(*arguments: str) -> str:
-    """Run it, and give what it prints."""
+    """Run it, and return what it prints."""
     done = subprocess.run(
         ["openssl", *arguments], check=True, capture_output=True, text=True, timeout=30
     )

@@ -41,7 +41,7 @@ def proto(values: Any) -> bytes:
 
 
 def put(directory: Path, data: bytes) -> None:
-    """Put a file of requests where TensorFlow Serving looks for it."""
+    """Put a file of requests where TensorFlow Serving reads it."""
     extra = directory / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / "tf_serving_warmup_requests").write_bytes(data)

@@ -183,7 +183,7 @@ def reports(requests: list[Request], scratch: Path) -> list[Report]:
     return asyncio.run(work())
 
 
-def test_every_lie_is_noticed_and_the_next_checkpoint_is_verified_as_if_nothing_had_been(
+def test_every_forged_answer_is_noticed_and_the_next_checkpoint_is_verified(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By one and the same daemon, which waits for no time-out."""
@@ -200,9 +200,7 @@ def test_every_lie_is_noticed_and_the_next_checkpoint_is_verified_as_if_nothing_
             assert report.verdict is Verdict.VALID, (builder, report.message)
 
 
-def test_who_claims_that_all_is_well_changes_nothing_that_the_scan_found(
-    home: Path, tmp_path: Path
-) -> None:
+def test_forged_passes_change_nothing_that_the_scan_found(home: Path, tmp_path: Path) -> None:
     """For the checks of its own stage it cannot be caught; NaN stays NaN, facts stay facts."""
     honest, claimed, nan = reports(
         [asked(home, "good"), asked(home, "claims_all"), asked(home, "claims_all", "nan")], tmp_path

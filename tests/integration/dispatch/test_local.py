@@ -166,7 +166,7 @@ OUTCOMES = (
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_whatever_a_child_does_ends_in_a_verdict_and_the_next_one_is_verified(
+def test_any_end_of_a_child_gives_a_verdict_and_the_next_one_is_verified(
     weights: Path, tmp_path: Path
 ) -> None:
     """Each way to misbehave has its reason; the good checkpoint after it is valid.
@@ -188,7 +188,7 @@ def test_whatever_a_child_does_ends_in_a_verdict_and_the_next_one_is_verified(
     with_dispatcher(tmp_path, work, timeout=10.0, memory="2GiB")
 
 
-def test_what_was_shown_before_a_crash_is_kept(weights: Path, tmp_path: Path) -> None:
+def test_results_before_a_crash_are_kept(weights: Path, tmp_path: Path) -> None:
     """The scan's results stay in the report of a checkpoint that crashes the loader."""
     seen: list[str] = []
 
@@ -236,7 +236,7 @@ def test_without_fork_each_checkpoint_gets_a_fresh_interpreter(
     with_dispatcher(tmp_path, work)
 
 
-def test_without_fork_two_at_a_time_and_a_warm_up_disturb_nobody(
+def test_without_fork_two_jobs_and_a_warm_up_do_not_disturb_each_other(
     weights: Path, tmp_path: Path
 ) -> None:
     """An interpreter that works as a child is never ended because another one is wanted."""
@@ -262,7 +262,7 @@ def test_without_fork_two_at_a_time_and_a_warm_up_disturb_nobody(
     with_dispatcher(tmp_path, work, concurrency=2)
 
 
-def test_a_scratch_that_cannot_be_written_is_an_answer(weights: Path, tmp_path: Path) -> None:
+def test_a_scratch_that_cannot_be_written_is_reported(weights: Path, tmp_path: Path) -> None:
     """A full or vanished state disk gives an inconclusive verdict, and the next one works."""
 
     async def work(dispatcher: LocalDispatcher) -> None:
@@ -313,7 +313,7 @@ def test_an_idle_loader_leaves_memory_and_comes_back(weights: Path, tmp_path: Pa
     with_dispatcher(tmp_path, work, idle_exit=0.3)
 
 
-def test_an_interpreter_that_is_not_there_is_an_answer(weights: Path, tmp_path: Path) -> None:
+def test_a_missing_interpreter_is_reported(weights: Path, tmp_path: Path) -> None:
     """A wrong `python` gives an inconclusive verdict that names it."""
 
     async def work(dispatcher: LocalDispatcher) -> None:

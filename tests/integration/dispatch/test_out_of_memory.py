@@ -111,7 +111,7 @@ def reasons(report: Report) -> dict[str, str]:
     return {check.name: check.reason for check in report.checks if check.reason}
 
 
-def test_a_sound_model_is_never_invalid_for_want_of_memory(models: Path, tmp_path: Path) -> None:
+def test_a_sound_model_is_never_invalid_for_lack_of_memory(models: Path, tmp_path: Path) -> None:
     """With a configured gigabyte it is valid and not shown to run; the message names the key."""
     names = ("maps.keras", "maps.keras", "giant.keras")
     requests = [request_for(models / name) for name in names]
@@ -147,7 +147,7 @@ def test_without_a_number_the_machine_decides(models: Path, tmp_path: Path) -> N
     assert report.shown == ("intact", "loads", "runs"), report
 
 
-def test_what_takes_all_it_can_get_is_ended_and_the_next_one_is_verified(
+def test_a_child_that_takes_all_memory_is_killed_and_the_next_one_is_verified(
     models: Path, tmp_path: Path
 ) -> None:
     """So is a crash that comes where memory is short."""

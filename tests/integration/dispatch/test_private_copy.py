@@ -77,7 +77,7 @@ def test_a_copy_is_verified_and_reported_as_the_checkpoint_itself(
     assert direct.report.facts.digest == answer.report.facts.digest
 
 
-def test_what_is_no_longer_there_as_it_was_asked_for_is_superseded(tmp_path: Path) -> None:
+def test_a_checkpoint_that_changes_before_it_is_copied_is_superseded(tmp_path: Path) -> None:
     """A copy of other content would be worth nothing."""
     path, scratch = tmp_path / "m.h5", tmp_path / "scratch"
     write_hdf5(path)
@@ -89,7 +89,7 @@ def test_what_is_no_longer_there_as_it_was_asked_for_is_superseded(tmp_path: Pat
     assert list(scratch.iterdir()) == []
 
 
-def test_a_copy_that_finds_no_room_is_not_begun(tmp_path: Path) -> None:
+def test_a_copy_without_disk_space_is_not_begun(tmp_path: Path) -> None:
     """The state directory's disk is not filled for it."""
     path, scratch = tmp_path / "m.h5", tmp_path / "scratch"
     scratch.mkdir()

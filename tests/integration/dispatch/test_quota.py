@@ -100,7 +100,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_who_fills_the_disk_is_ended_and_the_next_checkpoint_is_verified_as_if_nothing_had_been(
+def test_a_child_that_fills_the_disk_is_killed_and_the_next_checkpoint_is_verified(
     tmp_path: Path, disk: Path
 ) -> None:
     """With files, many, far below, nameless, mapped, or with nothing in them; or with threads."""

@@ -130,10 +130,10 @@ def _leaving(home: Path) -> Path:
         (_leaving, "exited with code 1 and is not a working Python (its last output: no li"),
     ],
 )
-def test_an_interpreter_that_cannot_load_is_told_with_the_line_to_mend(
+def test_an_unusable_interpreter_is_reported_with_the_line_to_correct(
     weights: Path, tmp_path: Path, make: Callable[[Path], Path], told: str
 ) -> None:
-    """The verdict is inconclusive, says why, and keeps what the scan has shown."""
+    """The verdict is inconclusive, with the reason, and keeps what the scan has shown."""
     python = make(tmp_path / "other")
 
     async def work(dispatcher: LocalDispatcher) -> None:
@@ -149,7 +149,7 @@ def test_an_interpreter_that_cannot_load_is_told_with_the_line_to_mend(
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.8"])
-def test_a_python_that_is_too_old_is_told_its_version(
+def test_a_python_that_is_too_old_is_reported_with_its_version(
     weights: Path, tmp_path: Path, version: str
 ) -> None:
     """It is no riddle of syntax errors."""
@@ -166,7 +166,7 @@ def test_a_python_that_is_too_old_is_told_its_version(
     dispatching(tmp_path, work)
 
 
-def test_an_import_that_hangs_holds_up_nobody_else(
+def test_an_import_that_hangs_delays_no_other_checkpoint(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one place for all, the others are verified while it is given longer, and after."""
@@ -190,7 +190,7 @@ def test_an_import_that_hangs_holds_up_nobody_else(
 
 
 @needs_fuse
-def test_an_interpreter_on_a_hung_file_system_stops_neither_the_loop_nor_the_end(
+def test_an_interpreter_on_a_hung_file_system_blocks_neither_the_loop_nor_the_shutdown(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can kill what hangs there; everything else goes on, and the daemon can end."""
@@ -208,7 +208,7 @@ def test_an_interpreter_on_a_hung_file_system_stops_neither_the_loop_nor_the_end
     assert not psutil.wait_procs(psutil.Process().children(), timeout=10)[1]
 
 
-def test_an_interpreter_that_was_mended_is_used_at_once(weights: Path, tmp_path: Path) -> None:
+def test_an_interpreter_that_was_repaired_is_used_at_once(weights: Path, tmp_path: Path) -> None:
     """A failure is remembered for the status, and never in the way."""
     python = tmp_path / "other" / "bin" / "python"
 
@@ -223,7 +223,7 @@ def test_an_interpreter_that_was_mended_is_used_at_once(weights: Path, tmp_path:
 
 
 def test_a_loader_that_is_renewed_is_a_new_process(weights: Path, tmp_path: Path) -> None:
-    """What was installed since is imported; whoever is being loaded is not disturbed."""
+    """Newly installed packages are imported; a load in progress is not disturbed."""
 
     async def work(dispatcher: LocalDispatcher) -> None:
         first = await dispatcher.zygotes.get("load", "")

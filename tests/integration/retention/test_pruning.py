@@ -44,7 +44,7 @@ def test_what_is_pruned_comes_back_whole(field: Field, kind: str) -> None:
     items = field.pruner.trash.items()
     assert [Path(i.path).name for i in items] == ["ckpt-1", "ckpt-0"]
     assert field.pruner.trash.bytes() == sum(r.size_bytes for r in results)
-    assert items[0].manifest.reason == "it is valid, and none of keep_last asks for it"
+    assert items[0].manifest.reason == "it is valid, and not kept by keep_last"
     for item in items:
         field.pruner.restore(item.path)
     assert tree(field.root) == before

@@ -113,7 +113,7 @@ def test_a_row_adds_a_rule_to_the_command_line_and_the_plan(world: World) -> Non
         "m_epoch_4.h5": (True, "newest"),
     }
     assert rows["m_epoch_3.h5"]["reasons"] == ["step 3 is odd (keep_odd)"]
-    assert rows["m_epoch_1.h5"]["reasons"] == ["it is valid, and none of keep_odd asks for it"]
+    assert rows["m_epoch_1.h5"]["reasons"] == ["it is valid, and not kept by keep_odd"]
     assert "it is broken (broken_ttl)" in _python(world, _CLI, "--config", config, "prune")
 
 

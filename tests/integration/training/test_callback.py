@@ -15,7 +15,7 @@ from tests.helpers import models
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What TensorFlow and Keras warn of among themselves is not ours to mend.
+# TensorFlow's and Keras's warnings about each other are not this project's.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),

@@ -17,7 +17,7 @@ from checkpointd.training import atomic, save
 from tests.helpers import models
 from tests.helpers.load import verify
 
-# What TensorFlow and Keras warn of among themselves is not ours to mend.
+# TensorFlow's and Keras's warnings about each other are not this project's.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),

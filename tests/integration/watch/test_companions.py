@@ -1,4 +1,4 @@
-"""What lies beside a checkpoint and says something about it: state files and golden records."""
+"""Files beside a checkpoint that describe it: state files and golden records."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_state_file_says_which_names_are_versions(managed: Path) -> None:
-    """`weights-1000` alone could be anything; the manager's own list says that it is a version."""
+def test_a_state_file_lists_which_names_are_versions(managed: Path) -> None:
+    """`weights-1000` alone could be anything; the manager's list shows that it is a version."""
     with watching(managed) as (_, recorder):
         for step in (1000, 1100, 1200):
             recorder.until_seen(managed / f"weights-{step}")
@@ -53,10 +53,10 @@ def test_a_state_file_says_which_names_are_versions(managed: Path) -> None:
     assert (checkpoint.series, checkpoint.step) == ("weights-{}", 1100)
 
 
-def test_the_first_checkpoint_is_placed_as_soon_as_the_state_file_says_so(
+def test_the_first_checkpoint_joins_its_series_when_the_state_file_lists_it(
     managed: Path, tmp_path: Path
 ) -> None:
-    """The state file is written last: what was told before is told where it stands, once."""
+    """The state file is written last: earlier checkpoints are reported in their series, once."""
     with watching(tmp_path) as (_, recorder):
         ready(recorder)
         for name in ("weights-1000.data-00000-of-00001", "weights-1000.index"):
@@ -77,7 +77,7 @@ def test_the_first_checkpoint_is_placed_as_soon_as_the_state_file_says_so(
     assert recorder.states(tmp_path / "weights-1000").count("settled") == 1
 
 
-def test_a_new_template_places_what_is_known_already(tmp_path: Path) -> None:
+def test_a_new_template_changes_the_series_of_known_checkpoints(tmp_path: Path) -> None:
     """After a reload with a `version` template nothing is verified again, and all has its step."""
     path = tmp_path / "model_07-0.31.h5"
     write_hdf5(path)
@@ -95,7 +95,9 @@ def test_a_new_template_places_what_is_known_already(tmp_path: Path) -> None:
     assert recorder.of(GenerationUpdate) == []
 
 
-def test_a_golden_record_that_comes_late_has_its_checkpoint_told_again(tmp_path: Path) -> None:
+def test_a_golden_record_that_appears_later_has_its_checkpoint_reported_again(
+    tmp_path: Path,
+) -> None:
     """A copy brings `m.h5` before `m.h5.golden.npz`: what the record shows is not lost."""
     path, record = tmp_path / "m.h5", tmp_path / "m.h5.golden.npz"
     write_hdf5(path)

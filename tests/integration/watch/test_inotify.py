@@ -11,7 +11,7 @@ import h5py
 import pytest
 
 from checkpointd.core.format_specs import Format
-from checkpointd.watch import watcher as watcher_room
+from checkpointd.watch import watcher as watcher_module
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled, WatchHealth
 from tests.helpers.watch import (
     fill_hdf5,
@@ -72,7 +72,7 @@ def test_a_file_that_is_flushed_and_still_open_is_not_settled(tmp_path: Path) ->
     assert recorder.states(path) == ["writing", "settled"]
 
 
-def test_every_generation_of_an_overwritten_path_is_told_once(tmp_path: Path) -> None:
+def test_every_generation_of_an_overwritten_path_is_reported_once(tmp_path: Path) -> None:
     """`best_model.h5` comes again each time that it is saved, and only then."""
     path = tmp_path / "best_model.h5"
     with watching(tmp_path, settle=60.0) as (watcher, recorder):
@@ -101,7 +101,7 @@ def test_a_chmod_and_a_hard_link_are_no_new_generation(tmp_path: Path) -> None:
     assert recorder.states(path) == ["settled"] or recorder.states(path) == ["writing", "settled"]
 
 
-def test_what_is_known_is_told_only_when_it_changed(tmp_path: Path) -> None:
+def test_a_known_checkpoint_is_reported_only_when_it_changed(tmp_path: Path) -> None:
     """After a restart nothing is verified again that the ledger has a verdict for."""
     same, other = tmp_path / "same.h5", tmp_path / "other.h5"
     write_hdf5(same)
@@ -115,8 +115,8 @@ def test_what_is_known_is_told_only_when_it_changed(tmp_path: Path) -> None:
         assert recorder.states(same) == []
 
 
-def test_what_went_is_gone(tmp_path: Path) -> None:
-    """A removed file, a removed directory, and what went while nobody watched."""
+def test_a_removed_checkpoint_is_gone(tmp_path: Path) -> None:
+    """A removed file, a removed directory, and one removed while not watched."""
     (tmp_path / "run").mkdir()
     one, two, three = tmp_path / "1.h5", tmp_path / "run" / "2.h5", tmp_path / "3.h5"
     write_hdf5(one)
@@ -133,7 +133,7 @@ def test_what_went_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_moved_takes_its_checkpoints_along(tmp_path: Path) -> None:
-    """After a rename everything is told under its new path, and the old ones are gone."""
+    """After a rename everything is reported under its new path, and the old ones are gone."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     write_hdf5(tmp_path / "a" / "b" / "m.h5")
     with watching(tmp_path) as (_, recorder):
@@ -157,8 +157,10 @@ def test_new_directories_are_watched_at_once(tmp_path: Path) -> None:
         recorder.until_seen(deep / "n.h5")
 
 
-def test_a_stump_is_torn_after_torn_after_and_a_later_save_mends_it(tmp_path: Path) -> None:
-    """A killed save is told with its reason; the next save under that name is a new generation."""
+def test_an_incomplete_file_is_torn_after_torn_after_and_a_later_save_repairs_it(
+    tmp_path: Path,
+) -> None:
+    """A killed save is reported with its reason; the next save of that name is a new generation."""
     path = tmp_path / "m.h5"
     with watching(tmp_path, settle=0.1, torn_after=0.6) as (_, recorder):
         ready(recorder)
@@ -171,8 +173,8 @@ def test_a_stump_is_torn_after_torn_after_and_a_later_save_mends_it(tmp_path: Pa
     assert recorder.states(path)[:2] == ["writing", "torn"]
 
 
-def test_an_old_stump_is_torn_at_the_first_look(tmp_path: Path) -> None:
-    """What was cut off long before the daemon started is told without waiting again."""
+def test_an_old_incomplete_file_is_torn_at_the_first_scan(tmp_path: Path) -> None:
+    """A file cut off long before the daemon started is reported without another wait."""
     path = tmp_path / "m.h5"
     path.write_bytes(hdf5_bytes()[:-100])
     os.utime(path, (1e9, 1e9))
@@ -180,7 +182,7 @@ def test_an_old_stump_is_torn_at_the_first_look(tmp_path: Path) -> None:
         recorder.until_seen(path, "torn")
 
 
-def test_a_child_that_says_incomplete_keeps_it_waiting(tmp_path: Path) -> None:
+def test_a_generation_marked_incomplete_keeps_waiting(tmp_path: Path) -> None:
     """What only the reader could see is waited for, judged in the end, or settled anew."""
     path = tmp_path / "m.h5"
     with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
@@ -192,8 +194,8 @@ def test_a_child_that_says_incomplete_keeps_it_waiting(tmp_path: Path) -> None:
         assert not recorder.until_seen(path, times=3).overdue
 
 
-def test_again_tells_the_present_generation_once_more(tmp_path: Path) -> None:
-    """What changed under its reader comes again, even if it looks as before."""
+def test_report_again_reports_the_present_generation_once_more(tmp_path: Path) -> None:
+    """A checkpoint that changed under its reader is reported again, even if it looks the same."""
     path = tmp_path / "m.h5"
     write_hdf5(path)
     with watching(tmp_path) as (watcher, recorder):
@@ -232,7 +234,7 @@ def test_strange_names_are_watched_like_any_other(tmp_path: Path, name: bytes) -
 
 
 def test_include_and_exclude_choose_by_the_path_below_the_root(tmp_path: Path) -> None:
-    """What is excluded is never told, nor is what is not included."""
+    """An excluded path is never reported, nor is one that is not included."""
     for name in ("keep/m.h5", "keep/old/m.h5", "other.h5", "keep/m.keras"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (write_keras if name.endswith("keras") else write_hdf5)(tmp_path / name)
@@ -247,7 +249,7 @@ def test_include_and_exclude_choose_by_the_path_below_the_root(tmp_path: Path) -
         }
 
 
-def test_a_root_that_is_missing_is_waited_for_and_may_go_and_come_again(tmp_path: Path) -> None:
+def test_a_missing_root_is_waited_for_and_may_disappear_again(tmp_path: Path) -> None:
     """A root may be made after the daemon starts, removed, and made again."""
     root = tmp_path / "root"
     with watching(root) as (watcher, recorder):
@@ -294,12 +296,12 @@ def test_a_dead_observer_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyP
         status = watcher.status()
         assert (status.up, status.ready, status.restarts) == (False, True, 1)
         assert "was restarted" in status.message
-        monkeypatch.setattr(watcher_room, "_RESTART_SECONDS", 0.0)
+        monkeypatch.setattr(watcher_module, "_RESTART_SECONDS", 0.0)
         assert watcher.status().up
 
 
 def test_an_overflow_is_noticed_and_everything_is_compared(tmp_path: Path) -> None:
-    """It is only logged by watchdog that events were lost; that wakes a full look."""
+    """Watchdog only logs that events were lost; the log triggers a full scan."""
     from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
     with watching(tmp_path) as (watcher, recorder):
@@ -323,7 +325,7 @@ def test_a_root_behind_a_symbolic_link_is_watched(tmp_path: Path) -> None:
         recorder.until_seen(tmp_path / "link" / "m.h5")
 
 
-def test_our_own_reading_wakes_nobody(tmp_path: Path) -> None:
+def test_reading_files_wakes_no_watcher(tmp_path: Path) -> None:
     """A verification that reads the files does not feed the watch."""
     path = tmp_path / "m.h5"
     write_hdf5(path)

@@ -61,7 +61,7 @@ def watch(command: list[str], root: Path, wanted: int) -> subprocess.Popen[str]:
 
 
 def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What it says in the end."""
+    """Its last message."""
     said, _ = process.communicate("go\n", timeout=90)
     assert process.returncode == 0
     found: dict[str, Any] = json.loads(said)
@@ -69,7 +69,7 @@ def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_after_a_real_overflow_everything_is_found_once(tmp_path: Path) -> None:
-    """More events than the kernel keeps, while nobody reads: a full scan finds what they were."""
+    """More events than the kernel's queue holds: a full scan finds what happened."""
     limit = int(_QUEUE.read_text(encoding="ascii"))
     if limit > _MORE_THAN_EVER:
         pytest.skip(f"this machine keeps {limit} events: too many to be overflown in a test")
@@ -90,7 +90,7 @@ def test_after_a_real_overflow_everything_is_found_once(tmp_path: Path) -> None:
     assert len(said["told"]) == len(set(said["told"])) == files + 1
 
 
-def test_directories_beyond_the_watch_limit_are_said_and_polled(tmp_path: Path) -> None:
+def test_directories_beyond_the_watch_limit_are_reported_and_polled(tmp_path: Path) -> None:
     """Watchdog passes over them in silence; here the message names the sysctl, none is missed."""
     limit = 'echo 20 > /proc/sys/user/max_inotify_watches && exec "$@"'
     command = ["unshare", "--user", "--map-root-user", "sh", "-c", limit, "sh"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.watch import watcher as watching_room
+from checkpointd.watch import watcher as watcher_module
 from checkpointd.watch.events import GenerationUpdate, Gone, MetadataChanged, Reconciled
 from tests.helpers.mounts import Fuse, fuse
 from tests.helpers.watch import watching, write_hdf5
@@ -24,8 +24,8 @@ def remote(tmp_path: Path) -> Iterator[Fuse]:
         yield mounted
 
 
-def test_what_changes_behind_the_mount_is_seen_by_polling(remote: Fuse) -> None:
-    """No event comes from another host: such a file system is polled without being told to."""
+def test_changes_behind_the_mount_are_found_by_polling(remote: Fuse) -> None:
+    """No event comes from another host: such a file system is polled automatically."""
     with watching(remote.mount, settle=0.3, poll_interval=0.2) as (watcher, recorder):
         recorder.until_event(Reconciled)
         assert watcher.status().method == "poll"
@@ -40,8 +40,8 @@ def test_what_changes_behind_the_mount_is_seen_by_polling(remote: Fuse) -> None:
     assert recorder.states(remote.mount / "m.h5").count("settled") == 2
 
 
-def test_method_inotify_is_obeyed_where_events_are_not_to_be_believed(remote: Fuse) -> None:
-    """Who knows better says so; a scan a minute still finds what no event told."""
+def test_method_inotify_is_obeyed_where_events_are_incomplete(remote: Fuse) -> None:
+    """The user may know better; a scan every minute still finds what caused no event."""
     with watching(remote.mount, method="inotify", settle=0.3) as (watcher, recorder):
         recorder.until_event(Reconciled)
         assert watcher.status().method == "inotify"
@@ -50,7 +50,7 @@ def test_method_inotify_is_obeyed_where_events_are_not_to_be_believed(remote: Fu
 
 
 def test_a_remount_makes_nothing_gone_and_nothing_new(remote: Fuse) -> None:
-    """While it is unmounted the empty mount point says nothing; then all is as it was."""
+    """While it is unmounted the empty mount point means nothing; then all is as before."""
     names = ("1.h5", "2.h5")
     with watching(remote.mount, settle=0.2, poll_interval=0.1) as (watcher, recorder):
         for name in names:
@@ -69,11 +69,11 @@ def test_a_remount_makes_nothing_gone_and_nothing_new(remote: Fuse) -> None:
         assert len(recorder.of(MetadataChanged, remote.mount / name)) <= 1
 
 
-def test_a_mount_that_hangs_is_told_and_goes_on_when_it_answers(
+def test_a_mount_that_hangs_is_reported_and_continues_when_it_responds(
     remote: Fuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is down while it does not answer, another watch notices nothing, nothing is lost."""
-    monkeypatch.setattr(watching_room, "_HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(watcher_module, "_HUNG_SECONDS", 0.5)
     other = tmp_path / "local"
     other.mkdir()
     pause = threading.Event()

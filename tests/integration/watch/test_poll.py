@@ -31,8 +31,8 @@ for version in (1, 2):
 """
 
 
-def test_polling_sees_what_comes_changes_and_goes(tmp_path: Path) -> None:
-    """Without events the same things are told, at the poll's pace."""
+def test_polling_finds_new_changed_and_removed_checkpoints(tmp_path: Path) -> None:
+    """Without events the same things are reported, at the interval of the poll."""
     path = tmp_path / "m.h5"
     with watching(tmp_path, method="poll", poll_interval=0.2, settle=0.3) as (watcher, recorder):
         recorder.until_event(Reconciled)
@@ -76,7 +76,7 @@ def test_tensorflows_own_writers_are_followed(tmp_path: Path, method: str) -> No
 
 
 def test_a_directory_that_cannot_be_read_makes_nothing_gone(tmp_path: Path) -> None:
-    """A failed listing is said, and is no news about what lies there."""
+    """A failed listing is reported, and means nothing for the checkpoints below it."""
     if os.geteuid() == 0:
         pytest.skip("root reads every directory")
     (tmp_path / "run").mkdir()

@@ -1,4 +1,4 @@
-"""What was told once is never left standing: overwritten by anything, refused, asked for, gone."""
+"""Reported checkpoints that are overwritten, incomplete, requested again or gone."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NOT_A_CHECKPOINT = b"neither a zip nor HDF5 nor a table\n" * 50
 
 
 def end_of(sighting: GenerationUpdate) -> End:
-    """How a child ends that reads what was told."""
+    """Return how a verification of what was reported ends."""
     request = Request(sighting.checkpoint, sighting.generation, VerifySettings())
     return scan(request, lambda _: None)[0]
 
 
 @pytest.mark.parametrize(("name", "write"), [("m", write_hdf5), ("without.ext", write_keras)])
-def test_what_is_overwritten_by_something_else_is_told_and_a_child_says_unknown(
+def test_a_checkpoint_overwritten_by_something_else_is_reported(
     tmp_path: Path, name: str, write: Callable[[Path], None]
 ) -> None:
     """A verdict about content that is no longer there must not stand."""
@@ -55,7 +55,7 @@ def test_what_is_overwritten_by_something_else_is_told_and_a_child_says_unknown(
 
 
 @pytest.mark.parametrize(("name", "write"), [("m.h5", write_hdf5), ("m.keras", write_keras)])
-def test_other_content_under_a_models_name_is_told_when_nobody_writes_any_more(
+def test_other_content_under_a_models_name_is_reported_when_it_is_closed(
     tmp_path: Path, name: str, write: Callable[[Path], None]
 ) -> None:
     """It is no silence, and no verdict while it may still become a checkpoint."""
@@ -72,7 +72,7 @@ def test_other_content_under_a_models_name_is_told_when_nobody_writes_any_more(
         assert recorder.states(path).count("torn") == 1
 
 
-def test_an_overwritten_index_without_shards_is_told(tmp_path: Path) -> None:
+def test_an_overwritten_index_without_shards_is_reported(tmp_path: Path) -> None:
     """A prefix that is no bundle any more, because its index is no table, is news as well."""
     prefix = tmp_path / "net-7"
     files = bundle(prefix)
@@ -86,10 +86,10 @@ def test_an_overwritten_index_without_shards_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["the key of what was valid", ""])
-def test_what_was_overwritten_while_nobody_watched_is_told_after_the_restart(
+def test_a_checkpoint_overwritten_while_not_watched_is_reported_after_the_restart(
     tmp_path: Path, key: str
 ) -> None:
-    """The ledger's word of yesterday is compared with what lies there, whatever that is."""
+    """What the ledger recorded is compared with what is on disk, whatever that is."""
     path = tmp_path / "m"
     path.write_bytes(NOT_A_CHECKPOINT)
     with watching(tmp_path, {str(path): key}, settle=0.1) as (_, recorder):
@@ -101,10 +101,10 @@ def test_what_was_overwritten_while_nobody_watched_is_told_after_the_restart(
         assert recorder.states(path) == []
 
 
-def test_a_save_that_turns_out_to_be_no_checkpoint_does_not_stay_being_written(
+def test_a_save_that_is_not_a_checkpoint_does_not_stay_in_state_writing(
     tmp_path: Path,
 ) -> None:
-    """What was told as being written is told in the end, also when it became something else."""
+    """A save reported as being written is reported in the end, whatever it became."""
     path = tmp_path / "m.h5"
     with watching(tmp_path, settle=0.1, torn_after=0.5) as (_, recorder):
         recorder.until_event(Reconciled)
@@ -114,8 +114,8 @@ def test_a_save_that_turns_out_to_be_no_checkpoint_does_not_stay_being_written(
         assert recorder.until_seen(path, "torn").reason == "structure.not_a_checkpoint"
 
 
-def test_what_never_was_a_checkpoint_is_told_only_when_asked_for(tmp_path: Path) -> None:
-    """Other files cost nothing, until the daemon wants to hear of one."""
+def test_a_file_that_never_was_a_checkpoint_is_reported_only_on_request(tmp_path: Path) -> None:
+    """Other files cost nothing, until the daemon requests one."""
     path = tmp_path / "m"
     path.write_bytes(NOT_A_CHECKPOINT)
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
@@ -128,8 +128,8 @@ def test_what_never_was_a_checkpoint_is_told_only_when_asked_for(tmp_path: Path)
         recorder.until_event(Gone, path)
 
 
-def test_what_is_deleted_after_a_child_called_it_incomplete_is_gone(tmp_path: Path) -> None:
-    """Refused and deleted at once, or one after the other: it is told that it went."""
+def test_a_checkpoint_deleted_after_it_was_marked_incomplete_is_gone(tmp_path: Path) -> None:
+    """Marked and deleted at once, or one after the other: its removal is reported."""
     one, two = tmp_path / "1.h5", tmp_path / "2.h5"
     write_hdf5(one)
     write_hdf5(two)
@@ -148,8 +148,8 @@ def test_what_is_deleted_after_a_child_called_it_incomplete_is_gone(tmp_path: Pa
         recorder.until_seen(one, times=2)
 
 
-def test_a_file_that_went_before_it_was_refused_is_gone_once(tmp_path: Path) -> None:
-    """The child's word comes too late for a file whose going has been told."""
+def test_a_file_removed_before_it_was_marked_incomplete_is_gone_once(tmp_path: Path) -> None:
+    """The request comes too late for a file whose removal was reported."""
     path = tmp_path / "m"
     write_hdf5(path)
     with watching(tmp_path, settle=0.1) as (watcher, recorder):
@@ -164,7 +164,9 @@ def test_a_file_that_went_before_it_was_refused_is_gone_once(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("key", ["", "the key of what was valid"])
-def test_what_is_known_and_not_there_after_a_restart_is_gone(tmp_path: Path, key: str) -> None:
+def test_a_known_checkpoint_that_is_missing_after_a_restart_is_gone(
+    tmp_path: Path, key: str
+) -> None:
     """It makes no difference whether the ledger still waited for a verdict."""
     write_hdf5(tmp_path / "stays.h5")
     away = tmp_path / "run" / "m.h5"
@@ -172,7 +174,7 @@ def test_what_is_known_and_not_there_after_a_restart_is_gone(tmp_path: Path, key
         recorder.until_event(Gone, away)
 
 
-def test_a_savedmodel_is_told_again_as_soon_as_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_savedmodel_is_reported_again_on_request(tmp_path: Path) -> None:
     """It is found in its own directory, not in its parent's, and no minute passes before."""
     model = tmp_path / "serve" / "1"
     savedmodel(model)
@@ -187,7 +189,7 @@ def test_a_savedmodel_is_told_again_as_soon_as_it_is_asked_for(tmp_path: Path) -
     assert sighting.checkpoint.format is Format.SAVEDMODEL
 
 
-def test_a_savedmodel_that_a_child_called_incomplete_is_waited_for(tmp_path: Path) -> None:
+def test_a_savedmodel_that_was_marked_incomplete_is_waited_for(tmp_path: Path) -> None:
     """It is being written again at once, judged in the end, and gone when it goes."""
     model = tmp_path / "serve" / "1"
     savedmodel(model)

@@ -119,7 +119,7 @@ def test_members_may_arrive_in_any_order(
 
 
 @pytest.mark.parametrize("kind", ["exported", "saved", "keras2", "unzipped"])
-def test_a_save_over_an_older_one_is_not_blamed_while_it_goes_on(
+def test_a_save_over_an_older_one_is_not_torn_while_it_goes_on(
     made: Path, tmp_path: Path, kind: str
 ) -> None:
     """Half of it is new and half old, for as long as the writer likes; then it is whole again."""
@@ -135,7 +135,7 @@ def test_a_save_over_an_older_one_is_not_blamed_while_it_goes_on(
 
 
 @pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
-def test_what_never_becomes_whole_is_blamed_when_it_is_overdue(
+def test_a_save_that_never_completes_is_judged_when_it_is_overdue(
     made: Path, tmp_path: Path, kind: str
 ) -> None:
     """A writer that was killed in the middle of a save over an older one: invalid in the end."""
@@ -149,9 +149,7 @@ def test_what_never_becomes_whole_is_blamed_when_it_is_overdue(
     assert any(r.outcome is Outcome.FAIL for r in results)
 
 
-def test_what_lies_beside_a_models_parts_is_no_new_generation_of_it(
-    made: Path, tmp_path: Path
-) -> None:
+def test_files_beside_the_members_are_no_new_generation(made: Path, tmp_path: Path) -> None:
     """A log that grows in its directory, and another model there, are seen for themselves."""
     for kind in ("exported", "unzipped"):
         target = tmp_path / kind / "model"
@@ -168,14 +166,14 @@ def test_what_lies_beside_a_models_parts_is_no_new_generation_of_it(
 
 
 def end_of(sighting: GenerationUpdate) -> End:
-    """How a child ends that reads what was told."""
+    """Return how a verification of what was reported ends."""
     request = Request(
         sighting.checkpoint, sighting.generation, VerifySettings(), overdue=sighting.overdue
     )
     return scan(request, lambda _: None)[0]
 
 
-def test_a_writer_that_pauses_for_longer_than_the_fence_is_waited_for(
+def test_a_writer_that_pauses_for_longer_than_the_settle_delay_is_waited_for(
     made: Path, tmp_path: Path
 ) -> None:
     """Complete in itself and still for longer than `settle`: only a child sees what it lacks."""
@@ -199,10 +197,10 @@ def test_a_writer_that_pauses_for_longer_than_the_fence_is_waited_for(
     assert "torn" not in recorder.states(target)
 
 
-def test_a_child_that_never_hears_the_rest_may_judge_after_torn_after(
+def test_a_verification_after_torn_after_may_not_ask_for_more_time(
     made: Path, tmp_path: Path
 ) -> None:
-    """What a child called incomplete is told once more when it is overdue, and then judged."""
+    """A generation marked incomplete is reported again when it is overdue, and then judged."""
     target = tmp_path / "exported"
     shutil.copytree(made / "exported-1", target)
     with watching(tmp_path, settle=0.1, torn_after=1.0) as (watcher, recorder):

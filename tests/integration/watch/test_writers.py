@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def test_a_burst_is_told_completely_and_each_once(tmp_path: Path) -> None:
+def test_a_burst_is_reported_completely_and_each_once(tmp_path: Path) -> None:
     """Two thousand small checkpoints at once, from two processes: none lost, none twice."""
     content = hdf5_bytes()
     for n in range(20):
@@ -65,7 +65,7 @@ def elsewhere() -> Iterator[Path]:
 
 @pytest.mark.parametrize("command", ["cp", "cp -p", "mv", "rsync -a", "rsync -a --inplace"])
 @pytest.mark.parametrize("name", ["m.h5", "m.keras", "export"])
-def test_what_other_tools_bring_is_told_once_and_whole(
+def test_a_copy_by_other_tools_is_reported_once_and_complete(
     tmp_path: Path, elsewhere: Path, command: str, name: str
 ) -> None:
     """Whatever copies or moves it in from another file system: settled once, nothing torn."""
@@ -89,7 +89,7 @@ def test_what_other_tools_bring_is_told_once_and_whole(
     assert "torn" not in states
 
 
-def test_a_writer_that_is_killed_leaves_a_stump_that_is_torn(tmp_path: Path) -> None:
+def test_a_writer_that_is_killed_leaves_an_incomplete_file_that_is_torn(tmp_path: Path) -> None:
     """The kernel closes a killed writer's file: that alone makes nothing complete."""
     path = tmp_path / "m.h5"
     code = (

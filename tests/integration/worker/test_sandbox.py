@@ -80,7 +80,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """The directory of the hostile module, and what it is told."""
+    """Make the directory of the hostile module, and its instructions."""
     home = tmp_path / "code"
     home.mkdir()
     shutil.copy(HOSTILE, home / "hostile_code.py")
@@ -167,7 +167,7 @@ def test_user_code_can_do_nothing_but_compute(saved: Path, code: Path, tmp_path:
     assert not [name for name in os.listdir(scratch) if name.startswith(("scan-", "load-"))]
 
 
-def test_a_check_that_is_refused_a_file_is_told_of_read_paths_and_they_open_it(
+def test_a_user_check_that_is_refused_a_file_gets_a_message_about_read_paths(
     saved: Path, code: Path, tmp_path: Path
 ) -> None:
     """Whoever wrote the check learns which key helps; with it, the check passes."""
@@ -195,7 +195,7 @@ def test_a_check_that_is_refused_a_file_is_told_of_read_paths_and_they_open_it(
         ("runs/ckpt-1", Format.TF_CHECKPOINT),
     ],
 )
-def test_what_is_replaced_while_it_is_read_is_superseded(
+def test_a_checkpoint_replaced_while_it_is_read_is_superseded(
     saved: Path, code: Path, tmp_path: Path, name: str, form: Format
 ) -> None:
     """Landlock binds what was there: its successor cannot be read, and that is no fault of it."""
@@ -250,7 +250,7 @@ def test_members_that_are_links_to_elsewhere_are_read(saved: Path, tmp_path: Pat
 def test_a_kernel_that_cannot_confine_loads_nothing_unless_it_may(
     saved: Path, tmp_path: Path
 ) -> None:
-    """The scan goes on, the message says what is missing; best-effort loads, and says so too."""
+    """The scan goes on, the message names what is missing; best-effort loads and reports it."""
     missing = "seccomp is blocked by another filter"
     command = [sys.executable, "-c", _FILTERED, str(saved / "model.h5"), str(tmp_path / "scratch")]
     done = subprocess.run(

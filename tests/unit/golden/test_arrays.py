@@ -33,7 +33,7 @@ def version_of(path: str) -> int:
 
 @pytest.mark.parametrize("value", [ROWS, DEEP])
 def test_ragged_arrays_come_back(tmp_path: Path, value: Ragged) -> None:
-    """Values and splits survive, strings in them too; the record says that older readers cannot."""
+    """Values and splits survive, strings in them too; the version keeps older readers away."""
     path = str(tmp_path / "r.npz")
     golden.write(path, Golden(inputs={"x": value}, outputs={"y": value}))
     read = golden.read(path)
@@ -100,7 +100,7 @@ def test_what_signatures_gave_comes_back(tmp_path: Path) -> None:
 
 
 def test_nested_outputs_become_one_structure() -> None:
-    """Names say where each output was; what is not nested stays what it was."""
+    """Names show where each output was; what is not nested stays what it was."""
     one, two, three = np.zeros(1), np.ones(1), np.full(1, 2.0)
     assert list(flattened({"a": one, "b": [two, {"c": three}]})) == ["a", "b/0", "b/1/c"]
     assert list(flattened([one, (two, three)])) == ["0", "1/0", "1/1"]
@@ -117,7 +117,7 @@ def test_nested_outputs_become_one_structure() -> None:
         (SimpleNamespace(dense_shape=(2, 2)), "is sparse"),
     ],
 )
-def test_what_no_record_can_hold_is_told(value: object, sentence: str) -> None:
+def test_what_no_record_can_hold_is_reported(value: object, sentence: str) -> None:
     """Rows of different lengths without a ragged tensor, and sparse ones."""
     with pytest.raises(GoldenError, match=sentence):
         golden.name_inputs(value)
@@ -134,7 +134,7 @@ def test_ragged_outputs_are_compared_row_by_row() -> None:
 
 
 def signature(*inputs: ArraySpec, in_parts: bool = True) -> Signature:
-    """A signature that only says what it takes."""
+    """A signature that only declares its inputs."""
     return Signature(inputs, (), dict, in_parts)
 
 

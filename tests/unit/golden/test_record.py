@@ -112,7 +112,7 @@ def test_bfloat16_is_kept_as_float32(tmp_path: Path) -> None:
     assert same(golden.read(path).outputs["y"], np.array([1.5, -2], np.float32))
 
 
-def test_an_absent_record_is_told_from_a_damaged_one(tmp_path: Path) -> None:
+def test_an_absent_record_is_not_a_damaged_one(tmp_path: Path) -> None:
     """No file is a FileNotFoundError, a damaged one a sentence that names it."""
     with pytest.raises(FileNotFoundError):
         golden.read(str(tmp_path / "none.npz"))
@@ -155,7 +155,7 @@ def test_an_array_that_declares_more_than_it_holds_is_damage(tmp_path: Path) -> 
             golden.read(str(path))
 
 
-def test_a_record_of_another_version_says_so(tmp_path: Path) -> None:
+def test_a_record_of_another_version_is_refused_with_its_version(tmp_path: Path) -> None:
     """A record from a later checkpointd is named as such."""
     path = tmp_path / "r.npz"
     meta = np.frombuffer(json.dumps({"format_version": 99}).encode(), np.uint8)
@@ -192,7 +192,7 @@ def test_a_digest_does_not_depend_on_layout_or_byte_order() -> None:
     ],
 )
 def test_inputs_keep_their_structure(value: object, structure: str, names: list[str]) -> None:
-    """One array, several in order, and several by name are told apart, and put together again."""
+    """One array, several in order, and several by name are not mixed up, and put together again."""
     arrays, found = golden.name_inputs(value)
     assert (found, list(arrays)) == (structure, names)
     again, found_again = golden.name_inputs(golden.assemble(arrays, found))

@@ -132,6 +132,18 @@ def test_any_flipped_bit_gives_the_truth_or_a_new_ledger(tmp_path: Path) -> None
         ledger.close()
 
 
+@pytest.mark.parametrize("bit", range(2, 8))
+def test_a_header_that_forbids_writing_is_a_broken_ledger(tmp_path: Path, bit: int) -> None:
+    """SQLite takes an unknown write version in byte 18 for a read-only file."""
+    path = _filled(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[18] ^= 1 << bit
+    path.write_bytes(data)
+    ledger = Ledger.open(tmp_path)
+    assert ledger.rebuilt
+    ledger.close()
+
+
 def test_a_rebuilt_ledger_is_confirmed_once_all_was_verified_again(tmp_path: Path) -> None:
     """The hold ends by itself, watch by watch, and stays ended."""
     _filled(tmp_path).write_bytes(b"")

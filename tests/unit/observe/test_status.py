@@ -46,6 +46,27 @@ def test_what_the_api_sends_is_read_back_as_it_was() -> None:
     assert DaemonStatus.from_public(json.loads(json.dumps(STATUS.to_public()))) == STATUS
 
 
+def test_programs_find_the_keys_that_they_know() -> None:
+    """A key that is renamed or dropped breaks somebody's script."""
+    public = STATUS.to_public()
+    assert " ".join(public) == (
+        "version pid started_at config_path config_loaded_at config_error state_dir healthy ready "
+        "problems watches queue verifying workers sandbox last_verdicts attention web web_access"
+    )
+    assert " ".join(public["watches"][0]) == (
+        "name path method up ready message mode counts unknown last_reconcile_at "
+        "reconcile_seconds filesystem_avail_bytes retained_bytes trash_bytes holds"
+    )
+    assert " ".join(public["workers"][0]) == (
+        "kind python up pid busy forks environment sandbox message memory_bytes"
+    )
+    assert " ".join(public["last_verdicts"][0]) == "id path watch verdict reason message at"
+    assert " ".join(public["queue"]) == "length oldest_at"
+    assert " ".join(public["web_access"]) == (
+        "tls client_certificates basic_auth certificate_not_after"
+    )
+
+
 def test_a_worker_that_was_not_started_has_no_keys_of_a_process() -> None:
     """Its environment is not empty but unknown."""
     started, failed = STATUS.to_public()["workers"]

@@ -24,7 +24,7 @@ def test_keep_last_keeps_the_newest_and_says_why() -> None:
     assert kept(planned) == {4, 5}
     assert [d.entry.id for d in planned.removals] == [1, 2, 3]
     assert "number 2 of the 2 newest valid ones (keep_last = 2)" in reasons_for(planned, 4)
-    assert reasons_for(planned, 1) == "it is valid, and none of keep_last asks for it"
+    assert reasons_for(planned, 1) == "it is valid, and not kept by keep_last"
     assert {d.rule for d in planned.removals} == {"unclaimed"}
     assert planned.holds == ()
 
@@ -149,7 +149,7 @@ def test_several_metrics_keep_the_best_by_each() -> None:
     ]
     planned = plan(entries, policy(keep_best=best), NOW)
     assert kept(planned) == {0, 1, 3}
-    assert reasons_for(planned, 2) == "it is valid, and none of keep_best asks for it"
+    assert reasons_for(planned, 2) == "it is valid, and not kept by keep_best"
 
 
 def test_pins_are_kept() -> None:

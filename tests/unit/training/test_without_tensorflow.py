@@ -52,6 +52,6 @@ def test_what_has_no_choice_of_a_backend_is_of_tensorflow() -> None:
     assert backends.name_of(library("torch")) == "torch"
 
 
-def test_a_backend_that_does_not_tell_where_it_runs_is_named_all_the_same() -> None:
+def test_a_backend_that_reports_no_device_is_named_all_the_same() -> None:
     """Saving comes first: what another version names otherwise is left out of the record."""
     assert backends.describe_device("nothing") == {"backend": "nothing"}

@@ -74,11 +74,11 @@ def example(limits: InputLimits, fill: Callable[[ExampleFeature], Any]) -> bytes
     for name, array in values.items():
         kind = array.dtype.kind
         if kind in TEXT_KINDS:
-            held = train.ExampleFeature(bytes_list=train.BytesList(value=list(array)))
+            held = train.Feature(bytes_list=train.BytesList(value=list(array)))
         elif kind == "f":
-            held = train.ExampleFeature(float_list=train.FloatList(value=array))
+            held = train.Feature(float_list=train.FloatList(value=array))
         else:
-            held = train.ExampleFeature(int64_list=train.Int64List(value=array))
+            held = train.Feature(int64_list=train.Int64List(value=array))
         features[name] = held
     return bytes(train.Example(features=train.Features(feature=features)).SerializeToString())
 

@@ -88,7 +88,7 @@ def test_a_request_that_the_model_refuses_is_a_failure(model: Path) -> None:
         ([({"z": [[1.0, 2.0]], "x": [[1.0, 2.0]]}, "twice")], "does not fit 'twice'"),
     ],
 )
-def test_a_request_that_fits_nothing_is_told(model: Path, requests: Any, note: str) -> None:
+def test_a_request_that_fits_nothing_is_reported(model: Path, requests: Any, note: str) -> None:
     """The signature is run on made inputs then."""
     put(model, framed([predict_log({k: proto(v) for k, v in i.items()}, n) for i, n in requests]))
     result = inference(model)
@@ -115,7 +115,7 @@ def claims(*dims: int, kind: int = 1) -> bytes:
     ],
 )
 def test_a_hostile_request_ends_in_a_sentence(model: Path, tensor: bytes, said: str) -> None:
-    """A shape that nothing holds, a type that does not exist, garbage: bounded, and told."""
+    """A shape that nothing holds, a type that does not exist, garbage: bounded, and reported."""
     put(model, framed([predict_log({"x": tensor}, "twice")]))
     found = warmup.read(str(model))
     assert len(found.notes) == 1

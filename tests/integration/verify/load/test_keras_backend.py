@@ -61,7 +61,7 @@ def test_a_step_counter_of_another_type_is_the_same_counter(saved: Path, kind: A
     assert results["resume"].outcome is Outcome.PASS, results["resume"].message
 
 
-def test_a_step_counter_of_another_value_is_told(saved: Path) -> None:
+def test_a_step_counter_of_another_value_is_reported(saved: Path) -> None:
     """Keras reads it into the optimizer, so what comes back is what is stored."""
     results, facts = verify(rewritten(saved, counter=np.int32(7)))
     assert results["resume"].outcome is Outcome.PASS
@@ -76,7 +76,7 @@ def test_an_optimizer_of_torch_is_keras_own_under_tensorflow(saved: Path) -> Non
     assert results["resume"].outcome is Outcome.PASS, results["resume"].message
 
 
-def test_an_optimizer_that_torch_does_not_have_either_is_told(saved: Path) -> None:
+def test_an_optimizer_that_torch_does_not_have_either_is_reported(saved: Path) -> None:
     """Only Keras's own are stood in for."""
     module = "keras.src.backend.torch.optimizers.torch_nothing"
     results, _ = verify(rewritten(saved, module=module))

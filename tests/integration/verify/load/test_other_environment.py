@@ -237,7 +237,7 @@ def test_a_record_of_another_policy_is_held_to_the_coarser_one(tmp_path: Path) -
 
 
 def test_an_older_record_without_a_backend_is_read(tmp_path: Path) -> None:
-    """It told TensorFlow's version, empty where there was none, and a device."""
+    """It held TensorFlow's version, empty where there was none, and a device."""
     path = save(plain(), tmp_path / "m.keras", golden=INPUTS)
     place = golden.path_for(path, Format.KERAS)
     record = golden.read(place)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# What TensorFlow and Keras warn of among themselves is not ours to mend.
+# TensorFlow's and Keras's warnings about each other are not this project's.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:keras.*"),
@@ -214,7 +214,7 @@ def test_a_model_that_is_random_is_never_a_mismatch(keras: Any, tmp_path: Path) 
 
 
 def test_a_steady_model_beside_other_golden_outputs_stays_a_mismatch(tmp_path: Path) -> None:
-    """Running twice excuses nobody who gives the same outputs twice."""
+    """Running twice excuses no model that returns the same outputs twice."""
     model = models.sequential(models.library("keras"))
     path = save(model, tmp_path / "1", golden=models.batch())
 
@@ -245,7 +245,7 @@ def test_taking_a_record_leaves_the_training_job_as_it_was(
 
 
 def module_of_sixteen_bits() -> Any:
-    """A module that computes in bfloat16 without any policy that says so."""
+    """A module that computes in bfloat16 without any policy that names it."""
     import tensorflow as tf
 
     class Narrow(tf.Module):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# What TensorFlow and Keras warn of among themselves is not ours to mend.
+# TensorFlow's and Keras's warnings about each other are not this project's.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
@@ -66,7 +66,7 @@ def trained(keras: Any, optimizer: Any, *, loss: Any = None, epochs: int = 2) ->
 
 @pytest.mark.parametrize("kind", KERAS_3)
 def test_an_optimizer_of_keras_3_comes_back_whole(kind: str, tmp_path: Path) -> None:
-    """Whatever the optimizer, a `.keras` of Keras 3 can be trained on, and says so."""
+    """Whatever the optimizer, a `.keras` of Keras 3 can be trained on, at its step."""
     keras = models.library("keras")
     model = trained(keras, KERAS_3[kind](keras.optimizers))
     model.save(tmp_path / "m.keras")
@@ -229,9 +229,9 @@ def test_what_was_compiled_and_never_trained_can_be_trained_on(tmp_path: Path) -
 
 @pytest.mark.parametrize("write", ["export", "tf.saved_model.save", "keras 2"])
 def test_a_saved_model_is_never_warned_of(write: str, tmp_path: Path) -> None:
-    """What is made for serving is skipped; where it holds an optimizer, the sentence says so.
+    """What is made for serving is skipped; where it holds an optimizer, the message explains why.
 
-    tf-keras 2.21 says it too: "Slots cannot be restored from saved_model".
+    tf-keras 2.21 warns of it too: "Slots cannot be restored from saved_model".
     """
     import tensorflow as tf
 
@@ -319,9 +319,7 @@ def custom(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, dict[str, Any]
 
 
 @pytest.mark.parametrize("library", ["keras", "tf_keras"])
-def test_an_optimizer_of_the_users_own_comes_back(
-    custom: Any, library: str, tmp_path: Path
-) -> None:
+def test_an_optimizer_of_the_user_comes_back(custom: Any, library: str, tmp_path: Path) -> None:
     """It is found through custom_objects, with its hyperparameters."""
     module, settings = custom(library)
     model = trained(models.library(library), module.Slow(learning_rate=0.01, patience=7))
@@ -331,8 +329,8 @@ def test_an_optimizer_of_the_users_own_comes_back(
     assert results["resume"].details["optimizer"] == "Slow"
 
 
-def test_a_hyperparameter_that_comes_back_otherwise_is_told(custom: Any, tmp_path: Path) -> None:
-    """A `from_config` that forgets something changes the optimizer, and Keras says nothing."""
+def test_a_hyperparameter_that_comes_back_changed_is_reported(custom: Any, tmp_path: Path) -> None:
+    """A `from_config` that drops something changes the optimizer, and Keras does not warn."""
     module, settings = custom()
     optimizer = module.Forgetful(learning_rate=0.01, patience=7)
     trained(models.library("keras"), optimizer).save(tmp_path / "m.keras")
@@ -348,8 +346,8 @@ def in_and_out(keras: Any, kind: Any) -> Any:
 
 
 @pytest.mark.parametrize("labels", [True, False])
-def test_a_train_step_of_the_users_own_is_made(custom: Any, labels: bool, tmp_path: Path) -> None:
-    """It is given its batch as `fit` gives it; without labels it cannot be, and nobody minds."""
+def test_a_train_step_of_the_user_is_made(custom: Any, labels: bool, tmp_path: Path) -> None:
+    """It is given its batch as `fit` gives it; without labels it cannot be, which is no fault."""
     module, settings = custom()
     model = in_and_out(models.library("keras"), module.OwnStep)
     model.compile("adam")
@@ -362,7 +360,7 @@ def test_a_train_step_of_the_users_own_is_made(custom: Any, labels: bool, tmp_pa
     assert (results["resume"].details["loss"] is not None) is labels
 
 
-def test_a_compile_of_the_users_own_is_nobodys_fault(custom: Any, tmp_path: Path) -> None:
+def test_a_compile_method_of_the_user_is_no_fault(custom: Any, tmp_path: Path) -> None:
     """Keras does not call it, so no optimizer comes back; its state lies in the file."""
     module, settings = custom()
     keras = models.library("keras")

@@ -142,7 +142,7 @@ def test_the_optimizer_of_a_loop_comes_back(code: Any, loop: str, builder: str) 
         ("misnamed", "It holds an optimizer called 'opt', which the builder does not name"),
     ],
 )
-def test_a_builder_without_that_optimizer_is_told_how_to_return_it(
+def test_a_builder_without_that_optimizer_gets_a_message_how_to_return_it(
     code: Any, loop: str, builder: str, sentence: str
 ) -> None:
     """The checkpoint is not to blame: a sentence, and no warning."""
@@ -152,7 +152,7 @@ def test_a_builder_without_that_optimizer_is_told_how_to_return_it(
     assert sentence in results["resume"].message
 
 
-def test_another_optimizer_than_the_jobs_is_told(code: Any, loop: str) -> None:
+def test_another_optimizer_than_the_jobs_is_reported(code: Any, loop: str) -> None:
     """SGD takes none of Adam's second moments."""
     results, _ = verify(loop, **by(code, "another"))
     assert results["load"].outcome is Outcome.PASS, results["load"].message
@@ -161,7 +161,7 @@ def test_another_optimizer_than_the_jobs_is_told(code: Any, loop: str) -> None:
 
 
 @pytest.mark.parametrize("builder", ["nonsense", "nothing_in_it"])
-def test_a_builder_that_returns_no_model_is_told_what_to_return(
+def test_a_builder_that_returns_no_model_gets_a_message_what_to_return(
     code: Any, loop: str, builder: str
 ) -> None:
     """It is about the config, never about the checkpoint."""
@@ -215,7 +215,7 @@ def test_our_own_save_of_a_compiled_model_comes_back(
     assert facts.optimizer_step == 1
 
 
-def test_a_hyperparameter_of_the_builders_that_is_not_the_jobs_is_told(
+def test_a_hyperparameter_of_the_builders_that_is_not_the_jobs_is_reported(
     code: Any, tmp_path: Path
 ) -> None:
     """A TensorFlow checkpoint does not hold it; the golden record does."""
@@ -299,13 +299,13 @@ def test_checkpoints_of_keras_2_bring_their_optimizer(
     assert facts.optimizer_step == 1
 
 
-def test_a_counter_that_falls_while_the_job_goes_on_is_told(code: Any, loop: str) -> None:
+def test_a_counter_that_falls_while_the_job_goes_on_is_reported(code: Any, loop: str) -> None:
     """A fresh optimizer in a job that counts on; a new run in the same directory is no alarm."""
     before = Facts(optimizer_step=2000)
     settings = by(code, "pair")
     went_on, _ = verify(loop, step=8, previous=Previous("/runs/ckpt-7", before, 7), **settings)
     assert went_on["resume"].reason == "resume.optimizer_changed"
-    assert "made anew" in went_on["resume"].message
+    assert "a new optimizer was made" in went_on["resume"].message
     again, _ = verify(loop, step=1, previous=Previous("/runs/ckpt-7", before, 7), **settings)
     assert again["resume"].outcome is Outcome.PASS
     assert "another run" in again["resume"].message

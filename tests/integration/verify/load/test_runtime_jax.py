@@ -65,7 +65,7 @@ def test_what_tensorflow_alone_writes_is_refused_with_the_cure(
     assert not [p for p in saved.iterdir() if not p.name.endswith((".keras", ".h5", ".npz"))]
 
 
-def test_the_record_says_what_the_outputs_depend_on(job: tuple[Path, dict[str, Any]]) -> None:
+def test_the_record_holds_what_the_outputs_depend_on(job: tuple[Path, dict[str, Any]]) -> None:
     """Backend and its version, device, the precision of products, the policy."""
     saved, _ = job
     plain = golden.read(str(saved / "saved.keras.golden.npz")).environment
@@ -95,7 +95,7 @@ def test_it_is_verified_under_tensorflow(job: tuple[Path, dict[str, Any]], tmp_p
     """JAX's step counter is of another type: the optimizer is the same, and trains on."""
     saved, _ = job
     reports = verify(saved, (*WHOLE, "saved.h5"), tmp_path, "")
-    told = summary(reports)
-    assert {name: told[name] for name in WHOLE} == dict.fromkeys(WHOLE, SHOWN)
+    summaries = summary(reports)
+    assert {name: summaries[name] for name in WHOLE} == dict.fromkeys(WHOLE, SHOWN)
     assert reports["saved.h5"].verdict is Verdict.VALID
     assert "predicts" in reports["saved.h5"].shown

@@ -88,7 +88,7 @@ def test_the_callback_records_labels_too(keras: Any, tmp_path: Path) -> None:
     assert results["resume"].details["loss"] is not None, results["resume"].message
 
 
-def test_a_loss_that_is_not_finite_is_told(keras: Any, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_reported(keras: Any, tmp_path: Path) -> None:
     """Labels that the job trains against, and a loss of infinity for them."""
     model = models.sequential(keras)
     inputs = models.batch()
@@ -99,7 +99,7 @@ def test_a_loss_that_is_not_finite_is_told(keras: Any, tmp_path: Path) -> None:
     assert "loss on the golden batch is inf" in results["resume"].message
 
 
-def test_labels_that_the_loss_refuses_are_told(keras: Any, tmp_path: Path) -> None:
+def test_labels_that_the_loss_refuses_are_reported(keras: Any, tmp_path: Path) -> None:
     """A step with the job's own labels raises: the message is Keras's."""
     path = save(
         models.sequential(keras),
@@ -176,7 +176,7 @@ def test_no_step_is_tried_without_the_memory_for_it(
 
 
 def test_a_tuple_that_is_no_batch_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    """Four arrays in a tuple: the checkpoint is saved without, and the sentence says a list."""
+    """Four arrays in a tuple: the checkpoint is saved without, and the message names a list."""
     model = models.sequential(models.library("keras"))
     arrays = (models.batch(),) * 4
     with pytest.warns(RuntimeWarning, match="several inputs a list"):

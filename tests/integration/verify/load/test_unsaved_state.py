@@ -180,7 +180,7 @@ def given(code: ModuleType, kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", _LOST)
-def test_what_is_in_no_file_is_told_in_every_format(
+def test_what_is_in_no_file_is_reported_in_every_format(
     code: ModuleType, kind: str, tmp_path: Path
 ) -> None:
     """Random numbers drawn at each load, layers that nothing tracks: `.keras`, `.h5`, weights."""

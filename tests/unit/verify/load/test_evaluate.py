@@ -61,7 +61,7 @@ def test_without_a_best_nothing_is_worse_than_it() -> None:
     assert outcome(0.1, bound, {"m": math.nan}) == ""
 
 
-def test_all_that_is_out_of_bounds_is_told() -> None:
+def test_all_that_is_out_of_bounds_is_reported() -> None:
     """One sentence, the numbers in it."""
     bounds = {
         "accuracy": Bound(min=0.9, within_of_best=0.02, mode=MAX),
@@ -78,7 +78,7 @@ def test_all_that_is_out_of_bounds_is_told() -> None:
     assert result.details["metrics"] == {"accuracy": 0.8, "loss": "nan", "auc": 0.7}
 
 
-def test_a_bound_on_a_metric_that_nobody_gives_is_an_error() -> None:
+def test_a_bound_on_a_missing_metric_is_an_error() -> None:
     """Never quietly within its bounds."""
     result = evaluate.judge({"acc": 1.0}, {"accuracy": Bound(min=0.5)}, {})
     assert (result.outcome, result.reason) == (Outcome.ERROR, "evaluate.evaluate_error")
@@ -102,7 +102,7 @@ def test_numbers_of_every_kind_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "told"),
+    ("returned", "message"),
     [
         (None, "returned a NoneType"),
         (0.9, "returned a float"),
@@ -118,14 +118,14 @@ def test_numbers_of_every_kind_are_taken() -> None:
         ({"a": None}, "'a' has to be one number"),
     ],
 )
-def test_anything_else_is_refused_with_a_sentence(returned: Any, told: str) -> None:
+def test_anything_else_is_refused_with_a_sentence(returned: Any, message: str) -> None:
     """What it returned, and what it has to."""
     with pytest.raises(UserCodeError, match="evaluate in"):
         evaluate.numbers(returned)
     try:
         evaluate.numbers(returned)
     except UserCodeError as error:
-        assert told in str(error)  # noqa: PT017 - the sentence has brackets that match would read
+        assert message in str(error)  # noqa: PT017 - the sentence has brackets that match would read
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_anything_else_is_refused_with_a_sentence(returned: Any, told: str) -> N
         ("accident_rate", ""),
     ],
 )
-def test_a_name_says_which_way_is_better_or_says_nothing(name: str, way: str) -> None:
+def test_a_name_shows_which_way_is_better_or_does_not(name: str, way: str) -> None:
     """As ModelCheckpoint guesses it, but never where it is a guess."""
     assert better(name) == way

@@ -1,4 +1,4 @@
-"""What Keras and TensorFlow say of an error, as it is told: the cause first."""
+"""Errors of Keras and TensorFlow, shortened: the cause first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_cause_comes_first_however_deep_it_was() -> None:
     )
 
 
-def test_an_error_in_a_call_is_told_without_its_arguments() -> None:
+def test_an_error_in_a_call_is_reported_without_its_arguments() -> None:
     """The innermost cause, in which layer it was, and no escape codes."""
     assert one_line(_CALLED, 300) == (
         "ValueError: Matrix size-incompatible: In[0]: [1,3], In[1]: [4,2] "

@@ -90,7 +90,7 @@ def test_pixels_rounded_to_whole_numbers_are_near() -> None:
         ("int8", 4, 3e-2, True),
     ],
 )
-def test_precision_and_depth_say_how_much_is_explained(
+def test_precision_and_depth_decide_how_much_is_explained(
     precision: str, products: int, share: float, explained: bool
 ) -> None:
     """What was measured for each is within, and a wrong model's difference is beyond."""
@@ -132,10 +132,10 @@ def test_what_the_model_makes_of_rounding_widens_what_is_allowed() -> None:
         ({"device": "cpu", "policy": "int8_from_mixed_bfloat16"}, "int8"),
     ],
 )
-def test_a_records_precision_is_the_coarsest_that_it_tells(
+def test_a_records_precision_is_the_coarsest_that_it_holds(
     environment: dict[str, str], precision: str
 ) -> None:
-    """An older record of a GPU does not say whether its products were TF32."""
+    """An older record of a GPU does not hold whether its products were TF32."""
     assert rounding_noise.precision_of(environment) == precision
 
 
@@ -146,7 +146,7 @@ def test_products_are_counted_by_the_weights_in_them() -> None:
     assert rounding_noise.products_of(SimpleNamespace()) > 1
 
 
-def test_the_sentence_says_what_was_expected_and_found() -> None:
+def test_the_description_has_what_was_expected_and_found() -> None:
     """In percent, as a reader takes it in."""
     limit = expectation("tf32", 16)
     within = Noise("logits", 0.003, 0.01, 100)

@@ -6,7 +6,7 @@ from checkpointd.verify.load import signatures
 
 
 def test_changed_signatures_are_described() -> None:
-    """What is gone, new or different is named; equal signatures say nothing."""
+    """What is gone, new or different is named; equal signatures have no difference."""
     before = {"serve": {"inputs": [["x", "float32", [None, 3]]], "outputs": []}}
     now = {"serve": {"inputs": [["x", "float32", [None, 4]]], "outputs": [["y", "int64", []]]}}
     assert signatures.differences(before, before) == []

@@ -60,7 +60,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
 
 
 def test_no_good_model_is_called_bad(zoo: dict[str, dict[str, Any]]) -> None:
-    """What a model refuses of what was made up for it says nothing about it."""
+    """What a model refuses of what was made up for it proves nothing about it."""
     wrong = {name: one["message"] for name, one in zoo.items() if one["verdict"] != "valid"}
     assert wrong == {}
 
@@ -71,7 +71,7 @@ def test_what_takes_any_of_the_made_inputs_runs(zoo: dict[str, dict[str, Any]]) 
     assert idle == {"a_password", "never_a_number"}
 
 
-def test_what_takes_none_of_them_says_so(zoo: dict[str, dict[str, Any]]) -> None:
+def test_what_takes_none_of_them_is_reported(zoo: dict[str, dict[str, Any]]) -> None:
     """The note names the cause first, and what to do."""
     refused = inference(zoo["a_password"])
     assert (refused["outcome"], refused["reason"]) == ("skip", "inference.not_run")

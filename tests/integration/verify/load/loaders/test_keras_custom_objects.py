@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# What TensorFlow and Keras warn of among themselves is not ours to mend.
+# TensorFlow's and Keras's warnings about each other are not this project's.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
@@ -92,10 +92,10 @@ def made(keras: Any, user: Any, kind: str) -> Any:
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize("kind", ["CustomDense", "custom_loss", "custom_metric", "swoosh"])
-def test_a_custom_object_is_named_when_forgotten_and_used_when_given(
+def test_a_custom_object_is_named_when_missing_and_used_when_given(
     keras: Any, user: Any, kind: str, ending: str, tmp_path: Path
 ) -> None:
-    """The name and the line that mends it are told; with that line the model loads and runs.
+    """The name and the line that adds it are reported; with that line the model loads and runs.
 
     What only the compile configuration names does not keep the model from being loaded and run.
     """
@@ -128,7 +128,7 @@ def test_a_custom_object_is_named_when_forgotten_and_used_when_given(
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "message"),
     [
         ("nowhere_at_all:Thing", "there is no module 'nowhere_at_all'"),
         ("json:Thing", "'json' has no 'Thing'"),
@@ -136,7 +136,7 @@ def test_a_custom_object_is_named_when_forgotten_and_used_when_given(
     ],
 )
 def test_user_code_that_cannot_be_imported_is_not_the_checkpoints_fault(
-    target: str, told: str, tmp_path: Path
+    target: str, message: str, tmp_path: Path
 ) -> None:
     """A wrong entry in the config is an error of the environment, in one sentence."""
     (tmp_path / "broken_module.py").write_text("raise ValueError('no')")
@@ -144,13 +144,13 @@ def test_user_code_that_cannot_be_imported_is_not_the_checkpoints_fault(
     models.functional(models.library("keras")).save(path)
     results, _ = load(path, "keras", custom_objects={"Thing": target}, python_path=(str(tmp_path),))
     assert results["load"].reason == "load.environment"
-    assert told in results["load"].message
+    assert message in results["load"].message
     sys.path.remove(str(tmp_path))
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 def test_a_lambda_layer_waits_for_permission(keras: Any, ending: str, tmp_path: Path) -> None:
-    """Stored bytecode is not run unless `allow_code` says so."""
+    """Stored bytecode is not run unless `allow_code` allows it."""
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     path = str(tmp_path / f"m.{ending}")
     model.save(path)
@@ -175,7 +175,7 @@ def _reconfigured(path: Path, edit: Callable[[dict[str, Any]], None]) -> None:
             archive.writestr(name, data)
 
 
-def test_a_module_that_nobody_named_is_not_imported(
+def test_a_module_that_is_not_named_is_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """tf-keras imports whatever a configuration names, and runs it by that: it is not let to."""
@@ -200,7 +200,7 @@ def test_a_module_that_nobody_named_is_not_imported(
 def test_load_calls_no_function_that_no_model_names(
     keras: Any, module: str, name: str, tmp_path: Path
 ) -> None:
-    """Whatever `safety` was told to skip; with allow_code too."""
+    """Whatever `safety` was message to skip; with allow_code too."""
     path = tmp_path / "m.keras"
     models.sequential(keras).save(path)
     call = {"class_name": "function", "module": module, "config": name, "registered_name": None}
@@ -240,7 +240,7 @@ def test_a_keras_2_archive_without_tf_keras_asks_for_it(
 def test_hdf5_of_keras_2_loads_under_keras_3_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without tf-keras, Keras 3 reads an `.h5` of Keras 2, and the report says so."""
+    """Without tf-keras, Keras 3 reads an `.h5` of Keras 2, and the report has its loader."""
     path = str(tmp_path / "m.h5")
     models.sequential(models.library("tf_keras")).save(path)
     monkeypatch.setattr(runtime, "installed", lambda: ("keras",))

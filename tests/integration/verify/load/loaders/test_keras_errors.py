@@ -47,7 +47,7 @@ OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
 def test_an_operation_of_keras_is_not_the_users(name: str, tmp_path: Path) -> None:
-    """An `.h5` that Keras cannot read back is nobody's fault; named, or as `.keras`, it loads."""
+    """An `.h5` that Keras cannot read back proves nothing; named, or as `.keras`, it loads."""
     path = operated(OPERATIONS[name], tmp_path / "m.h5")
     results, _ = verify(path)
     found = results["load"]
@@ -106,7 +106,7 @@ def test_a_class_of_keras_1_is_not_the_users(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "reason", "told"),
+    ("edit", "reason", "message"),
     [
         (named("Mean"), "load.unknown_object", "Keras has no layer of that name"),
         (named("Bespoke"), "load.unknown_object", "not Keras's own"),
@@ -121,12 +121,12 @@ def test_a_class_of_keras_1_is_not_the_users(kind: str, tmp_path: Path) -> None:
     ids=["another kind", "unknown", "same name", "missing", "damaged"],
 )
 def test_a_name_that_keras_has_for_something_else_is_no_damage(
-    edit: Callable[[dict[str, Any]], None], reason: str, told: str, tmp_path: Path
+    edit: Callable[[dict[str, Any]], None], reason: str, message: str, tmp_path: Path
 ) -> None:
     """Keras 2 writes no module: a class may be the user's. Damage is one character, or a gap."""
     results, _ = load(reconfigured(tmp_path / "m.h5", edit), "hdf5")
     assert results["load"].reason == reason, results["load"].message
-    assert told in results["load"].message
+    assert message in results["load"].message
 
 
 def test_a_class_that_its_own_keras_does_not_find_is_not_the_users(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_model_that_was_never_built_is_valid(tmp_path: Path) -> None:
 def test_another_keras_is_tried_where_the_writers_own_does_not_load_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one real loader reads whole and runs is valid, and the report says which did."""
+    """What one real loader reads whole and runs is valid, and the report names it."""
     path = reconfigured(tmp_path / "m.h5", lambda _layer: None, "2.21.0")
     legacy = models.library("tf_keras")
 

@@ -119,7 +119,7 @@ def test_each_optimizer_comes_back_to_the_networks_that_it_trains(
     assert results["resume"].details["optimizer_step"] == 2
 
 
-def test_an_optimizer_that_is_not_the_jobs_is_still_told(code: Any, tmp_path: Path) -> None:
+def test_an_optimizer_that_is_not_the_jobs_is_still_reported(code: Any, tmp_path: Path) -> None:
     """Moments that nothing takes up are lost, however many optimizers there are."""
     import tensorflow as tf
 

@@ -161,7 +161,7 @@ def test_the_init_op_is_run_and_what_lacks_one_fails(tmp_path: Path) -> None:
                 run({"a": words, "b": words})
 
 
-def test_a_device_of_the_writer_is_no_hindrance(tmp_path: Path) -> None:
+def test_a_graph_runs_without_the_device_of_its_writer(tmp_path: Path) -> None:
     """A graph whose ops are put on a GPU or a parameter server runs without one."""
 
     def placed(proto: Any) -> None:
@@ -173,7 +173,7 @@ def test_a_device_of_the_writer_is_no_hindrance(tmp_path: Path) -> None:
     assert results["inference"].outcome is Outcome.PASS, results["inference"].message
 
 
-def test_what_this_interpreter_lacks_convicts_nobody(tmp_path: Path) -> None:
+def test_what_is_missing_in_this_interpreter_fails_no_checkpoint(tmp_path: Path) -> None:
     """An op of another library, a newer writer; but the same with no such excuse does."""
     source = sessions.write(tmp_path / "1", sessions.doubled)
 
@@ -205,7 +205,7 @@ def test_what_this_interpreter_lacks_convicts_nobody(tmp_path: Path) -> None:
 
 
 def test_a_kernel_that_tensorflow_dropped_is_a_note(tmp_path: Path) -> None:
-    """It loads; that it runs is not shown, and nobody is sent to buy a GPU."""
+    """It loads; that it runs is not shown, and no GPU is asked for."""
 
     def build(v1: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         x = v1.placeholder("float32", [None], "x")

@@ -11,7 +11,7 @@ from checkpointd.verify.load.loaded import ArraySpec, Signature
 
 
 def signature(*inputs: ArraySpec) -> Signature:
-    """A signature that only says what it takes."""
+    """A signature that only declares its inputs."""
     return Signature(inputs, (), dict)
 
 

@@ -17,7 +17,7 @@ NAN, INF = np.nan, np.inf
 
 
 def signature(*inputs: ArraySpec, in_parts: bool = True) -> Signature:
-    """A signature that only says what it takes."""
+    """A signature that only declares its inputs."""
     return Signature(inputs, (), dict, in_parts)
 
 
@@ -80,7 +80,7 @@ def test_a_length_is_that_of_what_it_belongs_to() -> None:
     assert next(iter(tries(both))).arrays["lengths"].tolist() == [8]
 
 
-def test_a_type_that_nobody_can_make_is_told() -> None:
+def test_a_type_that_cannot_be_made_is_reported() -> None:
     """A signature that takes a resource is not run on made inputs."""
     with pytest.raises(CannotMakeError, match="of the type resource"):
         next(iter(tries(signature(ArraySpec("t", "resource", ())))))
@@ -122,8 +122,8 @@ def test_what_the_original_gave_too_is_as_it_should_be(
     assert (odd.recorded if odd else None) == places
 
 
-def test_without_a_record_nobody_knows_whether_nan_is_right() -> None:
-    """It is found, and convicts nobody."""
+def test_without_a_record_it_is_not_known_whether_nan_is_right() -> None:
+    """It is found, and fails nothing."""
     for expected in ({}, {"y": np.zeros(3)}, {"y": np.zeros(2), "z": np.zeros(2)}):
         odd = outputs.non_finite({"a": np.array([1, NAN])}, expected)
         assert odd is not None

@@ -34,7 +34,7 @@ def refused(config: Any, library: Any = TF_KERAS, **settings: Any) -> tuple[str,
 
 @pytest.mark.parametrize("library", [TF_KERAS, EARLY])
 @pytest.mark.parametrize("module", ["mylib.layers", "__main__", "evil", "tensorflow_addons.x"])
-def test_what_nobody_named_is_not_imported(library: Any, module: str) -> None:
+def test_what_is_not_named_is_not_imported(library: Any, module: str) -> None:
     """tf-keras, and Keras before 3.9, import any module: to be installed is not to be trusted."""
     assert refused(named("Mine", module), library) == ("Mine",)
     assert refused(named("Mine", module, "pkg>Mine"), library) == ("pkg>Mine",)
@@ -48,7 +48,7 @@ def test_a_module_counts_whatever_is_looked_up_in_it(kind: Any) -> None:
 
 
 def test_a_later_keras_imports_nothing_and_is_let_try() -> None:
-    """It looks among its own and the registered ones alone, and says itself what it misses."""
+    """It looks among its own and the registered ones alone, and reports itself what it misses."""
     assert refused(named("Mine", "mylib.layers"), CAREFUL) == ()
 
 
@@ -65,7 +65,7 @@ def test_a_later_keras_imports_nothing_and_is_let_try() -> None:
         {"class_name": "Dense", "config": {}},
     ],
 )
-def test_kerass_own_is_imported(config: Any) -> None:
+def test_what_belongs_to_keras_is_imported(config: Any) -> None:
     """Its modules by every name that they had, and the classes of the Keras team's libraries."""
     assert refused(config) == ()
 

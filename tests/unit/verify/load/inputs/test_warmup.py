@@ -1,4 +1,4 @@
-"""The framing of TensorFlow Serving's warm-up requests: what is damaged is told, and bounded."""
+"""The framing of TensorFlow Serving's warm-up requests: damage is reported, and bounded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_flipped_bit_is_found_anywhere(records: list[bytes], data: st.DataObje
 
 
 @given(st.lists(st.binary(max_size=20), min_size=1, max_size=3), st.data())
-def test_a_file_that_is_cut_short_is_told(records: list[bytes], data: st.DataObject) -> None:
+def test_a_file_that_is_cut_short_is_reported(records: list[bytes], data: st.DataObject) -> None:
     """Wherever it is cut but between records; of a beginning, the whole records are read."""
     whole = framed(records)
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -49,7 +49,7 @@ def test_a_file_that_is_cut_short_is_told(records: list[bytes], data: st.DataObj
     assert read == records[: len(read)]
 
 
-def test_more_records_than_tensorflow_serving_takes_are_told() -> None:
+def test_more_records_than_tensorflow_serving_takes_are_reported() -> None:
     """A thousand are its bound."""
     assert len(list(warmup.records(framed([b"x"] * 1000), whole=True))) == 1000
     with pytest.raises(FormatError, match="more than 1000"):
@@ -66,7 +66,7 @@ def test_the_checksum_needs_no_library(data: bytes) -> None:
 def test_any_bytes_in_a_record_end_in_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, record: bytes
 ) -> None:
-    """A record that is no PredictionLog is counted or told, and never raises."""
+    """A record that is no PredictionLog is counted or reported, and never raises."""
     directory = tmp_path_factory.mktemp("model")
     put(directory, framed([record]))
     found = warmup.read(str(directory))

@@ -63,7 +63,7 @@ def test_the_same_optimizer_differs_in_nothing() -> None:
     assert differences(ADAM, replace(ADAM, tensors=renamed[::-1]), bundle=False) == []
 
 
-def test_what_nobody_tells_is_not_compared() -> None:
+def test_what_is_not_known_is_not_compared() -> None:
     """A file without configuration holds variables alone; what came back may have more."""
     assert differences(Optimizer(tensors=(STEPS, MOMENTUM)), ADAM, bundle=False) == []
 
@@ -107,7 +107,7 @@ def test_hyperparameters_in_a_bundle_need_not_be_variables(
     assert differences(saved, ADAM, bundle=False)
 
 
-def test_another_class_is_told_and_its_hyperparameters_are_not() -> None:
+def test_another_class_is_reported_and_its_hyperparameters_are_not() -> None:
     """RMSprop where Adam was saved is one sentence, not ten."""
     other = Optimizer(("RMSprop",), {"learning_rate": 0.001, "rho": 0.9}, ADAM.tensors)
     assert differences(ADAM, other, bundle=False) == ["Adam was saved and RMSprop comes back"]
@@ -157,7 +157,7 @@ def test_a_name_is_the_same_in_any_spelling() -> None:
         ([10**400], [10**5000], True),
     ],
 )
-def test_hyperparameters_are_compared_as_far_as_both_tell(
+def test_hyperparameters_are_compared_as_far_as_both_have_them(
     before: object, now: object, same: bool
 ) -> None:
     """Numbers within the precision of a float32, schedules by class and parameters."""
@@ -179,7 +179,7 @@ def test_a_loss_scale_that_the_policy_puts_around_is_no_other_optimizer() -> Non
 
 
 def test_the_golden_record_knows_better_than_the_file() -> None:
-    """`compile("adam")` is all that some files say; the record has each hyperparameter."""
+    """`compile("adam")` is all that some files hold; the record has each hyperparameter."""
     record = Golden(optimizer={"class_name": "Adam", "config": {"beta_1": 0.5}})
     known = saved_optimizer((STEPS,), Optimizer(("adam",)), record)
     assert differences(known, ADAM, bundle=False) == ["its beta_1 was 0.5 and is 0.9"]
@@ -275,7 +275,7 @@ def test_a_golden_tuple_is_read_as_fit_reads_it(batch: Any, parts: Any) -> None:
 
 @pytest.mark.parametrize("batch", [(), (1, 2, 3, 4), (None, 1)])
 def test_a_golden_tuple_that_is_no_batch_is_refused(batch: Any) -> None:
-    """The sentence says what to give instead."""
+    """The message names what to give instead."""
     with pytest.raises(GoldenError, match="several inputs a list"):
         split(batch)
 

@@ -309,10 +309,11 @@ def test_compressed_records_with_a_wrong_trailer_are_damaged(
 
 
 @pytest.mark.parametrize(
-    ("compression", "told"), [("GZIP", "it is damaged after"), ("ZLIB", "something stands behind")]
+    ("compression", "message"),
+    [("GZIP", "it is damaged after"), ("ZLIB", "something stands behind")],
 )
 def test_what_stands_behind_compressed_records_is_not_passed_over(
-    tmp_path: Path, compression: str, told: str
+    tmp_path: Path, compression: str, message: str
 ) -> None:
     """TensorFlow reads the first zlib stream alone: the metrics would be of some of the records."""
     import tensorflow as tf
@@ -322,5 +323,5 @@ def test_what_stands_behind_compressed_records_is_not_passed_over(
     content = file.read_bytes()
     for more in (b"more", bytes(512), *((content,) if compression == "ZLIB" else ())):
         file.write_bytes(content + more)
-        with pytest.raises(tfrecord.UnfitError, match=told):
+        with pytest.raises(tfrecord.UnfitError, match=message):
             tfrecord.arrays(str(file), {"inputs": "int64[] from x"})

@@ -1,4 +1,4 @@
-"""What `inference` says of several signatures."""
+"""The message of `inference` about several signatures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from checkpointd.core.check_result import failed
 from checkpointd.verify.load import inference
 
 
-def test_a_cause_that_several_signatures_share_is_said_once() -> None:
+def test_a_cause_that_several_signatures_share_is_reported_once() -> None:
     """With all their names in front of it; other sentences stay as they are."""
     lacking = [
         failed("inference", "environment", f"{name!r} cannot be run here. There is no kernel.")
