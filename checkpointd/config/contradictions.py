@@ -128,7 +128,7 @@ def _name_errors(names: list[Any]) -> Errors:
 def _suggestion(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     did = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"; there are {', '.join(names)}{did}"
+    return f"; choose from {', '.join(names)}{did}"
 
 
 def _bound_errors(verify: dict[str, Any]) -> Errors:

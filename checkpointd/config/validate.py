@@ -146,7 +146,7 @@ def _did_you_mean(loc: tuple[str | int, ...]) -> str:
         model, named = inner, get_origin(field.annotation) is dict
     known = list(getattr(model, "model_fields", {}))
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(known)}"
 
 
 def _resolve(config: Config, base: Path) -> Config:
