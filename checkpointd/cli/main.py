@@ -62,6 +62,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(str(error), errors.CONFIG)
     except (KeyboardInterrupt, typer.Abort):
         return errors.INTERRUPTED
+    except SystemExit as stopped:
+        if isinstance(stopped.__context__, BrokenPipeError):  # typer has made an exit code of it
+            raise BrokenPipeError from None
+        raise
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - every fault of ours is reported here

@@ -113,7 +113,7 @@ class Reloader:
         message = f"reloaded; {len(new.watch)} watches"
         if restart:
             message += f"; needs a restart: {', '.join(restart)}"
-        self._active.log_warnings()
+        self._active.log_problems()
         log.info("reloaded", watches=len(new.watch), needs_restart=",".join(restart))
         return {"ok": True, "message": message}
 

@@ -1,4 +1,4 @@
-"""What a bundle's index may say, before TensorFlow reads it.
+"""What a bundle's index may contain, checked before TensorFlow reads it.
 
 TensorFlow 2.21 ends the whole process (SIGABRT) when the index of a bundle has an element type
 that it does not know, a negative dimension, one too many, or a shape whose elements cannot be

@@ -76,9 +76,9 @@ def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # 
             if not below:
                 raise
             continue
-        own = os.path.basename(below or os.path.abspath(path))
+        base = os.path.basename(below or os.path.abspath(path))
         for entry in entries:
-            if names.is_left_out(entry.name, own, is_directory=entry.is_dir):
+            if names.is_left_out(entry.name, base, is_directory=entry.is_dir):
                 continue
             if not below and not names.belongs(entry.name, format):
                 continue
@@ -110,11 +110,12 @@ def is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> boo
         inside = [entry.name for entry in storage.scandir(os.path.join(directory, "variables"))]
     except OSError:
         return False
-    own = os.path.basename(os.path.abspath(directory))
+    base = os.path.basename(os.path.abspath(directory))
     return any(name == "variables_temp" or name.startswith("variables.") for name in inside) or (
         not inside
         and all(
-            names.belongs(entry.name, Format.SAVEDMODEL) or names.is_temporary_file(entry.name, own)
+            names.belongs(entry.name, Format.SAVEDMODEL)
+            or names.is_temporary_file(entry.name, base)
             for entry in entries
         )
     )
@@ -123,8 +124,8 @@ def is_savedmodel(directory: str, entries: list[Entry], storage: Storage) -> boo
 def is_keras(directory: str, entries: list[Entry], storage: Storage) -> bool:
     """Whether a directory is Keras's: its names are common ones, so the content decides.
 
-    One of its two JSON files has to say that it is Keras's, and the configuration must not be
-    somebody else's: a job may keep its own settings in files that are called so.
+    One of its two JSON files has to show that it is Keras's, and the configuration must not be
+    somebody else's: a job may keep its settings in files of the same name.
     """
     files = {entry.name for entry in entries if entry.is_file or entry.is_symlink}
     if names.KERAS_METADATA not in files:

@@ -28,7 +28,7 @@ class FormatError(Exception):
     """A container that breaks its format's rules, or one whose layout is not known here.
 
     `word` is one of the above, `message` one plain sentence. Of what is UNREADABLE nothing is known
-    to be wrong: a real loader has to say.
+    to be wrong: a real loader has to decide.
     """
 
     def __init__(self, word: str, message: str) -> None:
@@ -83,7 +83,7 @@ class ProbeState(enum.Enum):
 
 @dataclass(frozen=True)
 class Probe:
-    """What a few reads of at most 4 KiB a member say about a candidate.
+    """What a few reads of at most 4 KiB a member show about a candidate.
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
     that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE

@@ -212,7 +212,7 @@ def read_member(path: str, member: ZipMember, limit: int, storage: Storage = LOC
 
 
 def _check_start(directory: Directory, names: Collection[str], size: int) -> None:
-    """See that the directory is this archive's own, and not that of an archive stored in it.
+    """Check that the directory is this archive's, and not that of an archive stored in it.
 
     Raises:
         FormatError: it counts from elsewhere than the file's first byte, and is no model's:
@@ -231,7 +231,7 @@ def _first_name(head: bytes) -> str:
 
 
 def _no_end(size: int) -> FormatError:
-    """Make the error of an archive whose end was not found where a probe looks."""
+    """Make the error of an archive whose end a probe did not find."""
     error = zipfiles.truncated(size)
     return SurplusError(error.word, error.message) if size > _PROBE_LONG_TAIL else error
 

@@ -28,7 +28,7 @@ def member_of(name: str, seen: Stat) -> Member:
 
 
 def members_of(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Member, ...]:
-    """Look at members; a link that leads nowhere, or where we may not look, is none."""
+    """Stat members; a link that leads nowhere, or that we may not follow, is none."""
     members = []
     for part, link in parts.items():
         try:

@@ -1,6 +1,6 @@
-"""What names say: temporary names of known writers, companions, and hints about the format.
+"""What names mean: temporary names of known writers, companions, and hints about the format.
 
-Only a writer's exact pattern is ignored. A user's own folder called `tmp` is a folder.
+Only a writer's exact pattern is ignored. A user's folder called `tmp` is a folder.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def is_temporary_member(name: str, directory: str) -> bool:
 
 
 def is_temporary_file(name: str, directory: str) -> bool:
-    """Do the same for a file among checkpoints, where Keras 3 leaves its own while it works.
+    """Do the same for a file among checkpoints, where Keras 3 leaves its temporary files.
 
     A low-memory save makes a file called as Python's `tempfile` does, a low-memory load unpacks
     the weights into a directory called so. Inside a SavedModel such a name is a user's asset.

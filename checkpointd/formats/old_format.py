@@ -23,7 +23,7 @@ MESSAGE = (
 )
 
 _NAME = re.compile(r"(?s).*(?:ckpt.*|-\d+(?:-of-\d{5})?)")
-"""LevelDB's own tables end like it, and are called otherwise."""
+"""LevelDB's tables have the same end, and other names."""
 
 
 def is_one(path: str, size: int, storage: Storage) -> bool:

@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read one unsigned base-128 number and say where it ends.
+    """Read one unsigned base-128 number and return where it ends.
 
     Raises:
         FormatError: the data ends within it, or it is longer than 64 bits.

@@ -101,13 +101,13 @@ def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Candid
 
 def _files(directory: str, entries: Iterable[Entry]) -> dict[str, bool]:
     """The names in a directory that may be of checkpoints, and whether each is a link."""
-    own = os.path.basename(os.path.abspath(directory))
+    base = os.path.basename(os.path.abspath(directory))
     return {
         entry.name: entry.is_symlink
         for entry in entries
         if (entry.is_file or entry.is_symlink)
         and not names.is_companion(entry.name)
-        and not names.is_temporary_file(entry.name, own)
+        and not names.is_temporary_file(entry.name, base)
     }
 
 

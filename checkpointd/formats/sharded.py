@@ -35,7 +35,7 @@ _MOST_BYTES = PROBE_BYTES - content.HEAD_BYTES
 
 
 def read_shards(path: str, storage: Storage = LOCAL) -> tuple[str, ...]:
-    """Read which files a `.weights.json` names, sorted: own names, all in its directory.
+    """Read which files a `.weights.json` names, sorted: base names, all in its directory.
 
     Raises:
         FormatError: it is cut short, or is no such map.

@@ -56,7 +56,7 @@ def unpack_beginning(data: bytes) -> bytes:
 
 
 def _unpack(data: bytes, at: int, most: int) -> tuple[bytearray, int]:
-    """Unpack elements, the last one as far as it goes; say where it would have to end."""
+    """Unpack elements, the last one as far as it goes; return where it would have to end."""
     unpacked = bytearray()
     end = len(data)
     while at < end and len(unpacked) < most:

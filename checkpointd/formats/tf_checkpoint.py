@@ -124,8 +124,8 @@ def _read_of(index: Member) -> int:
 def _is_meant(prefix: str, index: Member, error: FormatError, storage: Storage) -> bool:
     """Whether an index that is alone and cannot be read was one of a checkpoint.
 
-    Other programs call their own files so; it is one by its prefix, by its footer, or as what
-    was put in its place.
+    Other programs use that name for their files, too; it is one by its prefix, by its footer, or
+    as what was put in its place.
     """
     if error.word == MISSING_MEMBER or _CALLED_SO.search(os.path.basename(prefix)):
         return True
@@ -135,7 +135,7 @@ def _is_meant(prefix: str, index: Member, error: FormatError, storage: Storage) 
 
 
 def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -> tuple[bool, bool]:
-    """Look at a bundle's edges; say whether it is certainly whole, and whether it is a model.
+    """Read a bundle's edges; return whether it is certainly whole, and whether it is a model.
 
     Args:
         prefix: the bundle's path.

@@ -92,7 +92,7 @@ def _decompress(unpacker: _Decompressor, blocks: Iterable[bytes], name: str) -> 
 
 
 def _unpack_lzma(blocks: Iterator[bytes], size: int, name: str) -> Iterator[bytes]:
-    """Read a stream of LZMA 1 behind a header of its own; no larger window than what is wanted."""
+    """Read a stream of LZMA 1 behind its header; no larger window than what is needed."""
     import lzma
 
     head = b""

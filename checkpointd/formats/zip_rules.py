@@ -45,7 +45,7 @@ def escape_of(name: str, mode: int = 0) -> str:
 
 
 def check_entries(entries: Iterable[tuple[CentralEntry, int]]) -> None:
-    """See that every entry has a name and bytes of its own.
+    """Check that no two entries share a name or bytes.
 
     Args:
         entries: each with the offset at which its bytes end.

@@ -75,7 +75,7 @@ class BundlePlan:
 
 
 def plan(prefix: str, found: Mapping[int, Mapping[int, int]]) -> BundlePlan:
-    """Read a bundle's index and look at where everything is.
+    """Read a bundle's index and find out where everything is.
 
     Args:
         prefix: the bundle, without `.index`.
@@ -235,8 +235,8 @@ def _plain(key: str) -> str:
 def _names_of(key: str, named: Mapping[str, str]) -> tuple[str, str]:
     """The name to show, and the one to show where two variables share that."""
     path = _plain(key).split(roles.ATTRIBUTES, 1)[0]
-    own = named.get(key)
-    return (own, f"{own} ({path})") if own else (path, _plain(key))
+    name = named.get(key)
+    return (name, f"{name} ({path})") if name else (path, _plain(key))
 
 
 def _objects(prefix: str, index: BundleIndex) -> ObjectGraph:

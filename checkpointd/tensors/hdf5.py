@@ -2,7 +2,7 @@
 
 Datasets that lie in one piece, little-endian, are read at their offset in the file, many times
 quicker than through HDF5. The rest (chunked, compressed, compact, big-endian) goes through h5py
-in bounded slices; what HDF5's own checksums say on the way becomes a `Problem`.
+in bounded slices; what HDF5's checksums report on the way becomes a `Problem`.
 """
 
 from __future__ import annotations

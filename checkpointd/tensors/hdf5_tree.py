@@ -158,7 +158,7 @@ def storage(dataset: Any, declared: int) -> tuple[int, int]:
     """Compare what a dataset declares with the storage that was allocated for it.
 
     Args:
-        dataset: to look at.
+        dataset: to examine.
         declared: bytes of its values.
 
     Returns:

@@ -139,7 +139,7 @@ def read(planned: ArchivePlan) -> tuple[tuple[TensorStats, ...], MembersRead]:
 
 
 def problems(planned: ArchivePlan) -> tuple[Problem, ...]:
-    """Hold an archive's parts against their CRC32, without a look at what they say.
+    """Check an archive's parts against their CRC32, without parsing them.
 
     Raises:
         OSError: it could not be read.
@@ -198,7 +198,7 @@ def _unpack(source: Source, member: ZipMember) -> tuple[Source | None, Problem |
 
 
 def _unpacks(source: Source, member: ZipMember, target: IO[bytes]) -> bool:
-    """Unpack a member into a file; whether it is what its size and CRC32 say."""
+    """Unpack a member into a file; whether its size and CRC32 are as recorded."""
 
     def blocks() -> Iterator[bytes]:
         for start in range(0, member.compressed_size, BLOCK):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 BLOCK = 1 << 20
-"""Bytes read at once: small enough to stay in the cache while all readers look at it."""
+"""Bytes read at once: small enough to stay in the cache while all readers use it."""
 
 _RWF_DONTCACHE = 0x80  # Linux 6.14: pages that this read brings in leave again, others stay
 
@@ -39,7 +39,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Piece:
-    """A range of a file, in bytes, and who wants to see it."""
+    """A range of a file, in bytes, and who reads it."""
 
     offset: int
     size: int

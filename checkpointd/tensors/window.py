@@ -1,4 +1,4 @@
-"""A part of a file as a file of its own."""
+"""A part of a file as a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Window(io.RawIOBase):
-    """A range of a file as a file of its own: the HDF5 file inside a zip."""
+    """A range of a file as a file: the HDF5 file inside a zip."""
 
     def __init__(self, source: Source, offset: int, size: int) -> None:
         super().__init__()

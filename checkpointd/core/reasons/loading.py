@@ -53,7 +53,7 @@ LOAD = {
     ),
     "load.misnamed": Reason(
         _W,
-        "The model is whole, its file has another format's name: rename it as the message says.",
+        "The model is whole, its file has another format's name: rename it (see the message).",
         _FILE,
     ),
 }

@@ -98,7 +98,7 @@ SAFETY = {
         _F,
         (
             "An op of its graph reads or writes files, reaches other hosts or needs Python: the "
-            "message says which, and what to do."
+            "message names which, and what to do."
         ),
         _DANGER,
     ),
