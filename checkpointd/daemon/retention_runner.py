@@ -115,7 +115,8 @@ class RetentionRunner:
                     log.warning("retention", watch=watch.name, error=str(error))
             except Exception:
                 log.exception(
-                    "retention failed, this is our own fault; it is tried again", watch=watch.name
+                    "retention failed because of a bug in checkpointd; it is retried",
+                    watch=watch.name,
                 )
             seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
