@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, jsons, unpacking, zip_rules, zipfiles
+from checkpointd.formats import bounded_json, content, unpacking, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
@@ -284,8 +284,8 @@ def _json(path: str, archive: Archive, name: str, storage: Storage) -> Mapping[s
     member = archive.member(name)
     if member is None:
         raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")
-    content = jsons.parse(
-        read_member(path, member, jsons.MAX_BYTES, storage), f"{name} in the archive"
+    content = bounded_json.parse(
+        read_member(path, member, bounded_json.MAX_BYTES, storage), f"{name} in the archive"
     )
     if not isinstance(content, dict):
         raise FormatError(MALFORMED, f"{name} in the archive is no JSON object.")
