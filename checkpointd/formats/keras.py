@@ -18,7 +18,7 @@ from checkpointd.formats.facts import (
     TRUNCATED,
     FormatError,
     Probe,
-    SurplusError,
+    SurplusBytesError,
     complete,
     incomplete,
     unknown,
@@ -233,7 +233,7 @@ def _first_name(head: bytes) -> str:
 def _no_end(size: int) -> FormatError:
     """Make the error of an archive whose end a probe did not find."""
     error = zipfiles.truncated(size)
-    return SurplusError(error.word, error.message) if size > _PROBE_LONG_TAIL else error
+    return SurplusBytesError(error.word, error.message) if size > _PROBE_LONG_TAIL else error
 
 
 def _no_weights() -> FormatError:
