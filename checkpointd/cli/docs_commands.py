@@ -42,7 +42,7 @@ def docs(
             print(f"{one.name:<{width}}  {one.summary}")
         return OK
     if topic not in TOPICS:
-        raise CliError(f"There is no page {topic!r}; there are {', '.join(TOPICS)}.", USAGE)
+        raise CliError(f"There is no page {topic!r}; choose from {', '.join(TOPICS)}.", USAGE)
     text = page(topic, context.find_root().command)
     if sys.stdout.isatty():
         from rich.markdown import Markdown

@@ -29,7 +29,7 @@ class DaemonSettings(Section):
     """`[daemon]`: where the state is kept, and how the log looks."""
 
     state_dir: Location | None = None
-    """Ledger, scratch and control socket; default: `$STATE_DIRECTORY`, else the user's own."""
+    """Ledger, scratch and control socket; default: the service's, else the user's own."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` writes for people on a terminal and JSON elsewhere."""

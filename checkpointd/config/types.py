@@ -54,7 +54,7 @@ def _switch_or_path(value: object) -> object:
 def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
     def check(value: str) -> str:
         if value not in names:
-            raise ValueError(f"is not {what}; there are {', '.join(names)}")
+            raise ValueError(f"is not {what}; choose from {', '.join(names)}")
         return value
 
     return AfterValidator(check)

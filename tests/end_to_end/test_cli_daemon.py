@@ -61,7 +61,7 @@ def test_reload_tells_the_outcome(running: Daemon) -> None:
     done = running.cli("reload")
     assert done.returncode == 78
     assert "setle: there is no such key; did you mean 'settle'?" in done.stderr
-    assert "keeps the config that it had" in done.stderr
+    assert "keeps its old config" in done.stderr
     assert "the last reload failed" in running.cli("status").stdout
 
 

@@ -26,7 +26,7 @@ def test_a_config_that_is_no_toml_any_more_reaches_the_daemon_and_stops_nobody(
     done = daemon.cli("reload")
     assert done.returncode == 78
     assert "is not TOML" in done.stderr
-    assert "keeps the config that it had" in done.stderr
+    assert "keeps its old config" in done.stderr
     assert FAILED in daemon.text("/metrics")
 
     done = daemon.cli("status")
