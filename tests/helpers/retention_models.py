@@ -173,24 +173,37 @@ _OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "metric": st.just("loss"),
 }
 
+_CHANGES = (datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 11, 1, 6, tzinfo=UTC))
+"""When summer time ends in Berlin and in New York."""
+
 _TIMES = st.one_of(
     st.integers(-8, 8 * 40).map(lambda quarters: NOW - quarters * HOUR / 4),
+    st.builds(
+        lambda change, quarters: change.timestamp() + quarters * HOUR / 4,
+        st.sampled_from(_CHANGES),
+        st.integers(-8, 8),
+    ),
     st.integers(0, 24 * 30).map(lambda hours: NOW - hours * HOUR),
     st.integers(-2, 1500).map(lambda days: NOW - days * DAY),
+    st.integers(0, 4).map(lambda years: NOW - years * 364 * DAY),  # the same week of other years
     st.floats(NOW - 9e6, NOW + 9e5),
     st.sampled_from([0.0, NOW, NOW - HOUR]),
 )
 _VALUES = st.none() | st.sampled_from([0.1, 0.5, 0.5, 2.0, math.nan, math.inf, -math.inf])
-CHECKPOINTS = st.lists(
-    st.tuples(_TIMES, _TIMES, st.none() | st.integers(0, 60), _VALUES), max_size=25
-).map(
-    lambda facts: [
-        SavedCheckpoint(i, at, seen, step, {} if loss is None else {"loss": loss})
-        for i, (at, seen, step, loss) in enumerate(
-            sorted(facts, key=lambda fact: (fact[0], -1 if fact[2] is None else fact[2]))
-        )
-    ][::-1]
-)
+_FURTHER = st.none() | st.sampled_from([-40, -3, 0, *range(1, 12), *range(1, 12)])
+"""How many steps a checkpoint is after the one before it; it may have none."""
+
+
+def _series(facts: list[tuple[float, float, int | None, float | None]]) -> list[SavedCheckpoint]:
+    step, made = 0, []
+    for i, (at, seen, further, loss) in enumerate(sorted(facts, key=lambda fact: fact[0])):
+        step = max(0, step + (further or 0))
+        metrics = {} if loss is None else {"loss": loss}
+        made.append(SavedCheckpoint(i, at, seen, None if further is None else step, metrics))
+    return made[::-1]
+
+
+CHECKPOINTS = st.lists(st.tuples(_TIMES, _TIMES, _FURTHER, _VALUES), max_size=25).map(_series)
 
 
 def rules(name: str) -> st.SearchStrategy[Rule]:
