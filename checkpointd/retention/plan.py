@@ -180,7 +180,7 @@ class _SeriesPlanner:
 
 
 def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    checkpoints = [saved_checkpoint(entry) for entry in entries]
+    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
     return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
 
 
