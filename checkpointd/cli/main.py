@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REPORT = (
-    "This is a fault of checkpointd: please report it, with the lines above and what "
+    "This is a bug in checkpointd: please report it, with the lines above and what "
     "`checkpointd --version` prints."
 )
 

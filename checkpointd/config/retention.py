@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
-    Also,
-    AlsoOne,
     Checkpoints,
     Days,
     Duration,
     Hours,
     Months,
+    SchemaAlternative,
+    SchemaSingleTable,
     ShownName,
     StepList,
     Steps,
@@ -57,7 +57,9 @@ def _value_type(spec: RuleSpec) -> Any:
     }
     section: Any = create_model(spec.rule.__name__, __base__=Section, __doc__=spec.help, **fields)
     if spec.repeatable:
-        return Annotated[tuple[section, ...], _NOT_EMPTY, BeforeValidator(_as_list), AlsoOne()]
+        return Annotated[
+            tuple[section, ...], _NOT_EMPTY, BeforeValidator(_as_list), SchemaSingleTable()
+        ]
     if spec.has_short_form:
         first = options[0]
         plain = {"type": "integer", "minimum": 1}
@@ -66,7 +68,7 @@ def _value_type(spec: RuleSpec) -> Any:
             BeforeValidator(
                 lambda value: value if isinstance(value, dict | Section) else {first.name: value}
             ),
-            Also(plain, "whole number, or a table", str(first.type.name).lower()),
+            SchemaAlternative(plain, "whole number, or a table", str(first.type.name).lower()),
         ]
     return section
 

@@ -129,7 +129,7 @@ class WatchSettings(Section):
 
 
 class Config(Section):
-    """The whole config.toml, resolved: every path is absolute."""
+    """The whole config.toml."""
 
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)

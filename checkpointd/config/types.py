@@ -113,7 +113,7 @@ _DURATIONS: list[dict[str, object]] = [
 ]
 
 
-class Also:
+class SchemaAlternative:
     """Adds the short form of a table to what the JSON Schema accepts.
 
     Args:
@@ -133,7 +133,7 @@ class Also:
         return {"anyOf": [self._plain, handler(schema)], **self._annotations}
 
 
-class AlsoOne:
+class SchemaSingleTable:
     """Adds a single table to what the JSON Schema accepts, for a list of tables."""
 
     def __get_pydantic_json_schema__(

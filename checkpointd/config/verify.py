@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from checkpointd.config.features import MAX_FEATURES, Features
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
-    Also,
     CheckName,
     Dotted,
     Flag,
     Location,
     MetricName,
     Number,
+    SchemaAlternative,
     Text,
     Tolerance,
 )
@@ -98,7 +98,7 @@ def _function_or_table(value: object) -> object:
 Evaluate = Annotated[
     EvaluateConfig,
     BeforeValidator(_function_or_table),
-    Also({"type": "string"}, '`"module:name"`, or a table'),
+    SchemaAlternative({"type": "string"}, '`"module:name"`, or a table'),
 ]
 
 

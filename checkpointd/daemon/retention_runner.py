@@ -115,7 +115,8 @@ class RetentionRunner:
                     log.warning("retention", watch=watch.name, error=str(error))
             except Exception:
                 log.exception(
-                    "retention failed, this is our own fault; it is tried again", watch=watch.name
+                    "retention failed because of a bug in checkpointd; it is retried",
+                    watch=watch.name,
                 )
             seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
@@ -151,7 +152,7 @@ class RetentionRunner:
     async def _plan(
         self, watch: WatchRetention, *, apply: bool
     ) -> tuple[RetentionPlan, list[Removal]]:
-        """RetentionPlan a watch, carry the plan out with `apply`, and note what came of it."""
+        """Plan a watch, carry the plan out with `apply`, and note what came of it."""
         watcher = self._watches[watch.name].watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
@@ -206,7 +207,7 @@ class RetentionRunner:
             log.warning("not pruned", watch=name, path=path, reason=removal.reason)
 
     async def prune(self, name: str, *, apply: bool) -> dict[str, Any]:
-        """RetentionPlan a watch now, and with `apply` carry it out, whatever its mode is.
+        """Plan a watch now, and with `apply` carry it out, whatever its mode is.
 
         Raises:
             ControlError: the disk or the ledger cannot be read or written.

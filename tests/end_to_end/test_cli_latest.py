@@ -204,7 +204,7 @@ def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
 def test_a_ledger_that_cannot_be_trusted_is_told_in_its_own_sentence(
     world: World, spoil: str
 ) -> None:
-    """It is the state directory's trouble: 69, and never `our own fault`."""
+    """It is the state directory's trouble: 69, and never a bug in checkpointd."""
     path = str(world.put("m.h5"))
     if spoil == "row":
         with contextlib.closing(sqlite3.connect(world.state / "ledger.sqlite")) as ledger:
@@ -222,5 +222,5 @@ def test_a_ledger_that_cannot_be_trusted_is_told_in_its_own_sentence(
     ):
         told = world.run(*command, code=69)
         assert "ledger" in told
-        assert "own fault" not in told
+        assert "bug in checkpointd" not in told
         assert len(told.splitlines()) == 1
