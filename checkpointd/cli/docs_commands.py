@@ -29,7 +29,7 @@ def docs(
 
     Formatted on a terminal; the Markdown itself where the output goes into a file or a pipe.
     """
-    from checkpointd.cli.manual.pages import TOPICS, page, topics
+    from checkpointd.cli.manual.pages import TOPICS, page, topics, without_links
 
     if man:
         from checkpointd.cli.manual.man_page import man_page
@@ -49,7 +49,7 @@ def docs(
 
         from checkpointd.cli.output import console
 
-        console().print(Markdown(text))
+        console().print(Markdown(without_links(text)))
     else:
         print(text, end="")
     return OK

@@ -105,7 +105,7 @@ class RetentionSettings(_Rules):
     """Never leave fewer valid checkpoints of a series than this."""
 
     min_age: Duration = 3600.0
-    """Nothing is removed that was first seen less than this ago."""
+    """What was first seen less than this long ago is not removed."""
 
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
