@@ -20,9 +20,9 @@ from checkpointd.cli.workspace import Workspace
 
 app = typer.Typer(
     name="checkpointd",
-    help="Verifies every TensorFlow checkpoint as it is saved, prunes old ones by policy.",
-    epilog="Exit codes: 0 well, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
-    "found, 69 no daemon, 70 a fault of checkpointd, 78 wrong config.",
+    help="Verify every TensorFlow checkpoint as it is saved, and prune old ones by policy.",
+    epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
+    "found, 69 no daemon, 70 internal error, 78 wrong config.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

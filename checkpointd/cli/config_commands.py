@@ -47,7 +47,7 @@ def check(context: typer.Context, json: Json = False) -> int:
             _print_problem(path, warning, "warning")
         return OK
     count = len(config.watch)
-    print(f"{printable(str(path))}: good, {count} watch{'' if count == 1 else 'es'}")
+    print(f"{printable(str(path))}: OK, {count} watch{'' if count == 1 else 'es'}")
     if not count:
         print("Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
@@ -114,7 +114,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
 
 @config_app.command()
 def show(context: typer.Context, json: Json = False) -> int:
-    """Print the config that is in force, with all defaults and absolute paths, as TOML."""
+    """Print the effective config as TOML, with all defaults and absolute paths."""
     from checkpointd.cli.output import json_line
     from checkpointd.config.dump import dump
 

@@ -26,12 +26,13 @@ def run(context: typer.Context) -> int:
 
 def demo(
     exit_at_end: Annotated[
-        bool, typer.Option("--exit", help="End when the training job has ended.")
+        bool, typer.Option("--exit", help="Exit when the training job has ended.")
     ] = False,
 ) -> int:
     """Run a real training job beside a real daemon, in a temporary directory.
 
-    The job saves good checkpoints, some are spoiled, and each verdict is printed as it comes.
+    The job saves good checkpoints, some are spoiled on purpose, and each verdict is printed as it
+    comes.
     """
     from checkpointd.demo.show import main
 
@@ -41,7 +42,7 @@ def demo(
 def status(context: typer.Context, json: Json = False) -> int:
     """Show the daemon's state.
 
-    Its watches, queue, workers, last verdicts, disk, and what is on hold, with the cure.
+    Its watches, queue, workers, latest verdicts, disk, and every hold with its cure.
     """
     from checkpointd.cli.client import Client
     from checkpointd.cli.output import json_line
@@ -58,7 +59,7 @@ def status(context: typer.Context, json: Json = False) -> int:
 
 
 def reload(context: typer.Context, json: Json = False) -> int:
-    """Have the daemon read its config again, and print the outcome."""
+    """Make the daemon reload its config, and print the outcome."""
     import sys
 
     from checkpointd.cli.client import Client
@@ -78,7 +79,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
         for line in str(answer.get("message", "")).splitlines():
             print(printable(line), file=sys.stdout if good else sys.stderr)
         if not good:
-            print("The daemon keeps the config that it had.", file=sys.stderr)
+            print("The daemon keeps its old config.", file=sys.stderr)
     return OK if good else CONFIG
 
 
@@ -89,7 +90,7 @@ def _state_dir(context: typer.Context) -> Any:
     try:
         return workspace_of(context).locations().state_dir
     except ConfigError:
-        fallback = default_state_dir()
+        fallback = default_state_dir(workspace_of(context).config_path.absolute().parent)
         if (fallback / "control.sock").exists():
             return fallback
         raise

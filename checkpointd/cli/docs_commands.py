@@ -29,7 +29,7 @@ def docs(
 
     Formatted on a terminal; the Markdown itself where the output goes into a file or a pipe.
     """
-    from checkpointd.cli.manual.pages import TOPICS, page, topics
+    from checkpointd.cli.manual.pages import TOPICS, page, topics, without_links
 
     if man:
         from checkpointd.cli.manual.man_page import man_page
@@ -42,14 +42,14 @@ def docs(
             print(f"{one.name:<{width}}  {one.summary}")
         return OK
     if topic not in TOPICS:
-        raise CliError(f"There is no page {topic!r}; there are {', '.join(TOPICS)}.", USAGE)
+        raise CliError(f"There is no page {topic!r}; choose from {', '.join(TOPICS)}.", USAGE)
     text = page(topic, context.find_root().command)
     if sys.stdout.isatty():
         from rich.markdown import Markdown
 
         from checkpointd.cli.output import console
 
-        console().print(Markdown(text))
+        console().print(Markdown(without_links(text)))
     else:
         print(text, end="")
     return OK

@@ -14,16 +14,16 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 EXIT_CODES = {
-    OK: "All is well; for `verify`: all are valid.",
+    OK: "Success; for `verify`: all are valid.",
     INVALID: "At least one is invalid, or is not a checkpoint; for `status`: not healthy.",
     USAGE: "Wrong usage, or no such path.",
     INCONCLUSIVE: "None is invalid, at least one is inconclusive.",
-    NOTHING: "Nothing was found, none is valid, or the time is over.",
+    NOTHING: "Nothing was found, none is valid, or the wait timed out.",
     UNREACHABLE: "The daemon cannot be reached or cannot start, or its ledger cannot be used.",
-    OWN_FAULT: "A fault of checkpointd.",
+    OWN_FAULT: "An internal error of checkpointd.",
     CONFIG: "The config is wrong.",
     INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM.",
-    BROKEN_PIPE: "The reader of the output went away.",
+    BROKEN_PIPE: "The pipe that the output went to was closed.",
 }
 """Every exit code and its meaning, for the manual."""
 

@@ -39,16 +39,16 @@ def latest(
 ) -> int:
     """Print the path of the newest valid checkpoint, and nothing else.
 
-    Its content on disk still is the one that was verified. Exits with 4 if there is none, with 2
-    if several series match. A name without a slash is a watch's if there is such a watch.
+    A path is printed only while its content on disk is what was verified. Exits with 4 if there is
+    none, with 2 if several series match. A name without a slash means a watch if one is called so.
     """
     from checkpointd.retention.newest_valid import by_series, newest_valid
 
     required = _required(requires or [])
-    groups = by_series(_present(workspace_of(context), where), series)
+    present = _present(workspace_of(context), where)
+    groups = by_series(present, series)
     if not groups:
-        of = f" of series {series!r}" if series is not None else ""
-        raise CliError(f"No checkpoint{of} is known in {where}.", NOTHING)
+        raise CliError(_unknown(where, series, sorted(by_series(present, None))), NOTHING)
     if len(groups) > 1:
         raise CliError(_ambiguous(where, list(groups)), USAGE)
     entry = newest_valid(next(iter(groups.values())), required)
@@ -78,7 +78,7 @@ def _required(names: list[str]) -> frozenset[str]:
     unknown = sorted(required - set(SHOWS.values()))
     if unknown:
         raise CliError(
-            f"--requires: {unknown[0]!r} is not something that a report can show; there are "
+            f"--requires: {unknown[0]!r} is not something that a report can show; choose from "
             f"{', '.join(SHOWS.values())}.",
             USAGE,
         )
@@ -109,6 +109,13 @@ def _known_watch(workspace: Workspace, name: str) -> "list[Entry]":
         if error.code == NOTHING:
             return []
         raise
+
+
+def _unknown(where: str, series: str | None, keys: list[tuple[str, str]]) -> str:
+    if series is None or not keys:
+        return f"No checkpoint is known in {where}."
+    labels = ", ".join(repr(label) for label in sorted({label for _, label in keys}))
+    return f"There is no series {series!r} in {where}; choose from {labels}."
 
 
 def _ambiguous(where: str, keys: list[tuple[str, str]]) -> str:

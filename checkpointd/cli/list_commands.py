@@ -38,17 +38,19 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List the checkpoints known, newest first."""
+    """List the known checkpoints, newest first."""
     from checkpointd.cli.output import json_line
     from checkpointd.ledger.public import public_entry
 
     workspace = workspace_of(context)
     roots = workspace.locations().roots
     if watch is not None and roots and watch not in roots:
-        raise CliError(f"There is no watch {watch!r}; there are {', '.join(roots)}.", USAGE)
+        raise CliError(f"There is no watch {watch!r}; choose from {', '.join(roots)}.", USAGE)
     wrong = next((name for name in state or () if name not in _STATES), None)
     if wrong is not None:
-        raise CliError(f"--state: {wrong!r} is not a state; there are {', '.join(_STATES)}.", USAGE)
+        raise CliError(
+            f"--state: {wrong!r} is not a state; choose from {', '.join(_STATES)}.", USAGE
+        )
     entries = workspace.present(
         watch, None if everything else _LIMIT + 1, frozenset(state or _STATES)
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _REPORT = (
-    "This is a fault of checkpointd: please report it, with the lines above and what "
+    "This is a bug in checkpointd: please report it, with the lines above and what "
     "`checkpointd --version` prints."
 )
 
@@ -62,6 +62,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(str(error), errors.CONFIG)
     except (KeyboardInterrupt, typer.Abort):
         return errors.INTERRUPTED
+    except SystemExit as stopped:
+        if isinstance(stopped.__context__, BrokenPipeError):  # typer has made an exit code of it
+            raise BrokenPipeError from None
+        raise
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - every fault of ours is reported here

@@ -23,7 +23,7 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
     found = tuple(w for w in config.watch if w.name == watch)
     if not found:
         names = ", ".join(w.name for w in config.watch) or "none"
-        raise CliError(f"There is no watch {watch!r}; there are {names}.", USAGE)
+        raise CliError(f"There is no watch {watch!r}; choose from {names}.", USAGE)
     return found
 
 

@@ -6,7 +6,7 @@ import typer
 
 from checkpointd.cli.errors import USAGE, CliError
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A checkpoint.")]
 
 

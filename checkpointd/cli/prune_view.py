@@ -76,7 +76,7 @@ def show_removals(plan: dict[str, Any]) -> None:
 def show_trash(rows: list[dict[str, Any]]) -> None:
     """Print the contents of the trash, and until when each can be restored."""
     now = time.time()
-    table = grid("size", "since", "gone in", "path")
+    table = grid("size", "age", "expires in", "path")
     for column in table.columns[:3]:
         column.justify = "right"
         column.no_wrap = True

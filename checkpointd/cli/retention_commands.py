@@ -131,9 +131,9 @@ def trash_list(
 
 
 def restore(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Undo a pruning while the trash still holds it.
+    """Bring a pruned checkpoint back from the trash.
 
-    What comes back is pinned, or the next pruning would take it again; `unpin` ends that.
+    It is pinned, because the next pruning would remove it again; `unpin` ends that.
     """
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.offline_retention import restore_here, trashed_path

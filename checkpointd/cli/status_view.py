@@ -41,7 +41,9 @@ def show_status(status: DaemonStatus) -> None:
     table.add_row("config", printable(status.config_path))
     if status.config_error:
         error = printable(status.config_error)
-        table.add_row("", Text(f"the last reload failed, the old one holds: {error}", "yellow"))
+        table.add_row(
+            "", Text(f"the last reload failed, the old config is still in use: {error}", "yellow")
+        )
     if status.web:
         table.add_row("web", printable(f"{status.web}{_access(status.web_access)}"))
     table.add_row("queue", _queue(status.queue))
@@ -52,7 +54,7 @@ def show_status(status: DaemonStatus) -> None:
     tone = "yellow" if status.sandbox.missing else ""
     table.add_row("sandbox", Text(printable(status.sandbox.line), tone))
     if bad := _bad(status):
-        table.add_row("not good", Text(bad, "bold red"))
+        table.add_row("attention", Text(bad, "bold red"))
     for problem in status.problems:
         table.add_row("problem", Text(printable(problem), "yellow"))
     print_table(out, table)
@@ -105,7 +107,7 @@ def _worker(worker: WorkerStatus) -> str:
         return "not started"
     parts = [f"pid {worker.pid}", f"{worker.busy} busy" if worker.busy else "idle"]
     if worker.memory_bytes:
-        parts.append(f"may hold {size(worker.memory_bytes)}")
+        parts.append(f"memory limit {size(worker.memory_bytes)}")
     parts += [f"{name} {version}" for name, version in (worker.environment or {}).items()]
     return ", ".join(parts)
 
@@ -124,7 +126,7 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     counts = [f"{watch.counts[state]} {state}" for state in _COUNTED if watch.counts.get(state)]
     if watch.unknown:
         counts.append(f"{watch.unknown} that are no checkpoints")
-    table.add_row("  holds", ", ".join(counts) or "nothing yet")
+    table.add_row("  contains", ", ".join(counts) or "nothing yet")
     sizes = (
         (watch.retained_bytes, "kept"),
         (watch.trash_bytes, "in the trash"),

@@ -23,10 +23,10 @@ def add_to(app: typer.Typer) -> None:
 def verify(
     context: typer.Context,
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Checkpoints, or directories of them.")
+        list[str], typer.Argument(metavar="PATH", help="Checkpoints, or directories of them.")
     ],
     record: Annotated[
-        bool, typer.Option("--record", help="Through the daemon, which keeps the report.")
+        bool, typer.Option("--record", help="Verify through the daemon, which records the report.")
     ] = False,
     json: Json = False,
 ) -> int:

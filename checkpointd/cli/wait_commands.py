@@ -58,7 +58,9 @@ def wait(
     if locations.roots and not any(
         below(name, tuple(map(str, locations.roots.values()))) for name in aliases(path, locations)
     ):
-        raise CliError(f"{path} is not in any watch, so it will never get a verdict.", USAGE)
+        raise CliError(
+            f"{os.path.abspath(path)} is not in any watch, so it will never get a verdict.", USAGE
+        )
     started = time.monotonic()
     client = Client(locations.state_dir)
     while True:
@@ -69,9 +71,13 @@ def wait(
             _must_be_checkpoint(path)
         passed = time.monotonic() - started
         if passed >= limit:
-            raise CliError(f"{path} has no verdict after {limit:g} s{_why(entry)}", NOTHING)
+            raise CliError(
+                f"{os.path.abspath(path)} has no verdict after {limit:g} s{_why(entry)}", NOTHING
+            )
         if passed >= min(_DAEMON_SECONDS, limit / 2) and not client.is_up():
-            raise NoDaemonError(f"{path} has no verdict, and no daemon is running to verify it.")
+            raise NoDaemonError(
+                f"{os.path.abspath(path)} has no verdict, and no daemon is running to verify it."
+            )
         time.sleep(_POLL_SECONDS)
 
 

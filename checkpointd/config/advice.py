@@ -19,9 +19,9 @@ _BEST = {verify_settings.MIN: "smallest", verify_settings.MAX: "largest"}
 def advice(config: Config) -> Iterator[tuple[Loc, str]]:
     """Yield the key and the message of what a person should look at though it is no error."""
     for i, watch in enumerate(config.watch):
-        bests: Any = watch.retention.model_dump().get("keep_best") or ()
-        for best in bests:
-            message = _wrong_direction(best["metric"], best["mode"])
+        policy: Any = watch.retention
+        for best in policy.keep_best or ():
+            message = _wrong_direction(best.metric, best.mode)
             if message:
                 yield ("watch", i, "retention", "keep_best"), message
 

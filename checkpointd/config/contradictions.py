@@ -51,7 +51,7 @@ def _root_errors(
     roots: Sequence[tuple[int, str, Path | None]], state_dir: str, base: Path
 ) -> Errors:
     """Errors between the roots of watches, and between them and the state directory."""
-    state = absolute(state_dir, base) if state_dir else default_state_dir()
+    state = absolute(state_dir, base) if state_dir else default_state_dir(base)
     for i, name, root in roots:
         if root == Path("/"):
             yield ("watch", i, "path"), "/ cannot be watched; name a directory"
@@ -128,7 +128,7 @@ def _name_errors(names: list[Any]) -> Errors:
 def _suggestion(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     did = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"; there are {', '.join(names)}{did}"
+    return f"; choose from {', '.join(names)}{did}"
 
 
 def _bound_errors(verify: dict[str, Any]) -> Errors:

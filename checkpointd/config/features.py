@@ -20,8 +20,8 @@ _SHAPE = '{ inputs = "float32[6]", labels = "int64[]" }'
 def _name(value: str) -> str:
     if not verify_settings.is_feature_name(value):
         raise ValueError(
-            "is not an array of held-out data; there are inputs, labels, inputs.NAME, labels.NAME, "
-            "sample_weight"
+            "is not an array of held-out data; choose from inputs, labels, inputs.NAME, "
+            "labels.NAME, sample_weight"
         )
     return value
 

@@ -19,6 +19,9 @@ _STATE_DIR = re.compile(r"[ \t]*(?:daemon[ \t]*\.[ \t]*)?state_dir[ \t]*=")
 DEFAULT_PATH = Path("/etc/checkpointd/config.toml")
 """The config that is read where no other is named."""
 
+SERVICE_STATE_DIR = Path("/var/lib/checkpointd")
+"""The `StateDirectory=` of the systemd unit."""
+
 
 @dataclass(frozen=True)
 class Locations:
@@ -36,11 +39,21 @@ def find(option: Path | None) -> Path:
     return Path(named) if named else DEFAULT_PATH
 
 
-def default_state_dir() -> Path:
-    """`$STATE_DIRECTORY` as systemd sets it, else the user's own state directory."""
+def default_state_dir(config_dir: Path | None = None) -> Path:
+    """Return the state directory of a config that does not name one.
+
+    It is `$STATE_DIRECTORY` as systemd sets it. A command that is run by hand does not have that
+    variable: for the config of the service it is the directory of the service, so that `status`
+    finds the daemon. Otherwise it is the user's state directory.
+
+    Args:
+        config_dir: the directory of the config, if there is one.
+    """
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given).absolute()
+    if config_dir == DEFAULT_PATH.parent and SERVICE_STATE_DIR.is_dir():
+        return SERVICE_STATE_DIR
     import platformdirs
 
     return Path(platformdirs.user_state_dir("checkpointd"))
@@ -97,7 +110,7 @@ def locations(path: Path) -> Locations | None:
         if not (isinstance(name, str) and isinstance(root, str) and name and root):
             return None
         roots[name] = absolute(root, base)
-    return Locations(absolute(state, base) if state else default_state_dir(), roots)
+    return Locations(absolute(state, base) if state else default_state_dir(base), roots)
 
 
 def salvage(path: Path) -> Locations:
@@ -124,7 +137,7 @@ def salvage(path: Path) -> Locations:
         if isinstance(watch, dict)
         and all(isinstance(watch.get(key), str) and watch[key] for key in ("name", "path"))
     }
-    return Locations(absolute(state, base) if state else default_state_dir(), roots)
+    return Locations(absolute(state, base) if state else default_state_dir(base), roots)
 
 
 def _state_dir_in(path: Path) -> Any:

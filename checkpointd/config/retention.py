@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
-    Also,
-    AlsoOne,
     Checkpoints,
     Days,
     Duration,
     Hours,
     Months,
+    SchemaAlternative,
+    SchemaSingleTable,
     ShownName,
     StepList,
     Steps,
@@ -57,7 +57,9 @@ def _value_type(spec: RuleSpec) -> Any:
     }
     section: Any = create_model(spec.rule.__name__, __base__=Section, __doc__=spec.help, **fields)
     if spec.repeatable:
-        return Annotated[tuple[section, ...], _NOT_EMPTY, BeforeValidator(_as_list), AlsoOne()]
+        return Annotated[
+            tuple[section, ...], _NOT_EMPTY, BeforeValidator(_as_list), SchemaSingleTable()
+        ]
     if spec.has_short_form:
         first = options[0]
         plain = {"type": "integer", "minimum": 1}
@@ -66,7 +68,7 @@ def _value_type(spec: RuleSpec) -> Any:
             BeforeValidator(
                 lambda value: value if isinstance(value, dict | Section) else {first.name: value}
             ),
-            Also(plain, "whole number, or a table", str(first.type.name).lower()),
+            SchemaAlternative(plain, "whole number, or a table", str(first.type.name).lower()),
         ]
     return section
 
@@ -103,7 +105,7 @@ class RetentionSettings(_Rules):
     """Never leave fewer valid checkpoints of a series than this."""
 
     min_age: Duration = 3600.0
-    """Nothing is removed that was first seen less than this ago."""
+    """What was first seen less than this long ago is not removed."""
 
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""

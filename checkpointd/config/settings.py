@@ -29,7 +29,7 @@ class DaemonSettings(Section):
     """`[daemon]`: where the state is kept, and how the log looks."""
 
     state_dir: Location | None = None
-    """Ledger, scratch and control socket; default: `$STATE_DIRECTORY`, else the user's own."""
+    """Ledger, scratch and control socket; default: the service's, else the user's own."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` writes for people on a terminal and JSON elsewhere."""
@@ -48,13 +48,13 @@ class WorkerSettings(Section):
     """The longest time that one checkpoint may take."""
 
     memory: SizeOrAuto = "auto"
-    """The most memory of one worker; `auto`: what the machine can spare, less a tenth."""
+    """The memory limit of one worker; `auto`: what the machine can spare, less a tenth."""
 
     idle_exit: Duration = 600.0
-    """TensorFlow leaves memory when there has been nothing to do for so long."""
+    """The load worker, which holds TensorFlow, exits after this long without work."""
 
     sandbox: Literal["enforce", "best-effort"] = "enforce"
-    """Where the kernel cannot confine a worker: `enforce` loads nothing, `best-effort` loads."""
+    """If the kernel cannot confine a worker, `enforce` loads nothing and `best-effort` loads."""
 
 
 class PublishSettings(Section):
@@ -96,7 +96,7 @@ class WatchSettings(Section):
     """Quiet time after which a save counts as finished, where its format does not prove it."""
 
     torn_after: Duration = 900.0
-    """A save that is not finished and has not changed for so long is judged as it is."""
+    """An unfinished save is verified as it is after this long without a change."""
 
     scrub_every: DurationOrNever = 30 * 86400.0
     """How often valid checkpoints are read again, to find bit rot; or `"never"`."""
@@ -129,7 +129,7 @@ class WatchSettings(Section):
 
 
 class Config(Section):
-    """The whole config.toml, resolved: every path is absolute."""
+    """The whole config.toml."""
 
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)

@@ -54,7 +54,7 @@ def _switch_or_path(value: object) -> object:
 def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
     def check(value: str) -> str:
         if value not in names:
-            raise ValueError(f"is not {what}; there are {', '.join(names)}")
+            raise ValueError(f"is not {what}; choose from {', '.join(names)}")
         return value
 
     return AfterValidator(check)
@@ -113,7 +113,7 @@ _DURATIONS: list[dict[str, object]] = [
 ]
 
 
-class Also:
+class SchemaAlternative:
     """Adds the short form of a table to what the JSON Schema accepts.
 
     Args:
@@ -133,7 +133,7 @@ class Also:
         return {"anyOf": [self._plain, handler(schema)], **self._annotations}
 
 
-class AlsoOne:
+class SchemaSingleTable:
     """Adds a single table to what the JSON Schema accepts, for a list of tables."""
 
     def __get_pydantic_json_schema__(

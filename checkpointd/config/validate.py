@@ -146,7 +146,7 @@ def _did_you_mean(loc: tuple[str | int, ...]) -> str:
         model, named = inner, get_origin(field.annotation) is dict
     known = list(getattr(model, "model_fields", {}))
     close = difflib.get_close_matches(str(loc[-1]), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+    return f"; did you mean {close[0]!r}?" if close else f"; choose from {', '.join(known)}"
 
 
 def _resolve(config: Config, base: Path) -> Config:
@@ -176,7 +176,7 @@ def _resolve(config: Config, base: Path) -> Config:
         return absolute(where, base) if isinstance(where, Path) else where
 
     state = config.daemon.state_dir
-    state_dir = absolute(state, base) if state else default_state_dir()
+    state_dir = absolute(state, base) if state else default_state_dir(base)
     daemon = config.daemon.model_copy(update={"state_dir": state_dir})
     return config.model_copy(
         update={

@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from checkpointd.config.features import MAX_FEATURES, Features
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
-    Also,
     CheckName,
     Dotted,
     Flag,
     Location,
     MetricName,
     Number,
+    SchemaAlternative,
     Text,
     Tolerance,
 )
@@ -27,14 +27,14 @@ class DriftConfig(Section):
     """`drift`: how far the weights may move from one checkpoint to the next."""
 
     max_norm_ratio: Annotated[float, Field(strict=True, gt=1, allow_inf_nan=False)] = 10.0
-    """A tensor whose norm is more than so many times that of the last valid one is a warning."""
+    """Warn if a tensor's norm is more than this many times that in the last valid one."""
 
 
 class EvaluateConfig(Section):
     """`evaluate`: the user's function, or held-out data and the names of Keras metrics."""
 
     function: Dotted | None = None
-    """A function `(model) -> {metric: number}`; `evaluate = "package.module:name"` is short."""
+    """A function `(model) -> {metric: number}`; short: `evaluate = "package.module:name"`."""
 
     data: Location | None = None
     """Held-out data instead of a function: an `.npz` file, or a TFRecord with `features`."""
@@ -98,7 +98,7 @@ def _function_or_table(value: object) -> object:
 Evaluate = Annotated[
     EvaluateConfig,
     BeforeValidator(_function_or_table),
-    Also({"type": "string"}, '`"module:name"`, or a table'),
+    SchemaAlternative({"type": "string"}, '`"module:name"`, or a table'),
 ]
 
 

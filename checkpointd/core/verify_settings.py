@@ -138,7 +138,7 @@ def parse_feature(name: str, text: str) -> Feature:
     raw, dtype, dimensions, key = found.groups()
     known = RAW_DTYPES if raw else DTYPES
     if dtype not in known:
-        raise ValueError(f"{dtype!r} is no dtype here; there are {', '.join(known)}")
+        raise ValueError(f"{dtype!r} is no dtype here; choose from {', '.join(known)}")
     shape = tuple(int(size) for size in dimensions.split(",")) if dimensions.strip() else ()
     feature = Feature(key or name, dtype, shape, bool(raw))
     if not 0 < feature.size <= _MAX_ELEMENTS:

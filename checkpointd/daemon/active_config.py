@@ -35,7 +35,11 @@ class ActiveConfig:
     error: str = ""
     loaded_at: float = field(default_factory=time.time)
 
-    def log_warnings(self) -> None:
+    def problems(self) -> list[str]:
+        """Return what is probably not what was meant."""
+        return [f"{key_of(loc)}: {message}" for loc, message in advice(self.config)]
+
+    def log_problems(self) -> None:
         """Log what is probably not what was meant."""
-        for loc, message in advice(self.config):
-            log.warning("the config has a warning", key=key_of(loc), warning=message)
+        for problem in self.problems():
+            log.warning("the config has a warning", warning=problem)

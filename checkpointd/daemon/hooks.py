@@ -24,6 +24,7 @@ async def run_hook(command: tuple[str, ...], report: Report) -> None:
 
     It is killed when it takes longer than 30 seconds, or when the daemon stops.
     """
+    bound = log.bind(command=command[0], path=report.checkpoint.path)
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -33,19 +34,17 @@ async def run_hook(command: tuple[str, ...], report: Report) -> None:
             env=dict(os.environ),
         )
     except OSError as error:
-        log.warning("hook cannot be started", command=command[0], error=error.strerror)
+        bound.warning("hook cannot be started", error=error.strerror)
         return
     try:
         async with asyncio.timeout(_SECONDS):
             _, stderr = await process.communicate(json_text(report.to_public()).encode())
     except TimeoutError:
-        log.warning("hook took too long and was ended", command=command[0], seconds=_SECONDS)
+        bound.warning("hook took too long and was killed", seconds=_SECONDS)
         return
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     if process.returncode:
         last = stderr.decode(errors="replace").strip().splitlines()[-1:]
-        log.warning(
-            "hook failed", command=command[0], code=process.returncode, stderr="".join(last)
-        )
+        bound.warning("hook failed", code=process.returncode, stderr="".join(last))

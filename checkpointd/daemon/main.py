@@ -47,7 +47,9 @@ async def serve(path: Path, config: Config) -> int:
     await service.stopping.wait()
     fault = service.fault()
     if fault is not None:
-        log.critical("a part of the daemon has ended; this is our own fault", exc_info=fault)
+        log.critical(
+            "a part of the daemon has ended because of a bug in checkpointd", exc_info=fault
+        )
     await service.stop()
     return _OWN_FAULT if fault is not None else 0
 

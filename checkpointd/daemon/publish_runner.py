@@ -126,7 +126,7 @@ class PublishRunner:
                 self._note_problem(name, error)
             except Exception:
                 seconds = _RETRY_SECONDS
-                log.exception("publishing failed, this is our own fault", watch=name)
+                log.exception("publishing failed because of a bug in checkpointd", watch=name)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.requested.wait(), seconds)
             await asyncio.sleep(_CALM_SECONDS)

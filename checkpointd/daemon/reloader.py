@@ -110,10 +110,11 @@ class Reloader:
     def _succeeded(self, new: Config, restart: list[str]) -> dict[str, Any]:
         self._metrics.watches(w.name for w in new.watch)
         self._metrics.reload(ok=True, at=self._active.loaded_at)
-        message = f"reloaded; {len(new.watch)} watches"
+        count = len(new.watch)
+        message = f"reloaded; {count} watch{'' if count == 1 else 'es'}"
         if restart:
             message += f"; needs a restart: {', '.join(restart)}"
-        self._active.log_warnings()
+        self._active.log_problems()
         log.info("reloaded", watches=len(new.watch), needs_restart=",".join(restart))
         return {"ok": True, "message": message}
 

@@ -119,7 +119,8 @@ class RetentionRunner:
                 problems = [str(error)]
             except Exception:
                 log.exception(
-                    "retention failed, this is our own fault; it is tried again", watch=watch.name
+                    "retention failed because of a bug in checkpointd; it is retried",
+                    watch=watch.name,
                 )
             if not watch.stopping:
                 self._failures.note(watch.name, "retention", problems)
@@ -156,7 +157,7 @@ class RetentionRunner:
     async def _plan(
         self, watch: WatchRetention, *, apply: bool
     ) -> tuple[RetentionPlan, list[Removal]]:
-        """RetentionPlan a watch, carry the plan out with `apply`, and note what came of it."""
+        """Plan a watch, carry the plan out with `apply`, and note what came of it."""
         watcher = self._watches[watch.name].watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
@@ -208,7 +209,7 @@ class RetentionRunner:
             log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
 
     async def prune(self, name: str, *, apply: bool) -> dict[str, Any]:
-        """RetentionPlan a watch now, and with `apply` carry it out, whatever its mode is.
+        """Plan a watch now, and with `apply` carry it out, whatever its mode is.
 
         Raises:
             ControlError: the disk or the ledger cannot be read or written.

@@ -154,6 +154,7 @@ class Service:
         self._feed.subscribe(self._cache.on_change, status_cache.CHANGES)
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
+        self._health.add_source(self._active.problems)
         self._health.add_source(lambda: [self._handler.ledger_error])
         self._health.add_source(self._retention.refusals.values)
         self._health.add_source(self._publishing.problems.values)
@@ -196,7 +197,7 @@ class Service:
             watches=len(config.watch),
             web=self._servers.url,
         )
-        self._active.log_warnings()
+        self._active.log_problems()
 
     async def _listen(self) -> None:
         controls = Controls(

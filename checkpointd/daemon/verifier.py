@@ -72,7 +72,7 @@ class Verifier:
                 log.error("ledger cannot be written", error=str(error))
                 self._retries.schedule(item, RETRY_SECONDS)
             except Exception:
-                log.exception("verification failed, this is our own fault", path=path)
+                log.exception("verification failed because of a bug in checkpointd", path=path)
                 self._retries.schedule(item, RETRY_SECONDS)
             finally:
                 self._work.done(item)

@@ -141,8 +141,8 @@ def _play(run: DemoRun, *, exit_at_end: bool) -> int:
     _start_daemon(run)
     console.print(f"Daemon up: status page {run.url}/  metrics {run.url}/metrics")
     console.print(
-        "Training some 30 s, once the job has imported TensorFlow; every checkpoint that it saves "
-        "is verified beside it:\n"
+        "Training takes about 30 s, once the job has imported TensorFlow; every checkpoint that it "
+        "saves is verified beside it:\n"
     )
     for module, arguments in (
         ("checkpointd.demo.train", [str(runs)]),
@@ -257,7 +257,7 @@ def _summary(run: DemoRun) -> None:
             console.print(f"  {mistake}")
     else:
         console.print(
-            f"[green]All {len(run.verdicts)} verdicts were the right ones, "
+            f"[green]All {len(run.verdicts)} verdicts were correct, "
             f"{len(run.pruned)} old checkpoints were pruned.[/]"
         )
 

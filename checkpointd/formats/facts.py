@@ -40,7 +40,7 @@ class FormatError(Exception):
         return self.message
 
 
-class SurplusError(FormatError):
+class SurplusBytesError(FormatError):
     """A file whose edges look cut short, and that a real reader may take as it is.
 
     It goes on after the end that its format gives it, or its end is too long for a probe.
@@ -100,7 +100,7 @@ class Probe:
 
 def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - the field's own name
     """Make the probe of something that is not, or not yet, whole."""
-    surplus = isinstance(error, SurplusError)
+    surplus = isinstance(error, SurplusBytesError)
     reason = f"structure.{error.word}"
     return Probe(ProbeState.INCOMPLETE, format, reason, error.message, surplus=surplus)
 

@@ -14,7 +14,7 @@ from checkpointd.formats.facts import (
     TRUNCATED,
     FormatError,
     Probe,
-    SurplusError,
+    SurplusBytesError,
     complete,
     incomplete,
 )
@@ -101,7 +101,7 @@ def check_size(offset: int, block: bytes, size: int) -> None:
             TRUNCATED, f"The HDF5 file has {size} bytes, and {expected} were to be written."
         )
     if size > expected:
-        raise SurplusError(
+        raise SurplusBytesError(
             TRUNCATED,
             f"The HDF5 file has {size} bytes, its superblock accounts for {expected}: its writer "
             "has not closed it, or something was appended.",
@@ -135,7 +135,7 @@ def surplus(path: str, storage: Storage) -> FormatError | None:
         found = find_superblock(path, size, storage.pread(path, 0, SUPERBLOCK_BYTES), storage)
         if found is not None:
             check_size(*found, size)
-    except SurplusError as error:
+    except SurplusBytesError as error:
         at = end_of_file(*found) if found is not None else size
         while at < size:
             block = storage.pread(path, at, _BLOCK)

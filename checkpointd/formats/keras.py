@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, jsons, unpacking, zip_rules, zipfiles
+from checkpointd.formats import bounded_json, content, unpacking, zip_rules, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
@@ -18,7 +18,7 @@ from checkpointd.formats.facts import (
     TRUNCATED,
     FormatError,
     Probe,
-    SurplusError,
+    SurplusBytesError,
     complete,
     incomplete,
     unknown,
@@ -233,7 +233,7 @@ def _first_name(head: bytes) -> str:
 def _no_end(size: int) -> FormatError:
     """Make the error of an archive whose end a probe did not find."""
     error = zipfiles.truncated(size)
-    return SurplusError(error.word, error.message) if size > _PROBE_LONG_TAIL else error
+    return SurplusBytesError(error.word, error.message) if size > _PROBE_LONG_TAIL else error
 
 
 def _no_weights() -> FormatError:
@@ -284,8 +284,8 @@ def _json(path: str, archive: Archive, name: str, storage: Storage) -> Mapping[s
     member = archive.member(name)
     if member is None:
         raise FormatError(MISSING_MEMBER, f"The archive has no {name}.")
-    content = jsons.parse(
-        read_member(path, member, jsons.MAX_BYTES, storage), f"{name} in the archive"
+    content = bounded_json.parse(
+        read_member(path, member, bounded_json.MAX_BYTES, storage), f"{name} in the archive"
     )
     if not isinstance(content, dict):
         raise FormatError(MALFORMED, f"{name} in the archive is no JSON object.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, hdf5, jsons, zipfiles
+from checkpointd.formats import bounded_json, content, hdf5, zipfiles
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
@@ -74,9 +74,9 @@ def read_json(path: str, name: str, storage: Storage = LOCAL) -> Mapping[str, An
         size = storage.stat(file).size
     except FileNotFoundError:
         raise FormatError(MISSING_MEMBER, f"{name} is not there.") from None
-    if size > jsons.MAX_BYTES:
+    if size > bounded_json.MAX_BYTES:
         raise FormatError(MALFORMED, f"{name} has {size} bytes, more than any configuration.")
-    value = jsons.parse(storage.pread(file, 0, size), name)
+    value = bounded_json.parse(storage.pread(file, 0, size), name)
     if not isinstance(value, dict):
         raise FormatError(MALFORMED, f"{name} is no JSON object.")
     return value

@@ -86,7 +86,7 @@ def generation_of(
         parts = next((p for n, hint, p in grouped if (n, hint) == (name, kind)), {})
         members = members_of(path, parts, storage)
         if not parts and format is Format.TF_CHECKPOINT and storage.stat(path).is_file:
-            members = (member_of("", storage.stat(path)),)  # see `old_format`
+            members = (member_of("", storage.stat(path)),)  # see `tf1_format`
     else:
         return Generation((member_of("", storage.stat(path)),))
     if not members:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, hdf5, jsons
+from checkpointd.formats import bounded_json, content, hdf5
 from checkpointd.formats.facts import (
     MALFORMED,
     MISSING_MEMBER,
@@ -56,7 +56,7 @@ def read_names(path: str, storage: Storage = LOCAL) -> tuple[str, ...]:
         OSError: it cannot be read.
     """
     size = storage.stat(path).size
-    if size > jsons.MAX_BYTES:
+    if size > bounded_json.MAX_BYTES:
         raise FormatError(MALFORMED, f"The map of the weights has {size} bytes, far too many.")
     return _parse(storage.pread(path, 0, size))
 
@@ -124,7 +124,7 @@ def _check_shard(path: str, name: str, size: int, storage: Storage) -> None:
 
 def _parse(data: bytes) -> tuple[str, ...]:
     try:
-        content = jsons.parse(data, "The map of the sharded weights")
+        content = bounded_json.parse(data, "The map of the sharded weights")
     except FormatError:
         if data.rstrip().endswith(b"}"):
             raise

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, hdf5, keras, keras_directory, old_format, sharded
+from checkpointd.formats import content, hdf5, keras, keras_directory, sharded, tf1_format
 from checkpointd.formats.facts import (
     NOT_A_CHECKPOINT,
     TRUNCATED,
@@ -55,7 +55,7 @@ def probe_unnamed(found: Candidate, storage: Storage = LOCAL) -> Probe:
     Raises:
         OSError: it cannot be read.
     """
-    old = old_format.is_one(found.path, found.generation.size_bytes, storage)
+    old = tf1_format.is_one(found.path, found.generation.size_bytes, storage)
     return complete(Format.TF_CHECKPOINT) if old else unknown(Format.UNKNOWN)
 
 

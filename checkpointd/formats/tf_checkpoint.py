@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, old_format, table
+from checkpointd.formats import content, table, tf1_format
 from checkpointd.formats.bundle import (
     NO_HEADER,
     OBJECT_GRAPH,
@@ -74,7 +74,7 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
     Raises:
         OSError: it cannot be read.
     """
-    if old_format.is_alone(found.generation):
+    if tf1_format.is_alone(found.generation):
         return complete(Format.TF_CHECKPOINT)
     members = {member.name: member for member in found.generation.members}
     try:

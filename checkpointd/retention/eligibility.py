@@ -21,7 +21,7 @@ def has_shown(entry: Entry, required: Iterable[str]) -> bool:
     return (
         entry.state is State.VALID
         and entry.report is not None
-        and set(required) <= set(entry.report.shown)
+        and all(word in entry.report.shown for word in required)
     )
 
 

@@ -14,7 +14,7 @@ from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
 from checkpointd.retention.holds import Hold, holds_of
 from checkpointd.retention.newest_valid import by_series
-from checkpointd.retention.protections import DOUBTS, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
 from checkpointd.retention_rules import Effect
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import UNCLAIMED, rules_of
@@ -162,14 +162,16 @@ class _SeriesPlanner:
         if entry.id in self._floor:
             n = self._policy.keep_min_valid
             yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, DOUBTS)
+        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
         if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
             names = self._expire_names
             yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
-        found = ((row.label, row.reason(entry, self._situation)) for row in rows)
-        return ((label, reason) for label, reason in found if reason)
+        for row in rows:
+            reason = row.reason(entry, self._situation)
+            if reason:
+                yield row.label, reason
 
     def _fill_floor(self, eligible: Sequence[Entry]) -> frozenset[int]:
         """The newest eligible ones, as many as the rules leave missing to `keep_min_valid`."""
@@ -182,7 +184,7 @@ class _SeriesPlanner:
 
 
 def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    checkpoints = [saved_checkpoint(entry) for entry in entries]
+    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
     return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
 
 

@@ -62,10 +62,14 @@ class Situation:
 
 @dataclass(frozen=True)
 class Protection:
-    """One row: a label for JSON, and the function that returns the reason, or "" for none."""
+    """One row: a label for JSON, and the function that returns the reason, or "" for none.
+
+    `state` is the only state in which it can have one; None: it may have one in all.
+    """
 
     label: str
     reason: Callable[[Entry, Situation], str]
+    state: State | None = None
 
 
 def _pinned(entry: Entry, _: Situation) -> str:
@@ -91,7 +95,7 @@ def _contains(entry: Entry, situation: Situation) -> str:
 
 
 def _without_verdict(state: State) -> Callable[[Entry, Situation], str]:
-    return lambda entry, _: _WITHOUT_VERDICT[state] if entry.state is state else ""
+    return lambda _, __: _WITHOUT_VERDICT[state]
 
 
 def _changed(entry: Entry, situation: Situation) -> str:
@@ -108,7 +112,7 @@ def _written(entry: Entry, situation: Situation) -> str:
 
 def _not_shown(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
-    if entry.state is not State.VALID or is_eligible(entry, policy):
+    if is_eligible(entry, policy):
         return ""
     shown = entry.report.shown if entry.report else ()
     missing = ", ".join(word for word in policy.require if word not in shown)
@@ -123,7 +127,7 @@ def _fresh(entry: Entry, situation: Situation) -> str:
 
 
 def _invalid(entry: Entry, situation: Situation) -> str:
-    if entry.state is not State.INVALID or entry.id in situation.removable:
+    if entry.id in situation.removable:
         return ""
     if not is_broken_checkpoint(entry):
         return "it is not a checkpoint, whatever its name: remove it yourself"
@@ -143,11 +147,16 @@ PROTECTIONS: tuple[Protection, ...] = (
 """What outranks every rule."""
 
 DOUBTS: tuple[Protection, ...] = (
-    *(Protection(str(state), _without_verdict(state)) for state in _WITHOUT_VERDICT),
+    *(Protection(str(state), _without_verdict(state), state) for state in _WITHOUT_VERDICT),
     Protection("changed", _changed),
-    Protection("require", _not_shown),
-    Protection("invalid", _invalid),
+    Protection("require", _not_shown, State.VALID),
+    Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
     Protection("open", _written),
 )
 """Why a checkpoint that no rule keeps is not removed either."""
+
+DOUBTS_IN_STATE = {
+    state: tuple(row for row in DOUBTS if row.state in (None, state)) for state in State
+}
+"""The doubts that there can be about a checkpoint in a state."""

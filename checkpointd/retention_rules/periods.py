@@ -13,8 +13,7 @@ from checkpointd.retention_rules.local_time import (
     WEEK,
     YEAR,
     Period,
-    period_key,
-    period_label,
+    PeriodFinder,
 )
 from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
@@ -38,12 +37,13 @@ class _KeepPeriods:
         """Claim the newest of each period."""
         claimed: dict[int, str] = {}
         last: Hashable = None
+        finder = PeriodFinder(self.period, self.timezone)
         for number, checkpoint in enumerate(newest_first, 1):
             if len(claimed) == self.n:
                 break
-            key = period_key(self.period, checkpoint.saved_at, self.timezone)
+            key = finder.key(checkpoint.saved_at)
             if key != last:
-                label = period_label(self.period, checkpoint.saved_at, self.timezone)
+                label = finder.label(checkpoint.saved_at)
                 claimed[checkpoint.id] = f"it is the newest valid one of the {label} ({self.name})"
                 last = key
             elif number == len(newest_first):

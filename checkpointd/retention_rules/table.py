@@ -32,22 +32,24 @@ if TYPE_CHECKING:
     from checkpointd.retention_rules.spec import Rule
 
 RULES: tuple[RuleSpec, ...] = (
-    RuleSpec(KeepLast, "Keep the newest so many of each series."),
-    RuleSpec(KeepHourly, "Keep the newest of each of the last so many hours that have one."),
-    RuleSpec(KeepDaily, "Keep the newest of each of the last so many days that have one."),
-    RuleSpec(KeepWeekly, "Keep the newest of each of the last so many ISO weeks that have one."),
-    RuleSpec(KeepMonthly, "Keep the newest of each of the last so many months that have one."),
-    RuleSpec(KeepYearly, "Keep the newest of each of the last so many years that have one."),
-    RuleSpec(KeepWithin, "Keep what was saved at most this long before the newest valid one."),
+    RuleSpec(KeepLast, "Keep the N newest of each series."),
+    RuleSpec(KeepHourly, "Keep the newest of each hour, for the last N hours that have one."),
+    RuleSpec(KeepDaily, "Keep the newest of each day, for the last N days that have one."),
+    RuleSpec(KeepWeekly, "Keep the newest of each ISO week, for the last N weeks that have one."),
+    RuleSpec(KeepMonthly, "Keep the newest of each month, for the last N months that have one."),
+    RuleSpec(KeepYearly, "Keep the newest of each year, for the last N years that have one."),
+    RuleSpec(KeepWithin, "Keep everything saved within this time before the newest valid one."),
     RuleSpec(KeepWithinHourly, "As `keep_within`, but only the newest of each hour."),
     RuleSpec(KeepWithinDaily, "As `keep_within`, but only the newest of each day."),
     RuleSpec(KeepWithinWeekly, "As `keep_within`, but only the newest of each week."),
     RuleSpec(KeepWithinMonthly, "As `keep_within`, but only the newest of each month."),
     RuleSpec(KeepWithinYearly, "As `keep_within`, but only the newest of each year."),
-    RuleSpec(KeepEvery, "Keep the oldest, and each that is so much later than the one before it."),
+    RuleSpec(
+        KeepEvery, "Keep the oldest, and each at least this much later than the one kept before."
+    ),
     RuleSpec(
         KeepEveryNSteps,
-        "Keep one in so many training steps, in each run; a number stands for `{ n = NUMBER }`.",
+        "Keep one in every `n` training steps, in each run; a number means `{ n = NUMBER }`.",
     ),
     RuleSpec(KeepSteps, "Keep these training steps."),
     RuleSpec(
@@ -57,12 +59,12 @@ RULES: tuple[RuleSpec, ...] = (
     ),
     RuleSpec(
         Ttl,
-        "Remove valid checkpoints that are older than this, whichever rule keeps them.",
+        "Remove valid checkpoints older than this, even if another rule keeps them.",
         Effect.EXPIRE,
     ),
     RuleSpec(
         QuarantineTtl,
-        "Remove invalid checkpoints that are older than this; without it they stay.",
+        "Remove invalid checkpoints older than this; without this key they stay.",
         Effect.REMOVE_INVALID,
     ),
 )

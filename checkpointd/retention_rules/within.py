@@ -15,8 +15,7 @@ from checkpointd.retention_rules.local_time import (
     WEEK,
     YEAR,
     Period,
-    period_key,
-    period_label,
+    PeriodFinder,
 )
 from checkpointd.retention_rules.spec import SavedCheckpoint, Value
 
@@ -65,13 +64,14 @@ class _KeepWithinPeriods:
         since = _since(newest_first, self.seconds, now)
         claimed: dict[int, str] = {}
         last: Hashable = None
+        finder = PeriodFinder(self.period, self.timezone)
         span = exact_duration(self.seconds)
         for number, checkpoint in enumerate(newest_first, 1):
             if checkpoint.saved_at < since:
                 continue
-            key = period_key(self.period, checkpoint.saved_at, self.timezone)
+            key = finder.key(checkpoint.saved_at)
             if key != last:
-                label = period_label(self.period, checkpoint.saved_at, self.timezone)
+                label = finder.label(checkpoint.saved_at)
                 claimed[checkpoint.id] = (
                     f"it is the newest valid one of the {label}, within {span} of the newest "
                     f"({self.name})"

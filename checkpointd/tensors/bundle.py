@@ -35,7 +35,7 @@ from checkpointd.tensors import (
 from checkpointd.tensors.bundle_tallies import CHECKSUM_BYTES, lengths_end, tally_for
 from checkpointd.tensors.object_graph import ObjectGraph
 from checkpointd.tensors.statistics import item_size
-from checkpointd.tensors.stream import Checksum, Piece, layered, opened, stream
+from checkpointd.tensors.stream import ByteRange, Checksum, layered, opened, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -147,7 +147,7 @@ def read(
         whole = Checksum()
         suffix = shard_suffix(shard, planned.index.num_shards)
         with opened(planned.prefix + suffix) as source:
-            stream(source, [[Piece(0, source.size, whole)], *layered([p for _, p in pieces])])
+            stream(source, [[ByteRange(0, source.size, whole)], *layered([p for _, p in pieces])])
         members.append(MemberDigest(member_prefix + suffix, whole.size, whole.crc32c))
         for item, tally in ((s, t) for (s, t), _ in pieces):
             tallies.append(tally)
@@ -188,20 +188,20 @@ def checksum_of(path: str, member: str) -> MemberDigest:
     """
     whole = Checksum()
     with opened(path) as source:
-        stream(source, [[Piece(0, source.size, whole)]])
+        stream(source, [[ByteRange(0, source.size, whole)]])
     return MemberDigest(member, whole.size, whole.crc32c)
 
 
 def _by_shard(
     planned: BundlePlan,
-) -> Iterator[tuple[int, list[tuple[tuple[Stored, Tally], Piece]]]]:
+) -> Iterator[tuple[int, list[tuple[tuple[Stored, Tally], ByteRange]]]]:
     """The tensors of each shard, with who reads them."""
-    groups: dict[int, list[tuple[tuple[Stored, Tally], Piece]]] = {
+    groups: dict[int, list[tuple[tuple[Stored, Tally], ByteRange]]] = {
         shard: [] for shard in sorted(planned.shards)
     }
     for item in planned.stored:
         tally = tally_for(item.spec, big_endian=planned.index.big_endian)
-        piece = Piece(item.entry.offset, item.entry.size, tally)
+        piece = ByteRange(item.entry.offset, item.entry.size, tally)
         groups[item.entry.shard].append(((item, tally), piece))
     yield from groups.items()
 

@@ -26,7 +26,7 @@ from checkpointd.tensors import (
     unique,
 )
 from checkpointd.tensors.statistics import item_size
-from checkpointd.tensors.stream import Checksum, Piece, Tally, arranged, opened, stream
+from checkpointd.tensors.stream import ByteRange, Checksum, Tally, arranged, opened, stream
 
 import h5py  # isort: skip - after checkpointd.tensors, which forbids HDF5 to lock files
 import numpy as np  # isort: skip
@@ -34,7 +34,7 @@ import numpy as np  # isort: skip
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from checkpointd.tensors.hdf5_tree import Foreign
+    from checkpointd.tensors.hdf5_tree import ExternalReference
     from checkpointd.tensors.window import Window
 
 SLICE = 8 << 20
@@ -68,7 +68,7 @@ class Layout:
 
     kind: str
     datasets: tuple[Dataset, ...]
-    foreign: tuple[Foreign, ...] = ()
+    foreign: tuple[ExternalReference, ...] = ()
     unallocated: int = 0
     surplus: int = 0
     filters: tuple[str, ...] = ()
@@ -292,7 +292,7 @@ def read(
     whole = Checksum(with_crc32=with_crc32)
     tallies, pieces = pieces_of(planned.layout, 0)
     with opened(planned.path) as source:
-        stream(source, [[Piece(0, source.size, whole)], pieces])
+        stream(source, [[ByteRange(0, source.size, whole)], pieces])
     problems: list[Problem] = []
     if any(d.offset is None for d in planned.layout.datasets):
         with open_hdf5(planned.path) as handle:
@@ -301,7 +301,7 @@ def read(
     return tuple(t.result() for t in tallies), MembersRead((digest,), tuple(problems))
 
 
-def pieces_of(found: Layout, base: int) -> tuple[list[Tally], list[Piece]]:
+def pieces_of(found: Layout, base: int) -> tuple[list[Tally], list[ByteRange]]:
     """Make a tally for every dataset, and a piece for those that lie in one piece.
 
     Args:
@@ -313,7 +313,7 @@ def pieces_of(found: Layout, base: int) -> tuple[list[Tally], list[Piece]]:
     """
     tallies = [Tally(d.spec) for d in found.datasets]
     pieces = [
-        Piece(base + d.offset, d.spec.size_bytes, tally)
+        ByteRange(base + d.offset, d.spec.size_bytes, tally)
         for d, tally in zip(found.datasets, tallies)
         if d.offset is not None
     ]

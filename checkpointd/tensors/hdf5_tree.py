@@ -33,7 +33,7 @@ _FILTERS = {4: "szip", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitsh
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ExternalReference:
     """A place in an HDF5 file whose content is elsewhere: `key` in it, and what leads where."""
 
     key: str
@@ -45,7 +45,7 @@ class Tree:
     """What a file holds: datasets by key with their values in it, and what leads elsewhere."""
 
     datasets: tuple[tuple[str, Any], ...]
-    foreign: tuple[Foreign, ...]
+    foreign: tuple[ExternalReference, ...]
 
 
 def explore(handle: Any) -> Tree:
@@ -55,14 +55,14 @@ def explore(handle: Any) -> Tree:
         FormatError: it has more objects or deeper groups than any model has.
     """
     datasets: list[tuple[str, Any]] = []
-    foreign: list[Foreign] = []
+    foreign: list[ExternalReference] = []
     for key, item in _visit(handle):
-        if isinstance(item, Foreign):
+        if isinstance(item, ExternalReference):
             foreign += [item] if len(foreign) < _MAX_FOREIGN else []
             continue
         elsewhere = _storage_elsewhere(item)
         if elsewhere:
-            foreign.append(Foreign(key, elsewhere))
+            foreign.append(ExternalReference(key, elsewhere))
         else:
             datasets.append((key, item))
     return Tree(tuple(datasets), tuple(foreign))
@@ -84,7 +84,7 @@ def _visit(handle: Any) -> Iterator[tuple[str, Any]]:
             elsewhere = _link_elsewhere(handle, group, name, path)
             if elsewhere is not None:
                 if elsewhere:
-                    yield key, Foreign(key, elsewhere)
+                    yield key, ExternalReference(key, elsewhere)
                 continue
             child = group[name]
             if _address(child) in seen:

@@ -29,7 +29,7 @@ from checkpointd.tensors import (
     hdf5,
     npz,
 )
-from checkpointd.tensors.stream import BLOCK, Checksum, Piece, Source, opened, stream
+from checkpointd.tensors.stream import BLOCK, ByteRange, Checksum, Source, opened, stream
 from checkpointd.tensors.window import Window
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _SPARE = 2
 
 
 @dataclass(frozen=True)
-class Inside:
+class ArchivedHDF5:
     """An HDF5 file in an archive: at `base` in it, or in a temporary file if it was compressed."""
 
     member: ZipMember
@@ -63,7 +63,7 @@ class ArchivePlan:
 
     path: str
     archive: Archive
-    inside: tuple[Inside, ...]
+    inside: tuple[ArchivedHDF5, ...]
     problems: tuple[Problem, ...]
     unpacked_bytes: int
 
@@ -87,7 +87,7 @@ def plan(path: str) -> ArchivePlan:
         OSError: it could not be read.
     """
     archive = read_archive(path)
-    inside: list[Inside] = []
+    inside: list[ArchivedHDF5] = []
     problems: list[Problem] = []
     total = archive.unpacked_bytes
     with contextlib.ExitStack() as on_failure, opened(path) as source:
@@ -102,7 +102,7 @@ def plan(path: str) -> ArchivePlan:
                     continue
                 on_failure.callback(unpacked.close)
             if member.name.endswith(".h5"):
-                inside.append(Inside(member, _layout(source, member, unpacked), unpacked))
+                inside.append(ArchivedHDF5(member, _layout(source, member, unpacked), unpacked))
                 continue
             if member.name.endswith(".npz"):
                 total += npz.array_bytes(_window(source, member, unpacked), member.name)
@@ -120,12 +120,12 @@ def read(planned: ArchivePlan) -> tuple[tuple[TensorStats, ...], MembersRead]:
     """
     whole = Checksum()
     stored = _stored(planned)
-    members = [Piece(m.data_offset, m.size, check) for m, check in stored]
+    members = [ByteRange(m.data_offset, m.size, check) for m, check in stored]
     counted = [(i, *hdf5.pieces_of(i.layout, i.base)) for i in planned.inside]
     tensors = [p for i, _, pieces in counted if i.unpacked is None for p in pieces]
     with opened(planned.path) as source:
         layers = [sorted(layer, key=lambda p: p.offset) for layer in (members, tensors)]
-        stream(source, [[Piece(0, source.size, whole)], *layers])
+        stream(source, [[ByteRange(0, source.size, whole)], *layers])
         problems = [*planned.problems, *_mismatches(stored)]
         for item, tallies, pieces in counted:
             if item.unpacked is not None:
@@ -145,7 +145,7 @@ def problems(planned: ArchivePlan) -> tuple[Problem, ...]:
         OSError: it could not be read.
     """
     stored = _stored(planned)
-    members = [Piece(m.data_offset, m.size, check) for m, check in stored]
+    members = [ByteRange(m.data_offset, m.size, check) for m, check in stored]
     with opened(planned.path) as source:
         stream(source, [sorted(members, key=lambda p: p.offset)])
     return (*planned.problems, *_mismatches(stored))

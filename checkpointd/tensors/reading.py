@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format, function, spec_of
-from checkpointd.formats import FormatError, keras_directory, member_path, old_format, sharded
+from checkpointd.formats import FormatError, keras_directory, member_path, sharded, tf1_format
 from checkpointd.formats.facts import UNSUPPORTED
 from checkpointd.formats.names import KERAS_CONFIG, KERAS_METADATA
 from checkpointd.tensors import Contents, MemberDigest, MembersRead, TensorSpec, bundle, combine
@@ -109,8 +109,8 @@ def plan_tf_checkpoint(path: str, generation: Generation) -> ReadPlan:
         FormatError: a part is missing, cut short or malformed.
         OSError: it could not be read.
     """
-    if old_format.is_alone(generation):
-        raise FormatError(UNSUPPORTED, old_format.MESSAGE)
+    if tf1_format.is_alone(generation):
+        raise FormatError(UNSUPPORTED, tf1_format.MESSAGE)
     return _with_bundle(path, Format.TF_CHECKPOINT, "", generation)
 
 

@@ -38,7 +38,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True)
-class Piece:
+class ByteRange:
     """A range of a file, in bytes, and who reads it."""
 
     offset: int
@@ -104,7 +104,7 @@ class Tally:
         )
 
 
-class ShrunkError(OSError):
+class FileShrankError(OSError):
     """The file ended before the size that it had when it was looked at."""
 
     def __init__(self, path: str) -> None:
@@ -141,7 +141,7 @@ class Source:
         while done < len(buffer):
             got = self._preadv(buffer[done:], offset + done)
             if got == 0:
-                raise ShrunkError(self.path)
+                raise FileShrankError(self.path)
             done += got
 
     def read(self, offset: int, size: int) -> bytes:
@@ -170,7 +170,7 @@ def opened(path: str) -> Iterator[Source]:
         source.close()
 
 
-def arranged(pieces: Sequence[Piece]) -> list[Piece]:
+def arranged(pieces: Sequence[ByteRange]) -> list[ByteRange]:
     """Sort pieces by their place in the file.
 
     Raises:
@@ -183,9 +183,9 @@ def arranged(pieces: Sequence[Piece]) -> list[Piece]:
     return result
 
 
-def layered(pieces: Sequence[Piece]) -> list[list[Piece]]:
+def layered(pieces: Sequence[ByteRange]) -> list[list[ByteRange]]:
     """Sort pieces by their place in the file, in as few lists as no two overlap in one of them."""
-    layers: list[list[Piece]] = []
+    layers: list[list[ByteRange]] = []
     free: list[tuple[int, int]] = []
     for piece in sorted((p for p in pieces if p.size), key=lambda p: p.offset):
         if free and free[0][0] <= piece.offset:
@@ -198,7 +198,9 @@ def layered(pieces: Sequence[Piece]) -> list[list[Piece]]:
     return layers
 
 
-def stream(source: Source, layers: Sequence[Sequence[Piece]], *, block_size: int = BLOCK) -> None:
+def stream(
+    source: Source, layers: Sequence[Sequence[ByteRange]], *, block_size: int = BLOCK
+) -> None:
     """Read a whole file once, in order, and feed every piece its bytes.
 
     Args:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format, spec_of
-from checkpointd.watch.numbers import Numbers, of_directory, of_name, step_of
+from checkpointd.watch.version_numbers import Numbers, of_directory, of_name, step_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -33,14 +33,14 @@ def test_the_example_can_be_used_as_it_is(tmp_path: Path) -> None:
     path.write_text(checkpointd("config", "example", home=tmp_path).stdout)
     done = checkpointd("--config", str(path), "config", "check", home=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{path}: good, 1 watch\n"
+    assert done.stdout == f"{path}: OK, 1 watch\n"
 
 
 def test_the_config_at_top_level_is_good(tmp_path: Path) -> None:
     """A relative path is accepted, and what is shown is absolute."""
     done = checkpointd("-c", "config.toml", "config", "check", home=tmp_path, cwd=ROOT)
     assert done.returncode == 0
-    assert done.stdout.startswith(f"{ROOT}/config.toml: good")
+    assert done.stdout.startswith(f"{ROOT}/config.toml: OK")
 
 
 def test_every_error_of_a_config_is_told_with_its_place(tmp_path: Path) -> None:

@@ -61,8 +61,20 @@ def test_reload_tells_the_outcome(running: Daemon) -> None:
     done = running.cli("reload")
     assert done.returncode == 78
     assert "setle: there is no such key; did you mean 'settle'?" in done.stderr
-    assert "keeps the config that it had" in done.stderr
+    assert "keeps its old config" in done.stderr
     assert "the last reload failed" in running.cli("status").stdout
+
+
+def test_a_rule_that_keeps_the_worst_is_a_warning(running: Daemon) -> None:
+    """By the metric's name; `config check`, the log and `status` have it, and it works."""
+    best = 'keep_best = { n = 1, metric = "val_loss", mode = "max" }'
+    running.config.write_text(f"{running.config.read_text()}[watch.retention]\n{best}\n")
+    warning = 'by its name the smallest is the best: is mode = "min" meant?'
+    checked = running.cli("config", "check")
+    assert checked.returncode == 0
+    assert warning in checked.stdout
+    assert running.cli("reload").returncode == 0
+    assert warning in running.cli("status").stdout
 
 
 def test_what_the_ledger_knows_is_read_while_the_daemon_runs(running: Daemon) -> None:

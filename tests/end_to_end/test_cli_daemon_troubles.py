@@ -26,7 +26,7 @@ def test_a_config_that_is_no_toml_any_more_reaches_the_daemon_and_stops_nobody(
     done = daemon.cli("reload")
     assert done.returncode == 78
     assert "is not TOML" in done.stderr
-    assert "keeps the config that it had" in done.stderr
+    assert "keeps its old config" in done.stderr
     assert FAILED in daemon.text("/metrics")
 
     done = daemon.cli("status")
@@ -56,6 +56,6 @@ def test_wait_says_why_there_is_no_verdict_yet(daemon: Daemon, made: Path) -> No
     daemon.start()
     done = daemon.cli("wait", str(path), "--timeout", "3s")
     assert done.returncode == 4
-    assert "has no verdict after 3 s: it is still being written: " in done.stderr
+    assert "has no verdict after 3 s: it counts as still being written: " in done.stderr
     assert daemon.entry(path)["message"].rstrip(".") in done.stderr
     assert "torn_after = 10m after its last change" in daemon.cli("show", str(path)).stdout

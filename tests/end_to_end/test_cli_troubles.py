@@ -137,7 +137,7 @@ def test_list_gives_only_the_states_that_are_wanted(world: World) -> None:
     assert str(waiting) in printed
     assert str(good) not in printed
     assert world.run("list", "--state", "inconclusive") == "No checkpoint is inconclusive.\n"
-    assert "'bad' is not a state; there are valid, invalid" in world.run(
+    assert "'bad' is not a state; choose from valid, invalid" in world.run(
         "list", "--state", "bad", code=2
     )
 

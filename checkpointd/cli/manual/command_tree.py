@@ -48,7 +48,7 @@ def command_tree(command: Any, name: str = "checkpointd") -> Iterator[Command]:
 
 
 def _argument(one: Any) -> str:
-    name = str(one.metavar or one.name.upper()).strip("[]")
+    name = str(one.metavar or one.name.upper()).strip("[]") + ("..." if one.nargs < 0 else "")
     return name if one.required else f"[{name}]"
 
 

@@ -35,6 +35,7 @@ TOPICS = (
 """The names of the pages, in the order in which a newcomer reads them."""
 
 _BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LINK = re.compile(r"\[([^]]+)\]\((?:([\w-]+)\.md)?(?:#[\w-]*)?\)")
 _COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)
 
 
@@ -70,6 +71,23 @@ def page(name: str, program: Any) -> str:
     if name not in TOPICS:
         raise KeyError(name)
     return _COMMENT.sub("", refreshed(_source(name), program))
+
+
+def without_links(text: str) -> str:
+    """Return Markdown in which a link to a page is the command that shows the page.
+
+    A terminal cannot follow a link to a file of the package, or to a heading.
+    """
+
+    def command(link: re.Match[str]) -> str:
+        label, name = link[1], link[2]
+        if name is None:
+            return f'"{label}"'
+        shown = f"`checkpointd docs {name}`"
+        is_title = label.lower().replace(" ", "-") == name
+        return shown if is_title else f"{label} ({shown})"
+
+    return _LINK.sub(command, text)
 
 
 def refreshed(text: str, program: Any) -> str:

@@ -45,7 +45,7 @@ LOAD = {
     "load.compile_failed": Reason(
         _W,
         (
-            "The model is whole, its compile configuration does not load: load it with "
+            "The model is whole, but its compile configuration does not load: load it with "
             "compile=False and compile it again, or name its custom loss or metric in "
             "[watch.verify] custom_objects."
         ),
@@ -53,7 +53,8 @@ LOAD = {
     ),
     "load.misnamed": Reason(
         _W,
-        "The model is whole, its file has another format's name: rename it (see the message).",
+        "The model is whole, but its file is named like another format: rename it as the message "
+        "shows.",
         _FILE,
     ),
 }
@@ -66,7 +67,7 @@ SIGNATURES = {
     ),
     "signatures.signature_changed": Reason(
         _W,
-        "Inputs or outputs differ from the last valid one of its series: adapt what calls it.",
+        "Inputs or outputs differ from the last valid one of its series: adapt its callers.",
         _FILE,
     ),
 }
@@ -112,7 +113,7 @@ INFERENCE = {
     ),
     "inference.wrong_shape": Reason(
         _F,
-        "Its outputs have another shape than it declares, and than the original's outputs had.",
+        "Its outputs have another shape than it declares and than the original's: do not serve it.",
         _RECORD,
     ),
     "inference.crashed": Reason(
@@ -146,7 +147,7 @@ RESUME = {
     "resume.optimizer_missing": Reason(
         _W,
         (
-            "The optimizer that was saved is not restored, training would start with new moments: "
+            "The saved optimizer is not restored, so training would start with fresh moments: "
             "save as .keras, and correct what `load` reports."
         ),
         _FILE,

@@ -55,7 +55,7 @@ INTEGRITY = {
     ),
     "integrity.checksum_mismatch": Reason(
         _F,
-        "Bytes changed after they were written: check disk, memory and network storage.",
+        "Bytes changed after they were written: check the disk, the memory and network storage.",
         _FILE,
     ),
     "integrity.mixed_versions": Reason(
@@ -68,7 +68,7 @@ INTEGRITY = {
     ),
     "integrity.digest_mismatch": Reason(
         _F,
-        "A weight on disk is not the one that the training job held: check memory and disk.",
+        "A weight on disk is not the one that the job held: check its memory and the disk.",
         _RECORD,
     ),
     "integrity.bit_rot": Reason(
@@ -145,7 +145,7 @@ FINITE = {
         _F,
         (
             "The weights are destroyed: resume from an older checkpoint and lower the learning "
-            "rate. If NaN belongs there, name the tensor in ignore_tensors of [watch.verify]."
+            "rate. If NaN is expected there, name the tensor in ignore_tensors of [watch.verify]."
         ),
         _FILE,
     ),
@@ -153,14 +153,14 @@ FINITE = {
         _F,
         (
             "The weights have overflowed: resume from an older checkpoint and look at the loss "
-            "scale. If infinity belongs there, name the tensor in ignore_tensors of "
+            "scale. If infinity is expected there, name the tensor in ignore_tensors of "
             "[watch.verify]."
         ),
         _FILE,
     ),
     "finite.nan_elsewhere": Reason(
         _W,
-        "The weights are finite, but another stored variable (an optimizer's, for one) is not.",
+        "The weights are finite, but another stored variable (such as an optimizer's) is not.",
         _FILE,
     ),
 }

@@ -17,12 +17,12 @@ from aiohttp import web
 from checkpointd.core.text import utf8
 from checkpointd.ledger import State
 from checkpointd.observe.web.access import Access
-from checkpointd.observe.web.answers import error_response, json_response
 from checkpointd.observe.web.control import add_control
 from checkpointd.observe.web.guard import guard, is_authorised
 from checkpointd.observe.web.headers import HEADERS
 from checkpointd.observe.web.page import render_page
 from checkpointd.observe.web.protocol import Handler as Protocol
+from checkpointd.observe.web.responses import error_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.observe.sources import ControlError
-from checkpointd.observe.web.answers import error_response, json_response
 from checkpointd.observe.web.peers import peer_uid
+from checkpointd.observe.web.responses import error_response, json_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

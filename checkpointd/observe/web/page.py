@@ -64,7 +64,8 @@ def todos(status: DaemonStatus, now: float) -> list[Todo]:
         found.append(
             Todo(
                 "warn",
-                f"The config could not be loaded; the old one goes on: {status.config_error}",
+                "The config could not be loaded; the old one is still in use: "
+                f"{status.config_error}",
                 "Find every error with: checkpointd config check. Then: checkpointd reload.",
             )
         )
@@ -74,7 +75,7 @@ def todos(status: DaemonStatus, now: float) -> list[Todo]:
             "bad",
             f"Watch {watch.name} cannot see {watch.path}: "
             f"{watch.message or 'its directory cannot be read.'}",
-            "Look at the mount and the permissions; it comes back by itself.",
+            "Look at the mount and the permissions; the watch recovers by itself.",
         )
         for watch in down
     ]
@@ -126,9 +127,9 @@ def headline(status: DaemonStatus, found: list[Todo]) -> Headline:
     if not status.healthy:
         return Headline("bad", "Not healthy", "Nothing may be verified now. Start below.")
     if any(todo.tone == "bad" for todo in found):
-        return Headline("bad", "Something is broken", "The rest goes on. Start below.")
+        return Headline("bad", "Something is broken", "Everything else continues. Start below.")
     if not status.ready:
-        return Headline("wait", "Starting", "The first scan is still going on.")
+        return Headline("wait", "Starting", "The first scan is still running.")
     if found:
         things = "One thing needs" if len(found) == 1 else f"{len(found)} things need"
         return Headline("warn", f"{things} attention", "checkpointd itself is healthy.")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import jsons, keras_directory, names
+from checkpointd.formats import bounded_json, keras_directory, names
 from checkpointd.verify.keras_files.origin import objects
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _of_hdf5(path: str) -> KerasConfig:
 def _parsed(text: str, what: str) -> dict[str, Any]:
     if not text:
         return {}
-    value = jsons.parse(text, what)
+    value = bounded_json.parse(text, what)
     return value if isinstance(value, dict) else {}
 
 

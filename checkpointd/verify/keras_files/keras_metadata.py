@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from checkpointd.formats import FormatError, jsons
+from checkpointd.formats import FormatError, bounded_json
 from checkpointd.formats.protobuf import fields
 from checkpointd.formats.storage import LOCAL
 
@@ -38,7 +38,7 @@ def read(path: str) -> Metadata:
         OSError: it cannot be read.
     """
     size = LOCAL.stat(path + MEMBER).size
-    if size > jsons.MAX_BYTES:
+    if size > bounded_json.MAX_BYTES:
         return Metadata((), f"it has {size} bytes")
     data = LOCAL.pread(path + MEMBER, 0, size)
     configs: list[Any] = []
@@ -49,7 +49,7 @@ def read(path: str) -> Metadata:
                 text = part.get(_METADATA, b"{}")
                 where = bytes(part.get(_PATH, b"")).decode("utf-8", "replace")
                 if isinstance(text, bytes):
-                    configs.append(jsons.parse(text, f"the metadata of {where}"))
+                    configs.append(bounded_json.parse(text, f"the metadata of {where}"))
     except (FormatError, TypeError) as error:
         return Metadata(tuple(configs), str(error).rstrip("."))
     return Metadata(tuple(configs))

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.formats import FormatError, jsons
+from checkpointd.formats import FormatError, bounded_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,7 +107,7 @@ def nodes(config: Any) -> Iterator[Node]:
             waiting.extend((v, path, texts) for v in reversed(value) if _holds(v))
         elif isinstance(value, str) and texts < _MAX_TEXTS:
             try:
-                waiting.append((jsons.parse(value, path), path, texts + 1))
+                waiting.append((bounded_json.parse(value, path), path, texts + 1))
             except FormatError:
                 continue  # a string that is not JSON names no object
 

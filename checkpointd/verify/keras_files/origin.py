@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import FormatError, jsons, keras_directory, names
+from checkpointd.formats import FormatError, bounded_json, keras_directory, names
 from checkpointd.formats.facts import MALFORMED
 from checkpointd.verify.keras_files.keras_names import is_keras_module
 
@@ -82,7 +82,7 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own 
     if format is Format.KERAS:
         with zipfile.ZipFile(path) as archive:
             version = _keras_version(archive)
-            config = jsons.parse(_member(archive, "config.json"), "config.json")
+            config = bounded_json.parse(_member(archive, "config.json"), "config.json")
         compiled = config.get("compile_config") if isinstance(config, dict) else None
         return Origin(version, config, compiled=compiled)
     if format not in (Format.HDF5, Format.HDF5_WEIGHTS) or path.endswith(".json"):
@@ -98,7 +98,7 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own 
     if legacy and not version:
         version = "1"  # Keras wrote no version before 2.0
     configs = [
-        jsons.parse(_text(part), "its configuration")
+        bounded_json.parse(_text(part), "its configuration")
         for part in (config, training)
         if part is not None
     ]
@@ -130,14 +130,14 @@ def windows_name(path: str) -> str:
 def _keras_version(archive: zipfile.ZipFile) -> str:
     """Return which Keras wrote an archive; empty if there is no version, which Keras allows."""
     try:
-        metadata = jsons.parse(_member(archive, "metadata.json"), "metadata.json")
+        metadata = bounded_json.parse(_member(archive, "metadata.json"), "metadata.json")
     except (KeyError, FormatError):
         return ""
     return str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > jsons.MAX_BYTES:
+    if archive.getinfo(name).file_size > bounded_json.MAX_BYTES:
         raise FormatError(MALFORMED, f"Its {name} is larger than any configuration.")
     return archive.read(name)
 

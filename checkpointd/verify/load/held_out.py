@@ -59,7 +59,7 @@ def read(path: str, features: Mapping[str, str]) -> HeldOut:
         raise _unfit(path, "there is no such file") from None
     except OSError as error:
         raise _unfit(path, describe(error)) from None
-    except tfrecord.UnfitError as error:
+    except tfrecord.UnreadableDatasetError as error:
         raise _unfit(path, str(error)) from None
     weight = arrays.pop("sample_weight", None)
     data = HeldOut(_part(path, arrays, _INPUTS), _part(path, arrays, _LABELS), weight)

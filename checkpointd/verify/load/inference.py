@@ -202,7 +202,7 @@ def _attempt(ran: _Ran, feed: Feed) -> CheckResult | None:
     if odd.recorded:
         word, more = "non_finite_output", ""
     elif feed.on == made_inputs.ON:
-        word, more = "non_finite_made_up", f" for {_DESCRIPTIONS[feed.on]}, and may be right to"
+        word, more = "non_finite_made_up", f" for {_DESCRIPTIONS[feed.on]}, which may be correct"
     else:
         word, more = "non_finite_unrecorded", f" for {_describe_inputs(feed)}"
     message = f"{ran.name!r} {odd.message}{more}."

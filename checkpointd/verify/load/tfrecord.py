@@ -30,7 +30,7 @@ _CHUNK = 1 << 16
 _KINDS = {"float32": "float_list", "int64": "int64_list", "string": "bytes_list"}
 
 
-class UnfitError(Exception):
+class UnreadableDatasetError(Exception):
     """The file cannot be read as configured; the clause explains why, and which key to correct."""
 
 
@@ -60,7 +60,7 @@ def arrays(path: str, features: Mapping[str, str]) -> dict[str, Any]:
             parts[name].append(part)
         start += len(records)
     if not start:
-        raise UnfitError("it holds no record: write examples into it, or correct data")
+        raise UnreadableDatasetError("it holds no record: write examples into it, or correct data")
     return {name: np.concatenate(parts.pop(name)) for name in asked}
 
 
@@ -73,12 +73,12 @@ def _batches(tf: Any, path: str) -> Iterator[Any]:
             yield (records := batch.numpy())
             count += len(records)
     except tf.errors.DataLossError as error:
-        raise UnfitError(_loss(str(error.message), count)) from None
+        raise UnreadableDatasetError(_loss(str(error.message), count)) from None
     except tf.errors.ResourceExhaustedError:
         raise MemoryError from None
     except tf.errors.OpError as error:
         cause = _NOISE.sub("", str(error.message))
-        raise UnfitError(f"it cannot be read ({cause})") from None
+        raise UnreadableDatasetError(f"it cannot be read ({cause})") from None
     if compression:
         _ask_for_its_end(path, compression, count)
 
@@ -99,7 +99,7 @@ def _ask_for_its_end(path: str, compression: str, count: int) -> None:
         while packed := file.read(_CHUNK):
             while packed:
                 if stream.eof and compression == "ZLIB":
-                    raise UnfitError(
+                    raise UnreadableDatasetError(
                         f"something stands behind the end of its {count} compressed records, "
                         "which TensorFlow does not read: write all records into one file at "
                         "once, or with GZIP"
@@ -109,10 +109,10 @@ def _ask_for_its_end(path: str, compression: str, count: int) -> None:
                 try:
                     stream.decompress(packed)
                 except zlib.error as error:
-                    raise UnfitError(_loss(str(error), count)) from None
+                    raise UnreadableDatasetError(_loss(str(error), count)) from None
                 packed = stream.unused_data
     if not stream.eof:
-        raise UnfitError(_loss("truncated", count))
+        raise UnreadableDatasetError(_loss("truncated", count))
 
 
 def _compression(tf: Any, path: str) -> str:
@@ -167,7 +167,9 @@ def _parsed(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) -> 
         raise MemoryError from None
     except (tf.errors.OpError, UnicodeDecodeError) as error:  # its message may quote the record
         _explain(tf, records, start, asked)
-        raise UnfitError(f"its records cannot be parsed ({type(error).__name__})") from None
+        raise UnreadableDatasetError(
+            f"its records cannot be parsed ({type(error).__name__})"
+        ) from None
     return {
         name: _decoded(parsed[name], name, feature, start) if feature.raw else parsed[name]
         for name, feature in asked.items()
@@ -179,7 +181,7 @@ def _decoded(texts: Sequence[bytes], name: str, feature: Feature, start: int) ->
     size = feature.size * dtype.itemsize
     for number, text in enumerate(texts, start):
         if len(text) != size:
-            raise UnfitError(
+            raise UnreadableDatasetError(
                 f"{feature.key!r} of its record {number} is {len(text)} bytes long, and "
                 f"{_text(feature)} is {size}: correct {_key(name)}"
             )
@@ -197,7 +199,7 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
         try:
             there = tf.train.Example.FromString(record).features.feature
         except Exception:  # noqa: BLE001 - protobuf's own, whichever implementation there is
-            raise UnfitError(
+            raise UnreadableDatasetError(
                 f"its record {number} is no tf.train.Example, which features needs: write a "
                 "function for evaluate that reads it"
             ) from None
@@ -205,7 +207,7 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
             if feature.key not in there:
                 names = sorted(there)
                 more = ", …" if len(names) > _NAMES else ""
-                raise UnfitError(
+                raise UnreadableDatasetError(
                     f"its record {number} has no feature {feature.key!r}, it has "
                     f"{', '.join(names[:_NAMES]) or 'none'}{more}: correct {_key(name)}, as in "
                     f'"{_text(feature)} from NAME"'
@@ -214,13 +216,13 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
             wanted = _KINDS["string" if feature.raw else feature.dtype]
             if kind != wanted:
                 held = next((dtype for dtype, k in _KINDS.items() if k == kind), "nothing")
-                raise UnfitError(
+                raise UnreadableDatasetError(
                     f"{feature.key!r} of its record {number} holds {held}, not "
                     f"{_text(feature)}: correct {_key(name)}"
                 )
             size = 1 if feature.raw else feature.size
             if len(getattr(there[feature.key], wanted).value) != size:
-                raise UnfitError(
+                raise UnreadableDatasetError(
                     f"{feature.key!r} of its record {number} holds "
                     f"{len(getattr(there[feature.key], wanted).value)} values, and "
                     f"{_text(feature)} has {size}: correct {_key(name)}"

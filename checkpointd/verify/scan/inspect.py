@@ -12,7 +12,11 @@ from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_gr
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
 from checkpointd.verify.keras_files import keras_config
-from checkpointd.verify.scan.saved_model.reading import UncheckedError, encoded_text, metadata_of
+from checkpointd.verify.scan.saved_model.reading import (
+    UninspectableGraphError,
+    encoded_text,
+    metadata_of,
+)
 
 
 def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the field's own name
@@ -97,5 +101,5 @@ def _described(path: str) -> SavedModelInfo:
         return read_graph(path)
     try:
         return metadata_of(encoded_text(path, {TEXT_GRAPH: text.stat().st_size}))
-    except UncheckedError as error:
+    except UninspectableGraphError as error:
         raise FormatError("malformed", str(error)) from None

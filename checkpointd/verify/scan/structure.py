@@ -37,7 +37,7 @@ from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.saved_model.reading import (
-    UncheckedError,
+    UninspectableGraphError,
     encoded_text,
     graphs_of,
     graphs_of_bytes,
@@ -181,7 +181,7 @@ def _check_savedmodel(context: ScanContext, planned: reading.ReadPlan) -> None:
             context.graphs = graphs_of_bytes(data)
         else:
             return
-    except UncheckedError:
+    except UninspectableGraphError:
         return  # `safety` reports it
     if info.tensorflow_version and not context.facts.writer:
         context.learn(writer=f"tensorflow {info.tensorflow_version}")
@@ -219,7 +219,7 @@ def _graphs(path: str, members: Mapping[str, int]) -> list[MetaGraph] | None:
     """
     try:
         return graphs_of(path, members)
-    except UncheckedError:
+    except UninspectableGraphError:
         return None
     except FormatError as error:
         raise FormatError("malformed", f"saved_model.pb: {error.message}") from None

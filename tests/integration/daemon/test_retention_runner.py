@@ -240,7 +240,7 @@ def test_a_fault_of_our_own_ends_no_watch_retention(root: Path) -> None:
             with capture_logs() as logs:
                 daemon.begin(OFF)
                 await _until(lambda: logs)
-            assert logs[0]["event"].startswith("retention failed, this is our own fault")
+            assert logs[0]["event"].startswith("retention failed because of a bug in checkpointd")
             assert logs[0]["exc_info"]
             daemon.fault = None
             await daemon.round()

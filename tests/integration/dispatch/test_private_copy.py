@@ -102,4 +102,4 @@ def test_a_copy_without_disk_space_is_not_begun(tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", str(scratch)], check=True)
     assert answer.end is End.SUPERSEDED
-    assert "no room" in answer.message
+    assert "no disk space" in answer.message

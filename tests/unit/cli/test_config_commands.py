@@ -25,4 +25,4 @@ def test_a_config_may_name_its_schema(tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "config.toml"
     path.write_text("#:schema ./checkpointd.schema.json\n[daemon]\nstate_dir = 'state'\n")
     assert run(["--config", str(path), "config", "check"]) == 0
-    assert capsys.readouterr().out.startswith(f"{path}: good")
+    assert capsys.readouterr().out.startswith(f"{path}: OK")

@@ -29,4 +29,4 @@ def test_status_says_how_many_are_bad_and_how_to_list_them(
     show_status(DaemonStatus(healthy=True, ready=True, watches=watches, workers=(worker,)))
     printed = capsys.readouterr().out
     assert "list --state" not in printed
-    assert "pid 7, idle, may hold 3.0 GiB" in printed
+    assert "pid 7, idle, memory limit 3.0 GiB" in printed

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from checkpointd import config
+from checkpointd.config import locate
 from checkpointd.config.dump import DURATIONS, dump
 from checkpointd.config.settings import Config
 from checkpointd.config.types import Duration, DurationOrNever
@@ -73,7 +74,7 @@ def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> Non
         ("[worker]\nconcurrency = 1000", "must be at most 64"),
         ("[worker]\nconcurrency = 1.5", "expected a whole number"),
         ("[worker]\nmemoy = 1", "there is no such key; did you mean 'memory'?"),
-        ("zzzz = 1", "there is no such key; there are daemon, web, worker, watch"),
+        ("zzzz = 1", "there is no such key; choose from daemon, web, worker, watch"),
         ("watch = 3", "expected a list"),
         ("daemon = 3", "expected a table"),
         ("[[watch]]\npath = 'x'", "line 1: watch[0].name: is missing"),
@@ -86,10 +87,10 @@ def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> Non
         (watch("verify.atol = -1"), "must be at least 0"),
         (watch('verify.atol = "1"'), "expected a number"),
         (watch("verify.allow_code = 1"), "expected true or false, got 1"),
-        (watch('verify.skip = ["drfit"]'), "is not a check; there are structure"),
+        (watch('verify.skip = ["drfit"]'), "is not a check; choose from structure"),
         (watch('verify.builder = "mylib"'), '"package.module:name"'),
         (watch('verify.python_path = ["a\\u0000b"]'), "NUL"),
-        (watch('retention.require = ["nice"]'), "there are intact, loads"),
+        (watch('retention.require = ["nice"]'), "choose from intact, loads"),
         (watch("retention.keep_last = 0"), "must be at least 1, got 0"),
         (watch("retention.keep_weekly = -1"), "must be at least 1, got -1"),
         (watch("retention.keep_yearly = 2.5"), "expected a whole number"),
@@ -187,6 +188,27 @@ def test_the_state_directory_is_systemds_where_there_is_one(
     """`$STATE_DIRECTORY` may name several; the first is ours."""
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/one:{tmp_path}/two")
     assert config.default_state_dir() == tmp_path / "one"
+
+
+def test_commands_find_the_state_of_the_service_by_its_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell has no `$STATE_DIRECTORY`, and `status` must find the daemon all the same."""
+    service, etc, other = tmp_path / "var", tmp_path / "etc", tmp_path / "other"
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setattr(locate, "DEFAULT_PATH", etc / "config.toml")
+    monkeypatch.setattr(locate, "SERVICE_STATE_DIR", service)
+    for directory in (etc, other):
+        directory.mkdir()
+        (directory / "config.toml").write_text(watch())
+    assert config.load(etc / "config.toml").state_dir != service  # not installed as a service
+    service.mkdir()
+    assert config.load(etc / "config.toml").state_dir == service
+    locations = config.locations(etc / "config.toml")
+    assert locations is not None
+    assert locations.state_dir == service
+    assert config.salvage(etc / "config.toml").state_dir == service
+    assert config.load(other / "config.toml").state_dir != service
 
 
 def test_the_config_is_never_taken_from_the_working_directory(

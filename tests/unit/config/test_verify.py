@@ -108,7 +108,7 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
         ),
         (
             'evaluate = { data = "x", features = { labels = "int64[]", imputs = "int64[]" } }',
-            "features.imputs: is not an array of held-out data; there are inputs",
+            "features.imputs: is not an array of held-out data; choose from inputs",
         ),
         (
             'evaluate = { data = "x", features = { inputs = "float32", labels = "int64[]" } }',
@@ -150,7 +150,7 @@ def test_a_change_of_any_of_it_has_what_was_not_valid_verified_again(
         ('evaluate = "a:b"\nbounds = { "a b" = { max = 1 } }', "is not a metric"),
         ('evaluate = "a:b"\nbounds = { loss = { within_of_best = -1 } }', "must be at least 0"),
         ('skip = ["drfit"]', "(did you mean 'drift'?), got \"drfit\""),
-        ('fail_on = ["mine"]', "fail_on[0]: is not a check; there are structure, integrity"),
+        ('fail_on = ["mine"]', "fail_on[0]: is not a check; choose from structure, integrity"),
         ('checks = [{ name = "load" }]', "'load' is a built-in check: choose another name"),
         ('checks = [{ name = "Mine" }]', "may contain only a-z, 0-9 and _"),
         ('checks = [{ name = "a" }, { name = "a" }]', "checks[1].name: 'a' is also the name of"),

@@ -27,6 +27,16 @@ PROGRAM = typer.main.get_command(app)
 WRITTEN = sorted(manual.PAGES)
 
 
+def test_the_layers_of_the_architecture_page_are_those_of_the_contract() -> None:
+    """A package that moves to another layer moves on the page as well."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
+    [layers] = [c["layers"] for c in contracts if c["name"] == "Packages are layers"]
+    described = manual.block("text", "retention_rules\ncore")
+    assert described.splitlines() == [line.replace("checkpointd.", "") for line in layers]
+
+
 def test_the_readme_is_short() -> None:
     """A stranger reads it to the end; everything else is in the manual."""
     assert len(README.splitlines()) <= 200

@@ -16,9 +16,9 @@ from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL, TensorSpec
 from checkpointd.tensors.statistics import Statistics, item_size
 from checkpointd.tensors.stream import (
+    ByteRange,
     Checksum,
-    Piece,
-    ShrunkError,
+    FileShrankError,
     Tally,
     arranged,
     opened,
@@ -61,8 +61,8 @@ def test_what_is_counted_does_not_depend_on_how_the_file_is_cut(
     spec = TensorSpec("w", "w", MODEL, values.dtype.name, values.shape, len(raw))
     tally, whole = Tally(spec, with_crc32c=True), Checksum(with_crc32=True)
     with opened(str(path)) as source:
-        pieces = arranged([Piece(before, len(raw), tally)])
-        stream(source, [[Piece(0, source.size, whole)], pieces], block_size=block)
+        pieces = arranged([ByteRange(before, len(raw), tally)])
+        stream(source, [[ByteRange(0, source.size, whole)], pieces], block_size=block)
     found = tally.result()
     nan, inf, squares = expected(values)
     assert (found.nan, found.inf) == (nan, inf)
@@ -102,12 +102,12 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_that_says_so(tmp_path:
     path.write_bytes(b"x" * 5000)
     with opened(str(path)) as source:
         path.write_bytes(b"x" * 10)
-        with pytest.raises(ShrunkError, match="shorter while it was read"):
-            stream(source, [[Piece(0, source.size, Checksum())]], block_size=1000)
+        with pytest.raises(FileShrankError, match="shorter while it was read"):
+            stream(source, [[ByteRange(0, source.size, Checksum())]], block_size=1000)
 
 
 def test_two_tensors_that_claim_the_same_bytes_are_malformed() -> None:
     """Overlapping ranges are refused before anything is read."""
     sink = Checksum()
     with pytest.raises(FormatError, match="claim the bytes at 5"):
-        arranged([Piece(0, 6, sink), Piece(5, 6, sink)])
+        arranged([ByteRange(0, 6, sink), ByteRange(5, 6, sink)])

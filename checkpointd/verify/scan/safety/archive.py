@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.formats import jsons, sharded
+from checkpointd.formats import bounded_json, sharded
 from checkpointd.formats.keras import read_member
 from checkpointd.verify.scan.findings import TRAVERSAL, Finding
 from checkpointd.verify.scan.structure import plan_of
@@ -46,7 +46,9 @@ def _map_inside(planned: keras_zip.ArchivePlan) -> tuple[str, ...]:
     member = planned.archive.member(_MAP)
     if member is None:
         return ()
-    content: Any = jsons.parse(read_member(planned.path, member, jsons.MAX_BYTES), _MAP)
+    content: Any = bounded_json.parse(
+        read_member(planned.path, member, bounded_json.MAX_BYTES), _MAP
+    )
     weights = content.get("weight_map") if isinstance(content, dict) else None
     values = weights.values() if isinstance(weights, dict) else ()
     return tuple(

@@ -21,7 +21,11 @@ from checkpointd.verify.scan.findings import NEEDS_CODE, TRAVERSAL, UNSAFE_OP, F
 from checkpointd.verify.scan.safety import graph_limits, graph_ops
 from checkpointd.verify.scan.safety.graph_flow import Flow
 from checkpointd.verify.scan.safety.graph_judge import Judge
-from checkpointd.verify.scan.saved_model.reading import UncheckedError, graphs_of, leads_out
+from checkpointd.verify.scan.saved_model.reading import (
+    UninspectableGraphError,
+    graphs_of,
+    leads_out,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -47,7 +51,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
     try:
         if context.graphs is None:
             context.graphs = graphs_of(checkpoint.path, {m.name: m.size for m in members})
-    except UncheckedError as error:
+    except UninspectableGraphError as error:
         yield Finding(NEEDS_CODE, str(error), where=error.where)
         return
     graphs, context.graphs = context.graphs, None  # they may be large, and weights come next

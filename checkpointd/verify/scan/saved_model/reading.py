@@ -25,7 +25,7 @@ _MAX_TEXT = 64 << 20
 _MAX_CAUSE = 200
 
 
-class UncheckedError(Exception):
+class UninspectableGraphError(Exception):
     """The graphs are in a format that cannot be inspected; the message explains what to do."""
 
     def __init__(self, message: str, where: str) -> None:
@@ -46,7 +46,7 @@ def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
         OSError: they cannot be read.
     """
     if IMAGE_GRAPH in members:
-        raise UncheckedError(
+        raise UninspectableGraphError(
             "It holds a graph in TensorFlow's image format (saved_model.cpb), which cannot be "
             "inspected: save it without experimental_image_format, into a new directory.",
             IMAGE_GRAPH,
@@ -88,7 +88,7 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
         OSError: it cannot be read.
     """
     if members[TEXT_GRAPH] > _MAX_TEXT:
-        raise UncheckedError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
+        raise UninspectableGraphError(_UNREADABLE.format("it is too large"), TEXT_GRAPH)
     with opened(directory + TEXT_GRAPH) as source:
         text = source.read(0, min(source.size, _MAX_TEXT))
     other = graph_text.not_a_savedmodel(text)
@@ -99,7 +99,7 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
     except graph_text.CutShortError as error:
         raise FormatError(TRUNCATED, f"saved_model.pbtxt is cut short: {error}.") from None
     except graph_text.NotParsedError as error:
-        raise UncheckedError(
+        raise UninspectableGraphError(
             _UNREADABLE.format(printable(str(error), _MAX_CAUSE)), TEXT_GRAPH
         ) from None
 

@@ -66,7 +66,8 @@ def not_a_savedmodel(text: bytes) -> str:
 def encode(text: bytes) -> bytes:
     """Parse a SavedModel's text, and encode it as `saved_model.pb` is.
 
-    Fields that this version of TensorFlow does not know are left out, as they are of a binary one.
+    A field that is not known is refused, as TensorFlow refuses it. protobuf can skip such fields,
+    but takes time quadratic in the length of a line for that.
 
     Raises:
         CutShortError: it ends too early.
@@ -74,7 +75,7 @@ def encode(text: bytes) -> bytes:
     """
     parse, model = _parser()
     try:
-        parse(text.decode("utf-8"), model, allow_unknown_field=True)
+        parse(text.decode("utf-8"), model)
         return bytes(model.SerializeToString(deterministic=True))
     except MemoryError:
         raise

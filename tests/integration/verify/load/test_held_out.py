@@ -286,7 +286,7 @@ def test_compressed_records_that_are_cut_anywhere_are_not_taken_for_whole(
     for size in range(len(content)):
         file.write_bytes(content[:size])
         if size != len(one):
-            with pytest.raises(tfrecord.UnfitError):
+            with pytest.raises(tfrecord.UnreadableDatasetError):
                 tfrecord.arrays(str(file), features)
 
 
@@ -304,7 +304,7 @@ def test_compressed_records_with_a_wrong_trailer_are_damaged(
         spoiled = bytearray(content)
         spoiled[-back] ^= 1
         file.write_bytes(spoiled)
-        with pytest.raises(tfrecord.UnfitError, match="it is damaged after"):
+        with pytest.raises(tfrecord.UnreadableDatasetError, match="it is damaged after"):
             tfrecord.arrays(str(file), {"inputs": "int64[] from x"})
 
 
@@ -323,5 +323,5 @@ def test_what_stands_behind_compressed_records_is_not_passed_over(
     content = file.read_bytes()
     for more in (b"more", bytes(512), *((content,) if compression == "ZLIB" else ())):
         file.write_bytes(content + more)
-        with pytest.raises(tfrecord.UnfitError, match=message):
+        with pytest.raises(tfrecord.UnreadableDatasetError, match=message):
             tfrecord.arrays(str(file), {"inputs": "int64[] from x"})

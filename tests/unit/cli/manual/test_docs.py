@@ -14,7 +14,7 @@ from checkpointd.cli.errors import EXIT_CODES
 from checkpointd.cli.main import run
 from checkpointd.cli.manual.command_tree import command_tree
 from checkpointd.cli.manual.man_page import man_page
-from checkpointd.cli.manual.pages import TOPICS, page, topics
+from checkpointd.cli.manual.pages import TOPICS, page, topics, without_links
 
 PROGRAM = typer.main.get_command(app)
 
@@ -73,3 +73,11 @@ def test_every_exit_code_has_a_meaning() -> None:
     """An undocumented one fails here: add it to `EXIT_CODES`."""
     codes = {value for value in vars(errors).values() if isinstance(value, int)}
     assert codes == set(EXIT_CODES)
+
+
+def test_a_terminal_shows_the_command_in_place_of_a_link() -> None:
+    """Nobody can open `operations.md#alerts` from there."""
+    text = "See [operations](operations.md#alerts), [pinned](commands.md) and [A watch](#a-watch)."
+    assert without_links(text) == (
+        'See `checkpointd docs operations`, pinned (`checkpointd docs commands`) and "A watch".'
+    )

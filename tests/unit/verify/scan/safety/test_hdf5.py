@@ -12,7 +12,7 @@ import pytest
 
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.request import End
-from checkpointd.formats import FormatError, jsons
+from checkpointd.formats import FormatError, bounded_json
 from checkpointd.tensors import hdf5, hdf5_tree
 from tests.helpers.scan import scanned, write_weights
 
@@ -225,4 +225,4 @@ def test_a_configuration_nested_or_filled_without_end_is_malformed(tmp_path: Pat
         seen = scanned(tmp_path / f"{name}.h5")
         assert seen.checks["structure"].reason == "structure.malformed", name
     with pytest.raises(FormatError, match="far more values"):
-        jsons.parse("[" + "1," * 8_100_000 + "1]", "It")
+        bounded_json.parse("[" + "1," * 8_100_000 + "1]", "It")

@@ -1,0 +1,61 @@
+"""Every command that the README and the manual show, run beside a real daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.helpers import manual
+from tests.helpers.daemon import CONFIG, daemon_in
+from tests.helpers.formats import bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+ELSEWHERE = {"run", "demo"}
+"""What other tests run: they do not return at once."""
+
+RUNS = {0, 1, 3, 4}
+"""How a command ends that is used rightly and whose service answers."""
+
+
+def filled(words: tuple[str, ...], path: Path) -> list[str]:
+    """A command with a real path, watch, topic and reason in place of what stands for them."""
+    stands_for = {
+        "PATH": str(path),
+        "/data/runs/resnet/ckpt-7": str(path),
+        "WATCH": "resnet",
+        "TOPIC": "formats",
+        "REASON": "finite.nan",
+        "runs/resnet": str(path.parent),
+        "runs/": str(path.parent),
+    }
+    kept = words[2:] if words[0] == "--config" else words
+    return [stands_for.get(word, word) for word in kept]
+
+
+def test_every_command_that_is_shown_runs(tmp_path: Path) -> None:
+    """None is a usage error, a fault of ours, or cannot reach the service."""
+    config = CONFIG.replace('name = "runs"', 'name = "resnet"')
+    config += "\n[watch.retention]\nkeep_last = 1\n"
+    with daemon_in(tmp_path, config) as daemon:
+        for step in (6, 7):
+            bundle(daemon.runs / f"ckpt-{step}")
+        daemon.start()
+        path = daemon.runs / "ckpt-7"
+        daemon.verdict(path)
+        wrong = []
+        for words in manual.commands():
+            arguments = filled(words, path)
+            if arguments[0] in ELSEWHERE:
+                continue
+            done = daemon.cli(*arguments)
+            # In prose a command may stand without its argument.
+            incomplete = done.returncode == 2 and "Missing argument" in done.stderr
+            if not incomplete and (done.returncode not in RUNS or "Traceback" in done.stderr):
+                wrong.append(f"{' '.join(words)}: {done.returncode}\n{done.stderr}")
+        assert daemon.stop() == 0
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,23 @@
+"""The user's command that receives each verdict."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from checkpointd.daemon.hooks import run_hook
+from tests.helpers.observe import report
+
+
+def test_a_hook_that_fails_is_logged_with_the_checkpoint() -> None:
+    """So that the report can be found that it did not take."""
+    made = report()
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(run_hook(("/bin/sh", "-c", "echo no route >&2; exit 3"), made))
+        asyncio.run(run_hook(("/nothing/there",), made))
+    assert [(line["event"], line["path"]) for line in logged] == [
+        ("hook failed", made.checkpoint.path),
+        ("hook cannot be started", made.checkpoint.path),
+    ]
+    assert (logged[0]["code"], logged[0]["stderr"]) == (3, "no route")
