@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+import structlog
+
 from checkpointd.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class LedgerThread:
@@ -48,6 +52,12 @@ class LedgerThread:
         loop = self._loop = asyncio.get_running_loop()
         self._ledger = await loop.run_in_executor(self._executor, Ledger.open, state_dir)
         self._ledger.take_changes()
+        if self._ledger.is_replacement:
+            log.warning(
+                "the ledger was lost or broken, a new one was created; what was broken is kept "
+                "beside it, every checkpoint is verified again, pruning is on hold meanwhile",
+                state=str(state_dir),
+            )
         return self._ledger
 
     def _bind(

@@ -37,6 +37,9 @@ class Ledger(Writer):
     Every method that writes raises LedgerError if it cannot, and then changes nothing.
     """
 
+    is_replacement = False
+    """Whether opening it found its predecessor lost or broken, and created it anew."""
+
     @classmethod
     def open(cls, state_dir: Path, *, readonly: bool = False) -> Self:
         """Open the ledger of a state directory; created if there is none, unless `readonly`.
@@ -279,6 +282,7 @@ class Ledger(Writer):
             if is_new:
                 self._set_meta("created_at", repr(time.time()))
             if lost:
+                self.is_replacement = True
                 self._set_meta("rebuilt_at", repr(time.time()))
                 self._connection.execute("DELETE FROM meta WHERE key LIKE 'confirmed:%'")
             for path, pinned in replayed.items():
