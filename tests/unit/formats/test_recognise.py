@@ -314,12 +314,12 @@ def test_a_directory_that_cannot_be_listed_is_an_error_and_not_empty(tmp_path: P
         recognise(str(tmp_path / "gone"))
 
 
-def test_ten_thousand_entries_cost_one_listing_and_one_look_at_each(tmp_path: Path) -> None:
+def test_a_thousand_entries_cost_one_listing_and_one_look_at_each(tmp_path: Path) -> None:
     """However large a directory is, it is walked once."""
-    for index in range(2_500):
+    for index in range(250):
         for end in (".index", ".data-00000-of-00001", ".weights.h5", ".txt"):
             os.close(os.open(tmp_path / f"m-{index}{end}", os.O_CREAT | os.O_WRONLY))
     meter = Metered()
     result = recognise(str(tmp_path), meter)
-    assert len(result.found) == 7_500
-    assert (meter.scans, meter.stats, meter.read) == (1, 10_000, {})
+    assert len(result.found) == 750
+    assert (meter.scans, meter.stats, meter.read) == (1, 1_000, {})

@@ -103,6 +103,7 @@ def test_the_status_of_another_version_is_read_as_far_as_it_goes(public: Any) ->
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.text(),
             lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=5,
         ),
     )
 )
