@@ -34,7 +34,7 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC).timestamp()
 
 def period_of(at: float, zone: str, period: str) -> str:
     """The name of a period on the clock of a zone; of two times the same or not."""
-    local = datetime.fromtimestamp(at, ZoneInfo(zone))
+    local = datetime.fromtimestamp(math.floor(at), ZoneInfo(zone))  # which rounds up by itself
     if period == "week":
         return f"{local.date() - timedelta(days=local.weekday())}"
     formats = {"hour": "%Y-%m-%d %H %z", "day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
