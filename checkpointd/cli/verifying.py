@@ -45,7 +45,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Found:
+class VerifyTargets:
     """What the paths of a command line stand for; `missing` are those that are not there."""
 
     targets: tuple[Target, ...]
@@ -53,7 +53,7 @@ class Found:
     empty: tuple[str, ...]
 
 
-def find(paths: Sequence[str], config: Config | None) -> Found:
+def find(paths: Sequence[str], config: Config | None) -> VerifyTargets:
     """Find the checkpoints that paths name, with the settings of the watches that contain them."""
     targets: dict[str, Target] = {}
     missing: list[str] = []
@@ -72,7 +72,7 @@ def find(paths: Sequence[str], config: Config | None) -> Found:
         if not found:
             empty.append(path)
         targets.update((target.path, target) for target in found)
-    return Found(tuple(targets.values()), tuple(missing), tuple(empty))
+    return VerifyTargets(tuple(targets.values()), tuple(missing), tuple(empty))
 
 
 def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list[Target]:
