@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
 from checkpointd.ledger.facts import ABSENT

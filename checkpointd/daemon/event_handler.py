@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.retry_scheduler import RETRY_SECONDS
 from checkpointd.daemon.structure_failure import structure_failure
 from checkpointd.ledger import Change, ChangeKind, Ledger, LedgerError, State

@@ -13,7 +13,7 @@ from checkpointd.ledger import Ledger
 
 if TYPE_CHECKING:
     from checkpointd.core.verify_settings import VerifySettings
-    from checkpointd.daemon.queue import Item
+    from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.daemon.watches import Watches
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.core.report import Report
-    from checkpointd.daemon.queue import Item
+    from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.ledger import Entry
 

@@ -11,7 +11,7 @@ import structlog
 
 from checkpointd.core.format_specs import spec_of
 from checkpointd.core.verdict import Verdict
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.retry_scheduler import is_transient, last_word
 from checkpointd.ledger import Ledger, LedgerError, State
 

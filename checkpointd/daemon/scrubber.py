@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.ledger import Ledger, LedgerError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from checkpointd.ledger import Ledger, State
 if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.core.request import Answer
-    from checkpointd.daemon.queue import Item
+    from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.tasks import SideTasks
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.daemon.watches import Watches

@@ -16,7 +16,7 @@ from checkpointd.ledger import LedgerError
 if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.core.request import Request
-    from checkpointd.daemon.queue import Item
+    from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.request_builder import RequestBuilder
     from checkpointd.daemon.retry_scheduler import RetryScheduler
     from checkpointd.daemon.verdict_recorder import VerdictRecorder

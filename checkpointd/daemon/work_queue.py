@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.daemon.queue import Item, Queue
+from checkpointd.daemon.fair_queue import Item, Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

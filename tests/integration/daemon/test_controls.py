@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from checkpointd.daemon.queue import Item
+    from checkpointd.daemon.fair_queue import Item
 
     Verified = Callable[[LedgerThread, Item], Awaitable[None]]
 

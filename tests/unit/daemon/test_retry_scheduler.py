@@ -11,7 +11,7 @@ import pytest
 from checkpointd.core.checkpoint import Generation, Member
 from checkpointd.core.report import Report
 from checkpointd.core.verdict import Verdict
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.retry_scheduler import RetryScheduler, retry_delay
 from checkpointd.daemon.threads import LedgerThread
 from checkpointd.ledger import Ledger, State

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.request import Answer, End
 from checkpointd.core.suite import checks_of
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.ledger import Ledger, State
 from checkpointd.watch.events import (
     Coalesced,

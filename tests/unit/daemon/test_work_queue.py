@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.format_specs import Format
-from checkpointd.daemon.queue import Item
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.work_queue import WorkQueue
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.format_specs import Format
-from checkpointd.daemon.queue import Item, Queue
+from checkpointd.daemon.fair_queue import Item, Queue
 
 
 def make_item(watch: str, name: str, saved: int, since: float = 0.0) -> Item:
