@@ -37,7 +37,7 @@ STRUCTURED_VALUE = Shape()
 _PAIR = Shape(messages={2: STRUCTURED_VALUE})
 _VALUES = Shape(messages={1: STRUCTURED_VALUE})
 STRUCTURED_VALUE.messages = {
-    34: Shape(messages={3: STRUCTURED_VALUE}),
+    34: Shape(messages={2: STRUCTURED_VALUE}),
     51: _VALUES,
     52: _VALUES,
     53: Shape(maps={1: STRUCTURED_VALUE}),
@@ -47,7 +47,7 @@ CONCRETE_FUNCTION = Shape(messages={3: STRUCTURED_VALUE, 4: STRUCTURED_VALUE})
 _FUNCTION_SPEC = Shape(messages={1: STRUCTURED_VALUE, 5: STRUCTURED_VALUE})
 _SAVED_OBJECT = Shape(
     maps={11: None},
-    messages={6: Shape(messages={2: _FUNCTION_SPEC}), 8: Shape(messages={3: _FUNCTION_SPEC})},
+    messages={6: Shape(messages={2: _FUNCTION_SPEC}), 8: Shape(messages={4: _FUNCTION_SPEC})},
 )
 OBJECT_GRAPH = Shape(maps={2: CONCRETE_FUNCTION}, messages={1: _SAVED_OBJECT})
 SIGNATURE_DEF = Shape(maps={1: None, 2: None, 4: None})
