@@ -1,4 +1,4 @@
-"""What all tests share: patience, and tables that are shown when the run is over."""
+"""What all tests share: deadlines, and tables that are shown when the run is over."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class WatchRetention:
         return tuple(disk for disk in (*self._before, self._disk) if not disk.over)
 
     def forget_disk(self) -> None:
-        """Recover and plan anew: what is mounted here next may hold what a crash left."""
+        """Recover and plan again: what is mounted here next may hold what a crash left."""
         self._recovered = False
         self.due = 0.0
 

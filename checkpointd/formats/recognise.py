@@ -66,7 +66,7 @@ def generation_of(
     format: Format,  # noqa: A002 - the field's own name
     storage: Storage = LOCAL,
 ) -> Generation:
-    """Look at every member of a checkpoint anew: of the same that `recognise` takes for members.
+    """Stat every member of a checkpoint again: the same ones that `recognise` takes for members.
 
     One that consists of links alone has a generation too: a user may have named it.
 

@@ -38,7 +38,7 @@ class Ledger(Writer):
     """
 
     is_replacement = False
-    """Whether opening it found its predecessor lost or broken, and created it anew."""
+    """Whether opening it found its predecessor lost or broken, and created a new one."""
 
     @classmethod
     def open(cls, state_dir: Path, *, readonly: bool = False) -> Self:

@@ -78,7 +78,7 @@ class DirectoryTree:
         return any(path == d or path.startswith(d + "/") for d in self.errors)
 
     def reconcile(self) -> Iterator[Listing]:
-        """List everything anew, one directory at a time."""
+        """List everything again, one directory at a time."""
         before = self._nodes
         self._nodes, self.errors = {}, {}
         for listing in walk(self._root, self._root, self._selection):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CurrentContext(ssl.SSLContext):
-    """Stands for another context, asked for anew by each connection.
+    """Stands for another context, requested by each connection.
 
     Args:
         current: returns the context; None while TLS is being switched off.

@@ -83,7 +83,7 @@ class Noise:
     """How far one output is from what was recorded.
 
     `found` is the noise; `single` the largest difference of one value, relative to its size and
-    the RMS together; `size` counts the values, and `exact` tells classes and texts.
+    the RMS together; `size` counts the values, and `exact` marks classes and texts.
     """
 
     output: str
@@ -126,7 +126,7 @@ def coarsest(*names: str) -> str:
 
 
 def precision_of(environment: Mapping[str, str]) -> str:
-    """What the products of a record were computed in, as far as its environment tells."""
+    """What the products of a record were computed in, as far as its environment shows."""
     implied = _IMPLIED.get(environment.get("device", ""), "")
     return coarsest(environment.get("precision") or implied, environment.get("policy", ""))
 

@@ -1,4 +1,4 @@
-"""Ops that limit an input, or change what is known of its values: what each of them tells.
+"""Ops that limit an input, or change what is known of its values: what each of them implies.
 
 Each takes the op's name and what is known of its inputs, notes what it asks of the inputs of the
 graph, and gives what is known of its output.

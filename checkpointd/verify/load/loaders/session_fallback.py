@@ -42,7 +42,7 @@ class _Session:
         """Run a signature that failed with `first`.
 
         Raises:
-            Exception: what tells more of why it does not run.
+            Exception: what explains better why it does not run.
         """
         reason = environment_problem(first)
         if reason is not None and reason.word == "out_of_memory":

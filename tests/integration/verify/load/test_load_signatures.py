@@ -15,7 +15,7 @@ from checkpointd.core.report import Facts
 from checkpointd.training import save
 from tests.helpers import models
 from tests.helpers.load import load
-from tests.integration.verify.load.test_load import two_inputs
+from tests.integration.verify.load.test_load import ALL, NAMES, two_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,16 +25,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file:UserWarning"),
 ]
-
-NAMES = {
-    "keras": "model.keras",
-    "hdf5": "model.h5",
-    "hdf5_weights": "model.weights.h5",
-    "savedmodel": "1",
-    "tf_checkpoint": "ckpt-1",
-}
-
-ALL = ["load", "signatures", "inference", "predictions"]
 
 
 @pytest.fixture(scope="module", params=["keras", "tf_keras"])
