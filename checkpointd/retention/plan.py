@@ -73,6 +73,7 @@ def plan(
     references: frozenset[str] = frozenset(),
     *,
     changed: frozenset[str] = frozenset(),
+    touched: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
     written: frozenset[str] = frozenset(),
     listing: str = "",
@@ -87,6 +88,8 @@ def plan(
         references: paths that `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
+        touched: paths of valid ones with the sizes and times that were verified, and another inode
+            or change time: they fill no slot, and stay, until their content has been compared.
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
         written: paths of those that a process has open for writing.
@@ -97,7 +100,9 @@ def plan(
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(references, changed, _directories_above(present), shared, written)
+    on_disk = StateOnDisk(
+        references, changed, _directories_above(present), shared, written, touched
+    )
     decisions: list[Decision] = []
     holds: list[Hold] = []
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
@@ -122,9 +127,8 @@ class _SeriesPlanner:
         self._ordered = group
         self._policy = policy
         self._holds = holds
-        eligible = [
-            e for e in self._ordered if is_eligible(e, policy) and e.path not in on_disk.changed
-        ]
+        doubtful = on_disk.changed | on_disk.touched
+        eligible = [e for e in self._ordered if is_eligible(e, policy) and e.path not in doubtful]
         broken = [e for e in self._ordered if is_broken_checkpoint(e)]
         keep = rules_of(policy, Effect.KEEP)
         self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))

@@ -35,7 +35,7 @@ class StateOnDisk:
 
     `references` are what `checkpoint` state files and links name, `changed` are not as they were
     verified, `containing` have other checkpoints inside, `shared` hold other files as well,
-    `written` are open for writing.
+    `written` are open for writing, `touched` have another inode or change time than was verified.
     """
 
     references: frozenset[str] = frozenset()
@@ -43,6 +43,7 @@ class StateOnDisk:
     containing: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
+    touched: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,15 @@ def _changed(entry: Entry, situation: Situation) -> str:
     return "it changed on disk since it was verified; it is verified again"
 
 
+def _touched(entry: Entry, situation: Situation) -> str:
+    if entry.state in _WITHOUT_VERDICT or entry.path not in situation.on_disk.touched:
+        return ""
+    return (
+        "its size and times are those that were verified, but a file was replaced or touched "
+        "since; its content is compared first"
+    )
+
+
 def _written(entry: Entry, situation: Situation) -> str:
     if entry.path in situation.on_disk.written:
         return "a process has it open for writing"
@@ -149,6 +159,7 @@ PROTECTIONS: tuple[Protection, ...] = (
 DOUBTS: tuple[Protection, ...] = (
     *(Protection(str(state), _without_verdict(state), state) for state in _WITHOUT_VERDICT),
     Protection("changed", _changed),
+    Protection("touched", _touched),
     Protection("require", _not_shown, State.VALID),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),

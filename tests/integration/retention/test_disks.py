@@ -62,8 +62,10 @@ def test_what_is_not_as_it_was_verified_fills_no_slot(field: Field, kind: str) -
         assert "newest valid" in "".join(d.reasons[0] for d in planned.kept if d.entry == entry)
 
 
-def test_a_chmod_or_a_copy_with_its_times_fills_its_slot(field: Field) -> None:
-    """Its names, sizes and times are those that were verified."""
+def test_a_chmod_or_a_copy_with_its_times_fills_no_slot_until_it_was_compared(
+    field: Field,
+) -> None:
+    """Sizes and times are no proof of the content; once it was compared, they fill their slots."""
     field.write("directory", 4)
     (field.root / "ckpt-3" / "saved_model.pb").chmod(0o600)
     shutil.copytree(field.root / "ckpt-2", field.root / "copy")
@@ -71,8 +73,21 @@ def test_a_chmod_or_a_copy_with_its_times_fills_its_slot(field: Field) -> None:
     (field.root / "copy").rename(field.root / "ckpt-2")
     watch = WatchSettings(name="w", path=field.root, retention=POLICY)
     planned = plan_watch(field.ledger, watch, time.time())
-    assert [Path(d.entry.path).name for d in planned.removals] == ["ckpt-0", "ckpt-1"]
+    assert planned.removals == ()
+    assert {
+        Path(d.entry.path).name for d in planned.decisions if "touched since" in str(d.reasons)
+    } == {
+        "ckpt-2",
+        "ckpt-3",
+    }
     assert planned.suspects == ()
+    for name in ("ckpt-2", "ckpt-3"):
+        entry = field.ledger.entry(str(field.root / name))
+        assert entry is not None
+        members = [member.name for member in entry.generation.members]
+        field.ledger.carry_verdict_over(entry.path, generation_on_disk(entry.path, members))
+    planned = plan_watch(field.ledger, watch, time.time())
+    assert [Path(d.entry.path).name for d in planned.removals] == ["ckpt-0", "ckpt-1"]
 
 
 def _as_nobody(act: Callable[[], bool]) -> bool:
