@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
+from checkpointd.retention import grouping
 from checkpointd.retention_rules.order import newest_first, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from checkpointd.ledger import Entry
+    from checkpointd.series.doubts import Doubt
 
 INVALID_STREAK = 3
 """As many invalid ones in a row, newest first, hold a series: the next slot would be garbage."""
@@ -34,23 +36,25 @@ class SeriesState:
     """What holds depend on: the checkpoints of a series that are on disk, newest first.
 
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
-    ledger was lost and not all has been verified again.
+    ledger was lost and not all has been verified again, `templates` the `version` of the watch.
     """
 
     entries: Sequence[Entry]
     listing: str
     rebuilt: bool
+    templates: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class HoldSpec:
     """The row of one hold: its label in the metrics, its condition, and what to do about it.
 
-    `find` returns the message, or "" if there is no doubt of this kind.
+    `find` returns the message, with a cure of its own or without; "" or None if there is no doubt
+    of this kind.
     """
 
     reason: str
-    find: Callable[[SeriesState], str]
+    find: Callable[[SeriesState], str | Doubt | None]
     cure: str
 
 
@@ -66,7 +70,13 @@ class Hold:
 
 
 def holds_of(
-    watch: str, series: str, entries: Sequence[Entry], *, listing: str, rebuilt: bool
+    watch: str,
+    series: str,
+    entries: Sequence[Entry],
+    *,
+    listing: str,
+    rebuilt: bool,
+    templates: Sequence[str] = (),
 ) -> tuple[Hold, ...]:
     """Everything that makes one series doubtful.
 
@@ -76,12 +86,17 @@ def holds_of(
         entries: all its checkpoints that are on disk.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        templates: the `version` templates of the watch.
     """
-    state = SeriesState(newest_first(entries), listing, rebuilt)
+    state = SeriesState(newest_first(entries), listing, rebuilt, templates)
     found = ((spec, spec.find(state)) for spec in HOLDS)
-    return tuple(
-        Hold(watch, series, spec.reason, message, spec.cure) for spec, message in found if message
-    )
+    return tuple(_hold(watch, series, spec, doubt) for spec, doubt in found if doubt)
+
+
+def _hold(watch: str, series: str, spec: HoldSpec, doubt: str | Doubt) -> Hold:
+    if isinstance(doubt, str):
+        return Hold(watch, series, spec.reason, doubt, spec.cure)
+    return Hold(watch, series, spec.reason, doubt.message, doubt.cure)
 
 
 def _listing_failed(state: SeriesState) -> str:
@@ -184,6 +199,21 @@ HOLDS: tuple[HoldSpec, ...] = (
         "order_disagrees",
         _order_disagrees,
         "Copy checkpoints with their times (cp -p, rsync -t), or check the clock.",
+    ),
+    HoldSpec(
+        "number_unclear",
+        grouping.number_unclear,
+        "Write the `version` template that the hold names into the config.",
+    ),
+    HoldSpec(
+        "steps_unclear",
+        grouping.steps_unclear,
+        "Write the `version` template that the hold names into the config.",
+    ),
+    HoldSpec(
+        "numbers_independent",
+        grouping.numbers_independent,
+        "Write the `version` template that the hold names into the config.",
     ),
     HoldSpec(
         "tensors_differ",

@@ -78,6 +78,7 @@ def plan(
     written: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
+    templates: Sequence[str] = (),
 ) -> RetentionPlan:
     """Decide about every checkpoint.
 
@@ -95,6 +96,7 @@ def plan(
         written: paths of those that a process has open for writing.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        templates: the `version` templates of the watch.
     """
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
@@ -106,7 +108,7 @@ def plan(
     decisions: list[Decision] = []
     holds: list[Hold] = []
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
-        held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
+        held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt, templates=templates)
         holds.extend(held)
         decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held).decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)

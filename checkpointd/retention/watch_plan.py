@@ -71,6 +71,7 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        templates=watch.version,
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]
