@@ -148,23 +148,6 @@ def _is_copied_by_name(oldest_first: Sequence[Entry], runs: Sequence[Sequence[En
     return len(runs) > 1 and len(names) > 2 and names == sorted(names)  # noqa: PLR2004 - two may be chance
 
 
-def _tensors_differ(state: SeriesState) -> str:
-    with_digest = ((e, _tensors_digest(e)) for e in state.entries if e.state is State.VALID)
-    known = ((entry, digest) for entry, digest in with_digest if digest)
-    newest, expected = next(known, (None, ""))
-    other = next((entry for entry, digest in known if digest != expected), None)
-    if newest is None or other is None:
-        return ""
-    return (
-        f"{other.path!r} and {newest.path!r} hold tensors of other names or shapes, so they are "
-        "not versions of one model."
-    )
-
-
-def _tensors_digest(entry: Entry) -> str:
-    return entry.report.facts.tensors_digest if entry.report else ""
-
-
 def _invalid_streak(state: SeriesState) -> str:
     newest = [e for e in state.entries if e.state in _VERIFIED][:INVALID_STREAK]
     if len(newest) < INVALID_STREAK or any(e.state is not State.INVALID for e in newest):
@@ -217,8 +200,20 @@ HOLDS: tuple[HoldSpec, ...] = (
     ),
     HoldSpec(
         "tensors_differ",
-        _tensors_differ,
-        "Give each model its own directory or its own name.",
+        grouping.tensors_differ,
+        "Give each model its own directory or its own name; if a new one replaces them, move the "
+        "older ones away.",
+    ),
+    HoldSpec(
+        "models_differ",
+        grouping.models_differ,
+        "Give each model its own directory or its own name; if a new one replaces them, move the "
+        "older ones away.",
+    ),
+    HoldSpec(
+        "tensors_unknown",
+        grouping.tensors_unknown,
+        "Have it verified again with `checkpointd verify PATH`.",
     ),
     HoldSpec(
         "invalid_streak",
