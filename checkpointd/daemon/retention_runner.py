@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.watch_retention import DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.public import public_plan, public_removal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import DiskThread, LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
-    from checkpointd.ledger import Change
+    from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
 
@@ -161,21 +165,30 @@ class RetentionRunner:
         watcher = self._watches[watch.name].watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
-        planned, removals = await watch.plan(problem, apply=apply)
+        evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
+        planned, removals = await watch.plan(problem, evaluation, apply=apply)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])
         if apply:
             self._note_refusals(watch.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         in_queue = self._work.is_in_background
         watch.reverify(watcher, planned, [s for s in suspects if not in_queue(watch.name, s)])
+        self._evaluate(watch.name, planned.unevaluated)
         return planned, removals
+
+    def _evaluate(self, name: str, unevaluated: Iterable[Entry]) -> None:
+        """Have checkpoints verified when nothing else waits, for the metrics of `evaluate`."""
+        for entry in unevaluated:
+            path = entry.path
+            if not (self._work.is_busy(name, path) or self._work.is_in_background(name, path)):
+                self._work.push_background(Item(entry.checkpoint, entry.generation, time.time()))
 
     def _note_plan(self, name: str, planned: RetentionPlan) -> None:
         """Log holds, and what a dry run would remove, once each time they change."""
         self.holds[name] = planned.holds
         dry = planned.policy.mode == "dry-run"
         would = [d.entry.path for d in planned.removals] if dry else []
-        outcome = repr((would, planned.holds))
+        outcome = repr((would, [(hold.series, hold.reason) for hold in planned.holds]))
         if outcome == self._logged.get(name, ""):
             return
         self._logged[name] = outcome

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
+    from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.trash import Expired
     from checkpointd.watch.watcher import Watcher
 
@@ -105,14 +106,17 @@ class WatchRetention:
         """Bring to an end what a crash left half done, whatever the mode is."""
         await self._on_disk(self._recover)
 
-    async def plan(self, problem: str, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    async def plan(
+        self, problem: str, evaluation: CurrentEvaluation, *, apply: bool
+    ) -> tuple[RetentionPlan, list[Removal]]:
         """RetentionPlan, and with `apply` carry the plan out.
 
         Args:
             problem: what is wrong with the watch, if anything is; then nothing is removed.
+            evaluation: how `evaluate` measures checkpoints now.
             apply: whether to remove what the plan does not keep.
         """
-        return await self._on_disk(self._plan, problem, apply)
+        return await self._on_disk(self._plan, problem, evaluation, apply)
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
@@ -136,11 +140,13 @@ class WatchRetention:
                 self._reverified[path] = known[path]
                 watcher.report_again(path)
 
-    def _plan(self, problem: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    def _plan(
+        self, problem: str, evaluation: CurrentEvaluation, apply: bool
+    ) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
         began = time.monotonic()
         index = reference_index(self.settings)
-        planned = plan_watch(self._records, self.settings, time.time(), problem, index)
+        planned = plan_watch(self._records, self.settings, time.time(), problem, index, evaluation)
         self.plan_seconds = time.monotonic() - began
         removals = self._pruner.apply(planned, index) if apply else []
         return planned, removals

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_same_content, is_shared
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
@@ -39,6 +40,7 @@ def plan_watch(
     now: float,
     problem: str = "",
     index: ReferenceIndex | None = None,
+    evaluation: CurrentEvaluation | None = None,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -50,6 +52,8 @@ def plan_watch(
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
         index: searches the root for references, and can then be used for carrying the plan out.
+        evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
+            of the watch show it.
     """
     references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
@@ -67,6 +71,7 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]

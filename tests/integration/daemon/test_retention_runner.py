@@ -91,10 +91,11 @@ class _Daemon:
         )
         self.fault: Exception | None = None
         self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)
+        self.work = WorkQueue()
         self.retention = RetentionRunner(
             self.ledger,
             self.watches,
-            WorkQueue(),
+            self.work,
             metrics,  # type: ignore[arg-type]
         )
         self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
@@ -104,9 +105,9 @@ class _Daemon:
             raise self.fault
         return self.status
 
-    def begin(self, policy: RetentionSettings) -> None:
+    def begin(self, policy: RetentionSettings, **verify: Any) -> None:
         """Begin the retention of the root under a policy."""
-        settings = WatchSettings(name="w", path=self.root, retention=policy)
+        settings = WatchSettings(name="w", path=self.root, retention=policy, verify=verify)
         self.watches["w"] = Watch(settings, self.watcher)  # type: ignore[arg-type]
         self.retention.begin(settings)
 
@@ -162,6 +163,25 @@ def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None
             daemon.begin(OFF)
             await daemon.retention.restore(str(root / "ckpt-0"))
             assert tree(root) == before
+
+    asyncio.run(main())
+
+
+def test_what_was_not_evaluated_is_queued_behind_new_saves(root: Path) -> None:
+    """`evaluate` is new: nothing is pruned, and one checkpoint shows what it computes."""
+    _write(root, "file", 4)
+    best = [{"n": 1, "metric": "accuracy", "mode": "max"}]
+    policy = RetentionSettings(keep_best=best, min_age="1ms", mode="enforce")
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(policy, evaluate={"function": "m:f"})
+            await daemon.round()
+            newest = str(root / "ckpt-3")
+            assert (daemon.pruned, len(daemon.work)) == ([], 0)
+            assert daemon.work.is_in_background("w", newest)
+            assert not daemon.work.is_in_background("w", str(root / "ckpt-2"))
+            assert [hold.reason for hold in daemon.retention.holds["w"]] == ["unevaluated"]
 
     asyncio.run(main())
 
