@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import Entry, Ledger, Pin
+from checkpointd.ledger import Ages, Entry, Ledger, Pin
 
 if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
@@ -27,6 +27,10 @@ class LedgerRecords:
     def unconfirmed(self, watch: str) -> bool:
         """Whether the ledger was lost, and not all has been verified again."""
         return not self._ledger.wait(Ledger.confirm, watch)
+
+    def ages(self) -> Ages:
+        """How old the times in the ledger are; the clock is read and stored."""
+        return self._ledger.wait(Ledger.advance_clock)
 
     def record_trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None

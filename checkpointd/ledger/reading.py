@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
+from checkpointd.ledger.clock import Ages, Clock, Reading, WallAges, read_clocks
 from checkpointd.ledger.facts import (
     ABSENT,
     FINISHED,
@@ -18,7 +19,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.row_reader import RowReader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -29,6 +30,9 @@ _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 class Reader(RowReader):
     """Every query; `checkpointd.ledger.Ledger` adds what can be written."""
+
+    read_clocks: Callable[[], Reading] = staticmethod(read_clocks)
+    """Reads the clocks of the machine."""
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path; None if it was never seen."""
@@ -243,6 +247,13 @@ class Reader(RowReader):
         It holds until `Ledger.confirm` found a new verdict for everything that was there.
         """
         return self.rebuilt and self._meta(f"confirmed:{watch}") is None
+
+    def ages(self) -> Ages:
+        """How old the times in the ledger are, by a clock that nobody sets."""
+        reading = self.read_clocks()
+        stored = self._meta("clock")
+        clock = Clock.from_json(stored) if stored else None
+        return WallAges(reading.wall) if clock is None else clock.advanced(reading)
 
     def _meta(self, key: str) -> str | None:
         found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
