@@ -148,11 +148,15 @@ class RetentionRunner:
             if all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+        if policy.mode != "off":
+            await self._expire(watch)
+        await watch.measure()
+
+    async def _expire(self, watch: WatchRetention) -> None:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
         self._failures.note(watch.name, "trash", expired.errors)
-        await watch.measure()
 
     async def _plan(
         self, watch: WatchRetention, *, apply: bool

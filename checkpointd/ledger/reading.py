@@ -210,6 +210,19 @@ class Reader(RowReader):
         last_valid, step = valid[0] if valid else (0.0, None)
         return SeriesSummary(watch, series, seen, last_valid, step, size, self._facts(newest))
 
+    def largest_bytes(self, watch: str) -> int:
+        """The size of the largest checkpoint that is in a watch; 0 if none is."""
+        found = self._rows(
+            f"SELECT MAX(size) FROM checkpoints WHERE watch = ? "  # noqa: S608 - our own states
+            f"AND state NOT IN ({_ABSENT}, 'unknown')",
+            (watch,),
+        )
+        return int(found[0][0] or 0)
+
+    def enforced_policy(self, watch: str) -> str:
+        """The digest of the policy that was last carried out in a watch; empty if none was."""
+        return self._meta(f"policy:{watch}") or ""
+
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
         found = self._rows("SELECT path, note, at FROM pins ORDER BY at, path")

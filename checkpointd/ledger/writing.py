@@ -73,6 +73,11 @@ class Writer(Reader):
                 self._set_meta("clock", after.to_json())
         return after
 
+    def record_enforced_policy(self, watch: str, digest: str) -> None:
+        """Record under which policy a watch has been pruned."""
+        with self._writing():
+            self._set_meta(f"policy:{watch}", digest)
+
     def _pin_file(self) -> PinFile:
         if self._pins is None:
             raise LedgerError("The ledger was opened for reading only.")

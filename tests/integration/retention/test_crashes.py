@@ -22,6 +22,7 @@ from checkpointd.ledger import Ledger, State
 from checkpointd.retention import Pruner, find_references, plan
 from checkpointd.retention import files as retention_files
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
+from tests.helpers.retention import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -209,7 +210,8 @@ def test_an_expiry_killed_anywhere_is_finished(top: Path) -> None:
     stage = Pruned(top / "s", "directory")
 
     def expire(ledger: Ledger) -> None:
-        assert len(Pruner(str(stage.root), ledger).expire(time.time() + 10, 1).deleted) == REMOVED
+        expired = Pruner(str(stage.root), ledger).expire(limits(time.time() + 10, 1))
+        assert len(expired.deleted) == REMOVED
 
     for number in _killed_at_each_step(expire, stage):
         ledger = Ledger.open(stage.state)
