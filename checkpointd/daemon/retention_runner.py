@@ -135,8 +135,9 @@ class RetentionRunner:
         watch.requested.clear()
         if watch.name not in self._watches:
             return
-        status = self._watches[watch.name].watcher.status()
-        if not (status.ready and status.up):
+        running = self._watches[watch.name]
+        status = running.watcher.status()
+        if not (status.ready and status.up and running.labelled.is_set()):
             watch.forget_disk()
             return
         await watch.recover()
@@ -162,9 +163,12 @@ class RetentionRunner:
         self, watch: WatchRetention, *, apply: bool
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out with `apply`, and note what came of it."""
-        watcher = self._watches[watch.name].watcher
+        running = self._watches[watch.name]
+        watcher = running.watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
+        if not problem and not running.labelled.is_set():
+            problem = "It has just been listed, and its series are not up to date yet."
         planned, removals = await watch.plan(problem, apply=apply)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])
         if apply:
