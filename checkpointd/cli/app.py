@@ -13,6 +13,7 @@ from checkpointd.cli import (
     list_commands,
     pin_commands,
     retention_commands,
+    trash_commands,
     verify_commands,
     wait_commands,
 )
@@ -67,6 +68,7 @@ for group in (
     latest_commands,
     wait_commands,
     retention_commands,
+    trash_commands,
     pin_commands,
     config_commands,
     docs_commands,

@@ -139,8 +139,9 @@ class RetentionRunner:
         watch.requested.clear()
         if watch.name not in self._watches:
             return
-        status = self._watches[watch.name].watcher.status()
-        if not (status.ready and status.up):
+        running = self._watches[watch.name]
+        status = running.watcher.status()
+        if not (status.ready and status.up and running.labelled.is_set()):
             watch.forget_disk()
             return
         await watch.recover()
@@ -152,19 +153,26 @@ class RetentionRunner:
             if all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+        if policy.mode != "off":
+            await self._expire(watch)
+        await watch.measure()
+
+    async def _expire(self, watch: WatchRetention) -> None:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
         self._failures.note(watch.name, "trash", expired.errors)
-        await watch.measure()
 
     async def _plan(
         self, watch: WatchRetention, *, apply: bool
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out with `apply`, and note what came of it."""
-        watcher = self._watches[watch.name].watcher
+        running = self._watches[watch.name]
+        watcher = running.watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
+        if not problem and not running.labelled.is_set():
+            problem = "It has just been listed, and its series are not up to date yet."
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
         planned, removals = await watch.plan(problem, evaluation, apply=apply)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])

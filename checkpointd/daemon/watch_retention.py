@@ -13,6 +13,8 @@ import structlog
 
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
+from checkpointd.retention.policy import is_changed, note_enforced
+from checkpointd.retention.trash import TrashLimits
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -123,9 +125,8 @@ class WatchRetention:
         return await self._on_disk(self._restore, path)
 
     async def expire(self) -> Expired:
-        """Delete what has been in the trash for longer than `trash_ttl`."""
-        ttl = self.settings.retention.trash_ttl
-        return await self._on_disk(self._pruner.expire, time.time(), ttl)
+        """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
+        return await self._on_disk(self._expire)
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
@@ -148,8 +149,20 @@ class WatchRetention:
         index = reference_index(self.settings)
         planned = plan_watch(self._records, self.settings, time.time(), problem, index, evaluation)
         self.plan_seconds = time.monotonic() - began
-        removals = self._pruner.apply(planned, index) if apply else []
+        if not apply:
+            return planned, []
+        changed = is_changed(self._records, self.settings)
+        removals = self._pruner.apply(planned, index, policy_changed=changed)
+        note_enforced(self._records, self.settings, removals)
         return planned, removals
+
+    def _expire(self) -> Expired:
+        limits = TrashLimits(
+            self.settings.retention.trash_ttl,
+            self._records.ages(),
+            self._records.largest_bytes(self.name),
+        )
+        return self._pruner.expire(limits)
 
     def _recover(self) -> None:
         if self._recovered:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 _NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
 
@@ -37,13 +37,18 @@ def is_broken_checkpoint(entry: Entry) -> bool:
     return entry.state is State.INVALID and not is_other
 
 
-def saved_checkpoint(entry: Entry) -> SavedCheckpoint:
-    """What a rule sees of a checkpoint."""
+def seconds_since_seen(entry: Entry, ages: Ages) -> float:
+    """For how long the content of a checkpoint has been known, by a clock that nobody sets."""
+    return ages.age(entry.seen or entry.first_seen)
+
+
+def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
+    """What a rule sees of a checkpoint; `now` is in seconds since the epoch."""
     facts = entry.report.facts if entry.report else Facts()
     return SavedCheckpoint(
         id=entry.id,
         saved_at=entry.saved_at,
-        seen_at=max(entry.first_seen, entry.seen),
+        seen_at=now - seconds_since_seen(entry, ages),
         step=entry.step,
         metrics={**entry.checkpoint.metrics, **facts.metrics},
         named=entry.checkpoint.metrics,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import State
+from checkpointd.ledger import State, WallAges
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
     from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.protections import Protection
-    from checkpointd.retention_rules import Obstacle, Rule
+    from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
 
     Claims = list[tuple[str, Mapping[int, str]]]
     """The reasons of each rule by checkpoint, with the rule's name."""
@@ -77,11 +77,13 @@ def plan(
     references: frozenset[str] = frozenset(),
     *,
     changed: frozenset[str] = frozenset(),
+    touched: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
     written: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
     evaluation: CurrentEvaluation = NOT_EVALUATED,
+    ages: Ages | None = None,
 ) -> RetentionPlan:
     """Decide about every checkpoint.
 
@@ -92,29 +94,37 @@ def plan(
         references: paths that `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
+        touched: paths of valid ones with the sizes and times that were verified, and another inode
+            or change time: they fill no slot, and stay, until their content has been compared.
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
         written: paths of those that a process has open for writing.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
         evaluation: how `evaluate` measures checkpoints now.
+        ages: how old stored times are; None: by the wall clock.
     """
+    ages = ages or WallAges(now)
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(references, changed, _directories_above(present), shared, written)
+    on_disk = StateOnDisk(
+        references, changed, _directories_above(present), shared, written, touched
+    )
     decisions: list[Decision] = []
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
+    doubtful = changed | touched
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
-        eligible = [e for e in group if is_eligible(e, policy) and e.path not in changed]
+        eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
         waiting = unevaluated(eligible, policy, evaluation)
-        state = SeriesState(group, policy, listing, rebuilt, _obstacles(policy, eligible), waiting)
+        obstacles = _obstacles(policy, (saved_checkpoint(e, now, ages) for e in eligible))
+        state = SeriesState(group, policy, listing, rebuilt, obstacles, waiting)
         held = holds_of(watch, series, state)
         holds.extend(held)
         to_evaluate.extend(waiting.next)
-        decisions.extend(_SeriesPlanner(group, eligible, policy, now, on_disk, held).decide())
+        decisions.extend(_SeriesPlanner(group, eligible, policy, now, ages, on_disk, held).decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects, tuple(to_evaluate))
 
@@ -131,6 +141,7 @@ class _SeriesPlanner:
         eligible: Sequence[Entry],
         policy: RetentionSettings,
         now: float,
+        ages: Ages,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
     ) -> None:
@@ -142,14 +153,14 @@ class _SeriesPlanner:
         self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
         expire = rules_of(policy, Effect.EXPIRE)
         self._expire_names = ", ".join(rule.name for rule in expire)
-        self._expire = _claims(expire, eligible, now)
+        self._expire = _claims(expire, eligible, now, ages)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
-        self._keep = _claims(keep, eligible, now)
-        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
+        self._keep = _claims(keep, eligible, now, ages)
+        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now, ages)
         self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, now, on_disk, newest, removable)
+        self._situation = Situation(policy, ages, on_disk, newest, removable)
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""
@@ -195,15 +206,17 @@ class _SeriesPlanner:
         return frozenset(others[: max(0, missing)])
 
 
-def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
+def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float, ages: Ages) -> Claims:
+    checkpoints = [saved_checkpoint(entry, now, ages) for entry in entries] if rules else []
     return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
 
 
-def _obstacles(policy: RetentionSettings, eligible: Sequence[Entry]) -> tuple[Obstacle, ...]:
+def _obstacles(
+    policy: RetentionSettings, newest_first: Iterable[SavedCheckpoint]
+) -> tuple[Obstacle, ...]:
     """Why rules that keep cannot be evaluated for a series."""
-    rules = [r for r in rules_of(policy, Effect.KEEP) if isinstance(r, Measuring)]
-    checkpoints = [saved_checkpoint(entry) for entry in eligible] if rules else []
+    rules = [rule for rule in rules_of(policy, Effect.KEEP) if isinstance(rule, Measuring)]
+    checkpoints = tuple(newest_first) if rules else ()
     found = (rule.obstacle(checkpoints) for rule in rules)
     return tuple(obstacle for obstacle in found if obstacle is not None)
 

@@ -105,10 +105,12 @@ class _Daemon:
             raise self.fault
         return self.status
 
-    def begin(self, policy: RetentionSettings, **verify: Any) -> None:
+    def begin(self, policy: RetentionSettings, *, labelled: bool = True, **verify: Any) -> None:
         """Begin the retention of the root under a policy."""
         settings = WatchSettings(name="w", path=self.root, retention=policy, verify=verify)
         self.watches["w"] = Watch(settings, self.watcher)  # type: ignore[arg-type]
+        if labelled:
+            self.watches["w"].labelled.set()
         self.retention.begin(settings)
 
     async def round(self) -> None:
@@ -219,6 +221,25 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
             assert len(tree(root)) == 7
             assert daemon.pruned == ["unclaimed"]
         assert len(tree(root)) == 7
+
+    asyncio.run(main())
+
+
+def test_nothing_is_removed_before_the_series_are_up_to_date(root: Path) -> None:
+    """A new template moves checkpoints to other series: they are not pruned by the old ones."""
+    _write(root, "file", 5)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(ENFORCE, labelled=False)
+            answer = await daemon.retention.prune("w", apply=True)
+            assert answer["removals"] == []
+            assert [hold["reason"] for hold in answer["holds"]] == ["listing_failed"]
+            await asyncio.sleep(0.1)
+            assert len(tree(root)) == 5
+            daemon.watches["w"].labelled.set()
+            daemon.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
+            await _until(lambda: len(tree(root)) == 1)
 
     asyncio.run(main())
 
