@@ -34,6 +34,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         For each watch its plan as an object, with `removals`.
     """
     from checkpointd.retention import Pruner
+    from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.public import public_plan, public_removal
     from checkpointd.retention.watch_plan import plan_watch
 
@@ -47,6 +48,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": message})
             continue
         planned = plan_watch(ledger, watch, time.time())
+        ledger.record_policies(watch.name, confirmed(watch, time.time()))
         outcome = public_plan(watch.name, planned)
         outcome["removals"] = [public_removal(r) for r in pruner.apply(planned)]
         outcomes.append(outcome)

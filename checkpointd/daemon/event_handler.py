@@ -131,6 +131,7 @@ class EventHandler:
             self._metrics.coalesced(event.watch)
         elif isinstance(event, Reconciled):
             self._metrics.reconciled(event.watch, event.seconds, event.at)
+            self._note_listed(event.watch)
         elif isinstance(event, WatchHealth):
             write = log.info if event.up else log.warning
             write(
@@ -139,6 +140,13 @@ class EventHandler:
                 message=event.message,
             )
             self._feed.emit([Change(ChangeKind.AVAILABILITY, event.watch)])
+
+    def _note_listed(self, name: str) -> None:
+        """Note that all which a watch found before is in the ledger now."""
+        watch = self._watches[name]
+        if not watch.listed:
+            watch.listed = True
+            self._feed.emit([Change(ChangeKind.AVAILABILITY, name)])
 
     async def _generation_updated(self, event: GenerationUpdate) -> None:
         path = event.checkpoint.path

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from checkpointd.watch.watcher import Watcher
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watch:
-    """One watch that runs."""
+    """One watch that runs; `listed`: all that its first listing found is in the ledger."""
 
     settings: WatchSettings
     watcher: Watcher
+    listed: bool = False
 
 
 class Watches(UserDict[str, Watch]):

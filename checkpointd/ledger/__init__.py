@@ -10,9 +10,11 @@ from checkpointd.ledger.facts import (
     State,
 )
 from checkpointd.ledger.lock import StateLock
+from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
 
 __all__ = [
+    "AcceptedPolicy",
     "Change",
     "ChangeKind",
     "Entry",
@@ -20,6 +22,7 @@ __all__ = [
     "LedgerError",
     "NoLedgerError",
     "Pin",
+    "PolicyRecords",
     "Pruned",
     "SeriesSummary",
     "State",

@@ -47,12 +47,14 @@ class RetentionPlan:
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
     be verified again. Whether anything is carried out is up to the caller: see `policy.mode`.
+    `unconfirmed` is why the plan waits for a person (`checkpointd.retention.confirmation`).
     """
 
     policy: RetentionSettings
     decisions: tuple[Decision, ...]
     holds: tuple[Hold, ...]
     suspects: tuple[str, ...] = ()
+    unconfirmed: tuple[Hold, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
