@@ -131,7 +131,7 @@ class EventHandler:
             self._metrics.coalesced(event.watch)
         elif isinstance(event, Reconciled):
             self._metrics.reconciled(event.watch, event.seconds, event.at)
-            self._note_listed(event.watch)
+            self._note_labelled(event)
         elif isinstance(event, WatchHealth):
             write = log.info if event.up else log.warning
             write(
@@ -141,12 +141,13 @@ class EventHandler:
             )
             self._feed.emit([Change(ChangeKind.AVAILABILITY, event.watch)])
 
-    def _note_listed(self, name: str) -> None:
-        """Note that all which a watch found before is in the ledger now."""
-        watch = self._watches[name]
-        if not watch.listed:
-            watch.listed = True
-            self._feed.emit([Change(ChangeKind.AVAILABILITY, name)])
+    def _note_labelled(self, event: Reconciled) -> None:
+        """Note that every change of series that a watch's first scan found has been recorded."""
+        watch = self._watches[event.watch]
+        is_its_own = event.at == watch.watcher.status().last_reconcile_at  # not of before a reload
+        if is_its_own and not watch.labelled.is_set():
+            watch.labelled.set()
+            self._feed.emit([Change(ChangeKind.AVAILABILITY, event.watch)])
 
     async def _generation_updated(self, event: GenerationUpdate) -> None:
         path = event.checkpoint.path

@@ -152,19 +152,25 @@ class RetentionRunner:
             if all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+        if policy.mode != "off":
+            await self._expire(watch)
+        await watch.measure()
+
+    async def _expire(self, watch: WatchRetention) -> None:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
         self._failures.note(watch.name, "trash", expired.errors)
-        await watch.measure()
 
     def _why_unavailable(self, name: str) -> str:
         """Why the ledger may not have all that is on disk; empty if it has."""
         watch = self._watches[name]
         status = watch.watcher.status()
-        if status.up and status.ready and watch.listed:
-            return ""
-        return status.message or "It is not listed yet."
+        if not (status.up and status.ready):
+            return status.message or "It is not listed yet."
+        if not watch.labelled.is_set():
+            return "It has just been listed, and its series are not up to date yet."
+        return ""
 
     async def _plan(
         self, watch: WatchRetention, by: ApplyBy

@@ -15,7 +15,9 @@ import structlog
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
+from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
+from checkpointd.retention.trash import TrashLimits
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -139,9 +141,8 @@ class WatchRetention:
         return await self._on_disk(self._restore, path)
 
     async def expire(self) -> Expired:
-        """Delete what has been in the trash for longer than `trash_ttl`."""
-        ttl = self.settings.retention.trash_ttl
-        return await self._on_disk(self._pruner.expire, time.time(), ttl)
+        """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
+        return await self._on_disk(self._expire)
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
@@ -171,7 +172,18 @@ class WatchRetention:
                 planned = replace(planned, unconfirmed=())
         if by is ApplyBy.NOBODY or planned.unconfirmed:
             return planned, []
-        return planned, self._pruner.apply(planned, index)
+        changed = is_changed(self._records, self.settings)
+        removals = self._pruner.apply(planned, index, policy_changed=changed)
+        note_enforced(self._records, self.settings, removals)
+        return planned, removals
+
+    def _expire(self) -> Expired:
+        limits = TrashLimits(
+            self.settings.retention.trash_ttl,
+            self._records.ages(),
+            self._records.largest_bytes(self.name),
+        )
+        return self._pruner.expire(limits)
 
     def _recover(self) -> None:
         if self._recovered:

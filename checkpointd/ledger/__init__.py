@@ -1,6 +1,7 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
 from checkpointd.ledger.changes import Change, ChangeKind
+from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
     Entry,
@@ -15,6 +16,7 @@ from checkpointd.ledger.store import Ledger
 
 __all__ = [
     "AcceptedPolicy",
+    "Ages",
     "Change",
     "ChangeKind",
     "Entry",
@@ -27,4 +29,5 @@ __all__ = [
     "SeriesSummary",
     "State",
     "StateLock",
+    "WallAges",
 ]

@@ -9,13 +9,13 @@ change that keeps less. Many removals at once wait as well, whatever policy deci
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import AcceptedPolicy, PolicyRecords
 from checkpointd.retention.holds import Hold
+from checkpointd.retention.policy import policy_text
 from checkpointd.retention.policy_change import keeps_no_less
 from checkpointd.retention.summary import leaving, summarize
 
@@ -34,23 +34,6 @@ CONFIRMATION_HOLDS = {
     MANY_REMOVALS: _CURE.format("WATCH"),
 }
 """The cure of each hold that waits for a person, for the manual."""
-
-_OTHER_KEYS = frozenset({"mode", "confirm", "max_removals", "max_removals_percent", "trash_ttl"})
-_OTHER_WATCH_KEYS = frozenset(
-    {
-        "name",
-        "method",
-        "poll_interval",
-        "settle",
-        "torn_after",
-        "scrub_every",
-        "verify",
-        "publish",
-        "hooks",
-        "retention",
-    }
-)
-"""The keys that do not decide what is removed. A key that is new does, until it stands here."""
 
 
 class ConfirmationLedger(Protocol):
@@ -79,13 +62,6 @@ class Permission:
 
     holds: tuple[Hold, ...]
     records: PolicyRecords
-
-
-def policy_text(watch: WatchSettings) -> str:
-    """The keys that decide what a watch keeps, without defaults, as canonical text."""
-    keys = watch.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_WATCH_KEYS))
-    rules = watch.retention.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_KEYS))
-    return json.dumps({**keys, "retention": rules}, sort_keys=True)
 
 
 def decide(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import State
+from checkpointd.ledger import State, WallAges
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
 from checkpointd.retention.holds import Hold, holds_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
     from checkpointd.retention.protections import Protection
     from checkpointd.retention_rules import Rule
 
@@ -80,6 +80,7 @@ def plan(
     written: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
+    ages: Ages | None = None,
 ) -> RetentionPlan:
     """Decide about every checkpoint.
 
@@ -97,7 +98,9 @@ def plan(
         written: paths of those that a process has open for writing.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        ages: how old stored times are; None: by the wall clock.
     """
+    ages = ages or WallAges(now)
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
@@ -110,7 +113,7 @@ def plan(
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
         held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
         holds.extend(held)
-        decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held).decide())
+        decisions.extend(_SeriesPlanner(group, policy, now, ages, on_disk, held).decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects)
 
@@ -123,6 +126,7 @@ class _SeriesPlanner:
         group: Sequence[Entry],
         policy: RetentionSettings,
         now: float,
+        ages: Ages,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
     ) -> None:
@@ -136,14 +140,14 @@ class _SeriesPlanner:
         self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
         expire = rules_of(policy, Effect.EXPIRE)
         self._expire_names = ", ".join(rule.name for rule in expire)
-        self._expire = _claims(expire, eligible, now)
+        self._expire = _claims(expire, eligible, now, ages)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
-        self._keep = _claims(keep, eligible, now)
-        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
+        self._keep = _claims(keep, eligible, now, ages)
+        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now, ages)
         self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, now, on_disk, newest, removable)
+        self._situation = Situation(policy, ages, on_disk, newest, removable)
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""
@@ -189,8 +193,8 @@ class _SeriesPlanner:
         return frozenset(others[: max(0, missing)])
 
 
-def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
+def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float, ages: Ages) -> Claims:
+    checkpoints = [saved_checkpoint(entry, now, ages) for entry in entries] if rules else []
     return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
 
 

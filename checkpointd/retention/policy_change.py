@@ -43,7 +43,7 @@ def keeps_no_less(new: str, old: str) -> bool:
     """Whether a policy is sure to keep all that another one keeps, whatever there is.
 
     Args:
-        new: its canonical text (`checkpointd.retention.confirmation.policy_text`).
+        new: its canonical text (`checkpointd.retention.policy.policy_text`).
         old: that of the other one.
     """
     after, before = _parsed(new), _parsed(old)

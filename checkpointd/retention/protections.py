@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
 from checkpointd.ledger import State
-from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible
+from checkpointd.retention.eligibility import (
+    is_broken_checkpoint,
+    is_eligible,
+    seconds_since_seen,
+)
 from checkpointd.retention.references import is_referenced
 from checkpointd.retention_rules import Effect, table
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 _WITHOUT_VERDICT = {
     State.WRITING: "it is still being written",
@@ -50,12 +54,12 @@ class StateOnDisk:
 class Situation:
     """What protections depend on beside the checkpoint itself.
 
-    `now` is in seconds since the epoch, `newest` is the id of the newest checkpoint of the series,
+    `ages` are how old stored times are, `newest` is the id of the newest checkpoint of the series,
     `removable` are the ids of the invalid ones that a rule removes.
     """
 
     policy: RetentionSettings
-    now: float
+    ages: Ages
     on_disk: StateOnDisk
     newest: int | None
     removable: frozenset[int]
@@ -131,7 +135,7 @@ def _not_shown(entry: Entry, situation: Situation) -> str:
 
 def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
-    if situation.now - max(entry.first_seen, entry.seen) >= policy.min_age:
+    if seconds_since_seen(entry, situation.ages) >= policy.min_age:
         return ""
     return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
 

@@ -14,7 +14,7 @@ from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 
 class PlanningLedger(Protocol):
@@ -22,6 +22,10 @@ class PlanningLedger(Protocol):
 
     def entries(self, watch: str | None = None) -> list[Entry]:
         """Everything that is known of a watch."""
+        ...
+
+    def ages(self) -> Ages:
+        """How old the times in the ledger are, by a clock that nobody sets."""
         ...
 
     def unconfirmed(self, watch: str) -> bool:
@@ -71,6 +75,7 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        ages=ledger.ages(),
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]

@@ -51,10 +51,11 @@ class Daemon:
         )
         self.fault: Exception | None = None
         self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)
+        self.work = WorkQueue()
         self.retention = RetentionRunner(
             self.ledger,
             self.watches,
-            WorkQueue(),
+            self.work,
             metrics,  # type: ignore[arg-type]
         )
         self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
@@ -64,10 +65,12 @@ class Daemon:
             raise self.fault
         return self.status
 
-    def begin(self, policy: RetentionSettings) -> None:
+    def begin(self, policy: RetentionSettings, *, labelled: bool = True, **verify: Any) -> None:
         """Begin the retention of the root under a policy."""
-        settings = WatchSettings(name="w", path=self.root, retention=policy)
-        self.watches["w"] = Watch(settings, self.watcher, listed=True)  # type: ignore[arg-type]
+        settings = WatchSettings(name="w", path=self.root, retention=policy, verify=verify)
+        self.watches["w"] = Watch(settings, self.watcher)  # type: ignore[arg-type]
+        if labelled:
+            self.watches["w"].labelled.set()
         self.retention.begin(settings)
 
     async def round(self) -> None:

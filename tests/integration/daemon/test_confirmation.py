@@ -81,13 +81,12 @@ def test_nothing_is_taken_for_new_before_the_watch_is_listed(root: Path) -> None
 
     async def main() -> None:
         async with running(root) as daemon:
-            daemon.begin(ASKING)
-            daemon.watches["w"].listed = False
+            daemon.begin(ASKING, labelled=False)
             await daemon.retention.prune("w", apply=False)
             for number in range(3):
                 saved = WRITERS["file"](root / f"ckpt-{number}", 1000.0 + number)
                 await daemon.ledger(record_verdict, saved)
-            daemon.watches["w"].listed = True
+            daemon.watches["w"].labelled.set()
             await daemon.round()
             assert len(tree(root)) == 3
             assert [hold.reason for hold in daemon.retention.holds["w"]] == ["not_confirmed"]

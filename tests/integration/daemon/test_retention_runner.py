@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from checkpointd.config import RetentionSettings
 from checkpointd.daemon import retention_runner, watch_retention
 from checkpointd.daemon.watch_retention import DiskUsage
-from checkpointd.ledger import Ledger
+from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
 from tests.helpers.ledger import WRITERS, record_verdict, tree
 from tests.helpers.retention_daemon import ENFORCE, running, until, write
@@ -90,6 +91,25 @@ def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None
     asyncio.run(main())
 
 
+def test_what_was_not_evaluated_is_queued_behind_new_saves(root: Path) -> None:
+    """`evaluate` is new: nothing is pruned, and one checkpoint shows what it computes."""
+    write(root, "file", 4)
+    best = [{"n": 1, "metric": "accuracy", "mode": "max"}]
+    policy = RetentionSettings(keep_best=best, min_age="1ms", mode="enforce")
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(policy, evaluate={"function": "m:f"})
+            await daemon.round()
+            newest = str(root / "ckpt-3")
+            assert (daemon.pruned, len(daemon.work)) == ([], 0)
+            assert daemon.work.is_in_background("w", newest)
+            assert not daemon.work.is_in_background("w", str(root / "ckpt-2"))
+            assert [hold.reason for hold in daemon.retention.holds["w"]] == ["unevaluated"]
+
+    asyncio.run(main())
+
+
 def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
     """Let every pruner set one event in its first move and wait for the other."""
     begun, gate = threading.Event(), threading.Event()
@@ -123,6 +143,25 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
             assert len(tree(root)) == 7
             assert daemon.pruned == ["unclaimed"]
         assert len(tree(root)) == 7
+
+    asyncio.run(main())
+
+
+def test_nothing_is_removed_before_the_series_are_up_to_date(root: Path) -> None:
+    """A new template moves checkpoints to other series: they are not pruned by the old ones."""
+    write(root, "file", 5)
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(ENFORCE, labelled=False)
+            answer = await daemon.retention.prune("w", apply=True)
+            assert answer["removals"] == []
+            assert [hold["reason"] for hold in answer["holds"]] == ["listing_failed"]
+            await asyncio.sleep(0.1)
+            assert len(tree(root)) == 5
+            daemon.watches["w"].labelled.set()
+            daemon.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
+            await until(lambda: len(tree(root)) == 1)
 
     asyncio.run(main())
 

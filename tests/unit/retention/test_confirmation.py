@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.config import WatchSettings
 from checkpointd.ledger import AcceptedPolicy, PolicyRecords
 from checkpointd.retention import plan
-from checkpointd.retention.confirmation import confirmed, decide, policy_text
+from checkpointd.retention.confirmation import confirmed, decide
+from checkpointd.retention.policy import policy_text
 from tests.helpers.plans import NOW, policy, series
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from checkpointd.config import RetentionSettings, WatchSettings
 from checkpointd.retention import plan
-from checkpointd.retention.confirmation import policy_text
+from checkpointd.retention.policy import policy_text
 from checkpointd.retention.policy_change import keeps_no_less
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, NOW, kept
