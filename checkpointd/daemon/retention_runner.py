@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError
 from checkpointd.retention.public import public_plan, public_removal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import DiskThread, LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
-    from checkpointd.ledger import Change
+    from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
 
@@ -177,14 +181,24 @@ class RetentionRunner:
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
-        planned, removals = await watch.plan(self._why_unavailable(watch.name), by)
+        evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
+        problem = self._why_unavailable(watch.name)
+        planned, removals = await watch.plan(problem, evaluation, by)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])
         if by is not ApplyBy.NOBODY:
             self._note_refusals(watch.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         in_queue = self._work.is_in_background
         watch.reverify(watcher, planned, [s for s in suspects if not in_queue(watch.name, s)])
+        self._evaluate(watch.name, planned.unevaluated)
         return planned, removals
+
+    def _evaluate(self, name: str, unevaluated: Iterable[Entry]) -> None:
+        """Have checkpoints verified when nothing else waits, for the metrics of `evaluate`."""
+        for entry in unevaluated:
+            path = entry.path
+            if not (self._work.is_busy(name, path) or self._work.is_in_background(name, path)):
+                self._work.push_background(Item(entry.checkpoint, entry.generation, time.time()))
 
     def _note_plan(self, name: str, planned: RetentionPlan) -> None:
         """Log holds, and what a dry run would remove, once each time they change."""

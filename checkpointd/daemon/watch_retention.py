@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
+    from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.trash import Expired
     from checkpointd.watch.watcher import Watcher
 
@@ -124,17 +125,20 @@ class WatchRetention:
         """Bring to an end what a crash left half done, whatever the mode is."""
         await self._on_disk(self._recover)
 
-    async def plan(self, problem: str, by: ApplyBy) -> tuple[RetentionPlan, list[Removal]]:
+    async def plan(
+        self, problem: str, evaluation: CurrentEvaluation, by: ApplyBy
+    ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan, and carry the plan out.
 
         Args:
             problem: what is wrong with the watch, if anything is; then nothing is removed.
+            evaluation: how `evaluate` measures checkpoints now.
             by: who wants what the plan does not keep removed.
 
         Raises:
             PlanGrownError: a person would remove much that was not shown before.
         """
-        return await self._on_disk(self._plan, problem, by)
+        return await self._on_disk(self._plan, problem, evaluation, by)
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
@@ -157,11 +161,13 @@ class WatchRetention:
                 self._reverified[path] = known[path]
                 watcher.report_again(path)
 
-    def _plan(self, problem: str, by: ApplyBy) -> tuple[RetentionPlan, list[Removal]]:
+    def _plan(
+        self, problem: str, evaluation: CurrentEvaluation, by: ApplyBy
+    ) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
         began = time.monotonic()
         index = reference_index(self.settings)
-        planned = plan_watch(self._records, self.settings, time.time(), problem, index)
+        planned = plan_watch(self._records, self.settings, time.time(), problem, index, evaluation)
         if not problem:
             planned = confirm_and_record(self._records, self.settings, planned)
         self.plan_seconds = time.monotonic() - began

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
@@ -44,6 +45,7 @@ def plan_watch(
     now: float,
     problem: str = "",
     index: ReferenceIndex | None = None,
+    evaluation: CurrentEvaluation | None = None,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -56,6 +58,8 @@ def plan_watch(
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
         index: searches the root for references, and can then be used for carrying the plan out.
+        evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
+            of the watch show it.
     """
     references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
@@ -75,6 +79,7 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
     )
     first = planned()
