@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
 from checkpointd.retention_rules.order import newest_first, runs_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention.references import References
 
 INVALID_STREAK = 3
 """As many invalid ones in a row, newest first, hold a series: the next slot would be garbage."""
@@ -34,12 +36,13 @@ class SeriesState:
     """What holds depend on: the checkpoints of a series that are on disk, newest first.
 
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
-    ledger was lost and not all has been verified again.
+    ledger was lost and not all has been verified again, `references` what refers to checkpoints.
     """
 
     entries: Sequence[Entry]
     listing: str
     rebuilt: bool
+    references: References
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,13 @@ class Hold:
 
 
 def holds_of(
-    watch: str, series: str, entries: Sequence[Entry], *, listing: str, rebuilt: bool
+    watch: str,
+    series: str,
+    entries: Sequence[Entry],
+    *,
+    listing: str,
+    rebuilt: bool,
+    references: References,
 ) -> tuple[Hold, ...]:
     """Everything that makes one series doubtful.
 
@@ -76,8 +85,9 @@ def holds_of(
         entries: all its checkpoints that are on disk.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        references: what refers to checkpoints, and what of it cannot be read.
     """
-    state = SeriesState(newest_first(entries), listing, rebuilt)
+    state = SeriesState(newest_first(entries), listing, rebuilt, references)
     found = ((spec, spec.find(state)) for spec in HOLDS)
     return tuple(
         Hold(watch, series, spec.reason, message, spec.cure) for spec, message in found if message
@@ -94,6 +104,21 @@ def _ledger_rebuilt(state: SeriesState) -> str:
     if not state.rebuilt:
         return ""
     return "The ledger was lost and created again, so not every checkpoint here is known."
+
+
+def _links_unreadable(state: SeriesState) -> str:
+    errors = state.references.link_errors
+    return f"A directory of `links` cannot be searched: {errors[0]}." if errors else ""
+
+
+def _state_file_unreadable(state: SeriesState) -> str:
+    unreadable = state.references.unreadable
+    for entry in state.entries if unreadable else ():
+        if entry.checkpoint.format is Format.TF_CHECKPOINT:
+            found = state.references.unreadable_for(entry.path)
+            if found is not None:
+                return f"The state file {found.path!r} does not say what is in use: {found.reason}."
+    return ""
 
 
 def _order_disagrees(state: SeriesState) -> str:
@@ -179,6 +204,16 @@ HOLDS: tuple[HoldSpec, ...] = (
         "ledger_rebuilt",
         _ledger_rebuilt,
         "Wait until every checkpoint has been verified again; keep the daemon running.",
+    ),
+    HoldSpec(
+        "links_unreadable",
+        _links_unreadable,
+        "Mount it and make it readable for the daemon's user, or take it out of `links`.",
+    ),
+    HoldSpec(
+        "state_file_unreadable",
+        _state_file_unreadable,
+        "Wait for the job's next save, which writes it anew; or delete it if no job needs it.",
     ),
     HoldSpec(
         "order_disagrees",

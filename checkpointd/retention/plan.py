@@ -15,6 +15,8 @@ from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible,
 from checkpointd.retention.holds import Hold, holds_of
 from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention.references import NO_REFERENCES, alone_in_named
+from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules import Effect
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import UNCLAIMED, rules_of
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
     from checkpointd.retention.protections import Protection
+    from checkpointd.retention.references import References
     from checkpointd.retention_rules import Rule
 
     Claims = list[tuple[str, Mapping[int, str]]]
@@ -70,7 +73,7 @@ def plan(
     entries: Iterable[Entry],
     policy: RetentionSettings,
     now: float,
-    references: frozenset[str] = frozenset(),
+    references: References = NO_REFERENCES,
     *,
     changed: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
@@ -84,7 +87,7 @@ def plan(
         entries: everything that the ledger knows of one watch or several.
         policy: `[watch.retention]`.
         now: seconds since the epoch.
-        references: paths that `checkpoint` state files and symbolic links name.
+        references: what `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
         shared: paths of directories that also hold something that is not part of the checkpoint:
@@ -98,12 +101,15 @@ def plan(
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
     on_disk = StateOnDisk(references, changed, _directories_above(present), shared, written)
+    served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
-        held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
+        held = holds_of(
+            watch, series, group, listing=listing, rebuilt=rebuilt, references=references
+        )
         holds.extend(held)
-        decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held).decide())
+        decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held, served).decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects)
 
@@ -118,6 +124,7 @@ class _SeriesPlanner:
         now: float,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
+        served: frozenset[int],
     ) -> None:
         self._ordered = group
         self._policy = policy
@@ -137,7 +144,8 @@ class _SeriesPlanner:
         self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, now, on_disk, newest, removable)
+        alone = alone_in_named(group, on_disk.references)
+        self._situation = Situation(policy, now, on_disk, newest, removable, alone, served)
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""

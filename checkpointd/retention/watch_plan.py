@@ -29,8 +29,9 @@ class PlanningLedger(Protocol):
 
 
 def reference_index(watch: WatchSettings) -> ReferenceIndex:
-    """The references to checkpoints of a watch, from its root and its `latest-valid` links."""
-    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""))
+    """The references to checkpoints of a watch: in its root, its `latest-valid` links, `links`."""
+    links = [str(directory) for directory in watch.retention.links]
+    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""), links)
 
 
 def plan_watch(
@@ -58,7 +59,7 @@ def plan_watch(
         entries,
         watch.retention,
         now,
-        references.paths,
+        references,
         changed=frozenset(
             e.path
             for e in entries
