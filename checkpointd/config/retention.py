@@ -40,6 +40,7 @@ _TYPES = {
     Value.STEP_LIST: StepList,
     Value.DURATION: Duration,
     Value.TEXT: Text,
+    Value.FLAG: Flag,
 }
 
 _NOT_EMPTY = Field(min_length=1)
@@ -117,6 +118,9 @@ class RetentionSettings(_Rules):
 
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
+
+    hold_after: Checkpoints = 3
+    """Prune nothing of a series while as many of its newest are invalid as this, in a row."""
 
     trash_ttl: Duration = 72 * 3600.0
     """How long `checkpointd restore` can bring back what was pruned."""

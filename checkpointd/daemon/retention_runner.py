@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.watch_retention import DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.public import public_plan, public_removal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import DiskThread, LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
-    from checkpointd.ledger import Change
+    from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
 
@@ -135,8 +139,9 @@ class RetentionRunner:
         watch.requested.clear()
         if watch.name not in self._watches:
             return
-        status = self._watches[watch.name].watcher.status()
-        if not (status.ready and status.up):
+        running = self._watches[watch.name]
+        status = running.watcher.status()
+        if not (status.ready and status.up and running.labelled.is_set()):
             watch.forget_disk()
             return
         await watch.recover()
@@ -148,34 +153,50 @@ class RetentionRunner:
             if all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+        if policy.mode != "off":
+            await self._expire(watch)
+        await watch.measure()
+
+    async def _expire(self, watch: WatchRetention) -> None:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
         self._failures.note(watch.name, "trash", expired.errors)
-        await watch.measure()
 
     async def _plan(
         self, watch: WatchRetention, *, apply: bool
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out with `apply`, and note what came of it."""
-        watcher = self._watches[watch.name].watcher
+        running = self._watches[watch.name]
+        watcher = running.watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
-        planned, removals = await watch.plan(problem, apply=apply)
+        if not problem and not running.labelled.is_set():
+            problem = "It has just been listed, and its series are not up to date yet."
+        evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
+        planned, removals = await watch.plan(problem, evaluation, apply=apply)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])
         if apply:
             self._note_refusals(watch.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         in_queue = self._work.is_in_background
         watch.reverify(watcher, planned, [s for s in suspects if not in_queue(watch.name, s)])
+        self._evaluate(watch.name, planned.unevaluated)
         return planned, removals
+
+    def _evaluate(self, name: str, unevaluated: Iterable[Entry]) -> None:
+        """Have checkpoints verified when nothing else waits, for the metrics of `evaluate`."""
+        for entry in unevaluated:
+            path = entry.path
+            if not (self._work.is_busy(name, path) or self._work.is_in_background(name, path)):
+                self._work.push_background(Item(entry.checkpoint, entry.generation, time.time()))
 
     def _note_plan(self, name: str, planned: RetentionPlan) -> None:
         """Log holds, and what a dry run would remove, once each time they change."""
         self.holds[name] = planned.holds
         dry = planned.policy.mode == "dry-run"
         would = [d.entry.path for d in planned.removals] if dry else []
-        outcome = repr((would, planned.holds))
+        outcome = repr((would, [(hold.series, hold.reason) for hold in planned.holds]))
         if outcome == self._logged.get(name, ""):
             return
         self._logged[name] = outcome

@@ -13,6 +13,8 @@ import structlog
 
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
+from checkpointd.retention.policy import is_changed, note_enforced
+from checkpointd.retention.trash import TrashLimits
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
+    from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.trash import Expired
     from checkpointd.watch.watcher import Watcher
 
@@ -105,23 +108,25 @@ class WatchRetention:
         """Bring to an end what a crash left half done, whatever the mode is."""
         await self._on_disk(self._recover)
 
-    async def plan(self, problem: str, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    async def plan(
+        self, problem: str, evaluation: CurrentEvaluation, *, apply: bool
+    ) -> tuple[RetentionPlan, list[Removal]]:
         """RetentionPlan, and with `apply` carry the plan out.
 
         Args:
             problem: what is wrong with the watch, if anything is; then nothing is removed.
+            evaluation: how `evaluate` measures checkpoints now.
             apply: whether to remove what the plan does not keep.
         """
-        return await self._on_disk(self._plan, problem, apply)
+        return await self._on_disk(self._plan, problem, evaluation, apply)
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
         return await self._on_disk(self._restore, path)
 
     async def expire(self) -> Expired:
-        """Delete what has been in the trash for longer than `trash_ttl`."""
-        ttl = self.settings.retention.trash_ttl
-        return await self._on_disk(self._pruner.expire, time.time(), ttl)
+        """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
+        return await self._on_disk(self._expire)
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
@@ -136,14 +141,28 @@ class WatchRetention:
                 self._reverified[path] = known[path]
                 watcher.report_again(path)
 
-    def _plan(self, problem: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    def _plan(
+        self, problem: str, evaluation: CurrentEvaluation, apply: bool
+    ) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
         began = time.monotonic()
         index = reference_index(self.settings)
-        planned = plan_watch(self._records, self.settings, time.time(), problem, index)
+        planned = plan_watch(self._records, self.settings, time.time(), problem, index, evaluation)
         self.plan_seconds = time.monotonic() - began
-        removals = self._pruner.apply(planned, index) if apply else []
+        if not apply:
+            return planned, []
+        changed = is_changed(self._records, self.settings)
+        removals = self._pruner.apply(planned, index, policy_changed=changed)
+        note_enforced(self._records, self.settings, removals)
         return planned, removals
+
+    def _expire(self) -> Expired:
+        limits = TrashLimits(
+            self.settings.retention.trash_ttl,
+            self._records.ages(),
+            self._records.largest_bytes(self.name),
+        )
+        return self._pruner.expire(limits)
 
     def _recover(self) -> None:
         if self._recovered:

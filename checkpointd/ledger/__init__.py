@@ -1,6 +1,7 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
 from checkpointd.ledger.changes import Change, ChangeKind
+from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
     Entry,
@@ -13,6 +14,7 @@ from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.store import Ledger
 
 __all__ = [
+    "Ages",
     "Change",
     "ChangeKind",
     "Entry",
@@ -24,4 +26,5 @@ __all__ = [
     "SeriesSummary",
     "State",
     "StateLock",
+    "WallAges",
 ]

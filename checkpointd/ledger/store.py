@@ -53,6 +53,7 @@ class Ledger(Writer):
         ledger = cls(connection, PinFile(state_dir / PINS))
         try:
             ledger._take_over(lost=lost)
+            ledger.advance_clock()
         except LedgerError:
             ledger.close()
             raise

@@ -167,18 +167,24 @@ def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Gener
     return True
 
 
-def is_same_content(path: str, checkpoint: Checkpoint, generation: Generation) -> bool:
-    """Whether the content at a path still is the verified one, by names, sizes and times.
+def sameness_of(path: str, checkpoint: Checkpoint, generation: Generation) -> Sameness | None:
+    """How much of the identity of what was verified is still at a path; None if it is not there.
 
-    Content is not read. This is for planning: before a move `parts_of` compares more.
+    Content is not read: this is for planning. CONTENT alone means that a file was replaced or
+    touched, and that nobody knows if its bytes are the same.
     """
     parent, _, name = path.rpartition("/")
     try:
         with opened_root(parent or "/") as file:
-            parts_of(file, name, checkpoint, generation, Sameness.CONTENT)
-    except (OSError, NotUnchangedError):
-        return False
-    return True
+            for sameness in (Sameness.TOUCHED, Sameness.CONTENT):
+                try:
+                    parts_of(file, name, checkpoint, generation, sameness)
+                except NotUnchangedError:
+                    continue
+                return sameness
+    except OSError:
+        pass
+    return None
 
 
 def is_shared(path: str, checkpoint: Checkpoint, generation: Generation) -> bool:

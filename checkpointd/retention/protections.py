@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
 from checkpointd.ledger import State
-from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible
+from checkpointd.retention.eligibility import (
+    is_broken_checkpoint,
+    is_eligible,
+    seconds_since_seen,
+)
 from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 _WITHOUT_VERDICT = {
     State.WRITING: "it is still being written",
@@ -35,7 +39,7 @@ class StateOnDisk:
 
     `references` are what `checkpoint` state files and links name, `changed` are not as they were
     verified, `containing` have other checkpoints inside, `shared` hold other files as well,
-    `written` are open for writing.
+    `written` are open for writing, `touched` have another inode or change time than was verified.
     """
 
     references: References = field(default_factory=References)
@@ -43,19 +47,20 @@ class StateOnDisk:
     containing: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
+    touched: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Situation:
     """What protections depend on beside the checkpoint itself.
 
-    `now` is in seconds since the epoch, `newest` is the id of the newest checkpoint of the series,
+    `ages` are how old stored times are, `newest` is the id of the newest checkpoint of the series,
     `removable` are the ids of the invalid ones that a rule removes. `alone` are the ids of those
     that a named directory holds as its only one, `served` of those that TensorFlow Serving takes.
     """
 
     policy: RetentionSettings
-    now: float
+    ages: Ages
     on_disk: StateOnDisk
     newest: int | None
     removable: frozenset[int]
@@ -121,6 +126,15 @@ def _changed(entry: Entry, situation: Situation) -> str:
     return "it changed on disk since it was verified; it is verified again"
 
 
+def _touched(entry: Entry, situation: Situation) -> str:
+    if entry.state in _WITHOUT_VERDICT or entry.path not in situation.on_disk.touched:
+        return ""
+    return (
+        "its size and times are those that were verified, but a file was replaced or touched "
+        "since; its content is compared first"
+    )
+
+
 def _written(entry: Entry, situation: Situation) -> str:
     if entry.path in situation.on_disk.written:
         return "a process has it open for writing"
@@ -138,7 +152,7 @@ def _not_shown(entry: Entry, situation: Situation) -> str:
 
 def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
-    if situation.now - max(entry.first_seen, entry.seen) >= policy.min_age:
+    if seconds_since_seen(entry, situation.ages) >= policy.min_age:
         return ""
     return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
 
@@ -168,6 +182,7 @@ PROTECTIONS: tuple[Protection, ...] = (
 DOUBTS: tuple[Protection, ...] = (
     *(Protection(str(state), _without_verdict(state), state) for state in _WITHOUT_VERDICT),
     Protection("changed", _changed),
+    Protection("touched", _touched),
     Protection("require", _not_shown, State.VALID),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),

@@ -14,7 +14,14 @@ from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
-from checkpointd.retention.trash import Expired, Recovered, Trash, TrashError, TrashItem
+from checkpointd.retention.trash import (
+    Expired,
+    Recovered,
+    Trash,
+    TrashError,
+    TrashItem,
+    TrashLimits,
+)
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
@@ -107,7 +114,13 @@ class Pruner:
         """Remove and delete nothing more; a move that has begun is finished."""
         self._stopped.set()
 
-    def apply(self, plan: RetentionPlan, references: ReferenceIndex | None = None) -> list[Removal]:
+    def apply(
+        self,
+        plan: RetentionPlan,
+        references: ReferenceIndex | None = None,
+        *,
+        policy_changed: bool = False,
+    ) -> list[Removal]:
         """Move everything that the plan removes into the trash, oldest first, until stopped.
 
         Errors of the file system or the ledger are not raised, they are in the results.
@@ -115,10 +128,14 @@ class Pruner:
         Args:
             plan: what to remove.
             references: those that the plan was made with, so that the root is not walked again.
+            policy_changed: whether this is the first round of another policy; what it removes is
+                the last to go when the disk is nearly full.
         """
         if not plan.removals:
             return []
-        current = PruningRound(plan, references or ReferenceIndex(self.trash.root))
+        current = PruningRound(
+            plan, references or ReferenceIndex(self.trash.root), policy_changed=policy_changed
+        )
         results = map_in_threads(
             lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
         )
@@ -178,9 +195,9 @@ class Pruner:
                 self._note_trashed(item, entry)
         return found
 
-    def expire(self, now: float, ttl: float) -> Expired:
-        """Delete for good the items that are old enough, or that a nearly full disk needs gone."""
-        return self.trash.expire(now, ttl, stopped=self._stopped.is_set)
+    def expire(self, limits: TrashLimits) -> Expired:
+        """Delete for good the items that are old enough, or whose space the job needs."""
+        return self.trash.expire(limits, stopped=self._stopped.is_set)
 
     def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
         manifest = item.manifest
@@ -202,6 +219,7 @@ class Pruner:
                 rule=decision.rule,
                 reason=reason,
                 guard=lambda dir_fd: self._guard(entry, current, dir_fd),
+                policy_changed=current.policy_changed,
             )
         except NotAloneError as error:
             refusal = str(error)

@@ -25,10 +25,14 @@ class PruningRound:
     Args:
         plan: what is carried out.
         references: those below the root.
+        policy_changed: whether this is the first round of another policy.
     """
 
-    def __init__(self, plan: RetentionPlan, references: ReferenceIndex) -> None:
+    def __init__(
+        self, plan: RetentionPlan, references: ReferenceIndex, *, policy_changed: bool = False
+    ) -> None:
         self.policy = plan.policy
+        self.policy_changed = policy_changed
         self.references = references
         self.open_files = OpenFiles.of([d.entry for d in plan.removals])
         self._leaving: set[int] = set()

@@ -6,14 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
-from checkpointd.retention.files import is_same_content, is_shared
+from checkpointd.retention.evaluation import CurrentEvaluation
+from checkpointd.retention.files import is_shared, sameness_of
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.trees import Sameness
 from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 
 class PlanningLedger(Protocol):
@@ -21,6 +23,10 @@ class PlanningLedger(Protocol):
 
     def entries(self, watch: str | None = None) -> list[Entry]:
         """Everything that is known of a watch."""
+        ...
+
+    def ages(self) -> Ages:
+        """How old the times in the ledger are, by a clock that nobody sets."""
         ...
 
     def unconfirmed(self, watch: str) -> bool:
@@ -40,6 +46,7 @@ def plan_watch(
     now: float,
     problem: str = "",
     index: ReferenceIndex | None = None,
+    evaluation: CurrentEvaluation | None = None,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -47,27 +54,34 @@ def plan_watch(
         ledger: the ledger.
         watch: the watch; its root is searched for references, and the targets of its
             `latest-valid` links count as referenced. Valid checkpoints are compared with the disk:
-            one that is not as it was verified fills no slot (`RetentionPlan.suspects`).
+            one that is not as it was verified fills no slot (`RetentionPlan.suspects`), nor does
+            one of which a file was replaced or touched, until its content has been compared.
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
         index: searches the root for references, and can then be used for carrying the plan out.
+        evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
+            of the watch show it.
     """
     references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
+    on_disk = {
+        e.path: sameness_of(e.path, e.checkpoint, e.generation)
+        for e in entries
+        if e.state is State.VALID
+    }
     planned = partial(
         plan,
         entries,
         watch.retention,
         now,
         references,
-        changed=frozenset(
-            e.path
-            for e in entries
-            if e.state is State.VALID and not is_same_content(e.path, e.checkpoint, e.generation)
-        ),
+        changed=frozenset(path for path, same in on_disk.items() if same is None),
+        touched=frozenset(path for path, same in on_disk.items() if same is Sameness.CONTENT),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
+        ages=ledger.ages(),
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]

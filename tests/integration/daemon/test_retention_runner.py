@@ -91,10 +91,11 @@ class _Daemon:
         )
         self.fault: Exception | None = None
         self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)
+        self.work = WorkQueue()
         self.retention = RetentionRunner(
             self.ledger,
             self.watches,
-            WorkQueue(),
+            self.work,
             metrics,  # type: ignore[arg-type]
         )
         self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
@@ -104,10 +105,12 @@ class _Daemon:
             raise self.fault
         return self.status
 
-    def begin(self, policy: RetentionSettings) -> None:
+    def begin(self, policy: RetentionSettings, *, labelled: bool = True, **verify: Any) -> None:
         """Begin the retention of the root under a policy."""
-        settings = WatchSettings(name="w", path=self.root, retention=policy)
+        settings = WatchSettings(name="w", path=self.root, retention=policy, verify=verify)
         self.watches["w"] = Watch(settings, self.watcher)  # type: ignore[arg-type]
+        if labelled:
+            self.watches["w"].labelled.set()
         self.retention.begin(settings)
 
     async def round(self) -> None:
@@ -166,6 +169,25 @@ def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None
     asyncio.run(main())
 
 
+def test_what_was_not_evaluated_is_queued_behind_new_saves(root: Path) -> None:
+    """`evaluate` is new: nothing is pruned, and one checkpoint shows what it computes."""
+    _write(root, "file", 4)
+    best = [{"n": 1, "metric": "accuracy", "mode": "max"}]
+    policy = RetentionSettings(keep_best=best, min_age="1ms", mode="enforce")
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(policy, evaluate={"function": "m:f"})
+            await daemon.round()
+            newest = str(root / "ckpt-3")
+            assert (daemon.pruned, len(daemon.work)) == ([], 0)
+            assert daemon.work.is_in_background("w", newest)
+            assert not daemon.work.is_in_background("w", str(root / "ckpt-2"))
+            assert [hold.reason for hold in daemon.retention.holds["w"]] == ["unevaluated"]
+
+    asyncio.run(main())
+
+
 def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
     """Let every pruner set one event in its first move and wait for the other."""
     begun, gate = threading.Event(), threading.Event()
@@ -199,6 +221,25 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
             assert len(tree(root)) == 7
             assert daemon.pruned == ["unclaimed"]
         assert len(tree(root)) == 7
+
+    asyncio.run(main())
+
+
+def test_nothing_is_removed_before_the_series_are_up_to_date(root: Path) -> None:
+    """A new template moves checkpoints to other series: they are not pruned by the old ones."""
+    _write(root, "file", 5)
+
+    async def main() -> None:
+        async with _daemon(root) as daemon:
+            daemon.begin(ENFORCE, labelled=False)
+            answer = await daemon.retention.prune("w", apply=True)
+            assert answer["removals"] == []
+            assert [hold["reason"] for hold in answer["holds"]] == ["listing_failed"]
+            await asyncio.sleep(0.1)
+            assert len(tree(root)) == 5
+            daemon.watches["w"].labelled.set()
+            daemon.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
+            await _until(lambda: len(tree(root)) == 1)
 
     asyncio.run(main())
 

@@ -62,8 +62,10 @@ def test_what_is_not_as_it_was_verified_fills_no_slot(field: Field, kind: str) -
         assert "newest valid" in "".join(d.reasons[0] for d in planned.kept if d.entry == entry)
 
 
-def test_a_chmod_or_a_copy_with_its_times_fills_its_slot(field: Field) -> None:
-    """Its names, sizes and times are those that were verified."""
+def test_a_chmod_or_a_copy_with_its_times_fills_no_slot_until_it_was_compared(
+    field: Field,
+) -> None:
+    """Sizes and times are no proof of the content; once it was compared, they fill their slots."""
     field.write("directory", 4)
     (field.root / "ckpt-3" / "saved_model.pb").chmod(0o600)
     shutil.copytree(field.root / "ckpt-2", field.root / "copy")
@@ -71,8 +73,21 @@ def test_a_chmod_or_a_copy_with_its_times_fills_its_slot(field: Field) -> None:
     (field.root / "copy").rename(field.root / "ckpt-2")
     watch = WatchSettings(name="w", path=field.root, retention=POLICY)
     planned = plan_watch(field.ledger, watch, time.time())
-    assert [Path(d.entry.path).name for d in planned.removals] == ["ckpt-0", "ckpt-1"]
+    assert planned.removals == ()
+    assert {
+        Path(d.entry.path).name for d in planned.decisions if "touched since" in str(d.reasons)
+    } == {
+        "ckpt-2",
+        "ckpt-3",
+    }
     assert planned.suspects == ()
+    for name in ("ckpt-2", "ckpt-3"):
+        entry = field.ledger.entry(str(field.root / name))
+        assert entry is not None
+        members = [member.name for member in entry.generation.members]
+        field.ledger.carry_verdict_over(entry.path, generation_on_disk(entry.path, members))
+    planned = plan_watch(field.ledger, watch, time.time())
+    assert [Path(d.entry.path).name for d in planned.removals] == ["ckpt-0", "ckpt-1"]
 
 
 def _as_nobody(act: Callable[[], bool]) -> bool:
@@ -120,7 +135,9 @@ import os, subprocess, sys, time
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
 from tests.helpers.ledger import record_verdict, write_file
-from tests.helpers.retention import Field
+from checkpointd.ledger import WallAges
+from checkpointd.retention.trash import TrashLimits
+from tests.helpers.retention import Field, limits
 
 top = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", top], check=True)
@@ -132,7 +149,7 @@ field.prune()
 trash = field.pruner.trash
 assert len(trash.items()) == 3
 now = time.time()
-assert trash.expire(now, 3600).deleted == ()
+assert trash.expire(TrashLimits(3600, WallAges(now))).deleted == ()
 fill = field.root / "fill"
 with fill.open("wb", buffering=0) as file:
     try:
@@ -140,7 +157,7 @@ with fill.open("wb", buffering=0) as file:
             file.write(bytes(4096))
     except OSError:
         pass
-deleted = trash.expire(now, 3600).deleted
+deleted = trash.expire(TrashLimits(3600, WallAges(now))).deleted
 assert [Path(i.path).name for i in deleted] == ["m-0.h5"], deleted
 assert "nearly full" in deleted[0].reason, deleted
 
@@ -165,7 +182,7 @@ subprocess.run(["mount", "-o", "remount,bind,ro", field.root], check=True)
 (result,) = field.pruner.apply(planned)
 assert not result.done
 assert result.reason == "its file system is read-only", result.reason
-assert trash.expire(now + 7200, 3600).errors
+assert trash.expire(limits(now + 7200, 3600)).errors
 print("all is well")
 """
 

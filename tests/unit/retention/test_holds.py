@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
 from checkpointd.core.format_specs import Format
@@ -67,6 +70,11 @@ def test_a_streak_of_invalid_ones_holds() -> None:
     assert hold_reasons(plan([*series(4), *bad[:2]], policy(keep_last=1), NOW)) == set()
     planned = plan([*series(4), *bad], policy(keep_last=1), NOW)
     assert (planned.removals, hold_reasons(planned)) == ((), {"invalid_streak"})
+    later = plan([*series(4), *bad], policy(keep_last=1, hold_after=4), NOW)
+    assert (len(later.removals), hold_reasons(later)) == (3, set())
+    soon = plan([*series(4), *bad[:1]], policy(keep_last=1, hold_after=1), NOW)
+    assert hold_reasons(soon) == {"invalid_streak"}
+    assert soon.holds[0].message.startswith("The newest one is invalid (hold_after = 1)")
 
 
 def test_a_pile_of_unverified_ones_holds() -> None:
@@ -112,3 +120,28 @@ def test_directories_of_links_that_cannot_be_searched_hold_everything() -> None:
     planned = plan(series(4), policy(keep_last=1), NOW, unknown)
     assert hold_reasons(planned) == {"links_unreadable"}
     assert planned.removals == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "metrics", "reason"),
+    [
+        ({"metric": "val_acc", "mode": "max"}, {"val_accuracy": 0.5}, "metric_missing"),
+        ({"metric": "val_loss", "mode": "max"}, {"val_loss": 0.5}, "metric_direction"),
+        ({"metric": "val_loss", "mode": "min"}, {"val_loss": math.nan}, "metric_not_finite"),
+    ],
+)
+def test_a_metric_that_cannot_be_compared_holds(
+    rule: dict[str, Any], metrics: dict[str, float], reason: str
+) -> None:
+    """Also what other rules would remove: nobody knows what the best is."""
+    entries = [entry(i, step=i, saved_at=NOW - 9000 + i, metrics=metrics) for i in range(1, 7)]
+    planned = plan(entries, policy(keep_last=1, keep_best=[{"n": 2, **rule}]), NOW)
+    assert (planned.removals, hold_reasons(planned)) == ((), {reason})
+    assert all(hold.message.endswith(".") and hold.cure for hold in planned.holds)
+
+
+def test_steps_that_nothing_has_hold() -> None:
+    """A rule by steps cannot be evaluated without them."""
+    entries = [entry(i, saved_at=NOW - 9000 + i) for i in range(1, 7)]
+    planned = plan(entries, policy(keep_last=1, keep_steps=[2]), NOW)
+    assert (planned.removals, hold_reasons(planned)) == ((), {"steps_missing"})

@@ -43,6 +43,15 @@ def test_what_changed_on_disk_fills_no_slot_and_stays() -> None:
     assert kept(floor) == {2, 3, 4, 5, 6}
 
 
+def test_what_was_touched_fills_no_slot_and_stays() -> None:
+    """The same size and time is not the same content: it is compared before it counts."""
+    touched = frozenset({"/w/ckpt-4", "/w/ckpt-5"})
+    planned = plan(series(6), policy(keep_last=2), NOW, touched=touched)
+    assert kept(planned) == {3, 4, 5, 6}
+    assert "its content is compared first" in reasons_for(planned, 4)
+    assert planned.suspects == ()
+
+
 def test_rules_are_combined_by_or() -> None:
     """A checkpoint stays if any rule wants it."""
     planned = plan(series(10), policy(keep_last=1, keep_every_n_steps=4), NOW)
