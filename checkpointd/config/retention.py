@@ -14,6 +14,7 @@ from checkpointd.config.types import (
     Duration,
     Flag,
     Hours,
+    Location,
     Months,
     Percent,
     SchemaAlternative,
@@ -118,6 +119,12 @@ class RetentionSettings(_Rules):
 
     min_age: Duration = 3600.0
     """What was first seen less than this long ago is not removed."""
+
+    links: tuple[Location, ...] = ()
+    """Directories outside the root, searched for symlinks to checkpoints, which then stay."""
+
+    prune_listed: Flag = False
+    """Whether what a job's `checkpoint` state file lists may be removed, except its latest."""
 
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
