@@ -23,6 +23,7 @@ from checkpointd.retention import Pruner, find_references, plan
 from checkpointd.retention import files as retention_files
 from tests.helpers import invariants as invariant
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
+from tests.helpers.retention import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ class Stage:
     def prune(self, ledger: Ledger, pruner: Pruner | None = None) -> None:
         """Plan and carry out, as the daemon does."""
         references = find_references(str(self.root))
-        made = plan(ledger.entries("w"), POLICY, time.time(), references.paths)
+        made = plan(ledger.entries("w"), POLICY, time.time(), references)
         results = (pruner or Pruner(str(self.root), ledger)).apply(made)
         assert all(result.done for result in results), results
 
@@ -219,7 +220,8 @@ def test_an_expiry_killed_anywhere_is_finished(top: Path, invariants: Invariants
     stage = Pruned(top / "s", "directory")
 
     def expire(ledger: Ledger) -> None:
-        assert len(Pruner(str(stage.root), ledger).expire(time.time() + 10, 1).deleted) == REMOVED
+        expired = Pruner(str(stage.root), ledger).expire(limits(time.time() + 10, 1))
+        assert len(expired.deleted) == REMOVED
 
     for number in _killed_at_each_step(expire, stage, invariants):
         ledger = Ledger.open(stage.state)
