@@ -16,6 +16,7 @@ from checkpointd.config.types import (
     Hours,
     Location,
     Months,
+    Percent,
     SchemaAlternative,
     SchemaSingleTable,
     ShownName,
@@ -90,6 +91,15 @@ def _rule_keys() -> dict[str, Any]:
 class _Policy(Section):
     mode: Literal["off", "dry-run", "enforce"] = "dry-run"
     """`off` makes no plan, `dry-run` reports what it would remove, `enforce` removes it."""
+
+    confirm: Literal["changes", "never"] = "changes"
+    """`changes`: what was there before a policy is removed once `prune --apply` confirmed it."""
+
+    max_removals: Checkpoints = 10
+    """More than this, and more than `max_removals_percent`, wait for `prune --apply`."""
+
+    max_removals_percent: Percent = 20
+    """Share of a watch's checkpoints that one round may remove, where it is `max_removals`."""
 
     require: tuple[ShownName, ...] = ("intact",)
     """What a checkpoint must have shown to fill a slot of a rule."""

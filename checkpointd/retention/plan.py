@@ -54,6 +54,7 @@ class RetentionPlan:
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
     be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. Whether
     anything is carried out is up to the caller: see `policy.mode`.
+    `unconfirmed` is why the plan waits for a person (`checkpointd.retention.confirmation`).
     """
 
     policy: RetentionSettings
@@ -61,6 +62,7 @@ class RetentionPlan:
     holds: tuple[Hold, ...]
     suspects: tuple[str, ...] = ()
     unevaluated: tuple[Entry, ...] = ()
+    unconfirmed: tuple[Hold, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
