@@ -46,4 +46,5 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
             }
             for hold in plan.holds
         ],
+        "unmet": plan.unmet,
     }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
+from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.trash import Trash
 from checkpointd.retention.trees import Sameness
 from checkpointd.retention.writers import OpenFiles
 
@@ -81,9 +84,22 @@ def plan_watch(
         rebuilt=ledger.unconfirmed(watch.name),
         evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
+        filesystem=_filesystem(watch),
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]
     open_files = OpenFiles.of(leaving)
     written = frozenset(e.path for e in leaving if open_files.is_written(e))
     return planned(written=written) if written else first
+
+
+def _filesystem(watch: WatchSettings) -> FileSystem | None:
+    """How full the file system of a watch is; None if nobody asks or that is not known."""
+    if watch.retention.prune_defer is None:
+        return None
+    root = str(watch.path)
+    try:
+        usage = shutil.disk_usage(root)
+        return FileSystem(usage.used, usage.free, Trash(root).bytes())
+    except OSError:
+        return None
