@@ -14,7 +14,9 @@ from checkpointd.config.types import (
     Duration,
     Flag,
     Hours,
+    Location,
     Months,
+    Percent,
     SchemaAlternative,
     SchemaSingleTable,
     Share,
@@ -92,6 +94,15 @@ class _Policy(Section):
     mode: Literal["off", "dry-run", "enforce"] = "dry-run"
     """`off` makes no plan, `dry-run` reports what it would remove, `enforce` removes it."""
 
+    confirm: Literal["changes", "never"] = "changes"
+    """`changes`: what was there before a policy is removed once `prune --apply` confirmed it."""
+
+    max_removals: Checkpoints = 10
+    """More than this, and more than `max_removals_percent`, wait for `prune --apply`."""
+
+    max_removals_percent: Percent = 20
+    """Share of a watch's checkpoints that one round may remove, where it is `max_removals`."""
+
     require: tuple[ShownName, ...] = ("intact",)
     """What a checkpoint must have shown to fill a slot of a rule."""
 
@@ -110,6 +121,12 @@ class RetentionSettings(_Rules):
 
     min_age: Duration = 3600.0
     """What was first seen less than this long ago is not removed."""
+
+    links: tuple[Location, ...] = ()
+    """Directories outside the root, searched for symlinks to checkpoints, which then stay."""
+
+    prune_listed: Flag = False
+    """Whether what a job's `checkpoint` state file lists may be removed, except its latest."""
 
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""

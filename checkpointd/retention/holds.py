@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import NONE_WAIT, Unevaluated
+from checkpointd.retention.references import NO_REFERENCES
 from checkpointd.retention_rules.order import runs_of
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
+    from checkpointd.retention.references import References
     from checkpointd.retention_rules import Obstacle
 
 UNVERIFIED_LIMIT = 10
@@ -35,7 +38,8 @@ class SeriesState:
 
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
     ledger was lost and not all has been verified again, `obstacles` are why rules of the policy
-    cannot be evaluated, `unevaluated` what waits for `evaluate`.
+    cannot be evaluated, `unevaluated` what waits for `evaluate`, `references` what refers to
+    checkpoints, and what of it cannot be read.
     """
 
     entries: Sequence[Entry]
@@ -44,6 +48,7 @@ class SeriesState:
     rebuilt: bool
     obstacles: Sequence[Obstacle] = ()
     unevaluated: Unevaluated = NONE_WAIT
+    references: References = NO_REFERENCES
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,21 @@ def _ledger_rebuilt(state: SeriesState) -> str:
     if not state.rebuilt:
         return ""
     return "The ledger was lost and created again, so not every checkpoint here is known."
+
+
+def _links_unreadable(state: SeriesState) -> str:
+    errors = state.references.link_errors
+    return f"A directory of `links` cannot be searched: {errors[0]}." if errors else ""
+
+
+def _state_file_unreadable(state: SeriesState) -> str:
+    unreadable = state.references.unreadable
+    for entry in state.entries if unreadable else ():
+        if entry.checkpoint.format is Format.TF_CHECKPOINT:
+            found = state.references.unreadable_for(entry.path)
+            if found is not None:
+                return f"The state file {found.path!r} does not say what is in use: {found.reason}."
+    return ""
 
 
 def _order_disagrees(state: SeriesState) -> str:
@@ -202,6 +222,16 @@ HOLDS: tuple[HoldSpec, ...] = (
         "ledger_rebuilt",
         _ledger_rebuilt,
         "Wait until every checkpoint has been verified again; keep the daemon running.",
+    ),
+    HoldSpec(
+        "links_unreadable",
+        _links_unreadable,
+        "Mount it and make it readable for the daemon's user, or take it out of `links`.",
+    ),
+    HoldSpec(
+        "state_file_unreadable",
+        _state_file_unreadable,
+        "Wait for the job's next save, which writes it anew; or delete it if no job needs it.",
     ),
     HoldSpec(
         "order_disagrees",

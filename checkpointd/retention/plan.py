@@ -18,6 +18,8 @@ from checkpointd.retention.holds import Hold, SeriesState, holds_of
 from checkpointd.retention.limits import NO_RULE, deferred, within_size, yields
 from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention.references import NO_REFERENCES, alone_in_named
+from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import SIZE, UNCLAIMED, rules_of
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.limits import FileSystem
     from checkpointd.retention.protections import Protection
+    from checkpointd.retention.references import References
     from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
 
     Claims = list[tuple[str, Mapping[int, str]]]
@@ -42,7 +45,8 @@ class RetentionPlan:
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
     be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. `unmet`
-    is why `max_total_bytes` cannot be met. Whether anything is carried out is up to the caller: see
+    is why `max_total_bytes` is not met, `unconfirmed` why the plan waits for a person
+    (`checkpointd.retention.confirmation`). Whether anything is carried out is up to the caller: see
     `policy.mode`.
     """
 
@@ -52,6 +56,7 @@ class RetentionPlan:
     suspects: tuple[str, ...] = ()
     unevaluated: tuple[Entry, ...] = ()
     unmet: str = ""
+    unconfirmed: tuple[Hold, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
@@ -69,7 +74,7 @@ def plan(
     entries: Iterable[Entry],
     policy: RetentionSettings,
     now: float,
-    references: frozenset[str] = frozenset(),
+    references: References = NO_REFERENCES,
     *,
     changed: frozenset[str] = frozenset(),
     touched: frozenset[str] = frozenset(),
@@ -87,7 +92,7 @@ def plan(
         entries: everything that the ledger knows of one watch or several.
         policy: `[watch.retention]`.
         now: seconds since the epoch.
-        references: paths that `checkpoint` state files and symbolic links name.
+        references: what `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
         touched: paths of valid ones with the sizes and times that were verified, and another inode
@@ -109,6 +114,7 @@ def plan(
     on_disk = StateOnDisk(
         references, changed, _directories_above(present), shared, written, touched
     )
+    served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
@@ -118,18 +124,18 @@ def plan(
         eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
         waiting = unevaluated(eligible, policy, evaluation)
         obstacles = _obstacles(policy, (saved_checkpoint(e, now, ages) for e in eligible))
-        state = SeriesState(group, policy, listing, rebuilt, obstacles, waiting)
+        state = SeriesState(group, policy, listing, rebuilt, obstacles, waiting, references)
         held = holds_of(watch, series, state)
         holds.extend(held)
         to_evaluate.extend(waiting.next)
         counted.update(e.id for e in eligible)
-        decisions.extend(_SeriesPlanner(group, eligible, policy, now, ages, on_disk, held).decide())
+        planner = _SeriesPlanner(group, eligible, policy, now, ages, on_disk, held, served)
+        decisions.extend(planner.decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
-    return RetentionPlan(
-        policy, tuple(decisions), tuple(holds), suspects, tuple(to_evaluate), unmet
-    )
+    made = tuple(decisions)
+    return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
 
 
 class _SeriesPlanner:
@@ -147,6 +153,7 @@ class _SeriesPlanner:
         ages: Ages,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
+        served: frozenset[int],
     ) -> None:
         self._ordered = group
         self._policy = policy
@@ -164,7 +171,8 @@ class _SeriesPlanner:
         self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, ages, on_disk, newest, removable)
+        alone = alone_in_named(group, on_disk.references)
+        self._situation = Situation(policy, ages, on_disk, newest, removable, alone, served)
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""

@@ -38,8 +38,9 @@ class PlanningLedger(Protocol):
 
 
 def reference_index(watch: WatchSettings) -> ReferenceIndex:
-    """The references to checkpoints of a watch, from its root and its `latest-valid` links."""
-    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""))
+    """The references to checkpoints of a watch: in its root, its `latest-valid` links, `links`."""
+    links = [str(directory) for directory in watch.retention.links]
+    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""), links)
 
 
 def plan_watch(
@@ -76,7 +77,7 @@ def plan_watch(
         entries,
         watch.retention,
         now,
-        references.paths,
+        references,
         changed=frozenset(path for path, same in on_disk.items() if same is None),
         touched=frozenset(path for path, same in on_disk.items() if same is Sameness.CONTENT),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
@@ -17,15 +18,6 @@ from tests.helpers.plans import policy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FACTS = st.tuples(
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from([State.VALID, State.VALID, State.INVALID, State.PENDING]),
-    st.integers(0, 6),
-    st.integers(0, 9),
-    st.sampled_from(["a-{}", "b-{}"]),
-)
-
 
 def _decision(identity: int, fact: tuple[Any, ...]) -> Decision:
     keep, may_go, state, at, size, series = fact
@@ -35,9 +27,20 @@ def _decision(identity: int, fact: tuple[Any, ...]) -> Decision:
     return Decision(made, keep, ("",), "x", keep and may_go and state is State.VALID)
 
 
-DECISIONS = st.lists(_FACTS, max_size=14).map(
-    lambda facts: [_decision(i, fact) for i, fact in enumerate(facts)]
-)
+def _decisions(random: Random) -> list[Decision]:
+    states = [State.VALID, State.VALID, State.INVALID, State.PENDING]
+    facts = (
+        (
+            random.random() < 0.5,
+            random.random() < 0.7,
+            random.choice(states),
+            random.randrange(7),
+            random.randrange(10),
+            random.choice(["a-{}", "b-{}"]),
+        )
+        for _ in range(random.randrange(15))
+    )
+    return [_decision(i, fact) for i, fact in enumerate(facts)]
 
 
 def size_model(decisions: Sequence[Decision], limit: int, floor: int) -> set[int]:
@@ -74,25 +77,25 @@ def compare_limits(examples: int) -> None:
     """Compare both with their models on so many generated lists of decisions each."""
 
     @settings(max_examples=examples, database=None)
-    @given(DECISIONS, st.integers(1, 40), st.integers(1, 3))
-    def compare_size(decisions: list[Decision], limit: int, floor: int) -> None:
-        asked = policy(keep_last=1, max_total_bytes=limit, keep_min_valid=floor)
-        counted = frozenset(d.entry.id for d in decisions if d.entry.state is State.VALID)
-        changed, unmet = within_size(decisions, asked, counted, on_hold=False)
-        stay = {d.entry.id for d in changed if d.keep}
-        assert stay == size_model(decisions, limit, floor)
-        total = sum(d.entry.generation.size_bytes for d in changed if d.keep)
-        assert bool(unmet) is (total > limit)
-        held, unmet = within_size(decisions, asked, counted, on_hold=True)
-        assert held == decisions
-
-    @settings(max_examples=examples, database=None)
-    @given(DECISIONS, st.integers(0, 60), st.integers(0, 60), st.integers(0, 20))
-    def compare_defer(decisions: list[Decision], used: int, free: int, trash: int) -> None:
-        found = FileSystem(used, free, trash)
+    @given(st.integers(0, 2**63))
+    def compare(seed: int) -> None:
+        random = Random(seed)  # noqa: S311 - one draw a case
+        decisions = _decisions(random)
+        _compare_size(decisions, random.randrange(1, 41), random.randrange(1, 4))
+        found = FileSystem(*(random.randrange(limit) for limit in (60, 60, 20)))
         changed = deferred(decisions, policy(keep_last=1, prune_defer="50%"), found)
         gone = {d.entry.id for d in changed if not d.keep}
         assert gone == defer_model(decisions, found, 0.5)
 
-    compare_size()
-    compare_defer()
+    compare()
+
+
+def _compare_size(decisions: list[Decision], limit: int, floor: int) -> None:
+    asked = policy(keep_last=1, max_total_bytes=limit, keep_min_valid=floor)
+    counted = frozenset(d.entry.id for d in decisions if d.entry.state is State.VALID)
+    changed, unmet = within_size(decisions, asked, counted, on_hold=False)
+    stay = {d.entry.id for d in changed if d.keep}
+    assert stay == size_model(decisions, limit, floor)
+    total = sum(d.entry.generation.size_bytes for d in changed if d.keep)
+    assert bool(unmet) is (total > limit)
+    assert within_size(decisions, asked, counted, on_hold=True)[0] == decisions

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
-from checkpointd.retention import plan
+from checkpointd.retention import References, plan
+from checkpointd.retention.references import UnreadableStateFile
 from tests.helpers.ledger import entry
-from tests.helpers.plans import NOW, hold_reasons, policy, reasons_for, series
+from tests.helpers.plans import HOUR, NOW, hold_reasons, policy, reasons_for, series
 
 
 def test_a_failed_listing_and_a_lost_ledger_hold_everything() -> None:
@@ -93,6 +95,31 @@ def test_a_hold_of_one_series_does_not_stop_another() -> None:
     planned = plan([*series(4), *other], policy(keep_last=1), NOW)
     assert {d.entry.id for d in planned.removals} == {1, 2, 3}
     assert {h.series for h in planned.holds} == {"b-{}"}
+
+
+def test_a_state_file_that_cannot_be_read_holds_the_tensorflow_checkpoints_below_it() -> None:
+    """Files of other formats are in no state file."""
+    torn = References(unreadable=(UnreadableStateFile("/w/checkpoint", "it is empty"),))
+    entries = [
+        entry(i, step=i, saved_at=NOW - (9 - i) * HOUR, kind=Format.TF_CHECKPOINT)
+        for i in range(1, 5)
+    ]
+    planned = plan(entries, policy(keep_last=1), NOW, torn)
+    assert hold_reasons(planned) == {"state_file_unreadable"}
+    assert planned.removals == ()
+    assert "'/w/checkpoint'" in planned.holds[0].message
+    assert "delete it" in planned.holds[0].cure
+    assert hold_reasons(plan(series(4), policy(keep_last=1), NOW, torn)) == set()
+    elsewhere = References(unreadable=(UnreadableStateFile("/w/run/checkpoint", "it is empty"),))
+    assert hold_reasons(plan(entries, policy(keep_last=1), NOW, elsewhere)) == set()
+
+
+def test_directories_of_links_that_cannot_be_searched_hold_everything() -> None:
+    """Whatever is in use may be named there."""
+    unknown = References(link_errors=("'/srv/models' does not exist",))
+    planned = plan(series(4), policy(keep_last=1), NOW, unknown)
+    assert hold_reasons(planned) == {"links_unreadable"}
+    assert planned.removals == ()
 
 
 @pytest.mark.parametrize(
