@@ -167,7 +167,15 @@ def _resolve(config: Config, base: Path) -> Config:
                 "latest_link": directory(settings.publish.latest_link, "latest"),
             }
         )
-        update = {"path": absolute(settings.path, base), "verify": verify, "publish": publish}
+        trash_dir = settings.retention.trash_dir
+        update = {
+            "path": absolute(settings.path, base),
+            "verify": verify,
+            "publish": publish,
+            "retention": settings.retention.model_copy(
+                update={"trash_dir": absolute(trash_dir, base) if trash_dir else None}
+            ),
+        }
         return settings.model_copy(update=update)
 
     def directory(where: bool | Path, default: str) -> bool | Path:

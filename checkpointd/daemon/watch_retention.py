@@ -14,7 +14,7 @@ import structlog
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
 from checkpointd.retention.policy import is_changed, note_enforced
-from checkpointd.retention.trash import TrashLimits
+from checkpointd.retention.trash import TrashLimits, place_of
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class WatchRetention:
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
-        self._pruner = Pruner(self.root, records, threads=_THREADS)
+        self._pruner = Pruner(self.root, records, place_of(settings), threads=_THREADS)
         self._recovered = False
         self._reverified: dict[str, Generation] = {}
         self._before = tuple(before)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.retention.pruner import Removal
 
-_DECIDES_NOTHING = ("mode", "trash_ttl")
+_DECIDES_NOTHING = ("mode", "trash_ttl", "trash_mode", "trash_dir")
 
 
 class PolicyRecords(Protocol):
