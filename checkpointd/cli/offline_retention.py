@@ -34,6 +34,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         For each watch its plan as an object, with `removals`.
     """
     from checkpointd.retention import Pruner
+    from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.public import public_plan, public_removal
     from checkpointd.retention.trash import place_of
@@ -49,6 +50,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": message})
             continue
         planned = plan_watch(ledger, watch, time.time())
+        ledger.record_policies(watch.name, confirmed(watch, time.time()))
         outcome = public_plan(watch.name, planned)
         removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
         note_enforced(ledger, watch, removals)

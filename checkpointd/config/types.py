@@ -228,6 +228,7 @@ SwitchOrDirectory = Annotated[
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Checkpoints = Annotated[Count, Field(json_schema_extra={"x-unit": "checkpoints"})]
+Percent = Annotated[int, Field(strict=True, ge=0, le=100, json_schema_extra={"x-unit": "percent"})]
 Hours = Annotated[Count, Field(json_schema_extra={"x-unit": "hours"})]
 Days = Annotated[Count, Field(json_schema_extra={"x-unit": "days"})]
 Weeks = Annotated[Count, Field(json_schema_extra={"x-unit": "weeks"})]

@@ -167,14 +167,14 @@ def _resolve(config: Config, base: Path) -> Config:
                 "latest_link": directory(settings.publish.latest_link, "latest"),
             }
         )
-        trash_dir = settings.retention.trash_dir
+        policy = settings.retention
+        trash_dir = absolute(policy.trash_dir, base) if policy.trash_dir else None
+        links = tuple(absolute(p, base) for p in policy.links)
         update = {
             "path": absolute(settings.path, base),
             "verify": verify,
+            "retention": policy.model_copy(update={"links": links, "trash_dir": trash_dir}),
             "publish": publish,
-            "retention": settings.retention.model_copy(
-                update={"trash_dir": absolute(trash_dir, base) if trash_dir else None}
-            ),
         }
         return settings.model_copy(update=update)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from checkpointd.watch.watcher import Watcher
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watch:
     """One watch that runs.
 

@@ -11,9 +11,11 @@ from checkpointd.ledger.facts import (
     State,
 )
 from checkpointd.ledger.lock import StateLock
+from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
 
 __all__ = [
+    "AcceptedPolicy",
     "Ages",
     "Change",
     "ChangeKind",
@@ -22,6 +24,7 @@ __all__ = [
     "LedgerError",
     "NoLedgerError",
     "Pin",
+    "PolicyRecords",
     "Pruned",
     "SeriesSummary",
     "State",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.ledger import rows
+from checkpointd.ledger import policies, rows
 from checkpointd.ledger.clock import Ages, Clock, Reading, WallAges, read_clocks
 from checkpointd.ledger.facts import (
     ABSENT,
@@ -260,6 +260,15 @@ class Reader(RowReader):
         It holds until `Ledger.confirm` found a new verdict for everything that was there.
         """
         return self.rebuilt and self._meta(f"confirmed:{watch}") is None
+
+    def policy_records(self, watch: str) -> policies.PolicyRecords:
+        """Which retention policies were accepted for a watch."""
+        accepted, waiting = (self._meta(f"{kind}:{watch}") for kind in ("accepted", "waiting"))
+        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting))
+
+    def last_sequence(self) -> int:
+        """The sequence of the generation that was seen last; 0 if none was."""
+        return int(self._rows("SELECT COALESCE(MAX(sequence), 0) FROM checkpoints")[0][0])
 
     def ages(self) -> Ages:
         """How old the times in the ledger are, by a clock that nobody sets."""

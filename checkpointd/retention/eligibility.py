@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.core.report import Facts
 from checkpointd.ledger import State
 from checkpointd.retention_rules import SavedCheckpoint
 
@@ -43,11 +44,14 @@ def seconds_since_seen(entry: Entry, ages: Ages) -> float:
 
 def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
     """What a rule sees of a checkpoint; `now` is in seconds since the epoch."""
-    recorded = entry.report.facts.metrics if entry.report else {}
+    facts = entry.report.facts if entry.report else Facts()
     return SavedCheckpoint(
         id=entry.id,
         saved_at=entry.saved_at,
         seen_at=now - seconds_since_seen(entry, ages),
         step=entry.step,
-        metrics={**entry.checkpoint.metrics, **recorded},
+        metrics={**entry.checkpoint.metrics, **facts.metrics},
+        named=entry.checkpoint.metrics,
+        evaluated=frozenset(facts.evaluation),
+        evaluated_by=facts.evaluated_by,
     )

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from checkpointd.ledger import State, WallAges
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
-from checkpointd.retention.holds import Hold, holds_of
+from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
+from checkpointd.retention.holds import Hold, SeriesState, holds_of
 from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
-from checkpointd.retention_rules import Effect
+from checkpointd.retention.references import NO_REFERENCES, alone_in_named
+from checkpointd.retention.served import served_versions
+from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import UNCLAIMED, rules_of
 
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
+    from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.protections import Protection
-    from checkpointd.retention_rules import Rule
+    from checkpointd.retention.references import References
+    from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
 
     Claims = list[tuple[str, Mapping[int, str]]]
     """The reasons of each rule by checkpoint, with the rule's name."""
@@ -46,13 +51,17 @@ class RetentionPlan:
     """The decisions about every checkpoint on disk, newest first within a series, and the holds.
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
-    be verified again. Whether anything is carried out is up to the caller: see `policy.mode`.
+    be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. Whether
+    anything is carried out is up to the caller: see `policy.mode`.
+    `unconfirmed` is why the plan waits for a person (`checkpointd.retention.confirmation`).
     """
 
     policy: RetentionSettings
     decisions: tuple[Decision, ...]
     holds: tuple[Hold, ...]
     suspects: tuple[str, ...] = ()
+    unevaluated: tuple[Entry, ...] = ()
+    unconfirmed: tuple[Hold, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
@@ -70,7 +79,7 @@ def plan(
     entries: Iterable[Entry],
     policy: RetentionSettings,
     now: float,
-    references: frozenset[str] = frozenset(),
+    references: References = NO_REFERENCES,
     *,
     changed: frozenset[str] = frozenset(),
     touched: frozenset[str] = frozenset(),
@@ -78,6 +87,7 @@ def plan(
     written: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
+    evaluation: CurrentEvaluation = NOT_EVALUATED,
     ages: Ages | None = None,
 ) -> RetentionPlan:
     """Decide about every checkpoint.
@@ -86,7 +96,7 @@ def plan(
         entries: everything that the ledger knows of one watch or several.
         policy: `[watch.retention]`.
         now: seconds since the epoch.
-        references: paths that `checkpoint` state files and symbolic links name.
+        references: what `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
         touched: paths of valid ones with the sizes and times that were verified, and another inode
@@ -96,6 +106,7 @@ def plan(
         written: paths of those that a process has open for writing.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        evaluation: how `evaluate` measures checkpoints now.
         ages: how old stored times are; None: by the wall clock.
     """
     ages = ages or WallAges(now)
@@ -106,33 +117,45 @@ def plan(
     on_disk = StateOnDisk(
         references, changed, _directories_above(present), shared, written, touched
     )
+    served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
+    to_evaluate: list[Entry] = []
+    doubtful = changed | touched
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
-        held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
+        eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
+        waiting = unevaluated(eligible, policy, evaluation)
+        obstacles = _obstacles(policy, (saved_checkpoint(e, now, ages) for e in eligible))
+        state = SeriesState(group, policy, listing, rebuilt, obstacles, waiting, references)
+        held = holds_of(watch, series, state)
         holds.extend(held)
-        decisions.extend(_SeriesPlanner(group, policy, now, ages, on_disk, held).decide())
+        to_evaluate.extend(waiting.next)
+        planner = _SeriesPlanner(group, eligible, policy, now, ages, on_disk, held, served)
+        decisions.extend(planner.decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
-    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects)
+    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects, tuple(to_evaluate))
 
 
 class _SeriesPlanner:
-    """One series under one policy; `group` are its checkpoints on disk, newest first."""
+    """One series under one policy: its checkpoints on disk, and those that may fill a slot.
+
+    Both are newest first.
+    """
 
     def __init__(
         self,
         group: Sequence[Entry],
+        eligible: Sequence[Entry],
         policy: RetentionSettings,
         now: float,
         ages: Ages,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
+        served: frozenset[int],
     ) -> None:
         self._ordered = group
         self._policy = policy
         self._holds = holds
-        doubtful = on_disk.changed | on_disk.touched
-        eligible = [e for e in self._ordered if is_eligible(e, policy) and e.path not in doubtful]
         broken = [e for e in self._ordered if is_broken_checkpoint(e)]
         keep = rules_of(policy, Effect.KEEP)
         self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
@@ -145,7 +168,8 @@ class _SeriesPlanner:
         self._floor = self._fill_floor(eligible)
         newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, ages, on_disk, newest, removable)
+        alone = alone_in_named(group, on_disk.references)
+        self._situation = Situation(policy, ages, on_disk, newest, removable, alone, served)
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""
@@ -194,6 +218,16 @@ class _SeriesPlanner:
 def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float, ages: Ages) -> Claims:
     checkpoints = [saved_checkpoint(entry, now, ages) for entry in entries] if rules else []
     return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
+
+
+def _obstacles(
+    policy: RetentionSettings, newest_first: Iterable[SavedCheckpoint]
+) -> tuple[Obstacle, ...]:
+    """Why rules that keep cannot be evaluated for a series."""
+    rules = [rule for rule in rules_of(policy, Effect.KEEP) if isinstance(rule, Measuring)]
+    checkpoints = tuple(newest_first) if rules else ()
+    found = (rule.obstacle(checkpoints) for rule in rules)
+    return tuple(obstacle for obstacle in found if obstacle is not None)
 
 
 def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Whether a policy is another one than the one that was last carried out."""
+"""What makes a policy another one, and whether it is the one that was last carried out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,32 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.retention.pruner import Removal
 
-_DECIDES_NOTHING = ("mode", "trash_ttl", "trash_mode", "trash_dir")
+_OTHER_KEYS = frozenset(
+    {
+        "mode",
+        "confirm",
+        "max_removals",
+        "max_removals_percent",
+        "trash_ttl",
+        "trash_mode",
+        "trash_dir",
+    }
+)
+_OTHER_WATCH_KEYS = frozenset(
+    {
+        "name",
+        "method",
+        "poll_interval",
+        "settle",
+        "torn_after",
+        "scrub_every",
+        "verify",
+        "publish",
+        "hooks",
+        "retention",
+    }
+)
+"""The keys that do not decide what is removed. A key that is new does, until it stands here."""
 
 
 class PolicyRecords(Protocol):
@@ -27,12 +52,16 @@ class PolicyRecords(Protocol):
         ...
 
 
+def policy_text(watch: WatchSettings) -> str:
+    """The keys that decide what a watch keeps, without defaults, as canonical text."""
+    keys = watch.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_WATCH_KEYS))
+    rules = watch.retention.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_KEYS))
+    return json.dumps({**keys, "retention": rules}, sort_keys=True)
+
+
 def policy_digest(watch: WatchSettings) -> str:
-    """A text that differs when the policy of a watch may remove something else."""
-    shown = watch.retention.model_dump(mode="json")
-    for name in _DECIDES_NOTHING:
-        shown.pop(name, None)
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+    """A digest that differs when the policy of a watch may remove something else."""
+    return hashlib.sha256(policy_text(watch).encode()).hexdigest()
 
 
 def is_changed(records: PolicyRecords, watch: WatchSettings) -> bool:

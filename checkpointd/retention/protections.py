@@ -5,7 +5,7 @@ To add one: write a function that returns the reason, or "" if there is none, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
@@ -15,7 +15,7 @@ from checkpointd.retention.eligibility import (
     is_eligible,
     seconds_since_seen,
 )
-from checkpointd.retention.references import is_referenced
+from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class StateOnDisk:
     `written` are open for writing, `touched` have another inode or change time than was verified.
     """
 
-    references: frozenset[str] = frozenset()
+    references: References = field(default_factory=References)
     changed: frozenset[str] = frozenset()
     containing: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
@@ -55,7 +55,8 @@ class Situation:
     """What protections depend on beside the checkpoint itself.
 
     `ages` are how old stored times are, `newest` is the id of the newest checkpoint of the series,
-    `removable` are the ids of the invalid ones that a rule removes.
+    `removable` are the ids of the invalid ones that a rule removes. `alone` are the ids of those
+    that a named directory holds as its only one, `served` of those that TensorFlow Serving takes.
     """
 
     policy: RetentionSettings
@@ -63,6 +64,8 @@ class Situation:
     on_disk: StateOnDisk
     newest: int | None
     removable: frozenset[int]
+    alone: frozenset[int] = frozenset()
+    served: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,22 @@ def _pinned(entry: Entry, _: Situation) -> str:
 
 
 def _referenced(entry: Entry, situation: Situation) -> str:
-    if is_referenced(entry, situation.on_disk.references):
+    if situation.on_disk.references.is_named(entry):
         return "a `checkpoint` state file or a symbolic link names it"
+    if entry.id in situation.alone:
+        return "a symbolic link names the directory that holds only it"
+    return ""
+
+
+def _listed(entry: Entry, situation: Situation) -> str:
+    if situation.policy.prune_listed or not situation.on_disk.references.is_listed(entry):
+        return ""
+    return "its job's `checkpoint` state file lists it, and `prune_listed = true` is not set"
+
+
+def _served(entry: Entry, situation: Situation) -> str:
+    if entry.id in situation.served:
+        return "TensorFlow Serving serves it: it is the highest version of its directory"
     return ""
 
 
@@ -155,6 +172,8 @@ def _invalid(entry: Entry, situation: Situation) -> str:
 PROTECTIONS: tuple[Protection, ...] = (
     Protection("pinned", _pinned),
     Protection("referenced", _referenced),
+    Protection("listed", _listed),
+    Protection("served", _served),
     Protection("newest", _newest),
     Protection("contains", _contains),
 )

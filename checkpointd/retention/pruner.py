@@ -14,7 +14,6 @@ from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
-from checkpointd.retention.references import is_referenced
 from checkpointd.retention.trash import (
     Expired,
     Recovered,
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, Pin
     from checkpointd.retention.plan import Decision, RetentionPlan
+    from checkpointd.retention.references import References
 
 RESTORED_NOTE = "restored from the trash"
-_NAMED = "a `checkpoint` state file or a symbolic link names it now"
 
 
 class PruningLedger(Protocol):
@@ -143,24 +142,27 @@ class Pruner:
         results = map_in_threads(
             lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
         )
-        named = current.references.sweep().paths
-        return [self._undone_if_named(r, named) for r in results if r is not None]
+        after = current.references.sweep()
+        return [self._undone_if_named(r, current, after) for r in results if r is not None]
 
     def _unless_stopped(self, decision: Decision, current: PruningRound) -> Removal | None:
         return None if self._stopped.is_set() else self._remove(decision, current)
 
-    def _undone_if_named(self, removal: Removal, named: frozenset[str]) -> Removal:
+    def _undone_if_named(
+        self, removal: Removal, current: PruningRound, references: References
+    ) -> Removal:
         """Undo a removal if a reference appeared in the short time that no sweep covered."""
-        if not removal.done or not is_referenced(removal.entry, named):
+        named = current.why_in_use(removal.entry, references) if removal.done else ""
+        if not named:
             return removal
         try:
             self.trash.restore(removal.item)
             self._records.record_restored(removal.entry.path, removal.item)
         except (TrashError, LedgerError, OSError) as error:
             return replace(
-                removal, reason=f"{removal.reason}; {_NAMED}, and it stays in the trash ({error})"
+                removal, reason=f"{removal.reason}; {named}, and it stays in the trash ({error})"
             )
-        return Removal(removal.entry, False, removal.rule, _NAMED)
+        return Removal(removal.entry, False, removal.rule, named)
 
     def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
@@ -268,8 +270,9 @@ class Pruner:
         references = current.references.near(os.path.dirname(entry.path))
         if references.errors:
             raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
-        if is_referenced(entry, references.paths):
-            raise _RefusedError(_NAMED)
+        in_use = current.why_in_use(entry, references)
+        if in_use:
+            raise _RefusedError(in_use)
         if current.open_files.has_writer(dir_fd, os.path.basename(entry.path), entry.generation):
             raise _RefusedError("a process has it open for writing")
         self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)

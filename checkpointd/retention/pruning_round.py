@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import Format
 from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.newest_valid import by_series
+from checkpointd.retention.references import alone_in_named
 from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.reference_index import ReferenceIndex
+    from checkpointd.retention.references import References
 
 
 class PruningRound:
@@ -34,11 +37,12 @@ class PruningRound:
         self.open_files = OpenFiles.of([d.entry for d in plan.removals])
         self._leaving: set[int] = set()
         kept = {d.entry.id for d in plan.kept}
+        self._series = by_series(d.entry for d in plan.decisions)
         self._others = {
             series: sorted(
                 (e for e in group if is_eligible(e, plan.policy)), key=lambda e: e.id not in kept
             )
-            for series, group in by_series(d.entry for d in plan.decisions).items()
+            for series, group in self._series.items()
         }
 
     def begin(self, entry: Entry) -> None:
@@ -48,6 +52,20 @@ class PruningRound:
     def cancel(self, entry: Entry) -> None:
         """The checkpoint stays after all."""
         self._leaving.discard(entry.id)
+
+    def why_in_use(self, entry: Entry, references: References) -> str:
+        """Why a checkpoint is in use by what refers to it now; empty if it is not."""
+        if references.link_errors:
+            return f"a directory of `links` cannot be searched: {references.link_errors[0]}"
+        series = self._series[entry.checkpoint.watch, entry.checkpoint.series]
+        if references.is_named(entry) or entry.id in alone_in_named(series, references):
+            return "a `checkpoint` state file or a symbolic link names it now"
+        if references.is_listed(entry) and not self.policy.prune_listed:
+            return "its job's `checkpoint` state file lists it now"
+        unreadable = references.unreadable_for(entry.path)
+        if unreadable is not None and entry.checkpoint.format is Format.TF_CHECKPOINT:
+            return f"the state file {unreadable.path!r} cannot be read: {unreadable.reason}"
+        return ""
 
     def others(self, entry: Entry) -> Iterator[Entry]:
         """The valid ones of the same series that are not being removed, kept ones first."""

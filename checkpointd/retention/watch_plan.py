@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
@@ -34,8 +35,9 @@ class PlanningLedger(Protocol):
 
 
 def reference_index(watch: WatchSettings) -> ReferenceIndex:
-    """The references to checkpoints of a watch, from its root and its `latest-valid` links."""
-    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""))
+    """The references to checkpoints of a watch: in its root, its `latest-valid` links, `links`."""
+    links = [str(directory) for directory in watch.retention.links]
+    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""), links)
 
 
 def plan_watch(
@@ -44,6 +46,7 @@ def plan_watch(
     now: float,
     problem: str = "",
     index: ReferenceIndex | None = None,
+    evaluation: CurrentEvaluation | None = None,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -56,6 +59,8 @@ def plan_watch(
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
         index: searches the root for references, and can then be used for carrying the plan out.
+        evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
+            of the watch show it.
     """
     references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
@@ -69,12 +74,13 @@ def plan_watch(
         entries,
         watch.retention,
         now,
-        references.paths,
+        references,
         changed=frozenset(path for path, same in on_disk.items() if same is None),
         touched=frozenset(path for path, same in on_disk.items() if same is Sameness.CONTENT),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
     )
     first = planned()

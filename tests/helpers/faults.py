@@ -23,6 +23,7 @@ from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import Pruner, TrashError, find_references, plan
 from tests.helpers.invariants import END, FLOOR, GOLDEN, LOST, OUTSIDE
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
+from tests.helpers.retention import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +114,7 @@ def restore_all(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
 
 def expire(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
     """Delete everything in the trash for good."""
-    pruner.expire(time.time() + 10, 1)
+    pruner.expire(limits(time.time() + 10, 1))
 
 
 ACTS: dict[str, Callable[[Stage, Ledger, Pruner], None]] = {

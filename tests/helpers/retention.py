@@ -48,7 +48,7 @@ class Field:
 
     def plan(self, policy: RetentionSettings = POLICY) -> RetentionPlan:
         """What is to be done now."""
-        named = find_references(str(self.root)).paths
+        named = find_references(str(self.root))
         return plan(self.ledger.entries("w"), policy, time.time(), named)
 
     def prune(self, policy: RetentionSettings = POLICY) -> list[Removal]:

@@ -72,7 +72,7 @@ class Stage:
     def prune(self, ledger: Ledger, pruner: Pruner | None = None) -> None:
         """Plan and carry out, as the daemon does."""
         references = find_references(str(self.root))
-        made = plan(ledger.entries("w"), POLICY, time.time(), references.paths)
+        made = plan(ledger.entries("w"), POLICY, time.time(), references)
         results = (pruner or Pruner(str(self.root), ledger)).apply(made)
         assert all(result.done for result in results), results
 
