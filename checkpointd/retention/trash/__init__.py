@@ -17,6 +17,7 @@ from checkpointd.retention.trash.expiry import (
 from checkpointd.retention.trash.item import TrashError, TrashItem
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
+from checkpointd.retention.trash.unknown import pruned_of, unknown_items
 
 __all__ = [
     "Deleted",
@@ -29,5 +30,7 @@ __all__ = [
     "TrashLimits",
     "disk_of",
     "min_free_bytes",
+    "pruned_of",
     "to_delete",
+    "unknown_items",
 ]

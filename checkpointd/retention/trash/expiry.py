@@ -140,12 +140,13 @@ def expire(
     root: str,
     limits: TrashLimits,
     *,
+    keep: frozenset[str] = frozenset(),
     stopped: Callable[[], bool],
     on_step: Callable[[str], None],
 ) -> Expired:
     """Delete what is old enough, and more while the job needs the space; see `Trash.expire`."""
     try:
-        items = finished_items(root)
+        items = [item for item in finished_items(root) if item.id not in keep]
         chosen = to_delete(items, disk_of(root), limits) if items else []
     except OSError as error:
         return Expired((), (f"The trash of {root!r} cannot be read: {error.strerror}.",))
