@@ -38,12 +38,13 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.public import public_plan, public_removal
     from checkpointd.retention.root import RootKeeper
+    from checkpointd.retention.trash import place_of
     from checkpointd.retention.watch_plan import plan_watch
 
     outcomes = []
     for watch in watches:
-        pruner = Pruner(str(watch.path), ledger)
-        keeper = RootKeeper(watch.name, str(watch.path), ledger)
+        pruner = Pruner(str(watch.path), ledger, place_of(watch))
+        keeper = RootKeeper(watch.name, place_of(watch), ledger)
         with keeper.locked(enforce=True) as holder:
             try:
                 if not holder:
@@ -75,10 +76,11 @@ def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
         CliError: a root cannot be read.
     """
     from checkpointd.retention.root import RootKeeper
+    from checkpointd.retention.trash import place_of
 
     for watch in watches:
         try:
-            RootKeeper(watch.name, str(watch.path), ledger).accept()
+            RootKeeper(watch.name, place_of(watch), ledger).accept()
         except OSError as error:
             raise CliError(f"{watch.path} cannot be read: {error.strerror}.", INVALID) from None
 
@@ -86,10 +88,11 @@ def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
 def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
     """The one of several names under which a checkpoint is in a trash; None if none is."""
     from checkpointd.retention import Trash
+    from checkpointd.retention.trash import place_of
 
     for watch in config.watch:
         try:
-            paths = {item.path for item in Trash(str(watch.path)).items()}
+            paths = {item.path for item in Trash(str(watch.path), place_of(watch)).items()}
         except OSError:
             continue
         found = next((name for name in names if name in paths), None)
@@ -106,13 +109,14 @@ def restore_here(ledger: Ledger, config: Config, path: str) -> None:
     """
     from checkpointd.retention import Pruner, TrashError
     from checkpointd.retention.root import RootKeeper
+    from checkpointd.retention.trash import place_of
 
     for watch in config.watch:
         if not path.startswith(f"{watch.path}/"):
             continue
-        pruner = Pruner(str(watch.path), ledger)
+        pruner = Pruner(str(watch.path), ledger, place_of(watch))
         try:
-            with RootKeeper(watch.name, str(watch.path), ledger).locked() as holder:
+            with RootKeeper(watch.name, place_of(watch), ledger).locked() as holder:
                 _check_alone(path, holder)
                 pruner.recover()
                 pruner.restore(path)

@@ -18,7 +18,7 @@ from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
 from checkpointd.retention.root import RootKeeper
-from checkpointd.retention.trash import Expired, TrashLimits
+from checkpointd.retention.trash import Expired, TrashLimits, place_of
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ class WatchRetention:
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
-        self._pruner = Pruner(self.root, records, threads=_THREADS)
-        self._keeper = RootKeeper(settings.name, self.root, records)
+        place = place_of(settings)
+        self._pruner = Pruner(self.root, records, place, threads=_THREADS)
+        self._keeper = RootKeeper(settings.name, place, records)
         self._recovered = False
         self.preview = Preview()
         self._reverified: dict[str, Generation] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
+from checkpointd.retention.limits import FileSystem
+from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
 from checkpointd.retention.root.inspection import RootView, view_root
 from checkpointd.retention.root.records import RootReader
+from checkpointd.retention.trash import Trash, place_of
 from checkpointd.retention.trees import Sameness
-from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -65,7 +68,7 @@ def plan_watch(
             of the watch show it.
     """
     references = (index or reference_index(watch)).sweep()
-    found = RootView(root) if root else view_root(watch.name, str(watch.path), ledger)
+    found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
     entries = [
         replace(e, pinned=True) if e.path in found.pinned else e for e in ledger.entries(watch.name)
     ]
@@ -87,9 +90,24 @@ def plan_watch(
         root=found.doubts,
         evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
+        filesystem=_filesystem(watch),
+        templates=watch.version,
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]
     open_files = OpenFiles.of(leaving)
-    written = frozenset(e.path for e in leaving if open_files.is_written(e))
-    return planned(written=written) if written else first
+    uses = {e.path: open_files.use_of_entry(e) for e in leaving}
+    used = {path: use.value for path, use in uses.items() if use is not None}
+    return planned(in_use=used) if used else first
+
+
+def _filesystem(watch: WatchSettings) -> FileSystem | None:
+    """How full the file system of a watch is; None if nobody asks or that is not known."""
+    if watch.retention.prune_defer is None:
+        return None
+    root = str(watch.path)
+    try:
+        usage = shutil.disk_usage(root)
+        return FileSystem(usage.used, usage.free, Trash(root).bytes())
+    except OSError:
+        return None

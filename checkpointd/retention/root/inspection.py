@@ -14,6 +14,7 @@ from checkpointd.retention.trash import unknown_items
 
 if TYPE_CHECKING:
     from checkpointd.retention.root.records import RootReader
+    from checkpointd.retention.trash import TrashPlace
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,9 @@ class RootView:
     pinned: frozenset[str] = frozenset()
 
 
-def view_root(watch: str, root: str, records: RootReader) -> RootView:
+def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
     """Look at a root without changing anything, as a preview does."""
+    root = place.root
     try:
         files = read_records(root)
     except OSError as error:
@@ -34,7 +36,7 @@ def view_root(watch: str, root: str, records: RootReader) -> RootView:
     known = {pin.path for pin in records.pins_below(root)}
     removed = records.removed_pins(pin.identity for pin in copied or ())
     pinned = frozenset(p.path for p in copied or () if p.identity not in removed) - known
-    return RootView(doubts_about(watch, root, records, files), pinned)
+    return RootView(doubts_about(watch, place, records, files), pinned)
 
 
 def read_records(root: str) -> dict[str, RecordFile | None]:
@@ -54,7 +56,7 @@ def read_records(root: str) -> dict[str, RecordFile | None]:
 
 def doubts_about(
     watch: str,
-    root: str,
+    place: TrashPlace,
     records: RootReader,
     files: dict[str, RecordFile | None],
     *,
@@ -62,7 +64,7 @@ def doubts_about(
     written: str = "",
 ) -> RootDoubts:
     """Put together every doubt about a root."""
-    rebuilt = locked = ""
+    root, rebuilt, locked = place.root, "", ""
     if records.unconfirmed(watch):
         waiting = records.unverified_since_lost(watch)
         rebuilt = "The ledger was lost and created again, so not everything from before is known"
@@ -85,19 +87,19 @@ def doubts_about(
         rebuilt=rebuilt,
         put_back=put_back or "",
         pins=pins,
-        trash=_trash_doubt(root, records),
+        trash=_trash_doubt(place, records),
         locked=holder or locked,
     )
 
 
-def _trash_doubt(root: str, records: RootReader) -> str:
+def _trash_doubt(place: TrashPlace, records: RootReader) -> str:
     try:
-        count = len(unknown_items(root, records))
+        count = len(unknown_items(place, records))
     except OSError as error:
-        return f"The trash of {root} cannot be read: {error.strerror}."
+        return f"The trash of {place.root} cannot be read: {error.strerror}."
     if not count:
         return ""
-    return f"In the trash of {root} are checkpoints that another ledger put there: {count}."
+    return f"In the trash of {place.root} are checkpoints that another ledger put there: {count}."
 
 
 def unreadable(root: str, error: OSError) -> str:

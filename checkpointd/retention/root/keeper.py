@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from checkpointd.retention.root.records import RootLedger
+    from checkpointd.retention.trash import TrashPlace
 
 _NEEDLESS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 """Nothing can be moved on a read-only disk; on a full one pruning is needed most."""
@@ -37,7 +38,7 @@ class RootKeeper:
 
     Args:
         watch: the watch's name.
-        root: its root, absolute.
+        place: its root, and where the trash of that is.
         records: the ledger.
         on_step: called with the name of each step before it; for fault injection.
     """
@@ -45,14 +46,15 @@ class RootKeeper:
     def __init__(
         self,
         watch: str,
-        root: str,
+        place: TrashPlace,
         records: RootLedger,
         *,
         on_step: Callable[[str], None] | None = None,
     ) -> None:
         self.problem = ""
         self._watch = watch
-        self._root = root.rstrip("/") or "/"
+        self._place = place
+        self._root = place.root
         self._records = records
         self._step = on_step or (lambda _: None)
         self._lock = RootLock(self._root)
@@ -93,7 +95,7 @@ class RootKeeper:
             self._records.mark_unread(self._watch, owner.NAME, found.digest)
         self._records.confirm(self._watch)
         doubts = doubts_about(
-            self._watch, self._root, self._records, files, holder=holder, written=self._written
+            self._watch, self._place, self._records, files, holder=holder, written=self._written
         )
         if enforce and not (doubts.rebuilt or doubts.pins or doubts.locked):
             self._write(files)
@@ -114,7 +116,7 @@ class RootKeeper:
             OSError: the root cannot be read.
         """
         files = read_records(self._root)
-        items = unknown_items(self._root, self._records)
+        items = unknown_items(self._place, self._records)
         digests = {name: file.digest for name, file in files.items() if file is not None}
         self._records.accept(self._watch, digests, [pruned_of(item) for item in items])
         self._written = ""

@@ -6,11 +6,13 @@ import contextlib
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import Pruned
-from checkpointd.retention.trash.item import TrashItem, item_ids, opened_trash, read_item
+from checkpointd.retention.trash.item import TrashItem, item_ids, read_item
 from checkpointd.retention.trash.manifest import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from checkpointd.retention.trash.place import TrashPlace
 
 
 class ItemRecords(Protocol):
@@ -26,16 +28,16 @@ class ItemRecords(Protocol):
         ...
 
 
-def unknown_items(root: str, records: ItemRecords) -> list[TrashItem]:
+def unknown_items(place: TrashPlace, records: ItemRecords) -> list[TrashItem]:
     """The items of a trash that another ledger put there, oldest first.
 
     Raises:
         OSError: the trash is there and cannot be read.
     """
     found = []
-    with contextlib.suppress(FileNotFoundError), opened_trash(root) as trash_fd:
+    with contextlib.suppress(FileNotFoundError), place.opened() as trash_fd:
         for identity in sorted(records.unknown_items(item_ids(trash_fd))):
-            item = read_item(root, trash_fd, identity)
+            item = read_item(place.root, trash_fd, identity)
             if item is None or item.stage is not Stage.DONE:
                 continue
             if not records.identity or item.manifest.ledger != records.identity:

@@ -22,6 +22,7 @@ from checkpointd.config import WatchSettings
 from checkpointd.ledger import Ledger
 from checkpointd.retention import Pruner
 from checkpointd.retention.root import RootDoubts, RootKeeper
+from checkpointd.retention.trash import trash_place
 from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import generation_on_disk, record_verdict, write_file
 from tests.helpers.retention import POLICY, Field, limits
@@ -34,7 +35,7 @@ RECORDS = ".checkpointd"
 
 def keeper(field: Field, ledger: Ledger | None = None) -> RootKeeper:
     """A keeper of a root, as a process that has just started makes it."""
-    return RootKeeper("w", str(field.root), ledger or field.ledger)
+    return RootKeeper("w", trash_place(str(field.root)), ledger or field.ledger)
 
 
 def look(kept: RootKeeper, *, enforce: bool = True) -> RootDoubts:
@@ -199,7 +200,8 @@ _HOLD = """
     import sys
     from checkpointd.ledger import Ledger
     from checkpointd.retention.root import RootKeeper
-    kept = RootKeeper("w", sys.argv[1], Ledger.open(__import__("pathlib").Path(sys.argv[2])))
+    from checkpointd.retention.trash import trash_place
+    kept = RootKeeper("w", trash_place(sys.argv[1]), Ledger.open(__import__("pathlib").Path(sys.argv[2])))
     with kept.locked(enforce=True) as holder:
         print(holder or "held", flush=True)
         sys.stdin.read()
@@ -234,12 +236,14 @@ def test_one_process_at_a_time_removes_below_a_root(
     assert f"process {other_process.pid}" in found.locked
     link = tmp_path / "link"
     link.symlink_to(field.root)
-    assert doubts(look(RootKeeper("w", str(link), field.ledger))) == {"locked"}
+    assert doubts(look(RootKeeper("w", trash_place(str(link)), field.ledger))) == {"locked"}
     inner = field.root / "inner"
     inner.mkdir()
     (inner / "m.h5").write_bytes(b"x")
-    assert "contains this root" in look(RootKeeper("v", str(inner), field.ledger)).locked
-    outer = RootKeeper("u", str(field.root.parent), field.ledger)
+    assert (
+        "contains this root" in look(RootKeeper("v", trash_place(str(inner)), field.ledger)).locked
+    )
+    outer = RootKeeper("u", trash_place(str(field.root.parent)), field.ledger)
     with outer.locked(enforce=True) as holder:
         assert doubts(outer.look(holder, enforce=True)) == set()
         below = outer.look_below([e.path for e in field.ledger.entries("w")])
@@ -423,7 +427,7 @@ def test_a_bind_mount_is_the_same_root(field: Field, tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("mounting is not permitted here")
     try:
-        look(RootKeeper("another name", str(other), field.ledger), enforce=False)
+        look(RootKeeper("another name", trash_place(str(other)), field.ledger), enforce=False)
         assert str(other / "ckpt-0") in {p.path for p in field.ledger.pins()}
     finally:
         subprocess.run(["umount", str(other)], check=True)
