@@ -28,6 +28,11 @@ class LedgerRecords:
         """A count that only rises."""
         return self._ledger.wait(lambda ledger: ledger.progress)
 
+    @property
+    def opening_progress(self) -> int:
+        """The same when the ledger was opened."""
+        return self._ledger.wait(lambda ledger: ledger.opening_progress)
+
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""
         return self._ledger.wait(Ledger.entry, path)

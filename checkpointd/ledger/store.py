@@ -50,6 +50,7 @@ class Ledger(TrustWriter):
         connection, lost = open_writable(state_dir)
         ledger = cls(connection, PinFile(state_dir / PINS))
         try:
+            ledger.opening_progress = ledger.progress
             ledger._take_over(lost=lost)
             ledger.advance_clock()
         except LedgerError:

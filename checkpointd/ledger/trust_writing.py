@@ -23,6 +23,9 @@ class TrustWriter(Writer):
     is_replacement = False
     """Whether opening it found its predecessor lost or broken, and created a new one."""
 
+    opening_progress = 0
+    """`progress` when it was opened, before anything of this process was written."""
+
     def pin(self, path: str, note: str = "") -> Pin:
         """Protect a path from pruning, whatever is saved there; it need not be known yet."""
         pin = Pin(path, note, time.time(), secrets.token_hex(8))

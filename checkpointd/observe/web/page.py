@@ -90,7 +90,7 @@ def todos(status: DaemonStatus, now: float) -> list[Todo]:
             "warn",
             f"Pruning is on hold in {watch.name}"
             + (f", series {hold.series}" if hold.series else "")
-            + f": {hold.reason}",
+            + f": {hold.message or hold.reason}",
             hold.cure,
         )
         for watch in status.watches

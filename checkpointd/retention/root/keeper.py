@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.formats.names import ROOT_RECORDS
@@ -151,11 +150,10 @@ class RootKeeper:
         if found.digest == self._records.accepted(self._watch, owner.NAME):
             return False
         record = owner.owner_in(found)
-        return (
-            record is not None
-            and record.ledger == self._records.identity
-            and record.progress > self._records.progress
-        )
+        if record is None or record.ledger != self._records.identity:
+            return False
+        own = record.is_own
+        return record.progress > (self._records.progress if own else self._records.opening_progress)
 
     def _write(self, files: dict[str, RecordFile | None]) -> None:
         try:
@@ -188,9 +186,7 @@ class RootKeeper:
         return pin_copy.body_of(self._root, self._records.pins_below(self._root))
 
     def _owner(self) -> dict[str, Any]:
-        return owner.Owner(
-            self._records.identity, self._records.progress, socket.gethostname(), os.getpid()
-        ).body()
+        return owner.Owner.of(self._records.identity, self._records.progress).body()
 
 
 def _has_content(root: str) -> bool:

@@ -7,6 +7,7 @@ well is noticed before it removes anything.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from checkpointd.retention.root.record_file import RecordFile
 
 NAME = "ledger.json"
+
+_PROCESS = secrets.token_hex(8)
+"""This process; an id may be another's later, and is the same in every container."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,17 @@ class Owner:
     progress: int
     host: str
     pid: int
+    process: str
+
+    @classmethod
+    def of(cls, ledger: str, progress: int) -> Owner:
+        """This process with its ledger."""
+        return cls(ledger, progress, socket.gethostname(), os.getpid(), _PROCESS)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this very process wrote it."""
+        return self.process == _PROCESS
 
     def body(self) -> dict[str, Any]:
         """What is written."""
@@ -42,7 +57,11 @@ def owner_in(file: RecordFile) -> Owner | None:
     body = file.body or {}
     try:
         return Owner(
-            str(body["ledger"]), int(body["progress"]), str(body["host"]), int(body["pid"])
+            str(body["ledger"]),
+            int(body["progress"]),
+            str(body["host"]),
+            int(body["pid"]),
+            str(body["process"]),
         )
     except (KeyError, TypeError, ValueError):
         return None

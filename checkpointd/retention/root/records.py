@@ -55,6 +55,11 @@ class RootReader(Protocol):
 class RootLedger(RootReader, Protocol):
     """What keeping a root's records needs of the ledger."""
 
+    @property
+    def opening_progress(self) -> int:
+        """`progress` when the ledger was opened, before this process wrote anything."""
+        ...
+
     def confirm(self, watch: str) -> bool:
         """End the hold after a lost ledger, if it may end."""
         ...

@@ -186,7 +186,8 @@ def test_a_copy_of_the_ledger_in_another_process_is_noticed(field: Field) -> Non
     state = field.root.parent / "state"
     field.ledger.close()
     shutil.copytree(state, field.root.parent / "copy")
-    first, second = Ledger.open(state), Ledger.open(field.root.parent / "copy")
+    first = Ledger.open(state)
+    second = Ledger.open(field.root.parent / "copy")
     mine, other = keeper(field, first), keeper(field, second)
     assert doubts(look(mine)) == set()
     record_verdict(second, write_file(field.root / "ckpt-9", 2000.0))
