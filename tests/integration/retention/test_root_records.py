@@ -199,10 +199,12 @@ def test_a_copy_of_the_ledger_in_another_process_is_noticed(field: Field) -> Non
 
 _HOLD = """
     import sys
+    from pathlib import Path
     from checkpointd.ledger import Ledger
     from checkpointd.retention.root import RootKeeper
     from checkpointd.retention.trash import trash_place
-    kept = RootKeeper("w", trash_place(sys.argv[1]), Ledger.open(__import__("pathlib").Path(sys.argv[2])))
+    ledger = Ledger.open(Path(sys.argv[2]))
+    kept = RootKeeper("w", trash_place(sys.argv[1]), ledger)
     with kept.locked(enforce=True) as holder:
         print(holder or "held", flush=True)
         sys.stdin.read()
