@@ -265,8 +265,9 @@ class Pruner:
         in_use = current.why_in_use(entry, references)
         if in_use:
             raise _RefusedError(in_use)
-        if current.open_files.has_writer(dir_fd, os.path.basename(entry.path), entry.generation):
-            raise _RefusedError("a process has it open for writing")
+        use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
+        if use is not None:
+            raise _RefusedError(use.value)
         self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
 
     def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:
