@@ -90,8 +90,8 @@ def todos(status: DaemonStatus, now: float) -> list[Todo]:
             "warn",
             f"Pruning is on hold in {watch.name}"
             + (f", series {hold.series}" if hold.series else "")
-            + f": {hold.message or hold.reason}",
-            hold.cure,
+            + f": {hold.reason}",
+            f"{hold.message} {hold.cure}".strip(),
         )
         for watch in status.watches
         for hold in watch.holds
