@@ -3,6 +3,7 @@
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
+    DepartedCheckpoint,
     Entry,
     Pin,
     Pruned,
@@ -15,6 +16,7 @@ from checkpointd.ledger.store import Ledger
 __all__ = [
     "Change",
     "ChangeKind",
+    "DepartedCheckpoint",
     "Entry",
     "Ledger",
     "LedgerError",

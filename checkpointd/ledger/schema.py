@@ -86,6 +86,11 @@ MIGRATIONS = (
     CREATE TRIGGER evaluations_go_with_reports AFTER DELETE ON reports
     BEGIN DELETE FROM evaluations WHERE report = OLD.id; END;
     """,
+    # Until now `sequence` did not tell which were found in one listing: all of them, to be safe.
+    """
+    INSERT INTO meta (key, value)
+    SELECT 'found_together', CAST(COALESCE(MAX(sequence), 0) AS TEXT) FROM checkpoints
+    """,
 )
 VERSION = len(MIGRATIONS)
 
