@@ -46,7 +46,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             message = f"{watch.path} cannot be pruned: {error.strerror}."
             outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": message})
             continue
-        planned = plan_watch(ledger, watch, time.time())
+        planned = plan_watch(ledger, watch, time.time(), may_remove_runs=True)
         outcome = public_plan(watch.name, planned)
         outcome["removals"] = [public_removal(r) for r in pruner.apply(planned)]
         outcomes.append(outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import Entry, Ledger, Pin
+from checkpointd.ledger import DepartedCheckpoint, Entry, Ledger, Pin
 
 if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
@@ -23,6 +23,10 @@ class LedgerRecords:
     def entries(self, watch: str | None = None) -> list[Entry]:
         """All entries of a watch."""
         return self._ledger.wait(Ledger.entries, watch)
+
+    def departed(self, watch: str) -> list[DepartedCheckpoint]:
+        """What was known of a watch and is gone or in the trash."""
+        return self._ledger.wait(Ledger.departed, watch)
 
     def unconfirmed(self, watch: str) -> bool:
         """Whether the ledger was lost, and not all has been verified again."""

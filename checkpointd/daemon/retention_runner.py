@@ -155,13 +155,13 @@ class RetentionRunner:
         await watch.measure()
 
     async def _plan(
-        self, watch: WatchRetention, *, apply: bool
+        self, watch: WatchRetention, *, apply: bool, may_remove_runs: bool = False
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out with `apply`, and note what came of it."""
         watcher = self._watches[watch.name].watcher
         status = watcher.status()
         problem = "" if status.up and status.ready else status.message or "It is not listed yet."
-        planned, removals = await watch.plan(problem, apply=apply)
+        planned, removals = await watch.plan(problem, apply=apply, may_remove_runs=may_remove_runs)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])
         if apply:
             self._note_refusals(watch.name, removals)
@@ -215,7 +215,9 @@ class RetentionRunner:
             ControlError: the disk or the ledger cannot be read or written.
         """
         try:
-            planned, removals = await self._plan(self._running[name], apply=apply)
+            planned, removals = await self._plan(
+                self._running[name], apply=apply, may_remove_runs=apply
+            )
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), 503) from None
         return {

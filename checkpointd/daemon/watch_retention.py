@@ -105,14 +105,17 @@ class WatchRetention:
         """Bring to an end what a crash left half done, whatever the mode is."""
         await self._on_disk(self._recover)
 
-    async def plan(self, problem: str, *, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    async def plan(
+        self, problem: str, *, apply: bool, may_remove_runs: bool = False
+    ) -> tuple[RetentionPlan, list[Removal]]:
         """RetentionPlan, and with `apply` carry the plan out.
 
         Args:
             problem: what is wrong with the watch, if anything is; then nothing is removed.
             apply: whether to remove what the plan does not keep.
+            may_remove_runs: whether a person has agreed that whole runs are removed.
         """
-        return await self._on_disk(self._plan, problem, apply)
+        return await self._on_disk(self._plan, problem, apply, may_remove_runs)
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
@@ -136,11 +139,20 @@ class WatchRetention:
                 self._reverified[path] = known[path]
                 watcher.report_again(path)
 
-    def _plan(self, problem: str, apply: bool) -> tuple[RetentionPlan, list[Removal]]:
+    def _plan(
+        self, problem: str, apply: bool, may_remove_runs: bool
+    ) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
         began = time.monotonic()
         index = reference_index(self.settings)
-        planned = plan_watch(self._records, self.settings, time.time(), problem, index)
+        planned = plan_watch(
+            self._records,
+            self.settings,
+            time.time(),
+            problem,
+            index,
+            may_remove_runs=may_remove_runs,
+        )
         self.plan_seconds = time.monotonic() - began
         removals = self._pruner.apply(planned, index) if apply else []
         return planned, removals

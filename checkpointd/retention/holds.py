@@ -7,16 +7,15 @@ its row to `HOLDS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention_rules.order import newest_first, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention.series_order import SeriesOrder
 
 INVALID_STREAK = 3
 """As many invalid ones in a row, newest first, hold a series: the next slot would be garbage."""
@@ -24,22 +23,26 @@ INVALID_STREAK = 3
 UNVERIFIED_LIMIT = 10
 """More without a verdict than this, newer than the newest valid one, hold a series."""
 
-_LIVE_SECONDS = 600.0
 _VERIFIED = {State.VALID, State.INVALID}
 _UNVERIFIED = {State.PENDING, State.INCONCLUSIVE, State.SUPERSEDED}
 
 
 @dataclass(frozen=True)
 class SeriesState:
-    """What holds depend on: the checkpoints of a series that are on disk, newest first.
+    """What holds depend on: the order of the checkpoints of a series that are on disk.
 
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
     ledger was lost and not all has been verified again.
     """
 
-    entries: Sequence[Entry]
+    order: SeriesOrder
     listing: str
     rebuilt: bool
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The checkpoints, newest first."""
+        return self.order.newest_first
 
 
 @dataclass(frozen=True)
@@ -66,22 +69,37 @@ class Hold:
 
 
 def holds_of(
-    watch: str, series: str, entries: Sequence[Entry], *, listing: str, rebuilt: bool
+    watch: str, series: str, order: SeriesOrder, *, listing: str, rebuilt: bool
 ) -> tuple[Hold, ...]:
     """Everything that makes one series doubtful.
 
     Args:
         watch: the watch's name.
         series: the series' label.
-        entries: all its checkpoints that are on disk.
+        order: its checkpoints that are on disk.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
     """
-    state = SeriesState(newest_first(entries), listing, rebuilt)
+    state = SeriesState(order, listing, rebuilt)
     found = ((spec, spec.find(state)) for spec in HOLDS)
     return tuple(
         Hold(watch, series, spec.reason, message, spec.cure) for spec, message in found if message
     )
+
+
+def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> tuple[Hold, ...]:
+    """Hold what would be removed because its whole run is too old; the rest is pruned.
+
+    Args:
+        watch: the watch's name.
+        series: the series' label.
+        leaving: what would be removed.
+    """
+    if not leaving:
+        return ()
+    newest, count = leaving[0].path, len(leaving)
+    message = f"{count} of older runs would be removed, of which {newest!r} is the newest."
+    return (Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure),)
 
 
 def _listing_failed(state: SeriesState) -> str:
@@ -97,40 +115,14 @@ def _ledger_rebuilt(state: SeriesState) -> str:
 
 
 def _order_disagrees(state: SeriesState) -> str:
-    oldest_first = [e for e in reversed(state.entries) if e.step is not None]
-    runs = runs_of(oldest_first)
-    disagreeing = next(
-        ((a[-1], b[0]) for a, b in pairwise(runs) if _seen_in_other_order(a[-1], b[0])), None
-    )
-    if disagreeing is None and (
-        _is_scattered(runs, len(oldest_first)) or _is_copied_by_name(oldest_first, runs)
-    ):
-        disagreeing = runs[0][-1], runs[1][0]
-    if disagreeing is None:
+    return state.order.undecided
+
+
+def _times_are_wrong(state: SeriesState) -> str:
+    newest = next((e for e in state.entries if e.state is not State.UNKNOWN), None)
+    if newest is None or newest.id not in state.order.doubtful_times:
         return ""
-    before, after = disagreeing
-    return (
-        f"Steps and save times disagree: step {after.step} was saved after step {before.step}, "
-        "and not as by a job that was started again."
-    )
-
-
-def _seen_in_other_order(before: Entry, after: Entry) -> bool:
-    """Whether both were seen as they were saved, and in the other order: the clock was put back."""
-    live = all(e.sequence and abs(e.seen - e.saved_at) <= _LIVE_SECONDS for e in (before, after))
-    return live and after.sequence < before.sequence
-
-
-def _is_scattered(runs: Sequence[Sequence[Entry]], count: int) -> bool:
-    """Whether the step falls too often for a job that is started again now and then."""
-    falls = len(runs) - 1
-    return falls > 1 and falls > count / 4
-
-
-def _is_copied_by_name(oldest_first: Sequence[Entry], runs: Sequence[Sequence[Entry]]) -> bool:
-    """Whether the save times follow the names, `ckpt-10` before `ckpt-2`: a copy made them."""
-    names = [e.path for e in oldest_first]
-    return len(runs) > 1 and len(names) > 2 and names == sorted(names)  # noqa: PLR2004 - two may be chance
+    return f"The newest, {newest.path!r}, has a wrong save time: {state.order.doubts[newest.id]}."
 
 
 def _tensors_differ(state: SeriesState) -> str:
@@ -169,6 +161,14 @@ def _unverified(state: SeriesState) -> str:
     return f"{count} checkpoints newer than the newest valid one have no verdict."
 
 
+OLDER_RUNS = HoldSpec(
+    "older_runs",
+    lambda _: "",  # found by the plan: `hold_older_runs`
+    "Look at them with `checkpointd prune`; then raise `keep_runs`, or let them go with "
+    "`checkpointd prune --apply`.",
+)
+"""Holds only the removal of whole runs."""
+
 HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "listing_failed",
@@ -183,7 +183,13 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "order_disagrees",
         _order_disagrees,
-        "Copy checkpoints with their times (cp -p, rsync -t), or check the clock.",
+        'Correct the save times (`touch -d`), or set `order = "number"` or `order = "save_time"`; '
+        "copy with times (cp -p, rsync -t).",
+    ),
+    HoldSpec(
+        "save_time_wrong",
+        _times_are_wrong,
+        "Set the clock of the host that saves, and correct the save times with `touch -d`.",
     ),
     HoldSpec(
         "tensors_differ",
@@ -200,4 +206,5 @@ HOLDS: tuple[HoldSpec, ...] = (
         _unverified,
         "Wait for the queue, or find the inconclusive ones with `checkpointd list`.",
     ),
+    OLDER_RUNS,
 )

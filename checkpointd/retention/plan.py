@@ -6,39 +6,22 @@ fill a rule's slots, and only they may be removed, beside invalid ones that a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
-from checkpointd.retention.holds import Hold, holds_of
-from checkpointd.retention.newest_valid import by_series
-from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
-from checkpointd.retention_rules import Effect
+from checkpointd.retention.holds import Hold, hold_older_runs, holds_of
+from checkpointd.retention.protections import StateOnDisk
+from checkpointd.retention.series_order import order_series, series_sighting
+from checkpointd.retention.series_planner import Decision, SeriesPlanner
 from checkpointd.retention_rules.order import newest_first
-from checkpointd.retention_rules.table import UNCLAIMED, rules_of
+from checkpointd.retention_rules.table import KEEP_RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
-    from checkpointd.retention.protections import Protection
-    from checkpointd.retention_rules import Rule
-
-    Claims = list[tuple[str, Mapping[int, str]]]
-    """The reasons of each rule by checkpoint, with the rule's name."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics."""
-
-    entry: Entry
-    keep: bool
-    reasons: tuple[str, ...]
-    rule: str
+    from checkpointd.ledger import DepartedCheckpoint, Entry
 
 
 @dataclass(frozen=True)
@@ -78,6 +61,8 @@ def plan(
     written: frozenset[str] = frozenset(),
     listing: str = "",
     rebuilt: bool = False,
+    departed: Iterable[DepartedCheckpoint] = (),
+    may_remove_runs: bool = False,
 ) -> RetentionPlan:
     """Decide about every checkpoint.
 
@@ -95,7 +80,10 @@ def plan(
         written: paths of those that a process has open for writing.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        departed: what was known and is not on disk any more: it tells where runs begin.
+        may_remove_runs: whether a person has agreed that whole runs are removed (`keep_runs`).
     """
+    entries = list(entries)
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
@@ -105,96 +93,29 @@ def plan(
     )
     decisions: list[Decision] = []
     holds: list[Hold] = []
-    for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
-        held = holds_of(watch, series, group, listing=listing, rebuilt=rebuilt)
+    past = [series_sighting(one) for one in departed]
+    orders = order_series(entries, now, past, policy.order)
+    for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
+        held = holds_of(watch, series, order, listing=listing, rebuilt=rebuilt)
+        decided = SeriesPlanner(order, policy, now, on_disk, held).decide()
+        if not may_remove_runs:
+            older = hold_older_runs(watch, series, [d.entry for d in decided if _ends_a_run(d)])
+            held += older
+            decided = [_held(d, older[0]) if _ends_a_run(d) else d for d in decided]
         holds.extend(held)
-        decisions.extend(_SeriesPlanner(group, policy, now, on_disk, held).decide())
+        decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects)
 
 
-class _SeriesPlanner:
-    """One series under one policy; `group` are its checkpoints on disk, newest first."""
-
-    def __init__(
-        self,
-        group: Sequence[Entry],
-        policy: RetentionSettings,
-        now: float,
-        on_disk: StateOnDisk,
-        holds: tuple[Hold, ...],
-    ) -> None:
-        self._ordered = group
-        self._policy = policy
-        self._holds = holds
-        doubtful = on_disk.changed | on_disk.touched
-        eligible = [e for e in self._ordered if is_eligible(e, policy) and e.path not in doubtful]
-        broken = [e for e in self._ordered if is_broken_checkpoint(e)]
-        keep = rules_of(policy, Effect.KEEP)
-        self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
-        expire = rules_of(policy, Effect.EXPIRE)
-        self._expire_names = ", ".join(rule.name for rule in expire)
-        self._expire = _claims(expire, eligible, now)
-        self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
-        self._keep = _claims(keep, eligible, now)
-        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
-        self._floor = self._fill_floor(eligible)
-        newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
-        removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        self._situation = Situation(policy, now, on_disk, newest, removable)
-
-    def decide(self) -> list[Decision]:
-        """The decision about each checkpoint, newest first."""
-        return [self._decide(entry) for entry in self._ordered]
-
-    def _decide(self, entry: Entry) -> Decision:
-        reasons = list(self._reasons_to_keep(entry))
-        if reasons:
-            return Decision(entry, True, tuple(text for _, text in reasons), reasons[0][0])
-        if self._holds:
-            texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
-            return Decision(entry, True, texts, "hold")
-        unclaimed = f"it is valid, and not kept by {self._keep_names}"
-        removing = [*self._expire, *self._remove]
-        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
-        return Decision(entry, False, (reason,), rule)
-
-    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        yield from self._protected(entry, PROTECTIONS)
-        if entry.id not in self._expired:
-            yield from _claimed(entry, self._keep)
-        if entry.id in self._floor:
-            n = self._policy.keep_min_valid
-            yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
-        if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
-            names = self._expire_names
-            yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
-
-    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
-        for row in rows:
-            reason = row.reason(entry, self._situation)
-            if reason:
-                yield row.label, reason
-
-    def _fill_floor(self, eligible: Sequence[Entry]) -> frozenset[int]:
-        """The newest eligible ones, as many as the rules leave missing to `keep_min_valid`."""
-        claimed = {i for _, ids in self._keep for i in ids} - self._expired
-        if not self._keep_names:
-            claimed = {e.id for e in eligible} - self._expired
-        missing = self._policy.keep_min_valid - len(claimed)
-        others = [e.id for e in eligible if e.id not in claimed]
-        return frozenset(others[: max(0, missing)])
+def _ends_a_run(decision: Decision) -> bool:
+    """Whether it is removed because its whole run is too old."""
+    return not decision.keep and decision.rule == KEEP_RUNS
 
 
-def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
-    return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
-
-
-def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
-    """The rules that claim a checkpoint, each with its reason."""
-    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
+def _held(decision: Decision, hold: Hold) -> Decision:
+    reason = f"removing older runs is on hold: {hold.message}"
+    return replace(decision, keep=True, rule="hold", reasons=(*decision.reasons, reason))
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:

@@ -15,7 +15,7 @@ from checkpointd.retention.references import is_referenced
 from checkpointd.retention_rules import Effect, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
@@ -50,15 +50,17 @@ class StateOnDisk:
 class Situation:
     """What protections depend on beside the checkpoint itself.
 
-    `now` is in seconds since the epoch, `newest` is the id of the newest checkpoint of the series,
-    `removable` are the ids of the invalid ones that a rule removes.
+    `now` is in seconds since the epoch, `newest` are the ids of the newest checkpoints of a series
+    with the witnesses by which they are (empty if by all), `removable` are the ids of the invalid
+    ones that a rule removes, `doubts` tell by id why the place in the series is in doubt.
     """
 
     policy: RetentionSettings
     now: float
     on_disk: StateOnDisk
-    newest: int | None
+    newest: Mapping[int, str]
     removable: frozenset[int]
+    doubts: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def _referenced(entry: Entry, situation: Situation) -> str:
 
 
 def _newest(entry: Entry, situation: Situation) -> str:
-    return "it is the newest of its series" if entry.id == situation.newest else ""
+    by = situation.newest.get(entry.id)
+    if by is None:
+        return ""
+    return "it is the newest of its series" + (f" by {by}" if by else "")
 
 
 def _contains(entry: Entry, situation: Situation) -> str:
@@ -129,6 +134,11 @@ def _not_shown(entry: Entry, situation: Situation) -> str:
     return f"it has not shown what `require` asks for: {missing}"
 
 
+def _out_of_order(entry: Entry, situation: Situation) -> str:
+    doubt = situation.doubts.get(entry.id)
+    return f"its place in the series is in doubt: {doubt}" if doubt else ""
+
+
 def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
     if situation.now - max(entry.first_seen, entry.seen) >= policy.min_age:
@@ -161,6 +171,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("changed", _changed),
     Protection("touched", _touched),
     Protection("require", _not_shown, State.VALID),
+    Protection("order", _out_of_order, State.VALID),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
     Protection("open", _written),

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, Pin
-    from checkpointd.retention.plan import Decision, RetentionPlan
+    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.series_planner import Decision
 
 RESTORED_NOTE = "restored from the trash"
 _NAMED = "a `checkpoint` state file or a symbolic link names it now"

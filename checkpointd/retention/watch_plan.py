@@ -14,7 +14,7 @@ from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import DepartedCheckpoint, Entry
 
 
 class PlanningLedger(Protocol):
@@ -22,6 +22,10 @@ class PlanningLedger(Protocol):
 
     def entries(self, watch: str | None = None) -> list[Entry]:
         """Everything that is known of a watch."""
+        ...
+
+    def departed(self, watch: str) -> list[DepartedCheckpoint]:
+        """What was known of a watch and is gone or in the trash."""
         ...
 
     def unconfirmed(self, watch: str) -> bool:
@@ -40,6 +44,8 @@ def plan_watch(
     now: float,
     problem: str = "",
     index: ReferenceIndex | None = None,
+    *,
+    may_remove_runs: bool = False,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -52,6 +58,7 @@ def plan_watch(
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
         index: searches the root for references, and can then be used for carrying the plan out.
+        may_remove_runs: whether a person has agreed that whole runs are removed.
     """
     references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
@@ -71,6 +78,8 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        departed=ledger.departed(watch.name),
+        may_remove_runs=may_remove_runs,
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]

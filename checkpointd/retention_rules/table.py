@@ -73,6 +73,10 @@ UNCLAIMED = "unclaimed"
 """The label of a removal because no rule keeps the valid checkpoint."""
 
 
+KEEP_RUNS = "keep_runs"
+"""The label of a removal because the whole run is older than those that are kept."""
+
+
 def names(effect: Effect) -> tuple[str, ...]:
     """The names of all rules that have an effect."""
     return tuple(spec.name for spec in RULES if spec.effect is effect)
@@ -80,7 +84,7 @@ def names(effect: Effect) -> tuple[str, ...]:
 
 def removal_labels() -> tuple[str, ...]:
     """Every value of the label `rule` of `checkpointd_pruned_total`."""
-    return (UNCLAIMED, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
+    return (UNCLAIMED, KEEP_RUNS, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
 
 
 def rules_of(policy: object, effect: Effect) -> tuple[Rule, ...]:

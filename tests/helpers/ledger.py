@@ -66,6 +66,7 @@ def entry(
     series: str = "ckpt-{}",
     path: str | None = None,
     seen: float = 0.0,
+    first_seen: float | None = None,
     sequence: int = 0,
 ) -> Entry:
     """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` without a `path`."""
@@ -89,7 +90,7 @@ def entry(
         generation=of,
         state=state,
         report=made,
-        first_seen=seen,
+        first_seen=seen if first_seen is None else first_seen,
         saved_at=saved_at,
         pinned=pinned,
         seen=seen,

@@ -1,0 +1,186 @@
+"""What a policy decides about one series: rules, floor and doubts, for each run by itself. Pure.
+
+A rule sees a run twice: by age, and in the order in which its checkpoints were first seen. What it
+claims either way stays. So nothing is removed but for ones that are newer and were seen later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from checkpointd.ledger import State
+from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
+from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention_rules import Effect
+from checkpointd.retention_rules.best import KeepBest
+from checkpointd.retention_rules.latest import KeepLast
+from checkpointd.retention_rules.table import KEEP_RUNS, UNCLAIMED, rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from checkpointd.config import RetentionSettings
+    from checkpointd.ledger import Entry
+    from checkpointd.retention.holds import Hold
+    from checkpointd.retention.protections import Protection
+    from checkpointd.retention.series_order import SeriesOrder
+    from checkpointd.retention_rules import Rule
+
+    Claims = list[tuple[str, dict[int, str]]]
+    """The reasons of each rule by checkpoint, with the rule's name."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics.
+
+    `run` is the number of its run in the series, 0 the oldest.
+    """
+
+    entry: Entry
+    keep: bool
+    reasons: tuple[str, ...]
+    rule: str
+    run: int = 0
+
+
+class SeriesPlanner:
+    """One series under one policy.
+
+    Args:
+        order: the series.
+        policy: `[watch.retention]`.
+        now: seconds since the epoch.
+        on_disk: what was found on disk.
+        holds: why nothing of the series may be removed.
+    """
+
+    def __init__(
+        self,
+        order: SeriesOrder,
+        policy: RetentionSettings,
+        now: float,
+        on_disk: StateOnDisk,
+        holds: tuple[Hold, ...],
+    ) -> None:
+        self._order = order
+        self._policy = policy
+        self._holds = holds
+        doubtful = on_disk.changed | on_disk.touched
+        eligible = [
+            e
+            for e in order.newest_first
+            if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
+        ]
+        broken = [e for e in order.newest_first if is_broken_checkpoint(e)]
+        self._keep_rules = rules_of(policy, Effect.KEEP)
+        self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in self._keep_rules))
+        expire = rules_of(policy, Effect.EXPIRE)
+        self._expire_names = ", ".join(rule.name for rule in expire)
+        self._expire = _claims(expire, eligible, now)
+        self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
+        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
+        self._keep: Claims = [(rule.name, {}) for rule in self._keep_rules]
+        self._floor: set[int] = set()
+        self._older: set[int] = set()
+        self._plan_runs(eligible, now)
+        removable = frozenset(i for _, claimed in self._remove for i in claimed)
+        self._situation = Situation(
+            policy, now, on_disk, order.newest_by(), removable, order.doubts
+        )
+
+    def decide(self) -> list[Decision]:
+        """The decision about each checkpoint, newest first."""
+        return [self._decide(entry) for entry in self._order.newest_first]
+
+    def _plan_runs(self, eligible: Sequence[Entry], now: float) -> None:
+        """Have the rules claim in each run; find the runs that are too old to be kept at all."""
+        run = self._order.run
+        by_run = {n: list(group) for n, group in groupby(eligible, key=lambda e: run[e.id])}
+        kept = {n: len(self._claim(entries, now)) for n, entries in by_run.items()}
+        if len(kept) <= self._policy.keep_runs:
+            return
+        counts = [r.n for r in self._keep_rules if isinstance(r, KeepLast | KeepBest)]
+        asked = max(self._policy.keep_min_valid, *counts, 1)
+        newer: list[int] = []
+        for n, entries in by_run.items():
+            enough = max(asked, kept[n])
+            earned = [m for m in newer if kept[m] >= enough][: self._policy.keep_runs]
+            if len(earned) == self._policy.keep_runs:
+                # Only what was seen before all that the newer runs have to show for themselves.
+                limit = min(_nth_last_seen(by_run[m], enough) for m in earned)
+                self._older.update(e.id for e in entries if e.sequence < limit)
+            newer.append(n)
+
+    def _claim(self, run: list[Entry], now: float) -> set[int]:
+        """Have the rules claim in one run, fill its floor, and return what is kept of it."""
+        as_seen = self._order.by_first_seen(run)
+        views = [run] if as_seen == run else [as_seen, run]
+        kept: set[int] = set()
+        for view in views:
+            for (_, claims), (_, found) in zip(
+                self._keep, _claims(self._keep_rules, view, now), strict=True
+            ):
+                claims.update(found)
+                kept.update(found)
+        kept = kept if self._keep_rules else {e.id for e in run}
+        kept -= self._expired
+        missing = max(0, self._policy.keep_min_valid - len(kept))
+        for view in views:
+            floor = [e.id for e in view if e.id not in kept][:missing]
+            self._floor.update(floor)
+        return kept | self._floor.intersection(e.id for e in run)
+
+    def _decide(self, entry: Entry) -> Decision:
+        run = self._order.run[entry.id]
+        reasons = list(self._reasons_to_keep(entry))
+        if reasons:
+            texts = tuple(text for _, text in reasons)
+            return Decision(entry, True, texts, reasons[0][0], run)
+        if self._holds:
+            texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
+            return Decision(entry, True, texts, "hold", run)
+        if entry.id in self._older and self._keep_names:
+            n = self._policy.keep_runs
+            reason = f"its run is older than the newest {n} (keep_runs = {n})"
+            return Decision(entry, False, (reason,), KEEP_RUNS, run)
+        unclaimed = f"it is valid, and not kept by {self._keep_names}"
+        removing = [*self._expire, *self._remove]
+        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
+        return Decision(entry, False, (reason,), rule, run)
+
+    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        yield from self._protected(entry, PROTECTIONS)
+        if entry.id not in self._older:
+            if entry.id not in self._expired:
+                yield from _claimed(entry, self._keep)
+            if entry.id in self._floor:
+                n = self._policy.keep_min_valid
+                yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
+        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
+        if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
+            names = self._expire_names
+            yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
+
+    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
+        for row in rows:
+            reason = row.reason(entry, self._situation)
+            if reason:
+                yield row.label, reason
+
+
+def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
+    """The place in the order of being seen of the one that was seen `n`-th last."""
+    return sorted((e.sequence for e in entries), reverse=True)[n - 1]
+
+
+def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
+    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
+    return [(rule.name, dict(rule.claim(checkpoints, now))) for rule in rules]
+
+
+def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
+    """The rules that claim a checkpoint, each with its reason."""
+    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
