@@ -13,7 +13,7 @@ from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.holds import Hold, hold_older_runs, holds_of
 from checkpointd.retention.protections import StateOnDisk
 from checkpointd.retention.series_order import order_series, series_sighting
-from checkpointd.retention.series_planner import Decision, SeriesPlanner
+from checkpointd.retention.series_planner import Decision, PolicyRules, SeriesPlanner
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
 
@@ -93,11 +93,12 @@ def plan(
     )
     decisions: list[Decision] = []
     holds: list[Hold] = []
+    rules = PolicyRules(policy)
     past = [series_sighting(one) for one in departed]
     orders = order_series(entries, now, past, policy.order)
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
         held = holds_of(watch, series, order, listing=listing, rebuilt=rebuilt)
-        decided = SeriesPlanner(order, policy, now, on_disk, held).decide()
+        decided = SeriesPlanner(order, rules, now, on_disk, held).decide()
         if not may_remove_runs:
             older = hold_older_runs(watch, series, [d.entry for d in decided if _ends_a_run(d)])
             held += older

@@ -33,6 +33,8 @@ def number_of(version: str, step: int | None, metrics: Mapping[str, float]) -> N
         step: its training step, of the name or the golden record.
         metrics: the metrics in its name.
     """
+    if step is not None and version.isdigit():
+        return (step,)
     of_name = _of_version(version)
     if step is not None:
         # An epoch and the step within it: the step alone starts again in each epoch.

@@ -46,12 +46,27 @@ class Decision:
     run: int = 0
 
 
+class PolicyRules:
+    """The rules of a policy by what they do."""
+
+    def __init__(self, policy: RetentionSettings) -> None:
+        self.policy = policy
+        self.keep = rules_of(policy, Effect.KEEP)
+        self.expire = rules_of(policy, Effect.EXPIRE)
+        self.remove_invalid = rules_of(policy, Effect.REMOVE_INVALID)
+        self.keep_names = ", ".join(dict.fromkeys(rule.name for rule in self.keep))
+        self.expire_names = ", ".join(rule.name for rule in self.expire)
+        counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
+        self.asked = max(policy.keep_min_valid, *counts, 1)
+        """So many must a run have before older ones may go for it."""
+
+
 class SeriesPlanner:
     """One series under one policy.
 
     Args:
         order: the series.
-        policy: `[watch.retention]`.
+        rules: those of the policy.
         now: seconds since the epoch.
         on_disk: what was found on disk.
         holds: why nothing of the series may be removed.
@@ -60,13 +75,13 @@ class SeriesPlanner:
     def __init__(
         self,
         order: SeriesOrder,
-        policy: RetentionSettings,
+        rules: PolicyRules,
         now: float,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
     ) -> None:
         self._order = order
-        self._policy = policy
+        policy = self._policy = rules.policy
         self._holds = holds
         doubtful = on_disk.changed | on_disk.touched
         eligible = [
@@ -75,14 +90,11 @@ class SeriesPlanner:
             if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
         ]
         broken = [e for e in order.newest_first if is_broken_checkpoint(e)]
-        self._keep_rules = rules_of(policy, Effect.KEEP)
-        self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in self._keep_rules))
-        expire = rules_of(policy, Effect.EXPIRE)
-        self._expire_names = ", ".join(rule.name for rule in expire)
-        self._expire = _claims(expire, eligible, now)
+        self._rules = rules
+        self._expire = _claims(rules.expire, eligible, now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
-        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now)
-        self._keep: Claims = [(rule.name, {}) for rule in self._keep_rules]
+        self._remove = _claims(rules.remove_invalid, broken, now)
+        self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
         self._floor: set[int] = set()
         self._older: set[int] = set()
         self._plan_runs(eligible, now)
@@ -102,11 +114,9 @@ class SeriesPlanner:
         kept = {n: len(self._claim(entries, now)) for n, entries in by_run.items()}
         if len(kept) <= self._policy.keep_runs:
             return
-        counts = [r.n for r in self._keep_rules if isinstance(r, KeepLast | KeepBest)]
-        asked = max(self._policy.keep_min_valid, *counts, 1)
         newer: list[int] = []
         for n, entries in by_run.items():
-            enough = max(asked, kept[n])
+            enough = max(self._rules.asked, kept[n])
             earned = [m for m in newer if kept[m] >= enough][: self._policy.keep_runs]
             if len(earned) == self._policy.keep_runs:
                 # Only what was seen before all that the newer runs have to show for themselves.
@@ -121,11 +131,11 @@ class SeriesPlanner:
         kept: set[int] = set()
         for view in views:
             for (_, claims), (_, found) in zip(
-                self._keep, _claims(self._keep_rules, view, now), strict=True
+                self._keep, _claims(self._rules.keep, view, now), strict=True
             ):
                 claims.update(found)
                 kept.update(found)
-        kept = kept if self._keep_rules else {e.id for e in run}
+        kept = kept if self._rules.keep else {e.id for e in run}
         kept -= self._expired
         missing = max(0, self._policy.keep_min_valid - len(kept))
         for view in views:
@@ -142,11 +152,11 @@ class SeriesPlanner:
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
             return Decision(entry, True, texts, "hold", run)
-        if entry.id in self._older and self._keep_names:
+        if entry.id in self._older and self._rules.keep_names:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
             return Decision(entry, False, (reason,), KEEP_RUNS, run)
-        unclaimed = f"it is valid, and not kept by {self._keep_names}"
+        unclaimed = f"it is valid, and not kept by {self._rules.keep_names}"
         removing = [*self._expire, *self._remove]
         rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
         return Decision(entry, False, (reason,), rule, run)
@@ -160,8 +170,12 @@ class SeriesPlanner:
                 n = self._policy.keep_min_valid
                 yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
         yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
-        if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
-            names = self._expire_names
+        if (
+            not self._rules.keep_names
+            and entry.state is State.VALID
+            and entry.id not in self._expired
+        ):
+            names = self._rules.expire_names
             yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
