@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.helpers.invariants import Invariants
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,12 +19,19 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 _TABLES = pytest.StashKey[list[str]]()
+_INVARIANTS = pytest.StashKey[Invariants]()
 
 
 @pytest.fixture(scope="session")
 def show(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give a function that shows a text at the end of the run, whether or not tests fail."""
     return request.config.stash[_TABLES].append
+
+
+@pytest.fixture(scope="session")
+def invariants(request: pytest.FixtureRequest) -> Invariants:
+    """Count faults, and what must never happen; a table is shown at the end of the run."""
+    return request.config.stash[_INVARIANTS]
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     A shell that runs this in the background has Ctrl-C ignored here, and in what the tests start.
     """
     config.stash[_TABLES] = []
+    config.stash[_INVARIANTS] = Invariants()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -53,15 +63,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     told = getattr(session.config, "workeroutput", None)
     if told is not None:
         told["tables"] = session.config.stash[_TABLES]
+        told["invariants"] = session.config.stash[_INVARIANTS].dump()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take the texts of a process that is done."""
-    node.config.stash[_TABLES].extend(getattr(node, "workeroutput", {}).get("tables", ()))
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[_TABLES].extend(told.get("tables", ()))
+    node.config.stash[_INVARIANTS].add(told.get("invariants", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show them."""
-    for text in terminalreporter.config.stash[_TABLES]:
+    config = terminalreporter.config
+    table = config.stash[_INVARIANTS].table()
+    for text in [*config.stash[_TABLES], *([table] if table else [])]:
         terminalreporter.write_line(f"\n{text}")

@@ -34,6 +34,8 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         For each watch its plan as an object, with `removals`.
     """
     from checkpointd.retention import Pruner
+    from checkpointd.retention.confirmation import confirmed
+    from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.public import public_plan, public_removal
     from checkpointd.retention.watch_plan import plan_watch
 
@@ -46,9 +48,12 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             message = f"{watch.path} cannot be pruned: {error.strerror}."
             outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": message})
             continue
-        planned = plan_watch(ledger, watch, time.time(), may_remove_runs=True)
+        planned = plan_watch(ledger, watch, time.time(), by_person=True)
+        ledger.record_policies(watch.name, confirmed(watch, time.time()))
         outcome = public_plan(watch.name, planned)
-        outcome["removals"] = [public_removal(r) for r in pruner.apply(planned)]
+        removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
+        note_enforced(ledger, watch, removals)
+        outcome["removals"] = [public_removal(removal) for removal in removals]
         outcomes.append(outcome)
     return outcomes
 

@@ -28,7 +28,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     out.print(Text(f"watch {printable(str(plan.get('watch', '')))}{mode}", "bold"))
     for hold in plan.get("holds", ()):
         why = hold.get("message") or f"{hold.get('reason', '')}."
-        text = f"on hold  {hold.get('series', '')}: {why} {hold.get('cure', '')}"
+        series = f"{hold['series']}: " if hold.get("series") else ""
+        text = f"on hold  {series}{why} {hold.get('cure', '')}"
         out.print(Text(printable(text), "yellow"), soft_wrap=True)
     if not decisions:
         out.print("no checkpoint is known yet")

@@ -32,6 +32,7 @@ def prune(
     """
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.offline_retention import apply_here, chosen
+    from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.public import public_plan
     from checkpointd.retention.watch_plan import plan_watch
 
@@ -49,7 +50,10 @@ def prune(
         ledger = workspace.ledger()
         try:
             now = time.time()
-            outcomes = [public_plan(w.name, plan_watch(ledger, w, now)) for w in watches]
+            outcomes = [
+                public_plan(w.name, confirm_plan(ledger, w, plan_watch(ledger, w, now)))
+                for w in watches
+            ]
         finally:
             ledger.close()
     return _print_outcomes(outcomes, applied=apply, json=json)

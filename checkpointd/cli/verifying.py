@@ -85,14 +85,14 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
     """
     from checkpointd.watch.scan import find_checkpoints
 
-    root, template = (str(watch.path), watch.version) if watch else ("", None)
+    root, templates = (str(watch.path), watch.version) if watch else ("", ())
     settings = watch.verify.to_settings() if watch else VerifySettings()
     targets: list[Target] = []
 
     def unreadable(directory: str, error: OSError) -> None:
         targets.append(Target(directory, problem=_unreadable(directory, error)))
 
-    found = find_checkpoints(path, root=root, template=template, unreadable=unreadable)
+    found = find_checkpoints(path, root=root, templates=templates, unreadable=unreadable)
     for checkpoint, generation in found:
         name, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
         if inner is not watch:

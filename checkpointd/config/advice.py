@@ -21,7 +21,7 @@ def advice(config: Config) -> Iterator[tuple[Loc, str]]:
     for i, watch in enumerate(config.watch):
         policy: Any = watch.retention
         for best in policy.keep_best or ():
-            message = _wrong_direction(best.metric, best.mode)
+            message = _wrong_direction(best.metric, best.mode) if best.check_mode else ""
             if message:
                 yield ("watch", i, "retention", "keep_best"), message
 
@@ -32,5 +32,6 @@ def _wrong_direction(metric: str, mode: str) -> str:
         return ""
     return (
         f'mode = "{mode}" keeps the {_BEST[mode]} {metric}; by its name the {_BEST[meant]} is the '
-        f'best: is mode = "{meant}" meant?'
+        f'best: correct it to mode = "{meant}", or add check_mode = false; until then nothing of '
+        "a series is pruned"
     )

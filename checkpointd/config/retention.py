@@ -12,8 +12,11 @@ from checkpointd.config.types import (
     Checkpoints,
     Days,
     Duration,
+    Flag,
     Hours,
+    Location,
     Months,
+    Percent,
     SchemaAlternative,
     SchemaSingleTable,
     ShownName,
@@ -38,6 +41,7 @@ _TYPES = {
     Value.STEP_LIST: StepList,
     Value.DURATION: Duration,
     Value.TEXT: Text,
+    Value.FLAG: Flag,
 }
 
 _NOT_EMPTY = Field(min_length=1)
@@ -88,6 +92,15 @@ class _Policy(Section):
     mode: Literal["off", "dry-run", "enforce"] = "dry-run"
     """`off` makes no plan, `dry-run` reports what it would remove, `enforce` removes it."""
 
+    confirm: Literal["changes", "never"] = "changes"
+    """`changes`: what was there before a policy is removed once `prune --apply` confirmed it."""
+
+    max_removals: Checkpoints = 10
+    """More than this, and more than `max_removals_percent`, wait for `prune --apply`."""
+
+    max_removals_percent: Percent = 20
+    """Share of a watch's checkpoints that one round may remove, where it is `max_removals`."""
+
     require: tuple[ShownName, ...] = ("intact",)
     """What a checkpoint must have shown to fill a slot of a rule."""
 
@@ -113,8 +126,17 @@ class RetentionSettings(_Rules):
     min_age: Duration = 3600.0
     """What was first seen less than this long ago is not removed."""
 
+    links: tuple[Location, ...] = ()
+    """Directories outside the root, searched for symlinks to checkpoints, which then stay."""
+
+    prune_listed: Flag = False
+    """Whether what a job's `checkpoint` state file lists may be removed, except its latest."""
+
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
+
+    hold_after: Checkpoints = 3
+    """Prune nothing of a series while as many of its newest are invalid as this, in a row."""
 
     trash_ttl: Duration = 72 * 3600.0
     """How long `checkpointd restore` can bring back what was pruned."""

@@ -17,7 +17,7 @@ from checkpointd.config.types import (
     ShownName,
     SizeOrAuto,
     SwitchOrDirectory,
-    Template,
+    Templates,
     Text,
     WatchName,
 )
@@ -107,8 +107,8 @@ class WatchSettings(Section):
     exclude: tuple[Text, ...] = ()
     """Globs, relative to the root, of what is not watched."""
 
-    version: Template | None = None
-    """The file name template of `ModelCheckpoint`: gives step and metrics."""
+    version: Templates = ()
+    """The file name template of `ModelCheckpoint`, or several: which fields vary in a series."""
 
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)

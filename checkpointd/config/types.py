@@ -144,6 +144,17 @@ class SchemaSingleTable:
         return {"anyOf": [several["items"], several], "x-type": "table, or list of tables"}
 
 
+class SchemaSingleText:
+    """Adds a single text to what the JSON Schema accepts, for a list of texts."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of either."""
+        several = handler(schema)
+        return {"anyOf": [several["items"], several], "x-type": "text, or list of texts"}
+
+
 Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Location = Annotated[
     Path,
@@ -201,6 +212,7 @@ SwitchOrDirectory = Annotated[
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Checkpoints = Annotated[Count, Field(json_schema_extra={"x-unit": "checkpoints"})]
+Percent = Annotated[int, Field(strict=True, ge=0, le=100, json_schema_extra={"x-unit": "percent"})]
 Hours = Annotated[Count, Field(json_schema_extra={"x-unit": "hours"})]
 Days = Annotated[Count, Field(json_schema_extra={"x-unit": "days"})]
 Weeks = Annotated[Count, Field(json_schema_extra={"x-unit": "weeks"})]
@@ -231,6 +243,11 @@ Dotted = Annotated[
 ]
 TimeZone = Annotated[Text, AfterValidator(_time_zone)]
 Template = Annotated[Text, AfterValidator(_template)]
+Templates = Annotated[
+    tuple[Template, ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    SchemaSingleText(),
+]
 CheckName = Annotated[
     Text, AfterValidator(_check_name), _text_schema(r"^[a-z][a-z0-9_]{0,31}$", "calibrated")
 ]

@@ -167,7 +167,13 @@ def _resolve(config: Config, base: Path) -> Config:
                 "latest_link": directory(settings.publish.latest_link, "latest"),
             }
         )
-        update = {"path": absolute(settings.path, base), "verify": verify, "publish": publish}
+        links = tuple(absolute(p, base) for p in settings.retention.links)
+        update = {
+            "path": absolute(settings.path, base),
+            "verify": verify,
+            "retention": settings.retention.model_copy(update={"links": links}),
+            "publish": publish,
+        }
         return settings.model_copy(update=update)
 
     def directory(where: bool | Path, default: str) -> bool | Path:

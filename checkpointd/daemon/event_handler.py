@@ -131,6 +131,7 @@ class EventHandler:
             self._metrics.coalesced(event.watch)
         elif isinstance(event, Reconciled):
             self._metrics.reconciled(event.watch, event.seconds, event.at)
+            self._note_labelled(event)
         elif isinstance(event, WatchHealth):
             write = log.info if event.up else log.warning
             write(
@@ -138,6 +139,14 @@ class EventHandler:
                 watch=event.watch,
                 message=event.message,
             )
+            self._feed.emit([Change(ChangeKind.AVAILABILITY, event.watch)])
+
+    def _note_labelled(self, event: Reconciled) -> None:
+        """Note that every change of series that a watch's first scan found has been recorded."""
+        watch = self._watches[event.watch]
+        is_its_own = event.at == watch.watcher.status().last_reconcile_at  # not of before a reload
+        if is_its_own and not watch.labelled.is_set():
+            watch.labelled.set()
             self._feed.emit([Change(ChangeKind.AVAILABILITY, event.watch)])
 
     async def _generation_updated(self, event: GenerationUpdate) -> None:

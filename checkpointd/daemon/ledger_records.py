@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import DepartedCheckpoint, Entry, Ledger, Pin
+from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, Ledger, Pin, PolicyRecords
 
 if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
@@ -31,6 +31,34 @@ class LedgerRecords:
     def unconfirmed(self, watch: str) -> bool:
         """Whether the ledger was lost, and not all has been verified again."""
         return not self._ledger.wait(Ledger.confirm, watch)
+
+    def policy_records(self, watch: str) -> PolicyRecords:
+        """Which policies were accepted for a watch."""
+        return self._ledger.wait(Ledger.policy_records, watch)
+
+    def record_policies(self, watch: str, records: PolicyRecords) -> None:
+        """Record which policies are accepted for a watch."""
+        self._ledger.wait(Ledger.record_policies, watch, records)
+
+    def last_sequence(self) -> int:
+        """The sequence of the generation that was seen last."""
+        return self._ledger.wait(Ledger.last_sequence)
+
+    def ages(self) -> Ages:
+        """How old the times in the ledger are; the clock is read and stored."""
+        return self._ledger.wait(Ledger.advance_clock)
+
+    def largest_bytes(self, watch: str) -> int:
+        """The size of the largest checkpoint that is in a watch."""
+        return self._ledger.wait(Ledger.largest_bytes, watch)
+
+    def enforced_policy(self, watch: str) -> str:
+        """The digest of the policy that was last carried out in a watch."""
+        return self._ledger.wait(Ledger.enforced_policy, watch)
+
+    def record_enforced_policy(self, watch: str, digest: str) -> None:
+        """Record under which policy a watch has been pruned."""
+        self._ledger.wait(Ledger.record_enforced_policy, watch, digest)
 
     def record_trashed(
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None

@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
-from checkpointd.daemon.watch_retention import DiskUsage, WatchRetention
+from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.evaluation import CurrentEvaluation
+from checkpointd.retention.preview import PlanGrownError
 from checkpointd.retention.public import public_plan, public_removal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import DiskThread, LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
-    from checkpointd.ledger import Change
+    from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
 
@@ -37,6 +42,9 @@ CHANGES = frozenset(
     }
 )
 """After which kinds of change a watch is planned again; pruning itself is none of them."""
+
+_PRECONDITION_FAILED = 412
+_UNAVAILABLE = 503
 
 _CALM_SECONDS = 0.5
 _CALM_SHARE = 20.0
@@ -135,51 +143,73 @@ class RetentionRunner:
         watch.requested.clear()
         if watch.name not in self._watches:
             return
-        status = self._watches[watch.name].watcher.status()
-        if not (status.ready and status.up):
+        if self._why_unavailable(watch.name):
             watch.forget_disk()
             return
         await watch.recover()
         if policy.mode != "off" and is_due:
             watch.due = 0.0
             began = time.monotonic()
-            planned, removals = await self._plan(watch, apply=policy.mode == "enforce")
+            by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
+            planned, removals = await self._plan(watch, by)
             self._note_plan(watch.name, planned)
             if all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+        if policy.mode != "off":
+            await self._expire(watch)
+        await watch.measure()
+
+    async def _expire(self, watch: WatchRetention) -> None:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
         self._failures.note(watch.name, "trash", expired.errors)
-        await watch.measure()
+
+    def _why_unavailable(self, name: str) -> str:
+        """Why the ledger may not have all that is on disk; empty if it has."""
+        watch = self._watches[name]
+        status = watch.watcher.status()
+        if not (status.up and status.ready):
+            return status.message or "It is not listed yet."
+        if not watch.labelled.is_set():
+            return "It has just been listed, and its series are not up to date yet."
+        return ""
 
     async def _plan(
-        self, watch: WatchRetention, *, apply: bool, may_remove_runs: bool = False
+        self, watch: WatchRetention, by: ApplyBy
     ) -> tuple[RetentionPlan, list[Removal]]:
-        """Plan a watch, carry the plan out with `apply`, and note what came of it."""
+        """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
-        status = watcher.status()
-        problem = "" if status.up and status.ready else status.message or "It is not listed yet."
-        planned, removals = await watch.plan(problem, apply=apply, may_remove_runs=may_remove_runs)
+        evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
+        problem = self._why_unavailable(watch.name)
+        planned, removals = await watch.plan(problem, evaluation, by)
         self._note_removals(watch.name, [removal for removal in removals if removal.done])
-        if apply:
+        if by is not ApplyBy.NOBODY:
             self._note_refusals(watch.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         in_queue = self._work.is_in_background
         watch.reverify(watcher, planned, [s for s in suspects if not in_queue(watch.name, s)])
+        self._evaluate(watch.name, planned.unevaluated)
         return planned, removals
+
+    def _evaluate(self, name: str, unevaluated: Iterable[Entry]) -> None:
+        """Have checkpoints verified when nothing else waits, for the metrics of `evaluate`."""
+        for entry in unevaluated:
+            path = entry.path
+            if not (self._work.is_busy(name, path) or self._work.is_in_background(name, path)):
+                self._work.push_background(Item(entry.checkpoint, entry.generation, time.time()))
 
     def _note_plan(self, name: str, planned: RetentionPlan) -> None:
         """Log holds, and what a dry run would remove, once each time they change."""
-        self.holds[name] = planned.holds
+        holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
         dry = planned.policy.mode == "dry-run"
         would = [d.entry.path for d in planned.removals] if dry else []
-        outcome = repr((would, planned.holds))
+        outcome = repr((would, [(hold.series, hold.reason) for hold in holds]))
         if outcome == self._logged.get(name, ""):
             return
         self._logged[name] = outcome
-        for hold in planned.holds:
+        for hold in holds:
             log.warning(
                 "pruning on hold",
                 watch=name,
@@ -214,12 +244,16 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        watch = self._running[name]
         try:
-            planned, removals = await self._plan(
-                self._running[name], apply=apply, may_remove_runs=apply
-            )
+            by = ApplyBy.PERSON if apply else ApplyBy.NOBODY
+            planned, removals = await self._plan(watch, by)
+        except PlanGrownError as error:
+            raise ControlError(str(error), _PRECONDITION_FAILED) from None
         except (OSError, LedgerError) as error:
-            raise ControlError(str(error), 503) from None
+            raise ControlError(str(error), _UNAVAILABLE) from None
+        if not apply:
+            watch.preview.note(planned)
         return {
             **public_plan(name, planned),
             "applied": apply,

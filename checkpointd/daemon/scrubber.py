@@ -67,7 +67,7 @@ class Scrubber:
         entry = await self._ledger(Ledger.unread_for_longest, name, before)
         if entry is None or entry.report is None or not entry.report.facts.digest:
             return False
-        if name not in self._watches or self._work.is_waiting(name, entry.path):
+        if name not in self._watches or self._is_waiting(name, entry.path):
             return False
         self._scrubbing[name] = entry.path
         digest = entry.report.facts.digest
@@ -75,3 +75,7 @@ class Scrubber:
             Item(entry.checkpoint, entry.generation, time.time(), compare=digest, scrub=True)
         )
         return True
+
+    def _is_waiting(self, name: str, path: str) -> bool:
+        """Whether a path waits anyway: as a new save, to be compared, or to be evaluated."""
+        return self._work.is_waiting(name, path) or self._work.is_in_background(name, path)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention import Pruner, Removal
+from checkpointd.retention.confirmation import confirm_and_record, confirmed
+from checkpointd.retention.policy import is_changed, note_enforced
+from checkpointd.retention.preview import Preview
+from checkpointd.retention.trash import TrashLimits
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
+    from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.trash import Expired
     from checkpointd.watch.watcher import Watcher
 
@@ -32,6 +38,19 @@ _STOP_SECONDS = 5.0
 _THREADS = 16
 
 log = structlog.get_logger()
+
+
+class ApplyBy(enum.Enum):
+    """Who wants a plan carried out."""
+
+    NOBODY = enum.auto()
+    """It is only shown to a person."""
+
+    DAEMON = enum.auto()
+    """The daemon, unless the plan waits for a person."""
+
+    PERSON = enum.auto()
+    """A person, who confirms the policy by that."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,7 @@ class WatchRetention:
         """How long the last plan took, without what was removed."""
         self._pruner = Pruner(self.root, records, threads=_THREADS)
         self._recovered = False
+        self.preview = Preview()
         self._reverified: dict[str, Generation] = {}
         self._before = tuple(before)
         self._disk = DiskThread(settings.name)
@@ -106,25 +126,27 @@ class WatchRetention:
         await self._on_disk(self._recover)
 
     async def plan(
-        self, problem: str, *, apply: bool, may_remove_runs: bool = False
+        self, problem: str, evaluation: CurrentEvaluation, by: ApplyBy
     ) -> tuple[RetentionPlan, list[Removal]]:
-        """RetentionPlan, and with `apply` carry the plan out.
+        """Plan, and carry the plan out.
 
         Args:
             problem: what is wrong with the watch, if anything is; then nothing is removed.
-            apply: whether to remove what the plan does not keep.
-            may_remove_runs: whether a person has agreed that whole runs are removed.
+            evaluation: how `evaluate` measures checkpoints now.
+            by: who wants what the plan does not keep removed.
+
+        Raises:
+            PlanGrownError: a person would remove much that was not shown before.
         """
-        return await self._on_disk(self._plan, problem, apply, may_remove_runs)
+        return await self._on_disk(self._plan, problem, evaluation, by)
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
         return await self._on_disk(self._restore, path)
 
     async def expire(self) -> Expired:
-        """Delete what has been in the trash for longer than `trash_ttl`."""
-        ttl = self.settings.retention.trash_ttl
-        return await self._on_disk(self._pruner.expire, time.time(), ttl)
+        """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
+        return await self._on_disk(self._expire)
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
@@ -140,7 +162,7 @@ class WatchRetention:
                 watcher.report_again(path)
 
     def _plan(
-        self, problem: str, apply: bool, may_remove_runs: bool
+        self, problem: str, evaluation: CurrentEvaluation, by: ApplyBy
     ) -> tuple[RetentionPlan, list[Removal]]:
         self._recover()
         began = time.monotonic()
@@ -151,11 +173,31 @@ class WatchRetention:
             time.time(),
             problem,
             index,
-            may_remove_runs=may_remove_runs,
+            evaluation,
+            by_person=by is ApplyBy.PERSON,
         )
+        if not problem:
+            planned = confirm_and_record(self._records, self.settings, planned)
         self.plan_seconds = time.monotonic() - began
-        removals = self._pruner.apply(planned, index) if apply else []
+        if by is ApplyBy.PERSON:
+            self.preview.check(self.name, planned)
+            if not problem:
+                self._records.record_policies(self.name, confirmed(self.settings, time.time()))
+                planned = replace(planned, unconfirmed=())
+        if by is ApplyBy.NOBODY or planned.unconfirmed:
+            return planned, []
+        changed = is_changed(self._records, self.settings)
+        removals = self._pruner.apply(planned, index, policy_changed=changed)
+        note_enforced(self._records, self.settings, removals)
         return planned, removals
+
+    def _expire(self) -> Expired:
+        limits = TrashLimits(
+            self.settings.retention.trash_ttl,
+            self._records.ages(),
+            self._records.largest_bytes(self.name),
+        )
+        return self._pruner.expire(limits)
 
     def _recover(self) -> None:
         if self._recovered:

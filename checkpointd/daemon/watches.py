@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import UserDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.verify_settings import VerifySettings
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
     from checkpointd.watch.watcher import Watcher
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watch:
-    """One watch that runs."""
+    """One watch that runs.
+
+    `labelled` is set once the series of everything that was known before are those that names and
+    templates give now: until then, nothing may be removed as a version of another.
+    """
 
     settings: WatchSettings
     watcher: Watcher
+    labelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Watches(UserDict[str, Watch]):

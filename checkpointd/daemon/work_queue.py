@@ -58,7 +58,7 @@ class WorkQueue:
         self._changed.set()
 
     def push_background(self, item: Item) -> None:
-        """Have a generation compared with its verdict's digest when nothing else waits."""
+        """Have a generation compared with its verdict's digest, or evaluated, if nothing waits."""
         self._background.push(item)
         self._changed.set()
 

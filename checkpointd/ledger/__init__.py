@@ -1,6 +1,7 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
 from checkpointd.ledger.changes import Change, ChangeKind
+from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
     DepartedCheckpoint,
@@ -11,9 +12,12 @@ from checkpointd.ledger.facts import (
     State,
 )
 from checkpointd.ledger.lock import StateLock
+from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
 
 __all__ = [
+    "AcceptedPolicy",
+    "Ages",
     "Change",
     "ChangeKind",
     "DepartedCheckpoint",
@@ -22,8 +26,10 @@ __all__ = [
     "LedgerError",
     "NoLedgerError",
     "Pin",
+    "PolicyRecords",
     "Pruned",
     "SeriesSummary",
     "State",
     "StateLock",
+    "WallAges",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.ledger import rows
+from checkpointd.ledger import policies, rows
+from checkpointd.ledger.clock import Ages, Clock, Reading, WallAges, read_clocks
 from checkpointd.ledger.facts import (
     ABSENT,
     FINISHED,
@@ -19,7 +20,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.row_reader import RowReader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -33,6 +34,9 @@ _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 class Reader(RowReader):
     """Every query; `checkpointd.ledger.Ledger` adds what can be written."""
+
+    read_clocks: Callable[[], Reading] = staticmethod(read_clocks)
+    """Reads the clocks of the machine."""
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path; None if it was never seen."""
@@ -74,7 +78,6 @@ class Reader(RowReader):
             f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
             (watch,),
         )
-        together = self.found_together
         return [
             DepartedCheckpoint(
                 id=number,
@@ -83,7 +86,7 @@ class Reader(RowReader):
                 saved_at=saved_at,
                 first_seen=first_seen,
                 seen=seen,
-                sequence=max(sequence, together),
+                sequence=max(sequence, self.found_together),
             )
             for number, text, step, saved_at, first_seen, seen, sequence in found
             if (checkpoint := _checkpoint(text)) is not None
@@ -237,6 +240,19 @@ class Reader(RowReader):
         last_valid, step = valid[0] if valid else (0.0, None)
         return SeriesSummary(watch, series, seen, last_valid, step, size, self._facts(newest))
 
+    def largest_bytes(self, watch: str) -> int:
+        """The size of the largest checkpoint that is in a watch; 0 if none is."""
+        found = self._rows(
+            f"SELECT MAX(size) FROM checkpoints WHERE watch = ? "  # noqa: S608 - our own states
+            f"AND state NOT IN ({_ABSENT}, 'unknown')",
+            (watch,),
+        )
+        return int(found[0][0] or 0)
+
+    def enforced_policy(self, watch: str) -> str:
+        """The digest of the policy that was last carried out in a watch; empty if none was."""
+        return self._meta(f"policy:{watch}") or ""
+
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
         found = self._rows("SELECT path, note, at FROM pins ORDER BY at, path")
@@ -274,6 +290,22 @@ class Reader(RowReader):
         It holds until `Ledger.confirm` found a new verdict for everything that was there.
         """
         return self.rebuilt and self._meta(f"confirmed:{watch}") is None
+
+    def policy_records(self, watch: str) -> policies.PolicyRecords:
+        """Which retention policies were accepted for a watch."""
+        accepted, waiting = (self._meta(f"{kind}:{watch}") for kind in ("accepted", "waiting"))
+        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting))
+
+    def last_sequence(self) -> int:
+        """The sequence of the generation that was seen last; 0 if none was."""
+        return int(self._rows("SELECT COALESCE(MAX(sequence), 0) FROM checkpoints")[0][0])
+
+    def ages(self) -> Ages:
+        """How old the times in the ledger are, by a clock that nobody sets."""
+        reading = self.read_clocks()
+        stored = self._meta("clock")
+        clock = Clock.from_json(stored) if stored else None
+        return WallAges(reading.wall) if clock is None else clock.advanced(reading)
 
     def _overwritten(self, current: Entry) -> Entry | None:
         for report in self.history(current.path):

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from checkpointd.core.verdict import Verdict
-from checkpointd.ledger import rows
+from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError
 from checkpointd.ledger.facts import ABSENT, Entry, Pin, State
@@ -53,6 +53,7 @@ class Ledger(Writer):
         ledger = cls(connection, PinFile(state_dir / PINS))
         try:
             ledger._take_over(lost=lost)
+            ledger.advance_clock()
         except LedgerError:
             ledger.close()
             raise
@@ -259,6 +260,12 @@ class Ledger(Writer):
             with self._writing():
                 self._remove_pin(path)
         return was_pinned
+
+    def record_policies(self, watch: str, records: policies.PolicyRecords) -> None:
+        """Record which retention policies are accepted for a watch."""
+        with self._writing():
+            self._set_meta(f"accepted:{watch}", policies.dump(records.accepted))
+            self._set_meta(f"waiting:{watch}", policies.dump(records.waiting))
 
     def confirm(self, watch: str) -> bool:
         """End the hold after a lost ledger, if all that was saved before has a verdict again.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.changes import Change, ChangeKind
+from checkpointd.ledger.clock import Ages, Clock
 from checkpointd.ledger.errors import LedgerError, explain
 from checkpointd.ledger.facts import ABSENT, Pin, State
 from checkpointd.ledger.reading import Reader
@@ -60,6 +61,25 @@ class Writer(Reader):
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
+
+    def advance_clock(self) -> Ages:
+        """Read the clocks of the machine and store them; returns how old stored times are now.
+
+        Called at least once a minute: a jump of the wall clock is placed between two readings.
+        """
+        reading = self.read_clocks()
+        stored = self._meta("clock")
+        clock = Clock.from_json(stored) if stored else None
+        after = Clock.begin(reading) if clock is None else clock.advanced(reading)
+        if clock is None or clock.is_outdated_by(after):
+            with self._writing():
+                self._set_meta("clock", after.to_json())
+        return after
+
+    def record_enforced_policy(self, watch: str, digest: str) -> None:
+        """Record under which policy a watch has been pruned."""
+        with self._writing():
+            self._set_meta(f"policy:{watch}", digest)
 
     def _pin_file(self) -> PinFile:
         if self._pins is None:

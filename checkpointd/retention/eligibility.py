@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.core.report import Facts
 from checkpointd.ledger import State
 from checkpointd.retention_rules import SavedCheckpoint
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 _NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
 
@@ -36,13 +37,21 @@ def is_broken_checkpoint(entry: Entry) -> bool:
     return entry.state is State.INVALID and not is_other
 
 
-def saved_checkpoint(entry: Entry) -> SavedCheckpoint:
-    """What a rule sees of a checkpoint."""
-    recorded = entry.report.facts.metrics if entry.report else {}
+def seconds_since_seen(entry: Entry, ages: Ages) -> float:
+    """For how long the content of a checkpoint has been known, by a clock that nobody sets."""
+    return ages.age(entry.seen or entry.first_seen)
+
+
+def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
+    """What a rule sees of a checkpoint; `now` is in seconds since the epoch."""
+    facts = entry.report.facts if entry.report else Facts()
     return SavedCheckpoint(
         id=entry.id,
         saved_at=entry.saved_at,
-        seen_at=max(entry.first_seen, entry.seen),
+        seen_at=now - seconds_since_seen(entry, ages),
         step=entry.step,
-        metrics={**entry.checkpoint.metrics, **recorded},
+        metrics={**entry.checkpoint.metrics, **facts.metrics},
+        named=entry.checkpoint.metrics,
+        evaluated=frozenset(facts.evaluation),
+        evaluated_by=facts.evaluated_by,
     )

@@ -9,16 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
+from checkpointd.retention.evaluation import NONE_WAIT, Unevaluated
+from checkpointd.retention.references import NO_REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
+    from checkpointd.retention.references import References
     from checkpointd.retention.series_order import SeriesOrder
-
-INVALID_STREAK = 3
-"""As many invalid ones in a row, newest first, hold a series: the next slot would be garbage."""
+    from checkpointd.retention_rules import Obstacle
 
 UNVERIFIED_LIMIT = 10
 """More without a verdict than this, newer than the newest valid one, hold a series."""
@@ -32,12 +35,18 @@ class SeriesState:
     """What holds depend on: the order of the checkpoints of a series that are on disk.
 
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
-    ledger was lost and not all has been verified again.
+    ledger was lost and not all has been verified again, `obstacles` are why rules of the policy
+    cannot be evaluated, `unevaluated` what waits for `evaluate`, `references` what refers to
+    checkpoints, and what of it cannot be read.
     """
 
     order: SeriesOrder
+    policy: RetentionSettings
     listing: str
     rebuilt: bool
+    obstacles: Sequence[Obstacle] = ()
+    unevaluated: Unevaluated = NONE_WAIT
+    references: References = NO_REFERENCES
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -68,38 +77,31 @@ class Hold:
     cure: str
 
 
-def holds_of(
-    watch: str, series: str, order: SeriesOrder, *, listing: str, rebuilt: bool
-) -> tuple[Hold, ...]:
+def holds_of(watch: str, series: str, state: SeriesState) -> tuple[Hold, ...]:
     """Everything that makes one series doubtful.
 
     Args:
         watch: the watch's name.
         series: the series' label.
-        order: its checkpoints that are on disk.
-        listing: why the watch could not be listed; empty if it could.
-        rebuilt: whether the ledger was lost, and not all has been verified again.
+        state: what is known of it.
     """
-    state = SeriesState(order, listing, rebuilt)
     found = ((spec, spec.find(state)) for spec in HOLDS)
     return tuple(
         Hold(watch, series, spec.reason, message, spec.cure) for spec, message in found if message
     )
 
 
-def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> tuple[Hold, ...]:
+def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> Hold:
     """Hold what would be removed because its whole run is too old; the rest is pruned.
 
     Args:
         watch: the watch's name.
         series: the series' label.
-        leaving: what would be removed.
+        leaving: what would be removed, newest first.
     """
-    if not leaving:
-        return ()
     newest, count = leaving[0].path, len(leaving)
     message = f"{count} of older runs would be removed, of which {newest!r} is the newest."
-    return (Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure),)
+    return Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure)
 
 
 def _listing_failed(state: SeriesState) -> str:
@@ -112,6 +114,21 @@ def _ledger_rebuilt(state: SeriesState) -> str:
     if not state.rebuilt:
         return ""
     return "The ledger was lost and created again, so not every checkpoint here is known."
+
+
+def _links_unreadable(state: SeriesState) -> str:
+    errors = state.references.link_errors
+    return f"A directory of `links` cannot be searched: {errors[0]}." if errors else ""
+
+
+def _state_file_unreadable(state: SeriesState) -> str:
+    unreadable = state.references.unreadable
+    for entry in state.entries if unreadable else ():
+        if entry.checkpoint.format is Format.TF_CHECKPOINT:
+            found = state.references.unreadable_for(entry.path)
+            if found is not None:
+                return f"The state file {found.path!r} does not say what is in use: {found.reason}."
+    return ""
 
 
 def _order_disagrees(state: SeriesState) -> str:
@@ -143,11 +160,13 @@ def _tensors_digest(entry: Entry) -> str:
 
 
 def _invalid_streak(state: SeriesState) -> str:
-    newest = [e for e in state.entries if e.state in _VERIFIED][:INVALID_STREAK]
-    if len(newest) < INVALID_STREAK or any(e.state is not State.INVALID for e in newest):
+    limit = state.policy.hold_after
+    newest = [e for e in state.entries if e.state in _VERIFIED][:limit]
+    if len(newest) < limit or any(e.state is not State.INVALID for e in newest):
         return ""
     reason = newest[0].report.reason if newest[0].report else ""
-    return f"The newest {INVALID_STREAK} are invalid" + (f" ({reason})." if reason else ".")
+    which = "The newest one is" if limit == 1 else f"The newest {limit} are"
+    return f"{which} invalid (hold_after = {limit})" + (f": {reason}." if reason else ".")
 
 
 def _unverified(state: SeriesState) -> str:
@@ -159,6 +178,28 @@ def _unverified(state: SeriesState) -> str:
     if count <= UNVERIFIED_LIMIT:
         return ""
     return f"{count} checkpoints newer than the newest valid one have no verdict."
+
+
+def _unevaluated(state: SeriesState) -> str:
+    waiting, candidates = len(state.unevaluated.entries), state.unevaluated.candidates
+    if not waiting:
+        return ""
+    return (
+        f"{candidates - waiting} of {candidates} valid checkpoints have been evaluated as "
+        "[watch.verify] asks for now, and keep_best compares them only then."
+    )
+
+
+def _obstacle(label: str) -> Callable[[SeriesState], str]:
+    """The condition of a hold because a rule cannot be evaluated."""
+
+    def find(state: SeriesState) -> str:
+        if state.unevaluated.entries:
+            return ""
+        text = next((o.message for o in state.obstacles if o.label == label), "")
+        return f"{text[0].upper()}{text[1:]}." if text else ""
+
+    return find
 
 
 OLDER_RUNS = HoldSpec(
@@ -179,6 +220,16 @@ HOLDS: tuple[HoldSpec, ...] = (
         "ledger_rebuilt",
         _ledger_rebuilt,
         "Wait until every checkpoint has been verified again; keep the daemon running.",
+    ),
+    HoldSpec(
+        "links_unreadable",
+        _links_unreadable,
+        "Mount it and make it readable for the daemon's user, or take it out of `links`.",
+    ),
+    HoldSpec(
+        "state_file_unreadable",
+        _state_file_unreadable,
+        "Wait for the job's next save, which writes it anew; or delete it if no job needs it.",
     ),
     HoldSpec(
         "order_disagrees",
@@ -205,6 +256,36 @@ HOLDS: tuple[HoldSpec, ...] = (
         "unverified",
         _unverified,
         "Wait for the queue, or find the inconclusive ones with `checkpointd list`.",
+    ),
+    HoldSpec(
+        "unevaluated",
+        _unevaluated,
+        "Keep the daemon running: it evaluates the older ones when nothing else waits.",
+    ),
+    HoldSpec(
+        "metric_direction",
+        _obstacle("metric_direction"),
+        "Correct `mode` in keep_best, or add `check_mode = false` to it if the name misleads.",
+    ),
+    HoldSpec(
+        "metric_missing",
+        _obstacle("metric_missing"),
+        "Correct `metric` in keep_best, or have the job record the metric.",
+    ),
+    HoldSpec(
+        "metric_not_finite",
+        _obstacle("metric_not_finite"),
+        "Check the training job, or name another metric in keep_best.",
+    ),
+    HoldSpec(
+        "metric_constant",
+        _obstacle("metric_constant"),
+        "Check what computes the metric, or name another one in keep_best.",
+    ),
+    HoldSpec(
+        "steps_missing",
+        _obstacle("steps_missing"),
+        "Set `version` to the template of the file names, or use a rule that needs no step.",
     ),
     OLDER_RUNS,
 )

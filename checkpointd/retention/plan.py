@@ -7,21 +7,29 @@ fill a rule's slots, and only they may be removed, beside invalid ones that a ru
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from checkpointd.ledger import WallAges
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.retention.holds import Hold, hold_older_runs, holds_of
+from checkpointd.retention.eligibility import is_eligible, saved_checkpoint
+from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
+from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, holds_of
 from checkpointd.retention.protections import StateOnDisk
-from checkpointd.retention.series_order import order_series, series_sighting
+from checkpointd.retention.references import NO_REFERENCES
+from checkpointd.retention.series_order import departed_sighting, order_series
 from checkpointd.retention.series_planner import Decision, PolicyRules, SeriesPlanner
+from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import DepartedCheckpoint, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
+    from checkpointd.retention.evaluation import CurrentEvaluation
+    from checkpointd.retention.references import References
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,17 @@ class RetentionPlan:
     """The decisions about every checkpoint on disk, newest first within a series, and the holds.
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
-    be verified again. Whether anything is carried out is up to the caller: see `policy.mode`.
+    be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. Whether
+    anything is carried out is up to the caller: see `policy.mode`.
+    `unconfirmed` is why the plan waits for a person (`checkpointd.retention.confirmation`).
     """
 
     policy: RetentionSettings
     decisions: tuple[Decision, ...]
     holds: tuple[Hold, ...]
     suspects: tuple[str, ...] = ()
+    unevaluated: tuple[Entry, ...] = ()
+    unconfirmed: tuple[Hold, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
@@ -53,14 +65,16 @@ def plan(
     entries: Iterable[Entry],
     policy: RetentionSettings,
     now: float,
-    references: frozenset[str] = frozenset(),
+    references: References = NO_REFERENCES,
     *,
     changed: frozenset[str] = frozenset(),
     touched: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
-    written: frozenset[str] = frozenset(),
+    in_use: Mapping[str, str] = MappingProxyType({}),
     listing: str = "",
     rebuilt: bool = False,
+    evaluation: CurrentEvaluation = NOT_EVALUATED,
+    ages: Ages | None = None,
     departed: Iterable[DepartedCheckpoint] = (),
     may_remove_runs: bool = False,
 ) -> RetentionPlan:
@@ -70,43 +84,59 @@ def plan(
         entries: everything that the ledger knows of one watch or several.
         policy: `[watch.retention]`.
         now: seconds since the epoch.
-        references: paths that `checkpoint` state files and symbolic links name.
+        references: what `checkpoint` state files and symbolic links name.
         changed: paths of valid ones that are not on disk as they were verified: they fill no slot,
             and stay.
         touched: paths of valid ones with the sizes and times that were verified, and another inode
             or change time: they fill no slot, and stay, until their content has been compared.
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
-        written: paths of those that a process has open for writing.
+        in_use: how processes have checkpoints open, by path.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
+        evaluation: how `evaluate` measures checkpoints now.
+        ages: how old stored times are; None: by the wall clock.
         departed: what was known and is not on disk any more: it tells where runs begin.
         may_remove_runs: whether a person has agreed that whole runs are removed (`keep_runs`).
     """
+    ages = ages or WallAges(now)
     entries = list(entries)
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(
-        references, changed, _directories_above(present), shared, written, touched
-    )
+    on_disk = StateOnDisk(references, changed, _directories_above(present), shared, in_use, touched)
+    served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
+    to_evaluate: list[Entry] = []
+    doubtful = changed | touched
     rules = PolicyRules(policy)
-    past = [series_sighting(one) for one in departed]
+    past = [departed_sighting(one) for one in departed]
     orders = order_series(entries, now, past, policy.order)
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
-        held = holds_of(watch, series, order, listing=listing, rebuilt=rebuilt)
-        decided = SeriesPlanner(order, rules, now, on_disk, held).decide()
-        if not may_remove_runs:
-            older = hold_older_runs(watch, series, [d.entry for d in decided if _ends_a_run(d)])
-            held += older
-            decided = [_held(d, older[0]) if _ends_a_run(d) else d for d in decided]
+        eligible = [
+            e
+            for e in order.newest_first
+            if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
+        ]
+        saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
+        waiting = unevaluated(eligible, policy, evaluation)
+        obstacles = rules.obstacles(list(saved.values()))
+        state = SeriesState(order, policy, listing, rebuilt, obstacles, waiting, references)
+        held = holds_of(watch, series, state)
+        to_evaluate.extend(waiting.next)
+        planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
+        decided = planner.decide()
+        older = [d.entry for d in decided if _ends_a_run(d)]
+        if older and not may_remove_runs:
+            hold = hold_older_runs(watch, series, older)
+            held = (*held, hold)
+            decided = [_held(d, hold) if _ends_a_run(d) else d for d in decided]
         holds.extend(held)
         decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
-    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects)
+    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects, tuple(to_evaluate))
 
 
 def _ends_a_run(decision: Decision) -> bool:
@@ -116,7 +146,7 @@ def _ends_a_run(decision: Decision) -> bool:
 
 def _held(decision: Decision, hold: Hold) -> Decision:
     reason = f"removing older runs is on hold: {hold.message}"
-    return replace(decision, keep=True, rule="hold", reasons=(*decision.reasons, reason))
+    return replace(decision, keep=True, rule=hold.reason, reasons=(*decision.reasons, reason))
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:

@@ -5,20 +5,24 @@ To add one: write a function that returns the reason, or "" if there is none, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
 from checkpointd.ledger import State
-from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible
-from checkpointd.retention.references import is_referenced
+from checkpointd.retention.eligibility import (
+    is_broken_checkpoint,
+    is_eligible,
+    seconds_since_seen,
+)
+from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
 
 _WITHOUT_VERDICT = {
     State.WRITING: "it is still being written",
@@ -35,14 +39,15 @@ class StateOnDisk:
 
     `references` are what `checkpoint` state files and links name, `changed` are not as they were
     verified, `containing` have other checkpoints inside, `shared` hold other files as well,
-    `written` are open for writing, `touched` have another inode or change time than was verified.
+    `in_use` is how processes have them open, `touched` have another inode or change time than was
+    verified.
     """
 
-    references: frozenset[str] = frozenset()
+    references: References = field(default_factory=References)
     changed: frozenset[str] = frozenset()
     containing: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
-    written: frozenset[str] = frozenset()
+    in_use: Mapping[str, str] = field(default_factory=dict)
     touched: frozenset[str] = frozenset()
 
 
@@ -50,17 +55,21 @@ class StateOnDisk:
 class Situation:
     """What protections depend on beside the checkpoint itself.
 
-    `now` is in seconds since the epoch, `newest` are the ids of the newest checkpoints of a series
+    `ages` are how old stored times are, `newest` are the ids of the newest checkpoints of a series
     with the witnesses by which they are (empty if by all), `removable` are the ids of the invalid
-    ones that a rule removes, `doubts` tell by id why the place in the series is in doubt.
+    ones that a rule removes, `doubts` tell why the place of one in its series is in doubt. `alone`
+    are the ids of those that a named directory holds as its only one, `served` of those that
+    TensorFlow Serving takes.
     """
 
     policy: RetentionSettings
-    now: float
+    ages: Ages
     on_disk: StateOnDisk
     newest: Mapping[int, str]
     removable: frozenset[int]
     doubts: Mapping[int, str]
+    alone: frozenset[int] = frozenset()
+    served: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,22 @@ def _pinned(entry: Entry, _: Situation) -> str:
 
 
 def _referenced(entry: Entry, situation: Situation) -> str:
-    if is_referenced(entry, situation.on_disk.references):
+    if situation.on_disk.references.is_named(entry):
         return "a `checkpoint` state file or a symbolic link names it"
+    if entry.id in situation.alone:
+        return "a symbolic link names the directory that holds only it"
+    return ""
+
+
+def _listed(entry: Entry, situation: Situation) -> str:
+    if situation.policy.prune_listed or not situation.on_disk.references.is_listed(entry):
+        return ""
+    return "its job's `checkpoint` state file lists it, and `prune_listed = true` is not set"
+
+
+def _served(entry: Entry, situation: Situation) -> str:
+    if entry.id in situation.served:
+        return "TensorFlow Serving serves it: it is the highest version of its directory"
     return ""
 
 
@@ -119,10 +142,8 @@ def _touched(entry: Entry, situation: Situation) -> str:
     )
 
 
-def _written(entry: Entry, situation: Situation) -> str:
-    if entry.path in situation.on_disk.written:
-        return "a process has it open for writing"
-    return ""
+def _open(entry: Entry, situation: Situation) -> str:
+    return situation.on_disk.in_use.get(entry.path, "")
 
 
 def _not_shown(entry: Entry, situation: Situation) -> str:
@@ -141,7 +162,7 @@ def _out_of_order(entry: Entry, situation: Situation) -> str:
 
 def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
-    if situation.now - max(entry.first_seen, entry.seen) >= policy.min_age:
+    if seconds_since_seen(entry, situation.ages) >= policy.min_age:
         return ""
     return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
 
@@ -161,6 +182,8 @@ def _invalid(entry: Entry, situation: Situation) -> str:
 PROTECTIONS: tuple[Protection, ...] = (
     Protection("pinned", _pinned),
     Protection("referenced", _referenced),
+    Protection("listed", _listed),
+    Protection("served", _served),
     Protection("newest", _newest),
     Protection("contains", _contains),
 )
@@ -174,7 +197,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("order", _out_of_order, State.VALID),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
-    Protection("open", _written),
+    Protection("open", _open),
 )
 """Why a checkpoint that no rule keeps is not removed either."""
 

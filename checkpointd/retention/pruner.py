@@ -14,8 +14,14 @@ from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
-from checkpointd.retention.references import is_referenced
-from checkpointd.retention.trash import Expired, Recovered, Trash, TrashError, TrashItem
+from checkpointd.retention.trash import (
+    Expired,
+    Recovered,
+    Trash,
+    TrashError,
+    TrashItem,
+    TrashLimits,
+)
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
@@ -24,10 +30,10 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, Pin
     from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.references import References
     from checkpointd.retention.series_planner import Decision
 
 RESTORED_NOTE = "restored from the trash"
-_NAMED = "a `checkpoint` state file or a symbolic link names it now"
 
 
 class PruningLedger(Protocol):
@@ -109,7 +115,13 @@ class Pruner:
         """Remove and delete nothing more; a move that has begun is finished."""
         self._stopped.set()
 
-    def apply(self, plan: RetentionPlan, references: ReferenceIndex | None = None) -> list[Removal]:
+    def apply(
+        self,
+        plan: RetentionPlan,
+        references: ReferenceIndex | None = None,
+        *,
+        policy_changed: bool = False,
+    ) -> list[Removal]:
         """Move everything that the plan removes into the trash, oldest first, until stopped.
 
         Errors of the file system or the ledger are not raised, they are in the results.
@@ -117,31 +129,38 @@ class Pruner:
         Args:
             plan: what to remove.
             references: those that the plan was made with, so that the root is not walked again.
+            policy_changed: whether this is the first round of another policy; what it removes is
+                the last to go when the disk is nearly full.
         """
         if not plan.removals:
             return []
-        current = PruningRound(plan, references or ReferenceIndex(self.trash.root))
+        current = PruningRound(
+            plan, references or ReferenceIndex(self.trash.root), policy_changed=policy_changed
+        )
         results = map_in_threads(
             lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
         )
-        named = current.references.sweep().paths
-        return [self._undone_if_named(r, named) for r in results if r is not None]
+        after = current.references.sweep()
+        return [self._undone_if_named(r, current, after) for r in results if r is not None]
 
     def _unless_stopped(self, decision: Decision, current: PruningRound) -> Removal | None:
         return None if self._stopped.is_set() else self._remove(decision, current)
 
-    def _undone_if_named(self, removal: Removal, named: frozenset[str]) -> Removal:
+    def _undone_if_named(
+        self, removal: Removal, current: PruningRound, references: References
+    ) -> Removal:
         """Undo a removal if a reference appeared in the short time that no sweep covered."""
-        if not removal.done or not is_referenced(removal.entry, named):
+        named = current.why_in_use(removal.entry, references) if removal.done else ""
+        if not named:
             return removal
         try:
             self.trash.restore(removal.item)
             self._records.record_restored(removal.entry.path, removal.item)
         except (TrashError, LedgerError, OSError) as error:
             return replace(
-                removal, reason=f"{removal.reason}; {_NAMED}, and it stays in the trash ({error})"
+                removal, reason=f"{removal.reason}; {named}, and it stays in the trash ({error})"
             )
-        return Removal(removal.entry, False, removal.rule, _NAMED)
+        return Removal(removal.entry, False, removal.rule, named)
 
     def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
@@ -177,9 +196,9 @@ class Pruner:
                 self._note_trashed(item, entry)
         return found
 
-    def expire(self, now: float, ttl: float) -> Expired:
-        """Delete for good the items that are old enough, or that a nearly full disk needs gone."""
-        return self.trash.expire(now, ttl, stopped=self._stopped.is_set)
+    def expire(self, limits: TrashLimits) -> Expired:
+        """Delete for good the items that are old enough, or whose space the job needs."""
+        return self.trash.expire(limits, stopped=self._stopped.is_set)
 
     def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
         manifest = item.manifest
@@ -201,6 +220,7 @@ class Pruner:
                 rule=decision.rule,
                 reason=reason,
                 guard=lambda dir_fd: self._guard(entry, current, dir_fd),
+                policy_changed=current.policy_changed,
             )
         except NotAloneError as error:
             refusal = str(error)
@@ -243,10 +263,12 @@ class Pruner:
         references = current.references.near(os.path.dirname(entry.path))
         if references.errors:
             raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
-        if is_referenced(entry, references.paths):
-            raise _RefusedError(_NAMED)
-        if current.open_files.has_writer(dir_fd, os.path.basename(entry.path), entry.generation):
-            raise _RefusedError("a process has it open for writing")
+        in_use = current.why_in_use(entry, references)
+        if in_use:
+            raise _RefusedError(in_use)
+        use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
+        if use is not None:
+            raise _RefusedError(use.value)
         self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
 
     def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:

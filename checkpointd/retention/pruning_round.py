@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.core.format_specs import Format
 from checkpointd.retention.eligibility import is_eligible
-from checkpointd.retention.writers import OpenFiles
+from checkpointd.retention.open_files import OpenFiles
+from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules.table import KEEP_RUNS
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.reference_index import ReferenceIndex
+    from checkpointd.retention.references import References
 
 
 class PruningRound:
@@ -22,25 +25,29 @@ class PruningRound:
     Args:
         plan: what is carried out.
         references: those below the root.
+        policy_changed: whether this is the first round of another policy.
     """
 
-    def __init__(self, plan: RetentionPlan, references: ReferenceIndex) -> None:
+    def __init__(
+        self, plan: RetentionPlan, references: ReferenceIndex, *, policy_changed: bool = False
+    ) -> None:
         self.policy = plan.policy
+        self.policy_changed = policy_changed
         self.references = references
         self.open_files = OpenFiles.of([d.entry for d in plan.removals])
         self._leaving: set[int] = set()
-        self._runs = {d.entry.id: d.run for d in plan.decisions}
+        self._series: dict[tuple[str, str], list[Entry]] = {}
         self._others: dict[tuple[str, str], list[Entry]] = {}
-        self._kept_runs = set[tuple[str, str, int]]()
+        self._runs = {d.entry.id: d.run for d in plan.decisions}
+        self._shrinking_runs = set[tuple[str, str, int]]()
         for decision in sorted(plan.decisions, key=lambda d: not d.keep):
             entry = decision.entry
             series = entry.checkpoint.watch, entry.checkpoint.series
+            self._series.setdefault(series, []).append(entry)
             if is_eligible(entry, plan.policy):
                 self._others.setdefault(series, []).append(entry)
-        for decision in plan.removals:
-            if decision.rule != KEEP_RUNS:
-                checkpoint = decision.entry.checkpoint
-                self._kept_runs.add((checkpoint.watch, checkpoint.series, decision.run))
+            if not decision.keep and decision.rule != KEEP_RUNS:
+                self._shrinking_runs.add((*series, decision.run))
 
     def begin(self, entry: Entry) -> None:
         """From now on the checkpoint is not one of those that stay."""
@@ -50,6 +57,20 @@ class PruningRound:
         """The checkpoint stays after all."""
         self._leaving.discard(entry.id)
 
+    def why_in_use(self, entry: Entry, references: References) -> str:
+        """Why a checkpoint is in use by what refers to it now; empty if it is not."""
+        if references.link_errors:
+            return f"a directory of `links` cannot be searched: {references.link_errors[0]}"
+        series = self._series[entry.checkpoint.watch, entry.checkpoint.series]
+        if references.is_named(entry) or entry.id in alone_in_named(series, references):
+            return "a `checkpoint` state file or a symbolic link names it now"
+        if references.is_listed(entry) and not self.policy.prune_listed:
+            return "its job's `checkpoint` state file lists it now"
+        unreadable = references.unreadable_for(entry.path)
+        if unreadable is not None and entry.checkpoint.format is Format.TF_CHECKPOINT:
+            return f"the state file {unreadable.path!r} cannot be read: {unreadable.reason}"
+        return ""
+
     def others(self, entry: Entry) -> Iterator[Entry]:
         """The valid ones of the same run that are not being removed, kept ones first.
 
@@ -57,9 +78,9 @@ class PruningRound:
         """
         series = entry.checkpoint.watch, entry.checkpoint.series
         run = self._runs[entry.id]
-        is_kept = (*series, run) in self._kept_runs
+        stays = (*series, run) in self._shrinking_runs
         return (
             e
             for e in self._others.get(series, ())
-            if e.id not in self._leaving and (self._runs[e.id] == run) is is_kept
+            if e.id not in self._leaving and (self._runs[e.id] == run) is stays
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.retention.summary import summarize
+
 if TYPE_CHECKING:
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.pruner import Removal
@@ -25,6 +27,7 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
     return {
         "watch": watch,
         "mode": plan.policy.mode,
+        "summary": summarize(plan).to_public(),
         "decisions": [
             {
                 "path": decision.entry.path,
@@ -44,6 +47,6 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
                 "message": hold.message,
                 "cure": hold.cure,
             }
-            for hold in plan.holds
+            for hold in (*plan.holds, *plan.unconfirmed)
         ],
     }

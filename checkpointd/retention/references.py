@@ -1,94 +1,102 @@
-"""The checkpoints that `checkpoint` state files and symbolic links below a root refer to.
-
-Of a state file only its `model_checkpoint_path` counts, the one that training would resume from:
-CheckpointManager carries on when an older one of its list is gone.
-"""
+"""What refers to checkpoints: the facts, and how the name of a checkpoint is compared with them."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from checkpointd.formats import LOCAL, state_file
+from checkpointd.core.format_specs import GOLDEN_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from checkpointd.ledger import Entry
 
-_READ_LIMIT = 16 * 1024 * 1024
+
+@dataclass(frozen=True)
+class UnreadableStateFile:
+    """A `checkpoint` state file from which nothing can be learned, and why."""
+
+    path: str
+    reason: str
+
+    @property
+    def directory(self) -> str:
+        """The directory whose checkpoints it may name, in it or below."""
+        return os.path.dirname(self.path)
 
 
 @dataclass(frozen=True)
 class References:
-    """Absolute paths that are referred to, and a message for each thing that cannot be read."""
+    """What is referred to, as absolute paths, and what could not be read.
 
-    paths: frozenset[str]
-    errors: tuple[str, ...]
-
-
-def find_linked(directory: str, root: str) -> frozenset[str]:
-    """What the symbolic links in a directory and below name, as `spellings` of a root.
-
-    Args:
-        directory: need not exist; empty for none.
-        root: a root, which the directory may be outside of.
+    `paths` are what symbolic links name and what training would resume from, `listed` what a
+    job's manager keeps as well. `errors` are about the root, `link_errors` about the directories
+    of `links`: one message each.
     """
-    real_root = os.path.realpath(root)
-    found = set[str]()
-    for above, below, names in os.walk(directory) if directory else ():
-        for path in (os.path.join(above, name) for name in (*below, *names)):
-            if os.path.islink(path):
-                found.update(spellings(path, root, real_root))
-    return frozenset(found)
+
+    paths: frozenset[str] = frozenset()
+    errors: tuple[str, ...] = ()
+    listed: frozenset[str] = frozenset()
+    unreadable: tuple[UnreadableStateFile, ...] = ()
+    link_errors: tuple[str, ...] = ()
+
+    @cached_property
+    def _above(self) -> frozenset[str]:
+        """The directories above everything that is named."""
+        found = set[str]()
+        for path in self.paths:
+            above = os.path.dirname(path)
+            while above not in found:
+                found.add(above)
+                above = os.path.dirname(above)
+        return frozenset(found)
+
+    def is_named(self, entry: Entry) -> bool:
+        """Whether the checkpoint is named, a file of it, or something inside it."""
+        return bool(self.paths) and (_is_in(entry, self.paths) or entry.path in self._above)
+
+    def is_listed(self, entry: Entry) -> bool:
+        """Whether a job's manager lists the checkpoint."""
+        return bool(self.listed) and _is_in(entry, self.listed)
+
+    def unreadable_for(self, path: str) -> UnreadableStateFile | None:
+        """The state file that may name a path, if it cannot be read."""
+        return next((u for u in self.unreadable if path.startswith(u.directory + "/")), None)
 
 
-def spellings(path: str, root: str, real_root: str) -> Iterator[str]:
-    """A path as it is, with all links followed, and as it reads below the root."""
-    for name in (os.path.normpath(path), os.path.realpath(path)):
-        yield name
-        for base in (real_root, root):
-            if name.startswith(base.rstrip("/") + "/"):
-                yield os.path.join(root, name[len(base.rstrip("/")) + 1 :])
+NO_REFERENCES = References()
 
 
-def named_by_state(path: str, *, exact: bool) -> Iterator[str]:
-    """The paths that a state file names; nothing if it is gone, or no regular file.
+def alone_in_named(series: Sequence[Entry], references: References) -> frozenset[int]:
+    """The checkpoints of a series that a named directory holds as its only one: their ids.
 
-    Args:
-        path: of the file.
-        exact: whether it must be readable: it has exactly the name of a state file.
-
-    Raises:
-        OSError: it cannot be read.
+    Such a directory is one save: `best` -> `checkpoint_000010`, with `model.keras` in it. One that
+    holds several is a run, and naming it names none of them.
     """
-    try:
-        found = LOCAL.stat(path)
-        if not found.is_file or found.size > _READ_LIMIT:
-            return
-        data = LOCAL.pread(path, 0, found.size)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except PermissionError:
-        if exact:
-            raise
-        return
-    named = state_file.latest(data)
-    if named is None:
-        return
-    directory = os.path.dirname(path)
-    yield os.path.join(directory, named)
-    yield os.path.join(directory, os.path.basename(named))
+    named = dict[str, tuple[str, ...]]()
+    holding = dict[str, list[int]]()
+    for entry in series if references.paths else ():
+        parent = os.path.dirname(entry.path.rstrip("/"))
+        if parent not in named:
+            named[parent] = tuple(d for d in _up(parent) if d in references.paths)
+        for directory in named[parent]:
+            holding.setdefault(directory, []).append(entry.id)
+    return frozenset(ids[0] for ids in holding.values() if len(ids) == 1)
 
 
-def is_referenced(entry: Entry, references: frozenset[str]) -> bool:
-    """Whether a reference names the checkpoint, a file of it, or something inside it."""
-    if not references:
-        return False
+def _up(directory: str) -> Iterator[str]:
+    while directory not in ("", "/"):
+        yield directory
+        directory = os.path.dirname(directory)
+
+
+def _is_in(entry: Entry, paths: frozenset[str]) -> bool:
     path = entry.path
     return (
-        path.rstrip("/") in references  # of an empty prefix the directory is named
-        or any(path + m.name in references for m in entry.generation.members)
-        or any(name.startswith(path + "/") for name in references)
+        path.rstrip("/") in paths  # of an empty prefix the directory is named
+        or path + GOLDEN_SUFFIX in paths
+        or any(path + member.name in paths for member in entry.generation.members)
     )

@@ -96,7 +96,7 @@ class SeriesOrder:
         return {i: "" if everywhere else ", ".join(names) for i, names in found.items()}
 
 
-def series_sighting(departed: DepartedCheckpoint) -> tuple[SeriesKey, Sighting]:
+def departed_sighting(departed: DepartedCheckpoint) -> tuple[SeriesKey, Sighting]:
     """Return what is known of the place of a checkpoint that is not on disk any more."""
     checkpoint = departed.checkpoint
     return (checkpoint.watch, checkpoint.series), Sighting(

@@ -11,9 +11,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
+from checkpointd.retention.eligibility import is_broken_checkpoint, saved_checkpoint
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
-from checkpointd.retention_rules import Effect
+from checkpointd.retention.references import alone_in_named
+from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.best import KeepBest
 from checkpointd.retention_rules.latest import KeepLast
 from checkpointd.retention_rules.table import KEEP_RUNS, UNCLAIMED, rules_of
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Ages, Entry
     from checkpointd.retention.holds import Hold
     from checkpointd.retention.protections import Protection
     from checkpointd.retention.series_order import SeriesOrder
-    from checkpointd.retention_rules import Rule
+    from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
 
     Claims = list[tuple[str, dict[int, str]]]
     """The reasons of each rule by checkpoint, with the rule's name."""
@@ -60,38 +61,47 @@ class PolicyRules:
         self.asked = max(policy.keep_min_valid, *counts, 1)
         """So many must a run have before older ones may go for it."""
 
+    def obstacles(self, newest_first: Sequence[SavedCheckpoint]) -> tuple[Obstacle, ...]:
+        """Why rules that keep cannot be evaluated for a series."""
+        found = (r.obstacle(newest_first) for r in self.keep if isinstance(r, Measuring))
+        return tuple(obstacle for obstacle in found if obstacle is not None)
+
 
 class SeriesPlanner:
     """One series under one policy.
 
     Args:
         order: the series.
+        saved: what rules see of those that may fill a slot, newest first, by id.
         rules: those of the policy.
         now: seconds since the epoch.
+        ages: how old stored times are.
         on_disk: what was found on disk.
         holds: why nothing of the series may be removed.
+        served: the ids of those that TensorFlow Serving takes.
     """
 
     def __init__(
         self,
         order: SeriesOrder,
+        saved: dict[int, SavedCheckpoint],
         rules: PolicyRules,
         now: float,
+        ages: Ages,
         on_disk: StateOnDisk,
         holds: tuple[Hold, ...],
+        served: frozenset[int],
     ) -> None:
         self._order = order
         policy = self._policy = rules.policy
         self._holds = holds
-        doubtful = on_disk.changed | on_disk.touched
-        eligible = [
-            e
-            for e in order.newest_first
-            if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
-        ]
-        broken = [e for e in order.newest_first if is_broken_checkpoint(e)]
+        self._saved = saved
         self._rules = rules
-        self._expire = _claims(rules.expire, eligible, now)
+        eligible = [e for e in order.newest_first if e.id in saved]
+        broken = [
+            saved_checkpoint(e, now, ages) for e in order.newest_first if is_broken_checkpoint(e)
+        ]
+        self._expire = _claims(rules.expire, list(saved.values()), now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._remove = _claims(rules.remove_invalid, broken, now)
         self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
@@ -99,8 +109,9 @@ class SeriesPlanner:
         self._older: set[int] = set()
         self._plan_runs(eligible, now)
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
+        alone = alone_in_named(order.newest_first, on_disk.references)
         self._situation = Situation(
-            policy, now, on_disk, order.newest_by(), removable, order.doubts
+            policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served
         )
 
     def decide(self) -> list[Decision]:
@@ -130,8 +141,9 @@ class SeriesPlanner:
         views = [run] if as_seen == run else [as_seen, run]
         kept: set[int] = set()
         for view in views:
+            checkpoints = [self._saved[e.id] for e in view]
             for (_, claims), (_, found) in zip(
-                self._keep, _claims(self._rules.keep, view, now), strict=True
+                self._keep, _claims(self._rules.keep, checkpoints, now), strict=True
             ):
                 claims.update(found)
                 kept.update(found)
@@ -190,8 +202,7 @@ def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
     return sorted((e.sequence for e in entries), reverse=True)[n - 1]
 
 
-def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float) -> Claims:
-    checkpoints = [saved_checkpoint(entry) for entry in entries] if rules else []
+def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: float) -> Claims:
     return [(rule.name, dict(rule.claim(checkpoints, now))) for rule in rules]
 
 

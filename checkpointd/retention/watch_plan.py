@@ -6,15 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
+from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
+from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
 from checkpointd.retention.trees import Sameness
-from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import DepartedCheckpoint, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
 
 
 class PlanningLedger(Protocol):
@@ -28,14 +29,19 @@ class PlanningLedger(Protocol):
         """What was known of a watch and is gone or in the trash."""
         ...
 
+    def ages(self) -> Ages:
+        """How old the times in the ledger are, by a clock that nobody sets."""
+        ...
+
     def unconfirmed(self, watch: str) -> bool:
         """Whether the ledger was lost, and not all has been verified again."""
         ...
 
 
 def reference_index(watch: WatchSettings) -> ReferenceIndex:
-    """The references to checkpoints of a watch, from its root and its `latest-valid` links."""
-    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""))
+    """The references to checkpoints of a watch: in its root, its `latest-valid` links, `links`."""
+    links = [str(directory) for directory in watch.retention.links]
+    return ReferenceIndex(str(watch.path), str(watch.link_directory or ""), links)
 
 
 def plan_watch(
@@ -44,8 +50,9 @@ def plan_watch(
     now: float,
     problem: str = "",
     index: ReferenceIndex | None = None,
+    evaluation: CurrentEvaluation | None = None,
     *,
-    may_remove_runs: bool = False,
+    by_person: bool = False,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -58,7 +65,9 @@ def plan_watch(
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
         index: searches the root for references, and can then be used for carrying the plan out.
-        may_remove_runs: whether a person has agreed that whole runs are removed.
+        evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
+            of the watch show it.
+        by_person: whether a person has the plan carried out, whole runs included (`keep_runs`).
     """
     references = (index or reference_index(watch)).sweep()
     entries = ledger.entries(watch.name)
@@ -72,17 +81,20 @@ def plan_watch(
         entries,
         watch.retention,
         now,
-        references.paths,
+        references,
         changed=frozenset(path for path, same in on_disk.items() if same is None),
         touched=frozenset(path for path, same in on_disk.items() if same is Sameness.CONTENT),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         rebuilt=ledger.unconfirmed(watch.name),
+        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
+        ages=ledger.ages(),
         departed=ledger.departed(watch.name),
-        may_remove_runs=may_remove_runs,
+        may_remove_runs=by_person or watch.retention.confirm == "never",
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]
     open_files = OpenFiles.of(leaving)
-    written = frozenset(e.path for e in leaving if open_files.is_written(e))
-    return planned(written=written) if written else first
+    uses = {e.path: open_files.use_of_entry(e) for e in leaving}
+    used = {path: use.value for path, use in uses.items() if use is not None}
+    return planned(in_use=used) if used else first

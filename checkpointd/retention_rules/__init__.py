@@ -6,6 +6,24 @@ rule. The schema of the config, the plan, `prune`, the metrics and the manual re
 To add a rule: write the dataclass in a module here, and add its row to `table.RULES`.
 """
 
-from checkpointd.retention_rules.spec import Effect, Option, Rule, RuleSpec, SavedCheckpoint, Value
+from checkpointd.retention_rules.spec import (
+    Effect,
+    Measuring,
+    Obstacle,
+    Option,
+    Rule,
+    RuleSpec,
+    SavedCheckpoint,
+    Value,
+)
 
-__all__ = ["Effect", "Option", "Rule", "RuleSpec", "SavedCheckpoint", "Value"]
+__all__ = [
+    "Effect",
+    "Measuring",
+    "Obstacle",
+    "Option",
+    "Rule",
+    "RuleSpec",
+    "SavedCheckpoint",
+    "Value",
+]

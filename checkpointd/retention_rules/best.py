@@ -1,22 +1,29 @@
-"""Rules that choose by a metric."""
+"""Rules that choose by a metric, and why such a rule cannot be evaluated."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from checkpointd.retention_rules.spec import SavedCheckpoint, Value
+from checkpointd.core import verify_settings
+from checkpointd.retention_rules.spec import Obstacle, SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_NAMED = 6
+_ENOUGH = 3
+"""Of so many equal values chance is no explanation."""
 
 
 @dataclass(frozen=True)
 class KeepBest:
     """The `n` best by a metric; NaN and infinite values are never best, ties go to the newer.
 
-    Where no checkpoint has a finite value there is no best, and all are kept.
+    Values that different evaluations gave are not compared: the best of each are kept. Where the
+    rule cannot be evaluated, it claims all.
     """
 
     name: ClassVar[str] = "keep_best"
@@ -32,30 +39,103 @@ class KeepBest:
         "What becomes of checkpoints that do not have the metric: they are kept (`keep`), or the "
         "rule does not count them (`ignore`) and another rule has to keep them.",
     ] = "keep"
+    check_mode: Annotated[
+        bool,
+        Value.FLAG,
+        "`true`: nothing is pruned while `mode` contradicts the metric's name, as `max` does "
+        "`val_loss`. `false`: `mode` is right, whatever the name suggests.",
+    ] = True
 
     def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the best, and those that cannot be compared."""
-        values = {c.id: c.metrics[self.metric] for c in newest_first if self.metric in c.metrics}
-        sign = 1 if self.mode == "min" else -1
-        ranked = sorted(
-            (sign * values[c.id], age, c.id)
-            for age, c in enumerate(newest_first)
-            if math.isfinite(values.get(c.id, math.nan))
-        )
-        if not ranked:
-            lack = "has a finite value of" if values else "has the metric"
-            reason = f"no valid checkpoint {lack} {self.metric}, so {self.name} removes nothing"
-            return {c.id: reason for c in newest_first}
-        claimed = {
-            identity: (
-                f"it is number {i} of the {self.n} best by {self.metric}, {values[identity]:.6g} "
-                f"({self.name})"
-            )
-            for i, (_, _, identity) in enumerate(ranked[: self.n], 1)
-        }
-        if self.without_metric == "keep":
-            reason = (
-                f'it does not have the metric {self.metric} ({self.name}.without_metric = "keep")'
-            )
-            claimed |= {c.id: reason for c in newest_first if c.id not in values}
+        obstacle = self.obstacle(newest_first)
+        if obstacle:
+            return {
+                c.id: f"{obstacle.message}, so {self.name} removes nothing" for c in newest_first
+            }
+        claimed: dict[int, str] = {}
+        for group in self._comparable(newest_first):
+            claimed |= self._best_of(group)
+        for checkpoint in newest_first:
+            if self._disputed(checkpoint):
+                claimed[checkpoint.id] = (
+                    f"its file name gives {checkpoint.named[self.metric]:g} for {self.metric} and "
+                    f"its golden record {checkpoint.metrics[self.metric]:g}, so {self.name} "
+                    "cannot compare it"
+                )
+            elif self.without_metric == "keep" and self.metric not in checkpoint.metrics:
+                claimed[checkpoint.id] = (
+                    f"it does not have the metric {self.metric} "
+                    f'({self.name}.without_metric = "keep")'
+                )
         return claimed
+
+    def obstacle(self, newest_first: Sequence[SavedCheckpoint]) -> Obstacle | None:
+        """Why the rule cannot be evaluated."""
+        if not newest_first:
+            return None
+        meant = verify_settings.better(self.metric)
+        if self.check_mode and meant and meant != self.mode:
+            text = (
+                f'the mode of {self.name} is "{self.mode}", and by its name {self.metric} is '
+                f"better the {'smaller' if meant == verify_settings.MIN else 'larger'} it is"
+            )
+            return Obstacle("metric_direction", text)
+        if all(self.metric not in c.metrics for c in newest_first):
+            known = list(dict.fromkeys(name for c in newest_first for name in sorted(c.metrics)))
+            has = f" (they have {', '.join(known[:_NAMED])})" if known else ""
+            text = f"no valid checkpoint has the metric {self.metric}{has}"
+            return Obstacle("metric_missing", text)
+        if not any(math.isfinite(c.metrics.get(self.metric, math.nan)) for c in newest_first):
+            text = f"no valid checkpoint has a finite value of {self.metric}"
+            return Obstacle("metric_not_finite", text)
+        constant = next(filter(self._is_constant, self._comparable(newest_first)), None)
+        if constant is None:
+            return None
+        value = constant[0].metrics[self.metric]
+        text = f"the metric {self.metric} is {value:.6g} for all {len(constant)} checkpoints"
+        return Obstacle("metric_constant", text)
+
+    def _comparable(self, newest_first: Sequence[SavedCheckpoint]) -> list[list[SavedCheckpoint]]:
+        """The checkpoints with a finite and certain value, by what gave it."""
+        groups: dict[str, list[SavedCheckpoint]] = {}
+        for c in newest_first:
+            finite = math.isfinite(c.metrics.get(self.metric, math.nan))
+            if finite and not self._disputed(c):
+                evaluator = c.evaluated_by if self.metric in c.evaluated else ""
+                groups.setdefault(evaluator, []).append(c)
+        return list(groups.values())
+
+    def _best_of(self, group: Sequence[SavedCheckpoint]) -> dict[int, str]:
+        sign = 1 if self.mode == "min" else -1
+        ranked = sorted(group, key=lambda c: sign * c.metrics[self.metric])  # stable: newer first
+        return {
+            c.id: (
+                f"it is number {i} of the {self.n} best by {self.metric}, "
+                f"{c.metrics[self.metric]:.6g} ({self.name})"
+            )
+            for i, c in enumerate(ranked[: self.n], 1)
+        }
+
+    def _is_constant(self, group: Sequence[SavedCheckpoint]) -> bool:
+        """Whether a metric that is computed to the last digit does not depend on the model.
+
+        A value in a file name is rounded, so that equal ones are nothing special.
+        """
+        if len(group) < max(_ENOUGH, self.n + 1) or any(self._is_rounded(c) for c in group):
+            return False
+        return len({c.metrics[self.metric] for c in group}) == 1
+
+    def _is_rounded(self, checkpoint: SavedCheckpoint) -> bool:
+        return self.metric in checkpoint.named and self.metric not in checkpoint.evaluated
+
+    def _disputed(self, checkpoint: SavedCheckpoint) -> bool:
+        """Whether the file name and the golden record differ by more than rounding."""
+        if self.metric not in checkpoint.metrics or not self._is_rounded(checkpoint):
+            return False
+        named, recorded = checkpoint.named[self.metric], checkpoint.metrics[self.metric]
+        if not (math.isfinite(named) and math.isfinite(recorded)):
+            return math.isfinite(named) != math.isfinite(recorded)
+        exponent = Decimal(repr(named)).normalize().as_tuple().exponent
+        rounding = 10.0 ** min(int(exponent), 0)
+        return abs(named - recorded) > rounding * (1 + 1e-9)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import dataclasses
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Protocol,
+    get_args,
+    get_type_hints,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +32,7 @@ class Value(enum.Enum):
     STEP_LIST = enum.auto()
     DURATION = enum.auto()
     TEXT = enum.auto()
+    FLAG = enum.auto()
 
     SHARED = enum.auto()
     """Not an option of the rule: the policy's key of the same name, which several rules use."""
@@ -46,8 +55,9 @@ class Effect(enum.Enum):
 class SavedCheckpoint:
     """One checkpoint, as far as rules look at it; times are seconds since the epoch.
 
-    `seen_at` is when checkpointd first saw this content, `metrics` are the golden record's and,
-    where that has none of the name, the file name's.
+    `seen_at` is when checkpointd first saw this content. `metrics` are those of `evaluate`, else
+    the golden record's, else the file name's; `named` are the file name's alone, `evaluated` the
+    names of those that `evaluate` gave, and `evaluated_by` which evaluation that was.
     """
 
     id: int
@@ -55,6 +65,17 @@ class SavedCheckpoint:
     seen_at: float = 0.0
     step: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    named: Mapping[str, float] = field(default_factory=dict)
+    evaluated: frozenset[str] = frozenset()
+    evaluated_by: str = ""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a rule cannot be evaluated for a series: the label of the hold, and a clause."""
+
+    label: str
+    message: str
 
 
 class Rule(Protocol):
@@ -73,6 +94,15 @@ class Rule(Protocol):
         Returns:
             The reason for each that it chooses, by the checkpoint's id.
         """
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A rule that needs something of checkpoints that they may all lack."""
+
+    def obstacle(self, newest_first: Sequence[SavedCheckpoint]) -> Obstacle | None:
+        """Why the rule cannot be evaluated; None if it can be."""
         ...
 
 

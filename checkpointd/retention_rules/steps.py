@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from checkpointd.retention_rules.order import runs_of
-from checkpointd.retention_rules.spec import SavedCheckpoint, Value
+from checkpointd.retention_rules.spec import Obstacle, SavedCheckpoint, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +47,10 @@ class KeepEveryNSteps:
             steps = [(c.id, c.step) for c in run if c.step is not None]
             claimed.update((i, f"{text} ({self.name})") for i, text in choose(steps))
         return claimed
+
+    def obstacle(self, newest_first: Sequence[SavedCheckpoint]) -> Obstacle | None:
+        """Why the rule cannot be evaluated: no checkpoint has a step."""
+        return _no_steps(newest_first, self.name)
 
     def _first(self, run: Run) -> Chosen:
         seen: set[int] = set()
@@ -102,6 +106,18 @@ class KeepSteps:
             for c in newest_first
             if c.step in listed
         }
+
+    def obstacle(self, newest_first: Sequence[SavedCheckpoint]) -> Obstacle | None:
+        """Why the rule cannot be evaluated: no checkpoint has a step."""
+        return _no_steps(newest_first, self.name)
+
+
+def _no_steps(checkpoints: Sequence[SavedCheckpoint], name: str) -> Obstacle | None:
+    if not checkpoints or any(c.step is not None for c in checkpoints):
+        return None
+    return Obstacle(
+        "steps_missing", f"no valid checkpoint has a training step, and {name} needs one"
+    )
 
 
 def _without_step(checkpoints: Sequence[SavedCheckpoint], name: str) -> dict[int, str]:

@@ -119,26 +119,18 @@ def _write_checkpoint(model: Any, path: str, optimizer: Any) -> None:
 
 
 def update_state_file(path: str) -> None:
-    """Name a TensorFlow checkpoint in its directory's `checkpoint` file, as TensorFlow does.
+    """Name a TensorFlow checkpoint in its directory's `checkpoint` file.
 
-    Those that the file names already stay in it while they are there. Names are relative, so
-    that the directory can be moved.
+    As after `tf.train.Checkpoint.save`, it is the only one that is listed: what a state file lists
+    is in use, and nothing here manages a list. The name is relative, so that the directory can be
+    moved.
     """
-    import tensorflow as tf
-
     directory, name = os.path.split(path)
-    state = tf.train.get_checkpoint_state(directory)
-    earlier = [
-        os.path.relpath(known, directory)
-        for known in (state.all_model_checkpoint_paths if state else ())
-        if os.path.exists(known + ".index")
-    ]
-    names = [*(known for known in earlier if known != name), name]
-    lines = [f"model_checkpoint_path: {_quoted(name)}"]
-    lines += [f"all_model_checkpoint_paths: {_quoted(known)}" for known in names]
+    quoted = _quoted(name)
+    content = f"model_checkpoint_path: {quoted}\nall_model_checkpoint_paths: {quoted}\n"
     temporary = os.path.join(directory, f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.checkpoint")
     with open(temporary, "x", encoding="ascii") as file:
-        file.write("\n".join(lines) + "\n")
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, os.path.join(directory, "checkpoint"))

@@ -1,5 +1,5 @@
 """What is on disk: events wake, a scan decides, a settle delay waits until a save is finished.
 
-`series` parses names, `scan` lists directories, `settle_tracker` decides what is finished;
+`scan` lists directories, `settle_tracker` decides what is finished;
 `watcher` runs them in one thread for each watch and reports to the daemon by `events`.
 """

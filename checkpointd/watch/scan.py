@@ -13,8 +13,8 @@ from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import Candidate, ProbeState, locate, probe, recognise, state_file
 from checkpointd.formats.storage import LOCAL, Storage
+from checkpointd.series.names import parse_name
 from checkpointd.watch.globs import Selection, is_reserved, select
-from checkpointd.watch.series import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -101,7 +101,7 @@ def find_checkpoints(
     storage: Storage = LOCAL,
     *,
     root: str = "",
-    template: str | None = None,
+    templates: tuple[str, ...] = (),
     unreadable: Callable[[str, OSError], None] = lambda _path, _error: None,
 ) -> tuple[tuple[Checkpoint, Generation], ...]:
     """Find what a path typed by a user names: one checkpoint, or all those below a directory.
@@ -118,7 +118,7 @@ def find_checkpoints(
     path = os.path.abspath(path)
     candidate = locate(path, storage)
     if candidate is not None:
-        return (_describe(candidate, root or os.path.dirname(candidate.path), template, storage),)
+        return (_describe(candidate, root or os.path.dirname(candidate.path), templates, storage),)
     storage.stat(path)
     listings = list(walk(path, path, select(), storage))
     if listings[0].error is not None:
@@ -127,7 +127,7 @@ def find_checkpoints(
         if listing.error is not None:
             unreadable(listing.directory, listing.error)
     described = (
-        _describe(candidate, root or path, template, storage)
+        _describe(candidate, root or path, templates, storage)
         for listing in listings
         for candidate in listing.candidates
     )
@@ -139,32 +139,32 @@ def find_checkpoints(
 
 
 def _describe(
-    candidate: Candidate, root: str, template: str | None, storage: Storage
+    candidate: Candidate, root: str, templates: tuple[str, ...], storage: Storage
 ) -> tuple[Checkpoint, Generation]:
     try:
         probed = probe(candidate, storage)
     except OSError:  # its verification reports why it cannot be read
-        return describe(candidate.path, candidate.hint, root, template), candidate.generation
+        return describe(candidate.path, candidate.hint, root, templates), candidate.generation
     known = candidate.hint if probed.format is Format.UNKNOWN else probed.format
     if probed.state is ProbeState.UNKNOWN:
         known = Format.UNKNOWN
     stems = frozenset[str]()
     if known is Format.TF_CHECKPOINT:
         stems = read_stems(os.path.dirname(candidate.path), storage)
-    return describe(candidate.path, known, root, template, stems=stems), candidate.generation
+    return describe(candidate.path, known, root, templates, stems=stems), candidate.generation
 
 
 def describe(
     path: str,
     format: Format,  # noqa: A002 - the field's own name
     root: str,
-    template: str | None = None,
+    templates: tuple[str, ...] = (),
     watch: str = "",
     stems: Collection[str] = (),
 ) -> Checkpoint:
     """Describe a checkpoint by its path: series, version, step and metrics."""
     named = path.rstrip("/")  # a prefix may be empty: then its directory names it
-    name = parse_name(relative_to(root, named) or os.path.basename(named), format, template, stems)
+    name = parse_name(relative_to(root, named) or os.path.basename(named), format, templates, stems)
     return Checkpoint(
         path=path,
         format=format,

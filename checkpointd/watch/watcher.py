@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from checkpointd.series.templates import compile_template
 from checkpointd.watch.change_detector import ChangeDetector
 from checkpointd.watch.directory_tree import DirectoryTree
 from checkpointd.watch.event_queue import Batch, EventQueue
@@ -15,7 +16,6 @@ from checkpointd.watch.inotify import Inotify
 from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.root import Root
 from checkpointd.watch.scan import explain
-from checkpointd.watch.series import compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,8 +58,8 @@ class Watcher:
         series: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if settings.version is not None:
-            compile_template(settings.version)
+        for template in settings.version:
+            compile_template(template)
         self._settings = settings
         self._name = settings.name
         self._on_event = emit

@@ -208,7 +208,7 @@ def test_a_wrong_config_names_every_error_and_exits_78(daemon: Daemon) -> None:
 
 def test_pruning_keeps_what_the_policy_says_and_can_be_undone(daemon: Daemon, made: Path) -> None:
     """Old versions go to the trash, newest stay, a pin protects, restore brings back."""
-    policy = '\n[watch.retention]\nmode = "{}"\nkeep_last = 2\nmin_age = "1ms"\n'
+    policy = '\n[watch.retention]\nmode = "{}"\nconfirm = "never"\nkeep_last = 2\nmin_age = "1ms"\n'
     daemon.config.write_text(CONFIG + policy.format("dry-run"))
     daemon.start()
     paths = [daemon.runs / f"model_epoch_{n:02d}.keras" for n in range(1, 7)]

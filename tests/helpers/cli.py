@@ -15,7 +15,7 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
 from checkpointd.ledger import Ledger, State
-from checkpointd.watch.series import parse_name
+from checkpointd.series.names import parse_name
 
 ROOT = Path(__file__).parents[2]
 

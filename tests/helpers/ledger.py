@@ -68,11 +68,12 @@ def entry(
     seen: float = 0.0,
     first_seen: float | None = None,
     sequence: int = 0,
+    kind: Format = Format.HDF5,
 ) -> Entry:
     """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` without a `path`."""
     checkpoint = Checkpoint(
         path or f"/w/ckpt-{identity}",
-        Format.HDF5,
+        kind,
         "w",
         series,
         str(identity),

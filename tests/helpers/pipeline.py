@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config import WatchSettings
@@ -75,6 +76,11 @@ class WatcherStub:
     """A watcher that only remembers what it was asked."""
 
     asked: list[tuple[str, str]] = field(default_factory=list)
+    reconciled_at: float = 0.0
+
+    def status(self) -> SimpleNamespace:
+        """When its last scan ended."""
+        return SimpleNamespace(last_reconcile_at=self.reconciled_at)
 
     def report_again(self, path: str) -> None:
         """Remember."""

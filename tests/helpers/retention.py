@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.config import RetentionSettings
-from checkpointd.ledger import Entry, Ledger, State
+from checkpointd.ledger import Entry, Ledger, State, WallAges
 from checkpointd.retention import (
     Pruner,
     Removal,
@@ -14,10 +14,17 @@ from checkpointd.retention import (
     find_references,
     plan,
 )
+from checkpointd.retention.trash import TrashLimits
 from tests.helpers.ledger import WRITERS, record_verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def limits(now: float, ttl: float, **others: Any) -> TrashLimits:
+    """Limits of the trash by the wall clock, on a disk that is never nearly full by itself."""
+    return TrashLimits(ttl, WallAges(now), **{"min_free": lambda total: 0 * total, **others})
+
 
 POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, min_age="1ms", mode="enforce")
 
@@ -41,7 +48,7 @@ class Field:
 
     def plan(self, policy: RetentionSettings = POLICY) -> RetentionPlan:
         """What is to be done now."""
-        named = find_references(str(self.root)).paths
+        named = find_references(str(self.root))
         return plan(self.ledger.entries("w"), policy, time.time(), named)
 
     def prune(self, policy: RetentionSettings = POLICY) -> list[Removal]:

@@ -133,13 +133,36 @@ def _listed(rule: Any, saved: Saved, now: float) -> set[int]:
 
 
 def _best(rule: Any, saved: Saved, now: float) -> set[int]:
-    values = {c.id: c.metrics.get(rule.metric) for c in saved}
-    finite = [c for c in saved if values[c.id] is not None and math.isfinite(values[c.id] or 0.0)]
-    if not finite:
-        return _ids(saved)
-    order = sorted(finite, key=lambda c: values[c.id] or 0.0, reverse=rule.mode == "max")
-    missing = {i for i, value in values.items() if value is None}
-    return _ids(order[: rule.n]) | (missing if rule.without_metric == "keep" else set())
+    everything = _ids(saved)
+    name = rule.metric
+    if rule.check_mode and "loss" in name and rule.mode == "max":
+        return everything
+    kept, sure = set(), []
+    for c in saved:
+        value, recorded_too = c.metrics.get(name), name in c.named and name not in c.evaluated
+        if value is None:
+            kept |= {c.id} if rule.without_metric == "keep" else set()
+        elif recorded_too and not _same_when_rounded(c.named[name], value):
+            kept.add(c.id)
+        elif math.isfinite(value):
+            sure.append(c)
+    if not any(math.isfinite(c.metrics.get(name, math.nan)) for c in saved):
+        return everything
+    for evaluator in {c.evaluated_by if name in c.evaluated else "" for c in sure}:
+        group = [c for c in sure if (c.evaluated_by if name in c.evaluated else "") == evaluator]
+        all_exact = not any(name in c.named and name not in c.evaluated for c in group)
+        if len(group) > max(2, rule.n) and all_exact and len({c.metrics[name] for c in group}) == 1:
+            return everything
+        order = sorted(group, key=lambda c: c.metrics[name], reverse=rule.mode == "max")
+        kept |= _ids(order[: rule.n])
+    return kept
+
+
+def _same_when_rounded(short: float, full: float) -> bool:
+    """Whether a file name may give a value so, with no more than one digit after the point."""
+    if math.isfinite(short) and math.isfinite(full):
+        return abs(short - full) <= (1.0 if short == int(short) else 0.1) + 1e-9
+    return math.isfinite(short) == math.isfinite(full)
 
 
 def _old(rule: Any, saved: Saved, now: float) -> set[int]:
@@ -170,7 +193,8 @@ _OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "timezone": st.sampled_from(ZONES),
     "seconds": st.sampled_from([1.0, HOUR / 2, HOUR, 7 * HOUR, DAY, 3 * DAY, 40 * DAY, 800 * DAY]),
     "steps": st.lists(st.integers(0, 60), min_size=1, max_size=6).map(tuple),
-    "metric": st.just("loss"),
+    "metric": st.sampled_from(["loss", "loss", "reward"]),
+    "check_mode": st.booleans(),
 }
 
 _CHANGES = (datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 11, 1, 6, tzinfo=UTC))
@@ -190,20 +214,41 @@ _TIMES = st.one_of(
     st.sampled_from([0.0, NOW, NOW - HOUR]),
 )
 _VALUES = st.none() | st.sampled_from([0.1, 0.5, 0.5, 2.0, math.nan, math.inf, -math.inf])
+_NAMED = st.none() | st.none() | st.sampled_from([0.1, 0.2, 0.5, 2.0, math.nan])
+_EVALUATOR = st.sampled_from(["", "", "", "a", "b"])
 _FURTHER = st.none() | st.sampled_from([-40, -3, 0, *range(1, 12), *range(1, 12)])
 """How many steps a checkpoint is after the one before it; it may have none."""
 
 
-def _series(facts: list[tuple[float, float, int | None, float | None]]) -> list[SavedCheckpoint]:
+def _series(facts: list[Any]) -> list[SavedCheckpoint]:
     step, made = 0, []
-    for i, (at, seen, further, loss) in enumerate(sorted(facts, key=lambda fact: fact[0])):
+    for i, fact in enumerate(sorted(facts, key=lambda fact: fact[0])):
+        at, seen, further, loss, named, evaluator, metric = fact
         step = max(0, step + (further or 0))
-        metrics = {} if loss is None else {"loss": loss}
-        made.append(SavedCheckpoint(i, at, seen, None if further is None else step, metrics))
+        names = {} if named is None else {metric: named}
+        metrics = names if loss is None else {metric: loss}
+        evaluated = frozenset({metric} if evaluator and loss is not None else ())
+        made.append(
+            SavedCheckpoint(
+                i,
+                at,
+                seen,
+                None if further is None else step,
+                metrics,
+                names,
+                evaluated,
+                evaluator if evaluated else "",
+            )
+        )
     return made[::-1]
 
 
-CHECKPOINTS = st.lists(st.tuples(_TIMES, _TIMES, _FURTHER, _VALUES), max_size=25).map(_series)
+CHECKPOINTS = st.sampled_from(["loss", "reward"]).flatmap(
+    lambda metric: st.lists(
+        st.tuples(_TIMES, _TIMES, _FURTHER, _VALUES, _NAMED, _EVALUATOR, st.just(metric)),
+        max_size=25,
+    ).map(_series)
+)
 
 
 def rules(name: str) -> st.SearchStrategy[Rule]:

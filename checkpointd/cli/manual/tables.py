@@ -98,9 +98,11 @@ def rules() -> str:
 
 def holds() -> str:
     """Every hold, with its cure."""
+    from checkpointd.retention.confirmation import CONFIRMATION_HOLDS
     from checkpointd.retention.holds import HOLDS
 
-    return _table(("hold", "what to do"), [(f"`{spec.reason}`", spec.cure) for spec in HOLDS])
+    cures = {**{spec.reason: spec.cure for spec in HOLDS}, **CONFIRMATION_HOLDS}
+    return _table(("hold", "what to do"), [(f"`{name}`", cure) for name, cure in cures.items()])
 
 
 def metrics() -> str:

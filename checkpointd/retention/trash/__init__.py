@@ -5,17 +5,29 @@ one rename of something whole, and the manifest's name says how far an item has 
 `Trash.recover` can finish or undo what a crash left. One process at a time may change it.
 """
 
-from checkpointd.retention.trash.expiry import Deleted, Expired, min_free_bytes
+from checkpointd.retention.trash.expiry import (
+    Deleted,
+    Disk,
+    Expired,
+    TrashLimits,
+    disk_of,
+    min_free_bytes,
+    to_delete,
+)
 from checkpointd.retention.trash.item import TrashError, TrashItem
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
 
 __all__ = [
     "Deleted",
+    "Disk",
     "Expired",
     "Recovered",
     "Trash",
     "TrashError",
     "TrashItem",
+    "TrashLimits",
+    "disk_of",
     "min_free_bytes",
+    "to_delete",
 ]

@@ -1,4 +1,9 @@
-"""When the trash deletes for good: after `trash_ttl`, and oldest first while the disk is full."""
+"""When the trash deletes for good: after `trash_ttl`, and early where the job needs the space.
+
+Early means oldest first, and only until two more of the largest checkpoints fit beside a reserve.
+What a changed policy removed goes last, and only while those two would not fit at all: it is what
+somebody will want back.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,12 @@ from checkpointd.retention.trash import item_directory
 from checkpointd.retention.trash.item import TrashItem, finished_items, opened_trash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from checkpointd.ledger import Ages
+
+NEXT_SAVES = 2
+"""For how many saves of the largest size the trash leaves space."""
 
 _GIB = 1 << 30
 _MIN_FREE_SHARE, _MIN_FREE_MOST = 1 / 20, 10 * _GIB
@@ -20,10 +30,11 @@ _MIN_FREE_BYTES, _MIN_FREE_SHARE_MOST = _GIB, 1 / 10
 
 @dataclass(frozen=True)
 class Deleted:
-    """One item that was deleted for good, and why: it was old enough, or the disk nearly full."""
+    """One item that was deleted for good, and why: it was old enough, or the job needs space."""
 
     item: TrashItem
     reason: str
+    early: bool = False
 
     @property
     def path(self) -> str:
@@ -39,6 +50,37 @@ class Expired:
     errors: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Disk:
+    """The size of a file system and what is free on it, in bytes."""
+
+    total: int
+    free: int
+
+
+@dataclass(frozen=True)
+class TrashLimits:
+    """What decides how long an item stays: `ttl` in seconds, and the space that others need.
+
+    `largest` is the size of the largest checkpoint of the watch, `min_free` gives for the size of
+    a disk the bytes that should be free beside the next saves.
+    """
+
+    ttl: float
+    ages: Ages
+    largest: int = 0
+    min_free: Callable[[int], float] | None = None
+
+    @property
+    def next_saves(self) -> int:
+        """How many bytes the next saves need."""
+        return NEXT_SAVES * self.largest
+
+    def reserve(self, total: int) -> int:
+        """How many bytes should be free on a disk of a size."""
+        return self.next_saves + int((self.min_free or min_free_bytes)(total))
+
+
 def min_free_bytes(total: int) -> float:
     """Below how many free bytes a disk of a size counts as nearly full.
 
@@ -51,45 +93,88 @@ def min_free_bytes(total: int) -> float:
     )
 
 
+def to_delete(items: Sequence[TrashItem], disk: Disk, limits: TrashLimits) -> list[Deleted]:
+    """Choose what is to be deleted now, in that order; pure.
+
+    What deleting frees is counted by the sizes of the items, because some file systems free space
+    only later: what is still missing then is freed in the next round.
+    """
+    age = {item.id: limits.ages.age(item.manifest.at) for item in items}
+    oldest_first = sorted(items, key=lambda i: (i.manifest.policy_changed, -age[i.id], i.id))
+    reason = f"it has been in the trash for longer than trash_ttl = {exact_duration(limits.ttl)}"
+    found = [Deleted(item, reason) for item in oldest_first if age[item.id] > limits.ttl]
+    free = disk.free + sum(one.item.manifest.size_bytes for one in found)
+    for item in oldest_first:
+        if age[item.id] > limits.ttl:
+            continue
+        last = item.manifest.policy_changed
+        needed = limits.next_saves if last else limits.reserve(disk.total)
+        if free >= needed:
+            continue
+        found.append(Deleted(item, _why_early(free, limits, disk.total), early=True))
+        free += item.manifest.size_bytes
+    return found
+
+
+def _why_early(free: int, limits: TrashLimits, total: int) -> str:
+    share = f"{100 * free / total:.1f} %" if total else "nothing"
+    if not limits.largest:
+        return f"the disk is nearly full: {size(free)} are free ({share})"
+    return (
+        f"the disk is nearly full: {size(free)} are free ({share}), and the next {NEXT_SAVES} "
+        f"checkpoints may need {size(limits.next_saves)}"
+    )
+
+
+def disk_of(path: str) -> Disk:
+    """The file system that a path is on.
+
+    Raises:
+        OSError: it cannot be found out.
+    """
+    usage = shutil.disk_usage(path)
+    return Disk(usage.total, usage.free)
+
+
 def expire(
     root: str,
-    now: float,
-    ttl: float,
+    limits: TrashLimits,
     *,
-    min_free: Callable[[int], float],
     stopped: Callable[[], bool],
     on_step: Callable[[str], None],
 ) -> Expired:
-    """Delete what is old enough, and more while the disk is nearly full; see `Trash.expire`."""
-    deleted: list[Deleted] = []
-    errors: list[str] = []
-    failed: dict[str, list[str]] = {}
+    """Delete what is old enough, and more while the job needs the space; see `Trash.expire`."""
     try:
-        for item in reversed(finished_items(root)):
-            reason = _reason_to_delete(root, item, now, ttl, min_free)
-            if not reason or stopped():
-                break
-            try:
-                with opened_trash(root) as trash_fd:
-                    item_directory.delete(trash_fd, item.id, on_step)
-                deleted.append(Deleted(item, reason))
-            except OSError as error:
-                failed.setdefault(str(error.strerror), []).append(item.id)
+        items = finished_items(root)
+        chosen = to_delete(items, disk_of(root), limits) if items else []
     except OSError as error:
-        errors.append(f"The trash of {root!r} cannot be read: {error.strerror}.")
+        return Expired((), (f"The trash of {root!r} cannot be read: {error.strerror}.",))
+    return delete(root, chosen, stopped=stopped, on_step=on_step)
+
+
+def delete(
+    root: str,
+    chosen: Sequence[Deleted],
+    *,
+    stopped: Callable[[], bool],
+    on_step: Callable[[str], None],
+) -> Expired:
+    """Delete items for good, in their order."""
+    deleted: list[Deleted] = []
+    failed: dict[str, list[str]] = {}
+    for one in chosen:
+        if stopped():
+            break
+        try:
+            with opened_trash(root) as trash_fd:
+                item_directory.delete(trash_fd, one.item.id, on_step)
+            deleted.append(one)
+        except FileNotFoundError:  # the job has removed its directory, the trash with it
+            continue
+        except OSError as error:
+            failed.setdefault(str(error.strerror), []).append(one.item.id)
+    errors = []
     for cause, (first, *others) in failed.items():
         more = f" and {len(others)} more" if others else ""
         errors.append(f"{first}{more} cannot be deleted: {cause}.")
     return Expired(tuple(deleted), tuple(errors))
-
-
-def _reason_to_delete(
-    root: str, item: TrashItem, now: float, ttl: float, min_free: Callable[[int], float]
-) -> str:
-    if now - item.manifest.at > ttl:
-        return f"it has been in the trash for longer than trash_ttl = {exact_duration(ttl)}"
-    usage = shutil.disk_usage(root)
-    if usage.free < min_free(usage.total):
-        share = 100 * usage.free / usage.total
-        return f"the disk is nearly full: {size(usage.free)} are free ({share:.1f} %)"
-    return ""

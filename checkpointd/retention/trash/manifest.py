@@ -33,6 +33,7 @@ class Manifest:
     """One pruned checkpoint: its path below the root, its parts, when and why it was removed.
 
     `at` is in seconds since the epoch, `entry` the ledger's id, `generation` what was verified.
+    `policy_changed` says that it was removed in the first round of another policy.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Manifest:
     rule: str
     reason: str
     parts: tuple[Part, ...]
+    policy_changed: bool = False
 
 
 def write_manifest(manifest: Manifest, item_fd: int) -> None:
@@ -110,4 +112,5 @@ def _parse(data: Any) -> Manifest:
         size_bytes=int(data["size_bytes"]),
         at=float(data["at"]),
         parts=parts,
+        policy_changed=data.get("policy_changed") is True,
     )

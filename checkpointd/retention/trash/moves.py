@@ -34,7 +34,8 @@ def move_in(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[st
     with opened(CONTENT, item_fd) as content_fd:
         for part in manifest.parts:
             step("move")
-            with contextlib.suppress(OSError) if part.companion else contextlib.nullcontext():
+            gone = (FileNotFoundError,) if part.companion else ()
+            with contextlib.suppress(*gone):
                 rename_new(part.name, parent_fd, content_fd)
         step("compare")
         compare_moved(content_fd, _name(manifest), list(manifest.parts), manifest.generation)

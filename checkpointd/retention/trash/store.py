@@ -42,6 +42,7 @@ class Trash:
         reason: str,
         guard: Callable[[int], None],
         at: float | None = None,
+        policy_changed: bool = False,
     ) -> TrashItem:
         """Move a checkpoint into the trash, if it still is the generation that was verified.
 
@@ -52,6 +53,7 @@ class Trash:
             guard: called right before the first rename and after the last, with a descriptor of
                 the directory that the checkpoint is in then; raises to refuse.
             at: seconds since the epoch; now if None.
+            policy_changed: whether this is the first round of another policy.
 
         Raises:
             TrashError: it is not below the root.
@@ -74,6 +76,7 @@ class Trash:
                 rule=rule,
                 reason=reason,
                 parts=parts,
+                policy_changed=policy_changed,
             )
             with created_trash(root_fd) as trash_fd:
                 identity = item_directory.make(trash_fd, manifest, self._step)
@@ -150,24 +153,15 @@ class Trash:
         return item
 
     def expire(
-        self,
-        now: float,
-        ttl: float,
-        *,
-        min_free: Callable[[int], float] = expiry.min_free_bytes,
-        stopped: Callable[[], bool] = lambda: False,
+        self, limits: expiry.TrashLimits, *, stopped: Callable[[], bool] = lambda: False
     ) -> expiry.Expired:
-        """Delete for good what is older than `ttl` seconds; oldest first while the disk is full.
+        """Delete for good what is old enough, and oldest first while the job needs the space.
 
         Args:
-            now: seconds since the epoch.
-            ttl: in seconds.
-            min_free: of a disk's size the bytes below which it is nearly full.
+            limits: for how long an item stays, and how much space others need.
             stopped: called before each item; nothing more is deleted once it returns True.
         """
-        return expiry.expire(
-            self.root, now, ttl, min_free=min_free, stopped=stopped, on_step=self._step
-        )
+        return expiry.expire(self.root, limits, stopped=stopped, on_step=self._step)
 
     def recover(self) -> list[recovery.Recovered]:
         """Finish or undo what a crash left; the result names every item.

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import time
 from functools import partial
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
-from checkpointd.config import RetentionSettings, WatchSettings
+from checkpointd.config import RetentionSettings
 from checkpointd.daemon import retention_runner, watch_retention
-from checkpointd.daemon.changes import ChangeFeed
-from checkpointd.daemon.retention_runner import RetentionRunner
-from checkpointd.daemon.runtimes import Runtimes
-from checkpointd.daemon.threads import LedgerThread
 from checkpointd.daemon.watch_retention import DiskUsage
-from checkpointd.daemon.watches import Watch, Watches
-from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
 from tests.helpers.ledger import WRITERS, record_verdict, tree
+from tests.helpers.retention_daemon import ENFORCE, running, until, write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-ENFORCE = RetentionSettings(keep_last=1, keep_min_valid=1, min_age="1ms", mode="enforce")
 DRY = ENFORCE.model_copy(update={"mode": "dry-run"})
 OFF = ENFORCE.model_copy(update={"mode": "off"})
 
@@ -47,13 +38,6 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "state").mkdir()
     (tmp_path / "root").mkdir()
     return tmp_path / "root"
-
-
-def _write(root: Path, kind: str, count: int) -> None:
-    ledger = Ledger.open(root.parent / "state")
-    for number in range(count):
-        record_verdict(ledger, WRITERS[kind](root / f"ckpt-{number}", 1000.0 + number))
-    ledger.close()
 
 
 def _die_pruning(root: Path) -> None:
@@ -75,73 +59,14 @@ def _die_pruning(root: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
-class _Daemon:
-    """As much of a daemon as retention needs."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.asked: list[str] = []
-        self.pruned: list[str] = []
-        self.status = SimpleNamespace(up=True, ready=True, message="")
-        self.feed = ChangeFeed()
-        self.ledger = LedgerThread(self.feed.emit)
-        self.watches = Watches(Runtimes())
-        metrics = SimpleNamespace(
-            pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
-        )
-        self.fault: Exception | None = None
-        self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)
-        self.retention = RetentionRunner(
-            self.ledger,
-            self.watches,
-            WorkQueue(),
-            metrics,  # type: ignore[arg-type]
-        )
-        self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
-
-    def _status(self) -> SimpleNamespace:
-        if self.fault is not None:
-            raise self.fault
-        return self.status
-
-    def begin(self, policy: RetentionSettings) -> None:
-        """Begin the retention of the root under a policy."""
-        settings = WatchSettings(name="w", path=self.root, retention=policy)
-        self.watches["w"] = Watch(settings, self.watcher)  # type: ignore[arg-type]
-        self.retention.begin(settings)
-
-    async def round(self) -> None:
-        """Wait until another round has ended."""
-        before = self.retention.usage("w")
-        self.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
-        await _until(lambda: self.retention.usage("w") is not before)
-
-
-async def _until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - no event covers everything that is waited for
-            await asyncio.sleep(0.01)
-
-
-@contextlib.asynccontextmanager
-async def _daemon(root: Path) -> AsyncIterator[_Daemon]:
-    daemon = _Daemon(root)
-    await daemon.ledger.open(root.parent / "state")
-    try:
-        yield daemon
-    finally:
-        await daemon.retention.close()
-        await daemon.ledger.close()
-
-
 def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> None:
     """With mode = "off" as well, or half a checkpoint would stay for ever."""
-    _write(root, "prefix", 3)
+    write(root, "prefix", 3)
     _die_pruning(root)
     assert "ckpt-0.data-00000-of-00002" in tree(root)
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.begin(OFF)
             await daemon.round()
             assert not [name for name in tree(root) if name.startswith("ckpt-0")]
@@ -152,16 +77,35 @@ def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> No
 
 def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None:
     """Before the watch has been listed, and before any round."""
-    _write(root, "prefix", 3)
+    write(root, "prefix", 3)
     before = tree(root)
     _die_pruning(root)
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.status.ready = False
             daemon.begin(OFF)
             await daemon.retention.restore(str(root / "ckpt-0"))
             assert tree(root) == before
+
+    asyncio.run(main())
+
+
+def test_what_was_not_evaluated_is_queued_behind_new_saves(root: Path) -> None:
+    """`evaluate` is new: nothing is pruned, and one checkpoint shows what it computes."""
+    write(root, "file", 4)
+    best = [{"n": 1, "metric": "accuracy", "mode": "max"}]
+    policy = RetentionSettings(keep_best=best, min_age="1ms", mode="enforce")
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(policy, evaluate={"function": "m:f"})
+            await daemon.round()
+            newest = str(root / "ckpt-3")
+            assert (daemon.pruned, len(daemon.work)) == ([], 0)
+            assert daemon.work.is_in_background("w", newest)
+            assert not daemon.work.is_in_background("w", str(root / "ckpt-2"))
+            assert [hold.reason for hold in daemon.retention.holds["w"]] == ["unevaluated"]
 
     asyncio.run(main())
 
@@ -184,11 +128,11 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reload to mode = "off" means now; what is being moved is completed and counted."""
-    _write(root, "file", 8)
+    write(root, "file", 8)
     begun, gate = _pruners_that_wait(monkeypatch)
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.begin(ENFORCE)
             await asyncio.to_thread(begun.wait)
             leaving = asyncio.create_task(daemon.retention.forget("w"))
@@ -203,16 +147,35 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
     asyncio.run(main())
 
 
+def test_nothing_is_removed_before_the_series_are_up_to_date(root: Path) -> None:
+    """A new template moves checkpoints to other series: they are not pruned by the old ones."""
+    write(root, "file", 5)
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(ENFORCE, labelled=False)
+            answer = await daemon.retention.prune("w", apply=True)
+            assert answer["removals"] == []
+            assert [hold["reason"] for hold in answer["holds"]] == ["listing_failed"]
+            await asyncio.sleep(0.1)
+            assert len(tree(root)) == 5
+            daemon.watches["w"].labelled.set()
+            daemon.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
+            await until(lambda: len(tree(root)) == 1)
+
+    asyncio.run(main())
+
+
 def test_the_same_watch_begins_after_the_end_of_what_it_did_before(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two that change one trash at the same time would undo each other's moves."""
-    _write(root, "file", 8)
+    write(root, "file", 8)
     begun, gate = _pruners_that_wait(monkeypatch)
     monkeypatch.setattr(watch_retention, "_STOP_SECONDS", 0.05)
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.begin(ENFORCE)
             await asyncio.to_thread(begun.wait)
             with capture_logs() as logs:
@@ -235,11 +198,11 @@ def test_a_fault_of_our_own_ends_no_watch_retention(root: Path) -> None:
     """It is logged with its traceback, and the next round follows."""
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.fault = ZeroDivisionError("x")
             with capture_logs() as logs:
                 daemon.begin(OFF)
-                await _until(lambda: logs)
+                await until(lambda: logs)
             assert logs[0]["event"].startswith("retention failed because of a bug in checkpointd")
             assert logs[0]["exc_info"]
             daemon.fault = None
@@ -250,12 +213,12 @@ def test_a_fault_of_our_own_ends_no_watch_retention(root: Path) -> None:
 
 def test_a_suspect_is_verified_again_once(root: Path) -> None:
     """Each generation once, however often it is planned; a new one can be suspect again."""
-    _write(root, "file", 3)
+    write(root, "file", 3)
     newest = root / "ckpt-2"
     newest.write_bytes(b"garbage")
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.begin(DRY)
             await daemon.round()
             await daemon.round()
@@ -273,11 +236,11 @@ def test_a_suspect_is_verified_again_once(root: Path) -> None:
 
 def test_what_is_deleted_from_the_trash_is_logged_with_the_reason(root: Path) -> None:
     """An item that is gone for good can be explained by the log."""
-    _write(root, "file", 2)
+    write(root, "file", 2)
     policy = ENFORCE.model_copy(update={"trash_ttl": 0.0})
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             with capture_logs() as logs:
                 daemon.begin(policy)
                 await daemon.round()
@@ -292,12 +255,12 @@ def test_a_plan_follows_soon_after_a_round_that_took_long(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pause is for what plans cost, not for what removals waited for."""
-    _write(root, "file", 3)
+    write(root, "file", 3)
     slow = partial(Pruner, on_step=lambda step: time.sleep(0.5) if step == "move" else None)
     monkeypatch.setattr(watch_retention, "Pruner", slow)
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             daemon.begin(ENFORCE)
             await daemon.round()
             began = time.monotonic()
@@ -309,7 +272,7 @@ def test_a_plan_follows_soon_after_a_round_that_took_long(
 
 def test_a_failure_counts_and_is_logged_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line for a cause, with how many it concerns, however many rounds meet it."""
-    _write(root, "file", 5)
+    write(root, "file", 5)
     failed: list[str] = []
 
     def refuse(_: str) -> None:
@@ -318,7 +281,7 @@ def test_a_failure_counts_and_is_logged_once(root: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(watch_retention, "Pruner", partial(Pruner, on_step=refuse))
 
     async def main() -> None:
-        async with _daemon(root) as daemon:
+        async with running(root) as daemon:
             monkeypatch.setattr(daemon.retention._failures, "_count", failed.append)
             with capture_logs() as logs:
                 daemon.begin(ENFORCE)

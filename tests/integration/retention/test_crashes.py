@@ -21,10 +21,14 @@ from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import Pruner, find_references, plan
 from checkpointd.retention import files as retention_files
+from tests.helpers import invariants as invariant
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
+from tests.helpers.retention import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.helpers.invariants import Invariants
 
 FLOOR = 2
 COUNT = 4
@@ -68,7 +72,7 @@ class Stage:
     def prune(self, ledger: Ledger, pruner: Pruner | None = None) -> None:
         """Plan and carry out, as the daemon does."""
         references = find_references(str(self.root))
-        made = plan(ledger.entries("w"), POLICY, time.time(), references.paths)
+        made = plan(ledger.entries("w"), POLICY, time.time(), references)
         results = (pruner or Pruner(str(self.root), ledger)).apply(made)
         assert all(result.done for result in results), results
 
@@ -117,7 +121,9 @@ def _die_at(number: int, ledger: Ledger) -> None:
         setattr(ledger, name, counted(getattr(ledger, name)))
 
 
-def _killed_at_each_step(act: Callable[[Ledger], None], stage: Stage) -> Iterator[int]:
+def _killed_at_each_step(
+    act: Callable[[Ledger], None], stage: Stage, invariants: Invariants
+) -> Iterator[int]:
     """Run `act` in children that die ever later; yields after each death."""
     for number in itertools.count(1):
         stage.write()
@@ -137,12 +143,15 @@ def _killed_at_each_step(act: Callable[[Ledger], None], stage: Stage) -> Iterato
             assert number > 10
             return
         assert os.WTERMSIG(status) == signal.SIGKILL
+        invariants.faults["SIGKILL"] += 1
         yield number
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_pruning_killed_anywhere_keeps_enough_and_converges(top: Path, kind: str) -> None:
+def test_a_pruning_killed_anywhere_keeps_enough_and_converges(
+    top: Path, kind: str, invariants: Invariants
+) -> None:
     """At every instant the floor holds and nothing else changes; a restart ends as if unkilled."""
     stage = Stage(top / "s", kind)
     stage.write()
@@ -152,30 +161,32 @@ def test_a_pruning_killed_anywhere_keeps_enough_and_converges(top: Path, kind: s
     ledger.close()
     expected = tree(stage.root)
     assert stage.intact(everything) == 2
-    for number in _killed_at_each_step(stage.prune, stage):
-        assert stage.intact(everything) >= FLOOR, number
-        assert (stage.top / "outside.txt").read_text() == "not ours"
-        assert (stage.root / "notes.txt").read_text() == "the user's"
+    for number in _killed_at_each_step(stage.prune, stage, invariants):
+        invariants.never(invariant.FLOOR, stage.intact(everything) < FLOOR, number)
+        others = (stage.top / "outside.txt").read_text(), (stage.root / "notes.txt").read_text()
+        invariants.never(invariant.OUTSIDE, others != ("not ours", "the user's"), number)
         ledger = Ledger.open(stage.state)
         assert not ledger.rebuilt
         pruner = Pruner(str(stage.root), ledger)
         recovered = pruner.recover()
         assert not [r for r in recovered if r.outcome == "unclear"], (number, recovered)
-        assert stage.intact(everything) >= FLOOR, number
+        invariants.never(invariant.FLOOR, stage.intact(everything) < FLOOR, number)
         stage.prune(ledger, pruner)
-        assert tree(stage.root) == expected, number
+        invariants.never(invariant.END, tree(stage.root) != expected, number)
         states = [e.state for e in ledger.entries(states=list(State))]
         assert sorted(states) == [State.TRASHED] * REMOVED + [State.VALID] * 2, number
         assert [r.outcome for r in pruner.recover()] == ["moved"] * REMOVED
         for item in pruner.trash.items():
             pruner.restore(item.id)
-        assert tree(stage.root) == everything, number
+        invariants.never(invariant.LOST, tree(stage.root) != everything, number)
         ledger.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_restore_killed_anywhere_loses_nothing(top: Path, kind: str) -> None:
+def test_a_restore_killed_anywhere_loses_nothing(
+    top: Path, kind: str, invariants: Invariants
+) -> None:
     """What was on its way back is back, or still in the trash and can be restored again."""
     stage = Stage(top / "s", kind)
     stage.write()
@@ -187,7 +198,7 @@ def test_a_restore_killed_anywhere_loses_nothing(top: Path, kind: str) -> None:
     def restore(ledger: Ledger) -> None:
         Pruner(str(stage.root), ledger).restore(wanted)
 
-    for number in _killed_at_each_step(restore, stage):
+    for number in _killed_at_each_step(restore, stage, invariants):
         if os.path.exists(wanted + ".index"):
             assert set(tree(stage.root)) >= {f for f in everything if "ckpt-0.data" in f}, number
         ledger = Ledger.open(stage.state)
@@ -197,21 +208,22 @@ def test_a_restore_killed_anywhere_loses_nothing(top: Path, kind: str) -> None:
             pruner.restore(wanted)
         own = {f: data for f, data in everything.items() if "ckpt-0" in f}
         now = tree(stage.root)
-        assert {f: now.get(f) for f in own} == own, number
+        invariants.never(invariant.LOST, {f: now.get(f) for f in own} != own, number)
         assert len(pruner.trash.items()) == REMOVED - 1
         assert len(os.listdir(stage.root / ".checkpointd-trash")) == REMOVED
         ledger.close()
 
 
 @pytest.mark.slow
-def test_an_expiry_killed_anywhere_is_finished(top: Path) -> None:
+def test_an_expiry_killed_anywhere_is_finished(top: Path, invariants: Invariants) -> None:
     """What has begun to be deleted is never restored by half."""
     stage = Pruned(top / "s", "directory")
 
     def expire(ledger: Ledger) -> None:
-        assert len(Pruner(str(stage.root), ledger).expire(time.time() + 10, 1).deleted) == REMOVED
+        expired = Pruner(str(stage.root), ledger).expire(limits(time.time() + 10, 1))
+        assert len(expired.deleted) == REMOVED
 
-    for number in _killed_at_each_step(expire, stage):
+    for number in _killed_at_each_step(expire, stage, invariants):
         ledger = Ledger.open(stage.state)
         pruner = Pruner(str(stage.root), ledger)
         assert not [r for r in pruner.recover() if r.outcome == "unclear"], number

@@ -135,7 +135,9 @@ import os, subprocess, sys, time
 from pathlib import Path
 sys.path.insert(0, os.getcwd())
 from tests.helpers.ledger import record_verdict, write_file
-from tests.helpers.retention import Field
+from checkpointd.ledger import WallAges
+from checkpointd.retention.trash import TrashLimits
+from tests.helpers.retention import Field, limits
 
 top = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", top], check=True)
@@ -147,7 +149,7 @@ field.prune()
 trash = field.pruner.trash
 assert len(trash.items()) == 3
 now = time.time()
-assert trash.expire(now, 3600).deleted == ()
+assert trash.expire(TrashLimits(3600, WallAges(now))).deleted == ()
 fill = field.root / "fill"
 with fill.open("wb", buffering=0) as file:
     try:
@@ -155,7 +157,7 @@ with fill.open("wb", buffering=0) as file:
             file.write(bytes(4096))
     except OSError:
         pass
-deleted = trash.expire(now, 3600).deleted
+deleted = trash.expire(TrashLimits(3600, WallAges(now))).deleted
 assert [Path(i.path).name for i in deleted] == ["m-0.h5"], deleted
 assert "nearly full" in deleted[0].reason, deleted
 
@@ -180,7 +182,7 @@ subprocess.run(["mount", "-o", "remount,bind,ro", field.root], check=True)
 (result,) = field.pruner.apply(planned)
 assert not result.done
 assert result.reason == "its file system is read-only", result.reason
-assert trash.expire(now + 7200, 3600).errors
+assert trash.expire(limits(now + 7200, 3600)).errors
 print("all is well")
 """
 

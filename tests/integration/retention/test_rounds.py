@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checkpointd.ledger import Ledger, State
-from checkpointd.retention import Pruner, reference_index
+from checkpointd.retention import Pruner, reference_index, reference_walk
 from checkpointd.retention.reference_index import ReferenceIndex
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
 from tests.helpers.retention import POLICY, Field
@@ -95,7 +95,7 @@ def test_the_root_is_walked_once_a_round(many: Field, monkeypatch: pytest.Monkey
         (many.root / "other" / str(number)).mkdir(parents=True)
     for path in (*(many.root / "other").iterdir(), many.root / "other"):
         os.utime(path, (1000, 1000))
-    monkeypatch.setattr(reference_index, "_RECENT_NS", 0)
+    monkeypatch.setattr(reference_walk, "_RECENT_NS", 0)
     listed: list[str] = []
     scandir = os.scandir
 

@@ -17,6 +17,7 @@ from checkpointd.retention import (
 )
 from checkpointd.retention.trash import min_free_bytes
 from tests.helpers.ledger import record_verdict, tree, write_file
+from tests.helpers.retention import limits
 
 if TYPE_CHECKING:
     from tests.helpers.retention import Field
@@ -140,12 +141,8 @@ def test_rubbish_in_the_trash_is_left_alone(field: Field) -> None:
     assert outcomes["mine"] == "unclear"
     assert outcomes["empty"] == "undone"
     assert len(field.pruner.trash.items()) == 1
-    assert len(field.pruner.expire(time.time() + 10, 1).deleted) == 1
+    assert len(field.pruner.expire(limits(time.time() + 10, 1)).deleted) == 1
     assert (trash / "mine" / "content" / "file").read_text() == "?"
-
-
-def _never_full(total: int) -> float:
-    return 0 * total
 
 
 @pytest.mark.parametrize(
@@ -168,7 +165,7 @@ def test_a_nearly_full_disk_empties_the_trash_and_says_so(field: Field) -> None:
     """Who finds the trash empty before its time can read why."""
     field.write("file", 4)
     field.prune()
-    expired = field.pruner.trash.expire(time.time(), 3600, min_free=lambda total: 2 * total)
+    expired = field.pruner.trash.expire(limits(time.time(), 3600, min_free=lambda total: 2 * total))
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
     assert all("the disk is nearly full: " in i.reason for i in expired.deleted)
 
@@ -186,8 +183,8 @@ def test_a_stopped_pruner_ends_what_it_moves_and_begins_nothing(field: Field) ->
     assert [(Path(r.entry.path).name, r.done) for r in pruner.apply(made)] == [("ckpt-0", True)]
     assert field.state("ckpt-0") is State.TRASHED
     assert field.state("ckpt-1") is State.VALID
-    assert pruner.expire(time.time() + 10, 1).deleted == ()
-    assert len(field.pruner.expire(time.time() + 10, 1).deleted) == 1
+    assert pruner.expire(limits(time.time() + 10, 1)).deleted == ()
+    assert len(field.pruner.expire(limits(time.time() + 10, 1)).deleted) == 1
 
 
 def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
@@ -195,12 +192,12 @@ def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     field.write("directory", 4)
     field.prune()
     now = time.time()
-    kept = field.pruner.trash.expire(now, 3600, min_free=_never_full)
+    kept = field.pruner.trash.expire(limits(now, 3600))
     assert kept.deleted == ()
     first = field.pruner.trash.items()[-1]
     content = field.root / ".checkpointd-trash" / first.id / "content" / "ckpt-0"
     (content / "link").symlink_to(field.root)
-    expired = field.pruner.trash.expire(now + 3700, 3600, min_free=_never_full)
+    expired = field.pruner.trash.expire(limits(now + 3700, 3600))
     assert [Path(i.path).name for i in expired.deleted] == ["ckpt-0", "ckpt-1"]
     reason = "it has been in the trash for longer than trash_ttl = 1h"
     assert {i.reason for i in expired.deleted} == {reason}

@@ -28,9 +28,11 @@ def test_the_wrong_direction_by_the_name_is_a_warning(metric: str, mode: str, me
     ((loc, message),) = advice(_config(f"keep_best = {best}"))
     assert loc == ("watch", 0, "retention", "keep_best")
     assert metric in message
-    assert f'mode = "{meant}" meant?' in message
+    assert f'correct it to mode = "{meant}"' in message
     right = f'{{ n = 1, metric = "{metric}", mode = "{meant}" }}'
     assert len(list(advice(_config(f"keep_best = [{right}, {best}]")))) == 1
+    meant_so = best.replace(" }", ", check_mode = false }")
+    assert not list(advice(_config(f"keep_best = {meant_so}")))
 
 
 def test_a_name_that_shows_no_direction_is_no_warning() -> None:
@@ -52,7 +54,8 @@ def test_every_form_of_a_rule_is_printed_so_that_it_can_be_read_again() -> None:
         """
     )
     text = dump(loaded)
-    best = '{ "n" = 1, "metric" = "x", "mode" = "min", "without_metric" = "keep" }'
+    best = '{ "n" = 1, "metric" = "x", "mode" = "min", "without_metric" = "keep", '
+    best += '"check_mode" = true }'
     assert f"\nkeep_best = [{best}]\n" in text
     assert '\nkeep_every_n_steps = { "n" = 100, "mode" = "first" }\n' in text
     assert '\nmin_age = "1m30s"\n' in text

@@ -16,6 +16,7 @@ from checkpointd.watch.events import (
     GenerationUpdate,
     Gone,
     MetadataChanged,
+    Reconciled,
     SeriesChanged,
 )
 from tests.helpers.pipeline import CHECKPOINT, World, generation, in_world, report
@@ -211,6 +212,27 @@ def test_a_checkpoint_that_changes_its_series_keeps_its_verdict(tmp_path: Path) 
         assert names == ["weights-{}"]
         world.inbox.post(Gone("w", CHECKPOINT.path))
         await world.until(lambda e: e.state is State.GONE)
+
+    in_world(tmp_path, story)
+
+
+def test_a_watch_is_labelled_after_its_own_first_scan(tmp_path: Path) -> None:
+    """The end of a scan from before a reload does not count: its changes of series were others."""
+
+    async def story(world: World) -> None:
+        await verified(world)
+        world.watcher.reconciled_at = 20.0
+        labelled = world.watches["w"].labelled
+        world.inbox.post(Reconciled("w", 10.0, 0.1, 0))
+        world.inbox.post(SeriesChanged("w", replace(CHECKPOINT, series="weights-{}")))
+        await world.until(lambda e: e.checkpoint.series == "weights-{}")
+        assert not labelled.is_set()
+        world.inbox.post(SeriesChanged("w", replace(CHECKPOINT, series="others-{}")))
+        world.inbox.post(Reconciled("w", 20.0, 0.1, 0))
+        await labelled.wait()
+        entry = await world.ledger(Ledger.entry, CHECKPOINT.path)
+        assert entry is not None
+        assert entry.checkpoint.series == "others-{}"
 
     in_world(tmp_path, story)
 

@@ -16,7 +16,7 @@ from checkpointd.formats import (
     locate,
     recognise,
 )
-from checkpointd.watch.series import parse_name
+from checkpointd.series.names import parse_name
 from tests.helpers.files import set_times
 from tests.helpers.formats import archive, probed, superblock
 

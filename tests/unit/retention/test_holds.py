@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import pytest
+
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
-from checkpointd.retention import plan
+from checkpointd.retention import References, plan
+from checkpointd.retention.references import UnreadableStateFile
 from tests.helpers.ledger import entry
-from tests.helpers.plans import NOW, hold_reasons, policy, reasons_for, series
+from tests.helpers.plans import HOUR, NOW, hold_reasons, policy, reasons_for, series
 
 
 def test_a_failed_listing_and_a_lost_ledger_hold_everything() -> None:
@@ -32,6 +39,11 @@ def test_a_streak_of_invalid_ones_holds() -> None:
     assert hold_reasons(plan([*series(4), *bad[:2]], policy(keep_last=1), NOW)) == set()
     planned = plan([*series(4), *bad], policy(keep_last=1), NOW)
     assert (planned.removals, hold_reasons(planned)) == ((), {"invalid_streak"})
+    later = plan([*series(4), *bad], policy(keep_last=1, hold_after=4), NOW)
+    assert (len(later.removals), hold_reasons(later)) == (3, set())
+    soon = plan([*series(4), *bad[:1]], policy(keep_last=1, hold_after=1), NOW)
+    assert hold_reasons(soon) == {"invalid_streak"}
+    assert soon.holds[0].message.startswith("The newest one is invalid (hold_after = 1)")
 
 
 def test_a_pile_of_unverified_ones_holds() -> None:
@@ -52,3 +64,53 @@ def test_a_hold_of_one_series_does_not_stop_another() -> None:
     planned = plan([*series(4), *other], policy(keep_last=1), NOW)
     assert {d.entry.id for d in planned.removals} == {1, 2, 3}
     assert {h.series for h in planned.holds} == {"b-{}"}
+
+
+def test_a_state_file_that_cannot_be_read_holds_the_tensorflow_checkpoints_below_it() -> None:
+    """Files of other formats are in no state file."""
+    torn = References(unreadable=(UnreadableStateFile("/w/checkpoint", "it is empty"),))
+    entries = [
+        entry(i, step=i, saved_at=NOW - (9 - i) * HOUR, kind=Format.TF_CHECKPOINT)
+        for i in range(1, 5)
+    ]
+    planned = plan(entries, policy(keep_last=1), NOW, torn)
+    assert hold_reasons(planned) == {"state_file_unreadable"}
+    assert planned.removals == ()
+    assert "'/w/checkpoint'" in planned.holds[0].message
+    assert "delete it" in planned.holds[0].cure
+    assert hold_reasons(plan(series(4), policy(keep_last=1), NOW, torn)) == set()
+    elsewhere = References(unreadable=(UnreadableStateFile("/w/run/checkpoint", "it is empty"),))
+    assert hold_reasons(plan(entries, policy(keep_last=1), NOW, elsewhere)) == set()
+
+
+def test_directories_of_links_that_cannot_be_searched_hold_everything() -> None:
+    """Whatever is in use may be named there."""
+    unknown = References(link_errors=("'/srv/models' does not exist",))
+    planned = plan(series(4), policy(keep_last=1), NOW, unknown)
+    assert hold_reasons(planned) == {"links_unreadable"}
+    assert planned.removals == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "metrics", "reason"),
+    [
+        ({"metric": "val_acc", "mode": "max"}, {"val_accuracy": 0.5}, "metric_missing"),
+        ({"metric": "val_loss", "mode": "max"}, {"val_loss": 0.5}, "metric_direction"),
+        ({"metric": "val_loss", "mode": "min"}, {"val_loss": math.nan}, "metric_not_finite"),
+    ],
+)
+def test_a_metric_that_cannot_be_compared_holds(
+    rule: dict[str, Any], metrics: dict[str, float], reason: str
+) -> None:
+    """Also what other rules would remove: nobody knows what the best is."""
+    entries = [entry(i, step=i, saved_at=NOW - 9000 + i, metrics=metrics) for i in range(1, 7)]
+    planned = plan(entries, policy(keep_last=1, keep_best=[{"n": 2, **rule}]), NOW)
+    assert (planned.removals, hold_reasons(planned)) == ((), {reason})
+    assert all(hold.message.endswith(".") and hold.cure for hold in planned.holds)
+
+
+def test_steps_that_nothing_has_hold() -> None:
+    """A rule by steps cannot be evaluated without them."""
+    entries = [entry(i, saved_at=NOW - 9000 + i) for i in range(1, 7)]
+    planned = plan(entries, policy(keep_last=1, keep_steps=[2]), NOW)
+    assert (planned.removals, hold_reasons(planned)) == ((), {"steps_missing"})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from checkpointd.config import RetentionSettings
+from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
-from checkpointd.retention import plan
+from checkpointd.retention import References, plan
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, NOW, kept, policy, reasons_for, series
 
@@ -180,8 +181,50 @@ def test_what_is_named_is_kept(name: str) -> None:
         )
         first = entry(1, step=1, saved_at=first.saved_at)
         object.__setattr__(first.generation, "members", prefixed)
-    planned = plan([first, *rest], policy(keep_last=1), NOW, frozenset({name, "/w/ckpt-10"}))
+    references = References(frozenset({name, "/w/ckpt-10"}))
+    planned = plan([first, *rest], policy(keep_last=1), NOW, references)
     assert kept(planned) == {1, 4}
+
+
+def test_what_a_job_lists_is_kept_unless_the_policy_says_otherwise() -> None:
+    """The reason names the key that changes it."""
+    listed = References(listed=frozenset({"/w/ckpt-1", "/w/ckpt-2"}))
+    planned = plan(series(4), policy(keep_last=1), NOW, listed)
+    assert kept(planned) == {1, 2, 4}
+    assert "`prune_listed = true` is not set" in reasons_for(planned, 1)
+    assert kept(plan(series(4), policy(keep_last=1, prune_listed=True), NOW, listed)) == {4}
+
+
+@pytest.mark.parametrize(("directory", "is_kept"), [("/w/1", True), ("/w", False)])
+def test_a_named_directory_is_a_save_if_it_holds_only_one(directory: str, is_kept: bool) -> None:
+    """`best` -> `1` names the model in it; a link to the directory of the run names none."""
+    entries = [
+        entry(i, path=f"/w/{i}/model.keras", step=i, saved_at=NOW - (9 - i) * HOUR)
+        for i in range(1, 5)
+    ]
+    planned = plan(entries, policy(keep_last=1), NOW, References(frozenset({directory})))
+    assert kept(planned) == ({1, 4} if is_kept else {4})
+
+
+def test_the_highest_version_stays_whatever_its_time_is() -> None:
+    """TensorFlow Serving goes by the number; if it cannot load that, by the one before."""
+    copied = {12: 1, 3: 2, 11: 3, 2: 4, 1: 5}
+    entries = [
+        entry(
+            version,
+            path=f"/w/{version}",
+            kind=Format.SAVEDMODEL,
+            step=None,
+            saved_at=NOW - (9 - order) * HOUR,
+            state=State.INCONCLUSIVE if version == 12 else State.VALID,
+        )
+        for version, order in copied.items()
+    ]
+    assert plan(entries, policy(keep_last=1), NOW).removals == ()
+    planned = plan(entries, policy(keep_last=1, order="save_time"), NOW)
+    assert kept(planned) == {12, 11, 1}
+    assert "highest version" in reasons_for(planned, 11)
+    assert "highest version" in reasons_for(planned, 12)
 
 
 def test_a_directory_with_other_checkpoints_in_it_is_kept() -> None:

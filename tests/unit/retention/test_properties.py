@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import State
-from checkpointd.retention import plan
+from checkpointd.retention import References, plan
 from tests.helpers.ledger import entry
 
 NOW = 100_000_000.0
@@ -58,7 +58,8 @@ def test_no_policy_ever_breaks_the_safety_rules(
 ) -> None:
     """Whatever the ledger holds and the config says, only sure things go, and enough stay."""
     entries = [entry(i, **keys) for i, keys in enumerate(facts, 1)]
-    references = frozenset(f"/w/ckpt-{i}" for i in named)
+    names = frozenset(f"/w/ckpt-{i}" for i in named)
+    references = References(names)
     made = plan(entries, policy, NOW, references)
     assert made == plan(list(reversed(entries)), policy, NOW, references)
     present = [e for e in entries if e.state not in (State.GONE, State.TRASHED)]
@@ -69,7 +70,7 @@ def test_no_policy_ever_breaks_the_safety_rules(
         gone = decision.entry
         assert policy.has_rules
         assert not gone.pinned
-        assert gone.path not in references
+        assert gone.path not in names
         assert gone.checkpoint.series not in held
         if decision.rule == "quarantine_ttl":
             assert gone.state is State.INVALID

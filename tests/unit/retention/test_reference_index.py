@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.retention import reference_index
+from checkpointd.retention import reference_index, reference_walk
 from checkpointd.retention.reference_index import ReferenceIndex
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", count)
-    monkeypatch.setattr(reference_index, "_RECENT_NS", 0)
+    monkeypatch.setattr(reference_walk, "_RECENT_NS", 0)
     return found
 
 

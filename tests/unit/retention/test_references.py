@@ -77,3 +77,99 @@ def test_odd_things_called_checkpoint_are_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "checkpoint" / "checkpoint").write_bytes(b"\x00\xff model_checkpoint_path")
     assert find_references(str(tmp_path)) == find_references(str(tmp_path))
     assert find_references(str(tmp_path)).errors == ()
+
+
+def test_what_a_state_file_lists_is_told_from_the_one_to_resume_from(tmp_path: Path) -> None:
+    """Paths of a directory that was moved since fit as far as their last components do."""
+    (tmp_path / "checkpoint").write_text(
+        'model_checkpoint_path: "/old/run/sub/ckpt-7"  # the latest\n'
+        "all_model_checkpoint_paths: [ 'ckpt-5' , '../run/ckpt' '-6', \"/old/run/sub/ckpt-7\" ]"
+    )
+    found = find_references(str(tmp_path))
+    assert {f"{tmp_path}/sub/ckpt-7", f"{tmp_path}/ckpt-7"} <= found.paths
+    assert {f"{tmp_path}/ckpt-5", f"{tmp_path}/ckpt-6"} <= found.listed
+    assert not found.listed & found.paths
+    assert found.unreadable == ()
+
+
+def test_a_state_file_of_any_name_counts_beside_checkpoints(tmp_path: Path) -> None:
+    """`Saver(latest_filename="best")`; one that begins like one and is torn is a doubt as well."""
+    (tmp_path / "ckpt-3.index").write_text("x")
+    (tmp_path / "best").write_text('model_checkpoint_path: "ckpt-3"\n')
+    (tmp_path / "latest").write_text('model_checkpoint_path: "ckpt-')
+    (tmp_path / "notes").write_text("model: ckpt-4")
+    found = find_references(str(tmp_path))
+    assert f"{tmp_path}/ckpt-3" in found.paths
+    assert [u.path for u in found.unreadable] == [f"{tmp_path}/latest"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"\0" * 200, "it is not in protobuf's text format (line 1)"),
+        (b'model_checkpoint_path: "ckpt-', "it is not in protobuf's text format (line 1)"),
+        (b"model_checkpoint_path:", "it ends in the middle of a field (line 1)"),
+        (b"ckpt-7\n", "it ends in the middle of a field (line 2)"),
+        (b"step: 7\n", "it has a field that is not known: 'step'"),
+        (b"all_model_checkpoint_paths: 'a'\n", "it names no latest one"),
+        (
+            b'model_checkpoint_path: "b"\nall_model_checkpoint_paths: "a"\n',
+            "its end is missing: its list lacks its latest checkpoint",
+        ),
+    ],
+)
+def test_a_state_file_that_cannot_be_parsed_is_a_doubt(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    """It is about what is in its directory and below, and about nothing else."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint").write_bytes(content)
+    found = find_references(str(tmp_path))
+    assert found.errors == ()
+    (unreadable,) = found.unreadable
+    assert unreadable.reason == reason
+    assert found.unreadable_for(f"{tmp_path}/run/below/ckpt-1") == unreadable
+    assert found.unreadable_for(f"{tmp_path}/run2/ckpt-1") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x80\x04\x95", b"\x93NUMPY"]
+)
+def test_other_data_of_this_name_is_no_doubt(tmp_path: Path, content: bytes) -> None:
+    """A job of another framework may call its file so."""
+    (tmp_path / "checkpoint").write_bytes(content + bytes(100))
+    found = find_references(str(tmp_path))
+    assert found.unreadable == ()
+
+
+def test_directories_of_links_are_searched(tmp_path: Path) -> None:
+    """Chains, links to members and into a SavedModel, state files, and the root by another path."""
+    root = tmp_path / "root"
+    (root / "run" / "7" / "variables").mkdir(parents=True)
+    (root / "run" / "ckpt-5.index").write_text("x")
+    (root / "run" / "7" / "saved_model.pb").write_text("x")
+    (tmp_path / "alias").symlink_to("root")
+    models = tmp_path / "srv" / "models"
+    (models / "deep").mkdir(parents=True)
+    (models / "deep" / "a").symlink_to("../b")
+    (models / "b").symlink_to(tmp_path / "alias" / "run" / "ckpt-4")
+    (models / "c").symlink_to(root / "run" / "ckpt-5.index")
+    (models / "d").symlink_to("../../alias/run/7/saved_model.pb")
+    (models / "checkpoint").write_text(f'model_checkpoint_path: "{tmp_path}/alias/run/ckpt-6"')
+    found = find_references(str(root), links=[str(tmp_path / "srv")])
+    wanted = ("ckpt-4", "ckpt-5.index", "7/saved_model.pb", "ckpt-6")
+    assert {f"{root}/run/{name}" for name in wanted} <= found.paths
+    assert found.link_errors == ()
+
+
+def test_a_directory_of_links_that_cannot_be_searched_is_a_doubt(tmp_path: Path) -> None:
+    """It may not be mounted."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "ckpt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    links = [f"{tmp_path}/empty", f"{tmp_path}/missing"]
+    found = find_references(str(tmp_path / "root"), links=links)
+    assert found.errors == ()
+    assert "is empty: is it mounted?" in found.link_errors[0]
+    assert "does not exist" in found.link_errors[1]

@@ -11,10 +11,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from checkpointd.series.model_words import is_of_models, numbers_models
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Span = tuple[int, int]
+    from checkpointd.series.labels import Span
 
 MAX_STEP = 2**63 - 1
 """The largest integer that the ledger holds."""
@@ -49,8 +51,8 @@ _KERAS = re.compile(
 """A number with nothing but fractions behind it: `{epoch:02d}-{val_loss:.2f}`."""
 
 _LAST_WORD = re.compile(r"(?:\A|[^A-Za-z0-9])(?P<word>[A-Za-z]+)[-_. ]+\Z")
-_CERTAIN_WORDS = frozenset({"weights", "improvement", "checkpoint", "chkpt", "ckpt", "cp"})
-_LIKELY_WORDS = frozenset({"model", "best", "snapshot"})
+CERTAIN_WORDS = frozenset({"weights", "improvement", "checkpoint", "chkpt", "ckpt", "cp"})
+LIKELY_WORDS = frozenset({"model", "best", "snapshot"})
 """Words before such a number. After any other word, as in `lstm_128_0.20`, it may be units."""
 
 _SETTING = re.compile(
@@ -60,7 +62,7 @@ _SETTING = re.compile(
 
 _UNNAMED = re.compile(rf"(?i)[-_ ](?P<value>{_FRACTION}){_NOT_BEFORE}")
 
-_METRIC_WORDS = (
+METRIC_WORDS = (
     r"loss|logloss|crossentropy|acc|accuracy|auc|error|err|mse|mae|rmse|msle|mape|f1|fscore"
     r"|precision|recall|iou|miou|dice|jaccard|map|psnr|ssim|perplexity|ppl|bleu|wer|cer|score"
     r"|reward|metric|kappa|mcc|fid|elbo|kl|nll|ndcg|mrr|sensitivity|specificity|similarity"
@@ -68,7 +70,7 @@ _METRIC_WORDS = (
 _NAMED = re.compile(
     rf"""(?ix) {_NOT_AFTER}
     (?P<name> (?:(?:val|valid|validation|train|test|dev|eval)[-_]?)? (?:[a-z][a-z0-9]*_){{0,3}}
-        (?:{_METRIC_WORDS})
+        (?:{METRIC_WORDS})
       | val[-_] (?!\w*(?:split|size|frac|ratio)) [a-z] (?:[a-z0-9_]*[a-z] | [a-z0-9_]*(?==))? )
     (?: (?P<equals>=) (?P<any>{_NUMBER}) | [-_. ]? (?P<value>{_FRACTION}) ) {_NOT_BEFORE}"""
 )
@@ -76,7 +78,7 @@ _NAMED = re.compile(
 
 
 _VALIDATION = re.compile(
-    rf"(?i)(?:\A|[-_])(?P<name>(?:val|valid|validation)[-_].*(?:{_METRIC_WORDS}))\Z"
+    rf"(?i)(?:\A|[-_])(?P<name>(?:val|valid|validation)[-_].*(?:{METRIC_WORDS}))\Z"
 )
 """Before a counter only such a value is a metric's: `focal_loss_2.0_epoch_3` has none."""
 
@@ -89,12 +91,18 @@ class Numbers:
     """What the numbers of a name mean: `spans` of the counters that vary together, and of metrics.
 
     `metric_spans` are values of metrics, `metrics` those with a name; `step` is the counter.
+    `words` are what the counters count, as far as the name says it; with `guessed` there is a
+    counter only because a fraction follows it, and the word is whatever comes before it.
+    `metric_names` has the name, or "", for each of `metric_spans`.
     """
 
     spans: tuple[Span, ...] = ()
     step: int | None = None
     metric_spans: tuple[Span, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    guessed: bool = False
+    metric_names: tuple[str, ...] = ()
 
 
 def of_name(stem: str) -> Numbers:
@@ -113,10 +121,13 @@ def of_name(stem: str) -> Numbers:
         spans = tuple(match.span("number") for match in chosen)
         counted = _word(chosen[-1]) in _STEPS
         step = step_of(chosen[-1]["number"]) if counted else None
+        words: tuple[str, ...] = tuple(_word(match) for match in chosen)
+        guessed = chosen[-1]["weights"] is not None and "." not in chosen[-1][0]
     elif (match := _KERAS.search(stem)) and _is_epoch(match):
         spans, step = (match.span("number"),), step_of(match["number"])
+        words, guessed = (_word_before(match),), True
     else:
-        spans, step = (), None
+        spans, step, words, guessed = (), None, (), False
     after = spans[-1][1] if spans else len(stem)
     named = [
         match
@@ -124,20 +135,24 @@ def of_name(stem: str) -> Numbers:
         if match.start() >= after or _VALIDATION.search(match["name"])
     ]
     metrics = {}
-    metric_spans = []
+    names: dict[Span, str] = {}
     for match in named:
         which = "any" if match["equals"] else "value"
-        metric_spans.append(match.span(which))
+        validation = _VALIDATION.search(match["name"])
+        name = (validation or match)["name"].replace("-", "_")
+        names[match.span(which)] = name
         value = float(match[which])
         if math.isfinite(value):
-            validation = _VALIDATION.search(match["name"])
-            metrics[(validation or match)["name"].replace("-", "_")] = value
+            metrics[name] = value
     if spans:
-        at = max(b for _, b in (*spans, *metric_spans))
+        at = max(b for _, b in (*spans, *names))
         while match := _UNNAMED.match(stem, at):
-            metric_spans.append(match.span("value"))
+            names[match.span("value")] = ""
             at = match.end()
-    return Numbers(spans, step, tuple(sorted(metric_spans)), metrics)
+    at_metrics = tuple(sorted(names))
+    return Numbers(
+        spans, step, at_metrics, metrics, words, guessed, tuple(names[span] for span in at_metrics)
+    )
 
 
 def of_directory(name: str) -> Numbers:
@@ -160,7 +175,7 @@ _STAGE = re.compile(rf"(?i)\A(?:step|iteration|iter)[-_=.]?[0-9]{{1,2}}{_NOT_BEF
 
 _BARE = re.compile(
     rf"(?i)(?:[-_=.]|epoch|ep|step|iteration|iter|global|batch|checkpoint|chkpt|ckpt|cp|val"
-    rf"|{_METRIC_WORDS})+"
+    rf"|{METRIC_WORDS})+"
 )
 
 
@@ -176,6 +191,8 @@ def step_of(text: str) -> int | None:
 def _counts(match: re.Match[str]) -> bool:
     """Whether a word that may also name a setting counts saves here: not in `bs32_ep50`."""
     word, number = _word(match), match["number"]
+    if numbers_models(word, match.string[: match.start()], match.string[match.end() :]):
+        return False
     if word == "ep":
         return len(number) >= _LONG or number.startswith("0")
     if word in ("iter", "iteration"):
@@ -193,15 +210,21 @@ def _within(counters: list[re.Match[str]]) -> bool:
 def _is_epoch(match: re.Match[str]) -> bool:
     """Whether a number with fractions behind it counts epochs."""
     number = match["number"]
+    before = match.string[: match.start()]
+    if is_of_models(before):
+        return False
     if number.startswith("0") and len(number) > 1:
         return True
-    before = match.string[: match.start()]
-    found = _LAST_WORD.search(before)
-    word = found["word"].lower() if found else ""
-    likely = not before or word in _LIKELY_WORDS
-    if word in _CERTAIN_WORDS or (likely and match["between"] == "-"):
+    word = _word_before(match)
+    likely = not before or word in LIKELY_WORDS
+    if word in CERTAIN_WORDS or (likely and match["between"] == "-"):
         return True
     return not _SETTING.match(match["value"])
+
+
+def _word_before(match: re.Match[str]) -> str:
+    found = _LAST_WORD.search(match.string[: match.start()])
+    return found["word"].lower() if found else ""
 
 
 def _word(match: re.Match[str]) -> str:

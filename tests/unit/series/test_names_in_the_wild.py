@@ -11,7 +11,7 @@ from collections import defaultdict
 import pytest
 
 from checkpointd.core.format_specs import Format
-from checkpointd.watch.series import parse_name
+from checkpointd.series.names import parse_name
 
 H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
 

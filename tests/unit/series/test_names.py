@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.core.format_specs import FORMATS, Format
-from checkpointd.watch.series import ParsedName, compile_template, parse_name
+from checkpointd.series.labels import ParsedName
+from checkpointd.series.names import parse_name
+from checkpointd.series.templates import compile_template
 
 H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
 
@@ -100,7 +102,7 @@ def test_any_other_name_is_a_series_of_its_own(relative: str) -> None:
             "03-nan.h5",
             ParsedName("{}-{}.h5", "03", 3),
         ),
-        ("{tag}-{step:d}.h5", "night-30.h5", ParsedName("{}-{}.h5", "night-30", 30)),
+        ("{tag}-{step:d}.h5", "night-30.h5", ParsedName("night-{}.h5", "30", 30)),
         ("cp-{epoch:04d}", "model_epoch_3.h5", ParsedName("model_epoch_{}.h5", "3", 3)),
     ],
 )
@@ -108,12 +110,12 @@ def test_a_template_gives_step_and_metrics(
     template: str, relative: str, expected: ParsedName
 ) -> None:
     """A `version` template in Keras's syntax is read backwards; other names are taken as ever."""
-    assert parse_name(relative, H5, template) == expected
+    assert parse_name(relative, H5, (template,)) == expected
 
 
 def test_a_template_named_twice_must_agree_with_itself() -> None:
     """A field that occurs twice in a template has one value."""
-    assert parse_name("12/m-13.h5", H5, "{epoch}/m-{epoch}.h5") == ParsedName("12/m-13.h5")
+    assert parse_name("12/m-13.h5", H5, ("{epoch}/m-{epoch}.h5",)) == ParsedName("12/m-13.h5")
 
 
 @pytest.mark.parametrize("template", ["model_{epoch", "model.h5", "model_{}.h5"])
@@ -161,7 +163,7 @@ def test_a_name_that_keras_writes_is_parsed_back(
     """A name made from a template by `str.format` gives the same step and metric."""
     template = prefix + "{epoch:02d}-{val_loss:" + spec + "}.h5"
     name = template.format(epoch=epoch, val_loss=loss)
-    parsed = parse_name(name, H5, template)
+    parsed = parse_name(name, H5, (template,))
     assert parsed.step == epoch
     assert parsed.metrics == {"val_loss": float(f"{loss:{spec}}")}
     assert re.search(r"\{\}-\{\}\.h5\Z", parsed.series)

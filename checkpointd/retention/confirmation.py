@@ -1,0 +1,168 @@
+"""Whether a plan may be carried out, or waits until a person has confirmed it.
+
+A policy removes what is saved while it is in force. What was there before it came is removed only
+once a person has confirmed the policy with `prune --apply`: at the first enforcement, and after a
+change that keeps less. Many removals at once wait as well, whatever policy decided them.
+
+`decide` is pure; `confirm_plan` reads and writes the ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from checkpointd.ledger import AcceptedPolicy, PolicyRecords
+from checkpointd.retention.holds import Hold
+from checkpointd.retention.policy import policy_text
+from checkpointd.retention.policy_change import keeps_no_less
+from checkpointd.retention.summary import leaving, summarize
+
+if TYPE_CHECKING:
+    from checkpointd.config import RetentionSettings, WatchSettings
+    from checkpointd.retention.plan import RetentionPlan
+
+NOT_CONFIRMED = "not_confirmed"
+MANY_REMOVALS = "many_removals"
+_CURE = (
+    "Look at `checkpointd prune {0}`, then confirm with `checkpointd prune {0} --apply`; "
+    '`confirm = "never"` in [watch.retention] ends such holds.'
+)
+CONFIRMATION_HOLDS = {
+    NOT_CONFIRMED: _CURE.format("WATCH"),
+    MANY_REMOVALS: _CURE.format("WATCH"),
+}
+"""The cure of each hold that waits for a person, for the manual."""
+
+
+class ConfirmationLedger(Protocol):
+    """What is needed of the ledger; `checkpointd.ledger.Ledger` is one."""
+
+    def policy_records(self, watch: str) -> PolicyRecords:
+        """Which policies were accepted for a watch."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The sequence of the generation that was seen last."""
+        ...
+
+
+class WritableConfirmationLedger(ConfirmationLedger, Protocol):
+    """The same, where it can be written."""
+
+    def record_policies(self, watch: str, records: PolicyRecords) -> None:
+        """Record which policies are accepted for a watch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Why a plan waits, if it does, and what is to be recorded about its policy."""
+
+    holds: tuple[Hold, ...]
+    records: PolicyRecords
+
+
+def decide(
+    watch: WatchSettings, plan: RetentionPlan, records: PolicyRecords, last: int, now: float
+) -> Permission:
+    """Whether a plan of the daemon may be carried out.
+
+    Args:
+        watch: the watch.
+        plan: what would be done.
+        records: the policies that were accepted for the watch.
+        last: the sequence of the generation that was seen last.
+        now: seconds since the epoch.
+    """
+    policy, records = watch.retention, _updated(policy_text(watch), records, last, now)
+    if policy.confirm == "never":
+        return Permission((), PolicyRecords(records.waiting or records.accepted))
+    current = records.waiting or records.accepted
+    holds = []
+    if current is not None and _touches_older(plan, current):
+        holds.append(_not_confirmed(watch.name, plan, is_first=records.accepted == current))
+    elif records.waiting is not None and plan.removals:
+        records = PolicyRecords(records.waiting)
+    if not holds and exceeds(len(plan.removals), len(plan.decisions), policy):
+        holds.append(_many_removals(watch.name, plan))
+    return Permission(tuple(holds), records)
+
+
+def confirmed(watch: WatchSettings, now: float) -> PolicyRecords:
+    """What is recorded when a person has the plan of a watch carried out."""
+    return PolicyRecords(AcceptedPolicy(policy_text(watch), None, now))
+
+
+def confirm_plan(
+    ledger: ConfirmationLedger, watch: WatchSettings, plan: RetentionPlan
+) -> RetentionPlan:
+    """The plan, with why it waits for a person; nothing is recorded."""
+    return _confirm(ledger, watch, plan)[0]
+
+
+def confirm_and_record(
+    ledger: WritableConfirmationLedger, watch: WatchSettings, plan: RetentionPlan
+) -> RetentionPlan:
+    """The plan, with why it waits for a person; which policy is in force is recorded.
+
+    Raises:
+        LedgerError: the ledger cannot be read or written.
+    """
+    plan, before, after = _confirm(ledger, watch, plan)
+    if after != before:
+        ledger.record_policies(watch.name, after)
+    return plan
+
+
+def _confirm(
+    ledger: ConfirmationLedger, watch: WatchSettings, plan: RetentionPlan
+) -> tuple[RetentionPlan, PolicyRecords, PolicyRecords]:
+    before = ledger.policy_records(watch.name)
+    if watch.retention.mode != "enforce":
+        return plan, before, before
+    permission = decide(watch, plan, before, ledger.last_sequence(), time.time())
+    return replace(plan, unconfirmed=permission.holds), before, permission.records
+
+
+def exceeds(count: int, of: int, policy: RetentionSettings) -> bool:
+    """Whether so many removals at once are to be confirmed by a person."""
+    return count > policy.max_removals and count * 100 > policy.max_removals_percent * of
+
+
+def _updated(policy: str, records: PolicyRecords, last: int, now: float) -> PolicyRecords:
+    """The records once a watch has a policy, which may be the one that it had."""
+    accepted, waiting = records.accepted, records.waiting
+    if accepted is None:
+        return PolicyRecords(AcceptedPolicy(policy, last, now))
+    if accepted.policy == policy:
+        return PolicyRecords(accepted)
+    if keeps_no_less(policy, accepted.policy):
+        return PolicyRecords(replace(accepted, policy=policy))
+    if waiting is not None and waiting.policy == policy:
+        return records
+    return PolicyRecords(accepted, AcceptedPolicy(policy, last, now))
+
+
+def _touches_older(plan: RetentionPlan, policy: AcceptedPolicy) -> bool:
+    """Whether something would go that was there before a policy that nobody has confirmed."""
+    since = policy.since
+    return since is not None and any(entry.sequence <= since for entry in leaving(plan))
+
+
+def _not_confirmed(watch: str, plan: RetentionPlan, *, is_first: bool) -> Hold:
+    why = "is enforced here for the first time" if is_first else "has changed"
+    message = (
+        f"The policy {why} and nobody has confirmed it: it would remove {summarize(plan).text}."
+    )
+    return Hold(watch, "", NOT_CONFIRMED, message, _CURE.format(watch))
+
+
+def _many_removals(watch: str, plan: RetentionPlan) -> Hold:
+    policy = plan.policy
+    message = (
+        f"More than max_removals = {policy.max_removals} and more than "
+        f"{policy.max_removals_percent} % would go at once: {summarize(plan).text}."
+    )
+    return Hold(watch, "", MANY_REMOVALS, message, _CURE.format(watch))

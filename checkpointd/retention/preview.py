@@ -1,0 +1,49 @@
+"""What a person was shown before `prune --apply`, so that not much else is carried out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from checkpointd.core.text import ago
+from checkpointd.retention.confirmation import exceeds
+from checkpointd.retention.holds import OLDER_RUNS
+
+if TYPE_CHECKING:
+    from checkpointd.retention.plan import RetentionPlan
+
+_SHOWN_SECONDS = 3600.0
+"""What was shown longer ago than this is forgotten."""
+
+
+class PlanGrownError(Exception):
+    """Much would be removed that was not shown; the sentence says so."""
+
+
+class Preview:
+    """The removals of one watch that were shown last."""
+
+    def __init__(self) -> None:
+        self._paths: frozenset[str] = frozenset()
+        self._at = 0.0
+
+    def note(self, plan: RetentionPlan) -> None:
+        """A plan was shown."""
+        shown = (d for d in plan.decisions if not d.keep or d.rule == OLDER_RUNS.reason)
+        self._paths, self._at = frozenset(d.entry.path for d in shown), time.time()
+
+    def check(self, watch: str, plan: RetentionPlan) -> None:
+        """Compare a plan that is to be carried out with the one that was shown, which ends.
+
+        Raises:
+            PlanGrownError: it would remove more that was not shown than may go unseen.
+        """
+        now = time.time()
+        if not 0 <= now - self._at < _SHOWN_SECONDS:
+            return
+        unseen = sum(d.entry.path not in self._paths for d in plan.removals)
+        if exceeds(unseen, len(plan.decisions), plan.policy):
+            raise PlanGrownError(
+                f"Watch {watch}: {len(plan.removals)} would be removed now, {unseen} of them not "
+                f"shown {ago(self._at, now)}: look at `checkpointd prune {watch}` again."
+            )

@@ -1,0 +1,85 @@
+"""The paths that one `checkpoint` state file refers to.
+
+What is relative is so to the directory of the file. Because a directory may have been moved or
+mounted elsewhere since, every path also counts as far as its last components fit below that
+directory: `/old/run/ckpt-7` is `ckpt-7` beside the file, too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from checkpointd.formats import LOCAL, state_file
+
+_LIMIT = 32 * 1024 * 1024
+"""How large a state file may be; one that lists 100 000 checkpoints is 6 MB to 20 MB."""
+
+_HEAD = 4096
+
+
+@dataclass(frozen=True)
+class StateReferences:
+    """What one state file names, or why that cannot be known.
+
+    `latest` is what training would resume from, `listed` everything else that it lists.
+    `is_state_file` is false of a file that only has such a name.
+    """
+
+    latest: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
+    error: str = ""
+    is_state_file: bool = True
+
+
+_OTHER = StateReferences(is_state_file=False)
+
+
+def read_state_file(path: str) -> StateReferences:
+    """Read a state file.
+
+    One called `checkpoint` must be readable, unless it is clearly something else. A file of
+    another name (a Saver's `latest_filename`) is one if it begins like one.
+    """
+    try:
+        data = _content(path)
+        if data is None:
+            return _OTHER
+        state = state_file.parse(data)
+    except (FileNotFoundError, NotADirectoryError):
+        return _OTHER
+    except state_file.StateFileError as error:
+        return StateReferences(error=str(error))
+    except OSError as error:
+        if os.path.basename(path) != state_file.NAME:
+            return _OTHER
+        return StateReferences(error=f"it cannot be read ({error.strerror})")
+    directory = os.path.dirname(path)
+    latest = frozenset(_resolved(state.latest, directory))
+    listed = frozenset(name for named in state.paths for name in _resolved(named, directory))
+    missing = "its end is missing: its list lacks its latest checkpoint" if state.is_cut_off else ""
+    return StateReferences(latest, listed - latest, missing)
+
+
+def _content(path: str) -> bytes | None:
+    """The content of a state file; None if it is clearly none."""
+    found = LOCAL.stat(path)
+    if not found.is_file:
+        return None
+    head = LOCAL.pread(path, 0, _HEAD)
+    begins = state_file.begins_like_one(head)
+    must_be_one = os.path.basename(path) == state_file.NAME and found.size <= _LIMIT
+    if not begins and (not must_be_one or state_file.is_other_data(head)):
+        return None
+    if found.size > _LIMIT:
+        raise state_file.StateFileError("it is too large")
+    return head if found.size <= len(head) else LOCAL.pread(path, 0, found.size)
+
+
+def _resolved(named: str, directory: str) -> set[str]:
+    found = {os.path.join(directory, named)}
+    rest = named
+    while rest:
+        found.add(os.path.join(directory, rest))
+        _, _, rest = rest.lstrip("/").partition("/")
+    return found

@@ -1,0 +1,99 @@
+"""What a plan comes to, in one line: how many would go, how much, the oldest and the newest."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.core.text import exact_duration, iso, size
+
+if TYPE_CHECKING:
+    from checkpointd.ledger import Entry
+    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.series_planner import Decision
+
+_NOT_YET = "min_age"
+_WITHOUT_VERDICT = frozenset({"pending", "writing", "superseded"})
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """The removals of one plan, those that only `min_age` delays included.
+
+    `delayed` of `count` wait for `min_age` (seconds), `without_verdict` are not decided yet.
+    """
+
+    count: int = 0
+    of: int = 0
+    size_bytes: int = 0
+    delayed: int = 0
+    min_age: float = 0.0
+    without_verdict: int = 0
+    oldest: str = ""
+    oldest_at: float = 0.0
+    newest: str = ""
+    newest_at: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The line, without a full stop."""
+        if not self.count:
+            what = f"nothing of {self.of}" if self.of else "nothing, no checkpoint is known yet"
+        else:
+            what = f"{self.count} of {self.of} ({size(self.size_bytes)}), {self._span}"
+        if self.delayed:
+            subject = "all" if self.delayed == self.count else str(self.delayed)
+            what += f"; {subject} of them once {exact_duration(self.min_age)} old (min_age)"
+        if self.without_verdict:
+            what += f"; {self.without_verdict} have no verdict yet"
+        return what
+
+    @property
+    def _span(self) -> str:
+        oldest = f"{os.path.basename(self.oldest)} of {iso(self.oldest_at)}"
+        if self.count == 1:
+            return oldest
+        return f"oldest {oldest}, newest {os.path.basename(self.newest)} of {iso(self.newest_at)}"
+
+    def to_public(self) -> dict[str, Any]:
+        """The object in JSON."""
+        return {
+            "count": self.count,
+            "of": self.of,
+            "size_bytes": self.size_bytes,
+            "delayed": self.delayed,
+            "without_verdict": self.without_verdict,
+            "oldest": {"path": self.oldest, "saved_at": self.oldest_at} if self.count else None,
+            "newest": {"path": self.newest, "saved_at": self.newest_at} if self.count else None,
+            "text": self.text,
+        }
+
+
+def leaves(decision: Decision) -> bool:
+    """Whether a checkpoint is to be removed, now or once it is old enough."""
+    return not decision.keep or decision.rule == _NOT_YET
+
+
+def leaving(plan: RetentionPlan) -> list[Entry]:
+    """What a plan removes now, or once it is old enough; oldest first."""
+    found = [d.entry for d in plan.decisions if leaves(d)]
+    return sorted(found, key=lambda e: (e.saved_at, e.id))
+
+
+def summarize(plan: RetentionPlan) -> PlanSummary:
+    """What a plan comes to."""
+    entries = leaving(plan)
+    first, last = (entries[0], entries[-1]) if entries else (None, None)
+    return PlanSummary(
+        count=len(entries),
+        of=len(plan.decisions),
+        size_bytes=sum(e.generation.size_bytes for e in entries),
+        delayed=sum(d.keep and d.rule == _NOT_YET for d in plan.decisions),
+        min_age=plan.policy.min_age,
+        without_verdict=sum(d.keep and d.rule in _WITHOUT_VERDICT for d in plan.decisions),
+        oldest=first.path if first else "",
+        oldest_at=first.saved_at if first else 0.0,
+        newest=last.path if last else "",
+        newest_at=last.saved_at if last else 0.0,
+    )

@@ -1,0 +1,122 @@
+"""Which plans wait until a person has confirmed them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.config import WatchSettings
+from checkpointd.ledger import AcceptedPolicy, PolicyRecords
+from checkpointd.retention import plan
+from checkpointd.retention.confirmation import confirmed, decide
+from checkpointd.retention.policy import policy_text
+from tests.helpers.plans import NOW, policy, series
+
+if TYPE_CHECKING:
+    from checkpointd.retention.confirmation import Permission
+
+NOTHING = PolicyRecords()
+
+
+def _watch(**keys: Any) -> WatchSettings:
+    rules = policy(mode="enforce", **keys)
+    return WatchSettings(name="w", path=Path("/w"), retention=rules)
+
+
+def _decide(
+    count: int, records: PolicyRecords, last: int = 0, settings: WatchSettings | None = None
+) -> Permission:
+    """Decide about `count` checkpoints, whose sequences are their ids."""
+    watch = settings or _watch(keep_last=5)
+    entries = [replace(e, sequence=e.id) for e in series(count)]
+    return decide(watch, plan(entries, watch.retention, NOW), records, last, NOW)
+
+
+def _reasons(permission: Permission) -> list[str]:
+    return [hold.reason for hold in permission.holds]
+
+
+def test_the_first_enforcement_waits_where_something_older_would_go() -> None:
+    """The message says what, the cure is the command."""
+    first = _decide(8, NOTHING, last=8)
+    (hold,) = first.holds
+    assert hold.reason == "not_confirmed"
+    assert "would remove 3 of 8" in hold.message
+    assert "ckpt-1 of 1973" in hold.message
+    assert "`checkpointd prune w --apply`" in hold.cure
+    assert _reasons(_decide(8, first.records, last=8)) == ["not_confirmed"]
+
+
+def test_a_policy_that_came_before_the_job_needs_nobody() -> None:
+    """On an empty directory there is nothing that could be lost unseen."""
+    empty = _decide(0, NOTHING)
+    assert _reasons(empty) == []
+    assert _reasons(_decide(6, empty.records, last=6)) == []
+
+
+def test_what_a_person_confirmed_is_carried_out() -> None:
+    """Also after a restart: the record is in the ledger."""
+    records = confirmed(_watch(keep_last=5), NOW)
+    assert _decide(8, records, last=8).holds == ()
+
+
+def test_min_age_hides_nothing_from_the_person() -> None:
+    """What would go in an hour is asked about now."""
+    watch = _watch(keep_last=5, min_age="1000000000s")
+    (hold,) = _decide(8, NOTHING, 8, watch).holds
+    assert "would remove 3 of 8" in hold.message
+    assert "all of them once" in hold.message
+
+
+def test_a_tightened_policy_waits_and_the_old_one_comes_back_confirmed() -> None:
+    """A slip that is put right costs no second confirmation."""
+    before = confirmed(_watch(keep_last=7), NOW)
+    changed = _decide(8, before, 8, _watch(keep_last=3))
+    assert _reasons(changed) == ["not_confirmed"]
+    assert "has changed" in changed.holds[0].message
+    later = _decide(9, changed.records, 9, _watch(keep_last=3))
+    assert _reasons(later) == ["not_confirmed"]
+    back = _decide(9, later.records, 9, _watch(keep_last=7))
+    assert back.holds == ()
+    assert back.records == before
+
+
+def test_a_policy_that_keeps_more_is_confirmed_as_the_one_before_was() -> None:
+    """And the one before waits again should it return."""
+    wider = _decide(8, confirmed(_watch(keep_last=3), NOW), 8, _watch(keep_last=7))
+    assert wider.holds == ()
+    assert wider.records.accepted is not None
+    assert wider.records.accepted.since is None
+    assert _reasons(_decide(8, wider.records, 8, _watch(keep_last=3))) == ["not_confirmed"]
+
+
+def test_a_changed_policy_that_touches_nothing_older_takes_over() -> None:
+    """Once it has removed something, it is the one in force."""
+    before = confirmed(_watch(keep_last=7), NOW)
+    taken = _decide(8, before, 0, _watch(keep_last=3))
+    assert taken.holds == ()
+    assert taken.records == PolicyRecords(AcceptedPolicy(policy_text(_watch(keep_last=3)), 0, NOW))
+
+
+def test_many_removals_wait_whatever_was_confirmed() -> None:
+    """More than `max_removals` and more than the share of the watch."""
+    records = confirmed(_watch(keep_last=5), NOW)
+    assert _reasons(_decide(16, records)) == ["many_removals"]
+    assert _reasons(_decide(15, records)) == []
+    settings = _watch(keep_last=5, max_removals_percent=80)
+    assert _reasons(_decide(16, confirmed(settings, NOW), 0, settings)) == []
+
+
+def test_confirm_never_holds_nothing() -> None:
+    """Who does not want to be asked is not asked; what was in force stays known."""
+    never = _watch(keep_last=5, confirm="never")
+    assert _decide(50, NOTHING, 50, never).holds == ()
+
+
+def test_keys_that_decide_nothing_do_not_change_a_policy() -> None:
+    """Nor do defaults that are written down."""
+    text = policy_text(_watch(keep_last=5))
+    assert policy_text(_watch(keep_last=5, trash_ttl="1h", max_removals=3)) == text
+    assert policy_text(_watch(keep_last=5, min_age="1h")) == text
+    assert policy_text(_watch(keep_last=5, min_age="2h")) != text
