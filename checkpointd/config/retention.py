@@ -19,11 +19,14 @@ from checkpointd.config.types import (
     Percent,
     SchemaAlternative,
     SchemaSingleTable,
+    Share,
     ShownName,
+    Size,
     StepList,
     Steps,
     Text,
     TimeZone,
+    TrashMode,
     Weeks,
     Years,
 )
@@ -135,20 +138,34 @@ class RetentionSettings(_Rules):
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
 
+    prune_defer: Share | None = None
+    """Prune only while the file system is fuller than this, not counting the trash: `"80%"`."""
+
+    max_total_bytes: Size | None = None
+    """Remove the oldest, though rules keep them, while a watch's checkpoints are larger."""
+
     hold_after: Checkpoints = 3
     """Prune nothing of a series while as many of its newest are invalid as this, in a row."""
 
     trash_ttl: Duration = 72 * 3600.0
     """How long `checkpointd restore` can bring back what was pruned."""
 
+    trash_mode: TrashMode = "inherit"
+    """Who may see and remove what was pruned: `"inherit"`, who could before; or `"0700"`."""
+
+    trash_dir: Location | None = None
+    """Where the trash is instead of in the root; on the same file system, in no watch."""
+
     @property
     def has_rules(self) -> bool:
         """Whether any rule decides about valid ones; without one nothing is ever pruned."""
         deciding = (*table.names(Effect.KEEP), *table.names(Effect.EXPIRE))
-        return any(getattr(self, name) is not None for name in deciding)
+        return any(getattr(self, name) is not None for name in (*deciding, table.SIZE))
 
     @model_validator(mode="after")
     def _has_something_to_enforce(self) -> RetentionSettings:
         if self.mode == "enforce" and not self.has_rules:
-            raise ValueError('mode = "enforce" needs at least one keep_ rule, or ttl')
+            raise ValueError(
+                'mode = "enforce" needs at least one keep_ rule, ttl or max_total_bytes'
+            )
         return self

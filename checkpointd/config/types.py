@@ -16,7 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.config.units import parse_duration, parse_share, parse_size
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 from checkpointd.core import verify_settings
 from checkpointd.core.suite import SHOWS
 from checkpointd.retention_rules.local_time import zone
+
+
+def check_trash_mode(value: object) -> object:
+    """Refuse what is neither `inherit` nor a mode with which the daemon can use the trash.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value == "inherit" or (isinstance(value, str) and re.fullmatch(r"[0-3]?7[0-7]{2}", value)):
+        return value
+    raise ValueError('must be "inherit", or a mode in which the owner may do all, such as "0770"')
 
 
 def check_path(value: object) -> object:
@@ -161,6 +172,11 @@ Location = Annotated[
     BeforeValidator(check_path),
     WithJsonSchema({"type": "string", "minLength": 1, "x-type": "path"}),
 ]
+TrashMode = Annotated[
+    str,
+    BeforeValidator(check_trash_mode),
+    WithJsonSchema({"type": "string", "pattern": "^(inherit|[0-3]?7[0-7]{2})$", "x-type": "text"}),
+]
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
@@ -198,6 +214,35 @@ SizeOrAuto = Annotated[
         }
     ),
 ]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _SIZE_PATTERN},
+                {"type": "integer", "exclusiveMinimum": 0},
+            ],
+            "examples": ["500GiB"],
+            "x-type": "size",
+            "x-unit": "bytes",
+        }
+    ),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$",
+            "examples": ["80%"],
+            "x-type": "percentage",
+        }
+    ),
+]
+"""A percentage as text, which is a number between 0 and 1."""
+
 SwitchOrDirectory = Annotated[
     bool | Path,
     BeforeValidator(_switch_or_path),

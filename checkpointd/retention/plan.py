@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from checkpointd.ledger import WallAges
 from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import is_eligible, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
 from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, holds_of
+from checkpointd.retention.limits import deferred, within_size
 from checkpointd.retention.protections import StateOnDisk
 from checkpointd.retention.references import NO_REFERENCES
 from checkpointd.retention.series_order import departed_sighting, order_series
-from checkpointd.retention.series_planner import Decision, PolicyRules, SeriesPlanner
+from checkpointd.retention.series_planner import PolicyRules, SeriesPlanner
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
     from checkpointd.retention.evaluation import CurrentEvaluation
+    from checkpointd.retention.limits import FileSystem
     from checkpointd.retention.references import References
 
 
@@ -37,9 +40,10 @@ class RetentionPlan:
     """The decisions about every checkpoint on disk, newest first within a series, and the holds.
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
-    be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. Whether
-    anything is carried out is up to the caller: see `policy.mode`.
-    `unconfirmed` is why the plan waits for a person (`checkpointd.retention.confirmation`).
+    be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. `unmet`
+    is why `max_total_bytes` is not met, `unconfirmed` why the plan waits for a person
+    (`checkpointd.retention.confirmation`). Whether anything is carried out is up to the caller: see
+    `policy.mode`.
     """
 
     policy: RetentionSettings
@@ -47,6 +51,7 @@ class RetentionPlan:
     holds: tuple[Hold, ...]
     suspects: tuple[str, ...] = ()
     unevaluated: tuple[Entry, ...] = ()
+    unmet: str = ""
     unconfirmed: tuple[Hold, ...] = ()
 
     @property
@@ -74,9 +79,11 @@ def plan(
     listing: str = "",
     rebuilt: bool = False,
     evaluation: CurrentEvaluation = NOT_EVALUATED,
+    filesystem: FileSystem | None = None,
     ages: Ages | None = None,
     departed: Iterable[DepartedCheckpoint] = (),
     may_remove_runs: bool = False,
+    templates: Sequence[str] = (),
 ) -> RetentionPlan:
     """Decide about every checkpoint.
 
@@ -95,9 +102,11 @@ def plan(
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
         evaluation: how `evaluate` measures checkpoints now.
+        filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
         departed: what was known and is not on disk any more: it tells where runs begin.
         may_remove_runs: whether a person has agreed that whole runs are removed (`keep_runs`).
+        templates: the `version` templates of the watch.
     """
     ages = ages or WallAges(now)
     entries = list(entries)
@@ -111,6 +120,7 @@ def plan(
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
     doubtful = changed | touched
+    counted: set[int] = set()
     rules = PolicyRules(policy)
     past = [departed_sighting(one) for one in departed]
     orders = order_series(entries, now, past, policy.order)
@@ -123,9 +133,12 @@ def plan(
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
         obstacles = rules.obstacles(list(saved.values()))
-        state = SeriesState(order, policy, listing, rebuilt, obstacles, waiting, references)
+        state = SeriesState(
+            order, policy, listing, rebuilt, obstacles, waiting, references, templates
+        )
         held = holds_of(watch, series, state)
         to_evaluate.extend(waiting.next)
+        counted.update(saved)
         planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
         decided = planner.decide()
         older = [d.entry for d in decided if _ends_a_run(d)]
@@ -136,7 +149,10 @@ def plan(
         holds.extend(held)
         decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
-    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects, tuple(to_evaluate))
+    decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
+    decisions = deferred(decisions, policy, filesystem)
+    made = tuple(decisions)
+    return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
 
 
 def _ends_a_run(decision: Decision) -> bool:

@@ -21,6 +21,7 @@ from checkpointd.retention.trash import (
     TrashError,
     TrashItem,
     TrashLimits,
+    TrashPlace,
 )
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, Pin
+    from checkpointd.retention.decision import Decision
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.references import References
-    from checkpointd.retention.series_planner import Decision
 
 RESTORED_NOTE = "restored from the trash"
 
@@ -92,6 +93,7 @@ class Pruner:
     Args:
         root: the watched root, absolute.
         records: the ledger, or a wrapper that calls its thread.
+        place: where the trash of the root is; by default inside it.
         on_step: called with the name of each step before it; for fault injection.
         threads: how many removals are under way at once: most of a removal is waiting for the
             disk. More than one needs a thread-safe ledger.
@@ -101,11 +103,12 @@ class Pruner:
         self,
         root: str,
         records: PruningLedger,
+        place: TrashPlace | None = None,
         *,
         on_step: Callable[[str], None] | None = None,
         threads: int = 1,
     ) -> None:
-        self.trash = Trash(root, on_step=on_step)
+        self.trash = Trash(root, place, is_trusted=self._is_known, on_step=on_step)
         self._records = records
         self._step = on_step or (lambda _: None)
         self._threads = threads
@@ -199,6 +202,11 @@ class Pruner:
     def expire(self, limits: TrashLimits) -> Expired:
         """Delete for good the items that are old enough, or whose space the job needs."""
         return self.trash.expire(limits, stopped=self._stopped.is_set)
+
+    def _is_known(self, item: TrashItem) -> bool:
+        """Whether the ledger knows the content of an item at its path."""
+        entry = self._records.entry(item.path)
+        return entry is not None and entry.generation.key == item.manifest.generation.key
 
     def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
         manifest = item.manifest

@@ -127,7 +127,7 @@ class _Walk:
                 self.runs.carried[one.id] = self._front.number
             return
         front = self._front
-        if front is None or front.number is None or one.number >= front.number:
+        if front is None or front.number is None or _continues(one, front):
             self._advance(one, is_past=is_past)
         elif not is_past:
             self._fall(one, front)
@@ -150,14 +150,14 @@ class _Walk:
         latest = self._latest
         was_seen_later = one.sequence > front.sequence
         if one.id in self._doubtful or latest is None:
-            if was_seen_later and one.present:
+            if was_seen_later and one.present and one.number != front.number:
                 self._note_undecided(
                     front, one, "number", "the order in which they were first seen"
                 )
             self._place(one, len(self._starts) - 1)
             self._numbered.append(one)
         elif one.saved_at > latest.saved_at:
-            if not was_seen_later and one.present and front.present:
+            if not was_seen_later and one.present and front.present and one.number != front.number:
                 self._note_undecided(front, one, "number", "save time")
             self._falls.append((len(self._numbered), front, one))
             self._numbered.append(one)
@@ -205,6 +205,14 @@ class _Walk:
                     "times of a copy do, and not as with a job that was started again."
                 )
         return ""
+
+
+def _continues(one: Sighting, front: Sighting) -> bool:
+    """Whether one goes on from the highest so far.
+
+    The same number under another name was saved by a job that was started again.
+    """
+    return one.path == front.path or (one.number or ()) > (front.number or ())
 
 
 def disagreement(newer: Sighting, other: Sighting, of_newer: str, of_other: str) -> str:

@@ -6,18 +6,19 @@ claims either way stays. So nothing is removed but for ones that are newer and w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
+from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import is_broken_checkpoint, saved_checkpoint
+from checkpointd.retention.limits import NO_RULE, yields
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
 from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.best import KeepBest
 from checkpointd.retention_rules.latest import KeepLast
-from checkpointd.retention_rules.table import KEEP_RUNS, UNCLAIMED, rules_of
+from checkpointd.retention_rules.table import KEEP_RUNS, SIZE, UNCLAIMED, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,20 +34,6 @@ if TYPE_CHECKING:
     """The reasons of each rule by checkpoint, with the rule's name."""
 
 
-@dataclass(frozen=True)
-class Decision:
-    """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics.
-
-    `run` is the number of its run in the series, 0 the oldest.
-    """
-
-    entry: Entry
-    keep: bool
-    reasons: tuple[str, ...]
-    rule: str
-    run: int = 0
-
-
 class PolicyRules:
     """The rules of a policy by what they do."""
 
@@ -56,7 +43,8 @@ class PolicyRules:
         self.expire = rules_of(policy, Effect.EXPIRE)
         self.remove_invalid = rules_of(policy, Effect.REMOVE_INVALID)
         self.keep_names = ", ".join(dict.fromkeys(rule.name for rule in self.keep))
-        self.expire_names = ", ".join(rule.name for rule in self.expire)
+        sized = [SIZE] if policy.max_total_bytes is not None else []
+        self.removing_names = " and ".join([*(rule.name for rule in self.expire), *sized])
         counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
         self.asked = max(policy.keep_min_valid, *counts, 1)
         """So many must a run have before older ones may go for it."""
@@ -160,18 +148,19 @@ class SeriesPlanner:
         reasons = list(self._reasons_to_keep(entry))
         if reasons:
             texts = tuple(text for _, text in reasons)
-            return Decision(entry, True, texts, reasons[0][0], run)
+            may_go = not self._holds and yields(label for label, _ in reasons)
+            return Decision(entry, True, texts, reasons[0][0], may_go, run)
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
-            return Decision(entry, True, texts, "hold", run)
+            return Decision(entry, True, texts, "hold", run=run)
         if entry.id in self._older and self._rules.keep_names:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
-            return Decision(entry, False, (reason,), KEEP_RUNS, run)
+            return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
         unclaimed = f"it is valid, and not kept by {self._rules.keep_names}"
         removing = [*self._expire, *self._remove]
         rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
-        return Decision(entry, False, (reason,), rule, run)
+        return Decision(entry, False, (reason,), rule, run=run)
 
     def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
         yield from self._protected(entry, PROTECTIONS)
@@ -187,8 +176,8 @@ class SeriesPlanner:
             and entry.state is State.VALID
             and entry.id not in self._expired
         ):
-            names = self._rules.expire_names
-            yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
+            names = self._rules.removing_names
+            yield NO_RULE, f"no keep_ rule is configured, and {names} does not remove it yet"
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
         for row in rows:
