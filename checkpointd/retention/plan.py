@@ -19,6 +19,7 @@ from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, hold
 from checkpointd.retention.limits import deferred, within_size
 from checkpointd.retention.protections import StateOnDisk
 from checkpointd.retention.references import NO_REFERENCES
+from checkpointd.retention.root.doubts import RootDoubts
 from checkpointd.retention.series_order import departed_sighting, order_series
 from checkpointd.retention.series_planner import PolicyRules, SeriesPlanner
 from checkpointd.retention.served import served_versions
@@ -77,7 +78,7 @@ def plan(
     shared: frozenset[str] = frozenset(),
     in_use: Mapping[str, str] = MappingProxyType({}),
     listing: str = "",
-    rebuilt: bool = False,
+    root: RootDoubts = RootDoubts(),  # noqa: B008 - frozen
     evaluation: CurrentEvaluation = NOT_EVALUATED,
     filesystem: FileSystem | None = None,
     ages: Ages | None = None,
@@ -100,7 +101,7 @@ def plan(
             it would be moved along, so they stay.
         in_use: how processes have checkpoints open, by path.
         listing: why the watch could not be listed; empty if it could.
-        rebuilt: whether the ledger was lost, and not all has been verified again.
+        root: what is doubtful about the root and the ledger.
         evaluation: how `evaluate` measures checkpoints now.
         filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
@@ -133,9 +134,7 @@ def plan(
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
         obstacles = rules.obstacles(list(saved.values()))
-        state = SeriesState(
-            order, policy, listing, rebuilt, obstacles, waiting, references, templates
-        )
+        state = SeriesState(order, policy, listing, root, obstacles, waiting, references, templates)
         held = holds_of(watch, series, state)
         to_evaluate.extend(waiting.next)
         counted.update(saved)
