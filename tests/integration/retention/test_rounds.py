@@ -31,7 +31,9 @@ class _InOneThread:
         self._ledger: Ledger = self._thread.submit(Ledger.open, top / "state").result()
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
+        method = self._thread.submit(getattr, self._ledger, name).result()
+        if not callable(method):
+            return method
         return lambda *args, **keys: self._thread.submit(method, *args, **keys).result()
 
 
