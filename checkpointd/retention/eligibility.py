@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
 
+_NONE: frozenset[str] = frozenset()
 _NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
 
 
@@ -50,8 +51,12 @@ def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
         saved_at=entry.saved_at,
         seen_at=now - seconds_since_seen(entry, ages),
         step=entry.step,
-        metrics={**entry.checkpoint.metrics, **facts.metrics},
+        metrics=(
+            {**entry.checkpoint.metrics, **facts.metrics}
+            if facts.metrics
+            else entry.checkpoint.metrics
+        ),
         named=entry.checkpoint.metrics,
-        evaluated=frozenset(facts.evaluation),
+        evaluated=frozenset(facts.evaluation) if facts.evaluation else _NONE,
         evaluated_by=facts.evaluated_by,
     )

@@ -27,6 +27,11 @@ class Grouped(Protocol):
         ...
 
     @property
+    def names(self) -> SeriesNames | None:
+        """Its names: `names_of`, computed once."""
+        ...
+
+    @property
     def templates(self) -> Sequence[str]:
         """The `version` templates of the watch."""
         ...
@@ -104,10 +109,14 @@ def _two_that_differ(digests: Sequence[tuple[Entry, str]]) -> tuple[Entry, Entry
 
 
 def _doubt(series: Grouped, find: Callable[[SeriesNames], Doubt | None]) -> Doubt | None:
+    return find(series.names) if series.names else None
+
+
+def names_of(series: Grouped) -> SeriesNames | None:
+    """The names of a series, and what varies in them; None if there is nothing to compare."""
     if len(series.entries) < 2:  # noqa: PLR2004 - one has nothing to be a version of
         return None
     first = series.entries[0].checkpoint
     label = first.series
     names = [relative_to_root(entry.path, label) for entry in series.entries]
-    compared = doubts.names_of(label, names, first.format, series.templates)
-    return find(compared) if compared else None
+    return doubts.names_of(label, names, first.format, series.templates)

@@ -7,6 +7,7 @@ its row to `HOLDS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.root.doubts import RootDoubts
     from checkpointd.retention.series_order import SeriesOrder
     from checkpointd.retention_rules import Obstacle
-    from checkpointd.series.doubts import Doubt
+    from checkpointd.series.doubts import Doubt, SeriesNames
 
 UNVERIFIED_LIMIT = 10
 """More without a verdict than this, newer than the newest valid one, hold a series."""
@@ -56,6 +57,11 @@ class SeriesState:
     def entries(self) -> Sequence[Entry]:
         """The checkpoints, newest first."""
         return self.order.newest_first
+
+    @cached_property
+    def names(self) -> SeriesNames | None:
+        """The names of the series, and what varies in them."""
+        return grouping.names_of(self)
 
 
 @dataclass(frozen=True)
@@ -101,13 +107,7 @@ def _hold(watch: str, series: str, spec: HoldSpec, doubt: str | Doubt) -> Hold:
 
 
 def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> Hold:
-    """Hold what would be removed because its whole run is too old; the rest is pruned.
-
-    Args:
-        watch: the watch's name.
-        series: the series' label.
-        leaving: what would be removed, newest first.
-    """
+    """Hold what would be removed, newest first, because its whole run is too old; no more."""
     newest, count = leaving[0].path, len(leaving)
     message = f"{count} of older runs would be removed, of which {newest!r} is the newest."
     return Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure)

@@ -129,7 +129,9 @@ def plan(
         eligible = [
             e
             for e in order.newest_first
-            if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
+            if is_eligible(e, policy)
+            and e.id not in order.doubts
+            and not (doubtful and e.path in doubtful)
         ]
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
@@ -147,7 +149,7 @@ def plan(
             decided = [_held(d, hold) if _ends_a_run(d) else d for d in decided]
         holds.extend(held)
         decisions.extend(decided)
-    suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
+    suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
     made = tuple(decisions)

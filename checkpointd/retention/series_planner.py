@@ -6,7 +6,7 @@ claims either way stays. So nothing is removed but for ones that are newer and w
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
@@ -43,6 +43,7 @@ class PolicyRules:
         self.expire = rules_of(policy, Effect.EXPIRE)
         self.remove_invalid = rules_of(policy, Effect.REMOVE_INVALID)
         self.keep_names = ", ".join(dict.fromkeys(rule.name for rule in self.keep))
+        self.unclaimed = (f"it is valid, and not kept by {self.keep_names}",)
         sized = [SIZE] if policy.max_total_bytes is not None else []
         self.removing_names = " and ".join([*(rule.name for rule in self.expire), *sized])
         counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
@@ -92,6 +93,7 @@ class SeriesPlanner:
         self._expire = _claims(rules.expire, list(saved.values()), now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._remove = _claims(rules.remove_invalid, broken, now)
+        self._removing = [one for one in (*self._expire, *self._remove) if one[1]]
         self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
         self._floor: set[int] = set()
         self._older: set[int] = set()
@@ -125,8 +127,10 @@ class SeriesPlanner:
 
     def _claim(self, run: list[Entry], now: float) -> set[int]:
         """Have the rules claim in one run, fill its floor, and return what is kept of it."""
-        as_seen = self._order.by_first_seen(run)
-        views = [run] if as_seen == run else [as_seen, run]
+        if all(a.sequence >= b.sequence for a, b in pairwise(run)):
+            views = [run]
+        else:
+            views = [self._order.by_first_seen(run), run]
         kept: set[int] = set()
         for view in views:
             checkpoints = [self._saved[e.id] for e in view]
@@ -157,10 +161,9 @@ class SeriesPlanner:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
             return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
-        unclaimed = f"it is valid, and not kept by {self._rules.keep_names}"
-        removing = [*self._expire, *self._remove]
-        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
-        return Decision(entry, False, (reason,), rule, run=run)
+        for rule, reason in _claimed(entry, self._removing):
+            return Decision(entry, False, (reason,), rule, run=run)
+        return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
 
     def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
         yield from self._protected(entry, PROTECTIONS)
