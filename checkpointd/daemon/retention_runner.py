@@ -17,7 +17,7 @@ from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
-from checkpointd.retention.preview import PlanGrownError
+from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
 
 if TYPE_CHECKING:
@@ -238,13 +238,17 @@ class RetentionRunner:
             path, reason = removal.entry.path, removal.reason
             log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
 
-    async def prune(self, name: str, *, apply: bool) -> dict[str, Any]:
-        """Plan a watch now, and with `apply` carry it out, whatever its mode is.
+    async def prune(self, name: str, *, apply: bool, force: bool = False) -> dict[str, Any]:
+        """Plan a watch now, and with `apply` carry it out as a person wants it.
+
+        In a mode that removes nothing this is only done with `force`.
 
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
         watch = self._running[name]
+        skipped = why_skipped(watch.settings) if apply and not force else ""
+        apply = apply and not skipped
         try:
             by = ApplyBy.PERSON if apply else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
@@ -257,6 +261,7 @@ class RetentionRunner:
         return {
             **public_plan(name, planned),
             "applied": apply,
+            "skipped": skipped,
             "removals": [public_removal(removal) for removal in removals],
         }
 
