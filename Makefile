@@ -32,7 +32,7 @@ fuzz: $(STAMP)
 	FUZZ=$${FUZZ:-2000} FUZZ_LOAD=$${FUZZ_LOAD:-1} FUZZ_KEEP=$${FUZZ_KEEP:-fuzz-failures} $(BIN)/python -m pytest -x tests/integration/test_fuzz.py
 
 soak: $(STAMP)
-	SOAK=1 $(BIN)/python -m pytest -x tests/integration/retention/test_crashes.py tests/integration/retention/test_faults.py
+	SOAK=1 $(BIN)/python -m pytest -x tests/integration/retention/test_crashes.py tests/integration/retention/test_faults.py tests/end_to_end/retention
 
 bench: $(STAMP)
 	$(BIN)/python tests/bench/feel.py

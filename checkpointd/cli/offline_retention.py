@@ -56,6 +56,7 @@ def apply_here(
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.preview import why_skipped
     from checkpointd.retention.public import public_plan, public_removal
+    from checkpointd.retention.trash import place_of
     from checkpointd.retention.watch_plan import plan_watch
 
     outcomes = []
@@ -64,7 +65,7 @@ def apply_here(
         if skipped:
             outcomes.append({**plan_here(ledger, watch), "skipped": skipped})
             continue
-        pruner = Pruner(str(watch.path), ledger)
+        pruner = Pruner(str(watch.path), ledger, place_of(watch))
         try:
             pruner.recover()
         except OSError as error:
@@ -91,10 +92,11 @@ def apply_here(
 def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
     """The one of several names under which a checkpoint is in a trash; None if none is."""
     from checkpointd.retention import Trash
+    from checkpointd.retention.trash import place_of
 
     for watch in config.watch:
         try:
-            paths = {item.path for item in Trash(str(watch.path)).items()}
+            paths = {item.path for item in Trash(str(watch.path), place_of(watch)).items()}
         except OSError:
             continue
         found = next((name for name in names if name in paths), None)
@@ -110,11 +112,12 @@ def restore_here(ledger: Ledger, config: Config, path: str) -> None:
         CliError: it cannot be restored; the message says why.
     """
     from checkpointd.retention import Pruner, TrashError
+    from checkpointd.retention.trash import place_of
 
     for watch in config.watch:
         if not path.startswith(f"{watch.path}/"):
             continue
-        pruner = Pruner(str(watch.path), ledger)
+        pruner = Pruner(str(watch.path), ledger, place_of(watch))
         try:
             pruner.recover()
             pruner.restore(path)

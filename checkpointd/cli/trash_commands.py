@@ -34,12 +34,13 @@ def trash_list(
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.core.text import printable
     from checkpointd.retention import Trash
+    from checkpointd.retention.trash import place_of
 
     rows: list[dict[str, Any]] = []
     errors = []
     for settings in chosen(workspace_of(context).config(), watch):
         try:
-            items = Trash(str(settings.path)).items()
+            items = Trash(str(settings.path), place_of(settings)).items()
         except OSError as failure:
             errors.append(f"The trash of {settings.path} cannot be read: {failure.strerror}.")
             continue

@@ -44,7 +44,9 @@ def contradictions(data: dict[str, Any], base: Path) -> Errors:
         if isinstance(verify, dict):
             for loc, message in verify_contradictions(verify):
                 yield ("watch", i, "verify", *loc), message
-    yield from _publish_errors(tables, base, [(name, root) for _, name, root in roots if root])
+    named = [(name, root) for _, name, root in roots if root]
+    yield from _publish_errors(tables, base, named)
+    yield from _trash_errors(tables, base, named)
 
 
 def _root_errors(
@@ -84,6 +86,17 @@ def _publish_errors(
                     "there, name a directory elsewhere"
                 )
                 yield ("watch", i, "publish", key), message
+
+
+def _trash_errors(watches: Sequence[Any], base: Path, roots: Sequence[tuple[str, Path]]) -> Errors:
+    """Errors of `trash_dir`: what is in a watch would be taken for its checkpoints."""
+    for i, watch in enumerate(watches):
+        path = _text(watch.get("retention") if isinstance(watch, dict) else None, "trash_dir")
+        directory = absolute(path, base) if path else None
+        for name, root in roots:
+            if directory and (directory.is_relative_to(root) or root.is_relative_to(directory)):
+                message = f"{directory} is inside watch {name!r} or contains it; name another"
+                yield ("watch", i, "retention", "trash_dir"), message
 
 
 def _published(watches: Sequence[Any], base: Path) -> Iterator[tuple[int, str, Path]]:

@@ -24,6 +24,7 @@ from checkpointd.config.types import (
     Steps,
     Text,
     TimeZone,
+    TrashMode,
     Weeks,
     Years,
 )
@@ -134,6 +135,12 @@ class RetentionSettings(_Rules):
 
     trash_ttl: Duration = 72 * 3600.0
     """How long `checkpointd restore` can bring back what was pruned."""
+
+    trash_mode: TrashMode = "inherit"
+    """Who may see and remove what was pruned: `"inherit"`, who could before; or `"0700"`."""
+
+    trash_dir: Location | None = None
+    """Where the trash is instead of in the root; on the same file system, in no watch."""
 
     @property
     def has_rules(self) -> bool:

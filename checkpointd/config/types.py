@@ -26,6 +26,17 @@ from checkpointd.core.suite import SHOWS
 from checkpointd.retention_rules.local_time import zone
 
 
+def check_trash_mode(value: object) -> object:
+    """Refuse what is neither `inherit` nor a mode with which the daemon can use the trash.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if value == "inherit" or (isinstance(value, str) and re.fullmatch(r"[0-3]?7[0-7]{2}", value)):
+        return value
+    raise ValueError('must be "inherit", or a mode in which the owner may do all, such as "0770"')
+
+
 def check_path(value: object) -> object:
     """Refuse text that cannot be a path.
 
@@ -160,6 +171,11 @@ Location = Annotated[
     Path,
     BeforeValidator(check_path),
     WithJsonSchema({"type": "string", "minLength": 1, "x-type": "path"}),
+]
+TrashMode = Annotated[
+    str,
+    BeforeValidator(check_trash_mode),
+    WithJsonSchema({"type": "string", "pattern": "^(inherit|[0-3]?7[0-7]{2})$", "x-type": "text"}),
 ]
 Duration = Annotated[
     float,

@@ -167,11 +167,13 @@ def _resolve(config: Config, base: Path) -> Config:
                 "latest_link": directory(settings.publish.latest_link, "latest"),
             }
         )
-        links = tuple(absolute(p, base) for p in settings.retention.links)
+        policy = settings.retention
+        trash_dir = absolute(policy.trash_dir, base) if policy.trash_dir else None
+        links = tuple(absolute(p, base) for p in policy.links)
         update = {
             "path": absolute(settings.path, base),
             "verify": verify,
-            "retention": settings.retention.model_copy(update={"links": links}),
+            "retention": policy.model_copy(update={"links": links, "trash_dir": trash_dir}),
             "publish": publish,
         }
         return settings.model_copy(update=update)

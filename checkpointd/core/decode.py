@@ -183,6 +183,7 @@ def facts(data: Any) -> Facts:
         metrics=_numbers(data, "metrics"),
         digest=_get(data, "digest", str),
         tensors_digest=_get(data, "tensors_digest", str),
+        model_digest=_get_or(data, "model_digest", str, ""),
         tensor_count=_get(data, "tensor_count", int),
         parameter_count=_get(data, "parameter_count", int),
         non_finite_values=_get(data, "non_finite_values", int),

@@ -42,7 +42,8 @@ class Facts:
     """What the children learned besides the checks; every field may be unknown.
 
     `digest` covers every member's bytes. `tensors_digest` covers the names, shapes and dtypes
-    of the model's weights; `tensors` holds what the next one of the series is compared with,
+    of the model's weights, `model_digest` its configuration without what only training depends
+    on (empty: the file has none); `tensors` holds what the next one of the series is compared with,
     packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
     moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
     `[name, dtype, shape]`. `evaluation` holds the metrics of `evaluate`, `evaluated_by` its digest.
@@ -57,6 +58,7 @@ class Facts:
     metrics: Mapping[str, float] = field(default_factory=dict)
     digest: str = ""
     tensors_digest: str = ""
+    model_digest: str = ""
     tensor_count: int = 0
     parameter_count: int = 0
     non_finite_values: int = 0

@@ -17,7 +17,7 @@ from checkpointd.retention import Pruner, Removal
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
-from checkpointd.retention.trash import TrashLimits
+from checkpointd.retention.trash import TrashLimits, place_of
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class WatchRetention:
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
-        self._pruner = Pruner(self.root, records, threads=_THREADS)
+        self._pruner = Pruner(self.root, records, place_of(settings), threads=_THREADS)
         self._recovered = False
         self.preview = Preview()
         self._reverified: dict[str, Generation] = {}

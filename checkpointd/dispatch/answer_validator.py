@@ -180,7 +180,7 @@ def validated_facts(facts: Facts) -> Facts:
     counts = (facts.tensor_count, facts.parameter_count, facts.non_finite_values)
     if min(counts) < 0:
         raise DecodeError("a count below zero")
-    digests = (facts.digest, facts.tensors_digest, facts.evaluated_by)
+    digests = (facts.digest, facts.tensors_digest, facts.model_digest, facts.evaluated_by)
     if not all(map(_DIGEST.fullmatch, digests)):
         raise DecodeError("a malformed digest")
     if not _is_bounded(facts.signatures) or len(json.dumps(facts.signatures)) > _MAX_SIGNATURES:

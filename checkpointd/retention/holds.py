@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
+from checkpointd.retention import grouping
 from checkpointd.retention.evaluation import NONE_WAIT, Unevaluated
 from checkpointd.retention.references import NO_REFERENCES
 from checkpointd.retention_rules.order import runs_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.references import References
     from checkpointd.retention_rules import Obstacle
+    from checkpointd.series.doubts import Doubt
 
 UNVERIFIED_LIMIT = 10
 """More without a verdict than this, newer than the newest valid one, hold a series."""
@@ -39,7 +41,7 @@ class SeriesState:
     `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
     ledger was lost and not all has been verified again, `obstacles` are why rules of the policy
     cannot be evaluated, `unevaluated` what waits for `evaluate`, `references` what refers to
-    checkpoints, and what of it cannot be read.
+    checkpoints, and what of it cannot be read, `templates` the `version` of the watch.
     """
 
     entries: Sequence[Entry]
@@ -49,17 +51,19 @@ class SeriesState:
     obstacles: Sequence[Obstacle] = ()
     unevaluated: Unevaluated = NONE_WAIT
     references: References = NO_REFERENCES
+    templates: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class HoldSpec:
     """The row of one hold: its label in the metrics, its condition, and what to do about it.
 
-    `find` returns the message, or "" if there is no doubt of this kind.
+    `find` returns the message, with a cure of its own or without; "" or None if there is no doubt
+    of this kind.
     """
 
     reason: str
-    find: Callable[[SeriesState], str]
+    find: Callable[[SeriesState], str | Doubt | None]
     cure: str
 
 
@@ -83,9 +87,13 @@ def holds_of(watch: str, series: str, state: SeriesState) -> tuple[Hold, ...]:
         state: what is known of it.
     """
     found = ((spec, spec.find(state)) for spec in HOLDS)
-    return tuple(
-        Hold(watch, series, spec.reason, message, spec.cure) for spec, message in found if message
-    )
+    return tuple(_hold(watch, series, spec, doubt) for spec, doubt in found if doubt)
+
+
+def _hold(watch: str, series: str, spec: HoldSpec, doubt: str | Doubt) -> Hold:
+    if isinstance(doubt, str):
+        return Hold(watch, series, spec.reason, doubt, spec.cure)
+    return Hold(watch, series, spec.reason, doubt.message, doubt.cure)
 
 
 def _listing_failed(state: SeriesState) -> str:
@@ -150,23 +158,6 @@ def _is_copied_by_name(oldest_first: Sequence[Entry], runs: Sequence[Sequence[En
     """Whether the save times follow the names, `ckpt-10` before `ckpt-2`: a copy made them."""
     names = [e.path for e in oldest_first]
     return len(runs) > 1 and len(names) > 2 and names == sorted(names)  # noqa: PLR2004 - two may be chance
-
-
-def _tensors_differ(state: SeriesState) -> str:
-    with_digest = ((e, _tensors_digest(e)) for e in state.entries if e.state is State.VALID)
-    known = ((entry, digest) for entry, digest in with_digest if digest)
-    newest, expected = next(known, (None, ""))
-    other = next((entry for entry, digest in known if digest != expected), None)
-    if newest is None or other is None:
-        return ""
-    return (
-        f"{other.path!r} and {newest.path!r} hold tensors of other names or shapes, so they are "
-        "not versions of one model."
-    )
-
-
-def _tensors_digest(entry: Entry) -> str:
-    return entry.report.facts.tensors_digest if entry.report else ""
 
 
 def _invalid_streak(state: SeriesState) -> str:
@@ -239,9 +230,36 @@ HOLDS: tuple[HoldSpec, ...] = (
         "Copy checkpoints with their times (cp -p, rsync -t), or check the clock.",
     ),
     HoldSpec(
+        "number_unclear",
+        grouping.number_unclear,
+        "Write the `version` template that the hold names into the config.",
+    ),
+    HoldSpec(
+        "steps_unclear",
+        grouping.steps_unclear,
+        "Write the `version` template that the hold names into the config.",
+    ),
+    HoldSpec(
+        "numbers_independent",
+        grouping.numbers_independent,
+        "Write the `version` template that the hold names into the config.",
+    ),
+    HoldSpec(
         "tensors_differ",
-        _tensors_differ,
-        "Give each model its own directory or its own name.",
+        grouping.tensors_differ,
+        "Give each model its own directory or its own name; if a new one replaces them, move the "
+        "older ones away.",
+    ),
+    HoldSpec(
+        "models_differ",
+        grouping.models_differ,
+        "Give each model its own directory or its own name; if a new one replaces them, move the "
+        "older ones away.",
+    ),
+    HoldSpec(
+        "tensors_unknown",
+        grouping.tensors_unknown,
+        "Have it verified again with `checkpointd verify PATH`.",
     ),
     HoldSpec(
         "invalid_streak",

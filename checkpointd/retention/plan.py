@@ -7,6 +7,7 @@ fill a rule's slots, and only they may be removed, beside invalid ones that a ru
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State, WallAges
@@ -84,11 +85,12 @@ def plan(
     changed: frozenset[str] = frozenset(),
     touched: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
-    written: frozenset[str] = frozenset(),
+    in_use: Mapping[str, str] = MappingProxyType({}),
     listing: str = "",
     rebuilt: bool = False,
     evaluation: CurrentEvaluation = NOT_EVALUATED,
     ages: Ages | None = None,
+    templates: Sequence[str] = (),
 ) -> RetentionPlan:
     """Decide about every checkpoint.
 
@@ -103,20 +105,19 @@ def plan(
             or change time: they fill no slot, and stay, until their content has been compared.
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
-        written: paths of those that a process has open for writing.
+        in_use: how processes have checkpoints open, by path.
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
         evaluation: how `evaluate` measures checkpoints now.
         ages: how old stored times are; None: by the wall clock.
+        templates: the `version` templates of the watch.
     """
     ages = ages or WallAges(now)
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(
-        references, changed, _directories_above(present), shared, written, touched
-    )
+    on_disk = StateOnDisk(references, changed, _directories_above(present), shared, in_use, touched)
     served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
@@ -126,7 +127,9 @@ def plan(
         eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
         waiting = unevaluated(eligible, policy, evaluation)
         obstacles = _obstacles(policy, (saved_checkpoint(e, now, ages) for e in eligible))
-        state = SeriesState(group, policy, listing, rebuilt, obstacles, waiting, references)
+        state = SeriesState(
+            group, policy, listing, rebuilt, obstacles, waiting, references, templates
+        )
         held = holds_of(watch, series, state)
         holds.extend(held)
         to_evaluate.extend(waiting.next)

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.retention.pruner import Removal
 
-_OTHER_KEYS = frozenset({"mode", "confirm", "max_removals", "max_removals_percent", "trash_ttl"})
+_OTHER_KEYS = frozenset(
+    {
+        "mode",
+        "confirm",
+        "max_removals",
+        "max_removals_percent",
+        "trash_ttl",
+        "trash_mode",
+        "trash_dir",
+    }
+)
 _OTHER_WATCH_KEYS = frozenset(
     {
         "name",

@@ -19,7 +19,7 @@ from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
@@ -39,14 +39,15 @@ class StateOnDisk:
 
     `references` are what `checkpoint` state files and links name, `changed` are not as they were
     verified, `containing` have other checkpoints inside, `shared` hold other files as well,
-    `written` are open for writing, `touched` have another inode or change time than was verified.
+    `in_use` is how processes have them open, `touched` have another inode or change time than was
+    verified.
     """
 
     references: References = field(default_factory=References)
     changed: frozenset[str] = frozenset()
     containing: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
-    written: frozenset[str] = frozenset()
+    in_use: Mapping[str, str] = field(default_factory=dict)
     touched: frozenset[str] = frozenset()
 
 
@@ -135,10 +136,8 @@ def _touched(entry: Entry, situation: Situation) -> str:
     )
 
 
-def _written(entry: Entry, situation: Situation) -> str:
-    if entry.path in situation.on_disk.written:
-        return "a process has it open for writing"
-    return ""
+def _open(entry: Entry, situation: Situation) -> str:
+    return situation.on_disk.in_use.get(entry.path, "")
 
 
 def _not_shown(entry: Entry, situation: Situation) -> str:
@@ -186,7 +185,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("require", _not_shown, State.VALID),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
-    Protection("open", _written),
+    Protection("open", _open),
 )
 """Why a checkpoint that no rule keeps is not removed either."""
 

@@ -21,6 +21,7 @@ from checkpointd.retention.trash import (
     TrashError,
     TrashItem,
     TrashLimits,
+    TrashPlace,
 )
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
@@ -93,6 +94,7 @@ class Pruner:
     Args:
         root: the watched root, absolute.
         records: the ledger, or a wrapper that calls its thread.
+        place: where the trash of the root is; by default inside it.
         on_step: called with the name of each step before it; for fault injection.
         threads: how many removals are under way at once: most of a removal is waiting for the
             disk. More than one needs a thread-safe ledger.
@@ -102,11 +104,12 @@ class Pruner:
         self,
         root: str,
         records: PruningLedger,
+        place: TrashPlace | None = None,
         *,
         on_step: Callable[[str], None] | None = None,
         threads: int = 1,
     ) -> None:
-        self.trash = Trash(root, on_step=on_step)
+        self.trash = Trash(root, place, is_trusted=self._is_known, on_step=on_step)
         self._records = records
         self._step = on_step or (lambda _: None)
         self._threads = threads
@@ -201,6 +204,11 @@ class Pruner:
         """Delete for good the items that are old enough, or whose space the job needs."""
         return self.trash.expire(limits, stopped=self._stopped.is_set)
 
+    def _is_known(self, item: TrashItem) -> bool:
+        """Whether the ledger knows the content of an item at its path."""
+        entry = self._records.entry(item.path)
+        return entry is not None and entry.generation.key == item.manifest.generation.key
+
     def _note_trashed(self, item: TrashItem, entry: Entry) -> None:
         manifest = item.manifest
         with opened_root(self.trash.root) as root_fd:
@@ -267,8 +275,9 @@ class Pruner:
         in_use = current.why_in_use(entry, references)
         if in_use:
             raise _RefusedError(in_use)
-        if current.open_files.has_writer(dir_fd, os.path.basename(entry.path), entry.generation):
-            raise _RefusedError("a process has it open for writing")
+        use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
+        if use is not None:
+            raise _RefusedError(use.value)
         self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
 
     def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:

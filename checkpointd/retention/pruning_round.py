@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from checkpointd.core.format_specs import Format
 from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.newest_valid import by_series
+from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.references import alone_in_named
-from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
+from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
 from checkpointd.retention.trees import Sameness
-from checkpointd.retention.writers import OpenFiles
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -82,9 +82,11 @@ def plan_watch(
         rebuilt=ledger.unconfirmed(watch.name),
         evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
+        templates=watch.version,
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]
     open_files = OpenFiles.of(leaving)
-    written = frozenset(e.path for e in leaving if open_files.is_written(e))
-    return planned(written=written) if written else first
+    uses = {e.path: open_files.use_of_entry(e) for e in leaving}
+    used = {path: use.value for path, use in uses.items() if use is not None}
+    return planned(in_use=used) if used else first

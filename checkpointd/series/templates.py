@@ -128,8 +128,19 @@ def _field_pattern(name: str, spec: str) -> str:
     return r"[^/]+?"
 
 
+def is_metric(field: str) -> bool:
+    """Whether a field is the value of a metric by its name alone."""
+    return _METRIC.match(field) is not None
+
+
+def is_free(field: str) -> bool:
+    """Whether a field tells models apart, whatever its format."""
+    is_counter = field in _COUNTERS or field in _VERSIONS
+    return field.isidentifier() and not is_counter and not is_metric(field)
+
+
 def _may_be_metric(name: str, spec: str) -> bool:
-    if _METRIC.match(name):
+    if is_metric(name):
         return True
     kind = spec[-1:]
     return bool(kind) and kind in "fFeEgG" and not _SETTING.match(name)

@@ -62,6 +62,7 @@ def entry(
     metrics: Mapping[str, float] | None = None,
     shown: tuple[str, ...] = ("intact", "loads"),
     tensors: str = "",
+    model: str = "",
     pinned: bool = False,
     series: str = "ckpt-{}",
     path: str | None = None,
@@ -82,7 +83,7 @@ def entry(
     of = generation(saved_at)
     made = None
     if state in _VERDICTS:
-        facts = Facts(tensors_digest=tensors)
+        facts = Facts(tensors_digest=tensors, model_digest=model)
         made = report(checkpoint, of, _VERDICTS[state], shown=shown, facts=facts)
     return Entry(
         id=identity,

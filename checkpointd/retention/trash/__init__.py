@@ -15,6 +15,7 @@ from checkpointd.retention.trash.expiry import (
     to_delete,
 )
 from checkpointd.retention.trash.item import TrashError, TrashItem
+from checkpointd.retention.trash.place import TrashPlace, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
 
@@ -27,7 +28,10 @@ __all__ = [
     "TrashError",
     "TrashItem",
     "TrashLimits",
+    "TrashPlace",
     "disk_of",
     "min_free_bytes",
+    "place_of",
     "to_delete",
+    "trash_place",
 ]

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration, size
 from checkpointd.retention.trash import item_directory
-from checkpointd.retention.trash.item import TrashItem, finished_items, opened_trash
+from checkpointd.retention.trash.item import TrashItem, finished_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from checkpointd.ledger import Ages
+    from checkpointd.retention.trash.place import TrashPlace
 
 NEXT_SAVES = 2
 """For how many saves of the largest size the trash leaves space."""
@@ -137,7 +138,7 @@ def disk_of(path: str) -> Disk:
 
 
 def expire(
-    root: str,
+    place: TrashPlace,
     limits: TrashLimits,
     *,
     stopped: Callable[[], bool],
@@ -145,15 +146,15 @@ def expire(
 ) -> Expired:
     """Delete what is old enough, and more while the job needs the space; see `Trash.expire`."""
     try:
-        items = finished_items(root)
-        chosen = to_delete(items, disk_of(root), limits) if items else []
+        items = finished_items(place)
+        chosen = to_delete(items, disk_of(place.root), limits) if items else []
     except OSError as error:
-        return Expired((), (f"The trash of {root!r} cannot be read: {error.strerror}.",))
-    return delete(root, chosen, stopped=stopped, on_step=on_step)
+        return Expired((), (f"The trash of {place.root!r} cannot be read: {error.strerror}.",))
+    return delete(place, chosen, stopped=stopped, on_step=on_step)
 
 
 def delete(
-    root: str,
+    place: TrashPlace,
     chosen: Sequence[Deleted],
     *,
     stopped: Callable[[], bool],
@@ -166,7 +167,7 @@ def delete(
         if stopped():
             break
         try:
-            with opened_trash(root) as trash_fd:
+            with place.opened() as trash_fd:
                 item_directory.delete(trash_fd, one.item.id, on_step)
             deleted.append(one)
         except FileNotFoundError:  # the job has removed its directory, the trash with it

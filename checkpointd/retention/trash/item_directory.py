@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.remove_tree import remove_tree
 from checkpointd.retention.files import exists
-from checkpointd.retention.trash import moves
+from checkpointd.retention.trash import access, moves
 from checkpointd.retention.trash.manifest import Manifest, Stage, write_manifest
 from checkpointd.retention.trees import opened
 
@@ -23,7 +23,7 @@ _RESERVE_BYTES = 256 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def make(trash_fd: int, manifest: Manifest, step: Callable[[str], None]) -> str:
+def make(trash_fd: int, manifest: Manifest, who: access.Access, step: Callable[[str], None]) -> str:
     """Create an item with its manifest; the reserve is deleted when the disk is full.
 
     Returns:
@@ -35,7 +35,7 @@ def make(trash_fd: int, manifest: Manifest, step: Callable[[str], None]) -> str:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(manifest.at))
     identity = f"{stamp}-{secrets.token_hex(4)}"
     try:
-        _write(trash_fd, identity, manifest, step)
+        _write(trash_fd, identity, manifest, who, step)
     except OSError as error:
         discard(trash_fd, identity)
         if error.errno not in _FULL or not exists(_RESERVE, trash_fd):
@@ -43,7 +43,7 @@ def make(trash_fd: int, manifest: Manifest, step: Callable[[str], None]) -> str:
         with contextlib.suppress(FileNotFoundError):  # another removal of this round needed it
             os.unlink(_RESERVE, dir_fd=trash_fd)
         try:
-            _write(trash_fd, identity, manifest, step)
+            _write(trash_fd, identity, manifest, who, step)
         except OSError:
             discard(trash_fd, identity)
             raise
@@ -92,13 +92,22 @@ def keep_content(item_fd: int) -> None:
         os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
 
 
-def _write(trash_fd: int, identity: str, manifest: Manifest, step: Callable[[str], None]) -> None:
+def _write(
+    trash_fd: int,
+    identity: str,
+    manifest: Manifest,
+    who: access.Access,
+    step: Callable[[str], None],
+) -> None:
     step("make")
     os.mkdir(identity, 0o700, dir_fd=trash_fd)
     with opened(identity, trash_fd) as item_fd:
         os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
         step("write")
-        write_manifest(manifest, item_fd)
+        write_manifest(manifest, item_fd, who.of_files)
+        with opened(moves.CONTENT, item_fd) as content_fd:
+            access.give(content_fd, who)
+        access.give(item_fd, who)
     os.fsync(trash_fd)
 
 

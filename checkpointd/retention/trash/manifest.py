@@ -50,7 +50,7 @@ class Manifest:
     policy_changed: bool = False
 
 
-def write_manifest(manifest: Manifest, item_fd: int) -> None:
+def write_manifest(manifest: Manifest, item_fd: int, mode: int = 0o600) -> None:
     """Write the manifest of an item that is about to be moved; on disk when this returns.
 
     Raises:
@@ -63,6 +63,7 @@ def write_manifest(manifest: Manifest, item_fd: int) -> None:
     try:
         while data:
             data = data[os.write(file, data) :]
+        os.fchmod(file, mode)
         os.fsync(file)
     finally:
         os.close(file)
@@ -70,8 +71,8 @@ def write_manifest(manifest: Manifest, item_fd: int) -> None:
     os.fsync(item_fd)
 
 
-def read_manifest(item_fd: int) -> tuple[Stage, Manifest] | None:
-    """The manifest of an item, and its stage; None if there is none that can be understood.
+def read_manifest(item_fd: int) -> tuple[Stage, Manifest, int] | None:
+    """The stage of an item, its manifest and who wrote that; None if it cannot be understood.
 
     Raises:
         OSError: it is there and cannot be read.
@@ -82,11 +83,12 @@ def read_manifest(item_fd: int) -> tuple[Stage, Manifest] | None:
         except FileNotFoundError:
             continue
         try:
+            owner = os.fstat(file).st_uid
             data = os.read(file, _READ_LIMIT)
         finally:
             os.close(file)
         try:
-            return stage, _parse(json.loads(data))
+            return stage, _parse(json.loads(data)), owner
         except (ValueError, KeyError, TypeError):
             return None
     return None

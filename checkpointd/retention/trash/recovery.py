@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from checkpointd.retention.files import opened_below, opened_root
 from checkpointd.retention.trash import item_directory, moves
-from checkpointd.retention.trash.item import TrashItem, item_ids, opened_trash, read_item
+from checkpointd.retention.trash.item import TrashItem, item_ids, read_item
 from checkpointd.retention.trash.manifest import Stage
 from checkpointd.retention.trees import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from checkpointd.retention.trash.place import TrashPlace
 
 
 @dataclass(frozen=True)
@@ -30,20 +32,28 @@ class Recovered:
     message: str = ""
 
 
-def recover(root: str, on_step: Callable[[str], None]) -> list[Recovered]:
+def recover(
+    place: TrashPlace, is_trusted: Callable[[TrashItem], bool], on_step: Callable[[str], None]
+) -> list[Recovered]:
     """Finish or undo what a crash left; see `Trash.recover`."""
     found = []
-    with contextlib.suppress(FileNotFoundError), opened_trash(root) as trash_fd:
+    with contextlib.suppress(FileNotFoundError), place.opened() as trash_fd:
         for identity in item_ids(trash_fd):
             try:
-                found.append(_recover(root, trash_fd, identity, on_step))
+                found.append(_recover(place.root, trash_fd, identity, is_trusted, on_step))
             except OSError as error:
                 message = f"{identity} was left as it is: {error.strerror}."
                 found.append(Recovered(identity, "unclear", None, message))
     return found
 
 
-def _recover(root: str, trash_fd: int, identity: str, on_step: Callable[[str], None]) -> Recovered:
+def _recover(
+    root: str,
+    trash_fd: int,
+    identity: str,
+    is_trusted: Callable[[TrashItem], bool],
+    on_step: Callable[[str], None],
+) -> Recovered:
     item = read_item(root, trash_fd, identity)
     if item is None:
         if item_directory.discard(trash_fd, identity):
@@ -52,20 +62,26 @@ def _recover(root: str, trash_fd: int, identity: str, on_step: Callable[[str], N
         return Recovered(identity, "unclear", None, message)
     if item.stage is Stage.DELETING:
         item_directory.delete(trash_fd, identity, on_step)
-        return Recovered(identity, "deleted", item)
-    if item.stage is Stage.DONE:
-        return Recovered(identity, "moved", item)
+    if item.stage in (Stage.DELETING, Stage.DONE):
+        return Recovered(identity, "moved" if item.stage is Stage.DONE else "deleted", item)
+    if not is_trusted(item):
+        message = f"{identity} was written by another user, and was left as it is."
+        return Recovered(identity, "unclear", None, message)
+    return _settle(root, trash_fd, item, on_step)
+
+
+def _settle(root: str, trash_fd: int, item: TrashItem, on_step: Callable[[str], None]) -> Recovered:
     parent = item.manifest.path.rpartition("/")[0]
     with (
         opened_root(root) as root_fd,
         opened_below(root_fd, parent, create=True) as parent_fd,
-        opened(identity, trash_fd) as item_fd,
+        opened(item.id, trash_fd) as item_fd,
     ):
         item_directory.keep_content(item_fd)
         settle = moves.finish if item.stage is Stage.MOVING else moves.finish_restoring
         is_back = settle(item_fd, parent_fd, item.manifest, on_step)
         if not is_back:
             moves.mark(item_fd, item.stage, Stage.DONE)
-            return Recovered(identity, "moved", item)
-    item_directory.discard(trash_fd, identity)
-    return Recovered(identity, "undone" if item.stage is Stage.MOVING else "restored", item)
+            return Recovered(item.id, "moved", item)
+    item_directory.discard(trash_fd, item.id)
+    return Recovered(item.id, "undone" if item.stage is Stage.MOVING else "restored", item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,10 @@ from checkpointd.retention.trash import expiry, item_directory, moves, recovery
 from checkpointd.retention.trash.item import (
     TrashError,
     TrashItem,
-    created_trash,
     finished_items,
 )
 from checkpointd.retention.trash.manifest import Manifest, Stage
+from checkpointd.retention.trash.place import TrashPlace, trash_place
 from checkpointd.retention.trees import NotUnchangedError, opened
 
 if TYPE_CHECKING:
@@ -27,11 +28,22 @@ class Trash:
 
     Args:
         root: the watched root, absolute.
+        place: where its trash is; by default inside the root.
+        is_trusted: whether an item that another user wrote may be moved; by default it may not.
         on_step: called with the name of each step before it; for fault injection.
     """
 
-    def __init__(self, root: str, *, on_step: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        place: TrashPlace | None = None,
+        *,
+        is_trusted: Callable[[TrashItem], bool] = lambda _: False,
+        on_step: Callable[[str], None] | None = None,
+    ) -> None:
+        self._is_trusted = is_trusted
         self.root = root.rstrip("/") or "/"
+        self.place = place or trash_place(root)
         self._step = on_step or (lambda _: None)
 
     def put(
@@ -78,8 +90,10 @@ class Trash:
                 parts=parts,
                 policy_changed=policy_changed,
             )
-            with created_trash(root_fd) as trash_fd:
-                identity = item_directory.make(trash_fd, manifest, self._step)
+            with self.place.created(root_fd) as trash_fd:
+                _refuse_another_disk(root_fd, trash_fd, self.place)
+                who = self.place.access_of(root_fd, parent)
+                identity = item_directory.make(trash_fd, manifest, who, self._step)
                 try:
                     with opened(identity, trash_fd) as item_fd:
                         self._move_in(entry, manifest, parent_fd, item_fd, guard)
@@ -94,7 +108,7 @@ class Trash:
         Raises:
             OSError: the trash is there and cannot be read.
         """
-        return finished_items(self.root)
+        return finished_items(self.place)
 
     def bytes(self) -> int:
         """The size of all items."""
@@ -123,11 +137,16 @@ class Trash:
             OSError: the file system refused; it stays in the trash.
         """
         item = self.find(path_or_id)
+        if not self._may_move(item):
+            raise TrashError(
+                f"{item.path!r} cannot be restored: another user wrote its manifest, and the "
+                f"ledger does not know it. Move {self.place.directory}/{item.id}/content yourself."
+            )
         parent = item.manifest.path.rpartition("/")[0]
         with (
             opened_root(self.root) as root_fd,
             opened_below(root_fd, parent, create=True) as parent_fd,
-            created_trash(root_fd) as trash_fd,
+            self.place.created(root_fd) as trash_fd,
         ):
             taken = [p.name for p in item.manifest.parts if exists(p.name, parent_fd)]
             if taken:
@@ -136,6 +155,11 @@ class Trash:
                     "away first."
                 )
             with opened(item.id, trash_fd) as item_fd:
+                if not moves.is_whole(item_fd, item.manifest):
+                    raise TrashError(
+                        f"{item.path!r} cannot be restored: its files in the trash were removed or "
+                        f"changed. What is left of them is in {self.place.directory}/{item.id}."
+                    )
                 self._step("restore: mark")
                 moves.mark(item_fd, Stage.DONE, Stage.RESTORING)
                 try:
@@ -161,7 +185,7 @@ class Trash:
             limits: for how long an item stays, and how much space others need.
             stopped: called before each item; nothing more is deleted once it returns True.
         """
-        return expiry.expire(self.root, limits, stopped=stopped, on_step=self._step)
+        return expiry.expire(self.place, limits, stopped=stopped, on_step=self._step)
 
     def recover(self) -> list[recovery.Recovered]:
         """Finish or undo what a crash left; the result names every item.
@@ -169,7 +193,10 @@ class Trash:
         Raises:
             OSError: the root or its trash cannot be opened.
         """
-        return recovery.recover(self.root, self._step)
+        return recovery.recover(self.place, self._may_move, self._step)
+
+    def _may_move(self, item: TrashItem) -> bool:
+        return not item.is_foreign or self._is_trusted(item)
 
     def relative(self, path: str) -> str:
         """A path below the root, as seen from there.
@@ -206,3 +233,11 @@ class Trash:
             raise
         self._step("mark")
         moves.mark(item_fd, Stage.MOVING, Stage.DONE)
+
+
+def _refuse_another_disk(root_fd: int, trash_fd: int, place: TrashPlace) -> None:
+    if os.fstat(root_fd).st_dev != os.fstat(trash_fd).st_dev:
+        raise TrashError(
+            f"trash_dir is not on the file system of {place.root!r}, and nothing is copied: name "
+            "a directory that is"
+        )

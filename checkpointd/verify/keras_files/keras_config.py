@@ -41,6 +41,11 @@ class KerasConfig:
     compile: Mapping[str, Any] | None = None
 
     @property
+    def writer(self) -> str:
+        """Which Keras wrote the file, such as `keras 3.15.1`; empty if it has no version."""
+        return f"keras {self.keras_version}" if self.keras_version else ""
+
+    @property
     def custom_objects(self) -> tuple[str, ...]:
         """Names of classes and functions that are not Keras's own, sorted."""
         return tuple(sorted(set(_custom([self.model, self.compile]))))
@@ -58,12 +63,6 @@ def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - the field's 
     if format in (Format.HDF5, Format.HDF5_WEIGHTS) and not path.endswith(".json"):
         return _of_hdf5(path)
     return KerasConfig()
-
-
-def writer_of(path: str, format: Format) -> str:  # noqa: A002 - the field's own name
-    """Return which Keras wrote a file, such as `keras 3.15.1`; empty if the file has no version."""
-    version = read(path, format).keras_version
-    return f"keras {version}" if version else ""
 
 
 def digest_of_tensors(specs: Iterable[TensorSpec]) -> str:

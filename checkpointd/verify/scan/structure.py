@@ -36,6 +36,7 @@ from checkpointd.tensors import bundle, reading
 from checkpointd.tensors.baseline import model_tensors
 from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
+from checkpointd.verify.keras_files.model_digest import digest_of_model
 from checkpointd.verify.scan.saved_model.reading import (
     UninspectableGraphError,
     encoded_text,
@@ -154,9 +155,11 @@ def _format_failure(context: ScanContext, error: FormatError) -> CheckResult:
 
 def _facts(planned: reading.ReadPlan, facts: Facts) -> dict[str, object]:
     weights = [replace(s, name=name) for name, s in model_tensors(planned.specs).items()]
+    config = keras_config.read(planned.path, planned.format)
     return {
         "format": planned.format,
-        "writer": keras_config.writer_of(planned.path, planned.format) or facts.writer,
+        "writer": config.writer or facts.writer,
+        "model_digest": digest_of_model(config.model),
         "tensor_count": len(planned.specs),
         "tensors_digest": keras_config.digest_of_tensors(weights),
     }

@@ -1,4 +1,4 @@
-"""A checkpoint that a process has open for writing is never moved."""
+"""A checkpoint that a process has open is not moved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.config import WatchSettings
-from checkpointd.retention import Pruner, writers
+from checkpointd.retention import Pruner, open_files
 from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import record_verdict, tree, write_file
 from tests.helpers.retention import POLICY
@@ -31,6 +31,13 @@ with open(sys.argv[1], sys.argv[2]) as file:
         file.write(line.encode())
         file.flush()
         print("written", flush=True)
+"""
+_MAP = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print("mapped", flush=True)
+sys.stdin.read()
 """
 _MEMBERS = {"file": "", "prefix": ".data-00001-of-00002", "directory": "/variables/variables.index"}
 
@@ -75,9 +82,9 @@ def _open(path: Path, mode: str = "r+b") -> Iterator[_Writer]:
 def _how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel's answer, and by /proc where a file system grants no leases."""
     if request.param == "proc":
-        monkeypatch.setattr(writers, "_is_written", lambda _: None)
-        monkeypatch.setattr(writers, "_SCAN_SECONDS", 0.0)
-        monkeypatch.setattr(writers, "_SCAN_SHARE", 0.0)
+        monkeypatch.setattr(open_files, "_is_refused", lambda *_: None)
+        monkeypatch.setattr(open_files, "_SCAN_SECONDS", 0.0)
+        monkeypatch.setattr(open_files, "_SCAN_SHARE", 0.0)
 
 
 def _plan(field: Field) -> RetentionPlan:
@@ -97,11 +104,49 @@ def test_the_plan_keeps_what_is_open_and_names_the_reason(field: Field, kind: st
     assert [d.entry.path for d in _plan(field).removals] == [str(field.root / "ckpt-0")]
 
 
-def test_a_reader_is_no_obstacle(field: Field) -> None:
-    """It reads on from the trash."""
+@pytest.mark.parametrize("kind", _MEMBERS)
+def test_what_is_read_stays_until_it_is_closed(field: Field, kind: str) -> None:
+    """A copy, a server that loads a model: the other files must not go while one is read."""
+    field.write(kind, 4)
+    with _open(field.root / f"ckpt-0{_MEMBERS[kind]}", "rb"):
+        planned = _plan(field)
+        kept = {d.entry.path: d for d in planned.kept}
+        assert kept[str(field.root / "ckpt-0")].reasons == ("a process has it open",)
+        assert [r.done for r in field.pruner.apply(planned)] == [True]
+    assert [d.entry.path for d in _plan(field).removals] == [str(field.root / "ckpt-0")]
+
+
+def test_what_is_mapped_stays(field: Field) -> None:
+    """Also after its descriptor was closed."""
     field.write("file", 3)
-    with _open(field.root / "ckpt-0", "rb"):
-        assert [r.done for r in field.pruner.apply(_plan(field))] == [True]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MAP, str(field.root / "ckpt-0")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "mapped\n"
+    assert _plan(field).removals == ()
+    process.communicate()
+    assert len(_plan(field).removals) == 1
+
+
+def test_what_is_opened_for_reading_after_the_plan_stays(field: Field) -> None:
+    """Until the end of the move."""
+    field.write("prefix", 3)
+    planned = _plan(field)
+    before = tree(field.root)
+    opened: list[_Writer] = []
+
+    def open_late(step: str) -> None:
+        if step == "guard" and not opened:
+            opened.append(_Writer(field.root / "ckpt-0.index", "rb"))
+
+    (result,) = Pruner(str(field.root), field.ledger, on_step=open_late).apply(planned)
+    assert (result.done, result.reason) == (False, "a process has it open")
+    assert tree(field.root) == before
+    opened[0].close()
 
 
 @pytest.mark.parametrize("kind", _MEMBERS)

@@ -22,7 +22,7 @@ from checkpointd.retention_rules import Effect, SavedCheckpoint
 from checkpointd.retention_rules.table import rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 RESTIC = shutil.which("restic")
@@ -81,10 +81,8 @@ def _times() -> list[datetime]:
     return sorted({*starts, *near})
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _repository(directory: Path, times: Sequence[datetime]) -> Path:
     """A repository of snapshots, each taken with the offset that holds in Berlin at its time."""
-    directory = tmp_path_factory.mktemp("restic")
     (directory / "file").write_text("a")
     found = directory / "repository"
     _restic(found, "init")
@@ -97,8 +95,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _restic(found, "backup", *options, zone=f"Etc/GMT-{hours}")
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(save, _times()))
+        list(pool.map(save, times))
     return found
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Snapshots of two years."""
+    return _repository(tmp_path_factory.mktemp("restic"), _times())
 
 
 def _kept_by_restic(repository: Path, policy: dict[str, Any]) -> set[datetime]:
@@ -107,9 +111,10 @@ def _kept_by_restic(repository: Path, policy: dict[str, Any]) -> set[datetime]:
     return {datetime.fromisoformat(snapshot["time"]) for snapshot in group["keep"]}
 
 
-def _kept_by_rules(policy: dict[str, Any], *, oldest: bool) -> set[datetime]:
+def _kept_by_rules(
+    policy: dict[str, Any], times: Sequence[datetime], *, oldest: bool = True
+) -> set[datetime]:
     """What the rules choose; without `oldest` less what they choose for being the oldest."""
-    times = _times()
     newest_first = [SavedCheckpoint(i, at.timestamp()) for i, at in enumerate(times)][::-1]
     settings = RetentionSettings(**{**policy, "timezone": str(ZONE)})
     now = datetime.now(UTC).timestamp()
@@ -135,7 +140,9 @@ def test_the_rules_choose_what_restic_chooses(
     }
     for policy in POLICIES:
         is_within = any("within_" in name for name in policy)
-        expected = _kept_by_rules(policy, oldest=oldest["within" if is_within else "count"])
+        expected = _kept_by_rules(
+            policy, _times(), oldest=oldest["within" if is_within else "count"]
+        )
         assert expected == _kept_by_restic(repository, policy), policy
     version = _restic(repository, "version").split()[1]
     lacking = "" if all(oldest.values()) else ", but for the oldest, which it does not keep yet"
@@ -143,3 +150,17 @@ def test_the_rules_choose_what_restic_chooses(
         f"restic {version}: {len(POLICIES)} policies on {len(_times())} snapshots, the same "
         f"choice{lacking}"
     )
+
+
+def test_the_differences_from_restic_are_those_of_the_manual(tmp_path: Path) -> None:
+    """An hour that comes twice is two hours here, and what is exactly as old as the span stays."""
+    ends = datetime(2024, 10, 27, 1, tzinfo=UTC)  # of summer time in Berlin
+    twice = [ends - timedelta(minutes=30), ends + timedelta(minutes=30)]
+    exactly = twice[1] - timedelta(hours=48)
+    times = [exactly, exactly + timedelta(seconds=1), *twice]
+    repository = _repository(tmp_path, times)
+    hourly, within = {"keep_hourly": 2}, {"keep_within": "48h"}
+    assert _kept_by_rules(hourly, times) == set(twice)
+    assert _kept_by_restic(repository, hourly) == {times[1], twice[1]}
+    assert _kept_by_rules(within, times) == set(times)
+    assert _kept_by_restic(repository, within) == set(times[1:])

@@ -60,8 +60,44 @@ def test_tensors_that_differ_hold() -> None:
     """Two models under one name are not versions of each other."""
     entries = [*series(3, tensors="a"), entry(4, step=4, saved_at=NOW - 1, tensors="b")]
     assert hold_reasons(plan(entries, policy(keep_last=1), NOW)) == {"tensors_differ"}
-    unknown = [*series(3, tensors="a"), entry(4, step=4, saved_at=NOW - 1)]
-    assert hold_reasons(plan(unknown, policy(keep_last=1), NOW)) == set()
+    invalid = entry(4, state=State.INVALID, step=4, saved_at=NOW - 1, tensors="b")
+    planned = plan([*series(3, tensors="a"), invalid], policy(keep_last=1), NOW)
+    assert (hold_reasons(planned), planned.removals) == ({"tensors_differ"}, ())
+
+
+def test_tensors_that_are_not_known_hold() -> None:
+    """Of one without a digest it is not certain that it is a version of the others."""
+    entries = [*series(3, tensors="a"), entry(4, step=4, saved_at=NOW - 1)]
+    planned = plan(entries, policy(keep_last=1), NOW)
+    assert (hold_reasons(planned), planned.removals) == ({"tensors_unknown"}, ())
+    assert hold_reasons(plan(series(4), policy(keep_last=1), NOW)) == set()
+
+
+def test_models_that_differ_hold() -> None:
+    """Two models whose tensors look alike, one with another activation, are two models."""
+    entries = [
+        *series(3, tensors="a", model="m"),
+        entry(4, step=4, saved_at=NOW - 1, tensors="a", model="n"),
+    ]
+    planned = plan(entries, policy(keep_last=1), NOW)
+    assert (hold_reasons(planned), planned.removals) == ({"models_differ"}, ())
+    without = [*entries[:3], entry(4, step=4, saved_at=NOW - 1, tensors="a")]
+    assert hold_reasons(plan(without, policy(keep_last=1), NOW)) == set()
+
+
+def test_names_that_leave_it_open_hold_until_a_template_says_it() -> None:
+    """The hold names both templates; with either of them the series is pruned as it says."""
+    entries = [
+        entry(n, step=n, saved_at=NOW - 9000 + n, series="step_{}.h5", path=f"/w/step_{n}.h5")
+        for n in range(1, 5)
+    ]
+    planned = plan(entries, policy(keep_last=1), NOW)
+    assert (hold_reasons(planned), planned.removals) == ({"steps_unclear"}, ())
+    [hold] = planned.holds
+    assert 'version = "step_{step}.h5"' in hold.cure
+    assert "step_{model}.h5" in hold.cure
+    settled = plan(entries, policy(keep_last=1), NOW, templates=("step_{step}.h5",))
+    assert (len(settled.removals), settled.holds) == (3, ())
 
 
 def test_a_streak_of_invalid_ones_holds() -> None:

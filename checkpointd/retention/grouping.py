@@ -1,0 +1,113 @@
+"""Whether the checkpoints of a series are versions of one model, as far as names and reports say.
+
+Pure; each function is the condition of a hold (`checkpointd.retention.holds`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from checkpointd.ledger import State
+from checkpointd.series import doubts
+from checkpointd.series.labels import relative_to_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from checkpointd.ledger import Entry
+    from checkpointd.series.doubts import Doubt, SeriesNames
+
+
+class Grouped(Protocol):
+    """A series, as far as these conditions depend on it."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """Its checkpoints that are on disk, newest first."""
+        ...
+
+    @property
+    def templates(self) -> Sequence[str]:
+        """The `version` templates of the watch."""
+        ...
+
+
+def number_unclear(series: Grouped) -> Doubt | None:
+    """A number that may count epochs, or models."""
+    return _doubt(series, doubts.number_unclear)
+
+
+def steps_unclear(series: Grouped) -> Doubt | None:
+    """Few and small steps, which may be those of a forecast."""
+    return _doubt(series, doubts.steps_unclear)
+
+
+def numbers_independent(series: Grouped) -> Doubt | None:
+    """Several numbers that vary on their own."""
+    return _doubt(series, doubts.numbers_independent)
+
+
+def tensors_differ(series: Grouped) -> str:
+    """Tensors of other names, types or shapes, also of one that is not valid."""
+    with_tensors = [(e, r.facts.tensors_digest) for e in series.entries if (r := e.report)]
+    others = _two_that_differ([(e, digest) for e, digest in with_tensors if digest])
+    if others is None:
+        return ""
+    return (
+        f"{others[1].path!r} and {others[0].path!r} hold tensors of other names or shapes, so they "
+        "are not versions of one model."
+    )
+
+
+def tensors_unknown(series: Grouped) -> str:
+    """A valid one of which no tensors are known, beside others of which they are."""
+    found: dict[bool, Entry] = {}
+    for entry in series.entries:
+        if entry.state is State.VALID:
+            found.setdefault(bool(entry.report and entry.report.facts.tensors_digest), entry)
+    if len(found) < 2:  # noqa: PLR2004 - known and not known
+        return ""
+    return (
+        f"The tensors of {found[False].path!r} were not recorded when it was verified, so it is "
+        f"not certain that it is a version of the same model as {found[True].path!r}."
+    )
+
+
+def models_differ(series: Grouped) -> str:
+    """Layers, or their settings, that differ although the tensors do not: another activation.
+
+    Only what one release of Keras wrote in one format is compared: each describes a model its way.
+    """
+    if tensors_differ(series):
+        return ""
+    written: dict[tuple[str, str], list[tuple[Entry, str]]] = {}
+    for entry in series.entries:
+        facts = entry.report.facts if entry.report else None
+        if facts is not None and facts.model_digest:
+            written.setdefault((facts.format, facts.writer), []).append((entry, facts.model_digest))
+    others = next(filter(None, map(_two_that_differ, written.values())), None)
+    if others is None:
+        return ""
+    return (
+        f"{others[1].path!r} and {others[0].path!r} have tensors of the same names and shapes, but "
+        "their layers differ in kind, settings or connections, so they are not versions of one "
+        "model."
+    )
+
+
+def _two_that_differ(digests: Sequence[tuple[Entry, str]]) -> tuple[Entry, Entry] | None:
+    """The newest entry, and the next one whose digest is another; None if all are the same."""
+    if not digests:
+        return None
+    newest, expected = digests[0]
+    return next(((newest, e) for e, digest in digests if digest != expected), None)
+
+
+def _doubt(series: Grouped, find: Callable[[SeriesNames], Doubt | None]) -> Doubt | None:
+    if len(series.entries) < 2:  # noqa: PLR2004 - one has nothing to be a version of
+        return None
+    first = series.entries[0].checkpoint
+    label = first.series
+    names = [relative_to_root(entry.path, label) for entry in series.entries]
+    compared = doubts.names_of(label, names, first.format, series.templates)
+    return find(compared) if compared else None

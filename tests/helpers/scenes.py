@@ -1,0 +1,464 @@
+"""Everyday situations in which pruning by save time alone loses what a person wanted to keep.
+
+Each was reported of some tool that prunes, or follows from how names and times come about. A scene
+is a directory with what is in it when the daemon starts, what is saved afterwards one by one, a
+policy, and the checkpoints that a person would have kept, whatever else goes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.config import RetentionSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = """
+[daemon]
+state_dir = "state"
+log_format = "json"
+
+[web]
+listen = "127.0.0.1:0"
+"""
+SCAN_ONLY = 'skip = ["drift", "load", "signatures", "inference", "predictions", "resume"]'
+NEVER_ASK = 'confirm = "never"' if "confirm" in RetentionSettings.model_fields else ""
+HOUR, DAY = 3600.0, 86400.0
+
+
+@dataclass(frozen=True)
+class Save:
+    """One checkpoint to be written; `age` is by how much its save time lies before now."""
+
+    name: str
+    age: float | None = 0.0
+    at: float | None = None
+    good: bool = True
+
+    def write(self, root: Path, made: Path, now: float) -> None:
+        """Write it as a job or a copy does: under another name first, where it is one file."""
+        path = root / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        when = self.at if self.at is not None else now - (self.age or 0.0)
+        if self.name.endswith(".h5"):
+            part = path.with_name(f"{path.name}.tmp")
+            shutil.copyfile(made / "only.weights.h5", part)
+            if not self.good:
+                os.truncate(part, part.stat().st_size // 2)
+            os.utime(part, (when, when))
+            part.rename(path)
+        elif "ckpt-" in self.name:
+            for suffix in (".data-00000-of-00001", ".index"):
+                shutil.copyfile(made / f"ckpt-1{suffix}", f"{path}{suffix}")
+                os.utime(f"{path}{suffix}", (when, when))
+        else:
+            shutil.copytree(made / "export", path)
+            for file in path.rglob("*"):
+                os.utime(file, (when, when))
+
+
+@dataclass(frozen=True)
+class Text:
+    """A small file beside the checkpoints."""
+
+    name: str
+    text: str
+
+    def write(self, root: Path, made: Path, now: float) -> None:
+        """Write it."""
+        path = root / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.text)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link."""
+
+    name: str
+    target: str
+
+    def write(self, root: Path, made: Path, now: float) -> None:
+        """Create it."""
+        path = root / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(self.target)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """The save time of what is there is set to now."""
+
+    name: str
+
+    def write(self, root: Path, made: Path, now: float) -> None:
+        """Set it."""
+        os.utime(root / self.name)
+
+
+Action = Save | Text | Link | Touch
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A situation: `found` is there at the start, `saved` comes afterwards, `kept` must stay."""
+
+    name: str
+    found: tuple[Action, ...]
+    kept: frozenset[str]
+    saved: tuple[Action, ...] = ()
+    policy: str = "keep_last = 3"
+    watch: str = ""
+    removed: int = 0
+    """How many must go: where nothing is in doubt, pruning works."""
+
+
+def is_there(root: Path, name: str) -> bool:
+    """Whether a checkpoint lies at its place."""
+    return any((root / f"{name}{suffix}").exists() for suffix in ("", ".index"))
+
+
+def numbered(pattern: str, numbers: range | tuple[int, ...]) -> frozenset[str]:
+    """The names of a pattern."""
+    return frozenset(pattern.format(number) for number in numbers)
+
+
+def _aged(pattern: str, numbers: range, *, step: float = HOUR, last: float = DAY) -> list[Save]:
+    """One after the other as a job saves them; the last one `last` seconds ago."""
+    end = numbers[-1]
+    return [Save(pattern.format(n), age=last + (end - n) * step) for n in numbers]
+
+
+def _shuffled(pattern: str, numbers: range, age: float = 600.0) -> tuple[Save, ...]:
+    """As a parallel copy lays them down that keeps no times."""
+    order = sorted(numbers, key=lambda n: (n * 7) % 13)
+    return tuple(Save(pattern.format(n), age=age - 2 * i) for i, n in enumerate(order))
+
+
+EPOCH = "epoch_{:02d}.weights.h5"
+LAST = numbered(EPOCH, (10, 11, 12))
+WHOLE = tuple(_aged(EPOCH, range(1, 13)))
+
+
+def _each(pattern: str, values: tuple[object, ...], epochs: range = range(1, 4)) -> Scene:
+    """Several models in one directory, trained one after the other: the last of each stays."""
+    found = [
+        Save(pattern.format(value, epoch), age=2 * DAY - 6000 * i - 60 * epoch)
+        for i, value in enumerate(values)
+        for epoch in epochs
+    ]
+    kept = frozenset(pattern.format(value, epochs[-1]) for value in values)
+    return Scene(f"each of {pattern}", tuple(found), kept, policy="keep_last = 2")
+
+
+def _live(pattern: str, numbers: range, at: float | None = None, step: float = 60.0) -> list[Save]:
+    return [
+        Save(pattern.format(n), at=None if at is None else at + i * step)
+        for i, n in enumerate(numbers)
+    ]
+
+
+def _all(pattern: str, numbers: range) -> Scene:
+    """The parts of a whole, or models that have nothing to do with each other: all stay."""
+    found = tuple(Save(pattern.format(n), age=DAY - n) for n in numbers)
+    return Scene(
+        f"all of {pattern}", found, frozenset(s.name for s in found), policy="keep_last = 2"
+    )
+
+
+_NOW = time.time()
+_STATE = 'model_checkpoint_path: "ckpt-{0}"\n' + "".join(
+    f'all_model_checkpoint_paths: "ckpt-{n}"\n' for n in (1, 4, 8)
+)
+_LOSS = "m-{:02d}-val_loss={}.weights.h5"
+_LOSSES = ("0.9", "0.1", "0.5", "0.4", "0.6", "0.7", "0.8", "0.65")
+
+_NOTHING_IN_DOUBT = (
+    Scene("one a hour", WHOLE, LAST, removed=9),
+    Scene("one a hour, live", WHOLE[:6], LAST, tuple(_live(EPOCH, range(7, 13))), removed=9),
+    Scene(
+        "the host's clock is three seconds ahead",
+        tuple(_aged(EPOCH, range(1, 7))),
+        LAST,
+        tuple(Save(EPOCH.format(n), age=-3) for n in range(7, 13)),
+        removed=9,
+    ),
+    Scene(
+        "versions of TensorFlow Serving",
+        tuple(_aged("model/{}", range(1, 9))),
+        numbered("model/{}", (6, 7, 8)),
+        removed=5,
+    ),
+    Scene(
+        "epoch and loss in the name",
+        tuple(Save(_LOSS.format(i, v), age=DAY - i * 60) for i, v in enumerate(_LOSSES, 1)),
+        frozenset({_LOSS.format(2, "0.1"), _LOSS.format(4, "0.4"), _LOSS.format(8, "0.65")}),
+        policy='keep_last = 1\nkeep_best = { n = 2, metric = "val_loss", mode = "min" }',
+        watch='version = "m-{epoch:02d}-val_loss={val_loss}.weights.h5"',
+        removed=5,
+    ),
+)
+
+SCENES = (
+    *_NOTHING_IN_DOUBT,
+    Scene("copied without times", _shuffled(EPOCH, range(1, 13)), LAST),
+    Scene("cloned, all with one time", tuple(Save(s.name, age=99.5) for s in WHOLE), LAST),
+    Scene("save times of 0", tuple(Save(s.name, at=0.0) for s in WHOLE), LAST),
+    Scene(
+        "cloned, names without zeros",
+        tuple(Save(f"m_epoch_{n}.weights.h5", age=99.5) for n in range(1, 13)),
+        numbered("m_epoch_{}.weights.h5", (10, 11, 12)),
+    ),
+    Scene(
+        "touched the wrong way round",
+        WHOLE,
+        numbered(EPOCH, (11, 12, 13)),
+        (*(Touch(s.name) for s in WHOLE[:-4:-1]), Save(EPOCH.format(13))),
+    ),
+    Scene(
+        "an old one copied back without its time",
+        WHOLE,
+        LAST,
+        (Save("epoch_00.weights.h5"),),
+    ),
+    Scene(
+        "host's clock two hours behind from now on",
+        tuple(_aged(EPOCH, range(1, 8), step=60, last=60)),
+        LAST,
+        tuple(_live(EPOCH, range(8, 13), _NOW - 2 * HOUR)),
+    ),
+    Scene(
+        "host without a clock: 1970",
+        tuple(_aged(EPOCH, range(1, 8))),
+        LAST,
+        tuple(_live(EPOCH, range(8, 13), 100.0)),
+    ),
+    Scene(
+        "host's clock was a year ahead",
+        tuple(Save(EPOCH.format(n), at=_NOW + 365 * DAY + n) for n in range(1, 8)),
+        LAST,
+        tuple(_live(EPOCH, range(8, 13))),
+    ),
+    Scene(
+        "clock ahead, names without numbers",
+        tuple(Save(f"m_{w}.weights.h5", at=_NOW + DAY + i) for i, w in enumerate(("a", "b", "c"))),
+        frozenset({"m_z.weights.h5", "m_y.weights.h5"}),
+        tuple(Save(f"m_{w}.weights.h5") for w in ("v", "x", "y", "z")),
+    ),
+    Scene(
+        "began again at step 0",
+        tuple(_aged("m_epoch_{:03d}.weights.h5", range(96, 101))),
+        numbered("m_epoch_{:03d}.weights.h5", (100, 99, 1, 2, 3)),
+        tuple(_live("m_epoch_{:03d}.weights.h5", range(4))),
+    ),
+    Scene(
+        "went on from an earlier one",
+        tuple(_aged(EPOCH, range(1, 11))),
+        numbered(EPOCH, (7, 8, 10)),
+        tuple(_live(EPOCH, range(7, 9))),
+    ),
+    Scene(
+        "week 52, then week 1",
+        tuple(_aged("model_w{:02d}.weights.h5", range(48, 53), step=7 * DAY)),
+        numbered("model_w{:02d}.weights.h5", (52, 1, 2)),
+        tuple(_live("model_w{:02d}.weights.h5", range(1, 3))),
+    ),
+    Scene(
+        "the day before the month",
+        tuple(
+            Save(f"model_{d}-{m:02d}-2026.weights.h5", age=(12 - m) * 30 * DAY + DAY)
+            for m, d in zip(
+                range(1, 13), (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 15), strict=True
+            )
+        ),
+        frozenset({"model_15-12-2026.weights.h5", "model_30-11-2026.weights.h5"}),
+    ),
+    Scene(
+        "from 999 to 1000",
+        tuple(_aged("ckpt-{}", range(995, 1003))),
+        numbered("ckpt-{}", (1000, 1001, 1002)),
+    ),
+    Scene(
+        "time stamps in the names, copied without times",
+        _shuffled("m_202611{:02d}-120000.weights.h5", range(1, 13)),
+        numbered("m_202611{:02d}-120000.weights.h5", (10, 11, 12)),
+    ),
+    Scene(
+        "one a day by its name, all copied today",
+        _shuffled("m_2026-11-{:02d}.weights.h5", range(1, 13)),
+        numbered("m_2026-11-{:02d}.weights.h5", range(6, 13)),
+        policy="keep_daily = 7",
+    ),
+    Scene(
+        "save times of 0 but for the newest",
+        (*(Save(s.name, at=0.0) for s in WHOLE[:-1]), WHOLE[-1]),
+        LAST,
+        policy='keep_within = "7d"',
+    ),
+    Scene(
+        "ttl, and save times of 0",
+        tuple(Save(s.name, at=0.0) for s in WHOLE),
+        frozenset(s.name for s in WHOLE),
+        policy='keep_last = 12\nttl = "30d"',
+    ),
+    Scene(
+        "TensorFlow Serving: the highest version has an old time",
+        (
+            *(Save(f"model/{n}", age=DAY - n * 60) for n in range(1, 8)),
+            Save("model/100", age=30 * DAY),
+        ),
+        frozenset({"model/100", "model/7"}),
+    ),
+    Scene(
+        "TensorFlow Serving: small numbers, then time stamps, copied without times",
+        (
+            *(Save(f"model/{n}", age=60 - n) for n in (3, 1, 2, 4)),
+            *(Save(f"model/{n}", age=600 - n % 97) for n in (1764000000, 1764003600, 1764007200)),
+        ),
+        frozenset({"model/1764007200", "model/1764003600"}),
+    ),
+    Scene(
+        "a CheckpointManager lists more than keep_last",
+        (*_aged("ckpt-{}", range(1, 9)), Text("checkpoint", _STATE.format(8))),
+        numbered("ckpt-{}", (1, 4, 8, 7, 6)),
+    ),
+    Scene(
+        "a state file in another directory names it",
+        (
+            *_aged("train/ckpt-{}", range(1, 9)),
+            Text("eval/checkpoint", 'model_checkpoint_path: "../train/ckpt-2"\n'),
+        ),
+        numbered("train/ckpt-{}", (2, 6, 7, 8)),
+    ),
+    Scene(
+        "a state file that is torn",
+        (*_aged("ckpt-{}", range(1, 9)), Text("checkpoint", 'model_checkpoint_path: "ckpt-')),
+        numbered("ckpt-{}", range(1, 9)),
+    ),
+    Scene(
+        "a link to a link",
+        (
+            *WHOLE,
+            Link("releases/stable", "../epoch_02.weights.h5"),
+            Link("current", "releases/stable"),
+        ),
+        LAST | {"epoch_02.weights.h5"},
+    ),
+    Scene(
+        "a link through a linked directory",
+        (
+            *(Save(f"runs/a/{s.name}", age=s.age) for s in WHOLE),
+            Link("best", "runs/a"),
+            Link("serving/model.h5", "../best/epoch_02.weights.h5"),
+        ),
+        frozenset(f"runs/a/{name}" for name in LAST | {"epoch_02.weights.h5"}),
+    ),
+    Scene(
+        "the last five are torn",
+        (*WHOLE[:7], *(Save(s.name, age=s.age, good=False) for s in WHOLE[7:])),
+        numbered(EPOCH, (5, 6, 7)),
+        watch='torn_after = "2s"',
+    ),
+    Scene(
+        "keep_best by a metric that none has",
+        tuple(Save(_LOSS.format(i, v), age=DAY - i) for i, v in enumerate(_LOSSES, 1)),
+        frozenset({_LOSS.format(2, "0.1"), _LOSS.format(8, "0.65")}),
+        policy='keep_last = 2\nkeep_best = { n = 2, metric = "valloss", mode = "min" }',
+        watch='version = "m-{epoch:02d}-val_loss={val_loss}.weights.h5"',
+    ),
+    Scene(
+        "keep_best in the wrong direction",
+        tuple(Save(_LOSS.format(i, v), age=DAY - i) for i, v in enumerate(_LOSSES, 1)),
+        frozenset({_LOSS.format(2, "0.1"), _LOSS.format(8, "0.65")}),
+        policy='keep_last = 2\nkeep_best = { n = 2, metric = "val_loss", mode = "max" }',
+        watch='version = "m-{epoch:02d}-val_loss={val_loss}.weights.h5"',
+    ),
+    Scene(
+        "keep_best, and every loss is NaN",
+        tuple(Save(_LOSS.format(i, "nan"), age=DAY - i) for i in range(1, 9)),
+        frozenset(_LOSS.format(i, "nan") for i in range(1, 9)),
+        policy='keep_last = 2\nkeep_best = { n = 2, metric = "val_loss", mode = "min" }',
+        watch='version = "m-{epoch:02d}-val_loss={val_loss}.weights.h5"',
+    ),
+    Scene(
+        "trials under a template",
+        tuple(
+            Save(f"trial_{t:03d}/checkpoint_{s:06d}/model.weights.h5", age=DAY - t * 999 - s)
+            for t in (2, 0, 3, 1)
+            for s in range(4)
+        ),
+        frozenset(f"trial_{t:03d}/checkpoint_000003/model.weights.h5" for t in range(4)),
+        policy="keep_last = 2",
+        watch='version = "{trial}/checkpoint_{step:06d}/model.weights.h5"',
+    ),
+    _all("layer_{}.weights.h5", range(1, 9)),
+    _all("part_{}.weights.h5", range(1, 9)),
+    _all("member-{}.weights.h5", range(1, 6)),
+    _all("tf_model-{:05d}-of-00006.weights.h5", range(1, 7)),
+    _all("shard_{}_of_6.weights.h5", range(1, 7)),
+    _all("model ({}).weights.h5", range(1, 6)),
+    Scene(
+        "1.9 before 1.10, copied without times",
+        _shuffled("model_v1.{}.0.weights.h5", range(1, 13)),
+        numbered("model_v1.{}.0.weights.h5", (10, 11, 12)),
+    ),
+    Scene(
+        "thousands as k, copied without times",
+        _shuffled("iter_{}0k.weights.h5", range(1, 13)),
+        numbered("iter_{}0k.weights.h5", (10, 11, 12)),
+    ),
+    Scene(
+        "milliseconds since 1970 in the names, copied without times",
+        _shuffled("m_17640000{:02d}000.weights.h5", range(1, 13)),
+        numbered("m_17640000{:02d}000.weights.h5", (10, 11, 12)),
+    ),
+    Scene(
+        "dates without zeros, copied without times",
+        _shuffled("m_2026-1-{}.weights.h5", range(1, 13)),
+        numbered("m_2026-1-{}.weights.h5", (10, 11, 12)),
+    ),
+    Scene(
+        "some copied back with a time of 0",
+        (*(Save(s.name, at=0.0) for s in WHOLE[6:9]), *WHOLE[:6], *WHOLE[9:]),
+        LAST,
+    ),
+    Scene(
+        "half of the names lost their times",
+        (*(Save(s.name, age=30) for s in WHOLE[:6]), *WHOLE[6:]),
+        LAST,
+    ),
+    _each("version_{}/checkpoints/epoch={}.weights.h5", (0, 1, 2)),
+    _each("{}/ckpt-{}", (1, 2, 3)),
+    _each("gen_{}_ind_{}.weights.h5", (1, 2, 3)),
+    _each("agent_{}_step_{}.weights.h5", (0, 1, 2)),
+    _each("rank{}_step_{}.weights.h5", (0, 1, 2)),
+    _each("phase_{}_epoch_{}.weights.h5", (1, 2, 3)),
+    _each("stage{}-epoch{}.weights.h5", (1, 2)),
+    _each("lang_de{}_epoch_{}.weights.h5", (1, 2)),
+    _each("batch{}_lr3_epoch_{}.weights.h5", (32, 64, 128)),
+    _each("T{}_epoch_{}.weights.h5", (24, 48, 96)),
+    _each("user_{}_model_v{}.weights.h5", (1001, 1002, 1003)),
+    _each("store-{:03d}-{}.weights.h5", (1, 2, 3)),
+    _each("{}-{:02d}.weights.h5", (2024, 2025, 2026)),
+    _each("exp{}.{}.weights.h5", (1, 2, 3)),
+    _each("fold_{}_epoch_{}.weights.h5", (0, 1, 2, 3)),
+    _each("fold{}-{:02d}.weights.h5", (1, 2, 3)),
+    _each("lr_{}_epoch_{:02d}.weights.h5", ("0.1", "0.01", "0.001")),
+    _each("seed{}_step_{}.weights.h5", (42, 43, 44)),
+    _each("slurm_{}_epoch_{}.weights.h5", (81234567, 81234570, 81235001)),
+    _each("resnet{}_v{}.weights.h5", (18, 50, 101)),
+    _each("model_int{}_v{}.weights.h5", (8, 16)),
+    _each("model_{}_epoch_{}.weights.h5", ("3fa91c2", "9120817", "77b0d1e")),
+    _each("{}/epoch_{:02d}.weights.h5", ("2026-11-01_10-00-00", "2026-11-01_12-30-00")),
+    _each("run_{}/epoch_{:02d}.weights.h5", (12345, 12399, 13001)),
+    _each("{}/artifacts/ckpt-{}", ("0a1b2c3d4e5f", "99887766aabb", "123456789012")),
+    _each("h{}/epoch_{:02d}.weights.h5", (1, 7, 14)),
+    _each("forecast_step_{}_epoch_{:02d}.weights.h5", (2, 1, 4, 3)),
+    _each("20261101-{:06d}_epoch_{:02d}.weights.h5", (90000, 101500, 134501)),
+)
+"""Every scene."""
