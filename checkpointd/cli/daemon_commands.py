@@ -78,6 +78,8 @@ def reload(context: typer.Context, json: Json = False) -> int:
     else:
         for line in str(answer.get("message", "")).splitlines():
             print(printable(line), file=sys.stdout if good else sys.stderr)
+        for name, preview in dict(answer.get("watches", {})).items():
+            print(printable(f"{name}: {preview}"))
         if not good:
             print("The daemon keeps its old config.", file=sys.stderr)
     return OK if good else CONFIG

@@ -74,7 +74,9 @@ class Controls:
         result = await self._reload()
         if not result["ok"]:
             raise ControlError(result["message"], _UNPROCESSABLE)
-        return result
+        names = list(self._watches)
+        previews = await asyncio.gather(*map(self._retention.preview, names))
+        return {**result, "watches": dict(zip(names, previews, strict=True))}
 
     async def prune(self, *, apply: bool, watch: str | None, force: bool) -> dict[str, Any]:
         """Plan, and with `apply` carry out, the retention of one watch or all.

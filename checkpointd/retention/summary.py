@@ -38,14 +38,15 @@ class PlanSummary:
     def text(self) -> str:
         """The line, without a full stop."""
         if not self.count:
-            what = f"nothing of {self.of}" if self.of else "nothing, no checkpoint is known yet"
+            what = f"nothing of {self.of}" if self.of else "nothing: no checkpoint is known yet"
         else:
             what = f"{self.count} of {self.of} ({size(self.size_bytes)}), {self._span}"
         if self.delayed:
             subject = "all" if self.delayed == self.count else str(self.delayed)
             what += f"; {subject} of them once {exact_duration(self.min_age)} old (min_age)"
         if self.without_verdict:
-            what += f"; {self.without_verdict} have no verdict yet"
+            verb = "has" if self.without_verdict == 1 else "have"
+            what += f"; {self.without_verdict} {verb} no verdict yet"
         return what
 
     @property
@@ -96,3 +97,24 @@ def summarize(plan: RetentionPlan) -> PlanSummary:
         newest=last.path if last else "",
         newest_at=last.saved_at if last else 0.0,
     )
+
+
+def preview_line(plan: RetentionPlan) -> str:
+    """What the policy of a watch would now do, and why it waits if it does; one sentence or two."""
+    policy = plan.policy
+    if policy.mode == "off":
+        return "Pruning is off."
+    if not policy.has_rules:
+        return "Everything is kept, because no rule is set."
+    summary = summarize(plan)
+    removes = policy.mode == "enforce" and summary.count and not plan.unconfirmed
+    verb = "removes" if removes else "would remove"
+    line = f"{policy.mode}: {verb} {summary.text}."
+    if plan.unconfirmed:
+        first = plan.unconfirmed[0]
+        return f"{line} On hold ({first.reason}): {first.cure}"
+    if plan.holds:
+        reasons = ", ".join(dict.fromkeys(hold.reason for hold in plan.holds))
+        count = len({hold.series for hold in plan.holds})
+        line += f" {count} series {'is' if count == 1 else 'are'} on hold: {reasons}."
+    return line

@@ -144,7 +144,10 @@ def test_pruning_goes_through_the_daemon_and_back(running: Daemon, made: Path) -
     config = running.config.read_text()
     policy = "[watch.retention]\nmode = 'enforce'\nkeep_last = {}\nmin_age = '1ms'\n"
     running.config.write_text(config + policy.format(2))
-    assert running.cli("reload").returncode == 0
+    assert "runs: enforce: would remove nothing of 3." in running.cli("config", "check").stdout
+    reloaded = running.cli("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert "reloaded; 1 watch\nruns: enforce: would remove nothing of 3." in reloaded.stdout
     newest = running.runs / "m_epoch_3.weights.h5"
     shutil.copy(made / "only.weights.h5", newest)
     running.verdict(newest)
