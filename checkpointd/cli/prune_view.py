@@ -19,7 +19,8 @@ def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
     decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
     held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
     done = [{"watch": watch, **one} for one in plan.get("removals", ())]
-    noted = {key: plan[key] for key in ("skipped", "file_differs", "message") if plan.get(key)}
+    keys = ("unmet", "skipped", "file_differs", "message")
+    noted = {key: plan[key] for key in keys if plan.get(key)}
     notes = [{"watch": watch, **noted}] if noted else []
     return decided + held + done + notes
 
@@ -40,6 +41,8 @@ def show_plan(plan: dict[str, Any]) -> None:
         series = f"{hold['series']}: " if hold.get("series") else ""
         text = f"on hold  {series}{why} {hold.get('cure', '')}"
         out.print(Text(printable(text), "yellow"), soft_wrap=True)
+    if plan.get("unmet"):
+        out.print(Text(printable(str(plan["unmet"])), "yellow"), soft_wrap=True)
     if not decisions:
         out.print("no checkpoint is known yet")
         return

@@ -50,4 +50,5 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
             }
             for hold in (*plan.holds, *plan.unconfirmed)
         ],
+        "unmet": plan.unmet,
     }
