@@ -23,6 +23,13 @@ def prune(
     apply: Annotated[
         bool, typer.Option("--apply", help="Move what is to be removed into the trash.")
     ] = False,
+    accept_rebuilt: Annotated[
+        bool,
+        typer.Option(
+            "--accept-rebuilt",
+            help="Go on with what the ledger, pins and trash are now; ends the holds about them.",
+        ),
+    ] = False,
     named: Annotated[
         str | None, typer.Option("--watch", metavar="WATCH", help="The same as the argument WATCH.")
     ] = None,
@@ -46,6 +53,8 @@ def prune(
     watch = named if watch is None else watch
     if force and (watch is None or not apply):
         raise CliError("--force needs --apply and the name of a watch.", USAGE)
+    if accept_rebuilt:
+        _accept(workspace, watch)
     outcomes = _outcomes(workspace, watch, apply=apply, force=force)
     return _print_outcomes(outcomes, applied=apply, json=json)
 
@@ -79,6 +88,17 @@ def _outcomes(
         return [plan_here(ledger, one) for one in watches]
     finally:
         ledger.close()
+
+
+def _accept(workspace: Workspace, watch: str | None) -> None:
+    from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.offline_retention import accept_here, chosen
+
+    try:
+        Client(workspace.state_dir()).post("accept", watch=watch)
+    except NoDaemonError as error:
+        with writing(workspace.state_dir(), error) as ledger:
+            accept_here(ledger, chosen(workspace.config(), watch))
 
 
 def _print_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:
