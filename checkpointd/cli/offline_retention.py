@@ -89,7 +89,7 @@ def apply_here(
             if below is not None:
                 planned = plan_watch(ledger, watch, time.time(), root=below)
             if not holder:
-                ledger.record_policies(watch.name, confirmed(watch, time.time()))
+                ledger.record_policies(watch.name, confirmed(watch, planned, time.time()))
             outcome = public_plan(watch.name, planned)
             removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
             note_enforced(ledger, watch, removals)

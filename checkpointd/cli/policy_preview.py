@@ -51,10 +51,10 @@ def _previews(config: Config) -> Iterator[tuple[str, str]]:
 
 def _preview(ledger: Ledger, watch: WatchSettings) -> str:
     from checkpointd.retention.confirmation import confirm_plan
-    from checkpointd.retention.summary import preview_line
+    from checkpointd.retention.summary import preview_text
     from checkpointd.retention.watch_plan import plan_watch
 
     if not ledger.entries(watch.name, limit=1):
         return ""
     planned = plan_watch(ledger, watch, time.time())
-    return preview_line(confirm_plan(ledger, watch, planned))
+    return preview_text(confirm_plan(ledger, watch, planned))

@@ -63,7 +63,9 @@ def show_plan(plan: dict[str, Any]) -> None:
     print_table(out, table)
     removed = [one for one in decisions if not one.get("keep")]
     frees = size(sum(one.get("size_bytes", 0) for one in removed))
-    out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees})")
+    later = plan.get("summary", {}).get("delayed")
+    more = f", {later} more once they are old enough (min_age)" if later else ""
+    out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees}){more}")
 
 
 def show_removals(plan: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
-from checkpointd.retention.summary import preview_line
+from checkpointd.retention.summary import preview_line, preview_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -211,7 +211,7 @@ class RetentionRunner:
         """Log holds, and what a dry run would remove, once each time they change."""
         holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
         if name not in self.previews:
-            log.info("retention plan", watch=name, message=preview_line(planned))
+            log.info("retention plan", watch=name, message=preview_text(planned))
         self.previews[name] = preview_line(planned)
         self.unmet.pop(name, None)
         if planned.unmet:
@@ -264,7 +264,7 @@ class RetentionRunner:
             return f"Not known yet: {self._why_unavailable(name) or 'the disk is slow.'}"
         except (OSError, LedgerError) as error:
             return f"Not known: {error}"
-        return preview_line(planned)
+        return preview_text(planned)
 
     async def prune(self, name: str, *, apply: bool, force: bool = False) -> dict[str, Any]:
         """Plan a watch now, and with `apply` carry it out as a person wants it.

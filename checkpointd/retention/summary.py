@@ -101,7 +101,7 @@ def summarize(plan: RetentionPlan) -> PlanSummary:
 
 
 def preview_line(plan: RetentionPlan) -> str:
-    """What the policy of a watch would now do, and why it waits if it does; one sentence or two."""
+    """What the policy of a watch would now do, in a sentence."""
     policy = plan.policy
     if policy.mode == "off":
         return "Pruning is off."
@@ -110,7 +110,12 @@ def preview_line(plan: RetentionPlan) -> str:
     summary = summarize(plan)
     removes = policy.mode == "enforce" and summary.count and not plan.unconfirmed
     verb = "removes" if removes else "would remove"
-    line = f"{policy.mode}: {verb} {summary.text}."
+    return f"{policy.mode}: {verb} {summary.text}."
+
+
+def preview_text(plan: RetentionPlan) -> str:
+    """The same, and why it waits or is on hold if it is."""
+    line = preview_line(plan)
     if plan.unconfirmed:
         first = plan.unconfirmed[0]
         return f"{line} On hold ({first.reason}): {first.cure}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from checkpointd.ledger import State
 from checkpointd.retention import Hold, plan
-from checkpointd.retention.summary import preview_line, summarize
+from checkpointd.retention.summary import preview_line, preview_text, summarize
 from tests.helpers.ledger import entry
 from tests.helpers.plans import NOW, policy, series
 
@@ -36,7 +36,7 @@ def test_a_line_says_why_nothing_happens() -> None:
     made = plan(series(8), policy(mode="enforce", keep_last=5), NOW)
     assert preview_line(made).startswith("enforce: removes 3 of 8")
     waiting = replace(made, unconfirmed=(Hold("w", "", "not_confirmed", "It waits.", "Do it."),))
-    assert preview_line(waiting).startswith("enforce: would remove 3 of 8")
-    assert preview_line(waiting).endswith("On hold (not_confirmed): Do it.")
+    assert preview_text(waiting).startswith("enforce: would remove 3 of 8")
+    assert preview_text(waiting).endswith("On hold (not_confirmed): Do it.")
     held = plan(series(8, state=State.INVALID), policy(mode="enforce", keep_last=5), NOW)
-    assert preview_line(held).endswith("1 series is on hold: invalid_streak.")
+    assert preview_text(held).endswith("1 series is on hold: invalid_streak.")
