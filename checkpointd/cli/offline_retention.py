@@ -84,10 +84,10 @@ def apply_here(
                 )
                 continue
             doubts = keeper.look(holder, enforce=True)
-            planned = plan_watch(ledger, watch, time.time(), root=doubts)
+            planned = plan_watch(ledger, watch, time.time(), root=doubts, by_person=True)
             below = keeper.look_below(d.entry.path for d in planned.removals)
             if below is not None:
-                planned = plan_watch(ledger, watch, time.time(), root=below)
+                planned = plan_watch(ledger, watch, time.time(), root=below, by_person=True)
             if not holder:
                 ledger.record_policies(watch.name, confirmed(watch, planned, time.time()))
             outcome = public_plan(watch.name, planned)
