@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.text import exact_duration, iso, size
+from checkpointd.ledger import State
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.plan import RetentionPlan
 
 _NOT_YET = "min_age"
-_WITHOUT_VERDICT = frozenset({"pending", "writing", "superseded"})
+_WITHOUT_VERDICT = frozenset({State.PENDING, State.WRITING, State.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def summarize(plan: RetentionPlan) -> PlanSummary:
         size_bytes=sum(e.generation.size_bytes for e in entries),
         delayed=sum(d.keep and d.rule == _NOT_YET for d in plan.decisions),
         min_age=plan.policy.min_age,
-        without_verdict=sum(d.keep and d.rule in _WITHOUT_VERDICT for d in plan.decisions),
+        without_verdict=sum(d.entry.state in _WITHOUT_VERDICT for d in plan.decisions),
         oldest=first.path if first else "",
         oldest_at=first.saved_at if first else 0.0,
         newest=last.path if last else "",
