@@ -60,8 +60,8 @@ class SeriesState:
 
     @cached_property
     def names(self) -> SeriesNames | None:
-        """The names of the series, and what varies in them."""
-        return grouping.names_of(self)
+        """The names for comparison; None if they leave nothing open."""
+        return grouping.names_of(self.entries, self.templates)
 
 
 @dataclass(frozen=True)
