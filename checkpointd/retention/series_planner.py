@@ -13,7 +13,13 @@ from checkpointd.ledger import State
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import is_broken_checkpoint, saved_checkpoint
 from checkpointd.retention.limits import NO_RULE, yields
-from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention.protections import (
+    DOUBTS_IN_STATE,
+    PROTECTIONS,
+    Situation,
+    StateOnDisk,
+    rows_for,
+)
 from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.best import KeepBest
@@ -103,6 +109,13 @@ class SeriesPlanner:
         self._situation = Situation(
             policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served
         )
+        self._protections = rows_for(self._situation, PROTECTIONS)
+        self._doubts: dict[State, tuple[Protection, ...]] = {}
+
+    def _doubts_in(self, state: State) -> tuple[Protection, ...]:
+        if state not in self._doubts:
+            self._doubts[state] = rows_for(self._situation, DOUBTS_IN_STATE[state])
+        return self._doubts[state]
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""
@@ -166,14 +179,14 @@ class SeriesPlanner:
         return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
 
     def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        yield from self._protected(entry, PROTECTIONS)
+        yield from self._protected(entry, self._protections)
         if entry.id not in self._older:
             if entry.id not in self._expired:
                 yield from _claimed(entry, self._keep)
             if entry.id in self._floor:
                 n = self._policy.keep_min_valid
                 yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
+        yield from self._protected(entry, self._doubts_in(entry.state))
         if (
             not self._rules.keep_names
             and entry.state is State.VALID
