@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import Ages, Entry, Ledger, Pin, PolicyRecords
+from checkpointd.ledger import Ages, Entry, KnownTrash, Ledger, Pin, PolicyRecords
 
 if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
@@ -47,6 +47,18 @@ class LedgerRecords:
     def largest_bytes(self, watch: str) -> int:
         """The size of the largest checkpoint that is in a watch."""
         return self._ledger.wait(Ledger.largest_bytes, watch)
+
+    def record_trash(self, trash: KnownTrash) -> None:
+        """Record that checkpoints of a watch are moved to a trash."""
+        self._ledger.wait(Ledger.record_trash, trash)
+
+    def trashes(self) -> list[KnownTrash]:
+        """Every trash that something was moved to."""
+        return self._ledger.wait(Ledger.trashes)
+
+    def forget_trash(self, directory: str) -> None:
+        """Forget a trash that is empty."""
+        self._ledger.wait(Ledger.forget_trash, directory)
 
     def enforced_policy(self, watch: str) -> str:
         """The digest of the policy that was last carried out in a watch."""

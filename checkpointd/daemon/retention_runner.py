@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.daemon.fair_queue import Item
+from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
@@ -19,6 +20,7 @@ from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError
 from checkpointd.retention.public import public_plan, public_removal
+from checkpointd.retention.trash import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,10 +84,13 @@ class RetentionRunner:
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._logged: dict[str, str] = {}
+        self._leaving: dict[str, tuple[WatchSettings, tuple[DiskThread, ...] | None]] = {}
+        self.former = FormerTrashes(self._records, self._running_trashes)
 
     def begin(self, settings: WatchSettings) -> None:
         """Begin the retention of a watch."""
         before = [disk for root, disk in self._hung if root == str(settings.path)]
+        before += self.former.release(place_of(settings).directory)
         watch = self._running[settings.name] = WatchRetention(settings, self._records, before)
         watch.task = asyncio.create_task(self._run(watch))
 
@@ -97,7 +102,9 @@ class RetentionRunner:
         self._failures.forget(name)
         if watch is None:
             return
+        self._leaving[watch.trash_directory] = (watch.settings, None)
         hung = await watch.stop()
+        self._leaving[watch.trash_directory] = (watch.settings, hung)
         self._hung = [(root, disk) for root, disk in self._hung if not disk.over]
         self._hung.extend((watch.root, disk) for disk in hung)
         if hung:
@@ -105,6 +112,7 @@ class RetentionRunner:
 
     async def close(self) -> None:
         """End the retention of all watches."""
+        self.former.close()
         await asyncio.gather(*(self.forget(name) for name in list(self._running)))
 
     def on_change(self, change: Change) -> None:
@@ -112,6 +120,17 @@ class RetentionRunner:
         for name in [change.watch] if change.watch else self._running:
             if name in self._running:
                 self._running[name].requested.set()
+
+    def _running_trashes(self) -> dict[str, WatchSettings]:
+        """The trash of each watch that runs, or whose disk threads have not ended."""
+        self._leaving = {
+            directory: (settings, disks)
+            for directory, (settings, disks) in self._leaving.items()
+            if disks is None or not all(disk.over for disk in disks)
+        }
+        leaving = {directory: settings for directory, (settings, _) in self._leaving.items()}
+        running = {watch.trash_directory: watch.settings for watch in self._running.values()}
+        return {**leaving, **running}
 
     def usage(self, name: str) -> DiskUsage:
         """What was last found out about the file system of a watch."""
@@ -267,15 +286,26 @@ class RetentionRunner:
             ControlError: it is in no trash, or another file has taken its path.
         """
         refusal = f"{path} is in no trash; `checkpointd trash list` names what is."
-        for watch in self._running.values():
+        for watch in list(self._running.values()):
+            if path.startswith("/") and not path.startswith(f"{watch.root.rstrip('/')}/"):
+                continue
             try:
                 item = await watch.restore(path)
             except TrashError as error:
-                if path.startswith(f"{watch.settings.path}/"):
+                if path.startswith("/"):
                     refusal = str(error)
             except (OSError, LedgerError) as error:
                 raise ControlError(f"{path} cannot be restored: {error}", 503) from None
             else:
                 log.info("restored", watch=watch.name, path=item.path)
                 return {"path": item.path, "watch": watch.name, "pinned": True}
-        raise ControlError(refusal, 404)
+        try:
+            former = await self.former.restore(path)
+        except TrashError as error:
+            raise ControlError(str(error), 404) from None
+        except (OSError, LedgerError) as error:
+            raise ControlError(f"{path} cannot be restored: {error}", 503) from None
+        if former is None:
+            raise ControlError(refusal, 404)
+        log.info("restored", watch=former.manifest.watch, path=former.path)
+        return {"path": former.path, "watch": "", "pinned": True}

@@ -217,6 +217,7 @@ class Service:
             self._cache.keep_fresh(),
             self._pulse(),
             scrubber.run(),
+            self._retention.former.run(),
             self._reverifier.follow(self._runtimes, self._dispatcher.renew),
             self._servers.access.watch_files(),
             *(self._verifier.run() for _ in range(concurrency)),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
+from checkpointd.ledger import KnownTrash
 from checkpointd.retention import Pruner, Removal
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -140,6 +141,11 @@ class WatchRetention:
         """
         return await self._on_disk(self._plan, problem, evaluation, by)
 
+    @property
+    def trash_directory(self) -> str:
+        """The directory of the trash."""
+        return self._pruner.trash.place.directory
+
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of the trash."""
         return await self._on_disk(self._restore, path)
@@ -179,9 +185,18 @@ class WatchRetention:
         if by is ApplyBy.NOBODY or planned.unconfirmed:
             return planned, []
         changed = is_changed(self._records, self.settings)
+        if planned.removals:
+            self._records.record_trash(self._known_trash())
         removals = self._pruner.apply(planned, index, policy_changed=changed)
         note_enforced(self._records, self.settings, removals)
+        if not all(removal.done for removal in removals):
+            self._recovered = False
         return planned, removals
+
+    def _known_trash(self) -> KnownTrash:
+        policy = self.settings.retention
+        directory = self._pruner.trash.place.directory
+        return KnownTrash(directory, self.root, self.name, policy.trash_ttl, policy.mode)
 
     def _expire(self) -> Expired:
         limits = TrashLimits(
@@ -207,4 +222,7 @@ class WatchRetention:
         available = self.usage.available
         with contextlib.suppress(OSError):
             available = shutil.disk_usage(self.root).free
-        return DiskUsage(available, self._pruner.trash.bytes())
+        trashed = self._pruner.trash.bytes()
+        if trashed:
+            self._records.record_trash(self._known_trash())
+        return DiskUsage(available, trashed)

@@ -13,6 +13,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
+from checkpointd.ledger.trashes import KnownTrash
 
 __all__ = [
     "AcceptedPolicy",
@@ -20,6 +21,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Entry",
+    "KnownTrash",
     "Ledger",
     "LedgerError",
     "NoLedgerError",

@@ -167,16 +167,34 @@ class Pruner:
     def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
 
+        An item that was left half moved is finished or undone before.
+
         Raises:
             TrashError: there is no such item, or something is at its path again.
             OSError: the file system refused.
             LedgerError: the ledger could not be written.
         """
-        item = self.trash.find(path_or_id)
+        try:
+            item = self.trash.find(path_or_id)
+        except TrashError:
+            back = self._brought_back(path_or_id)
+            if back is not None:
+                self._records.pin(back.path, RESTORED_NOTE)
+                return back
+            item = self.trash.find(path_or_id)
         self._records.pin(item.path, RESTORED_NOTE)
         item = self.trash.restore(item.id)
         self._records.record_restored(item.path, item.id)
         return item
+
+    def _brought_back(self, path_or_id: str) -> TrashItem | None:
+        """Recover; the item, if that has brought it back to its path."""
+        for found in self.recover():
+            item = found.item
+            is_back = found.outcome in ("undone", "restored")
+            if item is not None and is_back and path_or_id in (item.path, item.id):
+                return item
+        return None
 
     def recover(self) -> list[Recovered]:
         """Finish or undo what a crash left, and record it in the ledger; called at start.

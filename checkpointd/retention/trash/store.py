@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from checkpointd.retention.trash import expiry, item_directory, moves, recovery
 from checkpointd.retention.trash.item import (
     TrashError,
     TrashItem,
+    every_item,
     finished_items,
+    item_ids,
 )
 from checkpointd.retention.trash.manifest import Manifest, Stage
 from checkpointd.retention.trash.place import TrashPlace, trash_place
@@ -110,6 +113,14 @@ class Trash:
         """
         return finished_items(self.place)
 
+    def every_item(self) -> list[TrashItem]:
+        """What can be restored, and what a crash or a fault left half moved, newest first.
+
+        Raises:
+            OSError: the trash is there and cannot be read.
+        """
+        return every_item(self.place)
+
     def bytes(self) -> int:
         """The size of all items."""
         return sum(item.manifest.size_bytes for item in self.items())
@@ -186,6 +197,29 @@ class Trash:
             stopped: called before each item; nothing more is deleted once it returns True.
         """
         return expiry.expire(self.place, limits, stopped=stopped, on_step=self._step)
+
+    def remove_if_empty(self) -> bool:
+        """Remove the trash of a watch that is no more; False if anything is left in it.
+
+        Raises:
+            FileNotFoundError: the root is not there.
+            OSError: it cannot be read or removed.
+        """
+        with opened_root(self.root):
+            pass
+        try:
+            with self.place.opened() as trash_fd:
+                if item_ids(trash_fd):
+                    return False
+                item_directory.remove_reserve(trash_fd)
+            os.rmdir(self.place.directory)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            return False
+        return True
 
     def recover(self) -> list[recovery.Recovered]:
         """Finish or undo what a crash left; the result names every item.
