@@ -15,7 +15,8 @@ def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
     decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
     held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
     done = [{"watch": watch, **one} for one in plan.get("removals", ())]
-    return decided + held + done
+    unmet = [{"watch": watch, "unmet": plan["unmet"]}] if plan.get("unmet") else []
+    return decided + held + unmet + done
 
 
 def show_plan(plan: dict[str, Any]) -> None:
@@ -31,6 +32,8 @@ def show_plan(plan: dict[str, Any]) -> None:
         series = f"{hold['series']}: " if hold.get("series") else ""
         text = f"on hold  {series}{why} {hold.get('cure', '')}"
         out.print(Text(printable(text), "yellow"), soft_wrap=True)
+    if plan.get("unmet"):
+        out.print(Text(printable(str(plan["unmet"])), "yellow"), soft_wrap=True)
     if not decisions:
         out.print("no checkpoint is known yet")
         return

@@ -29,6 +29,9 @@ DURATIONS = frozenset(
 )
 """The keys that hold seconds and are written as `"30m"`."""
 
+PERCENTAGES = frozenset({"prune_defer"})
+"""The keys that hold a share and are written as `"80%"`."""
+
 INLINE = frozenset(
     {
         *("basic_auth", "bounds", "custom_objects", "drift", "evaluate"),
@@ -68,6 +71,8 @@ def _is_table(value: Any) -> bool:
 def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if key in PERCENTAGES and isinstance(value, float):
+        return _text(f"{100 * value:.10g}%")
     if isinstance(value, int | float):
         return _text(exact_duration(value)) if key in DURATIONS else repr(value)
     if isinstance(value, list):

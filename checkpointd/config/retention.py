@@ -19,7 +19,9 @@ from checkpointd.config.types import (
     Percent,
     SchemaAlternative,
     SchemaSingleTable,
+    Share,
     ShownName,
+    Size,
     StepList,
     Steps,
     Text,
@@ -130,6 +132,12 @@ class RetentionSettings(_Rules):
     timezone: TimeZone = HOST
     """The time zone of hours, days and longer periods: `"Europe/Berlin"`; `"local"`: the host's."""
 
+    prune_defer: Share | None = None
+    """Prune only while the file system is fuller than this, not counting the trash: `"80%"`."""
+
+    max_total_bytes: Size | None = None
+    """Remove the oldest, though rules keep them, while a watch's checkpoints are larger."""
+
     hold_after: Checkpoints = 3
     """Prune nothing of a series while as many of its newest are invalid as this, in a row."""
 
@@ -146,10 +154,12 @@ class RetentionSettings(_Rules):
     def has_rules(self) -> bool:
         """Whether any rule decides about valid ones; without one nothing is ever pruned."""
         deciding = (*table.names(Effect.KEEP), *table.names(Effect.EXPIRE))
-        return any(getattr(self, name) is not None for name in deciding)
+        return any(getattr(self, name) is not None for name in (*deciding, table.SIZE))
 
     @model_validator(mode="after")
     def _has_something_to_enforce(self) -> RetentionSettings:
         if self.mode == "enforce" and not self.has_rules:
-            raise ValueError('mode = "enforce" needs at least one keep_ rule, or ttl')
+            raise ValueError(
+                'mode = "enforce" needs at least one keep_ rule, ttl or max_total_bytes'
+            )
         return self

@@ -16,7 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.config.units import parse_duration, parse_share, parse_size
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
@@ -214,6 +214,35 @@ SizeOrAuto = Annotated[
         }
     ),
 ]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _SIZE_PATTERN},
+                {"type": "integer", "exclusiveMinimum": 0},
+            ],
+            "examples": ["500GiB"],
+            "x-type": "size",
+            "x-unit": "bytes",
+        }
+    ),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$",
+            "examples": ["80%"],
+            "x-type": "percentage",
+        }
+    ),
+]
+"""A percentage as text, which is a number between 0 and 1."""
+
 SwitchOrDirectory = Annotated[
     bool | Path,
     BeforeValidator(_switch_or_path),

@@ -1,4 +1,4 @@
-"""Sizes and durations as people write them."""
+"""Sizes, durations and percentages as people write them."""
 
 from __future__ import annotations
 
@@ -43,3 +43,16 @@ def parse_duration(value: object) -> float:
     if seconds <= 0:
         raise ValueError('expected a positive duration such as "90s", "36h" or "7d"')
     return seconds
+
+
+def parse_share(value: object) -> float:
+    """Turn `"80%"` into 0.8; what is a number between 0 and 1 already stays.
+
+    Raises:
+        ValueError: with a message that explains what is accepted.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    share = float(match[1]) / 100 if match else value
+    if not isinstance(share, float) or not 0 < share < 1:
+        raise ValueError('expected a percentage between 0 and 100, such as "80%"')
+    return share

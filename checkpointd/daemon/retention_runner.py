@@ -62,7 +62,7 @@ class RetentionRunner:
     """Plans after every verdict and every minute; prunes where the mode is `enforce`.
 
     `holds` are what the last plan of each watch would not prune, and why. `refusals` are sentences
-    about what could not be pruned.
+    about what could not be pruned, `unmet` why `max_total_bytes` cannot be met.
 
     Args:
         ledger: holds the checkpoints.
@@ -76,6 +76,7 @@ class RetentionRunner:
     ) -> None:
         self.holds: dict[str, tuple[Hold, ...]] = {}
         self.refusals: dict[str, str] = {}
+        self.unmet: dict[str, str] = {}
         self._records = LedgerRecords(ledger)
         self._watches = watches
         self._work = work
@@ -97,7 +98,7 @@ class RetentionRunner:
     async def forget(self, name: str) -> None:
         """End the retention of a watch; nothing more is removed, unless its disk hangs."""
         watch = self._running.pop(name, None)
-        for state in (self.holds, self.refusals, self._logged):
+        for state in (self.holds, self.refusals, self.unmet, self._logged):
             state.pop(name, None)
         self._failures.forget(name)
         if watch is None:
@@ -222,6 +223,9 @@ class RetentionRunner:
     def _note_plan(self, name: str, planned: RetentionPlan) -> None:
         """Log holds, and what a dry run would remove, once each time they change."""
         holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
+        self.unmet.pop(name, None)
+        if planned.unmet:
+            self.unmet[name] = f"Watch {name}: {planned.unmet}"
         dry = planned.policy.mode == "dry-run"
         would = [d.entry.path for d in planned.removals] if dry else []
         outcome = repr((would, [(hold.series, hold.reason) for hold in holds]))

@@ -157,6 +157,7 @@ class Service:
         self._health.add_source(self._active.problems)
         self._health.add_source(lambda: [self._handler.ledger_error])
         self._health.add_source(self._retention.refusals.values)
+        self._health.add_source(self._retention.unmet.values)
         self._health.add_source(self._publishing.problems.values)
         self._health.add_source(self._servers.access.problems)
         self._health.add_source(lambda: [self._status.sandbox().problem])

@@ -1,7 +1,8 @@
 """Retention: what a policy keeps and why, and the careful removal of the rest."""
 
+from checkpointd.retention.decision import Decision
 from checkpointd.retention.holds import Hold
-from checkpointd.retention.plan import Decision, RetentionPlan, plan
+from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.pruner import Pruner, PruningLedger, Removal
 from checkpointd.retention.reference_index import find_references
 from checkpointd.retention.references import References

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State, WallAges
 from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
 from checkpointd.retention.holds import Hold, SeriesState, holds_of
+from checkpointd.retention.limits import NO_RULE, deferred, within_size, yields
 from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
 from checkpointd.retention.references import NO_REFERENCES, alone_in_named
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.order import newest_first
-from checkpointd.retention_rules.table import UNCLAIMED, rules_of
+from checkpointd.retention_rules.table import SIZE, UNCLAIMED, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
     from checkpointd.retention.evaluation import CurrentEvaluation
+    from checkpointd.retention.limits import FileSystem
     from checkpointd.retention.protections import Protection
     from checkpointd.retention.references import References
     from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
@@ -38,23 +41,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics."""
-
-    entry: Entry
-    keep: bool
-    reasons: tuple[str, ...]
-    rule: str
-
-
-@dataclass(frozen=True)
 class RetentionPlan:
     """The decisions about every checkpoint on disk, newest first within a series, and the holds.
 
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
-    be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. Whether
-    anything is carried out is up to the caller: see `policy.mode`.
-    `unconfirmed` is why the plan waits for a person (`checkpointd.retention.confirmation`).
+    be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. `unmet`
+    is why `max_total_bytes` is not met, `unconfirmed` why the plan waits for a person
+    (`checkpointd.retention.confirmation`). Whether anything is carried out is up to the caller: see
+    `policy.mode`.
     """
 
     policy: RetentionSettings
@@ -62,6 +56,7 @@ class RetentionPlan:
     holds: tuple[Hold, ...]
     suspects: tuple[str, ...] = ()
     unevaluated: tuple[Entry, ...] = ()
+    unmet: str = ""
     unconfirmed: tuple[Hold, ...] = ()
 
     @property
@@ -89,6 +84,7 @@ def plan(
     listing: str = "",
     rebuilt: bool = False,
     evaluation: CurrentEvaluation = NOT_EVALUATED,
+    filesystem: FileSystem | None = None,
     ages: Ages | None = None,
     templates: Sequence[str] = (),
 ) -> RetentionPlan:
@@ -109,6 +105,7 @@ def plan(
         listing: why the watch could not be listed; empty if it could.
         rebuilt: whether the ledger was lost, and not all has been verified again.
         evaluation: how `evaluate` measures checkpoints now.
+        filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
         templates: the `version` templates of the watch.
     """
@@ -123,6 +120,7 @@ def plan(
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
     doubtful = changed | touched
+    counted: set[int] = set()
     for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
         eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
         waiting = unevaluated(eligible, policy, evaluation)
@@ -133,10 +131,14 @@ def plan(
         held = holds_of(watch, series, state)
         holds.extend(held)
         to_evaluate.extend(waiting.next)
+        counted.update(e.id for e in eligible)
         planner = _SeriesPlanner(group, eligible, policy, now, ages, on_disk, held, served)
         decisions.extend(planner.decide())
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
-    return RetentionPlan(policy, tuple(decisions), tuple(holds), suspects, tuple(to_evaluate))
+    decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
+    decisions = deferred(decisions, policy, filesystem)
+    made = tuple(decisions)
+    return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
 
 
 class _SeriesPlanner:
@@ -163,7 +165,8 @@ class _SeriesPlanner:
         keep = rules_of(policy, Effect.KEEP)
         self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
         expire = rules_of(policy, Effect.EXPIRE)
-        self._expire_names = ", ".join(rule.name for rule in expire)
+        sized = [SIZE] if policy.max_total_bytes is not None else []
+        self._removing_names = " and ".join([*(rule.name for rule in expire), *sized])
         self._expire = _claims(expire, eligible, now, ages)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._keep = _claims(keep, eligible, now, ages)
@@ -181,7 +184,9 @@ class _SeriesPlanner:
     def _decide(self, entry: Entry) -> Decision:
         reasons = list(self._reasons_to_keep(entry))
         if reasons:
-            return Decision(entry, True, tuple(text for _, text in reasons), reasons[0][0])
+            texts = tuple(text for _, text in reasons)
+            may_go = not self._holds and yields(label for label, _ in reasons)
+            return Decision(entry, True, texts, reasons[0][0], may_go)
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
             return Decision(entry, True, texts, "hold")
@@ -199,8 +204,8 @@ class _SeriesPlanner:
             yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
         yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
         if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
-            names = self._expire_names
-            yield "no_rule", f"no keep_ rule is configured, and {names} does not remove it yet"
+            names = self._removing_names
+            yield NO_RULE, f"no keep_ rule is configured, and {names} does not remove it yet"
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
         for row in rows:
@@ -240,7 +245,7 @@ def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
     reason = ("no keep_ rule is configured, so everything is kept",)
-    return tuple(Decision(entry, True, reason, "no_rule") for entry in newest_first(present))
+    return tuple(Decision(entry, True, reason, NO_RULE) for entry in newest_first(present))
 
 
 def _directories_above(entries: Sequence[Entry]) -> frozenset[str]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, Pin
-    from checkpointd.retention.plan import Decision, RetentionPlan
+    from checkpointd.retention.decision import Decision
+    from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.references import References
 
 RESTORED_NOTE = "restored from the trash"

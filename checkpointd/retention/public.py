@@ -49,4 +49,5 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
             }
             for hold in (*plan.holds, *plan.unconfirmed)
         ],
+        "unmet": plan.unmet,
     }

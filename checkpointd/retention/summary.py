@@ -10,7 +10,8 @@ from checkpointd.core.text import exact_duration, iso, size
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
-    from checkpointd.retention.plan import Decision, RetentionPlan
+    from checkpointd.retention.decision import Decision
+    from checkpointd.retention.plan import RetentionPlan
 
 _NOT_YET = "min_age"
 _WITHOUT_VERDICT = frozenset({"pending", "writing", "superseded"})

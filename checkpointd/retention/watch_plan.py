@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
+from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.trash import Trash
 from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ def plan_watch(
         rebuilt=ledger.unconfirmed(watch.name),
         evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
+        filesystem=_filesystem(watch),
         templates=watch.version,
     )
     first = planned()
@@ -90,3 +94,15 @@ def plan_watch(
     uses = {e.path: open_files.use_of_entry(e) for e in leaving}
     used = {path: use.value for path, use in uses.items() if use is not None}
     return planned(in_use=used) if used else first
+
+
+def _filesystem(watch: WatchSettings) -> FileSystem | None:
+    """How full the file system of a watch is; None if nobody asks or that is not known."""
+    if watch.retention.prune_defer is None:
+        return None
+    root = str(watch.path)
+    try:
+        usage = shutil.disk_usage(root)
+        return FileSystem(usage.used, usage.free, Trash(root).bytes())
+    except OSError:
+        return None

@@ -126,12 +126,14 @@ class RuleSpec:
 
     `help` describes the rule in one sentence, for the manual and the schema of the config.
     `repeatable`: the config may also hold a list of tables, each of them a rule.
+    `outranks_size`: what it keeps stays even if `max_total_bytes` cannot be met then.
     """
 
     rule: type[Rule]
     help: str
     effect: Effect = Effect.KEEP
     repeatable: bool = False
+    outranks_size: bool = False
 
     @property
     def name(self) -> str:

@@ -51,11 +51,12 @@ RULES: tuple[RuleSpec, ...] = (
         KeepEveryNSteps,
         "Keep one in every `n` training steps, in each run; a number means `{ n = NUMBER }`.",
     ),
-    RuleSpec(KeepSteps, "Keep these training steps."),
+    RuleSpec(KeepSteps, "Keep these training steps.", outranks_size=True),
     RuleSpec(
         KeepBest,
         'Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`, or by several.',
         repeatable=True,
+        outranks_size=True,
     ),
     RuleSpec(
         Ttl,
@@ -73,6 +74,10 @@ UNCLAIMED = "unclaimed"
 """The label of a removal because no rule keeps the valid checkpoint."""
 
 
+SIZE = "max_total_bytes"
+"""The label of a removal because all together are too large."""
+
+
 def names(effect: Effect) -> tuple[str, ...]:
     """The names of all rules that have an effect."""
     return tuple(spec.name for spec in RULES if spec.effect is effect)
@@ -80,7 +85,7 @@ def names(effect: Effect) -> tuple[str, ...]:
 
 def removal_labels() -> tuple[str, ...]:
     """Every value of the label `rule` of `checkpointd_pruned_total`."""
-    return (UNCLAIMED, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
+    return (UNCLAIMED, SIZE, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
 
 
 def rules_of(policy: object, effect: Effect) -> tuple[Rule, ...]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkpointd.config.units import parse_duration, parse_size
+from checkpointd.config.units import parse_duration, parse_share, parse_size
 from checkpointd.core.text import exact_duration
 
 
@@ -55,3 +55,11 @@ def test_no_size_is_guessed(text: object) -> None:
 def test_a_duration_that_is_written_is_read_back(seconds: int) -> None:
     """`config show` loses nothing."""
     assert parse_duration(exact_duration(float(seconds))) == seconds
+
+
+def test_a_percentage_is_text_with_its_sign() -> None:
+    """A bare number might mean either."""
+    assert parse_share("80%") == parse_share(" 80.0 % ") == 0.8
+    for wrong in ("80", "0%", "100%", "120%", 80, 1.0, True, "x%", None):
+        with pytest.raises(ValueError, match='such as "80%"'):
+            parse_share(wrong)

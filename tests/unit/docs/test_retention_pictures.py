@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from checkpointd.config import RetentionSettings
+from checkpointd.retention import plan
 from checkpointd.retention_rules import Effect, SavedCheckpoint, table
 from tests.helpers import manual
+from tests.helpers.ledger import entry, generation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +43,7 @@ def _compare(lines: list[str], saved: Sequence[SavedCheckpoint], now: float) -> 
 
 def test_each_picture_is_what_the_rule_of_its_line_chooses() -> None:
     """And there is one of every rule that is about valid checkpoints."""
-    days, steps, losses = (picture.splitlines() for picture in PICTURES)
+    days, steps, losses, _ = (picture.splitlines() for picture in PICTURES)
     times = [THURSDAY + day * 86400 + hour * 3600 for day in range(8) for hour in (6, 14, 22)]
     saved = [SavedCheckpoint(i, at, at) for i, at in enumerate(times)]
     shown = _compare(days[2:], saved, SATURDAY)
@@ -52,3 +55,21 @@ def test_each_picture_is_what_the_rule_of_its_line_chooses() -> None:
     ]
     shown |= _compare(losses[1:], with_loss, SATURDAY)
     assert shown == {*table.names(Effect.KEEP), *table.names(Effect.EXPIRE)}
+
+
+def test_the_picture_of_the_limit_is_what_a_plan_keeps() -> None:
+    """Of checkpoints that are equally large."""
+    sizes, *lines = PICTURES[3].splitlines()
+    numbers = list(enumerate(map(int, sizes.split()[3:]), 1))
+    entries = [
+        replace(
+            entry(i, step=i, saved_at=SATURDAY + i), generation=generation(SATURDAY + i, n << 30)
+        )
+        for i, n in numbers
+    ]
+    for line in lines:
+        keys, marks = re.fullmatch(r"(.*?)\s+((?:[o·]+\s*)+)", line).groups()  # type: ignore[union-attr]
+        text = "\n".join(re.split(r", (?=\w+ =)", keys))
+        policy = RetentionSettings.model_validate(tomllib.loads(text))
+        kept = {d.entry.id for d in plan(entries, policy, SATURDAY + 1e6).kept}
+        assert marks.split() == ["o" if i in kept else "·" for i, _ in numbers], line

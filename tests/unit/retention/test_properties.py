@@ -46,6 +46,7 @@ _POLICIES = st.builds(
     keep_best=st.none()
     | st.sampled_from([{"n": 2, "metric": "loss", "mode": m} for m in ("min", "max")]),
     keep_min_valid=st.integers(1, 4),
+    max_total_bytes=st.none() | st.integers(1, 200),
     quarantine_ttl=st.none() | st.sampled_from(["1s", "10h"]),
     require=st.sampled_from([("intact",), ("intact", "loads")]),
 )
