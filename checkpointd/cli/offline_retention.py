@@ -1,11 +1,11 @@
-"""Retention without the daemon: pruning and restoring under the lock of the state directory."""
+"""Retention without the daemon: pruning under the lock of the state directory."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.errors import INVALID, USAGE, CliError
+from checkpointd.cli.errors import USAGE, CliError
 
 if TYPE_CHECKING:
     from checkpointd.config import Config, WatchSettings
@@ -37,7 +37,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.public import public_plan, public_removal
-    from checkpointd.retention.trash import place_of
+    from checkpointd.retention.trash import known_trash, place_of
     from checkpointd.retention.watch_plan import plan_watch
 
     outcomes = []
@@ -52,48 +52,10 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
         planned = plan_watch(ledger, watch, time.time())
         ledger.record_policies(watch.name, confirmed(watch, time.time()))
         outcome = public_plan(watch.name, planned)
+        if planned.removals:
+            ledger.record_trash(known_trash(watch))
         removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
         note_enforced(ledger, watch, removals)
         outcome["removals"] = [public_removal(removal) for removal in removals]
         outcomes.append(outcome)
     return outcomes
-
-
-def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
-    """The one of several names under which a checkpoint is in a trash; None if none is."""
-    from checkpointd.retention import Trash
-    from checkpointd.retention.trash import place_of
-
-    for watch in config.watch:
-        try:
-            paths = {item.path for item in Trash(str(watch.path), place_of(watch)).items()}
-        except OSError:
-            continue
-        found = next((name for name in names if name in paths), None)
-        if found is not None:
-            return found
-    return None
-
-
-def restore_here(ledger: Ledger, config: Config, path: str) -> None:
-    """Restore a checkpoint, under the ledger's lock; while no daemon is running.
-
-    Raises:
-        CliError: it cannot be restored; the message says why.
-    """
-    from checkpointd.retention import Pruner, TrashError
-    from checkpointd.retention.trash import place_of
-
-    for watch in config.watch:
-        if not path.startswith(f"{watch.path}/"):
-            continue
-        pruner = Pruner(str(watch.path), ledger, place_of(watch))
-        try:
-            pruner.recover()
-            pruner.restore(path)
-        except TrashError as error:
-            raise CliError(str(error), INVALID) from None
-        except OSError as error:
-            raise CliError(f"{path} cannot be restored: {error.strerror}.", INVALID) from None
-        return
-    raise CliError(f"{path} is not in any watch.", USAGE)

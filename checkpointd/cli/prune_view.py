@@ -1,12 +1,11 @@
-"""The output of `prune` and `trash list`: keep or remove, and the reason for each."""
+"""The output of `prune`: keep or remove, and the reason for each."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from checkpointd.cli.output import console, grid, print_table
-from checkpointd.core.text import duration, printable, size
+from checkpointd.core.text import printable, size
 
 
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -75,21 +74,3 @@ def show_removals(plan: dict[str, Any]) -> None:
             f"{len(moved)} moved into the trash ({size(sum(o['size_bytes'] for o in moved))}); "
             "`checkpointd restore PATH` brings one back."
         )
-
-
-def show_trash(rows: list[dict[str, Any]]) -> None:
-    """Print the contents of the trash, and until when each can be restored."""
-    now = time.time()
-    table = grid("size", "age", "expires in", "path")
-    for column in table.columns[:3]:
-        column.justify = "right"
-        column.no_wrap = True
-    for row in rows:
-        left = row.get("expires_at")
-        table.add_row(
-            size(row["size_bytes"]),
-            duration(now - row["at"]),
-            "" if left is None else duration(max(0.0, left - now)),
-            printable(row["path"]),
-        )
-    print_table(console(), table)

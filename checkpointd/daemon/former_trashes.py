@@ -14,7 +14,7 @@ from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import LedgerError
 from checkpointd.retention import Pruner
-from checkpointd.retention.trash import TrashError, TrashLimits, TrashPlace
+from checkpointd.retention.trash import NotInTrashError, TrashError, TrashLimits, TrashPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,10 @@ class FormerTrash:
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of it."""
         return await self.disk(self._pruner.restore, path)
+
+    async def empty(self, ids: frozenset[str]) -> Expired:
+        """Delete items of it for good."""
+        return await self.disk(self._pruner.empty, ids)
 
     async def expire(self, ttl: float, mode: str) -> Expired | None:
         """Delete what is old enough, and the trash itself if it is empty; None: mode is off."""
@@ -111,18 +115,20 @@ class FormerTrashes:
             OSError: the file system refused.
             LedgerError: the ledger cannot be read or written.
         """
-        refusal: TrashError | None = None
         for former in await self._former():
             try:
                 return await former.restore(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotInTrashError):
                 continue
-            except TrashError as error:
-                if path.startswith(f"{former.known.root.rstrip('/')}/"):
-                    refusal = error
-        if refusal is not None:
-            raise refusal
         return None
+
+    async def empty(self, ids: frozenset[str]) -> list[Expired]:
+        """Delete items of all of them for good.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        return [await former.empty(ids) for former in await self._former()]
 
     def release(self, directory: str) -> list[DiskThread]:
         """Leave a trash to a watch that has it now; returns the thread that may still use it."""

@@ -20,7 +20,7 @@ from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError
 from checkpointd.retention.public import public_plan, public_removal
-from checkpointd.retention.trash import place_of
+from checkpointd.retention.trash import NotInTrashError, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
-    from checkpointd.retention import Hold, Removal, RetentionPlan
+    from checkpointd.retention import Hold, Removal, RetentionPlan, TrashItem
 
 CHANGES = frozenset(
     {
@@ -47,6 +47,8 @@ CHANGES = frozenset(
 
 _PRECONDITION_FAILED = 412
 _UNAVAILABLE = 503
+_NOT_FOUND = 404
+_CONFLICT = 409
 
 _CALM_SECONDS = 0.5
 _CALM_SHARE = 20.0
@@ -283,33 +285,46 @@ class RetentionRunner:
             "removals": [public_removal(removal) for removal in removals],
         }
 
+    async def empty_trash(self, ids: frozenset[str]) -> dict[str, Any]:
+        """Delete items for good from whichever trash holds them.
+
+        Raises:
+            ControlError: the ledger cannot be read.
+        """
+        try:
+            results = [await watch.empty(ids) for watch in list(self._running.values())]
+            results += await self.former.empty(ids)
+        except (OSError, LedgerError) as error:
+            raise ControlError(str(error), _UNAVAILABLE) from None
+        deleted = [one for result in results for one in result.deleted]
+        for one in deleted:
+            watch = one.item.manifest.watch
+            log.info("deleted from the trash", watch=watch, path=one.path, reason=one.reason)
+        errors = [error for result in results for error in result.errors]
+        return {"deleted": [one.path for one in deleted], "errors": errors}
+
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash of whichever watch holds it.
 
         Raises:
             ControlError: it is in no trash, or another file has taken its path.
         """
-        refusal = f"{path} is in no trash; `checkpointd trash list` names what is."
-        for watch in list(self._running.values()):
-            if path.startswith("/") and not path.startswith(f"{watch.root.rstrip('/')}/"):
-                continue
-            try:
-                item = await watch.restore(path)
-            except TrashError as error:
-                if path.startswith("/"):
-                    refusal = str(error)
-            except (OSError, LedgerError) as error:
-                raise ControlError(f"{path} cannot be restored: {error}", 503) from None
-            else:
-                log.info("restored", watch=watch.name, path=item.path)
-                return {"path": item.path, "watch": watch.name, "pinned": True}
         try:
-            former = await self.former.restore(path)
+            for watch in list(self._running.values()):
+                if path.startswith("/") and not path.startswith(f"{watch.root.rstrip('/')}/"):
+                    continue
+                with contextlib.suppress(NotInTrashError):
+                    return self._restored(await watch.restore(path), watch.name)
+            item = await self.former.restore(path)
         except TrashError as error:
-            raise ControlError(str(error), 404) from None
+            raise ControlError(str(error), _CONFLICT) from None
         except (OSError, LedgerError) as error:
-            raise ControlError(f"{path} cannot be restored: {error}", 503) from None
-        if former is None:
-            raise ControlError(refusal, 404)
-        log.info("restored", watch=former.manifest.watch, path=former.path)
-        return {"path": former.path, "watch": "", "pinned": True}
+            raise ControlError(f"{path} cannot be restored: {error}", _UNAVAILABLE) from None
+        if item is None:
+            message = f"{path} is in no trash; `checkpointd trash list` names what is."
+            raise ControlError(message, _NOT_FOUND)
+        return self._restored(item, "")
+
+    def _restored(self, item: TrashItem, watch: str) -> dict[str, Any]:
+        log.info("restored", watch=watch or item.manifest.watch, path=item.path)
+        return {"path": item.path, "watch": watch, "pinned": True}

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.ledger import KnownTrash
 from checkpointd.retention import Pruner, Removal
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
-from checkpointd.retention.trash import TrashLimits, place_of
+from checkpointd.retention.trash import TrashLimits, known_trash, place_of
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -150,6 +149,10 @@ class WatchRetention:
         """Take a checkpoint out of the trash."""
         return await self._on_disk(self._restore, path)
 
+    async def empty(self, ids: frozenset[str]) -> Expired:
+        """Delete items of the trash for good, whatever the mode is."""
+        return await self._on_disk(self._pruner.empty, ids)
+
     async def expire(self) -> Expired:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
         return await self._on_disk(self._expire)
@@ -186,17 +189,12 @@ class WatchRetention:
             return planned, []
         changed = is_changed(self._records, self.settings)
         if planned.removals:
-            self._records.record_trash(self._known_trash())
+            self._records.record_trash(known_trash(self.settings))
         removals = self._pruner.apply(planned, index, policy_changed=changed)
         note_enforced(self._records, self.settings, removals)
         if not all(removal.done for removal in removals):
             self._recovered = False
         return planned, removals
-
-    def _known_trash(self) -> KnownTrash:
-        policy = self.settings.retention
-        directory = self._pruner.trash.place.directory
-        return KnownTrash(directory, self.root, self.name, policy.trash_ttl, policy.mode)
 
     def _expire(self) -> Expired:
         limits = TrashLimits(
@@ -224,5 +222,5 @@ class WatchRetention:
             available = shutil.disk_usage(self.root).free
         trashed = self._pruner.trash.bytes()
         if trashed:
-            self._records.record_trash(self._known_trash())
+            self._records.record_trash(known_trash(self.settings))
         return DiskUsage(available, trashed)

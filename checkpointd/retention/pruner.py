@@ -16,6 +16,7 @@ from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
 from checkpointd.retention.trash import (
     Expired,
+    NotInTrashError,
     Recovered,
     Trash,
     TrashError,
@@ -177,7 +178,7 @@ class Pruner:
         """
         try:
             item = self.trash.find(path_or_id)
-        except TrashError:
+        except NotInTrashError:
             back = self._brought_back(path_or_id)
             if back is not None:
                 self._records.pin(back.path, RESTORED_NOTE)
@@ -216,6 +217,10 @@ class Pruner:
             elif recovered.outcome == "moved" and is_same and entry.state is not State.TRASHED:
                 self._note_trashed(item, entry)
         return found
+
+    def empty(self, ids: frozenset[str]) -> Expired:
+        """Delete some items for good because a person wants that."""
+        return self.trash.empty(ids, stopped=self._stopped.is_set)
 
     def expire(self, limits: TrashLimits) -> Expired:
         """Delete for good the items that are old enough, or whose space the job needs."""

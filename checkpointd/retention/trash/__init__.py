@@ -14,8 +14,8 @@ from checkpointd.retention.trash.expiry import (
     min_free_bytes,
     to_delete,
 )
-from checkpointd.retention.trash.item import TrashError, TrashItem
-from checkpointd.retention.trash.place import TrashPlace, place_of, trash_place
+from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashItem
+from checkpointd.retention.trash.place import TrashPlace, known_trash, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
 
@@ -23,6 +23,7 @@ __all__ = [
     "Deleted",
     "Disk",
     "Expired",
+    "NotInTrashError",
     "Recovered",
     "Trash",
     "TrashError",
@@ -30,6 +31,7 @@ __all__ = [
     "TrashLimits",
     "TrashPlace",
     "disk_of",
+    "known_trash",
     "min_free_bytes",
     "place_of",
     "to_delete",

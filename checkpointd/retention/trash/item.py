@@ -18,6 +18,10 @@ class TrashError(Exception):
     """Something cannot be put into the trash or taken out; the message says why."""
 
 
+class NotInTrashError(TrashError):
+    """There is no such item."""
+
+
 @dataclass(frozen=True)
 class TrashItem:
     """One checkpoint in the trash; `id` is its directory's name, `path` where it was.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.trash import expiry, item_directory, moves, recovery
 from checkpointd.retention.trash.item import (
+    NotInTrashError,
     TrashError,
     TrashItem,
     every_item,
@@ -129,13 +130,13 @@ class Trash:
         """The newest item from a path, or the one with an id.
 
         Raises:
-            TrashError: there is none.
+            NotInTrashError: there is none.
             OSError: the trash cannot be read.
         """
         for item in self.items():
             if path_or_id in (item.path, item.id):
                 return item
-        raise TrashError(
+        raise NotInTrashError(
             f"{path_or_id!r} is not in the trash of {self.root!r}: `checkpointd trash list` shows "
             "what is."
         )
@@ -197,6 +198,16 @@ class Trash:
             stopped: called before each item; nothing more is deleted once it returns True.
         """
         return expiry.expire(self.place, limits, stopped=stopped, on_step=self._step)
+
+    def empty(
+        self, ids: frozenset[str], *, stopped: Callable[[], bool] = lambda: False
+    ) -> expiry.Expired:
+        """Delete some items for good; those that are not here are left out."""
+        try:
+            chosen = [expiry.Deleted(i, expiry.BY_HAND) for i in self.items() if i.id in ids]
+        except OSError as error:
+            return expiry.unreadable(self.place, error)
+        return expiry.delete(self.place, chosen, stopped=stopped, on_step=self._step)
 
     def remove_if_empty(self) -> bool:
         """Remove the trash of a watch that is no more; False if anything is left in it.
