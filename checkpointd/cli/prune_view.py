@@ -15,7 +15,8 @@ def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
     held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
     done = [{"watch": watch, **one} for one in plan.get("removals", ())]
     unmet = [{"watch": watch, "unmet": plan["unmet"]}] if plan.get("unmet") else []
-    return decided + held + unmet + done
+    space = [{"watch": watch, "space": plan["space"]}] if plan.get("space") else []
+    return decided + held + unmet + done + space
 
 
 def show_plan(plan: dict[str, Any]) -> None:
@@ -54,6 +55,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     removed = [one for one in decisions if not one.get("keep")]
     frees = size(sum(one.get("size_bytes", 0) for one in removed))
     out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees})")
+    if plan.get("space"):
+        out.print(Text(str(plan["space"]), "yellow"), soft_wrap=True)
 
 
 def show_removals(plan: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ def prune(
     """
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.offline_retention import apply_here, chosen
+    from checkpointd.cli.trash_space import add_space
     from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.public import public_plan
     from checkpointd.retention.watch_plan import plan_watch
@@ -56,6 +57,7 @@ def prune(
             ]
         finally:
             ledger.close()
+    add_space(workspace, watches, outcomes)
     return _print_outcomes(outcomes, applied=apply, json=json)
 
 

@@ -139,6 +139,10 @@ class RetentionRunner:
         """What was last found out about the file system of a watch."""
         return self._running[name].usage if name in self._running else DiskUsage()
 
+    def disk_problems(self) -> list[str]:
+        """Sentences about disks on which the next saves do not fit, or only in place of trash."""
+        return [watch.usage.problem for watch in self._running.values()]
+
     async def _run(self, watch: WatchRetention) -> None:
         while True:
             watch.plan_seconds = 0.0
@@ -186,6 +190,7 @@ class RetentionRunner:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
+            self._metrics.trash_deleted(watch.name, "early" if item.early else "expired")
         self._failures.note(watch.name, "trash", expired.errors)
 
     def _why_unavailable(self, name: str) -> str:

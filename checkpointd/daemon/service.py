@@ -158,6 +158,7 @@ class Service:
         self._health.add_source(lambda: [self._handler.ledger_error])
         self._health.add_source(self._retention.refusals.values)
         self._health.add_source(self._retention.unmet.values)
+        self._health.add_source(self._retention.disk_problems)
         self._health.add_source(self._publishing.problems.values)
         self._health.add_source(self._servers.access.problems)
         self._health.add_source(lambda: [self._status.sandbox().problem])

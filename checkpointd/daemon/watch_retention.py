@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import shutil
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -17,7 +16,13 @@ from checkpointd.retention import Pruner, Removal
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
-from checkpointd.retention.trash import TrashLimits, known_trash, place_of
+from checkpointd.retention.trash import (
+    TrashLimits,
+    disk_of,
+    forecast,
+    known_trash,
+    place_of,
+)
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -55,10 +60,15 @@ class ApplyBy(enum.Enum):
 
 @dataclass(frozen=True)
 class DiskUsage:
-    """What was last found out about the file system of a watch, in bytes."""
+    """What was last found out about the file system of a watch, in bytes.
+
+    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that.
+    """
 
     available: int | None = None
     trash: int | None = None
+    reserve: int | None = None
+    problem: str = ""
 
 
 class WatchRetention:
@@ -197,12 +207,14 @@ class WatchRetention:
         return planned, removals
 
     def _expire(self) -> Expired:
-        limits = TrashLimits(
+        return self._pruner.expire(self._limits())
+
+    def _limits(self) -> TrashLimits:
+        return TrashLimits(
             self.settings.retention.trash_ttl,
             self._records.ages(),
             self._records.largest_bytes(self.name),
         )
-        return self._pruner.expire(limits)
 
     def _recover(self) -> None:
         if self._recovered:
@@ -217,10 +229,17 @@ class WatchRetention:
         return self._pruner.restore(path)
 
     def _measure(self) -> DiskUsage:
-        available = self.usage.available
+        disk = None
         with contextlib.suppress(OSError):
-            available = shutil.disk_usage(self.root).free
-        trashed = self._pruner.trash.bytes()
-        if trashed:
+            disk = disk_of(self.root)
+        items = self._pruner.trash.items()
+        if items:
             self._records.record_trash(known_trash(self.settings))
-        return DiskUsage(available, trashed)
+        trashed = sum(item.manifest.size_bytes for item in items)
+        if disk is None:
+            return DiskUsage(self.usage.available, trashed)
+        mode, limits = self.settings.retention.mode, self._limits()
+        ahead = forecast(items, disk, limits, is_off=mode == "off")
+        text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
+        problem = f"Watch {self.name}: {text}." if text else ""
+        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem)

@@ -40,6 +40,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned": ("Checkpoints pruned.", ("watch", "rule")),
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
     "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
+    "trash_deleted": (
+        "Checkpoints deleted from the trash for good; early: the disk was nearly full.",
+        ("watch", "cause"),
+    ),
     "watch_overflows": ("Times the kernel dropped events; a scan followed each.", ("watch",)),
     "watch_restarts": (
         "Times the observer of file events stopped unexpectedly and was restarted.",

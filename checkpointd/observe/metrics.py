@@ -170,6 +170,10 @@ class Metrics:
         """Count a checkpoint that could not be pruned."""
         self._counters["prune_failures"].labels(watch).inc()
 
+    def trash_deleted(self, watch: str, cause: str) -> None:
+        """Count a checkpoint deleted from the trash for good: `expired`, or `early` for space."""
+        self._counters["trash_deleted"].labels(watch, cause).inc()
+
     def worker_exit(self, cause: str) -> None:
         """Count a worker process that ended; a cause not in `WORKER_EXITS` counts as other."""
         self._counters["worker_exits"].labels(cause if cause in WORKER_EXITS else "other").inc()

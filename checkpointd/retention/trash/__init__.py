@@ -14,6 +14,7 @@ from checkpointd.retention.trash.expiry import (
     min_free_bytes,
     to_delete,
 )
+from checkpointd.retention.trash.forecast import SpaceForecast, forecast
 from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashItem
 from checkpointd.retention.trash.place import TrashPlace, known_trash, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
@@ -25,12 +26,14 @@ __all__ = [
     "Expired",
     "NotInTrashError",
     "Recovered",
+    "SpaceForecast",
     "Trash",
     "TrashError",
     "TrashItem",
     "TrashLimits",
     "TrashPlace",
     "disk_of",
+    "forecast",
     "known_trash",
     "min_free_bytes",
     "place_of",
