@@ -11,11 +11,12 @@ from checkpointd.cli.errors import UNREACHABLE, CliError
 from checkpointd.cli.workspace import Workspace, writing
 from checkpointd.core.text import printable
 from checkpointd.retention import Pruner, TrashError
+from checkpointd.retention.root import RootKeeper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.cli.trash_items import Found
+    from checkpointd.cli.trash_items import Found, Holding
     from checkpointd.ledger import Ledger
 
 _SEVERE = frozenset({UNREACHABLE})
@@ -66,8 +67,11 @@ def _restore_here(ledger: Ledger, one: Found) -> None:
     place = one.holding.place
     pruner = Pruner(place.root, ledger, place)
     try:
-        pruner.recover()
-        pruner.restore(one.name)
+        with RootKeeper(one.holding.watch, place, ledger).locked() as holder:
+            if holder:
+                raise TrashError(f"{one.item.path} cannot be restored now. {holder}")
+            pruner.recover()
+            pruner.restore(one.name)
     except OSError as error:
         raise TrashError(f"{one.item.path} cannot be restored: {error.strerror}.") from None
 
@@ -88,7 +92,13 @@ def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
     except NoDaemonError as error:
         errors = list[str]()
         with writing(state_dir, error) as ledger:
-            for place in dict.fromkeys(one.holding.place for one in chosen):
-                errors += Pruner(place.root, ledger, place).empty(frozenset(ids)).errors
+            for holding in dict.fromkeys(one.holding for one in chosen):
+                errors += _empty_here(ledger, holding, frozenset(ids))
         return errors
     return [str(message) for message in answer.get("errors", ())]
+
+
+def _empty_here(ledger: Ledger, holding: Holding, ids: frozenset[str]) -> tuple[str, ...]:
+    place = holding.place
+    with RootKeeper(holding.watch, place, ledger).locked() as holder:
+        return (holder,) if holder else Pruner(place.root, ledger, place).empty(ids).errors

@@ -14,7 +14,14 @@ from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import LedgerError
 from checkpointd.retention import Pruner
-from checkpointd.retention.trash import NotInTrashError, TrashError, TrashLimits, TrashPlace
+from checkpointd.retention.root import RootKeeper
+from checkpointd.retention.trash import (
+    Expired,
+    NotInTrashError,
+    TrashError,
+    TrashLimits,
+    TrashPlace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.ledger import KnownTrash
     from checkpointd.retention import TrashItem
-    from checkpointd.retention.trash import Expired
 
 _ROUND_SECONDS = 60.0
 
@@ -40,6 +46,7 @@ class FormerTrash:
         self._records = records
         place = TrashPlace(known.root, known.directory)
         self._pruner = Pruner(known.root, records, place)
+        self._keeper = RootKeeper(known.watch, place, records)
         self._recovered = False
 
     def close(self) -> DiskThread:
@@ -50,17 +57,31 @@ class FormerTrash:
 
     async def restore(self, path: str) -> TrashItem:
         """Take a checkpoint out of it."""
-        return await self.disk(self._pruner.restore, path)
+        return await self.disk(self._restore, path)
 
     async def empty(self, ids: frozenset[str]) -> Expired:
         """Delete items of it for good."""
-        return await self.disk(self._pruner.empty, ids)
+        return await self.disk(self._empty, ids)
 
     async def expire(self, ttl: float, mode: str) -> Expired | None:
         """Delete what is old enough, and the trash itself if it is empty; None: mode is off."""
         return await self.disk(self._expire, ttl, mode)
 
+    def _restore(self, path: str) -> TrashItem:
+        with self._keeper.locked() as holder:
+            if holder:
+                raise TrashError(f"{path} cannot be restored now. {holder}")
+            return self._pruner.restore(path)
+
+    def _empty(self, ids: frozenset[str]) -> Expired:
+        with self._keeper.locked() as holder:
+            return Expired((), (holder,)) if holder else self._pruner.empty(ids)
+
     def _expire(self, ttl: float, mode: str) -> Expired | None:
+        with self._keeper.locked() as holder:
+            return None if holder else self._expire_alone(ttl, mode)
+
+    def _expire_alone(self, ttl: float, mode: str) -> Expired | None:
         if not self._recovered:
             self._pruner.recover()
             self._recovered = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from checkpointd.daemon import trash_controls
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
@@ -20,7 +21,7 @@ from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError
 from checkpointd.retention.public import public_plan, public_removal
-from checkpointd.retention.trash import NotInTrashError, place_of
+from checkpointd.retention.trash import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
-    from checkpointd.retention import Hold, Removal, RetentionPlan, TrashItem
+    from checkpointd.retention import Hold, Removal, RetentionPlan
 
 CHANGES = frozenset(
     {
@@ -47,8 +48,6 @@ CHANGES = frozenset(
 
 _PRECONDITION_FAILED = 412
 _UNAVAILABLE = 503
-_NOT_FOUND = 404
-_CONFLICT = 409
 
 _CALM_SECONDS = 0.5
 _CALM_SHARE = 20.0
@@ -192,6 +191,7 @@ class RetentionRunner:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
             self._metrics.trash_deleted(watch.name, "early" if item.early else "expired")
         self._failures.note(watch.name, "trash", expired.errors)
+        self._failures.note(watch.name, "root", [watch.problem] if watch.problem else [])
 
     def _why_unavailable(self, name: str) -> str:
         """Why the ledger may not have all that is on disk; empty if it has."""
@@ -290,46 +290,25 @@ class RetentionRunner:
             "removals": [public_removal(removal) for removal in removals],
         }
 
-    async def empty_trash(self, ids: frozenset[str]) -> dict[str, Any]:
-        """Delete items for good from whichever trash holds them.
+    async def accept(self, name: str) -> dict[str, Any]:
+        """Have the pruning of a watch go on with what the ledger knows now.
 
         Raises:
-            ControlError: the ledger cannot be read.
+            ControlError: the disk or the ledger cannot be read or written.
         """
+        watch = self._running[name]
         try:
-            results = [await watch.empty(ids) for watch in list(self._running.values())]
-            results += await self.former.empty(ids)
+            count = await watch.accept()
         except (OSError, LedgerError) as error:
-            raise ControlError(str(error), _UNAVAILABLE) from None
-        deleted = [one for result in results for one in result.deleted]
-        for one in deleted:
-            watch = one.item.manifest.watch
-            log.info("deleted from the trash", watch=watch, path=one.path, reason=one.reason)
-        errors = [error for result in results for error in result.errors]
-        return {"deleted": [one.path for one in deleted], "errors": errors}
+            raise ControlError(str(error), 503) from None
+        log.info("the ledger was accepted", watch=name, trash=count)
+        watch.requested.set()
+        return {"watch": name, "trash": count}
 
     async def restore(self, path: str) -> dict[str, Any]:
-        """Take a checkpoint out of the trash of whichever watch holds it.
+        """Take a checkpoint out of the trash of whichever watch holds it."""
+        return await trash_controls.restore(list(self._running.values()), self.former, path)
 
-        Raises:
-            ControlError: it is in no trash, or another file has taken its path.
-        """
-        try:
-            for watch in list(self._running.values()):
-                if path.startswith("/") and not path.startswith(f"{watch.root.rstrip('/')}/"):
-                    continue
-                with contextlib.suppress(NotInTrashError):
-                    return self._restored(await watch.restore(path), watch.name)
-            item = await self.former.restore(path)
-        except TrashError as error:
-            raise ControlError(str(error), _CONFLICT) from None
-        except (OSError, LedgerError) as error:
-            raise ControlError(f"{path} cannot be restored: {error}", _UNAVAILABLE) from None
-        if item is None:
-            message = f"{path} is in no trash; `checkpointd trash list` names what is."
-            raise ControlError(message, _NOT_FOUND)
-        return self._restored(item, "")
-
-    def _restored(self, item: TrashItem, watch: str) -> dict[str, Any]:
-        log.info("restored", watch=watch or item.manifest.watch, path=item.path)
-        return {"path": item.path, "watch": watch, "pinned": True}
+    async def empty_trash(self, ids: frozenset[str]) -> dict[str, Any]:
+        """Delete items for good from whichever trash holds them."""
+        return await trash_controls.empty(list(self._running.values()), self.former, ids)

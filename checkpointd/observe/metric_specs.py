@@ -20,6 +20,9 @@ WORKER_EXITS = (
 )
 """Every value of `worker_exits_total`'s label."""
 
+TRASH_DELETIONS = ("early", "expired")
+"""Every value of `trash_deleted_total`'s label `cause`."""
+
 WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")
 """Every value of `web_refused_total`'s label."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import LedgerError, State
+from checkpointd.retention.disk_errors import explain
 from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
@@ -23,6 +23,7 @@ from checkpointd.retention.trash import (
     TrashItem,
     TrashLimits,
     TrashPlace,
+    unknown_items,
 )
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
@@ -40,6 +41,15 @@ RESTORED_NOTE = "restored from the trash"
 
 class PruningLedger(Protocol):
     """What the pruner needs of the ledger; `checkpointd.ledger.Ledger` is one."""
+
+    @property
+    def identity(self) -> str:
+        """The random id of the ledger."""
+        ...
+
+    def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
+        """Those items of a trash that the ledger has no record of."""
+        ...
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""
@@ -223,8 +233,16 @@ class Pruner:
         return self.trash.empty(ids, stopped=self._stopped.is_set)
 
     def expire(self, limits: TrashLimits) -> Expired:
-        """Delete for good the items that are old enough, or whose space the job needs."""
-        return self.trash.expire(limits, stopped=self._stopped.is_set)
+        """Delete for good the items that are old enough, or whose space the job needs.
+
+        What another ledger put there stays: nobody has decided here that it may go.
+
+        Raises:
+            OSError: the trash is there and cannot be read.
+            LedgerError: the ledger cannot be read.
+        """
+        unknown = frozenset(item.id for item in unknown_items(self.trash.place, self._records))
+        return self.trash.expire(limits, keep=unknown, stopped=self._stopped.is_set)
 
     def _is_known(self, item: TrashItem) -> bool:
         """Whether the ledger knows the content of an item at its path."""
@@ -250,6 +268,7 @@ class Pruner:
                 entry,
                 rule=decision.rule,
                 reason=reason,
+                ledger=self._records.identity,
                 guard=lambda dir_fd: self._guard(entry, current, dir_fd),
                 policy_changed=current.policy_changed,
             )
@@ -262,7 +281,7 @@ class Pruner:
         except (TrashError, LedgerError) as error:
             refusal = str(error)
         except OSError as error:
-            refusal = _explain(error, entry.path)
+            refusal = explain(error, entry.path)
         if refusal:
             current.cancel(entry)
             return Removal(entry, False, decision.rule, refusal, suspects=suspects)
@@ -321,20 +340,3 @@ class Pruner:
                 f"verified, and keep_min_valid = {floor}",
                 tuple(suspects),
             )
-
-
-def _explain(error: OSError, path: str) -> str:
-    directory = os.path.dirname(path)
-    sentences = {
-        errno.ENOENT: "it no longer exists, or its directory does not",
-        errno.EACCES: f"permission denied: the daemon's user must be able to write {directory!r}",
-        errno.EPERM: f"not permitted: check the owner and attributes of {directory!r}",
-        errno.EEXIST: "something new was created at its path; the next start resolves it",
-        errno.EROFS: "its file system is read-only",
-        errno.ENOSPC: "the disk is full and the trash could not be written: free some space",
-        errno.EDQUOT: "the quota is used up and the trash could not be written: free some space",
-        errno.EXDEV: "it is not on the file system of the watch's root: make that a separate watch",
-        errno.ELOOP: "a symbolic link is in its path, and none is followed",
-        errno.ENOTDIR: "something in its path is not a directory, or is a symbolic link",
-    }
-    return sentences.get(error.errno or 0, f"the file system refused: {error.strerror}")

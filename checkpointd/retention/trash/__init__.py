@@ -19,6 +19,7 @@ from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashI
 from checkpointd.retention.trash.place import TrashPlace, known_trash, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
+from checkpointd.retention.trash.unknown import pruned_of, unknown_items
 
 __all__ = [
     "Deleted",
@@ -37,6 +38,8 @@ __all__ = [
     "known_trash",
     "min_free_bytes",
     "place_of",
+    "pruned_of",
     "to_delete",
     "trash_place",
+    "unknown_items",
 ]

@@ -42,6 +42,7 @@ class Clocks:
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
+    monkeypatch.setattr(retention_runner, "_CALM_SHARE", 0.0)
 
 
 @pytest.fixture
