@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import INVALID, NOTHING, OK, USAGE, CliError
+from checkpointd.cli.errors import FAILED, NOTHING, OK, REFUSED, USAGE, CliError
 from checkpointd.cli.options import Json, seconds
 from checkpointd.cli.workspace import Workspace, aliases, workspace_of
 
@@ -80,7 +80,7 @@ def trash_empty(
     _print_errors(errors)
     if not json:
         print(f"{len(chosen) - len(errors)} of {len(chosen)} deleted ({total} in all)")
-    return INVALID if errors else OK
+    return FAILED if errors else OK
 
 
 def restore(
@@ -108,7 +108,7 @@ def restore(
 
     They are pinned, because the next pruning would remove them again; `unpin` ends that. Where
     something else is at a path now, that one stays in the trash, the others are restored, and the
-    exit code is 1.
+    exit code is 5.
     """
     from checkpointd.cli import trash_changes
     from checkpointd.cli.trash_items import contents, nothing_found, select, why_taken
@@ -131,7 +131,7 @@ def restore(
         refused = trash_changes.restore(workspace, chosen, json=json)
     if missing:
         _print_errors([str(nothing_found(missing))])
-    return INVALID if refused or missing else OK
+    return REFUSED if refused or missing else OK
 
 
 def _names(typed: str, workspace: Workspace) -> tuple[str, ...]:

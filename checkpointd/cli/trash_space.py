@@ -10,21 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.cli.workspace import Workspace
-    from checkpointd.config import WatchSettings
 
 
-def add_space(
-    workspace: Workspace, watches: Iterable[WatchSettings], outcomes: Iterable[dict[str, Any]]
-) -> None:
+def add_space(workspace: Workspace, outcomes: Iterable[dict[str, Any]]) -> None:
     """Add a sentence to the outcome of each watch whose trash would be emptied early."""
+    from checkpointd.config import ConfigError
     from checkpointd.ledger import LedgerError
     from checkpointd.retention import Trash
     from checkpointd.retention.trash import TrashLimits, disk_of, forecast, place_of
 
-    by_name = {watch.name: watch for watch in watches}
     try:
+        by_name = {watch.name: watch for watch in workspace.config().watch}
         ledger = workspace.ledger()
-    except CliError:
+    except (CliError, ConfigError):
         return
     try:
         for outcome in outcomes:

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_POLICY = "[watch.retention]\nkeep_last = 1\nkeep_min_valid = 1\nmin_age = '1ms'\n"
+_POLICY = """
+[watch.retention]
+mode = 'enforce'
+keep_last = 1
+keep_min_valid = 1
+min_age = '1ms'
+"""
+    "[watch.retention]\nkeep_last = 1\nkeep_min_valid = 1\nmin_age = '1ms'\nmode = 'enforce'\n"
+)
 
 
 @pytest.fixture
@@ -62,12 +70,12 @@ def test_what_is_restored_can_be_seen_before(world: World) -> None:
 def test_those_whose_place_is_taken_stay_and_the_others_come_back(world: World) -> None:
     """And the exit code says that not all came."""
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
-    told = world.run("restore", "*_[12].h5", code=1)
+    told = world.run("restore", "*_[12].h5", code=5)
     assert "restored and pinned" in told
     assert _on_disk(world) == {"1", "2", "9"}
     assert (world.runs / "m_epoch_1.h5").read_bytes() == b"a newer save"
     assert len(_rows(world, "trash", "list")) == 7
-    assert "restored" in world.run("restore", "*_2.h5", "*_3.h5", code=1)
+    assert "restored" in world.run("restore", "*_2.h5", "*_3.h5", code=5)
     assert _on_disk(world) == {"1", "2", "3", "9"}
 
 
@@ -122,7 +130,7 @@ def test_a_watch_that_is_not_configured_any_more(world: World) -> None:
 
 def test_nothing_expires_while_pruning_is_off(world: World) -> None:
     """And the list says so."""
-    world.config.write_text(world.config.read_text() + "mode = 'off'\n")
+    world.config.write_text(world.config.read_text().replace("'enforce'", "'off'"))
     told = world.run("trash", "list")
     assert told.count("never") >= 8
     assert "Nothing expires while mode is off" in told
