@@ -24,8 +24,6 @@ keep_last = 1
 keep_min_valid = 1
 min_age = '1ms'
 """
-    "[watch.retention]\nkeep_last = 1\nkeep_min_valid = 1\nmin_age = '1ms'\nmode = 'enforce'\n"
-)
 
 
 @pytest.fixture
