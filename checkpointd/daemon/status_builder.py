@@ -136,7 +136,7 @@ class StatusBuilder:
             retained_bytes=self.cache.retained_bytes(name),
             trash_bytes=usage.trash,
             holds=tuple(
-                HoldStatus(hold.series, hold.reason, hold.cure)
+                HoldStatus(hold.series, hold.reason, hold.cure, hold.message)
                 for hold in self.retention.holds.get(name, ())
             ),
         )

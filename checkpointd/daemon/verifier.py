@@ -77,22 +77,30 @@ class Verifier:
             finally:
                 self._work.done(item)
 
-    async def request(self, item: Item) -> None:
+    async def request(self, item: Item, listing: int = 0) -> None:
         """Record that a generation has no verdict yet, and have it verified.
 
+        Args:
+            item: what to verify.
+            listing: the listing that found it; 0 if it was known before.
+
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        await self._recorder.pending(item)
+        await self._recorder.pending(item, listing)
         self._work.push(item)
 
-    async def record(self, report: Report) -> None:
+    async def record(self, report: Report, listing: int = 0) -> None:
         """Record a verdict that needed no verification.
+
+        Args:
+            report: the verdict.
+            listing: the listing that found the content; 0 if it was known before.
 
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        await self._recorder.observed(report)
+        await self._recorder.observed(report, listing)
         self.forget(report.checkpoint.path)
 
     async def digest(self, item: Item) -> str:
@@ -207,7 +215,7 @@ class Verifier:
 
     def _ask_watcher_later(self, path: str, watcher: Watcher) -> None:
         """Have a path reported again; one that is overwritten all the time, less and less often."""
-        over = self._superseded[path] - _SUPERSEDED_AT_ONCE
+        over = self._superseded.get(path, 0) - _SUPERSEDED_AT_ONCE  # 0: it is gone meanwhile
         seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
         asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Entry:
 
     `report` is the newest one about this very generation. `seen` is when this generation was
     first seen, `sequence` counts generations in the order in which they were seen, whatever the
-    clock said.
+    clock said; those found in one listing have the same.
     """
 
     id: int
@@ -64,6 +65,22 @@ class Entry:
         if self.checkpoint.step is not None:
             return self.checkpoint.step
         return self.report.facts.step if self.report else None
+
+
+@dataclass(frozen=True)
+class DepartedCheckpoint:
+    """What was once at a path and is not any more, as far as it tells the order of a series.
+
+    `step` is the one of its name, else of its report; the other fields are those of `Entry`.
+    """
+
+    id: int
+    checkpoint: Checkpoint
+    step: int | None
+    saved_at: float
+    first_seen: float
+    seen: float
+    sequence: int
 
 
 @dataclass(frozen=True)
@@ -94,11 +111,22 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class Pin:
-    """A path that is never pruned, since `at` (seconds since the epoch), and why."""
+    """A path that is never pruned, since `at` (seconds since the epoch), and why.
+
+    `id` is the pin's own: it stays when the root is found under another path, and a pin that was
+    removed is known by it in every copy.
+    """
 
     path: str
     note: str
     at: float
+    id: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The id; pins of earlier versions have one that follows from path and time."""
+        text = f"{self.path}\0{self.at!r}".encode("utf-8", "surrogateescape")
+        return self.id or hashlib.sha256(text).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

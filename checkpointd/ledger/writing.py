@@ -11,11 +11,11 @@ from checkpointd.ledger import rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, Clock
 from checkpointd.ledger.errors import LedgerError, explain
-from checkpointd.ledger.facts import Pin, State
-from checkpointd.ledger.reading import Reader
+from checkpointd.ledger.facts import ABSENT, Pin, State
+from checkpointd.ledger.trust_reading import TrustReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 _MAX_INTEGER = 2**63 - 1
 _REPORTS_PER_PATH = 20
 _STATES = frozenset(State)
+_LISTINGS = 4096
+"""Of so many listings it is remembered what they found; the last of it may settle hours later."""
 
 
-class Writer(Reader):
+class Writer(TrustReader):
     """The rows of a ledger that is open for writing; it collects what each write changed."""
 
     def __init__(self, connection: sqlite3.Connection, pins: PinFile | None) -> None:
@@ -34,6 +36,7 @@ class Writer(Reader):
         self._pins = pins
         self._changes: list[Change] = []
         self._uncommitted: list[Change] = []
+        self._listings: dict[int, int] = {}
 
     def take_changes(self) -> list[Change]:
         """Return what was changed since this was last called, oldest first."""
@@ -127,17 +130,17 @@ class Writer(Reader):
         state: State,
         message: str,
         report: int | None,
+        listing: int = 0,
     ) -> None:
         path, now = rows.path_bytes(checkpoint.path), time.time()
         before = self._rows(
-            "SELECT key, first_seen, seen, sequence FROM checkpoints WHERE path = ?", (path,)
+            "SELECT key, first_seen, seen, sequence, state FROM checkpoints WHERE path = ?", (path,)
         )
         first_seen = before[0][1] if before else now
-        if before and before[0][0] == generation.key:
-            seen, sequence = before[0][2:]
-        else:
-            seen = now
-            sequence = self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0]
+        if before and before[0][0] == generation.key and before[0][4] not in ABSENT:
+            seen, sequence = before[0][2:4]
+        else:  # also what was copied back: it is new here
+            seen, sequence = now, self._next_sequence(listing)
         self._put(
             kind,
             {
@@ -157,6 +160,17 @@ class Writer(Reader):
                 "report": report,
             },
         )
+
+    def _next_sequence(self, listing: int) -> int:
+        """The place of new content; the same for all that one listing found (0: not known)."""
+        if listing in self._listings:
+            return self._listings[listing]
+        number = int(self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0])
+        if listing:
+            self._listings[listing] = number
+            if len(self._listings) > _LISTINGS:
+                del self._listings[next(iter(self._listings))]
+        return number
 
     def _set_state(self, kind: ChangeKind, path: str, state: State) -> None:
         found = self._rows(
@@ -206,13 +220,16 @@ class Writer(Reader):
     def _store_pin(self, pin: Pin) -> None:
         self._note_pins(pin.path)
         self._connection.execute(
-            "INSERT OR REPLACE INTO pins (path, note, at) VALUES (?, ?, ?)",
-            (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at),
+            "INSERT OR REPLACE INTO pins (path, note, at, id) VALUES (?, ?, ?, ?)",
+            (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at, pin.identity),
         )
 
-    def _remove_pin(self, path: str) -> None:
+    def _remove_pin(self, path: str, identities: Iterable[str]) -> None:
         self._note_pins(path)
         self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO unpinned (id) VALUES (?)", [(one,) for one in identities]
+        )
 
     def _set_meta(self, key: str, value: str) -> None:
         self._connection.execute(

@@ -23,6 +23,7 @@ class HoldStatus:
     series: str = ""
     reason: str = ""
     cure: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)

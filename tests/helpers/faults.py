@@ -95,7 +95,7 @@ class Stage:
 
 def prune(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
     """Plan and carry out, as the daemon does."""
-    named = find_references(str(stage.root)).paths
+    named = find_references(str(stage.root))
     pruner.apply(plan(ledger.entries("w"), POLICY, time.time(), named))
 
 

@@ -52,9 +52,10 @@ class Invariants:
             return ""
         faults = ", ".join(f"{n} {name}" for name, n in sorted(self.faults.items()))
         found = [f"{n} {name}" for name, n in sorted(self.situations.items())]
+        injected = [f"{self.faults.total()} faults injected: {faults}"] if faults else []
         rows = [
-            f"retention: {self.faults.total()} faults injected ({faults})",
-            *([f"           {', '.join(found)}"] if found else []),
+            "retention",
+            *(f"    {line}" for line in [*injected, *found]),
             f"    {'never':56} looked at  happened",
             *(
                 f"    {name:56} {self.checked[name]:9}  {self.violated[name]:8}"

@@ -67,6 +67,7 @@ def entry(
     series: str = "ckpt-{}",
     path: str | None = None,
     seen: float = 0.0,
+    first_seen: float | None = None,
     sequence: int = 0,
     kind: Format = Format.HDF5,
 ) -> Entry:
@@ -91,7 +92,7 @@ def entry(
         generation=of,
         state=state,
         report=made,
-        first_seen=seen,
+        first_seen=seen if first_seen is None else first_seen,
         saved_at=saved_at,
         pinned=pinned,
         seen=seen,
@@ -172,9 +173,9 @@ def record_verdict(
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file below a root with its content, without the trash."""
+    """Every file below a root with its content, without the trash and the root's records."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and ".checkpointd-trash" not in path.parts
+        if path.is_file() and not {".checkpointd", ".checkpointd-trash"} & {*path.parts}
     }

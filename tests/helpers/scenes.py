@@ -13,8 +13,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.config import RetentionSettings
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,7 +25,7 @@ log_format = "json"
 listen = "127.0.0.1:0"
 """
 SCAN_ONLY = 'skip = ["drift", "load", "signatures", "inference", "predictions", "resume"]'
-NEVER_ASK = 'confirm = "never"' if "confirm" in RetentionSettings.model_fields else ""
+NEVER_ASK = 'confirm = "never"'
 HOUR, DAY = 3600.0, 86400.0
 
 

@@ -91,7 +91,7 @@ def todos(status: DaemonStatus, now: float) -> list[Todo]:
             f"Pruning is on hold in {watch.name}"
             + (f", series {hold.series}" if hold.series else "")
             + f": {hold.reason}",
-            hold.cure,
+            f"{hold.message} {hold.cure}".strip(),
         )
         for watch in status.watches
         for hold in watch.holds

@@ -32,9 +32,9 @@ class Stage(enum.StrEnum):
 class Manifest:
     """One pruned checkpoint: its path below the root, its parts, when and why it was removed.
 
-    `at` is in seconds since the epoch, `entry` the ledger's id, `generation` what was verified.
-    `policy_changed` says that it was removed in the first round of another policy, `source` is the
-    key of the generation that a copy in the vault is of.
+    `at` is in seconds since the epoch, `entry` the ledger's id of it, `generation` what was
+    verified, `ledger` the id of the ledger. `policy_changed` says that it was removed in the first
+    round of another policy, `source` is the key of the generation that a copy in the vault is of.
     """
 
     path: str
@@ -50,6 +50,7 @@ class Manifest:
     parts: tuple[Part, ...]
     policy_changed: bool = False
     source: str = ""
+    ledger: str = ""
 
 
 def write_manifest(manifest: Manifest, item_fd: int, mode: int = 0o600) -> None:
@@ -118,4 +119,5 @@ def _parse(data: Any) -> Manifest:
         parts=parts,
         policy_changed=data.get("policy_changed") is True,
         source=str(data.get("source", "")),
+        ledger=str(data.get("ledger", "")),
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.helpers.invariants import Invariants
 
 SOAK = bool(os.environ.get("SOAK"))
-_PART = 8
+_PART = 5
 
 
 @pytest.fixture
