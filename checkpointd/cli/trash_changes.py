@@ -37,11 +37,12 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
     with contextlib.ExitStack() as stack:
         client, ledger = Client(workspace.config().state_dir), None
         for one in chosen:
-            path = one.item.path
+            path, pinned = one.item.path, True
             try:
                 try:
                     if ledger is None:
-                        client.post("restore", path=one.name)
+                        answer = client.post("restore", path=one.name)
+                        pinned = bool(answer.get("pinned", True))
                     else:
                         _restore_here(ledger, one)
                 except NoDaemonError as error:
@@ -57,13 +58,15 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
                 print(f"not restored  {printable(path)}: {printable(str(error))}", file=sys.stderr)
                 continue
             if json:
-                json_line({"path": path, "restored": True, "pinned": True})
+                json_line({"path": path, "restored": True, "pinned": pinned})
             else:
-                print(f"restored and pinned  {printable(path)}")
+                print(f"{'restored and pinned' if pinned else 'restored'}  {printable(path)}")
     return refused
 
 
 def _restore_here(ledger: Ledger, one: Found) -> None:
+    if one.is_copy:
+        raise TrashError("A copy in the vault is restored by the daemon: start it first.")
     place = one.holding.place
     pruner = Pruner(place.root, ledger, place)
     try:

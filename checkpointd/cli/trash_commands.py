@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 @trash_app.command("list")
 def trash_list(context: typer.Context, watch: WatchArgument = None, json: Json = False) -> int:
-    """List what was pruned and can be restored, newest first."""
+    """List what was pruned, and the copies in the vault: what can be restored, newest first."""
     from checkpointd.cli.trash_items import contents
 
     found = contents(workspace_of(context), watch)
@@ -65,7 +65,7 @@ def trash_empty(
     workspace = workspace_of(context)
     found = contents(workspace, watch)
     _print_errors(found.errors)
-    chosen = [one for one in found.found if one.is_finished and one.age >= least]
+    chosen = [one for one in found.found if one.can_be_deleted and one.age >= least]
     if not chosen:
         if not json:
             print("Nothing in the trash is to be deleted.")
@@ -88,7 +88,7 @@ def restore(
     path: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATH]...",
+            metavar="[PATH]",
             help="Checkpoints, their directories, or patterns in quotes: 'run/ckpt-1*'.",
         ),
     ] = None,
@@ -104,11 +104,12 @@ def restore(
     ] = False,
     json: Json = False,
 ) -> int:
-    """Bring pruned checkpoints back from the trash.
+    """Bring pruned checkpoints back from the trash, or the last valid content of a path.
 
-    They are pinned, because the next pruning would remove them again; `unpin` ends that. Where
-    something else is at a path now, that one stays in the trash, the others are restored, and the
-    exit code is 5.
+    What comes from the trash is pinned, because the next pruning would remove it again; `unpin`
+    ends that. Where something else is at a path now, that one stays in the trash, the others are
+    restored, and the exit code is 5. Where only the vault has a copy, what is invalid at the path
+    goes to the trash first.
     """
     from checkpointd.cli import trash_changes
     from checkpointd.cli.trash_items import contents, nothing_found, select, why_taken

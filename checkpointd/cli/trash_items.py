@@ -35,13 +35,14 @@ class Holding:
 class Found:
     """One item, with where it is and how many seconds ago it was moved there.
 
-    `is_newest` says that no newer one is from the same path.
+    `is_newest` says that no newer one is from the same path, `is_copy` that it is in the vault.
     """
 
     item: TrashItem
     holding: Holding
     age: float
     is_newest: bool = True
+    is_copy: bool = False
 
     @property
     def name(self) -> str:
@@ -55,10 +56,16 @@ class Found:
 
         return self.item.stage is Stage.DONE
 
+    @property
+    def can_be_deleted(self) -> bool:
+        """Whether `trash empty` may delete it."""
+        return self.is_finished and not self.is_copy
+
     def row(self, now: float) -> dict[str, Any]:
         """The object of `trash list --json`."""
         manifest, holding = self.item.manifest, self.holding
-        expires = None if holding.mode == "off" else now + max(0.0, holding.ttl - self.age)
+        stays = holding.mode == "off" or self.is_copy
+        expires = None if stays else now + max(0.0, holding.ttl - self.age)
         return {
             "watch": holding.watch,
             "path": self.item.path,
@@ -70,6 +77,7 @@ class Found:
             "rule": manifest.rule,
             "reason": manifest.reason,
             "finished": self.is_finished,
+            "copy": self.is_copy,
             "configured": not holding.is_former,
         }
 
@@ -90,12 +98,14 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
         ConfigError: the config is wrong.
     """
     from checkpointd.retention import Trash
+    from checkpointd.retention.vault import Vault
 
     result = Contents()
     holdings, ages = _holdings(workspace, watch)
     for holding in holdings:
         try:
             items = Trash(holding.place.root, holding.place).every_item()
+            copies = Vault(holding.place.root).items()
         except FileNotFoundError:
             continue
         except OSError as failure:
@@ -103,7 +113,10 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
             result.errors.append(error)
             continue
         result.found += [Found(item, holding, ages.age(item.manifest.at)) for item in items]
-    result.found.sort(key=lambda one: (one.age, one.item.id))
+        result.found += [
+            Found(item, holding, ages.age(item.manifest.at), is_copy=True) for item in copies
+        ]
+    result.found.sort(key=lambda one: (one.is_copy, one.age, one.item.id))
     newest = {one.item.id for one in _newest_of_each(result.found)}
     result.found = [replace(one, is_newest=one.item.id in newest) for one in result.found]
     return result
@@ -208,7 +221,7 @@ def why_taken(one: Found) -> str:
     """Why an item could not be restored now; empty if it could."""
     parent = os.path.dirname(one.item.path)
     for part in one.item.manifest.parts:
-        if one.is_finished and os.path.lexists(f"{parent}/{part.name}"):
+        if one.can_be_deleted and os.path.lexists(f"{parent}/{part.name}"):
             return f"{part.name!r} exists again: move that away first"
     return ""
 

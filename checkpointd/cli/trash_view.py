@@ -30,7 +30,7 @@ def show_trash(rows: list[dict[str, Any]]) -> None:
             path,
         )
     print_table(console(), table)
-    if any(row.get("expires_at") is None for row in rows):
+    if any(row["expires_at"] is None and not row["copy"] for row in rows):
         print("Nothing expires while mode is off; `checkpointd trash empty` deletes by hand.")
 
 
@@ -38,6 +38,8 @@ def _note(row: dict[str, Any]) -> str:
     notes = []
     if not row["configured"]:
         notes.append(f"no watch has this trash any more; it was that of {printable(row['watch'])}")
+    if row["copy"]:
+        notes.append("a copy in the vault")
     if not row["finished"]:
         notes.append("unfinished: half moved; `checkpointd restore` brings it back whole")
     if row.get("refusal"):

@@ -38,16 +38,17 @@ async def restore(
             if path.startswith("/") and not path.startswith(f"{watch.root.rstrip('/')}/"):
                 continue
             with contextlib.suppress(NotInTrashError):
-                return _restored(await watch.restore(path), watch.name)
-        item = await former.restore(path)
+                item, pinned = await watch.restore(path)
+                return _restored(item, watch.name, pinned=pinned)
+        found = await former.restore(path)
     except TrashError as error:
         raise ControlError(str(error), _CONFLICT) from None
     except (OSError, LedgerError) as error:
         raise ControlError(f"{path} cannot be restored: {error}", _UNAVAILABLE) from None
-    if item is None:
+    if found is None:
         message = f"{path} is in no trash; `checkpointd trash list` names what is."
         raise ControlError(message, _NOT_FOUND)
-    return _restored(item, "")
+    return _restored(found, "", pinned=True)
 
 
 async def empty(
@@ -71,6 +72,6 @@ async def empty(
     return {"deleted": [one.path for one in deleted], "errors": errors}
 
 
-def _restored(item: TrashItem, watch: str) -> dict[str, Any]:
+def _restored(item: TrashItem, watch: str, *, pinned: bool) -> dict[str, Any]:
     log.info("restored", watch=watch or item.manifest.watch, path=item.path)
-    return {"path": item.path, "watch": watch, "pinned": True}
+    return {"path": item.path, "watch": watch, "pinned": pinned}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
+from checkpointd.daemon.vault_keeper import MissingCopyError, VaultKeeper
 from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -19,6 +20,7 @@ from checkpointd.retention.preview import Preview
 from checkpointd.retention.root import RootKeeper
 from checkpointd.retention.trash import (
     Expired,
+    NotInTrashError,
     TrashLimits,
     disk_of,
     forecast,
@@ -28,10 +30,11 @@ from checkpointd.retention.trash import (
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Generation
+    from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
     from checkpointd.retention.evaluation import CurrentEvaluation
@@ -81,10 +84,15 @@ class WatchRetention:
         settings: of the watch.
         records: the ledger.
         before: disk threads that still work on the same root for a watch that was stopped.
+        digest: returns the digest of a checkpoint's content, for copies in the vault.
     """
 
     def __init__(
-        self, settings: WatchSettings, records: LedgerRecords, before: Iterable[DiskThread]
+        self,
+        settings: WatchSettings,
+        records: LedgerRecords,
+        before: Iterable[DiskThread],
+        digest: Callable[[Item], Awaitable[str]],
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -101,6 +109,7 @@ class WatchRetention:
         place = place_of(settings)
         self._pruner = Pruner(self.root, records, place, threads=_THREADS)
         self._keeper = RootKeeper(settings.name, place, records)
+        self.vault = VaultKeeper(settings, records, self._pruner.trash, digest)
         self._recovered = False
         self.preview = Preview()
         self._reverified: dict[str, Generation] = {}
@@ -123,6 +132,7 @@ class WatchRetention:
         self.stopping = True
         self._pruner.stop()
         self._disk.close()
+        self.vault.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
         if self.task is not None:
@@ -161,9 +171,19 @@ class WatchRetention:
         """The directory of the trash."""
         return self._pruner.trash.place.directory
 
-    async def restore(self, path: str) -> TrashItem:
-        """Take a checkpoint out of the trash."""
-        return await self._on_disk(self._restore, path)
+    async def restore(self, path: str) -> tuple[TrashItem, bool]:
+        """Take a checkpoint out of the trash, else a copy of it out of the vault.
+
+        Returns:
+            The item, and whether it came from the trash; then it is pinned.
+        """
+        try:
+            return await self._on_disk(self._restore, path), True
+        except NotInTrashError as error:
+            try:
+                return await self.vault.restore(path), False
+            except MissingCopyError:
+                raise error from None
 
     async def empty(self, ids: frozenset[str]) -> Expired:
         """Delete items of the trash for good, whatever the mode is."""
