@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from checkpointd.daemon.fair_queue import Item
+
 ENFORCE = RetentionSettings(
     keep_last=1, keep_min_valid=1, min_age="1ms", mode="enforce", confirm="never"
 )
@@ -42,12 +44,15 @@ class Daemon:
         self.root = root
         self.asked: list[str] = []
         self.pruned: list[str] = []
+        self.deleted: list[str] = []
         self.status = SimpleNamespace(up=True, ready=True, message="")
         self.feed = ChangeFeed()
         self.ledger = LedgerThread(self.feed.emit)
         self.watches = Watches(Runtimes())
         metrics = SimpleNamespace(
-            pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
+            pruned=lambda _, rule, __: self.pruned.append(rule),
+            prune_failed=lambda _: None,
+            trash_deleted=lambda _, cause: self.deleted.append(cause),
         )
         self.fault: Exception | None = None
         self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)
@@ -57,8 +62,13 @@ class Daemon:
             self.watches,
             self.work,
             metrics,  # type: ignore[arg-type]
+            self._digest,
         )
         self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
+
+    async def _digest(self, item: Item) -> str:
+        self.asked.append(item.checkpoint.path)
+        return ""
 
     def _status(self) -> SimpleNamespace:
         if self.fault is not None:
