@@ -54,6 +54,8 @@ class World:
     unseen: list[str] = field(default_factory=list)
     ledger: dict[str, Entry] = field(default_factory=dict)
     copied: dict[str, int] = field(default_factory=dict)
+    written: int = 0
+    lost_times: bool = False
     starts: dict[int, int] = field(default_factory=dict)
 
     def save(self) -> None:
@@ -66,8 +68,9 @@ class World:
         )
         self._write(Save(self.run, self.saves, self.number, name, self.time + self.host_ahead))
 
-    def _write(self, save: Save) -> None:
-        self.copied.pop(save.path, None)
+    def _write(self, save: Save, *, is_copy: bool = False) -> None:
+        if not is_copy:
+            self.copied.pop(save.path, None)
         self.disk[save.path] = save
         self.unseen.append(save.path)
         if self.is_watched:
@@ -90,8 +93,9 @@ class World:
         if free:
             save = free[which % len(free)]
             at = save.saved_at if keeps_time else self.time + self.host_ahead
-            self._write(replace(save, saved_at=at))
-            self.copied[save.path] = self.saves
+            self.lost_times |= not keeps_time
+            self.copied[save.path] = 0
+            self._write(replace(save, saved_at=at), is_copy=True)
 
     def look(self) -> None:
         """The daemon lists the directory: what it finds now it has found together."""
@@ -109,6 +113,9 @@ class World:
                 sequence=self.sequence,
                 path=path,
             )
+        self.written += len(self.unseen)
+        for path in set(self.unseen) & set(self.copied):
+            self.copied[path] = self.written if len(self.unseen) == 1 else -KEEP
         self.unseen = []
 
     def watch(self, *, is_watched: bool) -> None:
@@ -134,21 +141,26 @@ class World:
             del self.disk[path]
 
     def wanted(self) -> set[str]:
-        """What a person would keep: the newest of the two newest runs, and what was just copied."""
+        """What a person would keep: the newest of the two newest runs, and what was just copied.
+
+        A copy that is found together with saves goes by its number and time, as they do. One that
+        has lost its time looks like a job that was started again, so it counts as a run.
+        """
         runs: dict[int, list[Save]] = {}
         for save in self.disk.values():
             runs.setdefault(save.run, []).append(save)
-        for run in sorted(runs):
+        for run in range(self.run):
             # What is left of a run is only what the next one went on from: it is part of that one.
             start = self.starts.get(run + 1, 0)
-            if self.names_repeat and all(save.number <= start for save in runs[run]):
+            left = runs.get(run, ())
+            if self.names_repeat and left and all(save.number <= start for save in left):
                 runs.setdefault(run + 1, []).extend(runs.pop(run))
         kept = {
             save.path
-            for run in sorted(runs, reverse=True)[:2]
+            for run in sorted(runs, reverse=True)[: 1 if self.lost_times else 2]
             for save in sorted(runs[run], key=lambda s: s.order)[-KEEP:]
         }
-        return kept | {path for path, at in self.copied.items() if self.saves - at < KEEP}
+        return kept | {path for path, at in self.copied.items() if self.written - at < KEEP}
 
 
 _STEPS = st.one_of(
