@@ -126,13 +126,7 @@ class Ledger(TrustWriter):
         if entry is None or entry.state in ABSENT:
             return None
         before = entry.checkpoint
-        after = dataclasses.replace(
-            before,
-            series=checkpoint.series,
-            version=checkpoint.version,
-            step=before.step if checkpoint.step is None else checkpoint.step,
-            metrics={**before.metrics, **checkpoint.metrics},
-        )
+        after = _placed(before, checkpoint)
         if after == before:
             return None
         with self._writing():
@@ -200,11 +194,15 @@ class Ledger(TrustWriter):
 
     def record_scrub(self, path: str, generation: Generation) -> None:
         """Record that a generation was read again, and its bytes are those of its report."""
+        was_unread = self._rows("SELECT 1 FROM unread WHERE path = ?", (rows.path_bytes(path),))
         with self._writing():
             self._connection.execute(
                 "INSERT OR REPLACE INTO scrubs (path, key, at) VALUES (?, ?, ?)",
                 (rows.path_bytes(path), generation.key, time.time()),
             )
+            if was_unread and (entry := self.entry(path)) is not None:
+                about = entry.checkpoint
+                self._uncommitted.append(Change(ChangeKind.VERDICT, about.watch, about.series))
 
     def record_gone(self, path: str) -> None:
         """Record that nothing is at a path any more; a trashed checkpoint stays trashed."""
@@ -296,14 +294,14 @@ class Ledger(TrustWriter):
         return entry
 
 
-def _placed(checkpoint: Checkpoint, known: Checkpoint) -> Checkpoint:
-    """A checkpoint in the series in which its path is known in the same watch."""
-    if checkpoint.watch != known.watch:
+def _placed(checkpoint: Checkpoint, place: Checkpoint) -> Checkpoint:
+    """A checkpoint in another place of the same watch: its series, version, step and metrics."""
+    if checkpoint.watch != place.watch:
         return checkpoint
     return dataclasses.replace(
         checkpoint,
-        series=known.series,
-        version=known.version,
-        step=known.step,
-        metrics=known.metrics,
+        series=place.series,
+        version=place.version,
+        step=place.step,
+        metrics=place.metrics,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import state_file
-from checkpointd.formats.names import ROOT_RECORDS, TRASH, is_temporary_file
+from checkpointd.formats.names import OWN_DIRECTORIES, is_temporary_file
 from checkpointd.retention.state_references import StateReferences, read_state_file
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ class Walk:
                 stamp = None
             if stamp is None or state.stamp != stamp:
                 settled = stamp if stamp is not None and _is_settled(stamp) else None
-                read = directory.states[name] = _StateFile(settled, read_state_file(file))
+                read = directory.states[name] = _StateFile(
+                    settled, read_state_file(file, must_be_one=name == state_file.NAME)
+                )
                 if settled and not read.references.is_state_file and name != state_file.NAME:
                     directory.others[name] = settled[1]
                     del directory.states[name]
@@ -160,7 +162,7 @@ class Walk:
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if path != self.top or entry.name not in (ROOT_RECORDS, TRASH):
+                    if path != self.top or entry.name not in OWN_DIRECTORIES:
                         below.append(entry.path)
                     continue
                 if entry.is_symlink():
