@@ -29,7 +29,7 @@ class FileDifference:
     def about(self, watch: str) -> str:
         """A sentence about one watch; empty if the file has it as it runs."""
         if self.unreadable:
-            return f"{self.path} cannot be loaded, so what runs is shown ({self.unreadable})."
+            return f"{self.path} cannot be loaded ({self.unreadable})."
         if watch in self.watches:
             return f"{self.path} differs from what runs: {self.watches[watch]}."
         return ""

@@ -40,7 +40,7 @@ def filled(words: tuple[str, ...], path: Path) -> list[str]:
 def test_every_command_that_is_shown_runs(tmp_path: Path) -> None:
     """None is a usage error, a fault of ours, or cannot reach the service."""
     config = CONFIG.replace('name = "runs"', 'name = "resnet"')
-    config += "\n[watch.retention]\nkeep_last = 1\n"
+    config += '\n[watch.retention]\nmode = "enforce"\nkeep_last = 1\n'
     with daemon_in(tmp_path, config) as daemon:
         for step in (6, 7):
             bundle(daemon.runs / f"ckpt-{step}")
