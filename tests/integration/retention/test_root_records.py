@@ -280,7 +280,9 @@ def test_a_preview_knows_the_pins_of_the_copy(field: Field) -> None:
     keeper(field, new).accept()
     watch = WatchSettings(name="w", path=field.root, retention=POLICY)
     planned = plan_watch(new, watch, time.time())
-    assert [Path(d.entry.path).name for d in planned.removals] == ["ckpt-1"]
+    assert planned.holds == ()
+    kept = {Path(d.entry.path).name: d.reasons for d in planned.kept}
+    assert (set(kept), kept["ckpt-0"]) == ({"ckpt-0", "ckpt-2", "ckpt-3"}, ("it is pinned",)), kept
     assert new.pins() == []
 
 
