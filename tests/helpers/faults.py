@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import Pruner, TrashError, find_references, plan
+from checkpointd.retention.trash.place import TrashPlace, trash_place
 from tests.helpers.invariants import END, FLOOR, GOLDEN, LOST, OUTSIDE
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
 from tests.helpers.retention import limits
@@ -46,7 +47,7 @@ COUNT, KEPT = 4, 2
 POLICY = RetentionSettings(
     keep_last=KEPT, keep_min_valid=KEPT, min_age="1ms", mode="enforce", trash_ttl="1s"
 )
-_OUTSIDE, _NOTES = "outside.txt", "notes.txt"
+_OUTSIDE, _NOTES, _TRASH = "outside.txt", "notes.txt", "trash"
 _UNEXPECTED = 70
 
 
@@ -71,15 +72,22 @@ class Stage:
         """The watched directory."""
         return self.top / "root"
 
+    @property
+    def place(self) -> TrashPlace:
+        """Where the trash is: of half of the kinds in a directory of its own."""
+        elsewhere = str(self.top / _TRASH) if self.kind in ("file", "keras") else ""
+        return trash_place(str(self.root), elsewhere)
+
     def open(self) -> tuple[Ledger, Pruner]:
         """As a start of the daemon does."""
         ledger = Ledger.open(self.top / "state")
-        return ledger, Pruner(str(self.root), ledger)
+        return ledger, Pruner(str(self.root), ledger, self.place)
 
     def write(self) -> dict[str, bytes]:
         """Lay everything out from scratch; returns all files."""
         self.root.mkdir(parents=True)
         (self.top / "state").mkdir()
+        (self.top / _TRASH).mkdir()
         (self.top / _OUTSIDE).write_text("not ours")
         (self.root / _NOTES).write_text("the user's")
         ledger, pruner = self.open()
@@ -181,7 +189,7 @@ def converge(stage: Stage, everything: dict[str, bytes], invariants: Invariants)
     invariants.never(FLOOR, len(present) < KEPT, present)
     invariants.never(LOST, kept - present)
     untouched = (stage.top / _OUTSIDE).read_text(), (stage.root / _NOTES).read_text()
-    others = set(os.listdir(stage.top)) ^ {"root", "state", _OUTSIDE}
+    others = set(os.listdir(stage.top)) ^ {"root", "state", _OUTSIDE, _TRASH}
     changed = untouched != ("not ours", "the user's") or others
     invariants.never(OUTSIDE, changed, (untouched, others))
     ledger, pruner = stage.open()
@@ -202,7 +210,7 @@ def converge(stage: Stage, everything: dict[str, bytes], invariants: Invariants)
         states = Counter(entry.state for entry in ledger.entries(states=list(State)))
         invariants.never(END, states != {State.TRASHED: COUNT - KEPT, State.VALID: KEPT}, states)
     if stage.act == "expire":
-        left = set(os.listdir(stage.root / ".checkpointd-trash")) - {"reserve"}
+        left = set(os.listdir(stage.place.directory)) - {"reserve"}
         invariants.never(END, left)
         invariants.never(LOST, kept - intact(stage.root, everything))
     else:
