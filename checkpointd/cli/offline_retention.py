@@ -37,26 +37,52 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.public import public_plan, public_removal
+    from checkpointd.retention.root import RootKeeper
     from checkpointd.retention.trash import place_of
     from checkpointd.retention.watch_plan import plan_watch
 
     outcomes = []
     for watch in watches:
         pruner = Pruner(str(watch.path), ledger, place_of(watch))
-        try:
-            pruner.recover()
-        except OSError as error:
-            message = f"{watch.path} cannot be pruned: {error.strerror}."
-            outcomes.append({"watch": watch.name, "mode": watch.retention.mode, "message": message})
-            continue
-        planned = plan_watch(ledger, watch, time.time())
-        ledger.record_policies(watch.name, confirmed(watch, time.time()))
-        outcome = public_plan(watch.name, planned)
-        removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
-        note_enforced(ledger, watch, removals)
-        outcome["removals"] = [public_removal(removal) for removal in removals]
+        keeper = RootKeeper(watch.name, place_of(watch), ledger)
+        with keeper.locked(enforce=True) as holder:
+            try:
+                if not holder:
+                    pruner.recover()
+            except OSError as error:
+                message = f"{watch.path} cannot be pruned: {error.strerror}."
+                outcomes.append(
+                    {"watch": watch.name, "mode": watch.retention.mode, "message": message}
+                )
+                continue
+            doubts = keeper.look(holder, enforce=True)
+            planned = plan_watch(ledger, watch, time.time(), root=doubts)
+            below = keeper.look_below(d.entry.path for d in planned.removals)
+            if below is not None:
+                planned = plan_watch(ledger, watch, time.time(), root=below)
+            ledger.record_policies(watch.name, confirmed(watch, time.time()))
+            outcome = public_plan(watch.name, planned)
+            removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
+            note_enforced(ledger, watch, removals)
+            outcome["removals"] = [public_removal(removal) for removal in removals]
         outcomes.append(outcome)
     return outcomes
+
+
+def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
+    """Have pruning go on with what the ledger knows now; while no daemon is running.
+
+    Raises:
+        CliError: a root cannot be read.
+    """
+    from checkpointd.retention.root import RootKeeper
+    from checkpointd.retention.trash import place_of
+
+    for watch in watches:
+        try:
+            RootKeeper(watch.name, place_of(watch), ledger).accept()
+        except OSError as error:
+            raise CliError(f"{watch.path} cannot be read: {error.strerror}.", INVALID) from None
 
 
 def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
@@ -82,6 +108,7 @@ def restore_here(ledger: Ledger, config: Config, path: str) -> None:
         CliError: it cannot be restored; the message says why.
     """
     from checkpointd.retention import Pruner, TrashError
+    from checkpointd.retention.root import RootKeeper
     from checkpointd.retention.trash import place_of
 
     for watch in config.watch:
@@ -89,11 +116,20 @@ def restore_here(ledger: Ledger, config: Config, path: str) -> None:
             continue
         pruner = Pruner(str(watch.path), ledger, place_of(watch))
         try:
-            pruner.recover()
-            pruner.restore(path)
+            with RootKeeper(watch.name, place_of(watch), ledger).locked() as holder:
+                _check_alone(path, holder)
+                pruner.recover()
+                pruner.restore(path)
         except TrashError as error:
             raise CliError(str(error), INVALID) from None
         except OSError as error:
             raise CliError(f"{path} cannot be restored: {error.strerror}.", INVALID) from None
         return
     raise CliError(f"{path} is not in any watch.", USAGE)
+
+
+def _check_alone(path: str, holder: str) -> None:
+    from checkpointd.retention import TrashError
+
+    if holder:
+        raise TrashError(f"{path} cannot be restored now. {holder}")

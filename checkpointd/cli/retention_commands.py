@@ -1,13 +1,16 @@
 """`prune`: what is kept and what is removed, with the reason for each."""
 
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from checkpointd.cli.errors import OK
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import workspace_of, writing
+
+if TYPE_CHECKING:
+    from checkpointd.config import Config
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,6 +25,13 @@ def prune(
     ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Move what is to be removed into the trash.")
+    ] = False,
+    accept_rebuilt: Annotated[
+        bool,
+        typer.Option(
+            "--accept-rebuilt",
+            help="Go on with what the ledger, pins and trash are now; ends the holds about them.",
+        ),
     ] = False,
     json: Json = False,
 ) -> int:
@@ -39,6 +49,8 @@ def prune(
     workspace = workspace_of(context)
     config = workspace.config()
     watches = chosen(config, watch)
+    if accept_rebuilt:
+        _accept(config, watch)
     if apply:
         try:
             answer = Client(config.state_dir).post("prune", apply=True, watch=watch)
@@ -57,6 +69,17 @@ def prune(
         finally:
             ledger.close()
     return _print_outcomes(outcomes, applied=apply, json=json)
+
+
+def _accept(config: "Config", watch: str | None) -> None:
+    from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.offline_retention import accept_here, chosen
+
+    try:
+        Client(config.state_dir).post("accept", watch=watch)
+    except NoDaemonError as error:
+        with writing(config.state_dir, error) as ledger:
+            accept_here(ledger, chosen(config, watch))
 
 
 def _print_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:

@@ -80,6 +80,14 @@ class Controls:
         watches = [await self._retention.prune(name, apply=apply) for name in names]
         return {"watches": watches}
 
+    async def accept(self, watch: str | None) -> dict[str, Any]:
+        """Have pruning go on with what the ledger knows now, for one watch or all."""
+        names = [watch] if watch is not None else list(self._watches)
+        for name in names:
+            if name not in self._watches:
+                raise ControlError(f"There is no watch {name!r}.", _NOT_FOUND)
+        return {"watches": [await self._retention.accept(name) for name in names]}
+
     async def pin(self, path: str, note: str) -> dict[str, Any]:
         """Protect a checkpoint from pruning."""
         entry = await self._known(path)

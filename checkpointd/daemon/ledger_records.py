@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import Ages, Entry, Ledger, Pin, PolicyRecords
+from checkpointd.ledger import Ages, Entry, Ledger, Pin, PolicyRecords, Pruned
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from checkpointd.daemon.threads import LedgerThread
 
 
@@ -15,6 +17,21 @@ class LedgerRecords:
 
     def __init__(self, ledger: LedgerThread) -> None:
         self._ledger = ledger
+
+    @property
+    def identity(self) -> str:
+        """The random id of the ledger."""
+        return self._ledger.wait(lambda ledger: ledger.identity)
+
+    @property
+    def progress(self) -> int:
+        """A count that only rises."""
+        return self._ledger.wait(lambda ledger: ledger.progress)
+
+    @property
+    def opening_progress(self) -> int:
+        """The same when the ledger was opened."""
+        return self._ledger.wait(lambda ledger: ledger.opening_progress)
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""
@@ -25,8 +42,12 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.entries, watch)
 
     def unconfirmed(self, watch: str) -> bool:
-        """Whether the ledger was lost, and not all has been verified again."""
-        return not self._ledger.wait(Ledger.confirm, watch)
+        """Whether the ledger was lost, and that is not over."""
+        return self._ledger.wait(Ledger.unconfirmed, watch)
+
+    def confirm(self, watch: str) -> bool:
+        """End that hold if it was accepted and all has a verdict again."""
+        return self._ledger.wait(Ledger.confirm, watch)
 
     def policy_records(self, watch: str) -> PolicyRecords:
         """Which policies were accepted for a watch."""
@@ -69,3 +90,43 @@ class LedgerRecords:
     def pin(self, path: str, note: str = "") -> Pin:
         """Protect a path."""
         return self._ledger.wait(Ledger.pin, path, note)
+
+    def unverified_since_lost(self, watch: str) -> int:
+        """How many have no verdict since the ledger was lost."""
+        return self._ledger.wait(Ledger.unverified_since_lost, watch)
+
+    def accepted(self, watch: str, name: str) -> str:
+        """The digest of a file of the root's records that a person has accepted."""
+        return self._ledger.wait(Ledger.accepted, watch, name)
+
+    def unread(self, watch: str) -> int:
+        """How many must be read again, because an older ledger was put back."""
+        return self._ledger.wait(Ledger.unread, watch)
+
+    def pins_below(self, root: str) -> list[Pin]:
+        """What is pinned below a root."""
+        return self._ledger.wait(Ledger.pins_below, root)
+
+    def removed_pins(self, identities: Iterable[str]) -> frozenset[str]:
+        """Those pins that were removed."""
+        return self._ledger.wait(Ledger.removed_pins, list(identities))
+
+    def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
+        """Those items of a trash that the ledger has no record of."""
+        return self._ledger.wait(Ledger.unknown_items, list(items))
+
+    def add_pins(self, pins: Iterable[Pin]) -> list[Pin]:
+        """Add the pins of a copy."""
+        return self._ledger.wait(Ledger.add_pins, list(pins))
+
+    def begin_root(self, watch: str, path: str, device: int, inode: int) -> list[Pin]:
+        """Record where the root of a watch is."""
+        return self._ledger.wait(Ledger.begin_root, watch, path, device, inode)
+
+    def mark_unread(self, watch: str, name: str, digest: str) -> int:
+        """Require that everything of a watch is read again."""
+        return self._ledger.wait(Ledger.mark_unread, watch, name, digest)
+
+    def accept(self, watch: str, records: Mapping[str, str], items: Iterable[Pruned] = ()) -> None:
+        """Record what a person has accepted."""
+        self._ledger.wait(Ledger.accept, watch, records, list(items))

@@ -166,6 +166,7 @@ class RetentionRunner:
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
         self._failures.note(watch.name, "trash", expired.errors)
+        self._failures.note(watch.name, "root", [watch.problem] if watch.problem else [])
 
     def _why_unavailable(self, name: str) -> str:
         """Why the ledger may not have all that is on disk; empty if it has."""
@@ -263,6 +264,21 @@ class RetentionRunner:
             "applied": apply,
             "removals": [public_removal(removal) for removal in removals],
         }
+
+    async def accept(self, name: str) -> dict[str, Any]:
+        """Have the pruning of a watch go on with what the ledger knows now.
+
+        Raises:
+            ControlError: the disk or the ledger cannot be read or written.
+        """
+        watch = self._running[name]
+        try:
+            count = await watch.accept()
+        except (OSError, LedgerError) as error:
+            raise ControlError(str(error), 503) from None
+        log.info("the ledger was accepted", watch=name, trash=count)
+        watch.requested.set()
+        return {"watch": name, "trash": count}
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash of whichever watch holds it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.daemon.fair_queue import Item
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
+    from checkpointd.ledger import Entry
 
 _ROUND_SECONDS = 60.0
 _NEXT_SECONDS = 1.0
@@ -60,21 +62,32 @@ class Scrubber:
             return True
         self._scrubbing.pop(name, None)
         status = watch.watcher.status()
-        scrub_every = watch.settings.scrub_every
-        if scrub_every is None or not (status.up and status.ready):
+        if not (status.up and status.ready):
             return False
-        before = time.time() - scrub_every
-        entry = await self._ledger(Ledger.unread_for_longest, name, before)
-        if entry is None or entry.report is None or not entry.report.facts.digest:
+        entry, again = await self._next(name, watch.settings.scrub_every)
+        if entry is None or entry.report is None or name not in self._watches:
             return False
-        if name not in self._watches or self._is_waiting(name, entry.path):
+        if self._is_waiting(name, entry.path):
             return False
-        self._scrubbing[name] = entry.path
         digest = entry.report.facts.digest
-        self._work.push_background(
-            Item(entry.checkpoint, entry.generation, time.time(), compare=digest, scrub=True)
-        )
-        return True
+        item = Item(entry.checkpoint, entry.generation, time.time(), compare=digest, scrub=True)
+        if digest:
+            self._work.push_background(item)
+        elif again:
+            self._work.push(replace(item, scrub=False))
+        if digest or again:
+            self._scrubbing[name] = entry.path
+        return bool(digest) or again
+
+    async def _next(self, name: str, scrub_every: float | None) -> tuple[Entry | None, bool]:
+        """What to read next, and whether it must be: an older ledger that was put back knows it."""
+        entry = await self._ledger(Ledger.next_unread, name)
+        if entry is not None:
+            return entry, True
+        if scrub_every is None:
+            return None, False
+        before = time.time() - scrub_every
+        return await self._ledger(Ledger.unread_for_longest, name, before), False
 
     def _is_waiting(self, name: str, path: str) -> bool:
         """Whether a path waits anyway: as a new save, to be compared, or to be evaluated."""

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.retention import Pruner, Removal
+from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
-from checkpointd.retention.trash import TrashLimits, place_of
+from checkpointd.retention.root import RootKeeper
+from checkpointd.retention.trash import Expired, TrashLimits, place_of
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
     from checkpointd.retention.evaluation import CurrentEvaluation
-    from checkpointd.retention.trash import Expired
+    from checkpointd.retention.reference_index import ReferenceIndex
+    from checkpointd.retention.root import RootDoubts
     from checkpointd.watch.watcher import Watcher
 
 P = ParamSpec("P")
@@ -85,7 +87,9 @@ class WatchRetention:
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
-        self._pruner = Pruner(self.root, records, place_of(settings), threads=_THREADS)
+        place = place_of(settings)
+        self._pruner = Pruner(self.root, records, place, threads=_THREADS)
+        self._keeper = RootKeeper(settings.name, place, records)
         self._recovered = False
         self.preview = Preview()
         self._reverified: dict[str, Generation] = {}
@@ -119,6 +123,7 @@ class WatchRetention:
     def forget_disk(self) -> None:
         """Recover and plan again: what is mounted here next may hold what a crash left."""
         self._recovered = False
+        self._keeper.forget()
         self.due = 0.0
 
     async def recover(self) -> None:
@@ -148,6 +153,15 @@ class WatchRetention:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
         return await self._on_disk(self._expire)
 
+    async def accept(self) -> int:
+        """Have pruning go on with what the ledger knows; return how many items were unknown."""
+        return await self._on_disk(self._accept)
+
+    @property
+    def problem(self) -> str:
+        """Why the copies in the root could not be written; empty if they could."""
+        return self._keeper.problem
+
     async def measure(self) -> None:
         """Find out how full the file system is."""
         self.usage = await self._on_disk(self._measure)
@@ -164,26 +178,48 @@ class WatchRetention:
     def _plan(
         self, problem: str, evaluation: CurrentEvaluation, by: ApplyBy
     ) -> tuple[RetentionPlan, list[Removal]]:
-        self._recover()
-        began = time.monotonic()
-        index = reference_index(self.settings)
-        planned = plan_watch(self._records, self.settings, time.time(), problem, index, evaluation)
-        if not problem:
-            planned = confirm_and_record(self._records, self.settings, planned)
-        self.plan_seconds = time.monotonic() - began
-        if by is ApplyBy.PERSON:
-            self.preview.check(self.name, planned)
+        apply = by is not ApplyBy.NOBODY
+        with self._keeper.locked(enforce=apply) as holder:
+            self._recover_alone(holder)
+            began = time.monotonic()
+            index = reference_index(self.settings)
+            doubts = self._keeper.look(holder, enforce=apply)
+            planned = self._planned(problem, index, evaluation, doubts)
+            below = self._keeper.look_below(d.entry.path for d in planned.removals)
+            if below is not None:
+                planned = self._planned(problem, index, evaluation, below)
             if not problem:
-                self._records.record_policies(self.name, confirmed(self.settings, time.time()))
-                planned = replace(planned, unconfirmed=())
-        if by is ApplyBy.NOBODY or planned.unconfirmed:
-            return planned, []
-        changed = is_changed(self._records, self.settings)
-        removals = self._pruner.apply(planned, index, policy_changed=changed)
-        note_enforced(self._records, self.settings, removals)
+                planned = confirm_and_record(self._records, self.settings, planned)
+            self.plan_seconds = time.monotonic() - began
+            if by is ApplyBy.PERSON:
+                self.preview.check(self.name, planned)
+                if not problem:
+                    self._records.record_policies(self.name, confirmed(self.settings, time.time()))
+                    planned = replace(planned, unconfirmed=())
+            if by is ApplyBy.NOBODY or planned.unconfirmed:
+                return planned, []
+            changed = is_changed(self._records, self.settings)
+            removals = self._pruner.apply(planned, index, policy_changed=changed)
+            note_enforced(self._records, self.settings, removals)
         return planned, removals
 
+    def _planned(
+        self,
+        problem: str,
+        index: ReferenceIndex,
+        evaluation: CurrentEvaluation,
+        doubts: RootDoubts,
+    ) -> RetentionPlan:
+        now = time.time()
+        return plan_watch(
+            self._records, self.settings, now, problem, index, evaluation, root=doubts
+        )
+
     def _expire(self) -> Expired:
+        with self._keeper.locked() as holder:
+            return Expired((), ()) if holder else self._expire_alone()
+
+    def _expire_alone(self) -> Expired:
         limits = TrashLimits(
             self.settings.retention.trash_ttl,
             self._records.ages(),
@@ -192,7 +228,12 @@ class WatchRetention:
         return self._pruner.expire(limits)
 
     def _recover(self) -> None:
-        if self._recovered:
+        with self._keeper.locked() as holder:
+            self._recover_alone(holder)
+
+    def _recover_alone(self, holder: str) -> None:
+        """Recover, unless another process is moving things here."""
+        if self._recovered or holder:
             return
         for found in self._pruner.recover():
             if found.message:
@@ -200,8 +241,14 @@ class WatchRetention:
         self._recovered = True
 
     def _restore(self, path: str) -> TrashItem:
-        self._recover()
-        return self._pruner.restore(path)
+        with self._keeper.locked() as holder:
+            if holder:
+                raise TrashError(f"{path} cannot be restored now. {holder}")
+            self._recover_alone(holder)
+            return self._pruner.restore(path)
+
+    def _accept(self) -> int:
+        return len(self._keeper.accept())
 
     def _measure(self) -> DiskUsage:
         available = self.usage.available

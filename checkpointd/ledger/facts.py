@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,11 +95,22 @@ class SeriesSummary:
 
 @dataclass(frozen=True)
 class Pin:
-    """A path that is never pruned, since `at` (seconds since the epoch), and why."""
+    """A path that is never pruned, since `at` (seconds since the epoch), and why.
+
+    `id` is the pin's own: it stays when the root is found under another path, and a pin that was
+    removed is known by it in every copy.
+    """
 
     path: str
     note: str
     at: float
+    id: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The id; pins of earlier versions have one that follows from path and time."""
+        text = f"{self.path}\0{self.at!r}".encode("utf-8", "surrogateescape")
+        return self.id or hashlib.sha256(text).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

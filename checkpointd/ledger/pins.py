@@ -1,7 +1,9 @@
 """The file of pins: append-only and fsynced, so that a pin survives a lost ledger.
 
-One JSON object a line: `{"op": "pin" | "unpin", "path": …, "note": …, "at": seconds}`. A last line
-that a crash cut short is ignored.
+One JSON object a line: `{"op": "pin" | "unpin", "path": …, "note": …, "at": seconds, "id": …,
+"crc": …}`, with the CRC-32 of the line without it; lines of earlier versions have neither id nor
+checksum. A last line that a crash cut short is ignored, every other one that cannot be read is
+counted.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from typing import TYPE_CHECKING
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger.errors import LedgerError
 from checkpointd.ledger.facts import Pin
@@ -18,38 +22,51 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass
+class Replay:
+    """What the file says: the last entry of each path (None after an unpin), and what was removed.
+
+    `removed` are the ids of all pins that were ever removed, `damaged` counts lines that cannot
+    be read.
+    """
+
+    last: dict[str, Pin | None] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    damaged: int = 0
+
+
 class PinFile:
     """What was pinned and unpinned, in order."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def replay(self) -> dict[str, Pin | None]:
-        """The last entry of each path: its pin, or None after an unpin.
+    def replay(self) -> Replay:
+        """Read all that was pinned and unpinned.
 
         Raises:
             LedgerError: the file is there and cannot be read.
         """
+        found = Replay()
         try:
-            lines = self._path.read_bytes().split(b"\n")
+            *lines, torn = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
-            return {}
+            return found
         except OSError as error:
             raise LedgerError(
                 f"{self._path} cannot be read ({error.strerror}); without it pins could be "
                 "forgotten, so make it readable first."
             ) from None
-        last: dict[str, Pin | None] = {}
-        for line in lines:
+        for line in (*lines, torn):
             try:
-                data = json.loads(line)
-                path, note, at = data["path"], data.get("note", ""), float(data.get("at", 0.0))
-                pinned = {"pin": True, "unpin": False}[data["op"]]
+                pin, pinned = _parse(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):
+                found.damaged += bool(line) and line is not torn
                 continue
-            if isinstance(path, str):
-                last[path] = Pin(path, str(note), at) if pinned else None
-        return last
+            found.last[pin.path] = pin if pinned else None
+            if not pinned:
+                found.removed.add(pin.identity)
+        return found
 
     def begin(self) -> bool:
         """Create the file, empty; False if there already is one, so that there was a ledger too.
@@ -73,8 +90,14 @@ class PinFile:
         Raises:
             LedgerError: it could not be written.
         """
-        op = "pin" if pinned else "unpin"
-        line = json.dumps({"op": op, "path": pin.path, "note": pin.note, "at": pin.at})
+        entry: dict[str, Any] = {
+            "op": "pin" if pinned else "unpin",
+            "path": pin.path,
+            "note": pin.note,
+            "at": pin.at,
+            "id": pin.identity,
+        }
+        line = json.dumps({**entry, "crc": _checksum(entry)})
         try:
             is_new = not self._path.exists()
             file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -93,6 +116,21 @@ class PinFile:
             raise LedgerError(
                 f"The pin could not be written to {self._path}: {error.strerror}."
             ) from None
+
+
+def _parse(data: Any) -> tuple[Pin, bool]:
+    crc = data.pop("crc", None)
+    if crc is not None and crc != _checksum(data):
+        raise ValueError("checksum")
+    path, note, at = data["path"], data.get("note", ""), float(data.get("at", 0.0))
+    if not isinstance(path, str):
+        raise TypeError("path")
+    pin = Pin(path, str(note), at, str(data.get("id", "")))
+    return pin, {"pin": True, "unpin": False}[data["op"]]
+
+
+def _checksum(data: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(data, sort_keys=True).encode())
 
 
 def sync_directory(path: Path) -> None:

@@ -225,8 +225,11 @@ class Reader(RowReader):
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
-        found = self._rows("SELECT path, note, at FROM pins ORDER BY at, path")
-        return [Pin(rows.path_text(path), rows.text_of(note), at) for path, note, at in found]
+        found = self._rows("SELECT path, note, at, id FROM pins ORDER BY at, path")
+        return [
+            Pin(rows.path_text(path), rows.text_of(note), at, identity)
+            for path, note, at, identity in found
+        ]
 
     def prunes(self, watch: str | None = None, limit: int = 100) -> list[Pruned]:
         """What was pruned, newest first."""
@@ -248,18 +251,6 @@ class Reader(RowReader):
             )
             for path, name, at, rule, reason, size, item, restored_at in found
         ]
-
-    @property
-    def rebuilt(self) -> bool:
-        """Whether the ledger was lost once; see `unconfirmed` for what it still means."""
-        return self._meta("rebuilt_at") is not None
-
-    def unconfirmed(self, watch: str) -> bool:
-        """Whether retention must hold for a watch, because the ledger was lost.
-
-        It holds until `Ledger.confirm` found a new verdict for everything that was there.
-        """
-        return self.rebuilt and self._meta(f"confirmed:{watch}") is None
 
     def policy_records(self, watch: str) -> policies.PolicyRecords:
         """Which retention policies were accepted for a watch."""

@@ -86,6 +86,18 @@ MIGRATIONS = (
     CREATE TRIGGER evaluations_go_with_reports AFTER DELETE ON reports
     BEGIN DELETE FROM evaluations WHERE report = OLD.id; END;
     """,
+    """
+    ALTER TABLE pins ADD COLUMN id TEXT NOT NULL DEFAULT '';
+    CREATE TABLE unpinned (id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE roots (
+        watch TEXT PRIMARY KEY, path BLOB NOT NULL, device TEXT NOT NULL, inode TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE unread (path BLOB PRIMARY KEY) WITHOUT ROWID;
+    CREATE TRIGGER unread_ends_with_a_scrub AFTER INSERT ON scrubs
+    BEGIN DELETE FROM unread WHERE path = NEW.path; END;
+    CREATE TRIGGER unread_ends_with_a_report AFTER INSERT ON reports
+    BEGIN DELETE FROM unread WHERE path = NEW.path; END;
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -98,6 +110,7 @@ _OTHER_ROWS = (
 _LATER_ROWS = {
     3: "SELECT path, key, at FROM scrubs",
     4: "SELECT report, metric, value, evaluated_by FROM evaluations",
+    5: "SELECT watch, path, device, inode FROM roots",
 }
 """Those that came with a version of the schema."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import secrets
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -11,10 +11,10 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError
-from checkpointd.ledger.facts import ABSENT, Entry, Pin, State
+from checkpointd.ledger.facts import ABSENT, Entry, Pruned, State
 from checkpointd.ledger.opening import open_readonly, open_writable
 from checkpointd.ledger.pins import PinFile
-from checkpointd.ledger.writing import Writer
+from checkpointd.ledger.trust_writing import TrustWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PINS = "pins.jsonl"
 _OLD_ROWS = 10_000
+_OLD_PRUNES = 100_000
 _VERDICTS = {
     Verdict.VALID: State.VALID,
     Verdict.INVALID: State.INVALID,
@@ -31,14 +32,11 @@ _VERDICTS = {
 }
 
 
-class Ledger(Writer):
+class Ledger(TrustWriter):
     """One connection to the ledger, for use in one thread.
 
     Every method that writes raises LedgerError if it cannot, and then changes nothing.
     """
-
-    is_replacement = False
-    """Whether opening it found its predecessor lost or broken, and created a new one."""
 
     @classmethod
     def open(cls, state_dir: Path, *, readonly: bool = False) -> Self:
@@ -52,6 +50,7 @@ class Ledger(Writer):
         connection, lost = open_writable(state_dir)
         ledger = cls(connection, PinFile(state_dir / PINS))
         try:
+            ledger.opening_progress = ledger.progress
             ledger._take_over(lost=lost)
             ledger.advance_clock()
         except LedgerError:
@@ -198,18 +197,16 @@ class Ledger(Writer):
         """Record that a checkpoint was moved into the trash as `item`; twice counts once."""
         entry = self.entry(path)
         with self._writing():
-            self._connection.execute(
-                "INSERT INTO prunes (path, watch, at, rule, reason, size, item) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (item) DO NOTHING",
-                (
-                    rows.path_bytes(path),
-                    entry.checkpoint.watch if entry else "",
-                    time.time() if at is None else at,
-                    rule,
-                    rows.encode(reason),
-                    entry.generation.size_bytes if entry else 0,
-                    item,
-                ),
+            self._store_prune(
+                Pruned(
+                    path=path,
+                    watch=entry.checkpoint.watch if entry else "",
+                    at=time.time() if at is None else at,
+                    rule=rule,
+                    reason=reason,
+                    size_bytes=entry.generation.size_bytes if entry else 0,
+                    item=item,
+                )
             )
             self._set_state(ChangeKind.TRASHED, path, State.TRASHED)
 
@@ -225,62 +222,18 @@ class Ledger(Writer):
                 state = _VERDICTS[report.verdict] if report else State.PENDING
                 self._set_state(ChangeKind.RESTORED, path, state)
 
-    def pin(self, path: str, note: str = "") -> Pin:
-        """Protect a path from pruning, whatever is saved there; it need not be known yet."""
-        pin = Pin(path, note, time.time())
-        self._pin_file().append(pin, pinned=True)
-        with self._writing():
-            self._store_pin(pin)
-        return pin
-
-    def unpin(self, path: str) -> bool:
-        """Remove the protection of a path; False if there was none."""
-        was_pinned = any(pin.path == path for pin in self.pins())
-        if was_pinned:
-            self._pin_file().append(Pin(path, "", time.time()), pinned=False)
-            with self._writing():
-                self._remove_pin(path)
-        return was_pinned
-
     def record_policies(self, watch: str, records: policies.PolicyRecords) -> None:
         """Record which retention policies are accepted for a watch."""
         with self._writing():
             self._set_meta(f"accepted:{watch}", policies.dump(records.accepted))
             self._set_meta(f"waiting:{watch}", policies.dump(records.waiting))
 
-    def confirm(self, watch: str) -> bool:
-        """End the hold after a lost ledger, if all that was saved before has a verdict again.
-
-        Called when the watch has been listed completely.
-
-        Returns:
-            Whether this watch has no such hold any more.
-        """
-        if not self.unconfirmed(watch):
-            return True
-        waiting = self._rows(
-            "SELECT 1 FROM checkpoints WHERE watch = ? AND saved_at <= ? "
-            "AND state IN ('pending', 'writing', 'superseded') LIMIT 1",
-            (watch, self._rebuilt_at()),
-        )
-        if waiting:
-            return False
-        with self._writing():
-            self._set_meta(f"confirmed:{watch}", repr(time.time()))
-        return True
-
-    def _rebuilt_at(self) -> float:
-        try:
-            return float(self._meta("rebuilt_at") or 0)
-        except ValueError:
-            return math.inf
-
     def _take_over(self, *, lost: bool) -> None:
         """Merge the file of pins, record a lost ledger, delete rows of what is long gone."""
         pins = self._pin_file()
         is_new = self._meta("created_at") is None
         replayed = pins.replay()
-        missing = [pin for pin in self.pins() if pin.path not in replayed]
+        missing = [pin for pin in self.pins() if pin.path not in replayed.last]
         if is_new:
             lost = lost or not pins.begin()
         for pin in missing:
@@ -291,12 +244,11 @@ class Ledger(Writer):
             if lost:
                 self.is_replacement = True
                 self._set_meta("rebuilt_at", repr(time.time()))
+                self._set_meta("damaged_pins", str(replayed.damaged))
                 self._connection.execute("DELETE FROM meta WHERE key LIKE 'confirmed:%'")
-            for path, pinned in replayed.items():
-                if pinned is None:
-                    self._remove_pin(path)
-                else:
-                    self._store_pin(pinned)
+            if not self.identity:
+                self._set_meta("identity", secrets.token_hex(16))
+            self._replay_pins(replayed)
             self._connection.execute(
                 "DELETE FROM checkpoints WHERE state = 'gone' AND id NOT IN "
                 "(SELECT id FROM checkpoints WHERE state = 'gone' ORDER BY seen DESC LIMIT ?)",
@@ -311,7 +263,7 @@ class Ledger(Writer):
             self._connection.execute(
                 "DELETE FROM prunes WHERE id NOT IN "
                 "(SELECT id FROM prunes ORDER BY id DESC LIMIT ?)",
-                (_OLD_ROWS,),
+                (_OLD_PRUNES,),
             )
 
     def _present(self, path: str) -> Entry:

@@ -12,10 +12,10 @@ from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, Clock
 from checkpointd.ledger.errors import LedgerError, explain
 from checkpointd.ledger.facts import Pin, State
-from checkpointd.ledger.reading import Reader
+from checkpointd.ledger.trust_reading import TrustReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -26,7 +26,7 @@ _REPORTS_PER_PATH = 20
 _STATES = frozenset(State)
 
 
-class Writer(Reader):
+class Writer(TrustReader):
     """The rows of a ledger that is open for writing; it collects what each write changed."""
 
     def __init__(self, connection: sqlite3.Connection, pins: PinFile | None) -> None:
@@ -206,13 +206,16 @@ class Writer(Reader):
     def _store_pin(self, pin: Pin) -> None:
         self._note_pins(pin.path)
         self._connection.execute(
-            "INSERT OR REPLACE INTO pins (path, note, at) VALUES (?, ?, ?)",
-            (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at),
+            "INSERT OR REPLACE INTO pins (path, note, at, id) VALUES (?, ?, ?, ?)",
+            (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at, pin.identity),
         )
 
-    def _remove_pin(self, path: str) -> None:
+    def _remove_pin(self, path: str, identities: Iterable[str]) -> None:
         self._note_pins(path)
         self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO unpinned (id) VALUES (?)", [(one,) for one in identities]
+        )
 
     def _set_meta(self, key: str, value: str) -> None:
         self._connection.execute(

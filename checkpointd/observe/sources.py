@@ -37,6 +37,10 @@ class Control(Protocol):
         """Plan, and with `apply` carry out, the retention of one watch or all."""
         ...
 
+    async def accept(self, watch: str | None) -> dict[str, Any]:
+        """Have pruning go on with what the ledger knows now."""
+        ...
+
     async def pin(self, path: str, note: str) -> dict[str, Any]:
         """Protect a checkpoint from pruning."""
         ...

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
     from checkpointd.retention.references import References
+    from checkpointd.retention.root.doubts import RootDoubts
     from checkpointd.retention_rules import Obstacle
     from checkpointd.series.doubts import Doubt
 
@@ -38,16 +39,16 @@ _UNVERIFIED = {State.PENDING, State.INCONCLUSIVE, State.SUPERSEDED}
 class SeriesState:
     """What holds depend on: the checkpoints of a series that are on disk, newest first.
 
-    `listing` is why the watch could not be listed (empty if it could), `rebuilt` whether the
-    ledger was lost and not all has been verified again, `obstacles` are why rules of the policy
-    cannot be evaluated, `unevaluated` what waits for `evaluate`, `references` what refers to
-    checkpoints, and what of it cannot be read, `templates` the `version` of the watch.
+    `listing` is why the watch could not be listed (empty if it could), `root` what is doubtful
+    about the root and the ledger, `obstacles` are why rules of the policy cannot be evaluated,
+    `unevaluated` what waits for `evaluate`, `references` what refers to checkpoints, and what of
+    it cannot be read, `templates` the `version` of the watch.
     """
 
     entries: Sequence[Entry]
     policy: RetentionSettings
     listing: str
-    rebuilt: bool
+    root: RootDoubts
     obstacles: Sequence[Obstacle] = ()
     unevaluated: Unevaluated = NONE_WAIT
     references: References = NO_REFERENCES
@@ -102,10 +103,24 @@ def _listing_failed(state: SeriesState) -> str:
     return f"The watch could not be listed completely: {state.listing.rstrip('.')}."
 
 
+def _root_locked(state: SeriesState) -> str:
+    return state.root.locked
+
+
 def _ledger_rebuilt(state: SeriesState) -> str:
-    if not state.rebuilt:
-        return ""
-    return "The ledger was lost and created again, so not every checkpoint here is known."
+    return state.root.rebuilt
+
+
+def _ledger_put_back(state: SeriesState) -> str:
+    return state.root.put_back
+
+
+def _trash_unknown(state: SeriesState) -> str:
+    return state.root.trash
+
+
+def _pins_damaged(state: SeriesState) -> str:
+    return state.root.pins
 
 
 def _links_unreadable(state: SeriesState) -> str:
@@ -212,7 +227,31 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "ledger_rebuilt",
         _ledger_rebuilt,
-        "Wait until every checkpoint has been verified again; keep the daemon running.",
+        "Pin what must stay, look at `checkpointd prune WATCH`, then accept the new ledger with "
+        "`checkpointd prune WATCH --accept-rebuilt`.",
+    ),
+    HoldSpec(
+        "ledger_put_back",
+        _ledger_put_back,
+        "Wait until every checkpoint has been read again; keep the daemon running.",
+    ),
+    HoldSpec(
+        "trash_unknown",
+        _trash_unknown,
+        "Restore what should stay (`checkpointd trash list`), then accept the rest with "
+        "`checkpointd prune WATCH --accept-rebuilt`; until then it does not expire.",
+    ),
+    HoldSpec(
+        "pins_damaged",
+        _pins_damaged,
+        "Put the file back from a backup, or pin what must stay and accept the pins that are known "
+        "with `checkpointd prune WATCH --accept-rebuilt`.",
+    ),
+    HoldSpec(
+        "root_locked",
+        _root_locked,
+        "Let one checkpointd prune a root: stop the other, or set its mode to dry-run; then accept "
+        "this one's ledger with `checkpointd prune WATCH --accept-rebuilt`.",
     ),
     HoldSpec(
         "links_unreadable",

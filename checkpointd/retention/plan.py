@@ -20,6 +20,7 @@ from checkpointd.retention.limits import NO_RULE, deferred, within_size, yields
 from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
 from checkpointd.retention.references import NO_REFERENCES, alone_in_named
+from checkpointd.retention.root.doubts import RootDoubts
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.order import newest_first
@@ -82,7 +83,7 @@ def plan(
     shared: frozenset[str] = frozenset(),
     in_use: Mapping[str, str] = MappingProxyType({}),
     listing: str = "",
-    rebuilt: bool = False,
+    root: RootDoubts = RootDoubts(),  # noqa: B008 - frozen
     evaluation: CurrentEvaluation = NOT_EVALUATED,
     filesystem: FileSystem | None = None,
     ages: Ages | None = None,
@@ -103,7 +104,7 @@ def plan(
             it would be moved along, so they stay.
         in_use: how processes have checkpoints open, by path.
         listing: why the watch could not be listed; empty if it could.
-        rebuilt: whether the ledger was lost, and not all has been verified again.
+        root: what is doubtful about the root and the ledger.
         evaluation: how `evaluate` measures checkpoints now.
         filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
@@ -125,9 +126,7 @@ def plan(
         eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
         waiting = unevaluated(eligible, policy, evaluation)
         obstacles = _obstacles(policy, (saved_checkpoint(e, now, ages) for e in eligible))
-        state = SeriesState(
-            group, policy, listing, rebuilt, obstacles, waiting, references, templates
-        )
+        state = SeriesState(group, policy, listing, root, obstacles, waiting, references, templates)
         held = holds_of(watch, series, state)
         holds.extend(held)
         to_evaluate.extend(waiting.next)

@@ -22,6 +22,7 @@ from checkpointd.retention.trash import (
     TrashItem,
     TrashLimits,
     TrashPlace,
+    unknown_items,
 )
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
@@ -39,6 +40,15 @@ RESTORED_NOTE = "restored from the trash"
 
 class PruningLedger(Protocol):
     """What the pruner needs of the ledger; `checkpointd.ledger.Ledger` is one."""
+
+    @property
+    def identity(self) -> str:
+        """The random id of the ledger."""
+        ...
+
+    def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
+        """Those items of a trash that the ledger has no record of."""
+        ...
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""
@@ -200,8 +210,16 @@ class Pruner:
         return found
 
     def expire(self, limits: TrashLimits) -> Expired:
-        """Delete for good the items that are old enough, or whose space the job needs."""
-        return self.trash.expire(limits, stopped=self._stopped.is_set)
+        """Delete for good the items that are old enough, or whose space the job needs.
+
+        What another ledger put there stays: nobody has decided here that it may go.
+
+        Raises:
+            OSError: the trash is there and cannot be read.
+            LedgerError: the ledger cannot be read.
+        """
+        unknown = frozenset(item.id for item in unknown_items(self.trash.place, self._records))
+        return self.trash.expire(limits, keep=unknown, stopped=self._stopped.is_set)
 
     def _is_known(self, item: TrashItem) -> bool:
         """Whether the ledger knows the content of an item at its path."""
@@ -227,6 +245,7 @@ class Pruner:
                 entry,
                 rule=decision.rule,
                 reason=reason,
+                ledger=self._records.identity,
                 guard=lambda dir_fd: self._guard(entry, current, dir_fd),
                 policy_changed=current.policy_changed,
             )

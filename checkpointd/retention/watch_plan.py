@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,15 +14,18 @@ from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
-from checkpointd.retention.trash import Trash
+from checkpointd.retention.root.inspection import RootView, view_root
+from checkpointd.retention.root.records import RootReader
+from checkpointd.retention.trash import Trash, place_of
 from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.ledger import Ages, Entry
+    from checkpointd.retention.root import RootDoubts
 
 
-class PlanningLedger(Protocol):
+class PlanningLedger(RootReader, Protocol):
     """What planning needs of the ledger; `checkpointd.ledger.Ledger` is one."""
 
     def entries(self, watch: str | None = None) -> list[Entry]:
@@ -30,10 +34,6 @@ class PlanningLedger(Protocol):
 
     def ages(self) -> Ages:
         """How old the times in the ledger are, by a clock that nobody sets."""
-        ...
-
-    def unconfirmed(self, watch: str) -> bool:
-        """Whether the ledger was lost, and not all has been verified again."""
         ...
 
 
@@ -50,6 +50,7 @@ def plan_watch(
     problem: str = "",
     index: ReferenceIndex | None = None,
     evaluation: CurrentEvaluation | None = None,
+    root: RootDoubts | None = None,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -61,12 +62,16 @@ def plan_watch(
             one of which a file was replaced or touched, until its content has been compared.
         now: seconds since the epoch.
         problem: why the watch is not available, if it is not; then nothing is removed.
+        root: what is doubtful about the root and the ledger; looked at here if None.
         index: searches the root for references, and can then be used for carrying the plan out.
         evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
             of the watch show it.
     """
     references = (index or reference_index(watch)).sweep()
-    entries = ledger.entries(watch.name)
+    found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
+    entries = [
+        replace(e, pinned=True) if e.path in found.pinned else e for e in ledger.entries(watch.name)
+    ]
     on_disk = {
         e.path: sameness_of(e.path, e.checkpoint, e.generation)
         for e in entries
@@ -82,7 +87,7 @@ def plan_watch(
         touched=frozenset(path for path, same in on_disk.items() if same is Sameness.CONTENT),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
-        rebuilt=ledger.unconfirmed(watch.name),
+        root=found.doubts,
         evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
         filesystem=_filesystem(watch),

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.watch.scan import explain
 
 if TYPE_CHECKING:
@@ -66,6 +67,6 @@ class Root:
             return False
         try:
             with os.scandir(self.path) as entries:
-                return next(entries, None) is None
+                return all(entry.name == ROOT_RECORDS for entry in entries)
         except OSError:
             return True

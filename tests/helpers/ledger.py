@@ -172,9 +172,9 @@ def record_verdict(
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file below a root with its content, without the trash."""
+    """Every file below a root with its content, without the trash and the root's records."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and ".checkpointd-trash" not in path.parts
+        if path.is_file() and not {".checkpointd", ".checkpointd-trash"} & {*path.parts}
     }

@@ -37,6 +37,9 @@ def add_control(app: web.Application, control: Control) -> None:
     async def prune(body: Body) -> dict[str, Any]:
         return await control.prune(apply=_flag(body, "apply"), watch=_text(body, "watch") or None)
 
+    async def accept(body: Body) -> dict[str, Any]:
+        return await control.accept(_text(body, "watch") or None)
+
     async def pin(body: Body) -> dict[str, Any]:
         return await control.pin(_path(body), _text(body, "note"))
 
@@ -49,7 +52,7 @@ def add_control(app: web.Application, control: Control) -> None:
     async def verify(body: Body) -> dict[str, Any]:
         return await control.verify(_path(body))
 
-    for action in (reload, prune, pin, unpin, restore, verify):
+    for action in (reload, prune, accept, pin, unpin, restore, verify):
         app.router.add_post(f"/control/{action.__name__}", _route(action))
 
 

@@ -18,6 +18,7 @@ from checkpointd.retention.trash.item import TrashError, TrashItem
 from checkpointd.retention.trash.place import TrashPlace, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
+from checkpointd.retention.trash.unknown import pruned_of, unknown_items
 
 __all__ = [
     "Deleted",
@@ -32,6 +33,8 @@ __all__ = [
     "disk_of",
     "min_free_bytes",
     "place_of",
+    "pruned_of",
     "to_delete",
     "trash_place",
+    "unknown_items",
 ]

@@ -141,12 +141,13 @@ def expire(
     place: TrashPlace,
     limits: TrashLimits,
     *,
+    keep: frozenset[str] = frozenset(),
     stopped: Callable[[], bool],
     on_step: Callable[[str], None],
 ) -> Expired:
     """Delete what is old enough, and more while the job needs the space; see `Trash.expire`."""
     try:
-        items = finished_items(place)
+        items = [item for item in finished_items(place) if item.id not in keep]
         chosen = to_delete(items, disk_of(place.root), limits) if items else []
     except OSError as error:
         return Expired((), (f"The trash of {place.root!r} cannot be read: {error.strerror}.",))

@@ -32,8 +32,9 @@ class Stage(enum.StrEnum):
 class Manifest:
     """One pruned checkpoint: its path below the root, its parts, when and why it was removed.
 
-    `at` is in seconds since the epoch, `entry` the ledger's id, `generation` what was verified.
-    `policy_changed` says that it was removed in the first round of another policy.
+    `at` is in seconds since the epoch, `entry` the ledger's id of it, `generation` what was
+    verified, `ledger` the id of the ledger. `policy_changed` says that it was removed in the first
+    round of another policy.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Manifest:
     reason: str
     parts: tuple[Part, ...]
     policy_changed: bool = False
+    ledger: str = ""
 
 
 def write_manifest(manifest: Manifest, item_fd: int, mode: int = 0o600) -> None:
@@ -115,4 +117,5 @@ def _parse(data: Any) -> Manifest:
         at=float(data["at"]),
         parts=parts,
         policy_changed=data.get("policy_changed") is True,
+        ledger=str(data.get("ledger", "")),
     )

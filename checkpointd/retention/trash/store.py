@@ -55,6 +55,7 @@ class Trash:
         guard: Callable[[int], None],
         at: float | None = None,
         policy_changed: bool = False,
+        ledger: str = "",
     ) -> TrashItem:
         """Move a checkpoint into the trash, if it still is the generation that was verified.
 
@@ -66,6 +67,7 @@ class Trash:
                 the directory that the checkpoint is in then; raises to refuse.
             at: seconds since the epoch; now if None.
             policy_changed: whether this is the first round of another policy.
+            ledger: the id of the ledger that knows it.
 
         Raises:
             TrashError: it is not below the root.
@@ -88,6 +90,7 @@ class Trash:
                 rule=rule,
                 reason=reason,
                 parts=parts,
+                ledger=ledger,
                 policy_changed=policy_changed,
             )
             with self.place.created(root_fd) as trash_fd:
@@ -177,15 +180,20 @@ class Trash:
         return item
 
     def expire(
-        self, limits: expiry.TrashLimits, *, stopped: Callable[[], bool] = lambda: False
+        self,
+        limits: expiry.TrashLimits,
+        *,
+        keep: frozenset[str] = frozenset(),
+        stopped: Callable[[], bool] = lambda: False,
     ) -> expiry.Expired:
         """Delete for good what is old enough, and oldest first while the job needs the space.
 
         Args:
             limits: for how long an item stays, and how much space others need.
+            keep: the ids of items that stay whatever their age.
             stopped: called before each item; nothing more is deleted once it returns True.
         """
-        return expiry.expire(self.place, limits, stopped=stopped, on_step=self._step)
+        return expiry.expire(self.place, limits, keep=keep, stopped=stopped, on_step=self._step)
 
     def recover(self) -> list[recovery.Recovered]:
         """Finish or undo what a crash left; the result names every item.

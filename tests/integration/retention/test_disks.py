@@ -116,6 +116,8 @@ def test_no_permission_is_a_plain_reason(field: Field, tmp_path: Path) -> None:
     field.root.chmod(0o555)
 
     class Remembering:
+        identity = ""
+
         def entry(self, path: str) -> Entry | None:
             return entries.get(path)
 

@@ -145,7 +145,7 @@ def test_a_header_that_forbids_writing_is_a_broken_ledger(tmp_path: Path, bit: i
 
 
 def test_a_rebuilt_ledger_is_confirmed_once_all_was_verified_again(tmp_path: Path) -> None:
-    """The hold ends by itself, watch by watch, and stays ended."""
+    """The hold ends once a person has accepted it and all is verified, watch by watch."""
     _filled(tmp_path).write_bytes(b"")
     ledger = Ledger.open(tmp_path)
     ledger.record_seen(_checkpoint(), generation(), State.PENDING)
@@ -153,7 +153,11 @@ def test_a_rebuilt_ledger_is_confirmed_once_all_was_verified_again(tmp_path: Pat
     assert ledger.unconfirmed("w")
     new = generation(time.time() + 60)
     ledger.record_seen(_checkpoint(2), new, State.WRITING)
+    ledger.accept("w", {})
+    assert not ledger.confirm("w")
+    assert ledger.unverified_since_lost("w") == 1
     ledger.record_report(report(_checkpoint(), generation()))
+    assert ledger.unconfirmed("w")
     assert ledger.confirm("w")
     assert not ledger.unconfirmed("w")
     assert ledger.unconfirmed("another")

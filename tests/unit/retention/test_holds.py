@@ -11,6 +11,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
 from checkpointd.retention import References, plan
 from checkpointd.retention.references import UnreadableStateFile
+from checkpointd.retention.root import RootDoubts
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, NOW, hold_reasons, policy, reasons_for, series
 
@@ -19,7 +20,7 @@ def test_a_failed_listing_and_a_lost_ledger_hold_everything() -> None:
     """What was not seen whole is not pruned."""
     listed = plan(series(4), policy(keep_last=1), NOW, listing="'/w/x' cannot be listed")
     assert (listed.removals, hold_reasons(listed)) == ((), {"listing_failed"})
-    rebuilt = plan(series(4), policy(keep_last=1), NOW, rebuilt=True)
+    rebuilt = plan(series(4), policy(keep_last=1), NOW, root=RootDoubts(rebuilt="It was lost."))
     assert (rebuilt.removals, hold_reasons(rebuilt)) == ((), {"ledger_rebuilt"})
     assert "on hold" in reasons_for(rebuilt, 1)
     assert all(h.message and h.cure for h in (*listed.holds, *rebuilt.holds))

@@ -1,0 +1,107 @@
+"""What is doubtful about a root: its records, the ledger and the trash, held side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.formats.names import ROOT_RECORDS
+from checkpointd.retention.files import opened_root
+from checkpointd.retention.root import owner, pin_copy
+from checkpointd.retention.root.doubts import RootDoubts
+from checkpointd.retention.root.record_file import RecordFile, opened_records, read
+from checkpointd.retention.trash import unknown_items
+
+if TYPE_CHECKING:
+    from checkpointd.retention.root.records import RootReader
+    from checkpointd.retention.trash import TrashPlace
+
+
+@dataclass(frozen=True)
+class RootView:
+    """What was found: doubts, and the paths that a copy of the pins has beyond the ledger."""
+
+    doubts: RootDoubts
+    pinned: frozenset[str] = frozenset()
+
+
+def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
+    """Look at a root without changing anything, as a preview does."""
+    root = place.root
+    try:
+        files = read_records(root)
+    except OSError as error:
+        return RootView(RootDoubts(pins=unreadable(root, error)))
+    copied = pin_copy.pins_in(root, files[pin_copy.NAME])
+    known = {pin.path for pin in records.pins_below(root)}
+    removed = records.removed_pins(pin.identity for pin in copied or ())
+    pinned = frozenset(p.path for p in copied or () if p.identity not in removed) - known
+    return RootView(doubts_about(watch, place, records, files), pinned)
+
+
+def read_records(root: str) -> dict[str, RecordFile | None]:
+    """The files of a root's records by name; None for what is not there.
+
+    Raises:
+        OSError: they are there and cannot be read.
+    """
+    files: dict[str, RecordFile | None] = dict.fromkeys((pin_copy.NAME, owner.NAME))
+    with opened_root(root) as root_fd:
+        try:
+            with opened_records(root_fd) as records_fd:
+                return {name: read(records_fd, name) for name in files}
+        except FileNotFoundError:
+            return files
+
+
+def doubts_about(
+    watch: str,
+    place: TrashPlace,
+    records: RootReader,
+    files: dict[str, RecordFile | None],
+    *,
+    holder: str = "",
+    written: str = "",
+) -> RootDoubts:
+    """Put together every doubt about a root."""
+    root, rebuilt, locked = place.root, "", ""
+    if records.unconfirmed(watch):
+        waiting = records.unverified_since_lost(watch)
+        rebuilt = "The ledger was lost and created again, so not everything from before is known"
+        rebuilt += f"; checkpoints without a verdict: {waiting}." if waiting else "."
+    found = files[owner.NAME]
+    accepted = ("", written, records.accepted(watch, owner.NAME))
+    if found is not None and found.digest not in accepted:
+        other, locked = owner.doubts_of(f"{root}/{ROOT_RECORDS}", found, records.identity, written)
+        rebuilt = rebuilt or other
+    copy = files[pin_copy.NAME]
+    is_damaged = copy is not None and pin_copy.pins_in(root, copy) is None
+    pins = ""
+    if copy is not None and is_damaged and copy.digest != records.accepted(watch, pin_copy.NAME):
+        pins = f"The copy of the pins in {root}/{ROOT_RECORDS}/{pin_copy.NAME} is damaged."
+    unread = records.unread(watch)
+    put_back = unread and (
+        f"An older ledger was put back; checkpoints still to be read again: {unread}."
+    )
+    return RootDoubts(
+        rebuilt=rebuilt,
+        put_back=put_back or "",
+        pins=pins,
+        trash=_trash_doubt(place, records),
+        locked=holder or locked,
+    )
+
+
+def _trash_doubt(place: TrashPlace, records: RootReader) -> str:
+    try:
+        count = len(unknown_items(place, records))
+    except OSError as error:
+        return f"The trash of {place.root} cannot be read: {error.strerror}."
+    if not count:
+        return ""
+    return f"In the trash of {place.root} are checkpoints that another ledger put there: {count}."
+
+
+def unreadable(root: str, error: OSError) -> str:
+    """A sentence about records that cannot be read."""
+    return f"{root}/{ROOT_RECORDS} cannot be read: {error.strerror}."
