@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import Pruner, TrashError, find_references, plan
+from checkpointd.retention.root import RootKeeper
 from checkpointd.retention.trash.place import TrashPlace, trash_place
 from tests.helpers.invariants import END, FLOOR, GOLDEN, LOST, OUTSIDE
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
@@ -47,6 +48,7 @@ COUNT, KEPT = 4, 2
 POLICY = RetentionSettings(
     keep_last=KEPT, keep_min_valid=KEPT, min_age="1ms", mode="enforce", trash_ttl="1s"
 )
+_PINNED = "ckpt-3"
 _OUTSIDE, _NOTES, _TRASH = "outside.txt", "notes.txt", "trash"
 _UNEXPECTED = 70
 
@@ -125,11 +127,25 @@ def expire(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
     pruner.expire(limits(time.time() + 10, 1))
 
 
+def pin(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
+    """Pin one, and have the root know it."""
+    ledger.pin(str(stage.root / "run" / _PINNED))
+    look(stage, ledger)
+
+
+def look(stage: Stage, ledger: Ledger) -> None:
+    """What the daemon does with the records of a root before each round."""
+    keeper = RootKeeper("w", stage.place, ledger)
+    with keeper.locked(enforce=True) as holder:
+        keeper.look(holder, enforce=True)
+
+
 ACTS: dict[str, Callable[[Stage, Ledger, Pruner], None]] = {
     "prune": prune,
     "restore": restore,
     "restoreall": restore_all,
     "expire": expire,
+    "pin": pin,
 }
 """What retention does to a disk, by name."""
 
@@ -159,11 +175,13 @@ def inject(top: Path, calls: str, fault: str, number: int, log: Path) -> int:
     Returns:
         How many faults there were.
     """
-    how = "signal=KILL" if fault == "SIGKILL" else f"error={fault}"
+    kills = fault == "SIGKILL"
+    how = "signal=KILL" if kills else f"error={fault}"
+    filtered = () if kills else ("--seccomp-bpf",)  # with it only the first call can be killed
     traced = CALLS[calls]
     done = subprocess.run(
         [
-            *(str(STRACE), "-f", "--seccomp-bpf", "-o", str(log), "-e", f"trace={traced}"),
+            *(str(STRACE), "-f", *filtered, "-o", str(log), "-e", f"trace={traced}"),
             *("-e", f"inject={traced}:{how}:when={number}"),
             *(sys.executable, "-W", "error", "-m", "tests.helpers.faults", str(top)),
         ],
@@ -177,7 +195,7 @@ def inject(top: Path, calls: str, fault: str, number: int, log: Path) -> int:
     unexpected = f"+++ exited with {_UNEXPECTED} +++" in text
     assert done.returncode == 0, (done.returncode, done.stderr)
     assert not unexpected, done.stderr
-    if fault == "SIGKILL":
+    if kills:
         return text.count("+++ killed by SIGKILL +++")
     return text.count("(INJECTED)")
 
@@ -209,6 +227,14 @@ def converge(stage: Stage, everything: dict[str, bytes], invariants: Invariants)
         invariants.never(END, intact(stage.root, everything) ^ kept)
         states = Counter(entry.state for entry in ledger.entries(states=list(State)))
         invariants.never(END, states != {State.TRASHED: COUNT - KEPT, State.VALID: KEPT}, states)
+    if stage.act == "pin":
+        ledger.close()
+        shutil.rmtree(stage.top / "state")
+        (stage.top / "state").mkdir()
+        ledger, pruner = stage.open()
+        look(stage, ledger)
+        pinned = [pin.path for pin in ledger.pins()]
+        invariants.never(LOST, pinned != [str(stage.root / "run" / _PINNED)], pinned)
     if stage.act == "expire":
         left = set(os.listdir(stage.place.directory)) - {"reserve"}
         invariants.never(END, left)
