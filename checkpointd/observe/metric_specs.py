@@ -40,6 +40,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned": ("Checkpoints pruned.", ("watch", "rule")),
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
     "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
+    "hook_failures": ("Hooks that could not be started, failed or took too long.", ("watch",)),
     "watch_overflows": ("Times the kernel dropped events; a scan followed each.", ("watch",)),
     "watch_restarts": (
         "Times the observer of file events stopped unexpectedly and was restarted.",

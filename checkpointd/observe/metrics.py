@@ -170,6 +170,10 @@ class Metrics:
         """Count a checkpoint that could not be pruned."""
         self._counters["prune_failures"].labels(watch).inc()
 
+    def hook_failed(self, watch: str) -> None:
+        """Count a hook that failed."""
+        self._counters["hook_failures"].labels(watch).inc()
+
     def worker_exit(self, cause: str) -> None:
         """Count a worker process that ended; a cause not in `WORKER_EXITS` counts as other."""
         self._counters["worker_exits"].labels(cause if cause in WORKER_EXITS else "other").inc()

@@ -67,6 +67,7 @@ def filled_metrics(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     metrics.coalesced("resnet")
     metrics.pruned("resnet", "unclaimed", 512)
     metrics.prune_failed("resnet")
+    metrics.hook_failed("resnet")
     metrics.worker_exit("signal")
     metrics.overflow("resnet")
     metrics.reconciled("resnet", 0.02, NOW)
