@@ -17,7 +17,10 @@ EXIT_CODES = {
     OK: "Success; for `verify`: all are valid.",
     INVALID: "At least one is invalid, or is not a checkpoint; for `status`: not healthy.",
     USAGE: "Wrong usage, or no such path.",
-    INCONCLUSIVE: "None is invalid, at least one is inconclusive.",
+    INCONCLUSIVE: (
+        "None is invalid, at least one is inconclusive; for `latest`: it is not certain which is "
+        "the newest."
+    ),
     NOTHING: "Nothing was found, none is valid, or the wait timed out.",
     UNREACHABLE: "The daemon cannot be reached or cannot start, or its ledger cannot be used.",
     OWN_FAULT: "An internal error of checkpointd.",

@@ -2,16 +2,18 @@
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
+from checkpointd.cli.errors import INCONCLUSIVE, NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import Workspace, aliases, below, workspace_of
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
+    from checkpointd.retention.series_order import OrderBy
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,18 +42,31 @@ def latest(
     """Print the path of the newest valid checkpoint, and nothing else.
 
     A path is printed only while its content on disk is what was verified. Exits with 4 if there is
-    none, with 2 if several series match. A name without a slash means a watch if one is called so.
+    none, with 2 if several series match, with 3 if it is not certain which one is the newest. A
+    name without a slash means a watch if one is called so.
     """
-    from checkpointd.retention.newest_valid import by_series, newest_valid
+    from checkpointd.retention.newest_valid import newest_valid
+    from checkpointd.retention.series_order import order_series
 
     required = _required(requires or [])
-    present = _present(workspace_of(context), where)
-    groups = by_series(present, series)
-    if not groups:
-        raise CliError(_unknown(where, series, sorted(by_series(present, None))), NOTHING)
-    if len(groups) > 1:
-        raise CliError(_ambiguous(where, list(groups)), USAGE)
-    entry = newest_valid(next(iter(groups.values())), required)
+    workspace = workspace_of(context)
+    present = _present(workspace, where)
+    known = sorted({(e.checkpoint.watch, e.checkpoint.series) for e in present})
+    chosen = [key for key in known if series in (None, key[1])]
+    if not chosen:
+        raise CliError(_unknown(where, series, known), NOTHING)
+    if len(chosen) > 1:
+        raise CliError(_ambiguous(where, chosen), USAGE)
+    ((watch, label),) = chosen
+    of_series = [e for e in present if e.checkpoint.series == label]
+    by = _order_by(workspace, watch)
+    newest = newest_valid(order_series(of_series, time.time(), by=by)[watch, label], required)
+    if newest.undecided:
+        cure = (
+            'Set `order = "number"` or `order = "save_time"` in `[watch.retention]` of the watch.'
+        )
+        raise CliError(f"{newest.undecided} {cure}", INCONCLUSIVE)
+    entry = newest.entry
     if entry is None:
         shown = f" that has shown {', '.join(sorted(required))}" if required else ""
         raise CliError(f"There is no valid checkpoint{shown} in {where}.", NOTHING)
@@ -83,6 +98,17 @@ def _required(names: list[str]) -> frozenset[str]:
             USAGE,
         )
     return required
+
+
+def _order_by(workspace: Workspace, watch: str) -> "OrderBy":
+    """What decides which is newer, as the config has it for a watch."""
+    from checkpointd.config import ConfigError
+
+    try:
+        watches = workspace.config().watch if workspace.has_config else ()
+    except ConfigError:
+        watches = ()
+    return next((w.retention.order for w in watches if w.name == watch), "witnesses")
 
 
 def _present(workspace: Workspace, where: str) -> "list[Entry]":

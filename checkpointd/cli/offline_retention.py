@@ -56,10 +56,10 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
                 )
                 continue
             doubts = keeper.look(holder, enforce=True)
-            planned = plan_watch(ledger, watch, time.time(), root=doubts)
+            planned = plan_watch(ledger, watch, time.time(), root=doubts, by_person=True)
             below = keeper.look_below(d.entry.path for d in planned.removals)
             if below is not None:
-                planned = plan_watch(ledger, watch, time.time(), root=below)
+                planned = plan_watch(ledger, watch, time.time(), root=below, by_person=True)
             ledger.record_policies(watch.name, confirmed(watch, time.time()))
             outcome = public_plan(watch.name, planned)
             removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))

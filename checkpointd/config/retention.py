@@ -120,6 +120,12 @@ class RetentionSettings(_Rules):
     keep_min_valid: Checkpoints = 2
     """Never leave fewer valid checkpoints of a series than this."""
 
+    keep_runs: Checkpoints = 2
+    """How many runs are kept; older ones go when these have what the rules ask for."""
+
+    order: Literal["witnesses", "number", "save_time"] = "witnesses"
+    """What decides which is newer: two of number, save time and first sight, or one of them."""
+
     min_age: Duration = 3600.0
     """What was first seen less than this long ago is not removed."""
 

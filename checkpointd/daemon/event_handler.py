@@ -157,7 +157,12 @@ class EventHandler:
         if event.state == "writing":
             self._warm(self._watches.verify_settings(event.watch))
             await self._ledger(
-                Ledger.record_seen, event.checkpoint, event.generation, State.WRITING, event.message
+                Ledger.record_seen,
+                event.checkpoint,
+                event.generation,
+                State.WRITING,
+                event.message,
+                event.listing,
             )
             log.info("writing", watch=event.watch, path=path, message=event.message)
         elif event.state == "torn":
@@ -166,11 +171,13 @@ class EventHandler:
             await self._verifier.record(
                 structure_failure(
                     event.checkpoint, event.generation, settings, reason, event.message
-                )
+                ),
+                event.listing,
             )
         else:
             await self._verifier.request(
-                Item(event.checkpoint, event.generation, time.time(), overdue=event.overdue)
+                Item(event.checkpoint, event.generation, time.time(), overdue=event.overdue),
+                event.listing,
             )
 
     async def _metadata_changed(self, event: MetadataChanged) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import Ages, Entry, Ledger, Pin, PolicyRecords, Pruned
+from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, Ledger, Pin, PolicyRecords, Pruned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +40,10 @@ class LedgerRecords:
     def entries(self, watch: str | None = None) -> list[Entry]:
         """All entries of a watch."""
         return self._ledger.wait(Ledger.entries, watch)
+
+    def departed(self, watch: str) -> list[DepartedCheckpoint]:
+        """What was known of a watch and is gone or in the trash."""
+        return self._ledger.wait(Ledger.departed, watch)
 
     def unconfirmed(self, watch: str) -> bool:
         """Whether the ledger was lost, and that is not over."""

@@ -17,12 +17,15 @@ from urllib.parse import quote
 from checkpointd.core.format_specs import spec_of
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
-from checkpointd.retention.newest_valid import by_series, newest_valid
+from checkpointd.retention.eligibility import has_shown
+from checkpointd.retention.newest_valid import newest_valid
+from checkpointd.retention.series_order import order_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention.series_order import OrderBy
 
 FORMAT_VERSION = 1
 """Raised when a reader of the version before could not understand a verdict file."""
@@ -57,6 +60,18 @@ class Link:
             for byte in os.fsencode(self.target)
         )
         return f'model_checkpoint_path: "{quoted}"\n'.encode("ascii")
+
+
+@dataclass(frozen=True)
+class Links:
+    """The links of a watch.
+
+    `undecided` are the directories of series of which it is not known which is the newest, with
+    the paths of all that are valid: a link to one of them stays as it is.
+    """
+
+    certain: tuple[Link, ...]
+    undecided: Mapping[str, frozenset[str]]
 
 
 def file_name(name: str, safe: str = "", ending: str = "") -> str:
@@ -125,25 +140,32 @@ def document(entry: Entry) -> bytes:
     return (json.dumps(content, indent=1) + "\n").encode("ascii")
 
 
-def links(entries: Iterable[Entry], require: frozenset[str]) -> list[Link]:
+def links(
+    entries: Iterable[Entry], require: frozenset[str], now: float, by: OrderBy = "witnesses"
+) -> Links:
     """Return a link to the newest valid checkpoint of each series; compares each with the disk.
 
     Args:
         entries: all entries of a watch.
         require: what the report must have shown.
+        now: seconds since the epoch.
+        by: what decides which is newer, as in `[watch.retention]`.
     """
     present = [entry for entry in entries if entry.state not in ABSENT]
-    found = []
-    for (_, label), group in by_series(present).items():
-        entry = newest_valid(group, require)
-        if entry is not None:
-            path, format_ = entry.checkpoint.path, entry.checkpoint.format
+    found, undecided = [], dict[str, frozenset[str]]()
+    for (_, label), order in order_series(present, now, by=by).items():
+        newest = newest_valid(order, require)
+        directory = file_name(label, safe="{} ")
+        if newest.undecided:
+            valid = (e for e in order.newest_first if has_shown(e, require))
+            undecided[directory] = frozenset(e.path for e in valid)
+        elif newest.entry is not None:
+            path, format_ = newest.entry.checkpoint.path, newest.entry.checkpoint.format
             spec = spec_of(format_)
             has_ending = spec is not None and spec.endings and not os.path.isdir(path)
             ending = _ending(path) if has_ending else ""
-            directory = file_name(label, safe="{} ")
             found.append(Link(directory, LINK + ending, path, bool(spec and spec.is_prefix)))
-    return found
+    return Links(tuple(found), undecided)
 
 
 def _ending(path: str) -> str:

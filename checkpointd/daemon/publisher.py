@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -107,11 +108,16 @@ class Publisher:
                 self._written[name] = token
 
     def _publish_links(self, directory: Path, entries: list[Entry]) -> None:
-        current = {
-            link.directory: link
-            for link in published_content.links(entries, frozenset(self._settings.publish.require))
-        }
+        links = published_content.links(
+            entries,
+            frozenset(self._settings.publish.require),
+            time.time(),
+            self._settings.retention.order,
+        )
+        current = {link.directory: link for link in links.certain}
         for series in _series(directory):
+            if links.undecided.get(series, frozenset()) & _targets(directory / series):
+                continue
             if series not in current:
                 _clear(directory / series, keep="")
                 _remove(directory / series)
@@ -223,6 +229,14 @@ def _clear(directory: Path, keep: str) -> None:
         is_state = name == published_content.STATE_FILE and keep != published_content.LINK
         if name != keep and (is_link or is_left or is_state):
             (directory / name).unlink(missing_ok=True)
+
+
+def _targets(directory: Path) -> set[str]:
+    """What the links of a series lead to."""
+    with contextlib.suppress(OSError):
+        names = [n for n in os.listdir(directory) if n.startswith(published_content.LINK)]
+        return {target for n in names if (target := _target(directory / n)) is not None}
+    return set()
 
 
 def _target(path: Path) -> str | None:

@@ -52,13 +52,15 @@ class VerdictRecorder:
         """What the hooks of the watches that run have last failed of."""
         return [text for watch, text in self._hooks.failures.items() if watch in self._watches]
 
-    async def pending(self, item: Item) -> None:
-        """Record that a generation has no verdict yet."""
-        await self._ledger(Ledger.record_seen, item.checkpoint, item.generation, State.PENDING, "")
+    async def pending(self, item: Item, listing: int = 0) -> None:
+        """Record that a generation, found in a listing, has no verdict yet."""
+        await self._ledger(
+            Ledger.record_seen, item.checkpoint, item.generation, State.PENDING, "", listing
+        )
 
-    async def observed(self, report: Report) -> None:
+    async def observed(self, report: Report, listing: int = 0) -> None:
         """Record a report about what is at its path now; its verdict becomes the state."""
-        await self._ledger(Ledger.record_report, report)
+        await self._ledger(Ledger.record_report, report, listing)
         self._publish(report)
 
     async def verified(self, report: Report) -> bool:

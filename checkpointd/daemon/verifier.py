@@ -77,22 +77,30 @@ class Verifier:
             finally:
                 self._work.done(item)
 
-    async def request(self, item: Item) -> None:
+    async def request(self, item: Item, listing: int = 0) -> None:
         """Record that a generation has no verdict yet, and have it verified.
 
+        Args:
+            item: what to verify.
+            listing: the listing that found it; 0 if it was known before.
+
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        await self._recorder.pending(item)
+        await self._recorder.pending(item, listing)
         self._work.push(item)
 
-    async def record(self, report: Report) -> None:
+    async def record(self, report: Report, listing: int = 0) -> None:
         """Record a verdict that needed no verification.
+
+        Args:
+            report: the verdict.
+            listing: the listing that found the content; 0 if it was known before.
 
         Raises:
             LedgerError: the ledger cannot be written.
         """
-        await self._recorder.observed(report)
+        await self._recorder.observed(report, listing)
         self.forget(report.checkpoint.path)
 
     def abandon(self, watches: frozenset[str]) -> None:

@@ -184,10 +184,10 @@ class WatchRetention:
             began = time.monotonic()
             index = reference_index(self.settings)
             doubts = self._keeper.look(holder, enforce=apply)
-            planned = self._planned(problem, index, evaluation, doubts)
+            planned = self._planned(problem, index, evaluation, doubts, by)
             below = self._keeper.look_below(d.entry.path for d in planned.removals)
             if below is not None:
-                planned = self._planned(problem, index, evaluation, below)
+                planned = self._planned(problem, index, evaluation, below, by)
             if not problem:
                 planned = confirm_and_record(self._records, self.settings, planned)
             self.plan_seconds = time.monotonic() - began
@@ -209,10 +209,17 @@ class WatchRetention:
         index: ReferenceIndex,
         evaluation: CurrentEvaluation,
         doubts: RootDoubts,
+        by: ApplyBy,
     ) -> RetentionPlan:
-        now = time.time()
         return plan_watch(
-            self._records, self.settings, now, problem, index, evaluation, root=doubts
+            self._records,
+            self.settings,
+            time.time(),
+            problem,
+            index,
+            evaluation,
+            root=doubts,
+            by_person=by is ApplyBy.PERSON,
         )
 
     def _expire(self) -> Expired:

@@ -4,6 +4,7 @@ from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
+    DepartedCheckpoint,
     Entry,
     Pin,
     Pruned,
@@ -19,6 +20,7 @@ __all__ = [
     "Ages",
     "Change",
     "ChangeKind",
+    "DepartedCheckpoint",
     "Entry",
     "Ledger",
     "LedgerError",

@@ -39,7 +39,7 @@ class Entry:
 
     `report` is the newest one about this very generation. `seen` is when this generation was
     first seen, `sequence` counts generations in the order in which they were seen, whatever the
-    clock said.
+    clock said; those found in one listing have the same.
     """
 
     id: int
@@ -65,6 +65,22 @@ class Entry:
         if self.checkpoint.step is not None:
             return self.checkpoint.step
         return self.report.facts.step if self.report else None
+
+
+@dataclass(frozen=True)
+class DepartedCheckpoint:
+    """What was once at a path and is not any more, as far as it tells the order of a series.
+
+    `step` is the one of its name, else of its report; the other fields are those of `Entry`.
+    """
+
+    id: int
+    checkpoint: Checkpoint
+    step: int | None
+    saved_at: float
+    first_seen: float
+    seen: float
+    sequence: int
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from checkpointd.ledger.clock import Ages, Clock, Reading, WallAges, read_clocks
 from checkpointd.ledger.facts import (
     ABSENT,
     FINISHED,
+    DepartedCheckpoint,
     Entry,
     Pin,
     Pruned,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
+
+_CLOCK_SKEW = 300.0
+"""A save time that is later than its report by more than this is wrong."""
 
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
@@ -65,6 +69,28 @@ class Reader(RowReader):
         values.append(-1 if limit is None else limit)
         order = "ORDER BY c.saved_at DESC, c.id DESC LIMIT ?"
         return self._entries(f"WHERE {' AND '.join(where)} {order}", values)
+
+    def departed(self, watch: str) -> list[DepartedCheckpoint]:
+        """What was known of a watch and is gone or in the trash."""
+        found = self._rows(
+            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence "  # noqa: S608 - our own states
+            "FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
+            f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
+            (watch,),
+        )
+        return [
+            DepartedCheckpoint(
+                id=number,
+                checkpoint=checkpoint,
+                step=step if checkpoint.step is None else checkpoint.step,
+                saved_at=saved_at,
+                first_seen=first_seen,
+                seen=seen,
+                sequence=max(sequence, self.found_together),
+            )
+            for number, text, step, saved_at, first_seen, seen, sequence in found
+            if (checkpoint := _checkpoint(text)) is not None
+        ]
 
     def last_valid(self, watch: str, series: str, before_path: str | None = None) -> Entry | None:
         """The newest valid checkpoint of a series.
@@ -203,7 +229,11 @@ class Reader(RowReader):
             return None
         valid = self._rows(
             "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? "
-            "AND verdict = 'valid' ORDER BY saved_at DESC LIMIT 1",
+            "AND verdict = 'valid' AND saved_at <= finished_at + ? ORDER BY saved_at DESC LIMIT 1",
+            (*key, _CLOCK_SKEW),
+        ) or self._rows(  # all have save times later than they were verified: a clock was wrong
+            "SELECT finished_at, step FROM reports WHERE watch = ? AND series = ? "
+            "AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
             key,
         )
         ((newest,),) = self._rows("SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key)
@@ -268,10 +298,6 @@ class Reader(RowReader):
         clock = Clock.from_json(stored) if stored else None
         return WallAges(reading.wall) if clock is None else clock.advanced(reading)
 
-    def _meta(self, key: str) -> str | None:
-        found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
-        return str(found[0][0]) if found else None
-
     def _overwritten(self, current: Entry) -> Entry | None:
         for report in self.history(current.path):
             if report.verdict == "valid" and report.generation.key != current.generation.key:
@@ -285,6 +311,13 @@ class Reader(RowReader):
                     saved_at=report.generation.saved_at,
                     pinned=current.pinned,
                 )
+        return None
+
+
+def _checkpoint(text: str) -> Checkpoint | None:
+    try:
+        return rows.load_checkpoint(text)
+    except (ValueError, RecursionError):
         return None
 
 

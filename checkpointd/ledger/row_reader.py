@@ -60,10 +60,22 @@ class RowReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._reports = ReportCache(self._body)
+        self._found_together: int | None = None
 
     def close(self) -> None:
         """Close the file; the ledger is not usable afterwards."""
         self._connection.close()
+
+    @property
+    def found_together(self) -> int:
+        """The last `sequence` of an older version, which did not record what was found together."""
+        if self._found_together is None:
+            self._found_together = int(self._meta("found_together") or 0)
+        return self._found_together
+
+    def _meta(self, key: str) -> str | None:
+        found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(found[0][0]) if found else None
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
@@ -104,7 +116,7 @@ class RowReader:
                 pinned=bool(pinned),
                 message=rows.text_of(data["message"]),
                 seen=data["seen"],
-                sequence=data["sequence"],
+                sequence=max(data["sequence"], self.found_together),
             )
 
     def _body(self, number: int) -> bytes | None:

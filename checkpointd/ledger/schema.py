@@ -98,6 +98,11 @@ MIGRATIONS = (
     CREATE TRIGGER unread_ends_with_a_report AFTER INSERT ON reports
     BEGIN DELETE FROM unread WHERE path = NEW.path; END;
     """,
+    # Until now `sequence` did not tell which were found in one listing: all of them, to be safe.
+    """
+    INSERT INTO meta (key, value)
+    SELECT 'found_together', CAST(COALESCE(MAX(sequence), 0) AS TEXT) FROM checkpoints
+    """,
 )
 VERSION = len(MIGRATIONS)
 

@@ -59,16 +59,34 @@ class Ledger(TrustWriter):
         return ledger
 
     def record_seen(
-        self, checkpoint: Checkpoint, generation: Generation, state: State, message: str = ""
+        self,
+        checkpoint: Checkpoint,
+        generation: Generation,
+        state: State,
+        message: str = "",
+        listing: int = 0,
     ) -> Entry:
-        """Record what is at a path now; another generation replaces the one before."""
+        """Record what is at a path now; another generation replaces the one before.
+
+        Args:
+            checkpoint: what is there.
+            generation: its content.
+            state: its state.
+            message: why it has no verdict.
+            listing: the listing that found this content; 0 if that is not known.
+        """
         with self._writing():
             number = self._last_report(checkpoint.path, generation.key)
-            self._store(ChangeKind.SEEN, checkpoint, generation, state, message, number)
+            self._store(ChangeKind.SEEN, checkpoint, generation, state, message, number, listing)
         return self._present(checkpoint.path)
 
-    def record_report(self, report: Report) -> Entry:
-        """Store a report; its generation becomes the path's, its verdict the state."""
+    def record_report(self, report: Report, listing: int = 0) -> Entry:
+        """Store a report; its generation becomes the path's, its verdict the state.
+
+        Args:
+            report: about what is at its path now.
+            listing: the listing that found this content; 0 if that is not known.
+        """
         with self._writing():
             number = self._keep_report(report)
             self._store(
@@ -78,6 +96,7 @@ class Ledger(TrustWriter):
                 _VERDICTS[report.verdict],
                 report.message,
                 number,
+                listing,
             )
         return self._present(report.checkpoint.path)
 

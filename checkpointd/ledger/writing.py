@@ -11,7 +11,7 @@ from checkpointd.ledger import rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, Clock
 from checkpointd.ledger.errors import LedgerError, explain
-from checkpointd.ledger.facts import Pin, State
+from checkpointd.ledger.facts import ABSENT, Pin, State
 from checkpointd.ledger.trust_reading import TrustReader
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _MAX_INTEGER = 2**63 - 1
 _REPORTS_PER_PATH = 20
 _STATES = frozenset(State)
+_LISTINGS = 4096
+"""Of so many listings it is remembered what they found; the last of it may settle hours later."""
 
 
 class Writer(TrustReader):
@@ -34,6 +36,7 @@ class Writer(TrustReader):
         self._pins = pins
         self._changes: list[Change] = []
         self._uncommitted: list[Change] = []
+        self._listings: dict[int, int] = {}
 
     def take_changes(self) -> list[Change]:
         """Return what was changed since this was last called, oldest first."""
@@ -127,17 +130,17 @@ class Writer(TrustReader):
         state: State,
         message: str,
         report: int | None,
+        listing: int = 0,
     ) -> None:
         path, now = rows.path_bytes(checkpoint.path), time.time()
         before = self._rows(
-            "SELECT key, first_seen, seen, sequence FROM checkpoints WHERE path = ?", (path,)
+            "SELECT key, first_seen, seen, sequence, state FROM checkpoints WHERE path = ?", (path,)
         )
         first_seen = before[0][1] if before else now
-        if before and before[0][0] == generation.key:
-            seen, sequence = before[0][2:]
-        else:
-            seen = now
-            sequence = self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0]
+        if before and before[0][0] == generation.key and before[0][4] not in ABSENT:
+            seen, sequence = before[0][2:4]
+        else:  # also what was copied back: it is new here
+            seen, sequence = now, self._next_sequence(listing)
         self._put(
             kind,
             {
@@ -157,6 +160,17 @@ class Writer(TrustReader):
                 "report": report,
             },
         )
+
+    def _next_sequence(self, listing: int) -> int:
+        """The place of new content; the same for all that one listing found (0: not known)."""
+        if listing in self._listings:
+            return self._listings[listing]
+        number = int(self._rows("SELECT COALESCE(MAX(sequence), 0) + 1 FROM checkpoints")[0][0])
+        if listing:
+            self._listings[listing] = number
+            if len(self._listings) > _LISTINGS:
+                del self._listings[next(iter(self._listings))]
+        return number
 
     def _set_state(self, kind: ChangeKind, path: str, state: State) -> None:
         found = self._rows(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Decision:
     """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics.
 
-    `yields`: what keeps it yields to `max_total_bytes`.
+    `yields`: what keeps it yields to `max_total_bytes`. `run` is the number of its run in the
+    series, 0 the oldest.
     """
 
     entry: Entry
@@ -21,3 +22,4 @@ class Decision:
     reasons: tuple[str, ...]
     rule: str
     yields: bool = False
+    run: int = 0

@@ -7,7 +7,6 @@ its row to `HOLDS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
@@ -15,7 +14,6 @@ from checkpointd.ledger import State
 from checkpointd.retention import grouping
 from checkpointd.retention.evaluation import NONE_WAIT, Unevaluated
 from checkpointd.retention.references import NO_REFERENCES
-from checkpointd.retention_rules.order import runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,20 +22,20 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.references import References
     from checkpointd.retention.root.doubts import RootDoubts
+    from checkpointd.retention.series_order import SeriesOrder
     from checkpointd.retention_rules import Obstacle
     from checkpointd.series.doubts import Doubt
 
 UNVERIFIED_LIMIT = 10
 """More without a verdict than this, newer than the newest valid one, hold a series."""
 
-_LIVE_SECONDS = 600.0
 _VERIFIED = {State.VALID, State.INVALID}
 _UNVERIFIED = {State.PENDING, State.INCONCLUSIVE, State.SUPERSEDED}
 
 
 @dataclass(frozen=True)
 class SeriesState:
-    """What holds depend on: the checkpoints of a series that are on disk, newest first.
+    """What holds depend on: the order of the checkpoints of a series that are on disk.
 
     `listing` is why the watch could not be listed (empty if it could), `root` what is doubtful
     about the root and the ledger, `obstacles` are why rules of the policy cannot be evaluated,
@@ -45,7 +43,7 @@ class SeriesState:
     it cannot be read, `templates` the `version` of the watch.
     """
 
-    entries: Sequence[Entry]
+    order: SeriesOrder
     policy: RetentionSettings
     listing: str
     root: RootDoubts
@@ -53,6 +51,11 @@ class SeriesState:
     unevaluated: Unevaluated = NONE_WAIT
     references: References = NO_REFERENCES
     templates: Sequence[str] = ()
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The checkpoints, newest first."""
+        return self.order.newest_first
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,19 @@ def _hold(watch: str, series: str, spec: HoldSpec, doubt: str | Doubt) -> Hold:
     return Hold(watch, series, spec.reason, doubt.message, doubt.cure)
 
 
+def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> Hold:
+    """Hold what would be removed because its whole run is too old; the rest is pruned.
+
+    Args:
+        watch: the watch's name.
+        series: the series' label.
+        leaving: what would be removed, newest first.
+    """
+    newest, count = leaving[0].path, len(leaving)
+    message = f"{count} of older runs would be removed, of which {newest!r} is the newest."
+    return Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure)
+
+
 def _listing_failed(state: SeriesState) -> str:
     if not state.listing:
         return ""
@@ -139,40 +155,14 @@ def _state_file_unreadable(state: SeriesState) -> str:
 
 
 def _order_disagrees(state: SeriesState) -> str:
-    oldest_first = [e for e in reversed(state.entries) if e.step is not None]
-    runs = runs_of(oldest_first)
-    disagreeing = next(
-        ((a[-1], b[0]) for a, b in pairwise(runs) if _seen_in_other_order(a[-1], b[0])), None
-    )
-    if disagreeing is None and (
-        _is_scattered(runs, len(oldest_first)) or _is_copied_by_name(oldest_first, runs)
-    ):
-        disagreeing = runs[0][-1], runs[1][0]
-    if disagreeing is None:
+    return state.order.undecided
+
+
+def _times_are_wrong(state: SeriesState) -> str:
+    newest = next((e for e in state.entries if e.state is not State.UNKNOWN), None)
+    if newest is None or newest.id not in state.order.doubtful_times:
         return ""
-    before, after = disagreeing
-    return (
-        f"Steps and save times disagree: step {after.step} was saved after step {before.step}, "
-        "and not as by a job that was started again."
-    )
-
-
-def _seen_in_other_order(before: Entry, after: Entry) -> bool:
-    """Whether both were seen as they were saved, and in the other order: the clock was put back."""
-    live = all(e.sequence and abs(e.seen - e.saved_at) <= _LIVE_SECONDS for e in (before, after))
-    return live and after.sequence < before.sequence
-
-
-def _is_scattered(runs: Sequence[Sequence[Entry]], count: int) -> bool:
-    """Whether the step falls too often for a job that is started again now and then."""
-    falls = len(runs) - 1
-    return falls > 1 and falls > count / 4
-
-
-def _is_copied_by_name(oldest_first: Sequence[Entry], runs: Sequence[Sequence[Entry]]) -> bool:
-    """Whether the save times follow the names, `ckpt-10` before `ckpt-2`: a copy made them."""
-    names = [e.path for e in oldest_first]
-    return len(runs) > 1 and len(names) > 2 and names == sorted(names)  # noqa: PLR2004 - two may be chance
+    return f"The newest, {newest.path!r}, has a wrong save time: {state.order.doubts[newest.id]}."
 
 
 def _invalid_streak(state: SeriesState) -> str:
@@ -217,6 +207,14 @@ def _obstacle(label: str) -> Callable[[SeriesState], str]:
 
     return find
 
+
+OLDER_RUNS = HoldSpec(
+    "older_runs",
+    lambda _: "",  # found by the plan: `hold_older_runs`
+    "Look at them with `checkpointd prune`; then raise `keep_runs`, or let them go with "
+    "`checkpointd prune --apply`.",
+)
+"""Holds only the removal of whole runs."""
 
 HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
@@ -266,7 +264,13 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "order_disagrees",
         _order_disagrees,
-        "Copy checkpoints with their times (cp -p, rsync -t), or check the clock.",
+        'Correct the save times (`touch -d`), or set `order = "number"` or `order = "save_time"`; '
+        "copy with times (cp -p, rsync -t).",
+    ),
+    HoldSpec(
+        "save_time_wrong",
+        _times_are_wrong,
+        "Set the clock of the host that saves, and correct the save times with `touch -d`.",
     ),
     HoldSpec(
         "number_unclear",
@@ -340,4 +344,5 @@ HOLDS: tuple[HoldSpec, ...] = (
         _obstacle("steps_missing"),
         "Set `version` to the template of the file names, or use a rule that needs no step.",
     ),
+    OLDER_RUNS,
 )

@@ -76,13 +76,13 @@ def within_size(
     if limit is None:
         return list(decisions), ""
     total = held = _bytes(d for d in decisions if d.keep and d.entry.id in counted)
-    left = Counter(_series(d) for d in decisions if d.keep and d.entry.id in counted)
+    left = Counter(_run(d) for d in decisions if d.keep and d.entry.id in counted)
     leaving: set[int] = set()
     for one in [] if on_hold else _oldest_first(d for d in decisions if d.keep and d.yields):
         if total <= limit:
             break
-        if left[_series(one)] > policy.keep_min_valid:
-            left[_series(one)] -= 1
+        if left[_run(one)] > policy.keep_min_valid:
+            left[_run(one)] -= 1
             leaving.add(one.entry.id)
             total -= one.entry.generation.size_bytes
     reason = (
@@ -130,14 +130,17 @@ def deferred(
 
 
 def _oldest_first(decisions: Iterable[Decision]) -> list[Decision]:
-    """What is invalid first, then by age."""
-    return sorted(
-        decisions, key=lambda d: (d.entry.state is State.VALID, d.entry.saved_at, d.entry.id)
-    )
+    """What is invalid first, then what was seen first; of those found together by age."""
+
+    def place(decision: Decision) -> tuple[bool, int, float, int]:
+        entry = decision.entry
+        return entry.state is State.VALID, entry.sequence, entry.saved_at, entry.id
+
+    return sorted(decisions, key=place)
 
 
-def _series(decision: Decision) -> tuple[str, str]:
-    return decision.entry.checkpoint.watch, decision.entry.checkpoint.series
+def _run(decision: Decision) -> tuple[str, str, int]:
+    return decision.entry.checkpoint.watch, decision.entry.checkpoint.series, decision.run
 
 
 def _bytes(decisions: Iterable[Decision]) -> int:

@@ -1,45 +1,92 @@
 """Which of the known checkpoints is the newest valid one, for `latest` and for the links.
 
-Newest is by save time, and by step where two were saved at the same moment. Because a run ends
-where the step falls, this is the order of steps within the current run: a job that was started
-again at step 0 is newer than the run before it, whatever the steps.
+It is the one that at least two of number, save time and order of being first seen call the newest.
+Where no two agree it is not known, and whoever asks is given both candidates.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import generation_of
 from checkpointd.ledger.facts import FINISHED
 from checkpointd.retention.eligibility import has_shown
-from checkpointd.retention_rules.order import newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention.series_order import SeriesOrder
+
+_AGREEING = 2
 
 
-def by_series(
-    entries: Iterable[Entry], label: str | None = None
-) -> dict[tuple[str, str], list[Entry]]:
-    """Entries by watch and series, each newest first; with `label` only series of that label."""
-    groups: dict[tuple[str, str], list[Entry]] = {}
-    for entry in newest_first(entries):
-        if label is None or entry.checkpoint.series == label:
-            key = entry.checkpoint.watch, entry.checkpoint.series
-            groups.setdefault(key, []).append(entry)
-    return groups
+@dataclass(frozen=True)
+class NewestValid:
+    """The newest valid checkpoint of a series; without an entry there is none, or it is not known.
+
+    `undecided` is a sentence about the candidates if it is not known, else empty.
+    """
+
+    entry: Entry | None = None
+    undecided: str = ""
 
 
-def newest_valid(entries: Sequence[Entry], required: frozenset[str]) -> Entry | None:
-    """The first entry that is valid, has shown what is required, and is on disk unchanged.
+def newest_valid(order: SeriesOrder, required: Iterable[str]) -> NewestValid:
+    """The newest that is valid, has shown what is required, and is on disk unchanged.
 
     Args:
-        entries: of one series, newest first.
+        order: of the series.
         required: what its report must have shown.
     """
-    return next((e for e in entries if has_shown(e, required) and is_unchanged_on_disk(e)), None)
+    words = frozenset(required)
+    valid = [e for e in order.newest_first if has_shown(e, words)]
+    is_there = lru_cache(maxsize=None)(lambda i: is_unchanged_on_disk(by_id[i]))
+    by_id = {e.id: e for e in valid}
+
+    def newest(candidates: list[Entry], key: Callable[[Entry], tuple[object, ...]]) -> Entry | None:
+        ordered = sorted(candidates, key=key, reverse=True)
+        return next((e for e in ordered if is_there(e.id)), None)
+
+    rank, sightings = order.rank, order.sightings
+    first = newest(valid, lambda e: (rank[e.id],))
+    if first is None or order.by != "witnesses":
+        return NewestValid(first)
+    numbered = [e for e in valid if sightings[e.id].number is not None]
+    by_number = newest(numbered, lambda e: (sightings[e.id].number, rank[e.id]))
+    timed = [e for e in valid if e.id not in order.doubtful_times]
+    by_time = newest(timed, lambda e: (e.saved_at, rank[e.id]))
+    last_seen = newest(valid, lambda e: (e.sequence, rank[e.id])) or first
+    together = [e for e in valid if e.sequence == last_seen.sequence and e is not last_seen]
+    before = [e for e in valid if e.sequence != last_seen.sequence]
+    is_last = not any(is_there(e.id) for e in together)
+    others = any(is_there(e.id) for e in before)
+    if is_last and not others:
+        return NewestValid(first)
+    votes = Counter[int]()
+    for entry in (by_number, by_time):
+        votes.update([entry.id] if entry is not None else [])
+    if others and not order.scattered:
+        votes.update(
+            [last_seen.id]
+            if is_last
+            else [i for i in votes if by_id[i].sequence == last_seen.sequence]
+        )
+    elected = [i for i, count in votes.items() if count >= _AGREEING]
+    if len(elected) == 1:
+        return NewestValid(by_id[elected[0]])
+    said = {
+        "number": by_number,
+        "save time": by_time,
+        "the order in which they were first seen": last_seen if others else None,
+    }
+    texts = [f"by {name} it is {e.path!r}" for name, e in said.items() if e is not None]
+    return NewestValid(
+        undecided="Which one is the newest is not certain: " + ", ".join(texts) + "."
+    )
 
 
 def is_unchanged_on_disk(entry: Entry) -> bool:

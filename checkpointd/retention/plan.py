@@ -6,39 +6,34 @@ fill a rule's slots, and only they may be removed, beside invalid ones that a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import State, WallAges
+from checkpointd.ledger import WallAges
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.decision import Decision
-from checkpointd.retention.eligibility import is_broken_checkpoint, is_eligible, saved_checkpoint
+from checkpointd.retention.eligibility import is_eligible, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
-from checkpointd.retention.holds import Hold, SeriesState, holds_of
-from checkpointd.retention.limits import NO_RULE, deferred, within_size, yields
-from checkpointd.retention.newest_valid import by_series
-from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
-from checkpointd.retention.references import NO_REFERENCES, alone_in_named
+from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, holds_of
+from checkpointd.retention.limits import deferred, within_size
+from checkpointd.retention.protections import StateOnDisk
+from checkpointd.retention.references import NO_REFERENCES
 from checkpointd.retention.root.doubts import RootDoubts
+from checkpointd.retention.series_order import departed_sighting, order_series
+from checkpointd.retention.series_planner import PolicyRules, SeriesPlanner
 from checkpointd.retention.served import served_versions
-from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.order import newest_first
-from checkpointd.retention_rules.table import SIZE, UNCLAIMED, rules_of
+from checkpointd.retention_rules.table import KEEP_RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Ages, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
     from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.limits import FileSystem
-    from checkpointd.retention.protections import Protection
     from checkpointd.retention.references import References
-    from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
-
-    Claims = list[tuple[str, Mapping[int, str]]]
-    """The reasons of each rule by checkpoint, with the rule's name."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +82,8 @@ def plan(
     evaluation: CurrentEvaluation = NOT_EVALUATED,
     filesystem: FileSystem | None = None,
     ages: Ages | None = None,
+    departed: Iterable[DepartedCheckpoint] = (),
+    may_remove_runs: bool = False,
     templates: Sequence[str] = (),
 ) -> RetentionPlan:
     """Decide about every checkpoint.
@@ -108,9 +105,12 @@ def plan(
         evaluation: how `evaluate` measures checkpoints now.
         filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
+        departed: what was known and is not on disk any more: it tells where runs begin.
+        may_remove_runs: whether a person has agreed that whole runs are removed (`keep_runs`).
         templates: the `version` templates of the watch.
     """
     ages = ages or WallAges(now)
+    entries = list(entries)
     present = [e for e in entries if e.state not in ABSENT]
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
@@ -122,17 +122,31 @@ def plan(
     to_evaluate: list[Entry] = []
     doubtful = changed | touched
     counted: set[int] = set()
-    for (watch, series), group in sorted(by_series(present).items(), key=lambda item: item[0]):
-        eligible = [e for e in group if is_eligible(e, policy) and e.path not in doubtful]
+    rules = PolicyRules(policy)
+    past = [departed_sighting(one) for one in departed]
+    orders = order_series(entries, now, past, policy.order)
+    for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
+        eligible = [
+            e
+            for e in order.newest_first
+            if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
+        ]
+        saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
-        obstacles = _obstacles(policy, (saved_checkpoint(e, now, ages) for e in eligible))
-        state = SeriesState(group, policy, listing, root, obstacles, waiting, references, templates)
+        obstacles = rules.obstacles(list(saved.values()))
+        state = SeriesState(order, policy, listing, root, obstacles, waiting, references, templates)
         held = holds_of(watch, series, state)
-        holds.extend(held)
         to_evaluate.extend(waiting.next)
-        counted.update(e.id for e in eligible)
-        planner = _SeriesPlanner(group, eligible, policy, now, ages, on_disk, held, served)
-        decisions.extend(planner.decide())
+        counted.update(saved)
+        planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
+        decided = planner.decide()
+        older = [d.entry for d in decided if _ends_a_run(d)]
+        if older and not may_remove_runs:
+            hold = hold_older_runs(watch, series, older)
+            held = (*held, hold)
+            decided = [_held(d, hold) if _ends_a_run(d) else d for d in decided]
+        holds.extend(held)
+        decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
@@ -140,111 +154,19 @@ def plan(
     return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
 
 
-class _SeriesPlanner:
-    """One series under one policy: its checkpoints on disk, and those that may fill a slot.
-
-    Both are newest first.
-    """
-
-    def __init__(
-        self,
-        group: Sequence[Entry],
-        eligible: Sequence[Entry],
-        policy: RetentionSettings,
-        now: float,
-        ages: Ages,
-        on_disk: StateOnDisk,
-        holds: tuple[Hold, ...],
-        served: frozenset[int],
-    ) -> None:
-        self._ordered = group
-        self._policy = policy
-        self._holds = holds
-        broken = [e for e in self._ordered if is_broken_checkpoint(e)]
-        keep = rules_of(policy, Effect.KEEP)
-        self._keep_names = ", ".join(dict.fromkeys(rule.name for rule in keep))
-        expire = rules_of(policy, Effect.EXPIRE)
-        sized = [SIZE] if policy.max_total_bytes is not None else []
-        self._removing_names = " and ".join([*(rule.name for rule in expire), *sized])
-        self._expire = _claims(expire, eligible, now, ages)
-        self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
-        self._keep = _claims(keep, eligible, now, ages)
-        self._remove = _claims(rules_of(policy, Effect.REMOVE_INVALID), broken, now, ages)
-        self._floor = self._fill_floor(eligible)
-        newest = next((e.id for e in self._ordered if e.state is not State.UNKNOWN), None)
-        removable = frozenset(i for _, claimed in self._remove for i in claimed)
-        alone = alone_in_named(group, on_disk.references)
-        self._situation = Situation(policy, ages, on_disk, newest, removable, alone, served)
-
-    def decide(self) -> list[Decision]:
-        """The decision about each checkpoint, newest first."""
-        return [self._decide(entry) for entry in self._ordered]
-
-    def _decide(self, entry: Entry) -> Decision:
-        reasons = list(self._reasons_to_keep(entry))
-        if reasons:
-            texts = tuple(text for _, text in reasons)
-            may_go = not self._holds and yields(label for label, _ in reasons)
-            return Decision(entry, True, texts, reasons[0][0], may_go)
-        if self._holds:
-            texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
-            return Decision(entry, True, texts, "hold")
-        unclaimed = f"it is valid, and not kept by {self._keep_names}"
-        removing = [*self._expire, *self._remove]
-        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
-        return Decision(entry, False, (reason,), rule)
-
-    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        yield from self._protected(entry, PROTECTIONS)
-        if entry.id not in self._expired:
-            yield from _claimed(entry, self._keep)
-        if entry.id in self._floor:
-            n = self._policy.keep_min_valid
-            yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
-        if not self._keep_names and entry.state is State.VALID and entry.id not in self._expired:
-            names = self._removing_names
-            yield NO_RULE, f"no keep_ rule is configured, and {names} does not remove it yet"
-
-    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
-        for row in rows:
-            reason = row.reason(entry, self._situation)
-            if reason:
-                yield row.label, reason
-
-    def _fill_floor(self, eligible: Sequence[Entry]) -> frozenset[int]:
-        """The newest eligible ones, as many as the rules leave missing to `keep_min_valid`."""
-        claimed = {i for _, ids in self._keep for i in ids} - self._expired
-        if not self._keep_names:
-            claimed = {e.id for e in eligible} - self._expired
-        missing = self._policy.keep_min_valid - len(claimed)
-        others = [e.id for e in eligible if e.id not in claimed]
-        return frozenset(others[: max(0, missing)])
+def _ends_a_run(decision: Decision) -> bool:
+    """Whether it is removed because its whole run is too old."""
+    return not decision.keep and decision.rule == KEEP_RUNS
 
 
-def _claims(rules: Sequence[Rule], entries: Sequence[Entry], now: float, ages: Ages) -> Claims:
-    checkpoints = [saved_checkpoint(entry, now, ages) for entry in entries] if rules else []
-    return [(rule.name, rule.claim(checkpoints, now)) for rule in rules]
-
-
-def _obstacles(
-    policy: RetentionSettings, newest_first: Iterable[SavedCheckpoint]
-) -> tuple[Obstacle, ...]:
-    """Why rules that keep cannot be evaluated for a series."""
-    rules = [rule for rule in rules_of(policy, Effect.KEEP) if isinstance(rule, Measuring)]
-    checkpoints = tuple(newest_first) if rules else ()
-    found = (rule.obstacle(checkpoints) for rule in rules)
-    return tuple(obstacle for obstacle in found if obstacle is not None)
-
-
-def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
-    """The rules that claim a checkpoint, each with its reason."""
-    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
+def _held(decision: Decision, hold: Hold) -> Decision:
+    reason = f"removing older runs is on hold: {hold.message}"
+    return replace(decision, keep=True, rule=hold.reason, reasons=(*decision.reasons, reason))
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
     reason = ("no keep_ rule is configured, so everything is kept",)
-    return tuple(Decision(entry, True, reason, NO_RULE) for entry in newest_first(present))
+    return tuple(Decision(entry, True, reason, "no_rule") for entry in newest_first(present))
 
 
 def _directories_above(entries: Sequence[Entry]) -> frozenset[str]:

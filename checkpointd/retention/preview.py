@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.text import ago
 from checkpointd.retention.confirmation import exceeds
+from checkpointd.retention.holds import OLDER_RUNS
 
 if TYPE_CHECKING:
     from checkpointd.retention.plan import RetentionPlan
@@ -28,7 +29,8 @@ class Preview:
 
     def note(self, plan: RetentionPlan) -> None:
         """A plan was shown."""
-        self._paths, self._at = frozenset(d.entry.path for d in plan.removals), time.time()
+        shown = (d for d in plan.decisions if not d.keep or d.rule == OLDER_RUNS.reason)
+        self._paths, self._at = frozenset(d.entry.path for d in shown), time.time()
 
     def check(self, watch: str, plan: RetentionPlan) -> None:
         """Compare a plan that is to be carried out with the one that was shown, which ends.

@@ -55,16 +55,19 @@ class StateOnDisk:
 class Situation:
     """What protections depend on beside the checkpoint itself.
 
-    `ages` are how old stored times are, `newest` is the id of the newest checkpoint of the series,
-    `removable` are the ids of the invalid ones that a rule removes. `alone` are the ids of those
-    that a named directory holds as its only one, `served` of those that TensorFlow Serving takes.
+    `ages` are how old stored times are, `newest` are the ids of the newest checkpoints of a series
+    with the witnesses by which they are (empty if by all), `removable` are the ids of the invalid
+    ones that a rule removes, `doubts` tell why the place of one in its series is in doubt. `alone`
+    are the ids of those that a named directory holds as its only one, `served` of those that
+    TensorFlow Serving takes.
     """
 
     policy: RetentionSettings
     ages: Ages
     on_disk: StateOnDisk
-    newest: int | None
+    newest: Mapping[int, str]
     removable: frozenset[int]
+    doubts: Mapping[int, str]
     alone: frozenset[int] = frozenset()
     served: frozenset[int] = frozenset()
 
@@ -106,7 +109,10 @@ def _served(entry: Entry, situation: Situation) -> str:
 
 
 def _newest(entry: Entry, situation: Situation) -> str:
-    return "it is the newest of its series" if entry.id == situation.newest else ""
+    by = situation.newest.get(entry.id)
+    if by is None:
+        return ""
+    return "it is the newest of its series" + (f" by {by}" if by else "")
 
 
 def _contains(entry: Entry, situation: Situation) -> str:
@@ -149,6 +155,11 @@ def _not_shown(entry: Entry, situation: Situation) -> str:
     return f"it has not shown what `require` asks for: {missing}"
 
 
+def _out_of_order(entry: Entry, situation: Situation) -> str:
+    doubt = situation.doubts.get(entry.id)
+    return f"its place in the series is in doubt: {doubt}" if doubt else ""
+
+
 def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
     if seconds_since_seen(entry, situation.ages) >= policy.min_age:
@@ -183,6 +194,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("changed", _changed),
     Protection("touched", _touched),
     Protection("require", _not_shown, State.VALID),
+    Protection("order", _out_of_order, State.VALID),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
     Protection("open", _open),

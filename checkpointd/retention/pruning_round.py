@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
 from checkpointd.retention.eligibility import is_eligible
-from checkpointd.retention.newest_valid import by_series
 from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.references import alone_in_named
+from checkpointd.retention_rules.table import KEEP_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,14 +36,18 @@ class PruningRound:
         self.references = references
         self.open_files = OpenFiles.of([d.entry for d in plan.removals])
         self._leaving: set[int] = set()
-        kept = {d.entry.id for d in plan.kept}
-        self._series = by_series(d.entry for d in plan.decisions)
-        self._others = {
-            series: sorted(
-                (e for e in group if is_eligible(e, plan.policy)), key=lambda e: e.id not in kept
-            )
-            for series, group in self._series.items()
-        }
+        self._series: dict[tuple[str, str], list[Entry]] = {}
+        self._others: dict[tuple[str, str], list[Entry]] = {}
+        self._runs = {d.entry.id: d.run for d in plan.decisions}
+        self._shrinking_runs = set[tuple[str, str, int]]()
+        for decision in sorted(plan.decisions, key=lambda d: not d.keep):
+            entry = decision.entry
+            series = entry.checkpoint.watch, entry.checkpoint.series
+            self._series.setdefault(series, []).append(entry)
+            if is_eligible(entry, plan.policy):
+                self._others.setdefault(series, []).append(entry)
+            if not decision.keep and decision.rule != KEEP_RUNS:
+                self._shrinking_runs.add((*series, decision.run))
 
     def begin(self, entry: Entry) -> None:
         """From now on the checkpoint is not one of those that stay."""
@@ -68,6 +72,15 @@ class PruningRound:
         return ""
 
     def others(self, entry: Entry) -> Iterator[Entry]:
-        """The valid ones of the same series that are not being removed, kept ones first."""
+        """The valid ones of the same run that are not being removed, kept ones first.
+
+        Of the other runs if the whole run is removed.
+        """
         series = entry.checkpoint.watch, entry.checkpoint.series
-        return (e for e in self._others.get(series, ()) if e.id not in self._leaving)
+        run = self._runs[entry.id]
+        stays = (*series, run) in self._shrinking_runs
+        return (
+            e
+            for e in self._others.get(series, ())
+            if e.id not in self._leaving and (self._runs[e.id] == run) is stays
+        )

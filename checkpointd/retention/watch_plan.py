@@ -21,7 +21,7 @@ from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Ages, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
     from checkpointd.retention.root import RootDoubts
 
 
@@ -30,6 +30,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def entries(self, watch: str | None = None) -> list[Entry]:
         """Everything that is known of a watch."""
+        ...
+
+    def departed(self, watch: str) -> list[DepartedCheckpoint]:
+        """What was known of a watch and is gone or in the trash."""
         ...
 
     def ages(self) -> Ages:
@@ -51,6 +55,8 @@ def plan_watch(
     index: ReferenceIndex | None = None,
     evaluation: CurrentEvaluation | None = None,
     root: RootDoubts | None = None,
+    *,
+    by_person: bool = False,
 ) -> RetentionPlan:
     """Plan the retention of one watch.
 
@@ -66,6 +72,7 @@ def plan_watch(
         index: searches the root for references, and can then be used for carrying the plan out.
         evaluation: how `evaluate` measures checkpoints now; without it, as far as the settings
             of the watch show it.
+        by_person: whether a person has the plan carried out, whole runs included (`keep_runs`).
     """
     references = (index or reference_index(watch)).sweep()
     found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
@@ -90,6 +97,8 @@ def plan_watch(
         root=found.doubts,
         evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
         ages=ledger.ages(),
+        departed=ledger.departed(watch.name),
+        may_remove_runs=by_person or watch.retention.confirm == "never",
         filesystem=_filesystem(watch),
         templates=watch.version,
     )

@@ -74,6 +74,9 @@ UNCLAIMED = "unclaimed"
 """The label of a removal because no rule keeps the valid checkpoint."""
 
 
+KEEP_RUNS = "keep_runs"
+"""The label of a removal because the whole run is older than those that are kept."""
+
 SIZE = "max_total_bytes"
 """The label of a removal because all together are too large."""
 
@@ -85,7 +88,7 @@ def names(effect: Effect) -> tuple[str, ...]:
 
 def removal_labels() -> tuple[str, ...]:
     """Every value of the label `rule` of `checkpointd_pruned_total`."""
-    return (UNCLAIMED, SIZE, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
+    return (UNCLAIMED, KEEP_RUNS, SIZE, *names(Effect.EXPIRE), *names(Effect.REMOVE_INVALID))
 
 
 def rules_of(policy: object, effect: Effect) -> tuple[Rule, ...]:

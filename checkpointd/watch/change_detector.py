@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from checkpointd.watch.scan import Listing
 
 _CHECK_SECONDS = 0.25
+
+
+def next_listing() -> int:
+    """Return a number for a listing that no other has, of any watch and any start of the daemon."""
+    return secrets.randbits(62) or 1
 
 
 class ChangeDetector:
@@ -86,6 +92,8 @@ class ChangeDetector:
         self._rechecks = Rechecks()
         self._pending = SettleTracker(settings.settle, settings.torn_after)
         self._observations: dict[str, Observation] = {}
+        self._listing = 0
+        self._found_in: dict[str, int] = {}
 
     @property
     def unknown(self) -> int:
@@ -118,6 +126,7 @@ class ChangeDetector:
         Returns:
             When to check again what is pending; None if nothing is.
         """
+        self._listing = next_listing()
         self._accept_requests(batch)
         present: set[str] = set()
         for listing in self._tree.reconcile():
@@ -134,6 +143,7 @@ class ChangeDetector:
     ) -> float | None:
         """Check where something happened and, if `pending`, what is not yet decided."""
         started = time.monotonic()
+        self._listing = next_listing()
         requested = self._accept_requests(batch)
         wanted = self._tree.directories_to_list(
             batch.touched | requested, batch.directories, requested
@@ -224,6 +234,7 @@ class ChangeDetector:
             closed = closed and is_single_file(candidate)
             self._observations[path] = dataclasses.replace(before, closed=closed)
             return
+        self._found_in[path] = self._listing
         probed = probe_candidate(candidate, was_reported=was_reported)
         if probed is None:
             return
@@ -302,6 +313,7 @@ class ChangeDetector:
                 decision.reason,
                 decision.message,
                 decision.overdue,
+                self._found_in.get(candidate.path, 0),
             )
         )
 
@@ -314,5 +326,6 @@ class ChangeDetector:
             self._with_record.discard(path)
             was_known = self._reported.forget(path) or path in self._pending
             self._pending.forget(path)
+            self._found_in.pop(path, None)
             if was_known:
                 self._emit(Gone(self._settings.name, path))

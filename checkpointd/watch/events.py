@@ -17,6 +17,7 @@ class GenerationUpdate:
 
     `reason` (`structure.<word>`) and `message` name what is missing while `state` is `writing`
     or `torn`; both are empty when it is `settled`. `overdue`: it has not changed for `torn_after`.
+    `listing` is the same for all generations that were found in one listing, and no other one's.
     """
 
     watch: str
@@ -26,6 +27,7 @@ class GenerationUpdate:
     reason: str = ""
     message: str = ""
     overdue: bool = False
+    listing: int = 0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def entry(
     series: str = "ckpt-{}",
     path: str | None = None,
     seen: float = 0.0,
+    first_seen: float | None = None,
     sequence: int = 0,
     kind: Format = Format.HDF5,
 ) -> Entry:
@@ -91,7 +92,7 @@ def entry(
         generation=of,
         state=state,
         report=made,
-        first_seen=seen,
+        first_seen=seen if first_seen is None else first_seen,
         saved_at=saved_at,
         pinned=pinned,
         seen=seen,

@@ -52,7 +52,9 @@ def test_the_newest_of_several_from_one_path_is_restored(field: Field) -> None:
     ids = []
     for version in range(2):
         for number in range(3):
-            saved = write_file(field.root / f"m-{number}.h5", 1000.0 + number, b"%d" % version)
+            saved = write_file(
+                field.root / f"m-{number}.h5", 1000.0 + 10 * version + number, b"%d" % version
+            )
             record_verdict(field.ledger, saved)
         (result,) = field.prune()
         ids.append(result.item)

@@ -26,37 +26,6 @@ def test_a_failed_listing_and_a_lost_ledger_hold_everything() -> None:
     assert all(h.message and h.cure for h in (*listed.holds, *rebuilt.holds))
 
 
-@pytest.mark.parametrize(
-    ("steps", "held"),
-    [
-        ([1, 2, 3, 4, 5, 6], False),
-        ([3, 4, 5, 1, 2], False),
-        ([10, 20, 30, 40, 5, 15, 25], False),
-        ([5, 4, 3, 2, 1], True),
-        ([3, 1, 2, 5, 4], True),
-        ([1, 10, 11, 2, 3, 4], True),
-    ],
-)
-def test_steps_and_save_times_that_disagree_hold(steps: list[int], held: bool) -> None:
-    """A job started again is no disorder; a copy without its times is."""
-    entries = [
-        entry(n, step=s, saved_at=NOW - 100 + n, path=f"/w/ckpt-{s}") for n, s in enumerate(steps)
-    ]
-    planned = plan(entries, policy(keep_last=1), NOW)
-    assert (hold_reasons(planned) == {"order_disagrees"}) is held
-    assert bool(planned.removals) is not held
-
-
-def test_a_clock_that_was_put_back_holds() -> None:
-    """The ledger saw them in the order of their steps, whatever their times say."""
-    times = [NOW - 100, NOW - 90, NOW - 80, NOW - 7000, NOW - 6990]
-    entries = [
-        entry(n, step=n, saved_at=t, path=f"/w/ckpt-{n:02d}", seen=t + 1, sequence=n)
-        for n, t in enumerate(times, 1)
-    ]
-    assert hold_reasons(plan(entries, policy(keep_last=1), NOW)) == {"order_disagrees"}
-
-
 def test_tensors_that_differ_hold() -> None:
     """Two models under one name are not versions of each other."""
     entries = [*series(3, tensors="a"), entry(4, step=4, saved_at=NOW - 1, tensors="b")]

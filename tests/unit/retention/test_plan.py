@@ -220,7 +220,8 @@ def test_the_highest_version_stays_whatever_its_time_is() -> None:
         )
         for version, order in copied.items()
     ]
-    planned = plan(entries, policy(keep_last=1), NOW)
+    assert plan(entries, policy(keep_last=1), NOW).removals == ()
+    planned = plan(entries, policy(keep_last=1, order="save_time"), NOW)
     assert kept(planned) == {12, 11, 1}
     assert "highest version" in reasons_for(planned, 11)
     assert "highest version" in reasons_for(planned, 12)

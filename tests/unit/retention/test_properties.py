@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -102,7 +103,9 @@ def test_a_plan_carried_out_leaves_nothing_more_to_do(
     """What is kept once is kept the next time, so that pruning comes to rest."""
     entries = [entry(i, **keys) for i, keys in enumerate(facts, 1)]
     made = plan(entries, policy, NOW)
-    again = plan([d.entry for d in made.kept], policy, NOW)
+    gone = [replace(d.entry, state=State.TRASHED) for d in made.removals]
+    absent = [e for e in entries if e.state in (State.GONE, State.TRASHED)]
+    again = plan([*(d.entry for d in made.kept), *gone, *absent], policy, NOW)
     if not again.holds:
         assert not [d for d in again.removals if d.rule == "quarantine_ttl"]
     for rule in ("keep_last", "keep_within", "keep_best"):

@@ -1,0 +1,256 @@
+"""The runs of a series: a job that is started again in the same directory begins a new one; pure.
+
+A run begins where the number falls while the save time and the order of being first seen go on.
+What is older by both number and save time was copied back, and belongs to the run it came from.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from checkpointd.retention.save_times import CLOCK_SKEW, Sighting
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from checkpointd.retention.save_numbers import Number
+
+_WINDOW = 12
+_MANY_FALLS = 3
+"""So many falls among `_WINDOW` saves are no restarts of a job."""
+
+_FEW = 3
+"""Fewer names than this may be sorted by chance."""
+
+
+@dataclass
+class Runs:
+    """The runs of one series, oldest first.
+
+    Attributes:
+        of: the number of the run of each checkpoint, by id.
+        carried: the number after which a checkpoint without one of its own was seen, by id.
+        undecided: two checkpoints whose order is not known for certain, and who says what.
+        scattered: the number falls so often that the times are those of a copy.
+    """
+
+    of: dict[int, int] = field(default_factory=dict)
+    carried: dict[int, Number] = field(default_factory=dict)
+    undecided: str = ""
+    scattered: bool = False
+
+
+def runs_of_series(
+    series: Sequence[Sighting], doubtful: Container[int], credible: dict[int, float]
+) -> Runs:
+    """Find the runs of a series.
+
+    Args:
+        series: all that is known of it, also what is not on disk any more.
+        doubtful: the ids of those whose save time is not believed.
+        credible: the latest save time that each may have, by id.
+    """
+    walk = _Walk(doubtful)
+    for one in _in_order_of_sight(series, doubtful, credible):
+        walk.follow(one)
+    runs = walk.runs
+    runs.scattered = walk.is_scattered() or walk.is_copied_by_name()
+    present = [one for one in series if one.present]
+    runs.undecided = (
+        walk.undecided
+        or _disorder(present, runs, doubtful)
+        or _disorder_without_numbers(present, doubtful)
+    )
+    if runs.scattered:
+        runs.undecided = walk.describe_falls() or runs.undecided
+    return runs
+
+
+def _in_order_of_sight(
+    series: Sequence[Sighting], doubtful: Container[int], credible: dict[int, float]
+) -> list[Sighting]:
+    """As they were first seen; those found together by save time, and what they replaced."""
+    return sorted(
+        (*series, *_overwritten(series)),
+        key=lambda s: (
+            s.sequence,
+            credible[s.id] if s.id in doubtful and s.saved_at < math.inf else s.saved_at,
+            s.number or (),
+            s.id,
+        ),
+    )
+
+
+def _overwritten(series: Sequence[Sighting]) -> list[Sighting]:
+    """What was at a path before the present content, where it was first seen."""
+    replaced = [s for s in series if s.number is not None and 0 < s.first_seen < s.seen]
+    if not replaced:
+        return []
+    seen = sorted((s.seen, s.sequence) for s in series if s.seen)
+    times = [at for at, _ in seen]
+    highest, latest = [], 0
+    for _, sequence in seen:
+        latest = max(latest, sequence)
+        highest.append(latest)
+    found = []
+    for one in replaced:
+        before = bisect_right(times, one.first_seen)
+        sequence = highest[before - 1] if before else 0
+        if sequence < one.sequence:
+            found.append(one._replace(sequence=sequence, saved_at=math.inf, present=False))
+    return found
+
+
+class _Walk:
+    """Follows a series in the order in which it was first seen."""
+
+    def __init__(self, doubtful: Container[int]) -> None:
+        self.runs = Runs()
+        self.undecided = ""
+        self._doubtful = doubtful
+        self._front: Sighting | None = None
+        self._latest: Sighting | None = None
+        self._starts: list[float] = [0.0]
+        self._numbered: list[Sighting] = []
+        self._falls: list[tuple[int, Sighting, Sighting]] = []
+
+    def follow(self, one: Sighting) -> None:
+        """Place the next one."""
+        is_past = one.saved_at == math.inf
+        if one.number is None:
+            self._place(one, self._run_at(one))
+            if self._front is not None and self._front.number is not None:
+                self.runs.carried[one.id] = self._front.number
+            return
+        front = self._front
+        if front is None or front.number is None or _continues(one, front):
+            self._advance(one, is_past=is_past)
+        elif not is_past:
+            self._fall(one, front)
+
+    def _advance(self, one: Sighting, *, is_past: bool) -> None:
+        self._front = one
+        self._numbered.append(one)
+        if not is_past:
+            self._place(one, len(self._starts) - 1)
+            self._note_time(one)
+
+    def _note_time(self, one: Sighting) -> None:
+        if one.id in self._doubtful:
+            return
+        if self._latest is None or one.saved_at > self._latest.saved_at:
+            self._latest = one
+
+    def _fall(self, one: Sighting, front: Sighting) -> None:
+        """Place one whose number is lower than one that was seen before it, or with it."""
+        latest = self._latest
+        was_seen_later = one.sequence > front.sequence
+        if one.id in self._doubtful or latest is None:
+            if was_seen_later and one.present and one.number != front.number:
+                self._note_undecided(
+                    front, one, "number", "the order in which they were first seen"
+                )
+            self._place(one, len(self._starts) - 1)
+            self._numbered.append(one)
+        elif one.saved_at > latest.saved_at:
+            if not was_seen_later and one.present and front.present and one.number != front.number:
+                self._note_undecided(front, one, "number", "save time")
+            self._falls.append((len(self._numbered), front, one))
+            self._numbered.append(one)
+            self._starts.append(one.saved_at)
+            self._front, self._latest = one, one
+            self._place(one, len(self._starts) - 1)
+        else:
+            self._place(one, self._run_at(one))
+
+    def _run_at(self, one: Sighting) -> int:
+        """The run in which it was saved, by its save time."""
+        if one.id in self._doubtful:
+            return len(self._starts) - 1
+        return max(0, bisect_right(self._starts, one.saved_at) - 1)
+
+    def _place(self, one: Sighting, run: int) -> None:
+        self.runs.of[one.id] = run
+
+    def _note_undecided(self, a: Sighting, b: Sighting, of_a: str, of_b: str) -> None:
+        self.undecided = self.undecided or disagreement(a, b, of_a, of_b)
+
+    def is_scattered(self) -> bool:
+        """Whether the number falls too often for a job that is started again now and then."""
+        at = [n for n, front, one in self._falls if front.present or one.present]
+        if any(b - a < _WINDOW for a, b in zip(at, at[_MANY_FALLS - 1 :], strict=False)):
+            return True
+        return len(at) > 1 and len(at) > len(self._numbered) / 4
+
+    def is_copied_by_name(self) -> bool:
+        """Whether saves around a fall are sorted by name, `ckpt-10` before `ckpt-2`: by a copy."""
+        cuts = [0, *(n for n, _, _ in self._falls), len(self._numbered)]
+        for start, middle, end in zip(cuts, cuts[1:], cuts[2:], strict=False):
+            names = [one.path for one in self._numbered[start:end]]
+            around = self._numbered[middle - 1 : middle + 1]
+            if len(names) >= _FEW and any(s.present for s in around) and names == sorted(names):
+                return True
+        return False
+
+    def describe_falls(self) -> str:
+        """The first fall between checkpoints of which one is on disk."""
+        for _, front, one in self._falls:
+            if front.present or one.present:
+                return (
+                    f"The number in the names falls from {front.path!r} to {one.path!r}, as save "
+                    "times of a copy do, and not as with a job that was started again."
+                )
+        return ""
+
+
+def _continues(one: Sighting, front: Sighting) -> bool:
+    """Whether one goes on from the highest so far.
+
+    The same number under another name was saved by a job that was started again.
+    """
+    return one.path == front.path or (one.number or ()) > (front.number or ())
+
+
+def disagreement(newer: Sighting, other: Sighting, of_newer: str, of_other: str) -> str:
+    """Say which of two is newer by what."""
+    return f"By {of_newer} {newer.path!r} is newer than {other.path!r}, by {of_other} it is older."
+
+
+def _disorder(present: Iterable[Sighting], runs: Runs, doubtful: Container[int]) -> str:
+    """Two of a run that are not in the same order by number and by save time."""
+    numbered = [s for s in present if s.number is not None and s.id not in doubtful]
+    numbered.sort(key=lambda s: (runs.of[s.id], s.number, s.saved_at))
+    for a, b in pairwise(numbered):
+        if runs.of[a.id] != runs.of[b.id] or b.saved_at >= a.saved_at:
+            continue
+        if b.sequence > a.sequence:
+            if a.saved_at - b.saved_at > CLOCK_SKEW:
+                both = "number and the order in which they were first seen"
+                return disagreement(b, a, both, "save time")
+        elif a.number != b.number:
+            return disagreement(b, a, "number", "save time")
+    return ""
+
+
+def _disorder_without_numbers(present: Iterable[Sighting], doubtful: Container[int]) -> str:
+    """Two without a number that were first seen in another order than they were saved in."""
+    times = sorted(
+        (s for s in present if s.number is None and s.id not in doubtful),
+        key=lambda s: (s.sequence, s.saved_at),
+    )
+    latest: Sighting | None = None
+    for one in times:
+        if (
+            latest is not None
+            and one.saved_at < latest.saved_at - CLOCK_SKEW
+            and one.sequence > latest.sequence
+        ):
+            seen = "the order in which they were first seen"
+            return disagreement(one, latest, seen, "save time")
+        if latest is None or one.saved_at > latest.saved_at:
+            latest = one
+    return ""

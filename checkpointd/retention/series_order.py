@@ -1,0 +1,196 @@
+"""The order of a series: which checkpoint is newer than which, by witnesses that agree; pure.
+
+Three witnesses place a checkpoint: the number in its name, its save time, and the order in which
+checkpoints were first seen, which knows nothing of those found together. None decides alone: each
+has been wrong in practice (clocks, copies that keep no times, jobs that were started again).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from checkpointd.ledger import State
+from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.runs import Runs, runs_of_series
+from checkpointd.retention.save_numbers import number_of
+from checkpointd.retention.save_times import (
+    Sighting,
+    doubtful_times,
+    latest_credible,
+    sighting_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from checkpointd.ledger import DepartedCheckpoint, Entry
+    from checkpointd.retention.save_numbers import Number
+
+    SeriesKey = tuple[str, str]
+    """The name of a watch and the label of a series."""
+
+    OrderBy = Literal["witnesses", "number", "save_time"]
+    """What decides which checkpoint is newer: two witnesses that agree, or one of them alone."""
+
+
+@dataclass(frozen=True)
+class SeriesOrder:
+    """What is known of the order of the checkpoints of one series that are on disk.
+
+    Attributes:
+        newest_first: the checkpoints, the newest run first.
+        sightings: what places each, by id.
+        run: the number of the run of each, 0 the oldest, by id.
+        rank: the place of each, the oldest lowest, by id.
+        doubts: why the place of a checkpoint is in doubt, so that it stays and fills no slot.
+        doubtful_times: the ids of those whose save time is not believed.
+        undecided: what witnesses disagree about; empty if they agree.
+        scattered: the save times are those of a copy that kept none, and so is the order in which
+            they were first seen.
+        by: what decides.
+    """
+
+    newest_first: tuple[Entry, ...]
+    sightings: dict[int, Sighting]
+    run: dict[int, int]
+    rank: dict[int, int]
+    doubts: dict[int, str]
+    doubtful_times: frozenset[int] = frozenset()
+    undecided: str = ""
+    scattered: bool = False
+    by: OrderBy = "witnesses"
+
+    def by_first_seen(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those last seen first; those found together by their place."""
+        rank = self.rank
+        return sorted(entries, key=lambda e: (e.sequence, rank[e.id]), reverse=True)
+
+    def newest_by(self) -> dict[int, str]:
+        """The newest by each witness, and by which: of those whose format is known."""
+        candidates = [e for e in self.newest_first if e.state is not State.UNKNOWN]
+        if not candidates:
+            return {}
+        found: dict[int, list[str]] = {candidates[0].id: []}
+        sightings, rank = self.sightings, self.rank
+        numbered = [e for e in candidates if sightings[e.id].number is not None]
+        timed = [e for e in candidates if e.id not in self.doubtful_times]
+        for witness, newest in (
+            (
+                "number",
+                max(
+                    numbered,
+                    key=lambda e: (sightings[e.id].number or (), rank[e.id]),
+                    default=None,
+                ),
+            ),
+            ("save time", max(timed, key=lambda e: (e.saved_at, rank[e.id]), default=None)),
+            (
+                "the order of being seen",
+                max(candidates, key=lambda e: (e.sequence, rank[e.id])),
+            ),
+        ):
+            if newest is not None:
+                found.setdefault(newest.id, []).append(witness)
+        everywhere = len(found) == 1
+        return {i: "" if everywhere else ", ".join(names) for i, names in found.items()}
+
+
+def departed_sighting(departed: DepartedCheckpoint) -> tuple[SeriesKey, Sighting]:
+    """Return what is known of the place of a checkpoint that is not on disk any more."""
+    checkpoint = departed.checkpoint
+    return (checkpoint.watch, checkpoint.series), Sighting(
+        departed.id,
+        checkpoint.path,
+        number_of(checkpoint.version, departed.step, checkpoint.metrics),
+        departed.saved_at,
+        departed.first_seen,
+        departed.seen,
+        departed.sequence,
+        present=False,
+    )
+
+
+def order_series(
+    entries: Iterable[Entry],
+    now: float,
+    past: Iterable[tuple[SeriesKey, Sighting]] = (),
+    by: OrderBy = "witnesses",
+) -> dict[SeriesKey, SeriesOrder]:
+    """Order every series.
+
+    Args:
+        entries: what is known of one watch or several; what is not on disk any more still tells
+            where runs begin.
+        now: seconds since the epoch.
+        past: more of what is not on disk any more.
+        by: what decides, as in `[watch.retention]`.
+    """
+    groups: dict[SeriesKey, list[Entry]] = {}
+    series: dict[SeriesKey, list[Sighting]] = {}
+    for key, one in past:
+        series.setdefault(key, []).append(one)
+    for entry in entries:
+        key = entry.checkpoint.watch, entry.checkpoint.series
+        is_present = entry.state not in ABSENT
+        series.setdefault(key, []).append(sighting_of(entry, present=is_present))
+        if is_present:
+            groups.setdefault(key, []).append(entry)
+    credible = latest_credible((one for group in series.values() for one in group), now)
+    return {key: _order(group, series[key], credible, by) for key, group in groups.items()}
+
+
+def _order(
+    group: list[Entry], series: Sequence[Sighting], credible: dict[int, float], by: OrderBy
+) -> SeriesOrder:
+    doubts = {} if by == "number" else doubtful_times(series, credible)
+    if len(group) == 1 and len(series) == 1:
+        (entry,) = group
+        place = {entry.id: 0}
+        return SeriesOrder((entry,), {entry.id: series[0]}, place, place, doubts, frozenset(doubts))
+    doubtful = frozenset(doubts)
+    if by == "witnesses":
+        runs = runs_of_series(series, doubts, credible)
+        doubts.update(_without_a_number(series))
+    else:
+        runs = Runs({one.id: 0 for one in series})
+    if by == "number":
+        lack = 'it has no number, and order = "number"'
+        doubts = {one.id: lack for one in series if one.number is None}
+    sightings = {one.id: one for one in series if one.present}
+    ordered = sorted(group, key=lambda e: _place(sightings[e.id], runs, doubts, credible, by))
+    return SeriesOrder(
+        newest_first=tuple(reversed(ordered)),
+        sightings=sightings,
+        run=runs.of,
+        rank={e.id: n for n, e in enumerate(ordered)},
+        doubts=doubts,
+        doubtful_times=doubtful,
+        undecided=runs.undecided,
+        scattered=runs.scattered,
+        by=by,
+    )
+
+
+def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:
+    """Those that only their save time places: found together, and without a number."""
+    together: dict[int, list[int]] = {}
+    for one in series:
+        if one.number is None:
+            together.setdefault(one.sequence, []).append(one.id)
+    return {
+        identity: f"{len(ids)} were found together, and only save time says which is newer"
+        for ids in together.values()
+        if len(ids) > 1
+        for identity in ids
+    }
+
+
+def _place(
+    one: Sighting, runs: Runs, doubts: dict[int, str], credible: dict[int, float], by: OrderBy
+) -> tuple[int, Number, float, int, int]:
+    time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
+    number = runs.carried.get(one.id, ()) if one.number is None else one.number
+    if by == "save_time":
+        number = ()
+    return runs.of[one.id], number, time, one.sequence, one.id

@@ -1,0 +1,200 @@
+"""What a policy decides about one series: rules, floor and doubts, for each run by itself. Pure.
+
+A rule sees a run twice: by age, and in the order in which its checkpoints were first seen. What it
+claims either way stays. So nothing is removed but for ones that are newer and were seen later.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from checkpointd.ledger import State
+from checkpointd.retention.decision import Decision
+from checkpointd.retention.eligibility import is_broken_checkpoint, saved_checkpoint
+from checkpointd.retention.limits import NO_RULE, yields
+from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention.references import alone_in_named
+from checkpointd.retention_rules import Effect, Measuring
+from checkpointd.retention_rules.best import KeepBest
+from checkpointd.retention_rules.latest import KeepLast
+from checkpointd.retention_rules.table import KEEP_RUNS, SIZE, UNCLAIMED, rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from checkpointd.config import RetentionSettings
+    from checkpointd.ledger import Ages, Entry
+    from checkpointd.retention.holds import Hold
+    from checkpointd.retention.protections import Protection
+    from checkpointd.retention.series_order import SeriesOrder
+    from checkpointd.retention_rules import Obstacle, Rule, SavedCheckpoint
+
+    Claims = list[tuple[str, dict[int, str]]]
+    """The reasons of each rule by checkpoint, with the rule's name."""
+
+
+class PolicyRules:
+    """The rules of a policy by what they do."""
+
+    def __init__(self, policy: RetentionSettings) -> None:
+        self.policy = policy
+        self.keep = rules_of(policy, Effect.KEEP)
+        self.expire = rules_of(policy, Effect.EXPIRE)
+        self.remove_invalid = rules_of(policy, Effect.REMOVE_INVALID)
+        self.keep_names = ", ".join(dict.fromkeys(rule.name for rule in self.keep))
+        sized = [SIZE] if policy.max_total_bytes is not None else []
+        self.removing_names = " and ".join([*(rule.name for rule in self.expire), *sized])
+        counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
+        self.asked = max(policy.keep_min_valid, *counts, 1)
+        """So many must a run have before older ones may go for it."""
+
+    def obstacles(self, newest_first: Sequence[SavedCheckpoint]) -> tuple[Obstacle, ...]:
+        """Why rules that keep cannot be evaluated for a series."""
+        found = (r.obstacle(newest_first) for r in self.keep if isinstance(r, Measuring))
+        return tuple(obstacle for obstacle in found if obstacle is not None)
+
+
+class SeriesPlanner:
+    """One series under one policy.
+
+    Args:
+        order: the series.
+        saved: what rules see of those that may fill a slot, newest first, by id.
+        rules: those of the policy.
+        now: seconds since the epoch.
+        ages: how old stored times are.
+        on_disk: what was found on disk.
+        holds: why nothing of the series may be removed.
+        served: the ids of those that TensorFlow Serving takes.
+    """
+
+    def __init__(
+        self,
+        order: SeriesOrder,
+        saved: dict[int, SavedCheckpoint],
+        rules: PolicyRules,
+        now: float,
+        ages: Ages,
+        on_disk: StateOnDisk,
+        holds: tuple[Hold, ...],
+        served: frozenset[int],
+    ) -> None:
+        self._order = order
+        policy = self._policy = rules.policy
+        self._holds = holds
+        self._saved = saved
+        self._rules = rules
+        eligible = [e for e in order.newest_first if e.id in saved]
+        broken = [
+            saved_checkpoint(e, now, ages) for e in order.newest_first if is_broken_checkpoint(e)
+        ]
+        self._expire = _claims(rules.expire, list(saved.values()), now)
+        self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
+        self._remove = _claims(rules.remove_invalid, broken, now)
+        self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
+        self._floor: set[int] = set()
+        self._older: set[int] = set()
+        self._plan_runs(eligible, now)
+        removable = frozenset(i for _, claimed in self._remove for i in claimed)
+        alone = alone_in_named(order.newest_first, on_disk.references)
+        self._situation = Situation(
+            policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served
+        )
+
+    def decide(self) -> list[Decision]:
+        """The decision about each checkpoint, newest first."""
+        return [self._decide(entry) for entry in self._order.newest_first]
+
+    def _plan_runs(self, eligible: Sequence[Entry], now: float) -> None:
+        """Have the rules claim in each run; find the runs that are too old to be kept at all."""
+        run = self._order.run
+        by_run = {n: list(group) for n, group in groupby(eligible, key=lambda e: run[e.id])}
+        kept = {n: len(self._claim(entries, now)) for n, entries in by_run.items()}
+        if len(kept) <= self._policy.keep_runs:
+            return
+        newer: list[int] = []
+        for n, entries in by_run.items():
+            enough = max(self._rules.asked, kept[n])
+            earned = [m for m in newer if kept[m] >= enough][: self._policy.keep_runs]
+            if len(earned) == self._policy.keep_runs:
+                # Only what was seen before all that the newer runs have to show for themselves.
+                limit = min(_nth_last_seen(by_run[m], enough) for m in earned)
+                self._older.update(e.id for e in entries if e.sequence < limit)
+            newer.append(n)
+
+    def _claim(self, run: list[Entry], now: float) -> set[int]:
+        """Have the rules claim in one run, fill its floor, and return what is kept of it."""
+        as_seen = self._order.by_first_seen(run)
+        views = [run] if as_seen == run else [as_seen, run]
+        kept: set[int] = set()
+        for view in views:
+            checkpoints = [self._saved[e.id] for e in view]
+            for (_, claims), (_, found) in zip(
+                self._keep, _claims(self._rules.keep, checkpoints, now), strict=True
+            ):
+                claims.update(found)
+                kept.update(found)
+        kept = kept if self._rules.keep else {e.id for e in run}
+        kept -= self._expired
+        missing = max(0, self._policy.keep_min_valid - len(kept))
+        for view in views:
+            floor = [e.id for e in view if e.id not in kept][:missing]
+            self._floor.update(floor)
+        return kept | self._floor.intersection(e.id for e in run)
+
+    def _decide(self, entry: Entry) -> Decision:
+        run = self._order.run[entry.id]
+        reasons = list(self._reasons_to_keep(entry))
+        if reasons:
+            texts = tuple(text for _, text in reasons)
+            may_go = not self._holds and yields(label for label, _ in reasons)
+            return Decision(entry, True, texts, reasons[0][0], may_go, run)
+        if self._holds:
+            texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
+            return Decision(entry, True, texts, "hold", run=run)
+        if entry.id in self._older and self._rules.keep_names:
+            n = self._policy.keep_runs
+            reason = f"its run is older than the newest {n} (keep_runs = {n})"
+            return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
+        unclaimed = f"it is valid, and not kept by {self._rules.keep_names}"
+        removing = [*self._expire, *self._remove]
+        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
+        return Decision(entry, False, (reason,), rule, run=run)
+
+    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
+        yield from self._protected(entry, PROTECTIONS)
+        if entry.id not in self._older:
+            if entry.id not in self._expired:
+                yield from _claimed(entry, self._keep)
+            if entry.id in self._floor:
+                n = self._policy.keep_min_valid
+                yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
+        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
+        if (
+            not self._rules.keep_names
+            and entry.state is State.VALID
+            and entry.id not in self._expired
+        ):
+            names = self._rules.removing_names
+            yield NO_RULE, f"no keep_ rule is configured, and {names} does not remove it yet"
+
+    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
+        for row in rows:
+            reason = row.reason(entry, self._situation)
+            if reason:
+                yield row.label, reason
+
+
+def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
+    """The place in the order of being seen of the one that was seen `n`-th last."""
+    return sorted((e.sequence for e in entries), reverse=True)[n - 1]
+
+
+def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: float) -> Claims:
+    return [(rule.name, dict(rule.claim(checkpoints, now))) for rule in rules]
+
+
+def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
+    """The rules that claim a checkpoint, each with its reason."""
+    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
