@@ -29,9 +29,9 @@ def show_plan(plan: dict[str, Any]) -> None:
     out.print(Text(f"watch {printable(str(plan.get('watch', '')))}{mode}", "bold"))
     for hold in plan.get("holds", ()):
         why = hold.get("message") or f"{hold.get('reason', '')}."
-        series = f"{hold['series']}: " if hold.get("series") else ""
-        text = f"on hold  {series}{why} {hold.get('cure', '')}"
-        out.print(Text(printable(text), "yellow"), soft_wrap=True)
+        held = (hold.get("series", ""), why, hold.get("cure", ""))
+        for start, text in zip(("on hold", "", ""), filter(None, held), strict=False):
+            out.print(Text(f"{start:<9}{printable(text)}", "yellow"), soft_wrap=True)
     if plan.get("unmet"):
         out.print(Text(printable(str(plan["unmet"])), "yellow"), soft_wrap=True)
     if not decisions:
@@ -44,7 +44,10 @@ def show_plan(plan: dict[str, Any]) -> None:
     for one in decisions:
         keep = bool(one.get("keep"))
         path = Text(printable(str(one.get("path", ""))))
-        path.append(f"\n{printable('; '.join(one.get('reasons', ())))}", "dim")
+        reasons = (
+            "on hold, see above" if one.get("rule") == "hold" else "; ".join(one.get("reasons", ()))
+        )
+        path.append(f"\n{printable(reasons)}", "dim")
         table.add_row(
             Text("keep" if keep else "remove", "green" if keep else "red"),
             "" if one.get("step") is None else str(one["step"]),

@@ -136,8 +136,8 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     table.add_row("  disk", ", ".join(disk) or "not measured yet")
     table.add_row("  pruning", watch.mode)
     for hold in watch.holds:
-        why = f"{hold.reason}. {hold.message}".strip()
-        text = f"{hold.series}: " * bool(hold.series) + f"{why} {hold.cure}"
+        why = hold.message or f"{hold.reason}."
+        text = f"{hold.series}\n" * bool(hold.series) + f"{why}\n{hold.cure}"
         table.add_row("  on hold", Text(printable(text), "yellow"))
     print_table(out, table)
 

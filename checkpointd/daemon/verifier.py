@@ -206,7 +206,7 @@ class Verifier:
 
     def _ask_watcher_later(self, path: str, watcher: Watcher) -> None:
         """Have a path reported again; one that is overwritten all the time, less and less often."""
-        over = self._superseded[path] - _SUPERSEDED_AT_ONCE
+        over = self._superseded.get(path, 0) - _SUPERSEDED_AT_ONCE  # 0: it is gone meanwhile
         seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
         asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 

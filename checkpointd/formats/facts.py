@@ -64,13 +64,14 @@ class Recognised:
     """What one directory holds: candidates, and the paths of sub-directories to walk.
 
     `recorded` are the paths beside which a golden record is; `managed` means that a `checkpoint`
-    state file is there.
+    state file is there. `links` are symbolic links that are neither candidates nor walked.
     """
 
     found: tuple[Candidate, ...]
     descend: tuple[str, ...]
     recorded: frozenset[str] = frozenset()
     managed: bool = False
+    links: tuple[str, ...] = ()
 
 
 class ProbeState(enum.Enum):

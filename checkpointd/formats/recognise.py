@@ -47,10 +47,12 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
         for entry in entries
         if entry.is_dir and not names.is_temporary_directory(entry.name)
     )
+    links = list[str]()
     for name, hint, parts in _group(files):
-        if all(parts.values()):
-            continue
         path = os.path.join(directory, name)
+        if all(parts.values()):
+            links.append(os.path.normpath(path + min(parts)))
+            continue
         found.extend(_found(path, hint, members_of(path, parts, storage)))
     beside = [entry.name for entry in entries if entry.name.endswith(GOLDEN_SUFFIX)]
     return Recognised(
@@ -58,6 +60,7 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
         tuple(descend),
         frozenset(os.path.join(directory, name[: -len(GOLDEN_SUFFIX)]) for name in beside),
         managed=any(entry.name == names.STATE_FILE for entry in entries),
+        links=tuple(links),
     )
 
 

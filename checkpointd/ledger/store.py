@@ -105,9 +105,12 @@ class Ledger(TrustWriter):
 
         Such a report is only history: its content was read completely and overwritten since.
         Nothing can change between the comparison and the write: this is one call in one thread.
+        Its series is the one that the path has by now, which may have changed since it was read.
         """
-        if self._is_current(report.checkpoint.path, report.generation):
-            return self.record_report(report)
+        current = self._current(report.checkpoint.path, report.generation)
+        if current is not None:
+            placed = _placed(report.checkpoint, current.checkpoint)
+            return self.record_report(dataclasses.replace(report, checkpoint=placed))
         with self._writing():
             self._keep_report(report)
             about = report.checkpoint
@@ -151,9 +154,11 @@ class Ledger(TrustWriter):
         self, checkpoint: Checkpoint, generation: Generation, state: State, message: str = ""
     ) -> Entry | None:
         """Record why the generation at a path has no verdict; None if another one is there."""
-        if not self._is_current(checkpoint.path, generation):
+        current = self._current(checkpoint.path, generation)
+        if current is None:
             return None
-        return self.record_seen(checkpoint, generation, state, message)
+        placed = _placed(checkpoint, current.checkpoint)
+        return self.record_seen(placed, generation, state, message)
 
     def check_writable(self) -> None:
         """Write a time stamp, to find out whether the ledger can be written.
@@ -164,13 +169,12 @@ class Ledger(TrustWriter):
         with self._writing():
             self._set_meta("written_at", repr(time.time()))
 
-    def _is_current(self, path: str, generation: Generation) -> bool:
+    def _current(self, path: str, generation: Generation) -> Entry | None:
+        """What is at a path, if it is this generation."""
         entry = self.entry(path)
-        return (
-            entry is not None
-            and entry.state not in ABSENT
-            and entry.generation.key == generation.key
-        )
+        if entry is None or entry.state in ABSENT or entry.generation.key != generation.key:
+            return None
+        return entry
 
     def carry_verdict_over(self, path: str, generation: Generation) -> Entry | None:
         """Keep a verdict for the same content under another inode or change time.
@@ -290,3 +294,16 @@ class Ledger(TrustWriter):
         if entry is None:
             raise LedgerError(f"The ledger lost {path!r} while it was written.")
         return entry
+
+
+def _placed(checkpoint: Checkpoint, known: Checkpoint) -> Checkpoint:
+    """A checkpoint in the series in which its path is known in the same watch."""
+    if checkpoint.watch != known.watch:
+        return checkpoint
+    return dataclasses.replace(
+        checkpoint,
+        series=known.series,
+        version=known.version,
+        step=known.step,
+        metrics=known.metrics,
+    )

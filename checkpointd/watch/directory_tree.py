@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats import LOCAL, Stat
 from checkpointd.formats.state_file import NAME as STATE_FILE
+from checkpointd.watch.links import links_out_of
 from checkpointd.watch.scan import Listing, list_directory, read_stems, relative_to, walk
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Node:
-    """A directory as it was last listed: paths of checkpoints, and of subdirectories to walk."""
+    """A directory as it was last listed: paths of checkpoints, and of subdirectories to walk.
+
+    `leaving` are links to what is outside the root.
+    """
 
     checkpoints: tuple[str, ...]
     subdirectories: tuple[str, ...]
+    leaving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class DirectoryTree:
         elif (known := self._state_files.get(directory)) is None or known.stat != stat:
             self._state_files[directory] = _StateFile(stat, read_stems(directory))
         return self.stems(directory) != before
+
+    def links_leaving(self) -> list[str]:
+        """Return the links to directories or checkpoints outside the root: none is followed."""
+        return [link for node in self._nodes.values() for link in node.leaving]
 
     def is_unreadable(self, path: str) -> bool:
         """Whether a path is in or below a directory that could not be listed."""
@@ -176,7 +185,9 @@ class DirectoryTree:
             return
         self.errors.pop(listing.directory, None)
         self._nodes[listing.directory] = _Node(
-            tuple(candidate.path for candidate in listing.candidates), listing.subdirectories
+            tuple(candidate.path for candidate in listing.candidates),
+            listing.subdirectories,
+            links_out_of(self._root, listing.links),
         )
 
     def _drop(self, top: str) -> None:

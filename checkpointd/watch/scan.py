@@ -28,7 +28,8 @@ _STATE_FILE_BYTES = 64 * 1024
 class Listing:
     """One directory: the selected checkpoints in it and the subdirectories to walk.
 
-    `recorded` and `managed` are as in `formats.Recognised`.
+    `recorded` and `managed` are as in `formats.Recognised`; `links` are those of the links whose
+    names are selected.
     """
 
     directory: str
@@ -37,6 +38,7 @@ class Listing:
     error: OSError | None = None
     recorded: frozenset[str] = frozenset()
     managed: bool = False
+    links: tuple[str, ...] = ()
 
 
 def relative_to(root: str, path: str) -> str:
@@ -67,6 +69,7 @@ def list_directory(
         subdirectories,
         recorded=recognised.recorded,
         managed=recognised.managed,
+        links=tuple(p for p in recognised.links if selection.enters(relative_to(root, p))),
     )
 
 

@@ -13,6 +13,7 @@ from checkpointd.watch.event_queue import Batch, EventQueue
 from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent, WatchHealth
 from checkpointd.watch.globs import select
 from checkpointd.watch.inotify import Inotify
+from checkpointd.watch.links import explain_links
 from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.root import Root
 from checkpointd.watch.scan import explain
@@ -305,7 +306,7 @@ class Watcher:
                 f"{len(self._unwatched)} directories send no events, so it polls as well: "
                 "raise fs.inotify.max_user_watches."
             )
-        return self._no_events_message
+        return self._no_events_message or explain_links(self._tree.links_leaving())
 
     def _set_health(self, up: bool, message: str) -> None:
         if (up, message) != self._health:

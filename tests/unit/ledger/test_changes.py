@@ -61,6 +61,26 @@ def test_a_checkpoint_that_changes_its_series_leaves_one_and_comes_to_the_other(
     ]
 
 
+def test_a_verdict_does_not_bring_back_the_series_from_before(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """A template changed while a checkpoint was verified: what it is a version of stays changed."""
+    checkpoint, generation = write_file(tmp_path / "m-1.h5", 1000.0)
+    ledger.record_seen(checkpoint, generation, State.PENDING)
+    placed = dataclasses.replace(checkpoint, series="other", version="1", step=1)
+    ledger.record_placement(placed)
+    noted = ledger.record_state_if_current(checkpoint, generation, State.INCONCLUSIVE)
+    found = ledger.record_report_if_current(report(checkpoint, generation, Verdict.VALID))
+    assert noted is not None
+    assert found is not None
+    assert noted.checkpoint == found.checkpoint == placed
+    assert found.report is not None
+    assert found.report.checkpoint.series == "other"
+    last = ledger.last_valid(checkpoint.watch, "other")
+    assert last is not None
+    assert last.path == checkpoint.path
+
+
 def test_a_report_about_overwritten_content_changes_no_state(
     ledger: Ledger, tmp_path: Path
 ) -> None:
