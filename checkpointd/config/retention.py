@@ -117,6 +117,9 @@ else:
 class RetentionSettings(_Rules):
     """`[watch.retention]`: what is kept; rules are combined by OR."""
 
+    group_by: Literal["series", "directory", "watch"] = "series"
+    """What rules count together: each series, all of a directory, or all of the watch."""
+
     keep_min_valid: Checkpoints = 2
     """Never leave fewer valid checkpoints of a series than this."""
 

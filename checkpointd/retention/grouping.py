@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
 from checkpointd.series import doubts
-from checkpointd.series.labels import relative_to_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +26,8 @@ class Grouped(Protocol):
         ...
 
     @property
-    def templates(self) -> Sequence[str]:
-        """The `version` templates of the watch."""
+    def names(self) -> SeriesNames | None:
+        """Its names for comparison; None if they leave nothing open."""
         ...
 
 
@@ -65,8 +64,15 @@ def tensors_unknown(series: Grouped) -> str:
     for entry in series.entries:
         if entry.state is State.VALID:
             found.setdefault(bool(entry.report and entry.report.facts.tensors_digest), entry)
-    if len(found) < 2:  # noqa: PLR2004 - known and not known
+    if False not in found:
         return ""
+    if True not in found:
+        if not _is_merged(series.entries):
+            return ""
+        return (
+            f"The tensors of {found[False].path!r} were not recorded when it was verified, so it "
+            "is not certain that all that `group_by` counts together is one model."
+        )
     return (
         f"The tensors of {found[False].path!r} were not recorded when it was verified, so it is "
         f"not certain that it is a version of the same model as {found[True].path!r}."
@@ -104,10 +110,24 @@ def _two_that_differ(digests: Sequence[tuple[Entry, str]]) -> tuple[Entry, Entry
 
 
 def _doubt(series: Grouped, find: Callable[[SeriesNames], Doubt | None]) -> Doubt | None:
-    if len(series.entries) < 2:  # noqa: PLR2004 - one has nothing to be a version of
+    names = series.names
+    return find(names) if names else None
+
+
+def names_of(entries: Sequence[Entry], templates: Sequence[str]) -> SeriesNames | None:
+    """Return the names of a series for comparison; None if there is nothing to be in doubt about.
+
+    Args:
+        entries: its checkpoints; of several series the config says what they are (`group_by`).
+        templates: the `version` templates of the watch.
+    """
+    if _is_merged(entries):
         return None
-    first = series.entries[0].checkpoint
-    label = first.series
-    names = [relative_to_root(entry.path, label) for entry in series.entries]
-    compared = doubts.names_of(label, names, first.format, series.templates)
-    return find(compared) if compared else None
+    first = entries[0].checkpoint
+    paths = [entry.path for entry in entries]
+    return doubts.names_of(first.series, paths, first.format, templates)
+
+
+def _is_merged(entries: Sequence[Entry]) -> bool:
+    """Whether they are of several series, which the policy counts together."""
+    return any(e.checkpoint.series != entries[0].checkpoint.series for e in entries)

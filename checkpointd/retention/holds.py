@@ -7,6 +7,7 @@ its row to `HOLDS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.root.doubts import RootDoubts
     from checkpointd.retention.series_order import SeriesOrder
     from checkpointd.retention_rules import Obstacle
-    from checkpointd.series.doubts import Doubt
+    from checkpointd.series.doubts import Doubt, SeriesNames
 
 UNVERIFIED_LIMIT = 10
 """More without a verdict than this, newer than the newest valid one, hold a series."""
@@ -56,6 +57,11 @@ class SeriesState:
     def entries(self) -> Sequence[Entry]:
         """The checkpoints, newest first."""
         return self.order.newest_first
+
+    @cached_property
+    def names(self) -> SeriesNames | None:
+        """The names for comparison; None if they leave nothing open."""
+        return grouping.names_of(self.entries, self.templates)
 
 
 @dataclass(frozen=True)

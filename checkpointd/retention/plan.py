@@ -123,8 +123,8 @@ def plan(
     doubtful = changed | touched
     counted: set[int] = set()
     rules = PolicyRules(policy)
-    past = [departed_sighting(one) for one in departed]
-    orders = order_series(entries, now, past, policy.order)
+    past = [departed_sighting(one, policy.group_by) for one in departed]
+    orders = order_series(entries, now, past, policy.order, policy.group_by)
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
         eligible = [
             e

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
 from checkpointd.retention.eligibility import is_eligible
+from checkpointd.retention.groups import group_of
 from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules.table import KEEP_RUNS
@@ -42,7 +43,7 @@ class PruningRound:
         self._shrinking_runs = set[tuple[str, str, int]]()
         for decision in sorted(plan.decisions, key=lambda d: not d.keep):
             entry = decision.entry
-            series = entry.checkpoint.watch, entry.checkpoint.series
+            series = group_of(entry.checkpoint, plan.policy.group_by)
             self._series.setdefault(series, []).append(entry)
             if is_eligible(entry, plan.policy):
                 self._others.setdefault(series, []).append(entry)
@@ -61,7 +62,7 @@ class PruningRound:
         """Why a checkpoint is in use by what refers to it now; empty if it is not."""
         if references.link_errors:
             return f"a directory of `links` cannot be searched: {references.link_errors[0]}"
-        series = self._series[entry.checkpoint.watch, entry.checkpoint.series]
+        series = self._series[group_of(entry.checkpoint, self.policy.group_by)]
         if references.is_named(entry) or entry.id in alone_in_named(series, references):
             return "a `checkpoint` state file or a symbolic link names it now"
         if references.is_listed(entry) and not self.policy.prune_listed:
@@ -76,7 +77,7 @@ class PruningRound:
 
         Of the other runs if the whole run is removed.
         """
-        series = entry.checkpoint.watch, entry.checkpoint.series
+        series = group_of(entry.checkpoint, self.policy.group_by)
         run = self._runs[entry.id]
         stays = (*series, run) in self._shrinking_runs
         return (

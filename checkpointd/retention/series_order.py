@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.groups import group_of
 from checkpointd.retention.runs import Runs, runs_of_series
 from checkpointd.retention.save_numbers import number_of
 from checkpointd.retention.save_times import (
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from checkpointd.ledger import DepartedCheckpoint, Entry
+    from checkpointd.retention.groups import GroupBy, SeriesKey
     from checkpointd.retention.save_numbers import Number
-
-    SeriesKey = tuple[str, str]
-    """The name of a watch and the label of a series."""
 
     OrderBy = Literal["witnesses", "number", "save_time"]
     """What decides which checkpoint is newer: two witnesses that agree, or one of them alone."""
@@ -96,10 +95,12 @@ class SeriesOrder:
         return {i: "" if everywhere else ", ".join(names) for i, names in found.items()}
 
 
-def departed_sighting(departed: DepartedCheckpoint) -> tuple[SeriesKey, Sighting]:
+def departed_sighting(
+    departed: DepartedCheckpoint, group_by: GroupBy = "series"
+) -> tuple[SeriesKey, Sighting]:
     """Return what is known of the place of a checkpoint that is not on disk any more."""
     checkpoint = departed.checkpoint
-    return (checkpoint.watch, checkpoint.series), Sighting(
+    return group_of(checkpoint, group_by), Sighting(
         departed.id,
         checkpoint.path,
         number_of(checkpoint.version, departed.step, checkpoint.metrics),
@@ -116,6 +117,7 @@ def order_series(
     now: float,
     past: Iterable[tuple[SeriesKey, Sighting]] = (),
     by: OrderBy = "witnesses",
+    group_by: GroupBy = "series",
 ) -> dict[SeriesKey, SeriesOrder]:
     """Order every series.
 
@@ -125,13 +127,14 @@ def order_series(
         now: seconds since the epoch.
         past: more of what is not on disk any more.
         by: what decides, as in `[watch.retention]`.
+        group_by: which series are ordered together.
     """
     groups: dict[SeriesKey, list[Entry]] = {}
     series: dict[SeriesKey, list[Sighting]] = {}
     for key, one in past:
         series.setdefault(key, []).append(one)
     for entry in entries:
-        key = entry.checkpoint.watch, entry.checkpoint.series
+        key = group_of(entry.checkpoint, group_by)
         is_present = entry.state not in ABSENT
         series.setdefault(key, []).append(sighting_of(entry, present=is_present))
         if is_present:

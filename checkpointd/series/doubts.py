@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from checkpointd.series.labels import label_of, pattern_of
+from checkpointd.series.labels import label_of, pattern_of, relative_to_root
 from checkpointd.series.names import numbers_of
 from checkpointd.series.numbers import CERTAIN_WORDS, LIKELY_WORDS
 from checkpointd.series.proposals import metric_fields, quoted, template_for
@@ -35,6 +35,7 @@ _FEW_STEPS = 100
 """Below this, all steps of a series may be the numbers of models: of horizons, of a pipeline."""
 
 _EXAMPLES = 3
+_MANY = 200
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,25 @@ class Doubt:
 class SeriesNames:
     """The names of one series whose numbers were read without a template.
 
-    `names` are paths below the root; `fields` are the fields for what varies in them, in order;
-    `counted` is how many of these count, the others are values of metrics.
+    `paths` are those of its checkpoints, `numbers` what the numbers of the first name mean.
     """
 
     label: str
-    names: Sequence[str]
+    paths: Sequence[str]
     numbers: Numbers
     templates: Sequence[str] = ()
+
+    @property
+    def examples(self) -> list[str]:
+        """Some names: in what a template makes of them, all of a series are alike."""
+        return [relative_to_root(path, self.label) for path in self.paths[:_MANY]]
 
     @cached_property
     def texts(self) -> list[tuple[str, ...]]:
         """What stands in each `{}` of the label, for each name."""
         pattern = pattern_of(self.label)
-        return [match.groups() for name in self.names if (match := pattern.match(name))]
+        names = (relative_to_root(path, self.label) for path in self.paths)
+        return [match.groups() for name in names if (match := pattern.match(name))]
 
     @cached_property
     def columns(self) -> list[tuple[str, bool]]:
@@ -92,7 +98,7 @@ class SeriesNames:
         together = [name for name, _ in self.columns]
         separate = [field if i == apart else name for i, name in enumerate(together)]
         one, many = (
-            template_for(self.label, fields, self.names) for fields in (together, separate)
+            template_for(self.label, fields, self.examples) for fields in (together, separate)
         )
         if not one or not many:
             return (
@@ -107,7 +113,7 @@ class SeriesNames:
 
 def names_of(
     label: str,
-    names: Sequence[str],
+    paths: Sequence[str],
     format: Format,  # noqa: A002 - the field's own name
     templates: Sequence[str] = (),
 ) -> SeriesNames | None:
@@ -115,19 +121,19 @@ def names_of(
 
     Args:
         label: the series' label.
-        names: paths below the root of the watch.
+        paths: of its checkpoints.
         format: the format of the first.
         templates: the watch's `version` templates.
     """
-    if "{}" not in label or len(names) < 2:  # noqa: PLR2004 - one has nothing to differ from
+    if "{}" not in label or len(paths) < 2:  # noqa: PLR2004 - one has nothing to differ from
         return None
-    first = names[0]
+    first = relative_to_root(paths[0], label)
     if any(by_template(first, compile_template(template)) for template in templates):
         return None
     numbers = numbers_of(first, format)
     if label_of(first, sorted((*numbers.spans, *numbers.metric_spans))) != label:
         return None  # a `checkpoint` state file lists them
-    return SeriesNames(label, names, numbers, templates)
+    return SeriesNames(label, paths, numbers, templates)
 
 
 def number_unclear(series: SeriesNames) -> Doubt | None:
@@ -212,6 +218,8 @@ def _with_several(
     series: SeriesNames, by: Sequence[int], at: int
 ) -> dict[tuple[str, ...], list[str]]:
     """The values of some numbers with which another one has several values."""
+    if len({tuple(texts[i] for i in by) for texts in series.texts}) == len(series.texts):
+        return {}
     found: defaultdict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
     for texts in series.texts:
         found[tuple(texts[i] for i in by)][texts[at]] = None
@@ -227,7 +235,7 @@ def _is_certain(series: SeriesNames) -> bool:
     if word in CERTAIN_WORDS:
         return bool(numbers.metric_spans)
     at = numbers.spans[0][0]
-    is_first = at == series.names[0].rfind("/") + 1
+    is_first = at == series.examples[0].rfind("/") + 1
     if word not in LIKELY_WORDS and not (is_first and not word):
         return False
     return any(text.startswith("0") and len(text) > 1 for text in _distinct(series, 0))
