@@ -49,6 +49,7 @@ _UNAVAILABLE = 503
 _CALM_SECONDS = 0.5
 _CALM_SHARE = 20.0
 _ROUND_SECONDS = 60.0
+_SPACE_SECONDS = 3.0
 _PLAN_SECONDS = 600.0
 _PLAN_SHARE = 1000.0
 _PLAN_SECONDS_MOST = 3600.0
@@ -133,10 +134,27 @@ class RetentionRunner:
                 )
             if not watch.stopping:
                 self._failures.note(watch.name, "retention", problems)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), _ROUND_SECONDS)
+            await self._wait(watch)
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
+
+    async def _wait(self, watch: WatchRetention) -> None:
+        """Wait until the watch is to be planned; the trash gives way to the next saves meanwhile.
+
+        Verdicts, and with them rounds, may come late where saves come fast.
+        """
+        until = time.monotonic() + _ROUND_SECONDS
+        while not watch.requested.is_set() and time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
+            if watch.stopping or watch.requested.is_set() or not watch.usage.trash:
+                continue
+            if watch.settings.retention.mode == "off" or watch.name not in self._watches:
+                continue
+            with contextlib.suppress(OSError, LedgerError, TrashError):  # the next round reports it
+                if not self._why_unavailable(watch.name) and await watch.lacks_space():
+                    await self._expire(watch)
+                    await watch.measure()
 
     async def _round(self, watch: WatchRetention) -> None:
         policy = watch.settings.retention

@@ -153,6 +153,10 @@ class WatchRetention:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
         return await self._on_disk(self._expire)
 
+    async def lacks_space(self) -> bool:
+        """Whether the next saves may not find the space that they need."""
+        return await self._on_disk(self._lacks_space)
+
     async def accept(self) -> int:
         """Have pruning go on with what the ledger knows; return how many items were unknown."""
         return await self._on_disk(self._accept)
@@ -222,17 +226,23 @@ class WatchRetention:
             by_person=by is ApplyBy.PERSON,
         )
 
+    def _lacks_space(self) -> bool:
+        usage = shutil.disk_usage(self.root)
+        return usage.free < self._limits().reserve(usage.total)
+
     def _expire(self) -> Expired:
         with self._keeper.locked() as holder:
             return Expired((), ()) if holder else self._expire_alone()
 
     def _expire_alone(self) -> Expired:
-        limits = TrashLimits(
+        return self._pruner.expire(self._limits())
+
+    def _limits(self) -> TrashLimits:
+        return TrashLimits(
             self.settings.retention.trash_ttl,
             self._records.ages(),
             self._records.largest_bytes(self.name),
         )
-        return self._pruner.expire(limits)
 
     def _recover(self) -> None:
         with self._keeper.locked() as holder:
