@@ -27,7 +27,11 @@ def add_to(app: typer.Typer) -> None:
 
 @config_app.command()
 def check(context: typer.Context, json: Json = False) -> int:
-    """Report every error of the config, with its line."""
+    """Report every error of the config, with its line.
+
+    Where checkpoints are known already, also what each watch would remove under this config.
+    """
+    from checkpointd.cli.policy_preview import previews
     from checkpointd.config import ConfigError
     from checkpointd.core.text import printable
 
@@ -52,6 +56,8 @@ def check(context: typer.Context, json: Json = False) -> int:
         print("Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
         print(printable(f"{path}: warning: {warning}"))
+    for name, preview in previews(config):
+        print(printable(f"{name}: {preview}"))
     return OK
 
 

@@ -1,6 +1,6 @@
 """`run` and `demo` start a daemon; `status` and `reload` talk to one."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -67,7 +67,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
     from checkpointd.core.text import printable
 
     try:
-        answer = Client(_state_dir(context)).post("reload")
+        answer = Client(workspace_of(context).state_dir()).post("reload")
     except CliError as error:
         if error.code != CONFIG:
             raise
@@ -78,19 +78,8 @@ def reload(context: typer.Context, json: Json = False) -> int:
     else:
         for line in str(answer.get("message", "")).splitlines():
             print(printable(line), file=sys.stdout if good else sys.stderr)
+        for name, preview in dict(answer.get("watches", {})).items():
+            print(printable(f"{name}: {preview}"))
         if not good:
             print("The daemon keeps its old config.", file=sys.stderr)
     return OK if good else CONFIG
-
-
-def _state_dir(context: typer.Context) -> Any:
-    """Where the daemon's socket is, although the config may be broken by now."""
-    from checkpointd.config import ConfigError, default_state_dir
-
-    try:
-        return workspace_of(context).locations().state_dir
-    except ConfigError:
-        fallback = default_state_dir(workspace_of(context).config_path.absolute().parent)
-        if (fallback / "control.sock").exists():
-            return fallback
-        raise

@@ -7,6 +7,9 @@ INVALID = 1
 USAGE = 2
 INCONCLUSIVE = 3
 NOTHING = 4
+REFUSED = 5
+FAILED = 6
+NOT_BEGUN = 7
 UNREACHABLE = 69
 OWN_FAULT = 70
 CONFIG = 78
@@ -22,6 +25,10 @@ EXIT_CODES = {
         "the newest."
     ),
     NOTHING: "Nothing was found, none is valid, or the wait timed out.",
+    REFUSED: "`prune --apply`: not all was removed; a check right before refused at least one.",
+    FAILED: "`prune --apply`: the file system or the ledger failed at least one removal.",
+    NOT_BEGUN: "`prune --apply` changed nothing: the config file is not what runs, the plan has "
+    "grown, or no watch is in `enforce`.",
     UNREACHABLE: "The daemon cannot be reached or cannot start, or its ledger cannot be used.",
     OWN_FAULT: "An internal error of checkpointd.",
     CONFIG: "The config is wrong.",

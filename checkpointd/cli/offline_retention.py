@@ -27,8 +27,26 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
     return found
 
 
-def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[str, Any]]:
+def plan_here(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
+    """The plan of a watch as an object; while no daemon is running."""
+    from checkpointd.retention.confirmation import confirm_plan
+    from checkpointd.retention.public import public_plan
+    from checkpointd.retention.watch_plan import plan_watch
+
+    return public_plan(
+        watch.name, confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
+    )
+
+
+def apply_here(
+    ledger: Ledger, watches: tuple[WatchSettings, ...], *, force: bool
+) -> list[dict[str, Any]]:
     """Carry out the retention of each watch, under the ledger's lock; while no daemon is running.
+
+    Args:
+        ledger: the ledger.
+        watches: the watches; only those that are enforced, or all with `force`.
+        force: whatever their mode is.
 
     Returns:
         For each watch its plan as an object, with `removals`.
@@ -36,6 +54,7 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
     from checkpointd.retention import Pruner
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
+    from checkpointd.retention.preview import why_skipped
     from checkpointd.retention.public import public_plan, public_removal
     from checkpointd.retention.root import RootKeeper
     from checkpointd.retention.trash import place_of
@@ -43,6 +62,10 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
 
     outcomes = []
     for watch in watches:
+        skipped = "" if force else why_skipped(watch)
+        if skipped:
+            outcomes.append({**plan_here(ledger, watch), "skipped": skipped})
+            continue
         pruner = Pruner(str(watch.path), ledger, place_of(watch))
         keeper = RootKeeper(watch.name, place_of(watch), ledger)
         with keeper.locked(enforce=True) as holder:
@@ -52,7 +75,12 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             except OSError as error:
                 message = f"{watch.path} cannot be pruned: {error.strerror}."
                 outcomes.append(
-                    {"watch": watch.name, "mode": watch.retention.mode, "message": message}
+                    {
+                        "watch": watch.name,
+                        "mode": watch.retention.mode,
+                        "message": message,
+                        "failed": True,
+                    }
                 )
                 continue
             doubts = keeper.look(holder, enforce=True)
@@ -60,7 +88,8 @@ def apply_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> list[dict[
             below = keeper.look_below(d.entry.path for d in planned.removals)
             if below is not None:
                 planned = plan_watch(ledger, watch, time.time(), root=below, by_person=True)
-            ledger.record_policies(watch.name, confirmed(watch, time.time()))
+            if not holder:
+                ledger.record_policies(watch.name, confirmed(watch, planned, time.time()))
             outcome = public_plan(watch.name, planned)
             removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
             note_enforced(ledger, watch, removals)

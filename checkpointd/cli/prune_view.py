@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from checkpointd.cli.errors import FAILED, NOT_BEGUN, OK, REFUSED
 from checkpointd.cli.output import console, grid, print_table
 from checkpointd.core.text import duration, printable, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
@@ -15,8 +19,10 @@ def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
     decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
     held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
     done = [{"watch": watch, **one} for one in plan.get("removals", ())]
-    unmet = [{"watch": watch, "unmet": plan["unmet"]}] if plan.get("unmet") else []
-    return decided + held + unmet + done
+    keys = ("unmet", "skipped", "file_differs", "message")
+    noted = {key: plan[key] for key in keys if plan.get(key)}
+    notes = [{"watch": watch, **noted}] if noted else []
+    return decided + held + done + notes
 
 
 def show_plan(plan: dict[str, Any]) -> None:
@@ -27,6 +33,9 @@ def show_plan(plan: dict[str, Any]) -> None:
     decisions = plan.get("decisions", ())
     mode = f", pruning is {plan['mode']}" if plan.get("mode") else ""
     out.print(Text(f"watch {printable(str(plan.get('watch', '')))}{mode}", "bold"))
+    if plan.get("file_differs"):
+        text = f"{plan['file_differs']} This is the plan of what runs."
+        out.print(Text(printable(text), "yellow"), soft_wrap=True)
     for hold in plan.get("holds", ()):
         why = hold.get("message") or f"{hold.get('reason', '')}."
         held = (hold.get("series", ""), why, hold.get("cure", ""))
@@ -57,7 +66,9 @@ def show_plan(plan: dict[str, Any]) -> None:
     print_table(out, table)
     removed = [one for one in decisions if not one.get("keep")]
     frees = size(sum(one.get("size_bytes", 0) for one in removed))
-    out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees})")
+    later = plan.get("summary", {}).get("delayed")
+    more = f", {later} more once they are old enough (min_age)" if later else ""
+    out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees}){more}")
 
 
 def show_removals(plan: dict[str, Any]) -> None:
@@ -65,8 +76,9 @@ def show_removals(plan: dict[str, Any]) -> None:
     from rich.text import Text
 
     out = console()
-    if plan.get("message"):
-        out.print(printable(str(plan["message"])), soft_wrap=True)
+    for note in ("message", "skipped"):
+        if plan.get(note):
+            out.print(Text(printable(str(plan[note])), "yellow"), soft_wrap=True)
     removals = plan.get("removals", ())
     for one in removals:
         if not one.get("done"):
@@ -96,3 +108,13 @@ def show_trash(rows: list[dict[str, Any]]) -> None:
             printable(row["path"]),
         )
     print_table(console(), table)
+
+
+def exit_code(outcomes: Sequence[dict[str, Any]]) -> int:
+    """The exit code of what was carried out: the worst that happened."""
+    removals = [one for outcome in outcomes for one in outcome.get("removals", ())]
+    if any(o.get("failed") for o in (*outcomes, *removals)):
+        return FAILED
+    if any(not one.get("done") for one in removals):
+        return REFUSED
+    return NOT_BEGUN if outcomes and all(o.get("skipped") for o in outcomes) else OK

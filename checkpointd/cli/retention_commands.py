@@ -1,16 +1,13 @@
 """`prune`: what is kept and what is removed, with the reason for each."""
 
-import time
-from typing import TYPE_CHECKING, Annotated, Any
+import sys
+from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import OK
+from checkpointd.cli.errors import NOTHING, OK, UNREACHABLE, USAGE, CliError
 from checkpointd.cli.options import Json
-from checkpointd.cli.workspace import workspace_of, writing
-
-if TYPE_CHECKING:
-    from checkpointd.config import Config
+from checkpointd.cli.workspace import Workspace, workspace_of, writing
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,58 +30,80 @@ def prune(
             help="Go on with what the ledger, pins and trash are now; ends the holds about them.",
         ),
     ] = False,
+    named: Annotated[
+        str | None, typer.Option("--watch", metavar="WATCH", help="The same as the argument WATCH.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="With --apply and a WATCH: also if its mode is off or dry-run."
+        ),
+    ] = False,
     json: Json = False,
 ) -> int:
     """Show what is kept and what is removed, with the reason for each.
 
-    Nothing is changed without --apply. With it, the plan is carried out in every mode: by the
-    daemon if one is running, else by this command. `restore` undoes it.
+    The plan is that of the daemon if one is running, under the config that it runs with; else it
+    is made here. Nothing is changed without --apply. With it, the plan is carried out for the
+    watches in mode enforce, and their policy is confirmed. `restore` undoes it.
     """
-    from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.offline_retention import apply_here, chosen
-    from checkpointd.retention.confirmation import confirm_plan
-    from checkpointd.retention.public import public_plan
-    from checkpointd.retention.watch_plan import plan_watch
-
     workspace = workspace_of(context)
-    config = workspace.config()
-    watches = chosen(config, watch)
+    if watch is not None and named not in (None, watch):
+        raise CliError("Two watches are named: name one.", USAGE)
+    watch = named if watch is None else watch
+    if force and (watch is None or not apply):
+        raise CliError("--force needs --apply and the name of a watch.", USAGE)
     if accept_rebuilt:
-        _accept(config, watch)
-    if apply:
-        try:
-            answer = Client(config.state_dir).post("prune", apply=True, watch=watch)
-            outcomes = list(answer.get("watches", ()))
-        except NoDaemonError as error:
-            with writing(config.state_dir, error) as ledger:
-                outcomes = apply_here(ledger, watches)
-    else:
-        ledger = workspace.ledger()
-        try:
-            now = time.time()
-            outcomes = [
-                public_plan(w.name, confirm_plan(ledger, w, plan_watch(ledger, w, now)))
-                for w in watches
-            ]
-        finally:
-            ledger.close()
+        _accept(workspace, watch)
+    outcomes = _outcomes(workspace, watch, apply=apply, force=force)
     return _print_outcomes(outcomes, applied=apply, json=json)
 
 
-def _accept(config: "Config", watch: str | None) -> None:
+def _outcomes(
+    workspace: Workspace, watch: str | None, *, apply: bool, force: bool
+) -> list[dict[str, Any]]:
+    """What the daemon answers; without one, what comes of it here."""
+    from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.cli.offline_retention import apply_here, chosen, plan_here
+    from checkpointd.core.text import printable
+
+    state_dir = workspace.state_dir()
+    try:
+        answer = Client(state_dir).post("prune", apply=apply, watch=watch, force=force)
+        return list(answer.get("watches", ()))
+    except NoDaemonError as error:
+        watches = chosen(workspace.config(), watch)
+        if apply:
+            with writing(state_dir, error) as ledger:
+                return apply_here(ledger, watches, force=force)
+    except CliError as error:
+        if error.code == NOTHING:
+            raise CliError(str(error), USAGE) from None
+        if apply or error.code != UNREACHABLE:
+            raise
+        print(printable(f"{error} This is the plan of the config file instead."), file=sys.stderr)
+        watches = chosen(workspace.config(), watch)
+    ledger = workspace.ledger()
+    try:
+        return [plan_here(ledger, one) for one in watches]
+    finally:
+        ledger.close()
+
+
+def _accept(workspace: Workspace, watch: str | None) -> None:
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.offline_retention import accept_here, chosen
 
     try:
-        Client(config.state_dir).post("accept", watch=watch)
+        Client(workspace.state_dir()).post("accept", watch=watch)
     except NoDaemonError as error:
-        with writing(config.state_dir, error) as ledger:
-            accept_here(ledger, chosen(config, watch))
+        with writing(workspace.state_dir(), error) as ledger:
+            accept_here(ledger, chosen(workspace.config(), watch))
 
 
 def _print_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool) -> int:
     from checkpointd.cli.output import json_line
-    from checkpointd.cli.prune_view import lines, show_plan, show_removals
+    from checkpointd.cli.prune_view import exit_code, lines, show_plan, show_removals
 
     for number, outcome in enumerate(outcomes):
         if json:
@@ -98,4 +117,4 @@ def _print_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool
     removed = [one for o in outcomes for one in o.get("decisions", ()) if not one.get("keep")]
     if removed and not applied and not json:
         print("Nothing was changed; --apply moves what is to be removed into the trash.")
-    return OK
+    return exit_code(outcomes) if applied else OK

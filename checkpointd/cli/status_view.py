@@ -134,7 +134,7 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     )
     disk = [f"{size(count)} {what}" for count, what in sizes if count is not None]
     table.add_row("  disk", ", ".join(disk) or "not measured yet")
-    table.add_row("  pruning", watch.mode)
+    table.add_row("  pruning", printable(watch.plan or watch.mode))
     for hold in watch.holds:
         why = hold.message or f"{hold.reason}."
         text = f"{hold.series}\n" * bool(hold.series) + f"{why}\n{hold.cure}"

@@ -57,6 +57,20 @@ class Workspace:
         """
         return self._locations
 
+    def state_dir(self) -> Path:
+        """Where the daemon's socket is, although the config may be broken by now.
+
+        Raises:
+            ConfigError: the config cannot be read at all, and the default has no daemon.
+        """
+        try:
+            return self.locations().state_dir
+        except configuration.ConfigError:
+            fallback = configuration.default_state_dir(self.config_path.absolute().parent)
+            if (fallback / "control.sock").exists():
+                return fallback
+            raise
+
     @functools.cached_property
     def _locations(self) -> Locations:
         if not self.has_config:

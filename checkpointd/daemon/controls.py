@@ -19,6 +19,7 @@ from checkpointd.watch.scan import find_checkpoints
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
+    from checkpointd.daemon.config_file import FileDifference
     from checkpointd.daemon.retention_runner import RetentionRunner
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.daemon.work_queue import WorkQueue
@@ -31,6 +32,7 @@ _DISK_SECONDS = 30.0
 _TORN_SECONDS = 5.0
 _NOT_FOUND = 404
 _CONFLICT = 409
+_PRECONDITION_FAILED = 412
 _NO_FORMAT = 415
 _UNPROCESSABLE = 422
 _UNAVAILABLE = 503
@@ -46,6 +48,7 @@ class Controls:
         ledger: keeps pins, and what verifications came to.
         work: takes what is to be verified now.
         timeout: seconds that a verification may take.
+        compare: compares the config file with what runs.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Controls:
         ledger: LedgerThread,
         work: WorkQueue,
         timeout: float,
+        compare: Callable[[], Awaitable[FileDifference]],
     ) -> None:
         self._reload = reload
         self._retention = retention
@@ -63,22 +67,38 @@ class Controls:
         self._ledger = ledger
         self._work = work
         self._timeout = timeout
+        self._compare = compare
 
     async def reload(self) -> dict[str, Any]:
         """Read the config again."""
         result = await self._reload()
         if not result["ok"]:
             raise ControlError(result["message"], _UNPROCESSABLE)
-        return result
+        names = list(self._watches)
+        previews = await asyncio.gather(*map(self._retention.preview, names))
+        return {**result, "watches": dict(zip(names, previews, strict=True))}
 
-    async def prune(self, *, apply: bool, watch: str | None) -> dict[str, Any]:
-        """Plan, and with `apply` carry out, the retention of one watch or all."""
+    async def prune(self, *, apply: bool, watch: str | None, force: bool) -> dict[str, Any]:
+        """Plan, and with `apply` carry out, the retention of one watch or all.
+
+        Raises:
+            ControlError: the config file is not what runs, and something is to be carried out.
+        """
         names = [watch] if watch is not None else list(self._watches)
         for name in names:
             if name not in self._watches:
-                raise ControlError(f"There is no watch {name!r}.", _NOT_FOUND)
-        watches = [await self._retention.prune(name, apply=apply) for name in names]
-        return {"watches": watches}
+                known = ", ".join(self._watches) or "none"
+                raise ControlError(f"There is no watch {name!r}; choose from {known}.", _NOT_FOUND)
+        difference = await self._compare()
+        differing = {name: about for name in names if (about := difference.about(name))}
+        if apply and differing:
+            about = next(iter(differing.values()))
+            raise ControlError(
+                f"Nothing was changed: {about} Run `checkpointd reload` first.",
+                _PRECONDITION_FAILED,
+            )
+        watches = [await self._retention.prune(n, apply=apply, force=force) for n in names]
+        return {"watches": [{**w, "file_differs": differing.get(w["watch"], "")} for w in watches]}
 
     async def accept(self, watch: str | None) -> dict[str, Any]:
         """Have pruning go on with what the ledger knows now, for one watch or all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,8 +18,9 @@ from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
-from checkpointd.retention.preview import PlanGrownError
+from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
+from checkpointd.retention.summary import preview_line, preview_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +52,7 @@ _CALM_SECONDS = 0.5
 _CALM_SHARE = 20.0
 _ROUND_SECONDS = 60.0
 _SPACE_SECONDS = 3.0
+_PREVIEW_SECONDS = 10.0
 _PLAN_SECONDS = 600.0
 _PLAN_SHARE = 1000.0
 _PLAN_SECONDS_MOST = 3600.0
@@ -60,8 +63,9 @@ log = structlog.get_logger()
 class RetentionRunner:
     """Plans after every verdict and every minute; prunes where the mode is `enforce`.
 
-    `holds` are what the last plan of each watch would not prune, and why. `refusals` are sentences
-    about what could not be pruned, `unmet` why `max_total_bytes` cannot be met.
+    `holds` are what the last plan of each watch would not prune, and why; `previews` are sentences
+    about what it would remove. `refusals` are sentences about what could not be pruned, `unmet` why
+    `max_total_bytes` cannot be met.
 
     Args:
         ledger: holds the checkpoints.
@@ -74,6 +78,7 @@ class RetentionRunner:
         self, ledger: LedgerThread, watches: Watches, work: WorkQueue, metrics: Metrics
     ) -> None:
         self.holds: dict[str, tuple[Hold, ...]] = {}
+        self.previews: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
         self.unmet: dict[str, str] = {}
         self._records = LedgerRecords(ledger)
@@ -94,7 +99,7 @@ class RetentionRunner:
     async def forget(self, name: str) -> None:
         """End the retention of a watch; nothing more is removed, unless its disk hangs."""
         watch = self._running.pop(name, None)
-        for state in (self.holds, self.refusals, self.unmet, self._logged):
+        for state in (self.holds, self.previews, self.refusals, self.unmet, self._logged):
             state.pop(name, None)
         self._failures.forget(name)
         if watch is None:
@@ -171,7 +176,7 @@ class RetentionRunner:
             began = time.monotonic()
             by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
-            self._note_plan(watch.name, planned)
+            self._note_plan(watch.name, _left(planned, removals))
             if all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
@@ -223,6 +228,9 @@ class RetentionRunner:
     def _note_plan(self, name: str, planned: RetentionPlan) -> None:
         """Log holds, and what a dry run would remove, once each time they change."""
         holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
+        if name not in self.previews:
+            log.info("retention plan", watch=name, message=preview_text(planned))
+        self.previews[name] = preview_line(planned)
         self.unmet.pop(name, None)
         if planned.unmet:
             self.unmet[name] = f"Watch {name}: {planned.unmet}"
@@ -261,13 +269,32 @@ class RetentionRunner:
             path, reason = removal.entry.path, removal.reason
             log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
 
-    async def prune(self, name: str, *, apply: bool) -> dict[str, Any]:
-        """Plan a watch now, and with `apply` carry it out, whatever its mode is.
+    async def preview(self, name: str) -> str:
+        """What the policy of a watch would now remove, as soon as it is listed, in a sentence."""
+        watch, settings = self._running.get(name), self._watches[name].settings
+        if watch is None or settings.retention.mode == "off":
+            return "Pruning is off."
+        try:
+            async with asyncio.timeout(_PREVIEW_SECONDS):
+                await self._watches[name].labelled.wait()
+                planned, _ = await self._plan(watch, ApplyBy.NOBODY)
+        except TimeoutError:
+            return f"Not known yet: {self._why_unavailable(name) or 'the disk is slow.'}"
+        except (OSError, LedgerError) as error:
+            return f"Not known: {error}"
+        return preview_text(planned)
+
+    async def prune(self, name: str, *, apply: bool, force: bool = False) -> dict[str, Any]:
+        """Plan a watch now, and with `apply` carry it out as a person wants it.
+
+        In a mode that removes nothing this is only done with `force`.
 
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
         watch = self._running[name]
+        skipped = why_skipped(watch.settings) if apply and not force else ""
+        apply = apply and not skipped
         try:
             by = ApplyBy.PERSON if apply else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
@@ -280,6 +307,7 @@ class RetentionRunner:
         return {
             **public_plan(name, planned),
             "applied": apply,
+            "skipped": skipped,
             "removals": [public_removal(removal) for removal in removals],
         }
 
@@ -317,3 +345,9 @@ class RetentionRunner:
                 log.info("restored", watch=watch.name, path=item.path)
                 return {"path": item.path, "watch": watch.name, "pinned": True}
         raise ControlError(refusal, 404)
+
+
+def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:
+    """The plan without what has been removed."""
+    done = {removal.entry.id for removal in removals if removal.done}
+    return replace(planned, decisions=tuple(d for d in planned.decisions if d.entry.id not in done))

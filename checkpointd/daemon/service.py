@@ -17,6 +17,7 @@ from checkpointd.daemon import retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
 from checkpointd.daemon.changes import ChangeFeed
+from checkpointd.daemon.config_file import FileDifference, compare
 from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
@@ -211,8 +212,13 @@ class Service:
             self._ledger,
             self._work,
             self._active.config.worker.timeout,
+            self._compare_config,
         )
         await self._servers.start(ApiSource(self._status, self._ledger), self._metrics, controls)
+
+    async def _compare_config(self) -> FileDifference:
+        running = {name: watch.settings for name, watch in self._watches.items()}
+        return await compare(self._active.path, running)
 
     def _start_tasks(self, concurrency: int) -> None:
         scrubber = Scrubber(self._watches, self._ledger, self._work)

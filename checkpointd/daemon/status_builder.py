@@ -128,6 +128,7 @@ class StatusBuilder:
             ready=status.ready,
             message=status.message,
             mode=watch.settings.retention.mode,
+            plan=self.retention.previews.get(name, ""),
             counts=self.cache.counts(name),
             unknown=status.unknown,
             last_reconcile_at=status.last_reconcile_at,

@@ -198,7 +198,8 @@ class WatchRetention:
             if by is ApplyBy.PERSON:
                 self.preview.check(self.name, planned)
                 if not problem:
-                    self._records.record_policies(self.name, confirmed(self.settings, time.time()))
+                    records = confirmed(self.settings, planned, time.time())
+                    self._records.record_policies(self.name, records)
                     planned = replace(planned, unconfirmed=())
             if by is ApplyBy.NOBODY or planned.unconfirmed:
                 return planned, []

@@ -13,12 +13,14 @@ class AcceptedPolicy:
 
     `policy` is its canonical text. `since` is the sequence of the last generation that had been
     seen when the policy came: it applies to later ones without being confirmed. None: a person has
-    confirmed it for all. `at` is when that was, or when it came (seconds since the epoch).
+    confirmed it for all. `at` is when that was, or when it came (seconds since the epoch). `shown`
+    are the sequences of what the person saw leave, and was not old enough yet.
     """
 
     policy: str
     since: int | None
     at: float
+    shown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def load(text: str | None) -> AcceptedPolicy | None:
     try:
         if int(checksum, 16) != zlib.crc32(body.encode()):
             return None
-        return AcceptedPolicy(**json.loads(body))
-    except (ValueError, TypeError):
+        fields = json.loads(body)
+        return AcceptedPolicy(**{**fields, "shown": tuple(fields.get("shown", ()))})
+    except (ValueError, TypeError, AttributeError):
         return None

@@ -33,7 +33,7 @@ class Control(Protocol):
         """Read the config again."""
         ...
 
-    async def prune(self, *, apply: bool, watch: str | None) -> dict[str, Any]:
+    async def prune(self, *, apply: bool, watch: str | None, force: bool) -> dict[str, Any]:
         """Plan, and with `apply` carry out, the retention of one watch or all."""
         ...
 

@@ -30,7 +30,8 @@ class HoldStatus:
 class WatchStatus:
     """One watch; `counts` maps a state to checkpoints, times are seconds since the epoch.
 
-    What is None has not been measured yet.
+    `plan` is what its policy would now remove, in a sentence; empty before the first plan. What is
+    None has not been measured yet.
     """
 
     name: str = "?"
@@ -48,6 +49,7 @@ class WatchStatus:
     retained_bytes: int | None = None
     trash_bytes: int | None = None
     holds: tuple[HoldStatus, ...] = ()
+    plan: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import AcceptedPolicy, PolicyRecords
 from checkpointd.retention.holds import Hold
 from checkpointd.retention.policy import policy_text
 from checkpointd.retention.policy_change import keeps_no_less
-from checkpointd.retention.summary import leaving, summarize
+from checkpointd.retention.summary import leaves, leaving, summarize
 
 if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings, WatchSettings
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NOT_CONFIRMED = "not_confirmed"
 MANY_REMOVALS = "many_removals"
+_MOST_SHOWN = 100_000
 _CURE = (
     "Look at `checkpointd prune {0}`, then confirm with `checkpointd prune {0} --apply`; "
     '`confirm = "never"` in [watch.retention] ends such holds.'
@@ -85,14 +87,18 @@ def decide(
         holds.append(_not_confirmed(watch.name, plan, is_first=records.accepted == current))
     elif records.waiting is not None and plan.removals:
         records = PolicyRecords(records.waiting)
-    if not holds and exceeds(len(plan.removals), len(plan.decisions), policy):
+    shown = frozenset(current.shown if current is not None else ())
+    unseen = sum(d.entry.sequence not in shown for d in plan.removals)
+    if not holds and exceeds(unseen, len(plan.decisions), policy):
         holds.append(_many_removals(watch.name, plan))
     return Permission(tuple(holds), records)
 
 
-def confirmed(watch: WatchSettings, now: float) -> PolicyRecords:
+def confirmed(watch: WatchSettings, plan: RetentionPlan, now: float) -> PolicyRecords:
     """What is recorded when a person has the plan of a watch carried out."""
-    return PolicyRecords(AcceptedPolicy(policy_text(watch), None, now))
+    delayed = (d.entry.sequence for d in plan.decisions if d.keep and leaves(d))
+    shown = tuple(islice(delayed, _MOST_SHOWN))
+    return PolicyRecords(AcceptedPolicy(policy_text(watch), None, now, shown))
 
 
 def confirm_plan(
@@ -153,8 +159,10 @@ def _touches_older(plan: RetentionPlan, policy: AcceptedPolicy) -> bool:
 
 def _not_confirmed(watch: str, plan: RetentionPlan, *, is_first: bool) -> Hold:
     why = "is enforced here for the first time" if is_first else "has changed"
+    summary = summarize(plan)
     message = (
-        f"The policy {why} and nobody has confirmed it: it would remove {summarize(plan).text}."
+        f"The policy {why} and nobody has confirmed it: it would remove {summary.count} of "
+        f"{summary.of}."
     )
     return Hold(watch, "", NOT_CONFIRMED, message, _CURE.format(watch))
 
@@ -162,7 +170,7 @@ def _not_confirmed(watch: str, plan: RetentionPlan, *, is_first: bool) -> Hold:
 def _many_removals(watch: str, plan: RetentionPlan) -> Hold:
     policy = plan.policy
     message = (
-        f"More than max_removals = {policy.max_removals} and more than "
-        f"{policy.max_removals_percent} % would go at once: {summarize(plan).text}."
+        f"{len(plan.removals)} of {len(plan.decisions)} would go at once, more than "
+        f"max_removals = {policy.max_removals} and {policy.max_removals_percent} %."
     )
     return Hold(watch, "", MANY_REMOVALS, message, _CURE.format(watch))

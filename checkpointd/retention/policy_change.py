@@ -35,7 +35,8 @@ _LARGER_KEEPS_MORE = frozenset(
     }
 )
 _WITH_DEFAULT = frozenset({"min_age", "keep_min_valid"})
-_REGARDLESS_OF_FLOOR = frozenset({"keep_last", "min_age", "keep_min_valid"})
+_PROTECTING_LISTS = frozenset({"links"})
+_REGARDLESS_OF_FLOOR = frozenset({"keep_last", "min_age", "keep_min_valid"}) | _PROTECTING_LISTS
 """What can change although `keep_min_valid` fills slots: both take the newest."""
 
 
@@ -78,6 +79,8 @@ def _value(rules: dict[str, Any], key: str) -> float:
 def _is_wider(key: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
     if key in _WITH_DEFAULT:
         return _value(new, key) >= _value(old, key)
+    if key in _PROTECTING_LISTS:
+        return _is_larger(old.get(key, []), new.get(key, []))
     spec = next((spec for spec in table.RULES if spec.name == key), None)
     if spec is None:
         return False

@@ -10,10 +10,22 @@ from checkpointd.retention.confirmation import exceeds
 from checkpointd.retention.holds import OLDER_RUNS
 
 if TYPE_CHECKING:
+    from checkpointd.config import WatchSettings
     from checkpointd.retention.plan import RetentionPlan
 
 _SHOWN_SECONDS = 3600.0
 """What was shown longer ago than this is forgotten."""
+
+
+def why_skipped(watch: WatchSettings) -> str:
+    """Why `prune --apply` leaves a watch alone because of its mode; empty if it does not."""
+    mode, name = watch.retention.mode, watch.name
+    if mode == "enforce":
+        return ""
+    return (
+        f"Left alone, because its mode is {mode}; `checkpointd prune --watch {name} --force "
+        "--apply` carries its plan out once."
+    )
 
 
 class PlanGrownError(Exception):

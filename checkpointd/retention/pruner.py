@@ -75,7 +75,8 @@ class Removal:
 
     `reason` explains why it was removed, or why it was not; `item` is its id in the trash,
     `size_bytes` what it occupied. `suspects` are checkpoints that are not on disk as they were
-    verified: they should be verified again.
+    verified: they should be verified again. What is not `done` has `failed` in the file system or
+    the ledger, or was refused because it would not be safe.
     """
 
     entry: Entry
@@ -85,6 +86,7 @@ class Removal:
     item: str = ""
     size_bytes: int = 0
     suspects: tuple[str, ...] = ()
+    failed: bool = False
 
 
 class _RefusedError(Exception):
@@ -237,7 +239,7 @@ class Pruner:
 
     def _remove(self, decision: Decision, current: PruningRound) -> Removal:
         entry, reason = decision.entry, "; ".join(decision.reasons)
-        refusal, suspects = "", tuple[str, ...]()
+        refusal, suspects, failed = "", tuple[str, ...](), False
         current.begin(entry)
         try:
             self._check_still_planned(decision, current.policy)
@@ -256,12 +258,12 @@ class Pruner:
         except _RefusedError as error:
             refusal, suspects = str(error), error.suspects
         except (TrashError, LedgerError) as error:
-            refusal = str(error)
+            refusal, failed = str(error), True
         except OSError as error:
-            refusal = _explain(error, entry.path)
+            refusal, failed = _explain(error, entry.path), True
         if refusal:
             current.cancel(entry)
-            return Removal(entry, False, decision.rule, refusal, suspects=suspects)
+            return Removal(entry, False, decision.rule, refusal, suspects=suspects, failed=failed)
         self._step("record")
         try:
             self._records.record_trashed(

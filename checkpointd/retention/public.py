@@ -16,6 +16,7 @@ def public_removal(removal: Removal) -> dict[str, Any]:
     return {
         "path": removal.entry.path,
         "done": removal.done,
+        "failed": removal.failed,
         "rule": removal.rule,
         "reason": removal.reason,
         "size_bytes": removal.size_bytes,

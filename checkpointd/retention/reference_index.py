@@ -10,6 +10,7 @@ in between.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from checkpointd.formats import state_file
 from checkpointd.retention.reference_walk import Walk
 from checkpointd.retention.references import References, UnreadableStateFile
 from checkpointd.retention.spellings import Spellings
+from checkpointd.retention.state_references import read_state_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +38,9 @@ def find_references(root: str, published: str = "", links: Iterable[str] = ()) -
 class ReferenceIndex:
     """The references to what is below a root; thread-safe, for one round.
 
-    An empty or unreadable root is an error: it is more likely not mounted than not used. The same
-    holds for each directory of `links`.
+    State files in the directories above the root count as well, if they begin like one: they may
+    name `below/ckpt-7`. An empty or unreadable root is an error: it is more likely not mounted than
+    not used. The same holds for each directory of `links`.
 
     Args:
         root: the root, which is not walked before the first call.
@@ -53,6 +56,7 @@ class ReferenceIndex:
         )
         self._spellings = Spellings(root)
         self._current = References()
+        self._above = _state_files_above(root)
         self._states: list[tuple[str, StateReferences]] = []
         self._listed = frozenset[str]()
         self._lock = threading.Lock()
@@ -94,6 +98,7 @@ class ReferenceIndex:
     def _collect(self) -> References:
         links = {link for walk in self._walks() for link in walk.links()}
         states = [found for walk in self._walks() for found in walk.states()]
+        states += [(path, read_state_file(path, must_be_one=False)) for path in self._above]
         latest = {path for _, state in states for path in state.latest}
         if states != self._states:
             self._states = states
@@ -112,3 +117,13 @@ class ReferenceIndex:
         if walk.is_empty and not walk.errors():
             return (f"{walk.top!r} is empty: is it mounted?",)
         return ()
+
+
+def _state_files_above(root: str) -> tuple[str, ...]:
+    found = list[str]()
+    for path in dict.fromkeys((root.rstrip("/"), os.path.realpath(root))):
+        directory = os.path.dirname(path)
+        while directory not in ("", "/"):
+            found.append(f"{directory}/{state_file.NAME}")
+            directory = os.path.dirname(directory)
+    return tuple(dict.fromkeys(found))

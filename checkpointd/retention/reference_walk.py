@@ -106,7 +106,9 @@ class Walk:
                 stamp = None
             if stamp is None or state.stamp != stamp:
                 settled = stamp if stamp is not None and _is_settled(stamp) else None
-                read = directory.states[name] = _StateFile(settled, read_state_file(file))
+                read = directory.states[name] = _StateFile(
+                    settled, read_state_file(file, must_be_one=name == state_file.NAME)
+                )
                 if settled and not read.references.is_state_file and name != state_file.NAME:
                     directory.others[name] = settled[1]
                     del directory.states[name]

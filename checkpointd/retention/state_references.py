@@ -35,14 +35,16 @@ class StateReferences:
 _OTHER = StateReferences(is_state_file=False)
 
 
-def read_state_file(path: str) -> StateReferences:
+def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
     """Read a state file.
 
-    One called `checkpoint` must be readable, unless it is clearly something else. A file of
-    another name (a Saver's `latest_filename`) is one if it begins like one.
+    Args:
+        path: of the file.
+        must_be_one: whether it must be readable, unless it is clearly something else; else it is
+            one if it begins like one, as a Saver's `latest_filename` does.
     """
     try:
-        data = _content(path)
+        data = _content(path, must_be_one=must_be_one)
         if data is None:
             return _OTHER
         state = state_file.parse(data)
@@ -51,7 +53,7 @@ def read_state_file(path: str) -> StateReferences:
     except state_file.StateFileError as error:
         return StateReferences(error=str(error))
     except OSError as error:
-        if os.path.basename(path) != state_file.NAME:
+        if not must_be_one:
             return _OTHER
         return StateReferences(error=f"it cannot be read ({error.strerror})")
     directory = os.path.dirname(path)
@@ -61,15 +63,15 @@ def read_state_file(path: str) -> StateReferences:
     return StateReferences(latest, listed - latest, missing)
 
 
-def _content(path: str) -> bytes | None:
+def _content(path: str, *, must_be_one: bool) -> bytes | None:
     """The content of a state file; None if it is clearly none."""
     found = LOCAL.stat(path)
     if not found.is_file:
         return None
     head = LOCAL.pread(path, 0, _HEAD)
     begins = state_file.begins_like_one(head)
-    must_be_one = os.path.basename(path) == state_file.NAME and found.size <= _LIMIT
-    if not begins and (not must_be_one or state_file.is_other_data(head)):
+    is_other = found.size > _LIMIT or state_file.is_other_data(head)
+    if not begins and (is_other or not must_be_one):
         return None
     if found.size > _LIMIT:
         raise state_file.StateFileError("it is too large")

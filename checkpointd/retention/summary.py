@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.text import exact_duration, iso, size
+from checkpointd.ledger import State
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.plan import RetentionPlan
 
 _NOT_YET = "min_age"
-_WITHOUT_VERDICT = frozenset({"pending", "writing", "superseded"})
+_WITHOUT_VERDICT = frozenset({State.PENDING, State.WRITING, State.SUPERSEDED})
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,15 @@ class PlanSummary:
     def text(self) -> str:
         """The line, without a full stop."""
         if not self.count:
-            what = f"nothing of {self.of}" if self.of else "nothing, no checkpoint is known yet"
+            what = f"nothing of {self.of}" if self.of else "nothing: no checkpoint is known yet"
         else:
             what = f"{self.count} of {self.of} ({size(self.size_bytes)}), {self._span}"
         if self.delayed:
             subject = "all" if self.delayed == self.count else str(self.delayed)
             what += f"; {subject} of them once {exact_duration(self.min_age)} old (min_age)"
         if self.without_verdict:
-            what += f"; {self.without_verdict} have no verdict yet"
+            verb = "has" if self.without_verdict == 1 else "have"
+            what += f"; {self.without_verdict} {verb} no verdict yet"
         return what
 
     @property
@@ -91,9 +93,35 @@ def summarize(plan: RetentionPlan) -> PlanSummary:
         size_bytes=sum(e.generation.size_bytes for e in entries),
         delayed=sum(d.keep and d.rule == _NOT_YET for d in plan.decisions),
         min_age=plan.policy.min_age,
-        without_verdict=sum(d.keep and d.rule in _WITHOUT_VERDICT for d in plan.decisions),
+        without_verdict=sum(d.entry.state in _WITHOUT_VERDICT for d in plan.decisions),
         oldest=first.path if first else "",
         oldest_at=first.saved_at if first else 0.0,
         newest=last.path if last else "",
         newest_at=last.saved_at if last else 0.0,
     )
+
+
+def preview_line(plan: RetentionPlan) -> str:
+    """What the policy of a watch would now do, in a sentence."""
+    policy = plan.policy
+    if policy.mode == "off":
+        return "Pruning is off."
+    if not policy.has_rules:
+        return "Everything is kept, because no rule is set."
+    summary = summarize(plan)
+    removes = policy.mode == "enforce" and summary.count and not plan.unconfirmed
+    verb = "removes" if removes else "would remove"
+    return f"{policy.mode}: {verb} {summary.text}."
+
+
+def preview_text(plan: RetentionPlan) -> str:
+    """The same, and why it waits or is on hold if it is."""
+    line = preview_line(plan)
+    if plan.unconfirmed:
+        first = plan.unconfirmed[0]
+        return f"{line} On hold ({first.reason}): {first.cure}"
+    if plan.holds:
+        reasons = ", ".join(dict.fromkeys(hold.reason for hold in plan.holds))
+        count = len({hold.series for hold in plan.holds})
+        line += f" {count} series {'is' if count == 1 else 'are'} on hold: {reasons}."
+    return line

@@ -140,10 +140,14 @@ def test_pins_go_through_the_daemon(running: Daemon) -> None:
 
 
 def test_pruning_goes_through_the_daemon_and_back(running: Daemon, made: Path) -> None:
-    """--apply is carried out although the mode is dry-run."""
+    """What is shown is what runs, and nothing else is carried out."""
     config = running.config.read_text()
-    running.config.write_text(f"{config}[watch.retention]\nkeep_last = 2\nmin_age = '1ms'\n")
-    assert running.cli("reload").returncode == 0
+    policy = "[watch.retention]\nmode = 'enforce'\nkeep_last = {}\nmin_age = '1ms'\n"
+    running.config.write_text(config + policy.format(2))
+    assert "runs: enforce: would remove nothing of 3." in running.cli("config", "check").stdout
+    reloaded = running.cli("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert "reloaded; 1 watch\nruns: enforce: would remove nothing of 3." in reloaded.stdout
     newest = running.runs / "m_epoch_3.weights.h5"
     shutil.copy(made / "only.weights.h5", newest)
     running.verdict(newest)
@@ -151,6 +155,20 @@ def test_pruning_goes_through_the_daemon_and_back(running: Daemon, made: Path) -
     told = running.cli("prune")
     assert "1 to remove" in told.stdout, told.stderr
     assert oldest.exists()
+    running.config.write_text(config + policy.format(8))
+    shown = running.cli("prune", "runs")
+    assert "differs from what runs: retention.keep_last. This is the plan of what runs" in (
+        shown.stdout
+    )
+    assert "1 to remove" in shown.stdout
+    refused = running.cli("prune", "--apply")
+    assert (refused.returncode, refused.stdout) == (7, "")
+    assert "Run `checkpointd reload` first." in refused.stderr
+    running.config.write_text(config + "setle = 3\n")
+    assert "cannot be loaded" in running.cli("prune").stdout
+    assert running.cli("prune", "--apply").returncode == 7
+    assert oldest.exists()
+    running.config.write_text(config + policy.format(2))
     done = running.cli("prune", "--apply")
     assert "1 moved into the trash" in done.stdout, done.stderr
     assert not oldest.exists()

@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> World:
     (tmp_path / "state").mkdir()
     world = World(tmp_path)
     with world.config.open("a") as config:
-        config.write("[watch.retention]\nkeep_last = 2\nmin_age = '1ms'\n")
+        config.write("[watch.retention]\nmode = 'enforce'\nkeep_last = 2\nmin_age = '1ms'\n")
     for step in range(1, 6):
         world.put(f"m_epoch_{step}.h5")
     return world
@@ -37,6 +37,8 @@ def test_prune_says_what_it_would_do_and_touches_nothing(world: World) -> None:
     assert r"odd_\xff.h5" in told
     assert sorted(world.runs.iterdir()) == before
     rows = [json.loads(line) for line in world.run("prune", "a", "--json").splitlines()]
+    assert [row["reason"] for row in rows if row.get("hold")] == ["not_confirmed"]
+    rows = [row for row in rows if "path" in row]
     assert {row["path"][-4:]: row["keep"] for row in rows if "_epoch_" in row["path"]} == {
         "1.h5": False,
         "2.h5": False,
@@ -93,3 +95,20 @@ def test_a_watch_that_is_not_there_is_told(world: World) -> None:
     world.runs.rmdir()
     assert "on hold" in world.run("prune")
     assert "0 to remove" in world.run("prune", "--apply")
+
+
+def test_a_watch_that_is_not_enforced_is_left_alone(world: World) -> None:
+    """Unless it is named and that is said twice: a dry run is a promise."""
+    text = world.config.read_text()
+    world.config.write_text(text.replace("'enforce'", "'dry-run'"))
+    told = world.run("prune", "--apply", code=7)
+    assert "Left alone, because its mode is dry-run" in told
+    assert "checkpointd prune --watch a --force --apply" in told
+    shown = world.run("prune", "--apply", "--json", code=7)
+    rows = [json.loads(line) for line in shown.splitlines()]
+    assert rows[-1]["skipped"].startswith("Left alone")
+    assert len(list(world.runs.glob("*.h5"))) == 5
+    assert "--force needs" in world.run("prune", "--apply", "--force", code=2)
+    assert "--force needs" in world.run("prune", "a", "--force", code=2)
+    assert "Two watches" in world.run("prune", "a", "--watch", "b", code=2)
+    assert "3 moved" in world.run("prune", "--watch", "a", "--force", "--apply")

@@ -122,7 +122,7 @@ class RecordingControl:
         """Remember it."""
         return self._tell("reload")
 
-    async def prune(self, *, apply: bool, watch: str | None) -> dict[str, Any]:
+    async def prune(self, *, apply: bool, watch: str | None, force: bool) -> dict[str, Any]:
         """Remember it."""
         return self._tell("prune", apply, watch)
 

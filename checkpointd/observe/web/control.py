@@ -35,7 +35,11 @@ def add_control(app: web.Application, control: Control) -> None:
         return await control.reload()
 
     async def prune(body: Body) -> dict[str, Any]:
-        return await control.prune(apply=_flag(body, "apply"), watch=_text(body, "watch") or None)
+        return await control.prune(
+            apply=_flag(body, "apply"),
+            watch=_text(body, "watch") or None,
+            force=_flag(body, "force"),
+        )
 
     async def accept(body: Body) -> dict[str, Any]:
         return await control.accept(_text(body, "watch") or None)

@@ -72,6 +72,7 @@ def ask(
             ledger=ledger,
             work=Work(ledger, verified),
             timeout=20.0,
+            compare=cast("Any", None),
         )
         try:
             return await use(controls)

@@ -56,6 +56,7 @@ def _text(**keys: Any) -> str:
         ({"keep_last": 3, "ttl": "1d"}, {"keep_last": 3, "ttl": "2d"}),
         ({"keep_last": 3, "ttl": "1d"}, {"keep_last": 3}),
         ({"keep_last": 1}, {"keep_last": 1, "keep_min_valid": 5, "min_age": "2h"}),
+        ({"keep_last": 1, "links": ["/a"]}, {"keep_last": 1, "links": ["/b", "/a"]}),
     ],
 )
 def test_more_is_more(old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -173,3 +173,17 @@ def test_a_directory_of_links_that_cannot_be_searched_is_a_doubt(tmp_path: Path)
     assert found.errors == ()
     assert "is empty: is it mounted?" in found.link_errors[0]
     assert "does not exist" in found.link_errors[1]
+
+
+def test_a_state_file_above_the_root_counts_if_it_begins_like_one(tmp_path: Path) -> None:
+    """`CheckpointManager(directory, checkpoint_name="root/ckpt")`; a stranger's file is none."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "ckpt-7.index").write_text("x")
+    (tmp_path / "checkpoint").write_text("my notes")
+    found = find_references(str(tmp_path / "root"))
+    assert (found.unreadable, found.errors) == ((), ())
+    text = 'model_checkpoint_path: "root/ckpt-7"\nall_model_checkpoint_paths: "root/ckpt-6"\n'
+    (tmp_path / "checkpoint").write_text(text + 'all_model_checkpoint_paths: "root/ckpt-7"\n')
+    found = find_references(str(tmp_path / "root"))
+    assert f"{tmp_path}/root/ckpt-7" in found.paths
+    assert f"{tmp_path}/root/ckpt-6" in found.listed
