@@ -125,11 +125,13 @@ class RetentionRunner:
         return self._running[name].usage if name in self._running else DiskUsage()
 
     async def _run(self, watch: WatchRetention) -> None:
+        next_round = 0.0
         while True:
             watch.plan_seconds = 0.0
             problems = list[str]()
+            is_round = watch.requested.is_set() or time.monotonic() >= next_round
             try:
-                await self._round(watch)
+                await (self._round(watch) if is_round else self._make_space(watch))
             except (OSError, LedgerError, TrashError) as error:
                 problems = [str(error)]
             except Exception:
@@ -137,29 +139,22 @@ class RetentionRunner:
                     "retention failed because of a bug in checkpointd; it is retried",
                     watch=watch.name,
                 )
-            if not watch.stopping:
+            if is_round and not watch.stopping:
+                next_round = time.monotonic() + _ROUND_SECONDS
                 self._failures.note(watch.name, "retention", problems)
-            await self._wait(watch)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
 
-    async def _wait(self, watch: WatchRetention) -> None:
-        """Wait until the watch is to be planned; the trash gives way to the next saves meanwhile.
-
-        Verdicts, and with them rounds, may come late where saves come fast.
-        """
-        until = time.monotonic() + _ROUND_SECONDS
-        while not watch.requested.is_set() and time.monotonic() < until:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
-            if watch.stopping or watch.requested.is_set() or not watch.usage.trash:
-                continue
-            if watch.settings.retention.mode == "off" or watch.name not in self._watches:
-                continue
-            with contextlib.suppress(OSError, LedgerError, TrashError):  # the next round reports it
-                if not self._why_unavailable(watch.name) and await watch.lacks_space():
-                    await self._expire(watch)
-                    await watch.measure()
+    async def _make_space(self, watch: WatchRetention) -> None:
+        """Let the trash give way to the next saves; rounds are late where verdicts are late."""
+        if watch.settings.retention.mode == "off" or not watch.usage.trash:
+            return
+        is_available = watch.name in self._watches and not self._why_unavailable(watch.name)
+        if is_available and await watch.lacks_space():
+            await self._expire(watch)
+            await watch.measure()
 
     async def _round(self, watch: WatchRetention) -> None:
         policy = watch.settings.retention
