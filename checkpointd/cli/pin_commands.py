@@ -1,18 +1,22 @@
 """`pin` and `unpin`: protect one checkpoint from pruning, through the daemon or without one."""
 
+import os
+import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from checkpointd.cli.errors import NOTHING, OK, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import aliases, known_path, must_exist, workspace_of, writing
+from checkpointd.cli.workspace import aliases, known_paths, must_exist, workspace_of, writing
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(pin)
     app.command()(unpin)
+    app.command()(pins)
 
 
 def pin(
@@ -23,20 +27,22 @@ def pin(
 ) -> int:
     """Protect a checkpoint from pruning.
 
-    The pin stays with the path, whatever is saved there later, and survives a lost ledger.
+    The pin stays with the path, whatever is saved there later, survives a lost ledger, and goes
+    where the root goes. A link stands for what it leads to, too.
     """
     from checkpointd.cli.client import Client, NoDaemonError
 
     workspace = workspace_of(context)
     must_exist(path)
     state_dir = workspace.locations().state_dir
-    known = known_path(workspace, path)
-    try:
-        Client(state_dir).post("pin", path=known, note=note)
-    except NoDaemonError as error:
-        with writing(state_dir, error) as ledger:
-            ledger.pin(known, note)
-    return _print_result(known, pinned=True, json=json)
+    for known in known_paths(workspace, path):
+        try:
+            Client(state_dir).post("pin", path=known, note=note)
+        except NoDaemonError as error:
+            with writing(state_dir, error) as ledger:
+                ledger.pin(known, note)
+        _print_result(known, pinned=True, json=json)
+    return OK
 
 
 def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int:
@@ -49,7 +55,7 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
         pinned = {pin.path for pin in ledger.pins()}
     finally:
         ledger.close()
-    names = (known_path(workspace, path), *aliases(path, workspace.locations()))
+    names = (*known_paths(workspace, path), *aliases(path, workspace.locations()))
     known = next((name for name in names if name in pinned), None)
     if known is None:
         raise CliError(f"{names[0]} is not pinned.", NOTHING)
@@ -60,6 +66,43 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
         with writing(state_dir, error) as writable:
             writable.unpin(known)
     return _print_result(known, pinned=False, json=json)
+
+
+def pins(context: typer.Context, json: Json = False) -> int:
+    """List what is pinned, also where nothing is any more."""
+    from checkpointd.cli.output import console, grid, json_line, print_table
+    from checkpointd.core.text import duration, printable
+    from checkpointd.formats import locate
+
+    ledger = workspace_of(context).ledger()
+    try:
+        found = ledger.pins()
+    finally:
+        ledger.close()
+    rows = [
+        {"path": pin.path, "note": pin.note, "at": pin.at, "exists": _exists(locate, pin.path)}
+        for pin in found
+    ]
+    if json:
+        for row in rows:
+            json_line(row)
+        return OK
+    if not rows:
+        print("Nothing is pinned.")
+        return OK
+    table = grid("age", "path", "note")
+    for pin, row in zip(found, rows, strict=True):
+        path = printable(pin.path) + ("" if row["exists"] else " (nothing is there)")
+        table.add_row(duration(max(0.0, time.time() - pin.at)), path, printable(pin.note))
+    print_table(console(), table)
+    return OK
+
+
+def _exists(locate: Callable[[str], object], path: str) -> bool:
+    try:
+        return os.path.lexists(path) or locate(path) is not None
+    except OSError:
+        return False
 
 
 def _print_result(path: str, *, pinned: bool, json: bool) -> int:

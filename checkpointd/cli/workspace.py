@@ -175,6 +175,11 @@ def known_path(workspace: Workspace, path: str) -> str:
 
     A shard, an index or a file inside a SavedModel stands for the whole checkpoint.
     """
+    return known_paths(workspace, path)[0]
+
+
+def known_paths(workspace: Workspace, path: str) -> list[str]:
+    """Every path of a checkpoint that a path names: a link in a root, and what it leads to."""
     from checkpointd.formats import locate
 
     locations = workspace.locations()
@@ -186,9 +191,10 @@ def known_path(workspace: Workspace, path: str) -> str:
     try:
         ledger = workspace.ledger()
     except CliError:
-        return names[0]
+        return names[:1]
     try:
-        return next((name for name in names if ledger.entry(name) is not None), names[0])
+        known = [name for name in dict.fromkeys(names) if ledger.entry(name) is not None]
+        return known or names[:1]
     finally:
         ledger.close()
 

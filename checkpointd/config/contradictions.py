@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.config.features import features_errors
 from checkpointd.config.locate import absolute, default_state_dir
+from checkpointd.config.same_place import places_of
 from checkpointd.config.verify import direction
 from checkpointd.core.suite import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from checkpointd.config.same_place import Place
 
     Loc = tuple[str | int, ...]
     Errors = Iterator[tuple[Loc, str]]
@@ -54,10 +57,11 @@ def _root_errors(
 ) -> Errors:
     """Errors between the roots of watches, and between them and the state directory."""
     state = absolute(state_dir, base) if state_dir else default_state_dir(base)
+    places = places_of([state, *(root for _, _, root in roots if root is not None)])
     for i, name, root in roots:
         if root == Path("/"):
             yield ("watch", i, "path"), "/ cannot be watched; name a directory"
-        elif root is not None and state.is_relative_to(root):
+        elif root is not None and (state.is_relative_to(root) or _contains(places, root, state)):
             loc: Loc = ("daemon", "state_dir") if state_dir else ("watch", i, "path")
             yield loc, f"the state directory {state} is inside watch {name!r}; put it elsewhere"
     for (i, name, root), (j, other_name, other) in combinations(roots, 2):
@@ -67,6 +71,16 @@ def _root_errors(
             continue
         if root.is_relative_to(other) or other.is_relative_to(root):
             yield ("watch", j, "path"), f"{other} overlaps with {root} of watch[{i}]"
+        elif root in places and other in places and places[root].overlaps(places[other]):
+            message = (
+                f"{other} overlaps with {root} of watch[{i}]: by a link or a mount they lead to "
+                "the same directory, or one is inside the other"
+            )
+            yield ("watch", j, "path"), message
+
+
+def _contains(places: Mapping[Path, Place], directory: Path, path: Path) -> bool:
+    return directory in places and path in places and places[directory].contains(places[path])
 
 
 def _publish_errors(

@@ -172,7 +172,8 @@ class RetentionRunner:
             by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
             self._note_plan(watch.name, _left(planned, removals))
-            if all(removal.done for removal in removals):
+            is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
+            if not is_locked and all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
         if policy.mode != "off":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROUND_SECONDS = 60.0
 _NEXT_SECONDS = 1.0
+_UNREAD_SECONDS = 5.0
 
 
 class Scrubber:
@@ -45,7 +47,19 @@ class Scrubber:
                 busy = [await self._scrub(name) for name in list(self._watches)]
             except LedgerError:
                 busy = []
-            await asyncio.sleep(_NEXT_SECONDS if any(busy) else self._pause())
+            if any(busy):
+                await asyncio.sleep(_NEXT_SECONDS)
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait until there may be something to do; at once if an older ledger was put back."""
+        until = time.monotonic() + self._pause()
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, _UNREAD_SECONDS))
+            with contextlib.suppress(LedgerError):
+                if any([await self._ledger(Ledger.unread, name) for name in list(self._watches)]):
+                    return
 
     def _pause(self) -> float:
         """Seconds until there may be something to do: a minute, or the shortest `scrub_every`."""

@@ -200,11 +200,15 @@ class Ledger(TrustWriter):
 
     def record_scrub(self, path: str, generation: Generation) -> None:
         """Record that a generation was read again, and its bytes are those of its report."""
+        was_unread = self._rows("SELECT 1 FROM unread WHERE path = ?", (rows.path_bytes(path),))
         with self._writing():
             self._connection.execute(
                 "INSERT OR REPLACE INTO scrubs (path, key, at) VALUES (?, ?, ?)",
                 (rows.path_bytes(path), generation.key, time.time()),
             )
+            if was_unread and (entry := self.entry(path)) is not None:
+                about = entry.checkpoint
+                self._uncommitted.append(Change(ChangeKind.VERDICT, about.watch, about.series))
 
     def record_gone(self, path: str) -> None:
         """Record that nothing is at a path any more; a trashed checkpoint stays trashed."""

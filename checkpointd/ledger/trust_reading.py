@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger.facts import Entry
 
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
+_AT_ONCE = 500
 _UNREAD = f"JOIN unread u ON u.path = c.path AND c.watch = ? AND c.state NOT IN ({_ABSENT})"
 
 
@@ -78,15 +79,21 @@ class TrustReader(Reader):
 
     def removed_pins(self, identities: Iterable[str]) -> frozenset[str]:
         """Those of some ids whose pins were removed here."""
-        return self._among("SELECT id FROM unpinned WHERE id = ?", identities)
+        return self._among("SELECT id FROM unpinned WHERE id", identities)
 
     def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
         """Those items of a trash that this ledger has no record of."""
         items = frozenset(items)
-        return items - self._among("SELECT item FROM prunes WHERE item = ?", items)
+        return items - self._among("SELECT item FROM prunes WHERE item", items)
 
     def _among(self, statement: str, values: Iterable[str]) -> frozenset[str]:
-        return frozenset(str(row[0]) for one in values for row in self._rows(statement, (one,)))
+        """Those of some values that a statement finds, which ends in the column to compare."""
+        left, found = list(values), set[str]()
+        while left:
+            some, left = left[:_AT_ONCE], left[_AT_ONCE:]
+            marks = ", ".join("?" * len(some))
+            found.update(str(row[0]) for row in self._rows(f"{statement} IN ({marks})", some))
+        return frozenset(found)
 
     def root_of(self, watch: str) -> str:
         """Where the root of a watch was when it was last watched; empty if it never was."""

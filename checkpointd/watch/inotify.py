@@ -29,6 +29,8 @@ from watchdog.events import (
 from watchdog.observers.inotify import InotifyObserver
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
+from checkpointd.formats.names import ROOT_RECORDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -149,6 +151,9 @@ class _Handler(FileSystemEventHandler):
     def _put(self, path: bytes | str, directory: bool, closed: bool | None) -> None:
         text = os.fsdecode(path)
         if text == self._real or text.startswith(self._real.rstrip("/") + "/"):
+            below = text[len(self._real) :].lstrip("/")
+            if below.partition("/")[0] == ROOT_RECORDS:
+                return
             text = self._root + text[len(self._real) :]
         self._queue.touch(text, directory=directory, closed=closed)
 

@@ -184,6 +184,21 @@ def test_a_pin_is_kept_without_a_daemon(world: World) -> None:
     assert "there is no such path" in world.run("pin", "runs/none.h5", code=2)
 
 
+def test_a_link_pins_what_it_leads_to_and_pins_are_listed(world: World) -> None:
+    """Also where the file is gone."""
+    path = world.put("m_epoch_1.h5")
+    link = world.home / "prod.h5"
+    link.symlink_to(path)
+    assert world.run("pins") == "Nothing is pinned.\n"
+    assert world.run("pin", str(link), "--note", "shipped") == f"pinned  {path}\n"
+    path.unlink()
+    (row,) = [json.loads(line) for line in world.run("pins", "--json").splitlines()]
+    assert (row["path"], row["note"], row["exists"]) == (str(path), "shipped", False)
+    assert "nothing is there" in world.run("pins")
+    world.run("unpin", str(path))
+    assert world.run("pins") == "Nothing is pinned.\n"
+
+
 def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
     """`wait` speaks of the content that is on disk now."""
     path = world.put("m.h5")

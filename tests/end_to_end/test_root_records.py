@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from checkpointd.ledger import Ledger
 from tests.helpers.daemon import CONFIG, Daemon, daemon_in, eventually
 
 if TYPE_CHECKING:
@@ -179,8 +180,11 @@ def test_an_older_ledger_is_put_back(daemon: Daemon, home: Path, made: Path) -> 
     newest.write_bytes(data)
     os.utime(newest, ns=(before.st_atime_ns, before.st_mtime_ns))
     daemon.start()
-    eventually("the older ledger", lambda: "ledger_put_back" in daemon.log)
-    eventually("everything is read", lambda: "ledger_put_back" not in holds(daemon), 120)
+    ledger = Ledger.open(home / "state", readonly=True)
+    eventually("the older ledger", lambda: ledger.accepted("runs", "ledger.json"))
+    eventually("everything is read", lambda: not ledger.unread("runs"))
+    ledger.close()
+    eventually("the end of the hold", lambda: "ledger_put_back" not in holds(daemon), 120)
     assert names(runs) == {"5", "6"}
 
 

@@ -30,6 +30,11 @@ class _InOneThread:
         self._thread = ThreadPoolExecutor(1)
         self._ledger: Ledger = self._thread.submit(Ledger.open, top / "state").result()
 
+    @property
+    def identity(self) -> str:
+        """The ledger's id."""
+        return self._thread.submit(lambda: self._ledger.identity).result()
+
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
         return lambda *args, **keys: self._thread.submit(method, *args, **keys).result()

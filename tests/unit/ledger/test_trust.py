@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.core.verdict import Verdict
-from checkpointd.ledger import Ledger, Pin, Pruned, State
+from checkpointd.ledger import ChangeKind, Ledger, Pin, Pruned, State
 from tests.helpers.ledger import record_verdict, write_file
 
 if TYPE_CHECKING:
@@ -106,7 +106,11 @@ def test_what_must_be_read_again_ends_with_a_scrub_or_a_report(tmp_path: Path) -
     assert ledger.unread("w") == 0
     assert ledger.mark_unread("w", "ledger.json", "d") == 4
     assert ledger.accepted("w", "ledger.json") == "d"
+    ledger.take_changes()
     ledger.record_scrub(entries[0].path, entries[0].generation)
+    assert [change.kind for change in ledger.take_changes()] == [ChangeKind.VERDICT]
+    ledger.record_scrub(entries[0].path, entries[0].generation)
+    assert ledger.take_changes() == []
     ledger.record_gone(entries[1].path)
     assert ledger.unread("w") == 2
     found = ledger.next_unread("w")
