@@ -126,13 +126,7 @@ class Ledger(TrustWriter):
         if entry is None or entry.state in ABSENT:
             return None
         before = entry.checkpoint
-        after = dataclasses.replace(
-            before,
-            series=checkpoint.series,
-            version=checkpoint.version,
-            step=before.step if checkpoint.step is None else checkpoint.step,
-            metrics={**before.metrics, **checkpoint.metrics},
-        )
+        after = _placed(before, checkpoint)
         if after == before:
             return None
         with self._writing():
@@ -300,14 +294,14 @@ class Ledger(TrustWriter):
         return entry
 
 
-def _placed(checkpoint: Checkpoint, known: Checkpoint) -> Checkpoint:
-    """A checkpoint in the series in which its path is known in the same watch."""
-    if checkpoint.watch != known.watch:
+def _placed(checkpoint: Checkpoint, place: Checkpoint) -> Checkpoint:
+    """A checkpoint in another place of the same watch: its series, version, step and metrics."""
+    if checkpoint.watch != place.watch:
         return checkpoint
     return dataclasses.replace(
         checkpoint,
-        series=known.series,
-        version=known.version,
-        step=known.step,
-        metrics=known.metrics,
+        series=place.series,
+        version=place.version,
+        step=place.step,
+        metrics=place.metrics,
     )

@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
 
+_NONE: frozenset[str] = frozenset()
 _NOT_A_CHECKPOINT = "structure.not_a_checkpoint"
 
 
 def has_shown(entry: Entry, required: Iterable[str]) -> bool:
     """Whether a checkpoint is valid, and its report has shown what is required."""
-    return (
-        entry.state is State.VALID
-        and entry.report is not None
-        and all(word in entry.report.shown for word in required)
-    )
+    if entry.state is not State.VALID or entry.report is None:
+        return False
+    shown = entry.report.shown
+    for word in required:  # noqa: SIM110 - a generator for each checkpoint takes long
+        if word not in shown:
+            return False
+    return True
 
 
 def is_eligible(entry: Entry, policy: RetentionSettings) -> bool:
@@ -50,8 +53,12 @@ def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
         saved_at=entry.saved_at,
         seen_at=now - seconds_since_seen(entry, ages),
         step=entry.step,
-        metrics={**entry.checkpoint.metrics, **facts.metrics},
+        metrics=(
+            {**entry.checkpoint.metrics, **facts.metrics}
+            if facts.metrics
+            else entry.checkpoint.metrics
+        ),
         named=entry.checkpoint.metrics,
-        evaluated=frozenset(facts.evaluation),
+        evaluated=frozenset(facts.evaluation) if facts.evaluation else _NONE,
         evaluated_by=facts.evaluated_by,
     )

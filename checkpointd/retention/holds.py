@@ -107,13 +107,7 @@ def _hold(watch: str, series: str, spec: HoldSpec, doubt: str | Doubt) -> Hold:
 
 
 def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> Hold:
-    """Hold what would be removed because its whole run is too old; the rest is pruned.
-
-    Args:
-        watch: the watch's name.
-        series: the series' label.
-        leaving: what would be removed, newest first.
-    """
+    """Hold what would be removed, newest first, because its whole run is too old; no more."""
     newest, count = leaving[0].path, len(leaving)
     message = f"{count} of older runs would be removed, of which {newest!r} is the newest."
     return Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure)

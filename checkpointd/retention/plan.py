@@ -115,7 +115,7 @@ def plan(
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(references, changed, _directories_above(present), shared, in_use, touched)
+    on_disk = StateOnDisk(references, changed, _containing(present), shared, in_use, touched)
     served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
@@ -129,7 +129,9 @@ def plan(
         eligible = [
             e
             for e in order.newest_first
-            if is_eligible(e, policy) and e.path not in doubtful and e.id not in order.doubts
+            if is_eligible(e, policy)
+            and e.id not in order.doubts
+            and not (doubtful and e.path in doubtful)
         ]
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
@@ -147,7 +149,7 @@ def plan(
             decided = [_held(d, hold) if _ends_a_run(d) else d for d in decided]
         holds.extend(held)
         decisions.extend(decided)
-    suspects = tuple(d.entry.path for d in decisions if d.entry.path in changed)
+    suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
     made = tuple(decisions)
@@ -169,11 +171,12 @@ def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
     return tuple(Decision(entry, True, reason, "no_rule") for entry in newest_first(present))
 
 
-def _directories_above(entries: Sequence[Entry]) -> frozenset[str]:
+def _containing(entries: Sequence[Entry]) -> frozenset[str]:
+    """The paths of those that have others inside."""
     found: set[str] = set()
     for entry in entries:
         above = entry.path.rpartition("/")[0]
         while above and above not in found:
             found.add(above)
             above = above.rpartition("/")[0]
-    return frozenset(found)
+    return frozenset(found.intersection(entry.path for entry in entries))

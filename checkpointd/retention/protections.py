@@ -19,7 +19,7 @@ from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
@@ -76,12 +76,19 @@ class Situation:
 class Protection:
     """One row: a label for JSON, and the function that returns the reason, or "" for none.
 
-    `state` is the only state in which it can have one; None: it may have one in all.
+    `state` is the only state in which it can have one; None: it may have one in all. `unless_empty`
+    is what it looks up: where that is empty no checkpoint has the reason.
     """
 
     label: str
     reason: Callable[[Entry, Situation], str]
     state: State | None = None
+    unless_empty: Callable[[Situation], object] = lambda _: True
+
+
+def rows_for(situation: Situation, rows: Sequence[Protection]) -> tuple[Protection, ...]:
+    """Those of the rows that can have a reason in a situation."""
+    return tuple(row for row in rows if row.unless_empty(situation))
 
 
 def _pinned(entry: Entry, _: Situation) -> str:
@@ -181,23 +188,23 @@ def _invalid(entry: Entry, situation: Situation) -> str:
 
 PROTECTIONS: tuple[Protection, ...] = (
     Protection("pinned", _pinned),
-    Protection("referenced", _referenced),
-    Protection("listed", _listed),
-    Protection("served", _served),
+    Protection("referenced", _referenced, None, lambda s: s.on_disk.references.paths),
+    Protection("listed", _listed, None, lambda s: s.on_disk.references.listed),
+    Protection("served", _served, None, lambda s: s.served),
     Protection("newest", _newest),
-    Protection("contains", _contains),
+    Protection("contains", _contains, None, lambda s: s.on_disk.containing | s.on_disk.shared),
 )
 """What outranks every rule."""
 
 DOUBTS: tuple[Protection, ...] = (
     *(Protection(str(state), _without_verdict(state), state) for state in _WITHOUT_VERDICT),
-    Protection("changed", _changed),
-    Protection("touched", _touched),
+    Protection("changed", _changed, None, lambda s: s.on_disk.changed),
+    Protection("touched", _touched, None, lambda s: s.on_disk.touched),
     Protection("require", _not_shown, State.VALID),
-    Protection("order", _out_of_order, State.VALID),
+    Protection("order", _out_of_order, State.VALID, lambda s: s.doubts),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
-    Protection("open", _open),
+    Protection("open", _open, None, lambda s: s.on_disk.in_use),
 )
 """Why a checkpoint that no rule keeps is not removed either."""
 

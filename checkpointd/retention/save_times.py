@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from checkpointd.retention.save_numbers import Number, number_of
@@ -68,7 +69,7 @@ def latest_credible(sightings: Iterable[Sighting], now: float) -> dict[int, floa
     """
     found: dict[int, float] = {}
     limit, following, sequence = now, now, None
-    for one in sorted(sightings, key=lambda s: s.sequence, reverse=True):
+    for one in sorted(sightings, key=attrgetter("sequence"), reverse=True):
         if one.sequence != sequence:
             limit, sequence = following, one.sequence
         known = one.seen > 0

@@ -70,24 +70,25 @@ class SeriesOrder:
         candidates = [e for e in self.newest_first if e.state is not State.UNKNOWN]
         if not candidates:
             return {}
-        found: dict[int, list[str]] = {candidates[0].id: []}
-        sightings, rank = self.sightings, self.rank
-        numbered = [e for e in candidates if sightings[e.id].number is not None]
-        timed = [e for e in candidates if e.id not in self.doubtful_times]
+        first = by_number = by_time = last_seen = candidates[0]
+        sightings = self.sightings
+        number = sightings[first.id].number or ()
+        is_timed = first.id not in self.doubtful_times
+        for entry in candidates:  # of equal ones the first stays, which is the newest by rank
+            of_name = sightings[entry.id].number
+            if of_name is not None and of_name > number:
+                by_number, number = entry, of_name
+            if entry.id not in self.doubtful_times and (
+                not is_timed or entry.saved_at > by_time.saved_at
+            ):
+                by_time, is_timed = entry, True
+            if entry.sequence > last_seen.sequence:
+                last_seen = entry
+        found: dict[int, list[str]] = {first.id: []}
         for witness, newest in (
-            (
-                "number",
-                max(
-                    numbered,
-                    key=lambda e: (sightings[e.id].number or (), rank[e.id]),
-                    default=None,
-                ),
-            ),
-            ("save time", max(timed, key=lambda e: (e.saved_at, rank[e.id]), default=None)),
-            (
-                "the order of being seen",
-                max(candidates, key=lambda e: (e.sequence, rank[e.id])),
-            ),
+            ("number", by_number if number else None),
+            ("save time", by_time if is_timed else None),
+            ("the order of being seen", last_seen if last_seen is not first else None),
         ):
             if newest is not None:
                 found.setdefault(newest.id, []).append(witness)

@@ -6,14 +6,20 @@ claims either way stays. So nothing is removed but for ones that are newer and w
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import is_broken_checkpoint, saved_checkpoint
 from checkpointd.retention.limits import NO_RULE, yields
-from checkpointd.retention.protections import DOUBTS_IN_STATE, PROTECTIONS, Situation, StateOnDisk
+from checkpointd.retention.protections import (
+    DOUBTS_IN_STATE,
+    PROTECTIONS,
+    Situation,
+    StateOnDisk,
+    rows_for,
+)
 from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.best import KeepBest
@@ -43,6 +49,7 @@ class PolicyRules:
         self.expire = rules_of(policy, Effect.EXPIRE)
         self.remove_invalid = rules_of(policy, Effect.REMOVE_INVALID)
         self.keep_names = ", ".join(dict.fromkeys(rule.name for rule in self.keep))
+        self.unclaimed = (f"it is valid, and not kept by {self.keep_names}",)
         sized = [SIZE] if policy.max_total_bytes is not None else []
         self.removing_names = " and ".join([*(rule.name for rule in self.expire), *sized])
         counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
@@ -92,6 +99,7 @@ class SeriesPlanner:
         self._expire = _claims(rules.expire, list(saved.values()), now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._remove = _claims(rules.remove_invalid, broken, now)
+        self._removing = [one for one in (*self._expire, *self._remove) if one[1]]
         self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
         self._floor: set[int] = set()
         self._older: set[int] = set()
@@ -101,6 +109,13 @@ class SeriesPlanner:
         self._situation = Situation(
             policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served
         )
+        self._protections = rows_for(self._situation, PROTECTIONS)
+        self._doubts: dict[State, tuple[Protection, ...]] = {}
+
+    def _doubts_in(self, state: State) -> tuple[Protection, ...]:
+        if state not in self._doubts:
+            self._doubts[state] = rows_for(self._situation, DOUBTS_IN_STATE[state])
+        return self._doubts[state]
 
     def decide(self) -> list[Decision]:
         """The decision about each checkpoint, newest first."""
@@ -125,8 +140,10 @@ class SeriesPlanner:
 
     def _claim(self, run: list[Entry], now: float) -> set[int]:
         """Have the rules claim in one run, fill its floor, and return what is kept of it."""
-        as_seen = self._order.by_first_seen(run)
-        views = [run] if as_seen == run else [as_seen, run]
+        if all(a.sequence >= b.sequence for a, b in pairwise(run)):
+            views = [run]
+        else:
+            views = [self._order.by_first_seen(run), run]
         kept: set[int] = set()
         for view in views:
             checkpoints = [self._saved[e.id] for e in view]
@@ -157,20 +174,19 @@ class SeriesPlanner:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
             return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
-        unclaimed = f"it is valid, and not kept by {self._rules.keep_names}"
-        removing = [*self._expire, *self._remove]
-        rule, reason = next(_claimed(entry, removing), (UNCLAIMED, unclaimed))
-        return Decision(entry, False, (reason,), rule, run=run)
+        for rule, reason in _claimed(entry, self._removing):
+            return Decision(entry, False, (reason,), rule, run=run)
+        return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
 
     def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        yield from self._protected(entry, PROTECTIONS)
+        yield from self._protected(entry, self._protections)
         if entry.id not in self._older:
             if entry.id not in self._expired:
                 yield from _claimed(entry, self._keep)
             if entry.id in self._floor:
                 n = self._policy.keep_min_valid
                 yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, DOUBTS_IN_STATE[entry.state])
+        yield from self._protected(entry, self._doubts_in(entry.state))
         if (
             not self._rules.keep_names
             and entry.state is State.VALID

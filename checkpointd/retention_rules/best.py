@@ -134,6 +134,8 @@ class KeepBest:
         if self.metric not in checkpoint.metrics or not self._is_rounded(checkpoint):
             return False
         named, recorded = checkpoint.named[self.metric], checkpoint.metrics[self.metric]
+        if named == recorded:
+            return False
         if not (math.isfinite(named) and math.isfinite(recorded)):
             return math.isfinite(named) != math.isfinite(recorded)
         exponent = Decimal(repr(named)).normalize().as_tuple().exponent

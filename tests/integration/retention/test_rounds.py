@@ -36,7 +36,9 @@ class _InOneThread:
         return self._thread.submit(lambda: self._ledger.identity).result()
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
+        method = self._thread.submit(getattr, self._ledger, name).result()
+        if not callable(method):
+            return method
         return lambda *args, **keys: self._thread.submit(method, *args, **keys).result()
 
 
