@@ -28,19 +28,21 @@ def trash_list(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List what was pruned and can be restored, newest first."""
+    """List what was pruned, and the copies in the vault: what can be restored, newest first."""
     from checkpointd.cli.offline_retention import chosen
     from checkpointd.cli.output import json_line
     from checkpointd.cli.prune_view import show_trash
     from checkpointd.core.text import printable
     from checkpointd.retention import Trash
     from checkpointd.retention.trash import place_of
+    from checkpointd.retention.vault import Vault
 
     rows: list[dict[str, Any]] = []
     errors = []
     for settings in chosen(workspace_of(context).config(), watch):
         try:
             items = Trash(str(settings.path), place_of(settings)).items()
+            copies = Vault(str(settings.path)).items()
         except OSError as failure:
             errors.append(f"The trash of {settings.path} cannot be read: {failure.strerror}.")
             continue
@@ -51,11 +53,13 @@ def trash_list(
                 "item": item.id,
                 "size_bytes": item.manifest.size_bytes,
                 "at": item.manifest.at,
-                "expires_at": item.manifest.at + settings.retention.trash_ttl,
+                "expires_at": None
+                if item in copies
+                else item.manifest.at + settings.retention.trash_ttl,
                 "rule": item.manifest.rule,
                 "reason": item.manifest.reason,
             }
-            for item in items
+            for item in (*items, *copies)
         ]
     for error in errors:
         print(printable(error), file=sys.stderr)
@@ -71,9 +75,10 @@ def trash_list(
 
 
 def restore(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Bring a pruned checkpoint back from the trash.
+    """Bring a pruned checkpoint back from the trash, or the last valid content of a path.
 
-    It is pinned, because the next pruning would remove it again; `unpin` ends that.
+    What comes from the trash is pinned, because the next pruning would remove it again; `unpin`
+    ends that. Where only the vault has a copy, what is invalid at the path goes to the trash first.
     """
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.offline_retention import restore_here, trashed_path
@@ -84,9 +89,10 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
     config = workspace.config()
     names = aliases(path, workspace.locations())
     known = trashed_path(config, names) or names[0]
+    pinned = True
     try:
         answer = Client(config.state_dir).post("restore", path=known)
-        known = str(answer.get("path", known)) if isinstance(answer, dict) else known
+        known, pinned = str(answer.get("path", known)), bool(answer.get("pinned", True))
     except NoDaemonError as error:
         if trashed_path(config, names) is None:
             raise CliError(
@@ -95,7 +101,7 @@ def restore(context: typer.Context, path: PathArgument, json: Json = False) -> i
         with writing(config.state_dir, error) as ledger:
             restore_here(ledger, config, known)
     if json:
-        json_line({"path": known, "restored": True, "pinned": True})
+        json_line({"path": known, "restored": True, "pinned": pinned})
     else:
-        print(f"restored and pinned  {printable(known)}")
+        print(f"{'restored and pinned' if pinned else 'restored'}  {printable(known)}")
     return OK

@@ -20,6 +20,9 @@ def advice(config: Config) -> Iterator[tuple[Loc, str]]:
     """Yield the key and the message of what a person should look at though it is no error."""
     for i, watch in enumerate(config.watch):
         policy: Any = watch.retention
+        if policy.vault is not None and policy.mode != "enforce":
+            message = 'nothing is copied into the vault before mode = "enforce"'
+            yield ("watch", i, "retention", "vault"), message
         for best in policy.keep_best or ():
             message = _wrong_direction(best.metric, best.mode) if best.check_mode else ""
             if message:

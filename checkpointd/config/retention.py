@@ -147,6 +147,9 @@ class RetentionSettings(_Rules):
     max_total_bytes: Size | None = None
     """Remove the oldest, though rules keep them, while a watch's checkpoints are larger."""
 
+    vault: Checkpoints | None = None
+    """Keep copies of so many last valid contents of each path that is overwritten."""
+
     hold_after: Checkpoints = 3
     """Prune nothing of a series while as many of its newest are invalid as this, in a row."""
 
@@ -167,8 +170,8 @@ class RetentionSettings(_Rules):
 
     @model_validator(mode="after")
     def _has_something_to_enforce(self) -> RetentionSettings:
-        if self.mode == "enforce" and not self.has_rules:
+        if self.mode == "enforce" and not self.has_rules and self.vault is None:
             raise ValueError(
-                'mode = "enforce" needs at least one keep_ rule, ttl or max_total_bytes'
+                'mode = "enforce" needs at least one keep_ rule, ttl, max_total_bytes or vault'
             )
         return self

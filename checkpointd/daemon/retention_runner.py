@@ -23,7 +23,7 @@ from checkpointd.retention.public import public_plan, public_removal
 from checkpointd.retention.summary import preview_line, preview_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.threads import DiskThread, LedgerThread
@@ -72,10 +72,16 @@ class RetentionRunner:
         watches: the watches that run.
         work: holds what is to be compared already.
         metrics: counts what is pruned.
+        digest: returns the digest of a checkpoint's content; empty if it cannot be read.
     """
 
     def __init__(
-        self, ledger: LedgerThread, watches: Watches, work: WorkQueue, metrics: Metrics
+        self,
+        ledger: LedgerThread,
+        watches: Watches,
+        work: WorkQueue,
+        metrics: Metrics,
+        digest: Callable[[Item], Awaitable[str]],
     ) -> None:
         self.holds: dict[str, tuple[Hold, ...]] = {}
         self.previews: dict[str, str] = {}
@@ -85,6 +91,7 @@ class RetentionRunner:
         self._watches = watches
         self._work = work
         self._metrics = metrics
+        self._digest = digest
         self._failures = RetentionFailures(metrics.prune_failed)
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
@@ -93,7 +100,9 @@ class RetentionRunner:
     def begin(self, settings: WatchSettings) -> None:
         """Begin the retention of a watch."""
         before = [disk for root, disk in self._hung if root == str(settings.path)]
-        watch = self._running[settings.name] = WatchRetention(settings, self._records, before)
+        watch = self._running[settings.name] = WatchRetention(
+            settings, self._records, before, self._digest
+        )
         watch.task = asyncio.create_task(self._run(watch))
 
     async def forget(self, name: str) -> None:
@@ -176,9 +185,22 @@ class RetentionRunner:
             if not is_locked and all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+            await self._copy(watch, planned)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()
+
+    async def _copy(self, watch: WatchRetention, planned: RetentionPlan) -> None:
+        """Copy what is valid at paths that are overwritten into the vault."""
+        try:
+            await watch.vault.keep(planned)
+        except OSError as error:
+            watch.vault.problems.append(f"Watch {watch.name}: the vault cannot be used: {error}.")
+        self._failures.note(watch.name, "vault", watch.vault.problems)
+
+    def vault_problems(self) -> list[str]:
+        """Sentences about what could not be copied into the vaults."""
+        return [text for watch in self._running.values() for text in watch.vault.problems]
 
     async def _expire(self, watch: WatchRetention) -> None:
         expired = await watch.expire()
@@ -331,7 +353,7 @@ class RetentionRunner:
         refusal = f"{path} is in no trash; `checkpointd trash list` names what is."
         for watch in self._running.values():
             try:
-                item = await watch.restore(path)
+                item, pinned = await watch.restore(path)
             except TrashError as error:
                 if path.startswith(f"{watch.settings.path}/"):
                     refusal = str(error)
@@ -339,7 +361,7 @@ class RetentionRunner:
                 raise ControlError(f"{path} cannot be restored: {error}", 503) from None
             else:
                 log.info("restored", watch=watch.name, path=item.path)
-                return {"path": item.path, "watch": watch.name, "pinned": True}
+                return {"path": item.path, "watch": watch.name, "pinned": pinned}
         raise ControlError(refusal, 404)
 
 

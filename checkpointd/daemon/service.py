@@ -112,7 +112,9 @@ class Service:
             self._feed,
             lambda settings: self._side_tasks.spawn(self._dispatcher.warm(settings)),
         )
-        self._retention = RetentionRunner(self._ledger, self._watches, self._work, self._metrics)
+        self._retention = RetentionRunner(
+            self._ledger, self._watches, self._work, self._metrics, self._verifier.digest
+        )
         self._publishing = PublishRunner(self._ledger)
         self._manager = WatchManager(
             self._watches,
@@ -161,6 +163,7 @@ class Service:
         self._health.add_source(lambda: [self._handler.ledger_error])
         self._health.add_source(self._retention.refusals.values)
         self._health.add_source(self._retention.unmet.values)
+        self._health.add_source(self._retention.vault_problems)
         self._health.add_source(self._publishing.problems.values)
         self._health.add_source(self._recorder.hook_problems)
         self._health.add_source(self._servers.access.problems)

@@ -103,6 +103,15 @@ class Verifier:
         await self._recorder.observed(report, listing)
         self.forget(report.checkpoint.path)
 
+    async def digest(self, item: Item) -> str:
+        """Return the digest of a checkpoint's content, which nothing is recorded of.
+
+        Returns:
+            Empty if it cannot be read.
+        """
+        answer = await self._dispatcher.verify(self._requests.comparison(item))
+        return answer.report.facts.digest if answer.report is not None else ""
+
     def abandon(self, watches: frozenset[str]) -> None:
         """End the verifications of these watches, whose disk does not answer; they wait again."""
         for path, running in self._work.running.items():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 
 from checkpointd.daemon.threads import DiskThread
+from checkpointd.daemon.vault_keeper import MissingCopyError, VaultKeeper
 from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -22,10 +23,11 @@ from checkpointd.retention.trash import Expired, TrashLimits, place_of
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Generation
+    from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
     from checkpointd.retention.evaluation import CurrentEvaluation
@@ -70,10 +72,15 @@ class WatchRetention:
         settings: of the watch.
         records: the ledger.
         before: disk threads that still work on the same root for a watch that was stopped.
+        digest: returns the digest of a checkpoint's content, for copies in the vault.
     """
 
     def __init__(
-        self, settings: WatchSettings, records: LedgerRecords, before: Iterable[DiskThread]
+        self,
+        settings: WatchSettings,
+        records: LedgerRecords,
+        before: Iterable[DiskThread],
+        digest: Callable[[Item], Awaitable[str]],
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -90,6 +97,7 @@ class WatchRetention:
         place = place_of(settings)
         self._pruner = Pruner(self.root, records, place, threads=_THREADS)
         self._keeper = RootKeeper(settings.name, place, records)
+        self.vault = VaultKeeper(settings, records, self._pruner.trash, digest)
         self._recovered = False
         self.preview = Preview()
         self._reverified: dict[str, Generation] = {}
@@ -112,6 +120,7 @@ class WatchRetention:
         self.stopping = True
         self._pruner.stop()
         self._disk.close()
+        self.vault.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
         if self.task is not None:
@@ -145,9 +154,19 @@ class WatchRetention:
         """
         return await self._on_disk(self._plan, problem, evaluation, by)
 
-    async def restore(self, path: str) -> TrashItem:
-        """Take a checkpoint out of the trash."""
-        return await self._on_disk(self._restore, path)
+    async def restore(self, path: str) -> tuple[TrashItem, bool]:
+        """Take a checkpoint out of the trash, else a copy of it out of the vault.
+
+        Returns:
+            The item, and whether it came from the trash; then it is pinned.
+        """
+        try:
+            return await self._on_disk(self._restore, path), True
+        except TrashError as error:
+            try:
+                return await self.vault.restore(path), False
+            except MissingCopyError:
+                raise error from None
 
     async def expire(self) -> Expired:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""

@@ -13,8 +13,14 @@ from checkpointd.formats import state_file
 TRASH = ".checkpointd-trash"
 """Where pruned checkpoints wait; never walked."""
 
+VAULT = ".checkpointd-vault"
+"""Where copies of paths that are overwritten are kept; never walked."""
+
 ROOT_RECORDS = ".checkpointd"
 """Where a root holds copies of its pins, and whose ledger it belongs to; never walked."""
+
+OWN_DIRECTORIES = (TRASH, VAULT, ROOT_RECORDS)
+"""What checkpointd itself keeps in a root."""
 
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 """What makes a directory a SavedModel: TF 1 and 2, TF 1's text form, TF 2's image format."""
@@ -104,7 +110,7 @@ def is_temporary_file(name: str, directory: str) -> bool:
 
 def is_temporary_directory(name: str) -> bool:
     """Return whether a directory is checkpointd's, or a known writer's that is not finished."""
-    return name in (TRASH, ROOT_RECORDS) or _TEMPORARY_DIRECTORIES.fullmatch(name) is not None
+    return name in OWN_DIRECTORIES or _TEMPORARY_DIRECTORIES.fullmatch(name) is not None
 
 
 def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
@@ -117,7 +123,7 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
     A sub-directory is left out with all below it when its base name is, as a whole and with the
     case that is written here (X+ is any text that is not empty, newlines included):
 
-    - `.checkpointd`, `.checkpointd-trash`, `.checkpointd-tmp-X+`,
+    - `.checkpointd`, `.checkpointd-trash`, `.checkpointd-vault`, `.checkpointd-tmp-X+`,
     - `X+.orbax-checkpoint-tmp` or `X+.orbax-checkpoint-tmp-<digits>` (Orbax),
     - `.~tmp~` or `.rsync-partial` (rsync).
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import state_file
-from checkpointd.formats.names import ROOT_RECORDS, TRASH, is_temporary_file
+from checkpointd.formats.names import OWN_DIRECTORIES, is_temporary_file
 from checkpointd.retention.state_references import StateReferences, read_state_file
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Walk:
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if path != self.top or entry.name not in (ROOT_RECORDS, TRASH):
+                    if path != self.top or entry.name not in OWN_DIRECTORIES:
                         below.append(entry.path)
                     continue
                 if entry.is_symlink():

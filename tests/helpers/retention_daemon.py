@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from checkpointd.daemon.fair_queue import Item
+
 ENFORCE = RetentionSettings(
     keep_last=1, keep_min_valid=1, min_age="1ms", mode="enforce", confirm="never"
 )
@@ -57,8 +59,13 @@ class Daemon:
             self.watches,
             self.work,
             metrics,  # type: ignore[arg-type]
+            self._digest,
         )
         self.feed.subscribe(self.retention.on_change, retention_runner.CHANGES)
+
+    async def _digest(self, item: Item) -> str:
+        self.asked.append(item.checkpoint.path)
+        return ""
 
     def _status(self) -> SimpleNamespace:
         if self.fault is not None:

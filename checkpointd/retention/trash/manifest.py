@@ -34,7 +34,7 @@ class Manifest:
 
     `at` is in seconds since the epoch, `entry` the ledger's id of it, `generation` what was
     verified, `ledger` the id of the ledger. `policy_changed` says that it was removed in the first
-    round of another policy.
+    round of another policy, `source` is the key of the generation that a copy in the vault is of.
     """
 
     path: str
@@ -49,6 +49,7 @@ class Manifest:
     reason: str
     parts: tuple[Part, ...]
     policy_changed: bool = False
+    source: str = ""
     ledger: str = ""
 
 
@@ -117,5 +118,6 @@ def _parse(data: Any) -> Manifest:
         at=float(data["at"]),
         parts=parts,
         policy_changed=data.get("policy_changed") is True,
+        source=str(data.get("source", "")),
         ledger=str(data.get("ledger", "")),
     )

@@ -41,6 +41,14 @@ def test_a_name_that_shows_no_direction_is_no_warning() -> None:
     assert not list(advice(_config("keep_last = 1")))
 
 
+def test_a_vault_that_copies_nothing_is_a_warning() -> None:
+    """Only enforce writes into a root."""
+    ((loc, message),) = advice(_config("vault = 1"))
+    assert loc[-1] == "vault"
+    assert 'before mode = "enforce"' in message
+    assert not list(advice(_config('vault = 1\nmode = "enforce"')))
+
+
 def test_every_form_of_a_rule_is_printed_so_that_it_can_be_read_again() -> None:
     """`config show` prints one form of each."""
     loaded = _config(

@@ -1,0 +1,209 @@
+"""The copies on disk: made in two steps, listed, restored, and no more of a path than wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from checkpointd.core.remove_tree import remove_tree
+from checkpointd.core.text import size
+from checkpointd.formats import generation_of
+from checkpointd.formats.names import VAULT
+from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
+from checkpointd.retention.trash import (
+    Trash,
+    TrashError,
+    TrashItem,
+    TrashPlace,
+    item_directory,
+    moves,
+)
+from checkpointd.retention.trash.expiry import disk_of, min_free_bytes
+from checkpointd.retention.trash.item import item_ids
+from checkpointd.retention.trash.manifest import Manifest, Stage, write_manifest
+from checkpointd.retention.trees import NotUnchangedError, opened
+from checkpointd.retention.vault.copying import copy_file, copy_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from checkpointd.core.checkpoint import Checkpoint, Generation
+    from checkpointd.ledger import Entry
+    from checkpointd.retention.files import Part
+
+RULE = "vault"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy that has not been compared yet: its id, and the copied checkpoint as one to read."""
+
+    id: str
+    entry: Entry
+    checkpoint: Checkpoint
+    generation: Generation
+
+
+class Vault:
+    """The vault below a root; it need not exist.
+
+    Args:
+        root: the watched root, absolute.
+        on_step: called with the name of each step before it; for fault injection.
+    """
+
+    def __init__(self, root: str, *, on_step: Callable[[str], None] | None = None) -> None:
+        self.place = TrashPlace(root, f"{root.rstrip('/')}/{VAULT}")
+        self._items = Trash(root, self.place, on_step=on_step)
+        self._step = on_step or (lambda _: None)
+
+    def items(self) -> list[TrashItem]:
+        """All copies, newest first.
+
+        Raises:
+            OSError: the vault is there and cannot be read.
+        """
+        return self._items.items()
+
+    def bytes(self) -> int:
+        """The size of all copies."""
+        return self._items.bytes()
+
+    def copy(self, entry: Entry) -> Copy:
+        """Copy a checkpoint if it still is the generation that was verified.
+
+        Raises:
+            NotUnchangedError: it has changed, before or while it was copied; nothing is left.
+            TrashError: the disk is short of space; the message says so.
+            OSError: the file system refused; nothing is left.
+        """
+        self._check_space(entry)
+        relative = self._items.relative(entry.path)
+        parent, _, name = relative.rpartition("/")
+        known = (name, entry.checkpoint, entry.generation)
+        identity = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
+        with (
+            opened_root(self._items.root) as root_fd,
+            opened_below(root_fd, parent) as parent_fd,
+            self.place.created(root_fd) as vault_fd,
+        ):
+            parts = parts_of(parent_fd, *known, alone=True)
+            os.mkdir(identity, 0o700, dir_fd=vault_fd)
+            try:
+                with opened(identity, vault_fd) as item_fd:
+                    os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
+                    with opened(moves.CONTENT, item_fd) as content_fd:
+                        for part in parts:
+                            self._step("copy")
+                            make = copy_tree if part.directory else copy_file
+                            make(part.name, parent_fd, content_fd)
+                        os.fsync(content_fd)
+                    os.fsync(item_fd)
+                self._step("compare")
+                _compare(parts, parts_of(parent_fd, *known, alone=True))
+                path = f"{self.place.directory}/{identity}/{moves.CONTENT}/{name}"
+                generation = generation_of(path, entry.checkpoint.format)
+            except BaseException:
+                remove_tree(identity, dir_fd=vault_fd)
+                raise
+        return Copy(identity, entry, replace(entry.checkpoint, path=path), generation)
+
+    def commit(self, copy: Copy) -> None:
+        """Make a copy that was compared one that can be restored.
+
+        Raises:
+            NotUnchangedError: somebody changed it.
+            OSError: the file system refused.
+        """
+        entry = copy.entry
+        relative = self._items.relative(entry.path)
+        name = relative.rpartition("/")[2]
+        with self.place.opened() as vault_fd, opened(copy.id, vault_fd) as item_fd:
+            with opened(moves.CONTENT, item_fd) as content_fd:
+                parts = parts_of(content_fd, name, entry.checkpoint, copy.generation, alone=True)
+            manifest = Manifest(
+                path=relative,
+                watch=entry.checkpoint.watch,
+                series=entry.checkpoint.series,
+                format=str(entry.checkpoint.format),
+                entry=entry.id,
+                generation=copy.generation,
+                size_bytes=copy.generation.size_bytes,
+                at=time.time(),
+                rule=RULE,
+                reason="it was valid when it was copied, and its path is overwritten",
+                parts=tuple(parts),
+                source=entry.generation.key,
+            )
+            self._step("write")
+            write_manifest(manifest, item_fd)
+            self._step("mark")
+            moves.mark(item_fd, Stage.MOVING, Stage.DONE)
+            os.fsync(vault_fd)
+
+    def discard(self, copy: Copy) -> None:
+        """Delete a copy that is not what was verified."""
+        with contextlib.suppress(OSError), self.place.opened() as vault_fd:
+            remove_tree(copy.id, dir_fd=vault_fd)
+
+    def recover(self) -> None:
+        """Finish or undo what a crash left.
+
+        Raises:
+            OSError: the vault cannot be opened.
+        """
+        with contextlib.suppress(FileNotFoundError), self.place.opened() as vault_fd:
+            for identity in item_ids(vault_fd):
+                with opened(identity, vault_fd) as item_fd:
+                    is_copying = not any(exists(stage, item_fd) for stage in Stage)
+                if is_copying:
+                    remove_tree(identity, dir_fd=vault_fd)
+        self._items.recover()
+
+    def expire(self, count: int) -> list[TrashItem]:
+        """Delete all but so many of the newest copies of each path; return what was deleted.
+
+        Raises:
+            OSError: something cannot be deleted.
+        """
+        seen: dict[str, int] = {}
+        deleted = []
+        for item in self.items():
+            seen[item.path] = seen.get(item.path, 0) + 1
+            if seen[item.path] > count:
+                with self.place.opened() as vault_fd:
+                    item_directory.delete(vault_fd, item.id, self._step)
+                deleted.append(item)
+        return deleted
+
+    def newest(self, path: str) -> TrashItem | None:
+        """The newest copy of a path; None if there is none."""
+        return next((item for item in self.items() if item.path == path), None)
+
+    def restore(self, item: TrashItem) -> TrashItem:
+        """Move a copy to its path; never over something.
+
+        Raises:
+            TrashError: something is at its path; it stays in the vault.
+            OSError: the file system refused; it stays in the vault.
+        """
+        return self._items.restore(item.id)
+
+    def _check_space(self, entry: Entry) -> None:
+        disk = disk_of(self._items.root)
+        needed = entry.generation.size_bytes * 2 + int(min_free_bytes(disk.total))
+        if disk.free < needed:
+            raise TrashError(
+                f"{entry.path!r} is not copied to the vault: {size(disk.free)} are free, and "
+                f"{size(needed)} are left for the copy, the next save and a reserve; free some "
+                "space"
+            )
+
+
+def _compare(before: list[Part], after: list[Part]) -> None:
+    if before != after:
+        raise NotUnchangedError("it changed while it was copied")
