@@ -25,7 +25,8 @@ EXIT_CODES = {
         "the newest."
     ),
     NOTHING: "Nothing was found, none is valid, or the wait timed out.",
-    REFUSED: "`prune --apply`: not all was removed; a check right before refused at least one.",
+    REFUSED: "`prune --apply`: not all was removed; a check right before refused at least one; "
+    "`restore`: not all came back.",
     FAILED: "`prune --apply`: the file system or the ledger failed at least one removal.",
     NOT_BEGUN: "`prune --apply` changed nothing: the config file is not what runs, the plan has "
     "grown, or no watch is in `enforce`.",

@@ -1,4 +1,4 @@
-"""Retention without the daemon: pruning and restoring under the lock of the state directory."""
+"""Retention without the daemon: pruning under the lock of the state directory."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def apply_here(
     from checkpointd.retention.preview import why_skipped
     from checkpointd.retention.public import public_plan, public_removal
     from checkpointd.retention.root import RootKeeper
-    from checkpointd.retention.trash import place_of
+    from checkpointd.retention.trash import known_trash, place_of
     from checkpointd.retention.watch_plan import plan_watch
 
     outcomes = []
@@ -91,6 +91,8 @@ def apply_here(
             if not holder:
                 ledger.record_policies(watch.name, confirmed(watch, planned, time.time()))
             outcome = public_plan(watch.name, planned)
+            if planned.removals:
+                ledger.record_trash(known_trash(watch))
             removals = pruner.apply(planned, policy_changed=is_changed(ledger, watch))
             note_enforced(ledger, watch, removals)
             outcome["removals"] = [public_removal(removal) for removal in removals]
@@ -112,53 +114,3 @@ def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
             RootKeeper(watch.name, place_of(watch), ledger).accept()
         except OSError as error:
             raise CliError(f"{watch.path} cannot be read: {error.strerror}.", INVALID) from None
-
-
-def trashed_path(config: Config, names: tuple[str, ...]) -> str | None:
-    """The one of several names under which a checkpoint is in a trash; None if none is."""
-    from checkpointd.retention import Trash
-    from checkpointd.retention.trash import place_of
-
-    for watch in config.watch:
-        try:
-            paths = {item.path for item in Trash(str(watch.path), place_of(watch)).items()}
-        except OSError:
-            continue
-        found = next((name for name in names if name in paths), None)
-        if found is not None:
-            return found
-    return None
-
-
-def restore_here(ledger: Ledger, config: Config, path: str) -> None:
-    """Restore a checkpoint, under the ledger's lock; while no daemon is running.
-
-    Raises:
-        CliError: it cannot be restored; the message says why.
-    """
-    from checkpointd.retention import Pruner, TrashError
-    from checkpointd.retention.root import RootKeeper
-    from checkpointd.retention.trash import place_of
-
-    for watch in config.watch:
-        if not path.startswith(f"{watch.path}/"):
-            continue
-        pruner = Pruner(str(watch.path), ledger, place_of(watch))
-        try:
-            with RootKeeper(watch.name, place_of(watch), ledger).locked() as holder:
-                _check_alone(path, holder)
-                pruner.recover()
-                pruner.restore(path)
-        except TrashError as error:
-            raise CliError(str(error), INVALID) from None
-        except OSError as error:
-            raise CliError(f"{path} cannot be restored: {error.strerror}.", INVALID) from None
-        return
-    raise CliError(f"{path} is not in any watch.", USAGE)
-
-
-def _check_alone(path: str, holder: str) -> None:
-    from checkpointd.retention import TrashError
-
-    if holder:
-        raise TrashError(f"{path} cannot be restored now. {holder}")

@@ -1,13 +1,12 @@
-"""The output of `prune` and `trash list`: keep or remove, and the reason for each."""
+"""The output of `prune`: keep or remove, and the reason for each."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import FAILED, NOT_BEGUN, OK, REFUSED
 from checkpointd.cli.output import console, grid, merged_holds, print_table
-from checkpointd.core.text import duration, printable, size
+from checkpointd.core.text import printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
     decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
     held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
     done = [{"watch": watch, **one} for one in plan.get("removals", ())]
-    keys = ("unmet", "skipped", "file_differs", "message")
+    keys = ("unmet", "skipped", "file_differs", "space", "message")
     noted = {key: plan[key] for key in keys if plan.get(key)}
     notes = [{"watch": watch, **noted}] if noted else []
     return decided + held + done + notes
@@ -71,6 +70,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     later = plan.get("summary", {}).get("delayed")
     more = f", {later} more once they are old enough (min_age)" if later else ""
     out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees}){more}")
+    if plan.get("space"):
+        out.print(Text(str(plan["space"]), "yellow"), soft_wrap=True)
 
 
 def show_removals(plan: dict[str, Any]) -> None:
@@ -92,24 +93,6 @@ def show_removals(plan: dict[str, Any]) -> None:
             f"{len(moved)} moved into the trash ({size(sum(o['size_bytes'] for o in moved))}); "
             "`checkpointd restore PATH` brings one back."
         )
-
-
-def show_trash(rows: list[dict[str, Any]]) -> None:
-    """Print the contents of the trash, and until when each can be restored."""
-    now = time.time()
-    table = grid("size", "age", "expires in", "path")
-    for column in table.columns[:3]:
-        column.justify = "right"
-        column.no_wrap = True
-    for row in rows:
-        left = row.get("expires_at")
-        table.add_row(
-            size(row["size_bytes"]),
-            duration(now - row["at"]),
-            "" if left is None else duration(max(0.0, left - now)),
-            printable(row["path"]),
-        )
-    print_table(console(), table)
 
 
 def exit_code(outcomes: Sequence[dict[str, Any]]) -> int:

@@ -47,6 +47,8 @@ def prune(
     is made here. Nothing is changed without --apply. With it, the plan is carried out for the
     watches in mode enforce, and their policy is confirmed. `restore` undoes it.
     """
+    from checkpointd.cli.trash_space import add_space
+
     workspace = workspace_of(context)
     if watch is not None and named not in (None, watch):
         raise CliError("Two watches are named: name one.", USAGE)
@@ -56,6 +58,7 @@ def prune(
     if accept_rebuilt:
         _accept(workspace, watch)
     outcomes = _outcomes(workspace, watch, apply=apply, force=force)
+    add_space(workspace, outcomes)
     return _print_outcomes(outcomes, applied=apply, json=json)
 
 

@@ -1,17 +1,22 @@
-"""`trash list`, `restore`: what was pruned, and how to undo it."""
+"""`trash list`, `trash empty`, `restore`: what was pruned, and how to undo it."""
 
 import sys
+import time
 from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import NOTHING, OK, CliError
-from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import aliases, workspace_of, writing
+from checkpointd.cli.errors import FAILED, NOTHING, OK, REFUSED, USAGE, CliError
+from checkpointd.cli.options import Json, seconds
+from checkpointd.cli.workspace import Workspace, aliases, workspace_of
 
 trash_app = typer.Typer(
     help="Inspect what was pruned.", no_args_is_help=True, rich_markup_mode=None
 )
+
+WatchArgument = Annotated[
+    str | None, typer.Argument(metavar="[WATCH]", help="Only that of one watch.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,87 +26,132 @@ def add_to(app: typer.Typer) -> None:
 
 
 @trash_app.command("list")
-def trash_list(
+def trash_list(context: typer.Context, watch: WatchArgument = None, json: Json = False) -> int:
+    """List what was pruned, and the copies in the vault: what can be restored, newest first."""
+    from checkpointd.cli.trash_items import contents
+
+    found = contents(workspace_of(context), watch)
+    _print_errors(found.errors)
+    rows = [one.row(time.time()) for one in found.found]
+    if rows or json:
+        _print_rows(rows, json=json)
+    elif not found.errors:
+        print("The trash is empty.")
+    return NOTHING if found.errors and not rows else OK
+
+
+@trash_app.command("empty")
+def trash_empty(
     context: typer.Context,
-    watch: Annotated[
-        str | None, typer.Argument(metavar="[WATCH]", help="Only that of one watch.")
+    watch: WatchArgument = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Only what was pruned longer ago, such as `12h`."),
     ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Delete it; this cannot be undone.")
+    ] = False,
     json: Json = False,
 ) -> int:
-    """List what was pruned, and the copies in the vault: what can be restored, newest first."""
-    from checkpointd.cli.offline_retention import chosen
-    from checkpointd.cli.output import json_line
-    from checkpointd.cli.prune_view import show_trash
-    from checkpointd.core.text import printable
-    from checkpointd.retention import Trash
-    from checkpointd.retention.trash import place_of
-    from checkpointd.retention.vault import Vault
+    """Delete what is in the trash for good, in every mode.
 
-    rows: list[dict[str, Any]] = []
-    errors = []
-    for settings in chosen(workspace_of(context).config(), watch):
-        try:
-            items = Trash(str(settings.path), place_of(settings)).items()
-            copies = Vault(str(settings.path)).items()
-        except OSError as failure:
-            errors.append(f"The trash of {settings.path} cannot be read: {failure.strerror}.")
-            continue
-        rows += [
-            {
-                "watch": settings.name,
-                "path": item.path,
-                "item": item.id,
-                "size_bytes": item.manifest.size_bytes,
-                "at": item.manifest.at,
-                "expires_at": None
-                if item in copies
-                else item.manifest.at + settings.retention.trash_ttl,
-                "rule": item.manifest.rule,
-                "reason": item.manifest.reason,
-            }
-            for item in (*items, *copies)
-        ]
-    for error in errors:
-        print(printable(error), file=sys.stderr)
-    rows.sort(key=lambda row: -row["at"])
-    if json:
-        for row in rows:
-            json_line(row)
-    elif rows:
-        show_trash(rows)
-    elif not errors:
-        print("The trash is empty.")
-    return NOTHING if errors and not rows else OK
+    Nothing is deleted without --apply.
+    """
+    from checkpointd.cli.trash_changes import empty
+    from checkpointd.cli.trash_items import contents
+    from checkpointd.core.text import size
+
+    least = 0.0 if older_than is None else seconds("--older-than", older_than)
+    workspace = workspace_of(context)
+    found = contents(workspace, watch)
+    _print_errors(found.errors)
+    chosen = [one for one in found.found if one.can_be_deleted and one.age >= least]
+    if not chosen:
+        if not json:
+            print("Nothing in the trash is to be deleted.")
+        return NOTHING if found.errors else OK
+    total = size(sum(one.item.manifest.size_bytes for one in chosen))
+    if not apply:
+        _print_rows([one.row(time.time()) for one in chosen], json=json)
+        if not json:
+            print(f"{len(chosen)} to delete ({total}). Nothing was changed; --apply deletes them.")
+        return OK
+    errors = empty(workspace, chosen)
+    _print_errors(errors)
+    if not json:
+        print(f"{len(chosen) - len(errors)} of {len(chosen)} deleted ({total} in all)")
+    return FAILED if errors else OK
 
 
-def restore(context: typer.Context, path: PathArgument, json: Json = False) -> int:
-    """Bring a pruned checkpoint back from the trash, or the last valid content of a path.
+def restore(
+    context: typer.Context,
+    path: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]",
+            help="Checkpoints, their directories, or patterns in quotes: 'run/ckpt-1*'.",
+        ),
+    ] = None,
+    watch: Annotated[
+        str | None, typer.Option(metavar="WATCH", help="Only what was pruned from one watch.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Only what was pruned no longer ago, such as `2h`."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be restored; change nothing.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Bring pruned checkpoints back from the trash, or the last valid content of a path.
 
     What comes from the trash is pinned, because the next pruning would remove it again; `unpin`
-    ends that. Where only the vault has a copy, what is invalid at the path goes to the trash first.
+    ends that. Where something else is at a path now, that one stays in the trash, the others are
+    restored, and the exit code is 5. Where only the vault has a copy, what is invalid at the path
+    goes to the trash first.
     """
-    from checkpointd.cli.client import Client, NoDaemonError
-    from checkpointd.cli.offline_retention import restore_here, trashed_path
+    from checkpointd.cli import trash_changes
+    from checkpointd.cli.trash_items import contents, nothing_found, select, why_taken
+
+    if not path and watch is None and since is None:
+        raise CliError("Name what to restore: a PATH, --watch or --since.", USAGE)
+    workspace = workspace_of(context)
+    found = contents(workspace, watch)
+    names = [(one, _names(one, workspace)) for one in path or ()]
+    youngest = None if since is None else seconds("--since", since)
+    chosen, missing = select(found.found, names, youngest)
+    _print_errors(found.errors)
+    if not chosen:
+        raise nothing_found(missing)
+    refused = 0
+    if dry_run:
+        rows = [{**one.row(time.time()), "refusal": why_taken(one)} for one in chosen]
+        _print_rows(rows, json=json)
+    else:
+        refused = trash_changes.restore(workspace, chosen, json=json)
+    if missing:
+        _print_errors([str(nothing_found(missing))])
+    return REFUSED if refused or missing else OK
+
+
+def _names(typed: str, workspace: Workspace) -> tuple[str, ...]:
+    return aliases(typed, workspace.locations())
+
+
+def _print_rows(rows: list[dict[str, Any]], *, json: bool) -> None:
     from checkpointd.cli.output import json_line
+    from checkpointd.cli.trash_view import show_trash
+
+    if not json:
+        show_trash(rows)
+        return
+    for row in rows:
+        json_line(row)
+
+
+def _print_errors(errors: list[str]) -> None:
     from checkpointd.core.text import printable
 
-    workspace = workspace_of(context)
-    config = workspace.config()
-    names = aliases(path, workspace.locations())
-    known = trashed_path(config, names) or names[0]
-    pinned = True
-    try:
-        answer = Client(config.state_dir).post("restore", path=known)
-        known, pinned = str(answer.get("path", known)), bool(answer.get("pinned", True))
-    except NoDaemonError as error:
-        if trashed_path(config, names) is None:
-            raise CliError(
-                f"{known} is not in the trash; `checkpointd trash list` shows what is.", NOTHING
-            ) from None
-        with writing(config.state_dir, error) as ledger:
-            restore_here(ledger, config, known)
-    if json:
-        json_line({"path": known, "restored": True, "pinned": pinned})
-    else:
-        print(f"{'restored and pinned' if pinned else 'restored'}  {printable(known)}")
-    return OK
+    for error in errors:
+        print(printable(error), file=sys.stderr)

@@ -123,6 +123,10 @@ class Controls:
         """Take a checkpoint out of the trash."""
         return await self._retention.restore(path)
 
+    async def empty_trash(self, items: Collection[str]) -> dict[str, Any]:
+        """Delete items of the trash for good."""
+        return await self._retention.empty_trash(frozenset(items))
+
     async def verify(self, path: str) -> dict[str, Any]:
         """Verify a checkpoint now, record it, and return its report.
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, Ledger, Pin, PolicyRecords, Pruned
+from checkpointd.ledger import (
+    Ages,
+    DepartedCheckpoint,
+    Entry,
+    KnownTrash,
+    Ledger,
+    Pin,
+    PolicyRecords,
+    Pruned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,6 +81,18 @@ class LedgerRecords:
     def largest_bytes(self, watch: str) -> int:
         """The size of the largest checkpoint that is in a watch."""
         return self._ledger.wait(Ledger.largest_bytes, watch)
+
+    def record_trash(self, trash: KnownTrash) -> None:
+        """Record that checkpoints of a watch are moved to a trash."""
+        self._ledger.wait(Ledger.record_trash, trash)
+
+    def trashes(self) -> list[KnownTrash]:
+        """Every trash that something was moved to."""
+        return self._ledger.wait(Ledger.trashes)
+
+    def forget_trash(self, directory: str) -> None:
+        """Forget a trash that is empty."""
+        self._ledger.wait(Ledger.forget_trash, directory)
 
     def enforced_policy(self, watch: str) -> str:
         """The digest of the policy that was last carried out in a watch."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from checkpointd.daemon import trash_controls
 from checkpointd.daemon.fair_queue import Item
+from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
@@ -21,6 +23,7 @@ from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
 from checkpointd.retention.summary import preview_line, preview_text
+from checkpointd.retention.trash import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -96,10 +99,13 @@ class RetentionRunner:
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._logged: dict[str, str] = {}
+        self._leaving: dict[str, tuple[WatchSettings, tuple[DiskThread, ...] | None]] = {}
+        self.former = FormerTrashes(self._records, self._running_trashes)
 
     def begin(self, settings: WatchSettings) -> None:
         """Begin the retention of a watch."""
         before = [disk for root, disk in self._hung if root == str(settings.path)]
+        before += self.former.release(place_of(settings).directory)
         watch = self._running[settings.name] = WatchRetention(
             settings, self._records, before, self._digest
         )
@@ -113,7 +119,9 @@ class RetentionRunner:
         self._failures.forget(name)
         if watch is None:
             return
+        self._leaving[watch.trash_directory] = (watch.settings, None)
         hung = await watch.stop()
+        self._leaving[watch.trash_directory] = (watch.settings, hung)
         self._hung = [(root, disk) for root, disk in self._hung if not disk.over]
         self._hung.extend((watch.root, disk) for disk in hung)
         if hung:
@@ -121,6 +129,7 @@ class RetentionRunner:
 
     async def close(self) -> None:
         """End the retention of all watches."""
+        self.former.close()
         await asyncio.gather(*(self.forget(name) for name in list(self._running)))
 
     def on_change(self, change: Change) -> None:
@@ -129,9 +138,24 @@ class RetentionRunner:
             if name in self._running:
                 self._running[name].requested.set()
 
+    def _running_trashes(self) -> dict[str, WatchSettings]:
+        """The trash of each watch that runs, or whose disk threads have not ended."""
+        self._leaving = {
+            directory: (settings, disks)
+            for directory, (settings, disks) in self._leaving.items()
+            if disks is None or not all(disk.over for disk in disks)
+        }
+        leaving = {directory: settings for directory, (settings, _) in self._leaving.items()}
+        running = {watch.trash_directory: watch.settings for watch in self._running.values()}
+        return {**leaving, **running}
+
     def usage(self, name: str) -> DiskUsage:
         """What was last found out about the file system of a watch."""
         return self._running[name].usage if name in self._running else DiskUsage()
+
+    def disk_problems(self) -> list[str]:
+        """Sentences about disks on which the next saves do not fit, or only in place of trash."""
+        return [watch.usage.problem for watch in self._running.values()]
 
     async def _run(self, watch: WatchRetention) -> None:
         next_round = 0.0
@@ -206,6 +230,7 @@ class RetentionRunner:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
+            self._metrics.trash_deleted(watch.name, "early" if item.early else "expired")
         self._failures.note(watch.name, "trash", expired.errors)
         self._failures.note(watch.name, "root", [watch.problem] if watch.problem else [])
 
@@ -345,24 +370,12 @@ class RetentionRunner:
         return {"watch": name, "trash": count}
 
     async def restore(self, path: str) -> dict[str, Any]:
-        """Take a checkpoint out of the trash of whichever watch holds it.
+        """Take a checkpoint out of the trash of whichever watch holds it."""
+        return await trash_controls.restore(list(self._running.values()), self.former, path)
 
-        Raises:
-            ControlError: it is in no trash, or another file has taken its path.
-        """
-        refusal = f"{path} is in no trash; `checkpointd trash list` names what is."
-        for watch in self._running.values():
-            try:
-                item, pinned = await watch.restore(path)
-            except TrashError as error:
-                if path.startswith(f"{watch.settings.path}/"):
-                    refusal = str(error)
-            except (OSError, LedgerError) as error:
-                raise ControlError(f"{path} cannot be restored: {error}", 503) from None
-            else:
-                log.info("restored", watch=watch.name, path=item.path)
-                return {"path": item.path, "watch": watch.name, "pinned": pinned}
-        raise ControlError(refusal, 404)
+    async def empty_trash(self, ids: frozenset[str]) -> dict[str, Any]:
+        """Delete items for good from whichever trash holds them."""
+        return await trash_controls.empty(list(self._running.values()), self.former, ids)
 
 
 def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:

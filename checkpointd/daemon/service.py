@@ -163,6 +163,7 @@ class Service:
         self._health.add_source(lambda: [self._handler.ledger_error])
         self._health.add_source(self._retention.refusals.values)
         self._health.add_source(self._retention.unmet.values)
+        self._health.add_source(self._retention.disk_problems)
         self._health.add_source(self._retention.vault_problems)
         self._health.add_source(self._publishing.problems.values)
         self._health.add_source(self._recorder.hook_problems)
@@ -230,6 +231,7 @@ class Service:
             self._cache.keep_fresh(),
             self._pulse(),
             scrubber.run(),
+            self._retention.former.run(),
             self._reverifier.follow(self._runtimes, self._dispatcher.renew),
             self._servers.access.watch_files(),
             *(self._verifier.run() for _ in range(concurrency)),

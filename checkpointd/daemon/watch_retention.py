@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import shutil
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -19,7 +18,15 @@ from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
 from checkpointd.retention.preview import Preview
 from checkpointd.retention.root import RootKeeper
-from checkpointd.retention.trash import Expired, TrashLimits, place_of
+from checkpointd.retention.trash import (
+    Expired,
+    NotInTrashError,
+    TrashLimits,
+    disk_of,
+    forecast,
+    known_trash,
+    place_of,
+)
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -59,10 +66,15 @@ class ApplyBy(enum.Enum):
 
 @dataclass(frozen=True)
 class DiskUsage:
-    """What was last found out about the file system of a watch, in bytes."""
+    """What was last found out about the file system of a watch, in bytes.
+
+    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that.
+    """
 
     available: int | None = None
     trash: int | None = None
+    reserve: int | None = None
+    problem: str = ""
 
 
 class WatchRetention:
@@ -154,6 +166,11 @@ class WatchRetention:
         """
         return await self._on_disk(self._plan, problem, evaluation, by)
 
+    @property
+    def trash_directory(self) -> str:
+        """The directory of the trash."""
+        return self._pruner.trash.place.directory
+
     async def restore(self, path: str) -> tuple[TrashItem, bool]:
         """Take a checkpoint out of the trash, else a copy of it out of the vault.
 
@@ -162,11 +179,15 @@ class WatchRetention:
         """
         try:
             return await self._on_disk(self._restore, path), True
-        except TrashError as error:
+        except NotInTrashError as error:
             try:
                 return await self.vault.restore(path), False
             except MissingCopyError:
                 raise error from None
+
+    async def empty(self, ids: frozenset[str]) -> Expired:
+        """Delete items of the trash for good, whatever the mode is."""
+        return await self._on_disk(self._empty, ids)
 
     async def expire(self) -> Expired:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
@@ -223,8 +244,12 @@ class WatchRetention:
             if by is ApplyBy.NOBODY or planned.unconfirmed:
                 return planned, []
             changed = is_changed(self._records, self.settings)
+            if planned.removals:
+                self._records.record_trash(known_trash(self.settings))
             removals = self._pruner.apply(planned, index, policy_changed=changed)
             note_enforced(self._records, self.settings, removals)
+            if not all(removal.done for removal in removals):
+                self._recovered = False
         return planned, removals
 
     def _planned(
@@ -247,15 +272,16 @@ class WatchRetention:
         )
 
     def _lacks_space(self) -> bool:
-        usage = shutil.disk_usage(self.root)
-        return usage.free < self._limits().reserve(usage.total)
+        disk = disk_of(self.root)
+        return disk.free < self._limits().reserve(disk.total)
 
     def _expire(self) -> Expired:
         with self._keeper.locked() as holder:
-            return Expired((), ()) if holder else self._expire_alone()
+            return Expired((), ()) if holder else self._pruner.expire(self._limits())
 
-    def _expire_alone(self) -> Expired:
-        return self._pruner.expire(self._limits())
+    def _empty(self, ids: frozenset[str]) -> Expired:
+        with self._keeper.locked() as holder:
+            return Expired((), (holder,)) if holder else self._pruner.empty(ids)
 
     def _limits(self) -> TrashLimits:
         return TrashLimits(
@@ -288,7 +314,17 @@ class WatchRetention:
         return len(self._keeper.accept())
 
     def _measure(self) -> DiskUsage:
-        available = self.usage.available
+        disk = None
         with contextlib.suppress(OSError):
-            available = shutil.disk_usage(self.root).free
-        return DiskUsage(available, self._pruner.trash.bytes())
+            disk = disk_of(self.root)
+        items = self._pruner.trash.items()
+        if items:
+            self._records.record_trash(known_trash(self.settings))
+        trashed = sum(item.manifest.size_bytes for item in items)
+        if disk is None:
+            return DiskUsage(self.usage.available, trashed)
+        mode, limits = self.settings.retention.mode, self._limits()
+        ahead = forecast(items, disk, limits, is_off=mode == "off")
+        text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
+        problem = f"Watch {self.name}: {text}." if text else ""
+        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem)

@@ -14,6 +14,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
+from checkpointd.ledger.trashes import KnownTrash
 
 __all__ = [
     "AcceptedPolicy",
@@ -22,6 +23,7 @@ __all__ = [
     "ChangeKind",
     "DepartedCheckpoint",
     "Entry",
+    "KnownTrash",
     "Ledger",
     "LedgerError",
     "NoLedgerError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.ledger import policies, rows
+from checkpointd.ledger import policies, rows, trashes
 from checkpointd.ledger.clock import Ages, Clock, Reading, WallAges, read_clocks
 from checkpointd.ledger.facts import (
     ABSENT,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
+    from checkpointd.ledger.trashes import KnownTrash
 
 _CLOCK_SKEW = 300.0
 """A save time that is later than its report by more than this is wrong."""
@@ -252,6 +253,11 @@ class Reader(RowReader):
     def enforced_policy(self, watch: str) -> str:
         """The digest of the policy that was last carried out in a watch; empty if none was."""
         return self._meta(f"policy:{watch}") or ""
+
+    def trashes(self) -> list[KnownTrash]:
+        """Every trash that something was moved to, of watches that are configured or not."""
+        found = self._rows("SELECT value FROM meta WHERE key LIKE 'trash:%' ORDER BY key")
+        return [known for (text,) in found if (known := trashes.load(text)) is not None]
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.ledger import rows
+from checkpointd.ledger import rows, trashes
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, Clock
 from checkpointd.ledger.errors import LedgerError, explain
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
     from checkpointd.ledger.pins import PinFile
+    from checkpointd.ledger.trashes import KnownTrash
 
 _MAX_INTEGER = 2**63 - 1
 _REPORTS_PER_PATH = 20
@@ -75,6 +77,17 @@ class Writer(TrustReader):
             with self._writing():
                 self._set_meta("clock", after.to_json())
         return after
+
+    def record_trash(self, trash: KnownTrash) -> None:
+        """Record that checkpoints of a watch are moved to a trash; nothing if that is known."""
+        if trash not in self.trashes():
+            with self._writing():
+                self._set_meta(_trash_key(trash.directory), trashes.dump(trash))
+
+    def forget_trash(self, directory: str) -> None:
+        """Forget a trash that is empty."""
+        with self._writing():
+            self._connection.execute("DELETE FROM meta WHERE key = ?", (_trash_key(directory),))
 
     def record_enforced_policy(self, watch: str, digest: str) -> None:
         """Record under which policy a watch has been pruned."""
@@ -235,3 +248,7 @@ class Writer(TrustReader):
         self._connection.execute(
             "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)
         )
+
+
+def _trash_key(directory: str) -> str:
+    return "trash:" + hashlib.sha256(rows.path_bytes(directory)).hexdigest()[:32]

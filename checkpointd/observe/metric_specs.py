@@ -20,6 +20,9 @@ WORKER_EXITS = (
 )
 """Every value of `worker_exits_total`'s label."""
 
+TRASH_DELETIONS = ("early", "expired")
+"""Every value of `trash_deleted_total`'s label `cause`."""
+
 WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")
 """Every value of `web_refused_total`'s label."""
 
@@ -41,6 +44,10 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
     "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
     "hook_failures": ("Hooks that could not be started, failed or took too long.", ("watch",)),
+    "trash_deleted": (
+        "Checkpoints deleted from the trash for good; early: the disk was nearly full.",
+        ("watch", "cause"),
+    ),
     "watch_overflows": ("Times the kernel dropped events; a scan followed each.", ("watch",)),
     "watch_restarts": (
         "Times the observer of file events stopped unexpectedly and was restarted.",

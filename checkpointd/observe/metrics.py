@@ -32,6 +32,7 @@ from checkpointd.observe.metric_specs import (
     COUNTERS,
     GAUGES,
     HISTOGRAMS,
+    TRASH_DELETIONS,
     WEB_REFUSALS,
     WORKER_EXITS,
 )
@@ -114,6 +115,8 @@ class Metrics:
             for name, (_, labels) in COUNTERS.items():
                 if labels == ("watch",):
                     self._counters[name].labels(watch)
+            for cause in TRASH_DELETIONS:
+                self._counters["trash_deleted"].labels(watch, cause)
             for fmt in (str(spec.name) for spec in FORMATS):
                 for verdict in Verdict:
                     self._counters["validations"].labels(watch, fmt, str(verdict))
@@ -173,6 +176,10 @@ class Metrics:
     def hook_failed(self, watch: str) -> None:
         """Count a hook that failed."""
         self._counters["hook_failures"].labels(watch).inc()
+
+    def trash_deleted(self, watch: str, cause: str) -> None:
+        """Count a checkpoint deleted from the trash for good: one of `TRASH_DELETIONS`."""
+        self._counters["trash_deleted"].labels(watch, cause).inc()
 
     def worker_exit(self, cause: str) -> None:
         """Count a worker process that ended; a cause not in `WORKER_EXITS` counts as other."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from checkpointd.observe.status import DaemonStatus
 
 
@@ -51,6 +53,10 @@ class Control(Protocol):
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash."""
+        ...
+
+    async def empty_trash(self, items: Collection[str]) -> dict[str, Any]:
+        """Delete items of the trash for good, by their ids."""
         ...
 
     async def verify(self, path: str) -> dict[str, Any]:

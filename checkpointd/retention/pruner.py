@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import LedgerError, State
+from checkpointd.retention.disk_errors import explain
 from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
@@ -16,6 +16,7 @@ from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
 from checkpointd.retention.trash import (
     Expired,
+    NotInTrashError,
     Recovered,
     Trash,
     TrashError,
@@ -180,16 +181,34 @@ class Pruner:
     def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
 
+        An item that was left half moved is finished or undone before.
+
         Raises:
             TrashError: there is no such item, or something is at its path again.
             OSError: the file system refused.
             LedgerError: the ledger could not be written.
         """
-        item = self.trash.find(path_or_id)
+        try:
+            item = self.trash.find(path_or_id)
+        except NotInTrashError:
+            back = self._brought_back(path_or_id)
+            if back is not None:
+                self._records.pin(back.path, RESTORED_NOTE)
+                return back
+            item = self.trash.find(path_or_id)
         self._records.pin(item.path, RESTORED_NOTE)
         item = self.trash.restore(item.id)
         self._records.record_restored(item.path, item.id)
         return item
+
+    def _brought_back(self, path_or_id: str) -> TrashItem | None:
+        """Recover; the item, if that has brought it back to its path."""
+        for found in self.recover():
+            item = found.item
+            is_back = found.outcome in ("undone", "restored")
+            if item is not None and is_back and path_or_id in (item.path, item.id):
+                return item
+        return None
 
     def recover(self) -> list[Recovered]:
         """Finish or undo what a crash left, and record it in the ledger; called at start.
@@ -210,6 +229,10 @@ class Pruner:
             elif recovered.outcome == "moved" and is_same and entry.state is not State.TRASHED:
                 self._note_trashed(item, entry)
         return found
+
+    def empty(self, ids: frozenset[str]) -> Expired:
+        """Delete some items for good because a person wants that."""
+        return self.trash.empty(ids, stopped=self._stopped.is_set)
 
     def expire(self, limits: TrashLimits) -> Expired:
         """Delete for good the items that are old enough, or whose space the job needs.
@@ -260,7 +283,7 @@ class Pruner:
         except (TrashError, LedgerError) as error:
             refusal, failed = str(error), True
         except OSError as error:
-            refusal, failed = _explain(error, entry.path), True
+            refusal, failed = explain(error, entry.path), True
         if refusal:
             current.cancel(entry)
             return Removal(entry, False, decision.rule, refusal, suspects=suspects, failed=failed)
@@ -319,20 +342,3 @@ class Pruner:
                 f"verified, and keep_min_valid = {floor}",
                 tuple(suspects),
             )
-
-
-def _explain(error: OSError, path: str) -> str:
-    directory = os.path.dirname(path)
-    sentences = {
-        errno.ENOENT: "it no longer exists, or its directory does not",
-        errno.EACCES: f"permission denied: the daemon's user must be able to write {directory!r}",
-        errno.EPERM: f"not permitted: check the owner and attributes of {directory!r}",
-        errno.EEXIST: "something new was created at its path; the next start resolves it",
-        errno.EROFS: "its file system is read-only",
-        errno.ENOSPC: "the disk is full and the trash could not be written: free some space",
-        errno.EDQUOT: "the quota is used up and the trash could not be written: free some space",
-        errno.EXDEV: "it is not on the file system of the watch's root: make that a separate watch",
-        errno.ELOOP: "a symbolic link is in its path, and none is followed",
-        errno.ENOTDIR: "something in its path is not a directory, or is a symbolic link",
-    }
-    return sentences.get(error.errno or 0, f"the file system refused: {error.strerror}")

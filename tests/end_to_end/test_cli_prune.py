@@ -56,7 +56,7 @@ def test_what_is_pruned_can_be_listed_and_comes_back(world: World) -> None:
     assert sorted(p.name for p in world.runs.glob("*.h5")) == ["m_epoch_4.h5", "m_epoch_5.h5"]
     rows = [json.loads(line) for line in world.run("trash", "list", "--json").splitlines()]
     assert {Path(row["path"]).name for row in rows} == {f"m_epoch_{n}.h5" for n in (1, 2, 3)}
-    assert all(row["expires_at"] - row["at"] == 72 * 3600 for row in rows)
+    assert all(abs(row["expires_at"] - row["at"] - 72 * 3600) < 60 for row in rows)
     assert "m_epoch_1.h5" in world.run("trash", "list", "a")
     path = world.runs / "m_epoch_2.h5"
     assert world.run("restore", "runs/m_epoch_2.h5") == f"restored and pinned  {path}\n"

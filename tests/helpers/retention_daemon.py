@@ -44,12 +44,15 @@ class Daemon:
         self.root = root
         self.asked: list[str] = []
         self.pruned: list[str] = []
+        self.deleted: list[str] = []
         self.status = SimpleNamespace(up=True, ready=True, message="")
         self.feed = ChangeFeed()
         self.ledger = LedgerThread(self.feed.emit)
         self.watches = Watches(Runtimes())
         metrics = SimpleNamespace(
-            pruned=lambda _, rule, __: self.pruned.append(rule), prune_failed=lambda _: None
+            pruned=lambda _, rule, __: self.pruned.append(rule),
+            prune_failed=lambda _: None,
+            trash_deleted=lambda _, cause: self.deleted.append(cause),
         )
         self.fault: Exception | None = None
         self.watcher = SimpleNamespace(status=self._status, report_again=self.asked.append)

@@ -53,10 +53,13 @@ def add_control(app: web.Application, control: Control) -> None:
     async def restore(body: Body) -> dict[str, Any]:
         return await control.restore(_path(body))
 
+    async def empty_trash(body: Body) -> dict[str, Any]:
+        return await control.empty_trash(_texts(body, "items"))
+
     async def verify(body: Body) -> dict[str, Any]:
         return await control.verify(_path(body))
 
-    for action in (reload, prune, accept, pin, unpin, restore, verify):
+    for action in (reload, prune, accept, pin, unpin, restore, empty_trash, verify):
         app.router.add_post(f"/control/{action.__name__}", _route(action))
 
 
@@ -105,6 +108,13 @@ def _flag(body: Body, key: str) -> bool:
     value = body.get(key, False)
     if not isinstance(value, bool):
         raise ControlError(f'"{key}" must be true or false.')
+    return value
+
+
+def _texts(body: Body, key: str) -> list[str]:
+    value = body.get(key)
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ControlError(f'"{key}" must be a list of strings.')
     return value
 
 

@@ -14,8 +14,9 @@ from checkpointd.retention.trash.expiry import (
     min_free_bytes,
     to_delete,
 )
-from checkpointd.retention.trash.item import TrashError, TrashItem
-from checkpointd.retention.trash.place import TrashPlace, place_of, trash_place
+from checkpointd.retention.trash.forecast import SpaceForecast, forecast
+from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashItem
+from checkpointd.retention.trash.place import TrashPlace, known_trash, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
 from checkpointd.retention.trash.unknown import pruned_of, unknown_items
@@ -24,13 +25,17 @@ __all__ = [
     "Deleted",
     "Disk",
     "Expired",
+    "NotInTrashError",
     "Recovered",
+    "SpaceForecast",
     "Trash",
     "TrashError",
     "TrashItem",
     "TrashLimits",
     "TrashPlace",
     "disk_of",
+    "forecast",
+    "known_trash",
     "min_free_bytes",
     "place_of",
     "pruned_of",

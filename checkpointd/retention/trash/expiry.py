@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NEXT_SAVES = 2
 """For how many saves of the largest size the trash leaves space."""
 
+BY_HAND = "`checkpointd trash empty` was called"
+
 _GIB = 1 << 30
 _MIN_FREE_SHARE, _MIN_FREE_MOST = 1 / 20, 10 * _GIB
 _MIN_FREE_BYTES, _MIN_FREE_SHARE_MOST = _GIB, 1 / 10
@@ -150,8 +152,13 @@ def expire(
         items = [item for item in finished_items(place) if item.id not in keep]
         chosen = to_delete(items, disk_of(place.root), limits) if items else []
     except OSError as error:
-        return Expired((), (f"The trash of {place.root!r} cannot be read: {error.strerror}.",))
+        return unreadable(place, error)
     return delete(place, chosen, stopped=stopped, on_step=on_step)
+
+
+def unreadable(place: TrashPlace, error: OSError) -> Expired:
+    """Nothing was deleted, because the trash cannot be read."""
+    return Expired((), (f"The trash of {place.root!r} cannot be read: {error.strerror}.",))
 
 
 def delete(

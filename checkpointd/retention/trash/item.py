@@ -18,6 +18,10 @@ class TrashError(Exception):
     """Something cannot be put into the trash or taken out; the message says why."""
 
 
+class NotInTrashError(TrashError):
+    """There is no such item."""
+
+
 @dataclass(frozen=True)
 class TrashItem:
     """One checkpoint in the trash; `id` is its directory's name, `path` where it was.
@@ -61,10 +65,22 @@ def finished_items(place: TrashPlace) -> list[TrashItem]:
     Raises:
         OSError: the trash is there and cannot be read.
     """
+    return [item for item in every_item(place) if item.stage is Stage.DONE]
+
+
+def every_item(place: TrashPlace) -> list[TrashItem]:
+    """The items whose manifest can be understood, newest first, with those half moved.
+
+    Raises:
+        OSError: the trash is there and cannot be read.
+    """
     found = []
     with contextlib.suppress(FileNotFoundError), place.opened() as trash_fd:
         for identity in item_ids(trash_fd):
-            item = read_item(place.root, trash_fd, identity)
-            if item is not None and item.stage is Stage.DONE:
+            try:
+                item = read_item(place.root, trash_fd, identity)
+            except FileNotFoundError:  # the job is removing its directory, the trash with it
+                continue
+            if item is not None:
                 found.append(item)
     return sorted(found, key=lambda item: (item.manifest.at, item.id), reverse=True)

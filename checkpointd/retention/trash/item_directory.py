@@ -86,6 +86,12 @@ def discard(trash_fd: int, identity: str) -> bool:
     return True
 
 
+def remove_reserve(trash_fd: int) -> None:
+    """Remove the reserve of a trash that gets no more items."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_RESERVE, dir_fd=trash_fd)
+
+
 def keep_content(item_fd: int) -> None:
     """Make sure that there is a directory for the content; a crash may have left none."""
     with contextlib.suppress(FileExistsError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.formats.names import TRASH
+from checkpointd.ledger import KnownTrash
 from checkpointd.retention.files import opened_root
 from checkpointd.retention.trash import access
 from checkpointd.retention.trees import opened
@@ -100,6 +101,12 @@ def place_of(watch: WatchSettings) -> TrashPlace:
         str(watch.retention.trash_dir or ""),
         None if mode == "inherit" else int(mode, 8),
     )
+
+
+def known_trash(watch: WatchSettings) -> KnownTrash:
+    """What the ledger is to know of the trash of a watch, should that leave the config."""
+    policy, place = watch.retention, place_of(watch)
+    return KnownTrash(place.directory, place.root, watch.name, policy.trash_ttl, policy.mode)
 
 
 def trash_place(root: str, trash_dir: str = "", mode: int | None = None) -> TrashPlace:

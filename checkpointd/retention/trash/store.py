@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.trash import expiry, item_directory, moves, recovery
 from checkpointd.retention.trash.item import (
+    NotInTrashError,
     TrashError,
     TrashItem,
+    every_item,
     finished_items,
+    item_ids,
 )
 from checkpointd.retention.trash.manifest import Manifest, Stage
 from checkpointd.retention.trash.place import TrashPlace, trash_place
@@ -113,6 +117,14 @@ class Trash:
         """
         return finished_items(self.place)
 
+    def every_item(self) -> list[TrashItem]:
+        """What can be restored, and what a crash or a fault left half moved, newest first.
+
+        Raises:
+            OSError: the trash is there and cannot be read.
+        """
+        return every_item(self.place)
+
     def bytes(self) -> int:
         """The size of all items."""
         return sum(item.manifest.size_bytes for item in self.items())
@@ -121,13 +133,13 @@ class Trash:
         """The newest item from a path, or the one with an id.
 
         Raises:
-            TrashError: there is none.
+            NotInTrashError: there is none.
             OSError: the trash cannot be read.
         """
         for item in self.items():
             if path_or_id in (item.path, item.id):
                 return item
-        raise TrashError(
+        raise NotInTrashError(
             f"{path_or_id!r} is not in the trash of {self.root!r}: `checkpointd trash list` shows "
             "what is."
         )
@@ -194,6 +206,39 @@ class Trash:
             stopped: called before each item; nothing more is deleted once it returns True.
         """
         return expiry.expire(self.place, limits, keep=keep, stopped=stopped, on_step=self._step)
+
+    def empty(
+        self, ids: frozenset[str], *, stopped: Callable[[], bool] = lambda: False
+    ) -> expiry.Expired:
+        """Delete some items for good; those that are not here are left out."""
+        try:
+            chosen = [expiry.Deleted(i, expiry.BY_HAND) for i in self.items() if i.id in ids]
+        except OSError as error:
+            return expiry.unreadable(self.place, error)
+        return expiry.delete(self.place, chosen, stopped=stopped, on_step=self._step)
+
+    def remove_if_empty(self) -> bool:
+        """Remove the trash of a watch that is no more; False if anything is left in it.
+
+        Raises:
+            FileNotFoundError: the root is not there.
+            OSError: it cannot be read or removed.
+        """
+        with opened_root(self.root):
+            pass
+        try:
+            with self.place.opened() as trash_fd:
+                if item_ids(trash_fd):
+                    return False
+                item_directory.remove_reserve(trash_fd)
+            os.rmdir(self.place.directory)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            return False
+        return True
 
     def recover(self) -> list[recovery.Recovered]:
         """Finish or undo what a crash left; the result names every item.

@@ -56,6 +56,7 @@ def test_the_templates_that_holds_name_end_them(daemon: Daemon, made: Path) -> N
         os.utime(path, (now + 60 * number, now + 60 * number))
     daemon.start()
     eventually("what is certain to be pruned", lambda: _left(daemon, _CLEAR) == _CLEAR[-2:])
+    eventually("every other to be verified", lambda: _counts(daemon).get("valid") == 20)
     holds = {hold["reason"]: hold for hold in daemon.status()["watches"][0]["holds"]}
     assert holds.keys() == {"steps_unclear", "number_unclear", "numbers_independent"}
     for names in (_STEPS, _EPOCHS, _GRID):
@@ -95,6 +96,11 @@ def _write(daemon: Daemon, templates: list[str]) -> None:
     version = f"version = [{', '.join(templates)}]" if templates else ""
     watch = _WATCH.format(version=version, scan_only=SCAN_ONLY, never_ask=NEVER_ASK)
     daemon.config.write_text(HEAD + watch)
+
+
+def _counts(daemon: Daemon) -> dict[str, int]:
+    counts: dict[str, int] = daemon.status()["watches"][0]["counts"]
+    return counts
 
 
 def _left(daemon: Daemon, names: list[str]) -> list[str]:

@@ -36,6 +36,7 @@ SNAPSHOT = Snapshot(
             ),
             retained_bytes=1024,
             trash_bytes=0,
+            trash_reserve_bytes=2**30,
             filesystem_avail_bytes=2**40,
         ),
         WatchSnapshot(name="bert", up=False),
@@ -66,6 +67,7 @@ def filled_metrics(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     metrics.superseded("resnet")
     metrics.coalesced("resnet")
     metrics.pruned("resnet", "unclaimed", 512)
+    metrics.trash_deleted("resnet", "early")
     metrics.prune_failed("resnet")
     metrics.hook_failed("resnet")
     metrics.worker_exit("signal")

@@ -7,7 +7,7 @@ import pytest
 from checkpointd.core.checkpoint import Generation, Member
 from checkpointd.ledger import WallAges
 from checkpointd.retention.files import Part
-from checkpointd.retention.trash import Disk, TrashItem, TrashLimits, to_delete
+from checkpointd.retention.trash import Disk, TrashItem, TrashLimits, forecast, to_delete
 from checkpointd.retention.trash.manifest import Manifest, Stage
 
 MIB = 1 << 20
@@ -74,3 +74,31 @@ def test_what_is_old_enough_goes_in_any_case(policy_changed: bool) -> None:
 def test_a_clock_that_was_put_back_makes_nothing_expire() -> None:
     """What was removed in the future is not old."""
     assert to_delete([_item(-5 * HOUR)], Disk(100, 100), _limits()) == []
+
+
+def test_what_the_next_saves_would_delete_is_known_before() -> None:
+    """Nothing if there is space, else which ones, or that even all of them are not enough."""
+    items = [_item(hours * HOUR, 10 * MIB) for hours in (1, 2, 3)]
+    limits = _limits(largest=10 * MIB, min_free=5 * MIB)
+    assert _text(items, 60 * MIB, limits) == ""
+    text = _text(items, 30 * MIB, limits)
+    assert text.startswith("the trash holds 30")
+    assert "after them 2 in the trash would be deleted before trash_ttl is over" in text
+    assert text.endswith("from /root/ckpt-10800 on")
+    assert "free some space" in _text(items[:1], 10 * MIB, limits)
+    assert forecast(items, Disk(100 * MIB, 0), _limits()) is None
+
+
+def test_in_off_the_trash_does_not_give_way() -> None:
+    """And that is said."""
+    items = [_item(HOUR, 50 * MIB)]
+    limits = _limits(largest=10 * MIB, min_free=5 * MIB)
+    found = forecast(items, Disk(100 * MIB, 10 * MIB), limits, is_off=True)
+    assert found is not None
+    assert found.early == ()
+    assert 'while mode = "off"; empty it' in found.text
+
+
+def _text(items: list[TrashItem], free: int, limits: TrashLimits) -> str:
+    found = forecast(items, Disk(100 * MIB, free), limits)
+    return found.text if found else "?"

@@ -1,0 +1,107 @@
+"""Restoring and emptying: by the daemon if one is running, else under the ledger's lock."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.client import Client, NoDaemonError
+from checkpointd.cli.errors import UNREACHABLE, CliError
+from checkpointd.cli.workspace import Workspace, writing
+from checkpointd.core.text import printable
+from checkpointd.retention import Pruner, TrashError
+from checkpointd.retention.root import RootKeeper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkpointd.cli.trash_items import Found, Holding
+    from checkpointd.ledger import Ledger
+
+_SEVERE = frozenset({UNREACHABLE})
+
+
+def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int:
+    """Restore items, and print what came of each.
+
+    Returns:
+        How many could not be restored.
+
+    Raises:
+        CliError: neither a daemon nor the ledger can be used.
+    """
+    from checkpointd.cli.output import json_line
+
+    refused = 0
+    with contextlib.ExitStack() as stack:
+        client, ledger = Client(workspace.config().state_dir), None
+        for one in chosen:
+            path, pinned = one.item.path, True
+            try:
+                try:
+                    if ledger is None:
+                        answer = client.post("restore", path=one.name)
+                        pinned = bool(answer.get("pinned", True))
+                    else:
+                        _restore_here(ledger, one)
+                except NoDaemonError as error:
+                    state_dir = workspace.config().state_dir
+                    ledger = stack.enter_context(writing(state_dir, error))
+                    _restore_here(ledger, one)
+            except (TrashError, CliError) as error:
+                if isinstance(error, CliError) and error.code in _SEVERE:
+                    raise
+                refused += 1
+                if json:
+                    json_line({"path": path, "restored": False, "message": str(error)})
+                print(f"not restored  {printable(path)}: {printable(str(error))}", file=sys.stderr)
+                continue
+            if json:
+                json_line({"path": path, "restored": True, "pinned": pinned})
+            else:
+                print(f"{'restored and pinned' if pinned else 'restored'}  {printable(path)}")
+    return refused
+
+
+def _restore_here(ledger: Ledger, one: Found) -> None:
+    if one.is_copy:
+        raise TrashError("A copy in the vault is restored by the daemon: start it first.")
+    place = one.holding.place
+    pruner = Pruner(place.root, ledger, place)
+    try:
+        with RootKeeper(one.holding.watch, place, ledger).locked() as holder:
+            if holder:
+                raise TrashError(f"{one.item.path} cannot be restored now. {holder}")
+            pruner.recover()
+            pruner.restore(one.name)
+    except OSError as error:
+        raise TrashError(f"{one.item.path} cannot be restored: {error.strerror}.") from None
+
+
+def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
+    """Delete items for good.
+
+    Returns:
+        A sentence for each cause that something could not be deleted.
+
+    Raises:
+        CliError: neither a daemon nor the ledger can be used.
+    """
+    ids = [one.item.id for one in chosen]
+    state_dir = workspace.config().state_dir
+    try:
+        answer: dict[str, Any] = Client(state_dir).post("empty_trash", items=ids)
+    except NoDaemonError as error:
+        errors = list[str]()
+        with writing(state_dir, error) as ledger:
+            for holding in dict.fromkeys(one.holding for one in chosen):
+                errors += _empty_here(ledger, holding, frozenset(ids))
+        return errors
+    return [str(message) for message in answer.get("errors", ())]
+
+
+def _empty_here(ledger: Ledger, holding: Holding, ids: frozenset[str]) -> tuple[str, ...]:
+    place = holding.place
+    with RootKeeper(holding.watch, place, ledger).locked() as holder:
+        return (holder,) if holder else Pruner(place.root, ledger, place).empty(ids).errors

@@ -1,0 +1,237 @@
+"""What is in the trash of every watch, configured or not, and which of it a command line means."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.cli.errors import NOTHING, USAGE, CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from checkpointd.cli.workspace import Workspace
+    from checkpointd.ledger import Ages
+    from checkpointd.retention import TrashItem
+    from checkpointd.retention.trash import TrashPlace
+
+_PATTERN = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One trash and the policy for it; `is_former` says that no watch has it any more."""
+
+    watch: str
+    place: TrashPlace
+    ttl: float
+    mode: str
+    is_former: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """One item, with where it is and how many seconds ago it was moved there.
+
+    `is_newest` says that no newer one is from the same path, `is_copy` that it is in the vault.
+    """
+
+    item: TrashItem
+    holding: Holding
+    age: float
+    is_newest: bool = True
+    is_copy: bool = False
+
+    @property
+    def name(self) -> str:
+        """What names this item to the daemon: its path, or its id if a newer one has that path."""
+        return self.item.path if self.is_newest else self.item.id
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is whole in the trash; a crash may have left it half moved."""
+        from checkpointd.retention.trash.manifest import Stage
+
+        return self.item.stage is Stage.DONE
+
+    @property
+    def can_be_deleted(self) -> bool:
+        """Whether `trash empty` may delete it."""
+        return self.is_finished and not self.is_copy
+
+    def row(self, now: float) -> dict[str, Any]:
+        """The object of `trash list --json`."""
+        manifest, holding = self.item.manifest, self.holding
+        stays = holding.mode == "off" or self.is_copy
+        expires = None if stays else now + max(0.0, holding.ttl - self.age)
+        return {
+            "watch": holding.watch,
+            "path": self.item.path,
+            "item": self.item.id,
+            "size_bytes": manifest.size_bytes,
+            "at": manifest.at,
+            "age_seconds": self.age,
+            "expires_at": expires,
+            "rule": manifest.rule,
+            "reason": manifest.reason,
+            "finished": self.is_finished,
+            "copy": self.is_copy,
+            "configured": not holding.is_former,
+        }
+
+
+@dataclass
+class Contents:
+    """Everything that is in trashes, newest first; sentences about what cannot be read."""
+
+    found: list[Found] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def contents(workspace: Workspace, watch: str | None) -> Contents:
+    """Read every trash, or that of one watch.
+
+    Raises:
+        CliError: there is no such watch.
+        ConfigError: the config is wrong.
+    """
+    from checkpointd.retention import Trash
+    from checkpointd.retention.vault import Vault
+
+    result = Contents()
+    holdings, ages = _holdings(workspace, watch)
+    for holding in holdings:
+        try:
+            items = Trash(holding.place.root, holding.place).every_item()
+            copies = Vault(holding.place.root).items()
+        except FileNotFoundError:
+            continue
+        except OSError as failure:
+            error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}."
+            result.errors.append(error)
+            continue
+        result.found += [Found(item, holding, ages.age(item.manifest.at)) for item in items]
+        result.found += [
+            Found(item, holding, ages.age(item.manifest.at), is_copy=True) for item in copies
+        ]
+    result.found.sort(key=lambda one: (one.is_copy, one.age, one.item.id))
+    newest = {one.item.id for one in _newest_of_each(result.found)}
+    result.found = [replace(one, is_newest=one.item.id in newest) for one in result.found]
+    return result
+
+
+def _holdings(workspace: Workspace, watch: str | None) -> tuple[list[Holding], Ages]:
+    import time
+
+    from checkpointd.ledger import LedgerError, WallAges
+    from checkpointd.retention.trash import TrashPlace, place_of
+
+    configured = workspace.config().watch
+    holdings = [
+        Holding(w.name, place_of(w), w.retention.trash_ttl, w.retention.mode) for w in configured
+    ]
+    ages: Ages = WallAges(time.time())
+    try:
+        ledger = workspace.ledger()
+    except CliError:
+        known = []
+    else:
+        try:
+            known, ages = ledger.trashes(), ledger.ages()
+        except LedgerError:
+            known = []
+        finally:
+            ledger.close()
+    directories = {holding.place.directory for holding in holdings}
+    policies = {str(w.path): (w.retention.trash_ttl, w.retention.mode) for w in configured}
+    for one in known:
+        if one.directory not in directories:
+            ttl, mode = policies.get(one.root, (one.ttl, one.mode))
+            place = TrashPlace(one.root, one.directory)
+            holdings.append(Holding(one.watch, place, ttl, mode, is_former=True))
+    if watch is None:
+        return holdings, ages
+    chosen = [holding for holding in holdings if holding.watch == watch]
+    if not chosen and watch not in {w.name for w in configured}:
+        names = ", ".join(dict.fromkeys(holding.watch for holding in holdings)) or "none"
+        raise CliError(f"There is no watch {watch!r}; choose from {names}.", USAGE)
+    return chosen, ages
+
+
+def select(
+    found: Iterable[Found],
+    arguments: Iterable[tuple[str, tuple[str, ...]]],
+    since: float | None,
+) -> tuple[list[Found], list[str]]:
+    """Choose what a command line means; of several from one path the newest.
+
+    Args:
+        found: newest first.
+        arguments: each as it was typed, with the names that it may stand for. A name is a path, a
+            directory above it, an id, or a pattern; without any all are meant.
+        since: only what was moved at most so many seconds ago.
+
+    Returns:
+        What was found, newest first, and the arguments for which nothing was.
+    """
+    young = [one for one in found if since is None or one.age <= since]
+    arguments = list(arguments)
+    chosen: dict[str, Found] = {}
+    missing = []
+    for typed, names in arguments:
+        matching = list(_matching(young, typed, names))
+        if not matching:
+            missing.append(typed)
+        chosen.update({one.item.id: one for one in matching})
+    if not arguments:
+        chosen = {one.item.id: one for one in _newest_of_each(young)}
+    return [one for one in young if one.item.id in chosen], missing
+
+
+def _matching(found: list[Found], typed: str, names: tuple[str, ...]) -> Iterator[Found]:
+    by_id = [one for one in found if one.item.id == typed]
+    exact = [one for one in found if one.item.path in names]
+    if by_id or exact:
+        yield from by_id or exact[:1]
+        return
+    if _PATTERN.isdisjoint(typed):
+        above = tuple(f"{name.rstrip('/')}/" for name in names)
+        yield from _newest_of_each(one for one in found if one.item.path.startswith(above))
+        return
+    patterns = (typed, os.path.abspath(typed))
+    yield from _newest_of_each(
+        one
+        for one in found
+        if any(fnmatch.fnmatchcase(one.item.path, pattern) for pattern in patterns)
+        or fnmatch.fnmatchcase(one.item.manifest.path, typed)
+    )
+
+
+def _newest_of_each(found: Iterable[Found]) -> Iterator[Found]:
+    paths: set[str] = set()
+    for one in found:
+        if one.item.path not in paths:
+            paths.add(one.item.path)
+            yield one
+
+
+def why_taken(one: Found) -> str:
+    """Why an item could not be restored now; empty if it could."""
+    parent = os.path.dirname(one.item.path)
+    for part in one.item.manifest.parts:
+        if one.can_be_deleted and os.path.lexists(f"{parent}/{part.name}"):
+            return f"{part.name!r} exists again: move that away first"
+    return ""
+
+
+def nothing_found(missing: list[str]) -> CliError:
+    """The error about arguments for which nothing is in the trash."""
+    if not missing:
+        return CliError("Nothing of that is in the trash.", NOTHING)
+    verb = "is" if len(missing) == 1 else "are"
+    return CliError(
+        f"{', '.join(missing)} {verb} not in the trash; `checkpointd trash list` shows what is.",
+        NOTHING,
+    )

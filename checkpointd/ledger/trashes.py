@@ -1,0 +1,37 @@
+"""Where checkpoints were moved to, as the ledger keeps it: a watch may leave the config before."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class KnownTrash:
+    """The trash of a watch: its directory, the root it belongs to, and the last policy for it.
+
+    `ttl` is in seconds. Nothing expires if `mode` was `off`.
+    """
+
+    directory: str
+    root: str
+    watch: str
+    ttl: float
+    mode: str
+
+
+def dump(trash: KnownTrash) -> str:
+    """The text of a record."""
+    return json.dumps(asdict(trash), sort_keys=True)
+
+
+def load(text: str) -> KnownTrash | None:
+    """The record in a text; None if it is damaged."""
+    try:
+        found = KnownTrash(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+    texts = (found.directory, found.root, found.watch, found.mode)
+    is_sound = all(isinstance(text, str) for text in texts) and found.root.startswith("/")
+    return found if is_sound and math.isfinite(float(found.ttl)) else None

@@ -1,0 +1,24 @@
+"""What the errors of a file system mean for a pruning, in sentences."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def explain(error: OSError, path: str) -> str:
+    """Why a checkpoint could not be moved into the trash, and what helps."""
+    directory = os.path.dirname(path)
+    sentences = {
+        errno.ENOENT: "it no longer exists, or its directory does not",
+        errno.EACCES: f"permission denied: the daemon's user must be able to write {directory!r}",
+        errno.EPERM: f"not permitted: check the owner and attributes of {directory!r}",
+        errno.EEXIST: "something new was created at its path; the next start resolves it",
+        errno.EROFS: "its file system is read-only",
+        errno.ENOSPC: "the disk is full and the trash could not be written: free some space",
+        errno.EDQUOT: "the quota is used up and the trash could not be written: free some space",
+        errno.EXDEV: "it is not on the file system of the watch's root: make that a separate watch",
+        errno.ELOOP: "a symbolic link is in its path, and none is followed",
+        errno.ENOTDIR: "something in its path is not a directory, or is a symbolic link",
+    }
+    return sentences.get(error.errno or 0, f"the file system refused: {error.strerror}")
