@@ -15,6 +15,7 @@ from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_failures import RetentionFailures
+from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
@@ -99,8 +100,8 @@ class RetentionRunner:
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._logged: dict[str, str] = {}
-        self._leaving: dict[str, tuple[WatchSettings, tuple[DiskThread, ...] | None]] = {}
-        self.former = FormerTrashes(self._records, self._running_trashes)
+        self._owners = TrashOwners(self._running)
+        self.former = FormerTrashes(self._records, self._owners.settings)
 
     def begin(self, settings: WatchSettings) -> None:
         """Begin the retention of a watch."""
@@ -119,9 +120,7 @@ class RetentionRunner:
         self._failures.forget(name)
         if watch is None:
             return
-        self._leaving[watch.trash_directory] = (watch.settings, None)
-        hung = await watch.stop()
-        self._leaving[watch.trash_directory] = (watch.settings, hung)
+        hung = await self._owners.stop(watch)
         self._hung = [(root, disk) for root, disk in self._hung if not disk.over]
         self._hung.extend((watch.root, disk) for disk in hung)
         if hung:
@@ -137,17 +136,6 @@ class RetentionRunner:
         for name in [change.watch] if change.watch else self._running:
             if name in self._running:
                 self._running[name].requested.set()
-
-    def _running_trashes(self) -> dict[str, WatchSettings]:
-        """The trash of each watch that runs, or whose disk threads have not ended."""
-        self._leaving = {
-            directory: (settings, disks)
-            for directory, (settings, disks) in self._leaving.items()
-            if disks is None or not all(disk.over for disk in disks)
-        }
-        leaving = {directory: settings for directory, (settings, _) in self._leaving.items()}
-        running = {watch.trash_directory: watch.settings for watch in self._running.values()}
-        return {**leaving, **running}
 
     def usage(self, name: str) -> DiskUsage:
         """What was last found out about the file system of a watch."""

@@ -19,6 +19,7 @@ from typing import Protocol
 _JUMP_SECONDS = 5.0
 _STRETCHES_MOST = 500
 _STORED_EVERY = 20.0
+_DISAGREE_SECONDS = 1.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _UPTIME = Path("/proc/uptime")
 
@@ -150,13 +151,15 @@ class Clock:
 def read_clocks() -> Reading:
     """Read the clocks of this machine.
 
-    The time since its start is read in two ways, and the smaller counts: what is shown to one
-    process may be shifted.
+    The time since its start is read in two ways, and if they disagree the smaller counts: what is
+    shown to one process may be shifted.
     """
     steady = time.clock_gettime(time.CLOCK_BOOTTIME)
     boot = ""
     try:
-        steady = min(steady, float(_UPTIME.read_text().split()[0]))
+        uptime = float(_UPTIME.read_text().split()[0])
+        if abs(uptime - steady) > _DISAGREE_SECONDS:
+            steady = min(steady, uptime)
         boot = _BOOT_ID.read_text().strip()
     except (OSError, ValueError, IndexError):
         pass

@@ -58,7 +58,7 @@ def another_ledger(field: Field, name: str = "other") -> Ledger:
 
 def known_again(field: Field, ledger: Ledger) -> None:
     """Record in a new ledger what is on disk, as a daemon does that verifies it again."""
-    for entry in field.ledger.entries("w"):
+    for entry in reversed(field.ledger.entries("w")):
         record_verdict(ledger, (entry.checkpoint, entry.generation))
 
 

@@ -43,8 +43,11 @@ def _as_job(act: Callable[[], object]) -> bool:
 def _prune_of_job(field: Field, tmp_path: Path, kind: str, mode: int = 0o755) -> Path:
     """Have checkpoints of the job pruned by root; returns its directory."""
     for directory in (*field.root.parents, field.root):
-        if directory.is_relative_to(tmp_path.parent.parent):
-            directory.chmod(0o755)
+        if (
+            directory.is_relative_to(tmp_path.parents[2])
+            and directory.stat().st_uid == os.geteuid()
+        ):
+            directory.chmod(directory.stat().st_mode | 0o055)
     run = field.root / "run"
     saved = [WRITERS[kind](run / f"ckpt-{n}", 1000.0 + n) for n in range(4)]
     for directory, below, names in os.walk(field.root):
