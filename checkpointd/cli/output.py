@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.text import ago, json_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TextIO
 
     from rich.console import Console
@@ -82,3 +83,14 @@ def when(moment: float) -> str:
     """A moment, in seconds since the epoch, in the reader's own time zone, and how long ago."""
     local = dt.datetime.fromtimestamp(moment, dt.UTC).astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S %z}, {ago(moment, time.time())}"
+
+
+def merged_holds(holds: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Holds as series, cause and what to do; those with the same cause as one."""
+    series: dict[tuple[str, str], list[str]] = {}
+    for label, why, cure in holds:
+        series.setdefault((why, cure), []).append(label)
+    return [
+        (labels[0] if len(labels) == 1 else f"{len(labels)} series, such as {labels[0]}", *rest)
+        for rest, labels in series.items()
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import FAILED, NOT_BEGUN, OK, REFUSED
-from checkpointd.cli.output import console, grid, print_table
+from checkpointd.cli.output import console, grid, merged_holds, print_table
 from checkpointd.core.text import printable, size
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ def show_plan(plan: dict[str, Any]) -> None:
     if plan.get("file_differs"):
         text = f"{plan['file_differs']} This is the plan of what runs."
         out.print(Text(printable(text), "yellow"), soft_wrap=True)
-    for hold in plan.get("holds", ()):
-        why = hold.get("message") or f"{hold.get('reason', '')}."
-        held = (hold.get("series", ""), why, hold.get("cure", ""))
+    holds = [
+        (h.get("series", ""), h.get("message") or f"{h.get('reason', '')}.", h.get("cure", ""))
+        for h in plan.get("holds", ())
+    ]
+    for held in merged_holds(holds):
         for start, text in zip(("on hold", "", ""), filter(None, held), strict=False):
             out.print(Text(f"{start:<9}{printable(text)}", "yellow"), soft_wrap=True)
     if plan.get("unmet"):

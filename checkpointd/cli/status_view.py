@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.cli.output import COLOURS, console, grid, print_table, when
+from checkpointd.cli.output import COLOURS, console, grid, merged_holds, print_table, when
 from checkpointd.core.text import ago, iso, printable, size
 from checkpointd.ledger import State
 
@@ -135,10 +135,10 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     disk = [f"{size(count)} {what}" for count, what in sizes if count is not None]
     table.add_row("  disk", ", ".join(disk) or "not measured yet")
     table.add_row("  pruning", printable(watch.plan or watch.mode))
-    for hold in watch.holds:
-        why = hold.message or f"{hold.reason}."
-        text = f"{hold.series}\n" * bool(hold.series) + f"{why}\n{hold.cure}"
-        table.add_row("  on hold", Text(printable(text), "yellow"))
+    holds = [(h.series, h.message or f"{h.reason}.", h.cure) for h in watch.holds]
+    for hold in merged_holds(holds):
+        text = "\n".join(printable(line) for line in hold if line)
+        table.add_row("  on hold", Text(text, "yellow"))
     print_table(out, table)
 
 

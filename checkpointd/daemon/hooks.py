@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.core.text import json_text
+from checkpointd.core.text import json_text, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from checkpointd.core.report import Report
 
 _SECONDS = 30.0
@@ -19,10 +21,37 @@ _SECONDS = 30.0
 log = structlog.get_logger()
 
 
-async def run_hook(command: tuple[str, ...], report: Report) -> None:
-    """Run a command with a report as JSON on its standard input; its failure is only logged.
+class HookRunner:
+    """Runs hooks; `failures` is by watch what its last hook failed of, until one succeeds.
+
+    Args:
+        count: called with a watch for each hook that fails.
+    """
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        self.failures: dict[str, str] = {}
+        self._count = count
+
+    async def run(self, command: tuple[str, ...], report: Report) -> None:
+        """Run the hook of a report's watch, and note its failure."""
+        failure = await run_hook(command, report)
+        watch = report.checkpoint.watch
+        self.failures.pop(watch, None)
+        if failure:
+            self._count(watch)
+            self.failures[watch] = (
+                f"Watch {watch}: the hook {command[0]} failed: {failure.rstrip('.')}. Correct it, "
+                "or take it out of `on_verdict`."
+            )
+
+
+async def run_hook(command: tuple[str, ...], report: Report) -> str:
+    """Run a command with a report as JSON on its standard input.
 
     It is killed when it takes longer than 30 seconds, or when the daemon stops.
+
+    Returns:
+        Why it failed, empty if it did not.
     """
     bound = log.bind(command=command[0], path=report.checkpoint.path)
     try:
@@ -35,16 +64,18 @@ async def run_hook(command: tuple[str, ...], report: Report) -> None:
         )
     except OSError as error:
         bound.warning("hook cannot be started", error=error.strerror)
-        return
+        return f"it cannot be started: {error.strerror}"
     try:
         async with asyncio.timeout(_SECONDS):
             _, stderr = await process.communicate(json_text(report.to_public()).encode())
     except TimeoutError:
         bound.warning("hook took too long and was killed", seconds=_SECONDS)
-        return
+        return f"it took longer than {_SECONDS:g} s and was killed"
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-    if process.returncode:
-        last = stderr.decode(errors="replace").strip().splitlines()[-1:]
-        bound.warning("hook failed", code=process.returncode, stderr="".join(last))
+    if not process.returncode:
+        return ""
+    last = "".join(stderr.decode(errors="replace").strip().splitlines()[-1:])
+    bound.warning("hook failed", code=process.returncode, stderr=last)
+    return f"it ended with {process.returncode}{f', {printable(last)!r}' if last else ''}"

@@ -55,6 +55,7 @@ _UNAVAILABLE = 503
 _CALM_SECONDS = 0.5
 _CALM_SHARE = 20.0
 _ROUND_SECONDS = 60.0
+_SPACE_SECONDS = 3.0
 _PREVIEW_SECONDS = 10.0
 _PLAN_SECONDS = 600.0
 _PLAN_SHARE = 1000.0
@@ -145,11 +146,13 @@ class RetentionRunner:
         return [watch.usage.problem for watch in self._running.values()]
 
     async def _run(self, watch: WatchRetention) -> None:
+        next_round = 0.0
         while True:
             watch.plan_seconds = 0.0
             problems = list[str]()
+            is_round = watch.requested.is_set() or time.monotonic() >= next_round
             try:
-                await self._round(watch)
+                await (self._round(watch) if is_round else self._make_space(watch))
             except (OSError, LedgerError, TrashError) as error:
                 problems = [str(error)]
             except Exception:
@@ -157,12 +160,22 @@ class RetentionRunner:
                     "retention failed because of a bug in checkpointd; it is retried",
                     watch=watch.name,
                 )
-            if not watch.stopping:
+            if is_round and not watch.stopping:
+                next_round = time.monotonic() + _ROUND_SECONDS
                 self._failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), _ROUND_SECONDS)
+                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
+
+    async def _make_space(self, watch: WatchRetention) -> None:
+        """Let the trash give way to the next saves; rounds are late where verdicts are late."""
+        if watch.settings.retention.mode == "off" or not watch.usage.trash:
+            return
+        is_available = watch.name in self._watches and not self._why_unavailable(watch.name)
+        if is_available and await watch.lacks_space():
+            await self._expire(watch)
+            await watch.measure()
 
     async def _round(self, watch: WatchRetention) -> None:
         policy = watch.settings.retention

@@ -90,13 +90,15 @@ class Service:
         self._work = WorkQueue(self._metrics.coalesced)
         self._retries = RetryScheduler(self._ledger, self._work.push)
         self._reverifier = Reverifier(self._watches, self._ledger, self._work)
-        recorder = VerdictRecorder(self._ledger, self._metrics, self._watches, self._side_tasks)
+        self._recorder = VerdictRecorder(
+            self._ledger, self._metrics, self._watches, self._side_tasks
+        )
         self._verifier = Verifier(
             self._work,
             self._watches,
             RequestBuilder(self._watches, self._ledger),
             self._dispatcher,
-            recorder,
+            self._recorder,
             self._retries,
         )
         self._inbox = EventInbox(self._watches)
@@ -164,6 +166,7 @@ class Service:
         self._health.add_source(self._retention.disk_problems)
         self._health.add_source(self._retention.vault_problems)
         self._health.add_source(self._publishing.problems.values)
+        self._health.add_source(self._recorder.hook_problems)
         self._health.add_source(self._servers.access.problems)
         self._health.add_source(lambda: [self._status.sandbox().problem])
 

@@ -8,7 +8,7 @@ import structlog
 
 from checkpointd.core.request import End
 from checkpointd.core.verdict import Verdict
-from checkpointd.daemon.hooks import run_hook
+from checkpointd.daemon.hooks import HookRunner
 from checkpointd.ledger import Ledger, State
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class VerdictRecorder:
         self._metrics = metrics
         self._watches = watches
         self._tasks = tasks
+        self._hooks = HookRunner(metrics.hook_failed)
+
+    def hook_problems(self) -> list[str]:
+        """What the hooks of the watches that run have last failed of."""
+        return [text for watch, text in self._hooks.failures.items() if watch in self._watches]
 
     async def pending(self, item: Item, listing: int = 0) -> None:
         """Record that a generation, found in a listing, has no verdict yet."""
@@ -86,7 +91,7 @@ class VerdictRecorder:
         )
         watch = self._watches.get(checkpoint.watch)
         if watch is not None and watch.settings.hooks.on_verdict:
-            self._tasks.spawn(run_hook(watch.settings.hooks.on_verdict, report))
+            self._tasks.spawn(self._hooks.run(watch.settings.hooks.on_verdict, report))
 
     async def no_verdict(self, item: Item, answer: Answer) -> bool:
         """Record why a generation got no verdict.

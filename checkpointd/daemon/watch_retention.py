@@ -193,6 +193,10 @@ class WatchRetention:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
         return await self._on_disk(self._expire)
 
+    async def lacks_space(self) -> bool:
+        """Whether the next saves may not find the space that they need."""
+        return await self._on_disk(self._lacks_space)
+
     async def accept(self) -> int:
         """Have pruning go on with what the ledger knows; return how many items were unknown."""
         return await self._on_disk(self._accept)
@@ -266,6 +270,10 @@ class WatchRetention:
             root=doubts,
             by_person=by is ApplyBy.PERSON,
         )
+
+    def _lacks_space(self) -> bool:
+        disk = disk_of(self.root)
+        return disk.free < self._limits().reserve(disk.total)
 
     def _expire(self) -> Expired:
         with self._keeper.locked() as holder:

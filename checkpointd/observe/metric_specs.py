@@ -43,6 +43,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned": ("Checkpoints pruned.", ("watch", "rule")),
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
     "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
+    "hook_failures": ("Hooks that could not be started, failed or took too long.", ("watch",)),
     "trash_deleted": (
         "Checkpoints deleted from the trash for good; early: the disk was nearly full.",
         ("watch", "cause"),

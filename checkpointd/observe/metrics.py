@@ -173,6 +173,10 @@ class Metrics:
         """Count a checkpoint that could not be pruned."""
         self._counters["prune_failures"].labels(watch).inc()
 
+    def hook_failed(self, watch: str) -> None:
+        """Count a hook that failed."""
+        self._counters["hook_failures"].labels(watch).inc()
+
     def trash_deleted(self, watch: str, cause: str) -> None:
         """Count a checkpoint deleted from the trash for good: one of `TRASH_DELETIONS`."""
         self._counters["trash_deleted"].labels(watch, cause).inc()

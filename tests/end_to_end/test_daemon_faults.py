@@ -94,6 +94,8 @@ def test_a_hook_gets_the_report_and_a_failing_one_stops_nothing(daemon: Daemon, 
     eventually("the hook to be told", told.exists)
     assert json.loads(told.read_text())["verdict"] == "valid"
     eventually("its failure to be logged", lambda: "hook failed" in daemon.log)
+    eventually("the problem", lambda: any("the hook" in p for p in daemon.status()["problems"]))
+    assert 'checkpointd_hook_failures_total{watch="runs"} 1.0' in daemon.text("/metrics")
     assert daemon.status()["healthy"]
 
 

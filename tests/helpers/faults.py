@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.retention import Pruner, TrashError, find_references, plan
+from checkpointd.retention.root import RootKeeper
+from checkpointd.retention.trash.place import TrashPlace, trash_place
 from tests.helpers.invariants import END, FLOOR, GOLDEN, LOST, OUTSIDE
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict, tree
 from tests.helpers.retention import limits
@@ -46,7 +48,8 @@ COUNT, KEPT = 4, 2
 POLICY = RetentionSettings(
     keep_last=KEPT, keep_min_valid=KEPT, min_age="1ms", mode="enforce", trash_ttl="1s"
 )
-_OUTSIDE, _NOTES = "outside.txt", "notes.txt"
+_PINNED = "ckpt-3"
+_OUTSIDE, _NOTES, _TRASH = "outside.txt", "notes.txt", "trash"
 _UNEXPECTED = 70
 
 
@@ -71,15 +74,22 @@ class Stage:
         """The watched directory."""
         return self.top / "root"
 
+    @property
+    def place(self) -> TrashPlace:
+        """Where the trash is: of half of the kinds in a directory of its own."""
+        elsewhere = str(self.top / _TRASH) if self.kind in ("file", "keras") else ""
+        return trash_place(str(self.root), elsewhere)
+
     def open(self) -> tuple[Ledger, Pruner]:
         """As a start of the daemon does."""
         ledger = Ledger.open(self.top / "state")
-        return ledger, Pruner(str(self.root), ledger)
+        return ledger, Pruner(str(self.root), ledger, self.place)
 
     def write(self) -> dict[str, bytes]:
         """Lay everything out from scratch; returns all files."""
         self.root.mkdir(parents=True)
         (self.top / "state").mkdir()
+        (self.top / _TRASH).mkdir()
         (self.top / _OUTSIDE).write_text("not ours")
         (self.root / _NOTES).write_text("the user's")
         ledger, pruner = self.open()
@@ -117,11 +127,25 @@ def expire(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
     pruner.expire(limits(time.time() + 10, 1))
 
 
+def pin(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
+    """Pin one, and have the root know it."""
+    ledger.pin(str(stage.root / "run" / _PINNED))
+    look(stage, ledger)
+
+
+def look(stage: Stage, ledger: Ledger) -> None:
+    """What the daemon does with the records of a root before each round."""
+    keeper = RootKeeper("w", stage.place, ledger)
+    with keeper.locked(enforce=True) as holder:
+        keeper.look(holder, enforce=True)
+
+
 ACTS: dict[str, Callable[[Stage, Ledger, Pruner], None]] = {
     "prune": prune,
     "restore": restore,
     "restoreall": restore_all,
     "expire": expire,
+    "pin": pin,
 }
 """What retention does to a disk, by name."""
 
@@ -151,11 +175,13 @@ def inject(top: Path, calls: str, fault: str, number: int, log: Path) -> int:
     Returns:
         How many faults there were.
     """
-    how = "signal=KILL" if fault == "SIGKILL" else f"error={fault}"
+    kills = fault == "SIGKILL"
+    how = "signal=KILL" if kills else f"error={fault}"
+    filtered = () if kills else ("--seccomp-bpf",)  # with it only the first call can be killed
     traced = CALLS[calls]
     done = subprocess.run(
         [
-            *(str(STRACE), "-f", "--seccomp-bpf", "-o", str(log), "-e", f"trace={traced}"),
+            *(str(STRACE), "-f", *filtered, "-o", str(log), "-e", f"trace={traced}"),
             *("-e", f"inject={traced}:{how}:when={number}"),
             *(sys.executable, "-W", "error", "-m", "tests.helpers.faults", str(top)),
         ],
@@ -169,7 +195,7 @@ def inject(top: Path, calls: str, fault: str, number: int, log: Path) -> int:
     unexpected = f"+++ exited with {_UNEXPECTED} +++" in text
     assert done.returncode == 0, (done.returncode, done.stderr)
     assert not unexpected, done.stderr
-    if fault == "SIGKILL":
+    if kills:
         return text.count("+++ killed by SIGKILL +++")
     return text.count("(INJECTED)")
 
@@ -181,7 +207,7 @@ def converge(stage: Stage, everything: dict[str, bytes], invariants: Invariants)
     invariants.never(FLOOR, len(present) < KEPT, present)
     invariants.never(LOST, kept - present)
     untouched = (stage.top / _OUTSIDE).read_text(), (stage.root / _NOTES).read_text()
-    others = set(os.listdir(stage.top)) ^ {"root", "state", _OUTSIDE}
+    others = set(os.listdir(stage.top)) ^ {"root", "state", _OUTSIDE, _TRASH}
     changed = untouched != ("not ours", "the user's") or others
     invariants.never(OUTSIDE, changed, (untouched, others))
     ledger, pruner = stage.open()
@@ -201,8 +227,16 @@ def converge(stage: Stage, everything: dict[str, bytes], invariants: Invariants)
         invariants.never(END, intact(stage.root, everything) ^ kept)
         states = Counter(entry.state for entry in ledger.entries(states=list(State)))
         invariants.never(END, states != {State.TRASHED: COUNT - KEPT, State.VALID: KEPT}, states)
+    if stage.act == "pin":
+        ledger.close()
+        shutil.rmtree(stage.top / "state")
+        (stage.top / "state").mkdir()
+        ledger, pruner = stage.open()
+        look(stage, ledger)
+        pinned = [pin.path for pin in ledger.pins()]
+        invariants.never(LOST, pinned != [str(stage.root / "run" / _PINNED)], pinned)
     if stage.act == "expire":
-        left = set(os.listdir(stage.root / ".checkpointd-trash")) - {"reserve"}
+        left = set(os.listdir(stage.place.directory)) - {"reserve"}
         invariants.never(END, left)
         invariants.never(LOST, kept - intact(stage.root, everything))
     else:

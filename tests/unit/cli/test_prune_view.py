@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from checkpointd.cli.errors import FAILED, NOT_BEGUN, OK, REFUSED
+from checkpointd.cli.output import merged_holds
 from checkpointd.cli.prune_view import exit_code
 
 DONE = {"removals": [{"done": True, "failed": False}]}
@@ -32,3 +33,12 @@ def test_the_exit_code_is_the_worst_that_happened(
 ) -> None:
     """A failure counts more than a refusal, and what was left alone only where nothing was done."""
     assert exit_code(outcomes) == code
+
+
+def test_holds_for_the_same_cause_are_shown_once() -> None:
+    """With how many series they hold, and one of them."""
+    holds = [("a/{}", "No metric.", "Correct it."), ("b/{}", "No metric.", "Correct it.")]
+    assert merged_holds([*holds, ("c/{}", "Other.", "")]) == [
+        ("2 series, such as a/{}", "No metric.", "Correct it."),
+        ("c/{}", "Other.", ""),
+    ]

@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from checkpointd.daemon.hooks import run_hook
+from checkpointd.daemon.hooks import HookRunner, run_hook
 from tests.helpers.observe import report
 
 
@@ -21,3 +21,20 @@ def test_a_hook_that_fails_is_logged_with_the_checkpoint() -> None:
         ("hook cannot be started", made.checkpoint.path),
     ]
     assert (logged[0]["code"], logged[0]["stderr"]) == (3, "no route")
+
+
+def test_the_last_failure_stays_until_a_hook_succeeds() -> None:
+    """It is counted each time, and the sentence says what to do."""
+    counted = list[str]()
+    hooks = HookRunner(counted.append)
+    made = report()
+    watch = made.checkpoint.watch
+    for command in (("/nothing/there",), ("/bin/sh", "-c", "echo no route >&2; exit 3")):
+        asyncio.run(hooks.run(command, made))
+    assert hooks.failures == {
+        watch: f"Watch {watch}: the hook /bin/sh failed: it ended with 3, 'no route'. Correct it, "
+        "or take it out of `on_verdict`."
+    }
+    assert counted == [watch, watch]
+    asyncio.run(hooks.run(("/bin/true",), made))
+    assert hooks.failures == {}

@@ -69,6 +69,7 @@ def filled_metrics(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     metrics.pruned("resnet", "unclaimed", 512)
     metrics.trash_deleted("resnet", "early")
     metrics.prune_failed("resnet")
+    metrics.hook_failed("resnet")
     metrics.worker_exit("signal")
     metrics.overflow("resnet")
     metrics.reconciled("resnet", 0.02, NOW)
