@@ -213,6 +213,8 @@ class Pruner:
     def recover(self) -> list[Recovered]:
         """Finish or undo what a crash left, and record it in the ledger; called at start.
 
+        What another ledger has put into the trash is not recorded: this one did not decide it.
+
         Raises:
             OSError: the root or its trash cannot be opened.
             LedgerError: the ledger could not be written.
@@ -226,7 +228,12 @@ class Pruner:
             is_same = entry.generation.key == item.manifest.generation.key
             if recovered.outcome in ("undone", "restored") and is_same:
                 self._records.record_restored(item.path, item.id)
-            elif recovered.outcome == "moved" and is_same and entry.state is not State.TRASHED:
+            elif (
+                recovered.outcome == "moved"
+                and is_same
+                and entry.state is not State.TRASHED
+                and item.manifest.ledger == self._records.identity
+            ):
                 self._note_trashed(item, entry)
         return found
 

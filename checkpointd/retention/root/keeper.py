@@ -12,7 +12,8 @@ from checkpointd.retention.files import opened_root
 from checkpointd.retention.root import owner, pin_copy
 from checkpointd.retention.root.doubts import RootDoubts
 from checkpointd.retention.root.inspection import doubts_about, read_records, unreadable
-from checkpointd.retention.root.lock import RootLock, holder_above, holder_below
+from checkpointd.retention.root.lock import RootLock
+from checkpointd.retention.root.nested import pruned_above, pruned_below
 from checkpointd.retention.root.record_file import (
     RecordFile,
     created_records,
@@ -102,7 +103,7 @@ class RootKeeper:
 
     def look_below(self, paths: Iterable[str]) -> RootDoubts | None:
         """What is doubtful because a directory on the way to some paths is pruned as well."""
-        holder = holder_below(self._root, paths)
+        holder = pruned_below(self._root, paths, self._records.identity)
         return RootDoubts(locked=holder) if holder else None
 
     def accept(self) -> list[TrashItem]:
@@ -132,7 +133,7 @@ class RootKeeper:
         try:
             create = enforce and _has_content(self._root)
             return self._lock.acquire(create=create) or (
-                holder_above(self._root) if enforce else ""
+                pruned_above(self._root, self._records.identity) if enforce else ""
             )
         except OSError as error:
             self.problem = (

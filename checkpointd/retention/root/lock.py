@@ -13,14 +13,10 @@ import json
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
 
 from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.files import opened_root
 from checkpointd.retention.root.record_file import created_records, open_record, opened_records
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NAME = "lock"
 _READ_BYTES = 4096
@@ -79,31 +75,8 @@ class RootLock:
                 self._file = -1
 
 
-def holder_above(root: str) -> str:
-    """A sentence about who prunes a directory that contains a root; empty if nobody does."""
-    above = os.path.dirname(os.path.realpath(root))
-    while True:
-        if holder := _holder(above):
-            return f"The directory {above!r}, which contains this root, is pruned by {holder}."
-        if above == os.path.dirname(above):
-            return ""
-        above = os.path.dirname(above)
-
-
-def holder_below(root: str, paths: Iterable[str]) -> str:
-    """A sentence about who prunes a directory on the way from a root to some paths, or ""."""
-    seen = {root.rstrip("/") or "/"}
-    for path in paths:
-        above = os.path.dirname(path)
-        while above not in seen and len(above) > len(root):
-            seen.add(above)
-            if holder := _holder(above):
-                return f"The directory {above!r}, which is inside this root, is pruned by {holder}."
-            above = os.path.dirname(above)
-    return ""
-
-
-def _holder(directory: str) -> str:
+def holder_of(directory: str) -> str:
+    """Who prunes a directory at this moment, without a stop; empty if nobody does."""
     try:
         file = os.open(
             f"{directory}/{ROOT_RECORDS}/{NAME}",

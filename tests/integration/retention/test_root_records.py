@@ -257,6 +257,40 @@ def test_one_process_at_a_time_removes_below_a_root(
     assert doubts(look(keeper(field))) == set()
 
 
+def test_a_root_around_or_inside_another_ledgers_root_is_not_pruned(field: Field) -> None:
+    """Also between its rounds, when nobody holds a lock; until its records are removed."""
+    inner = field.root / "inner"
+    inner.mkdir()
+    (inner / "m.h5").write_bytes(b"x")
+    look(RootKeeper("v", trash_place(str(inner)), field.ledger))
+    new = another_ledger(field)
+    with keeper(field, new).locked(enforce=True) as holder:
+        assert holder == ""
+        below = keeper(field, new).look_below([f"{inner}/m.h5"])
+        assert below is not None
+        assert f"remove {inner}/.checkpointd" in below.locked
+        assert keeper(field).look_below([f"{inner}/m.h5"]) is None
+    deeper = inner / "deeper"
+    deeper.mkdir()
+    (deeper / "m.h5").write_bytes(b"x")
+    assert "contains this root" in look(RootKeeper("x", trash_place(str(deeper)), new)).locked
+    assert look(RootKeeper("x", trash_place(str(deeper)), field.ledger)).locked == ""
+    shutil.rmtree(inner / ".checkpointd")
+    assert keeper(field, new).look_below([f"{inner}/m.h5"]) is None
+
+
+def test_recovery_does_not_take_another_ledgers_trash_for_its_own(field: Field) -> None:
+    """A daemon that knew the checkpoints at their paths finds them moved by another one."""
+    field.write("file", 5)
+    new = another_ledger(field)
+    known_again(field, new)
+    assert all(removal.done for removal in field.prune())
+    pruner = Pruner(str(field.root), new)
+    pruner.recover()
+    assert doubts(look(keeper(field, new))) >= {"trash"}
+    assert pruner.expire(limits(time.time() + 10 * 86400, 3600)).deleted == ()
+
+
 def test_a_plan_under_a_doubt_removes_nothing(field: Field) -> None:
     """Also in a preview, which only looks."""
     field.write("file", 4)
