@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,7 +13,7 @@ from checkpointd.daemon import trash_controls
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
-from checkpointd.daemon.retention_failures import RetentionFailures
+from checkpointd.daemon.retention_outcomes import RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
@@ -23,7 +22,7 @@ from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
-from checkpointd.retention.summary import preview_line, preview_text
+from checkpointd.retention.summary import preview_text
 from checkpointd.retention.trash import place_of
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
-    from checkpointd.retention import Hold, Removal, RetentionPlan
+    from checkpointd.retention import Removal, RetentionPlan
 
 CHANGES = frozenset(
     {
@@ -67,9 +66,7 @@ log = structlog.get_logger()
 class RetentionRunner:
     """Plans after every verdict and every minute; prunes where the mode is `enforce`.
 
-    `holds` are what the last plan of each watch would not prune, and why; `previews` are sentences
-    about what it would remove. `refusals` are sentences about what could not be pruned, `unmet` why
-    `max_total_bytes` cannot be met.
+    `outcomes` are what came of it, for the status.
 
     Args:
         ledger: holds the checkpoints.
@@ -87,19 +84,14 @@ class RetentionRunner:
         metrics: Metrics,
         digest: Callable[[Item], Awaitable[str]],
     ) -> None:
-        self.holds: dict[str, tuple[Hold, ...]] = {}
-        self.previews: dict[str, str] = {}
-        self.refusals: dict[str, str] = {}
-        self.unmet: dict[str, str] = {}
+        self.outcomes = RetentionOutcomes(metrics)
         self._records = LedgerRecords(ledger)
         self._watches = watches
         self._work = work
         self._metrics = metrics
         self._digest = digest
-        self._failures = RetentionFailures(metrics.prune_failed)
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
-        self._logged: dict[str, str] = {}
         self._owners = TrashOwners(self._running)
         self.former = FormerTrashes(self._records, self._owners.settings)
 
@@ -115,9 +107,7 @@ class RetentionRunner:
     async def forget(self, name: str) -> None:
         """End the retention of a watch; nothing more is removed, unless its disk hangs."""
         watch = self._running.pop(name, None)
-        for state in (self.holds, self.previews, self.refusals, self.unmet, self._logged):
-            state.pop(name, None)
-        self._failures.forget(name)
+        self.outcomes.forget(name)
         if watch is None:
             return
         hung = await self._owners.stop(watch)
@@ -162,7 +152,7 @@ class RetentionRunner:
                 )
             if is_round and not watch.stopping:
                 next_round = time.monotonic() + _ROUND_SECONDS
-                self._failures.note(watch.name, "retention", problems)
+                self.outcomes.failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
@@ -192,7 +182,7 @@ class RetentionRunner:
             began = time.monotonic()
             by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
-            self._note_plan(watch.name, _left(planned, removals))
+            self.outcomes.note_plan(watch.name, planned, removals)
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
             if not is_locked and all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
@@ -208,7 +198,7 @@ class RetentionRunner:
             await watch.vault.keep(planned)
         except OSError as error:
             watch.vault.problems.append(f"Watch {watch.name}: the vault cannot be used: {error}.")
-        self._failures.note(watch.name, "vault", watch.vault.problems)
+        self.outcomes.failures.note(watch.name, "vault", watch.vault.problems)
 
     def vault_problems(self) -> list[str]:
         """Sentences about what could not be copied into the vaults."""
@@ -219,8 +209,8 @@ class RetentionRunner:
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
             self._metrics.trash_deleted(watch.name, "early" if item.early else "expired")
-        self._failures.note(watch.name, "trash", expired.errors)
-        self._failures.note(watch.name, "root", [watch.problem] if watch.problem else [])
+        self.outcomes.failures.note(watch.name, "trash", expired.errors)
+        self.outcomes.failures.note(watch.name, "root", [watch.problem] if watch.problem else [])
 
     def _why_unavailable(self, name: str) -> str:
         """Why the ledger may not have all that is on disk; empty if it has."""
@@ -240,9 +230,9 @@ class RetentionRunner:
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
         problem = self._why_unavailable(watch.name)
         planned, removals = await watch.plan(problem, evaluation, by)
-        self._note_removals(watch.name, [removal for removal in removals if removal.done])
+        self.outcomes.note_removals(watch.name, removals)
         if by is not ApplyBy.NOBODY:
-            self._note_refusals(watch.name, removals)
+            self.outcomes.note_refusals(watch.name, removals)
         suspects = [*planned.suspects, *(s for r in removals for s in r.suspects)]
         in_queue = self._work.is_in_background
         watch.reverify(watcher, planned, [s for s in suspects if not in_queue(watch.name, s)])
@@ -255,50 +245,6 @@ class RetentionRunner:
             path = entry.path
             if not (self._work.is_busy(name, path) or self._work.is_in_background(name, path)):
                 self._work.push_background(Item(entry.checkpoint, entry.generation, time.time()))
-
-    def _note_plan(self, name: str, planned: RetentionPlan) -> None:
-        """Log holds, and what a dry run would remove, once each time they change."""
-        holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
-        if name not in self.previews:
-            log.info("retention plan", watch=name, message=preview_text(planned))
-        self.previews[name] = preview_line(planned)
-        self.unmet.pop(name, None)
-        if planned.unmet:
-            self.unmet[name] = f"Watch {name}: {planned.unmet}"
-        dry = planned.policy.mode == "dry-run"
-        would = [d.entry.path for d in planned.removals] if dry else []
-        outcome = repr((would, [(hold.series, hold.reason) for hold in holds]))
-        if outcome == self._logged.get(name, ""):
-            return
-        self._logged[name] = outcome
-        for hold in holds:
-            log.warning(
-                "pruning on hold",
-                watch=name,
-                series=hold.series,
-                reason=hold.reason,
-                message=hold.message,
-                cure=hold.cure,
-            )
-        if would:
-            log.info("would prune (dry-run)", watch=name, count=len(would), first=would[0])
-
-    def _note_refusals(self, name: str, removals: list[Removal]) -> None:
-        """Keep what could not be pruned among the daemon's problems until it could."""
-        self._failures.note_removals(name, removals)
-        refused = [r for r in removals if not r.done]
-        self.refusals.pop(name, None)
-        if refused:
-            self.refusals[name] = (
-                f"Watch {name}: {len(refused)} of {len(removals)} could not be pruned; "
-                f"{refused[0].entry.path}: {refused[0].reason.rstrip('.')}."
-            )
-
-    def _note_removals(self, name: str, done: list[Removal]) -> None:
-        for removal in done:
-            self._metrics.pruned(name, removal.rule, removal.size_bytes)
-            path, reason = removal.entry.path, removal.reason
-            log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
 
     async def preview(self, name: str) -> str:
         """What the policy of a watch would now remove, as soon as it is listed, in a sentence."""
@@ -352,7 +298,7 @@ class RetentionRunner:
         try:
             count = await watch.accept()
         except (OSError, LedgerError) as error:
-            raise ControlError(str(error), 503) from None
+            raise ControlError(str(error), _UNAVAILABLE) from None
         log.info("the ledger was accepted", watch=name, trash=count)
         watch.requested.set()
         return {"watch": name, "trash": count}
@@ -364,9 +310,3 @@ class RetentionRunner:
     async def empty_trash(self, ids: frozenset[str]) -> dict[str, Any]:
         """Delete items for good from whichever trash holds them."""
         return await trash_controls.empty(list(self._running.values()), self.former, ids)
-
-
-def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:
-    """The plan without what has been removed."""
-    done = {removal.entry.id for removal in removals if removal.done}
-    return replace(planned, decisions=tuple(d for d in planned.decisions if d.entry.id not in done))

@@ -129,7 +129,7 @@ class StatusBuilder:
             ready=status.ready,
             message=status.message,
             mode=watch.settings.retention.mode,
-            plan=self.retention.previews.get(name, ""),
+            plan=self.retention.outcomes.previews.get(name, ""),
             counts=self.cache.counts(name),
             unknown=status.unknown,
             last_reconcile_at=status.last_reconcile_at,
@@ -140,7 +140,7 @@ class StatusBuilder:
             trash_reserve_bytes=usage.reserve,
             holds=tuple(
                 HoldStatus(hold.series, hold.reason, hold.cure, hold.message)
-                for hold in self.retention.holds.get(name, ())
+                for hold in self.retention.outcomes.holds.get(name, ())
             ),
         )
 

@@ -3,7 +3,7 @@
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.holds import Hold
 from checkpointd.retention.plan import RetentionPlan, plan
-from checkpointd.retention.pruner import Pruner, PruningLedger, Removal
+from checkpointd.retention.pruner import Pruner, Removal
 from checkpointd.retention.reference_index import find_references
 from checkpointd.retention.references import References
 from checkpointd.retention.trash import Deleted, Expired, Recovered, Trash, TrashError, TrashItem
@@ -14,7 +14,6 @@ __all__ = [
     "Expired",
     "Hold",
     "Pruner",
-    "PruningLedger",
     "Recovered",
     "References",
     "Removal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from checkpointd.ledger import LedgerError, State
 from checkpointd.retention.disk_errors import explain
@@ -31,43 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from checkpointd.config import RetentionSettings
-    from checkpointd.ledger import Entry, Pin
+    from checkpointd.ledger import Entry
     from checkpointd.retention.decision import Decision
     from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.pruning_ledger import PruningLedger
     from checkpointd.retention.references import References
 
 RESTORED_NOTE = "restored from the trash"
-
-
-class PruningLedger(Protocol):
-    """What the pruner needs of the ledger; `checkpointd.ledger.Ledger` is one."""
-
-    @property
-    def identity(self) -> str:
-        """The random id of the ledger."""
-        ...
-
-    def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
-        """Those items of a trash that the ledger has no record of."""
-        ...
-
-    def entry(self, path: str) -> Entry | None:
-        """The entry of a path."""
-        ...
-
-    def record_trashed(
-        self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
-    ) -> None:
-        """Record that a checkpoint was moved into the trash."""
-        ...
-
-    def record_restored(self, path: str, item: str) -> None:
-        """Record that a checkpoint was restored."""
-        ...
-
-    def pin(self, path: str, note: str = "") -> Pin:
-        """Protect a path."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def test_a_first_enforcement_waits_for_a_person_and_goes_on_by_itself(root: Path
             daemon.begin(ASKING)
             await daemon.round()
             assert len(tree(root)) == 5
-            (hold,) = daemon.retention.holds["w"]
+            (hold,) = daemon.retention.outcomes.holds["w"]
             assert hold.reason == "not_confirmed"
             assert "4 of 5" in hold.message
             shown = await daemon.retention.prune("w", apply=False)
@@ -55,7 +55,7 @@ def test_a_first_enforcement_waits_for_a_person_and_goes_on_by_itself(root: Path
             await daemon.ledger(record_verdict, saved)
             await daemon.round()
             assert list(tree(root)) == ["ckpt-9"]
-            assert daemon.retention.holds["w"] == ()
+            assert daemon.retention.outcomes.holds["w"] == ()
 
     asyncio.run(main())
 
@@ -89,7 +89,9 @@ def test_nothing_is_taken_for_new_before_the_watch_is_listed(root: Path) -> None
             daemon.watches["w"].labelled.set()
             await daemon.round()
             assert len(tree(root)) == 3
-            assert [hold.reason for hold in daemon.retention.holds["w"]] == ["not_confirmed"]
+            assert [hold.reason for hold in daemon.retention.outcomes.holds["w"]] == [
+                "not_confirmed"
+            ]
 
     asyncio.run(main())
 

@@ -105,7 +105,7 @@ def test_what_was_not_evaluated_is_queued_behind_new_saves(root: Path) -> None:
             assert (daemon.pruned, len(daemon.work)) == ([], 0)
             assert daemon.work.is_in_background("w", newest)
             assert not daemon.work.is_in_background("w", str(root / "ckpt-2"))
-            assert [hold.reason for hold in daemon.retention.holds["w"]] == ["unevaluated"]
+            assert [hold.reason for hold in daemon.retention.outcomes.holds["w"]] == ["unevaluated"]
 
     asyncio.run(main())
 
@@ -282,7 +282,7 @@ def test_a_failure_counts_and_is_logged_once(root: Path, monkeypatch: pytest.Mon
 
     async def main() -> None:
         async with running(root) as daemon:
-            monkeypatch.setattr(daemon.retention._failures, "_count", failed.append)
+            monkeypatch.setattr(daemon.retention.outcomes.failures, "_count", failed.append)
             with capture_logs() as logs:
                 daemon.begin(ENFORCE)
                 await daemon.round()

@@ -1,0 +1,103 @@
+"""What came of planning and pruning, for the status, the log and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from checkpointd.daemon.retention_failures import RetentionFailures
+from checkpointd.retention.summary import preview_line, preview_text
+
+if TYPE_CHECKING:
+    from checkpointd.observe.metrics import Metrics
+    from checkpointd.retention import Hold, Removal, RetentionPlan
+
+log = structlog.get_logger()
+
+
+class RetentionOutcomes:
+    """The outcomes of the last plan of each watch, by its name.
+
+    `holds` are what it would not prune, and why; `previews` are sentences about what it would
+    remove, `refusals` about what could not be pruned, `unmet` why `max_total_bytes` cannot be met.
+
+    Args:
+        metrics: counts what is pruned.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.holds: dict[str, tuple[Hold, ...]] = {}
+        self.previews: dict[str, str] = {}
+        self.refusals: dict[str, str] = {}
+        self.unmet: dict[str, str] = {}
+        self.failures = RetentionFailures(metrics.prune_failed)
+        self._metrics = metrics
+        self._logged: dict[str, str] = {}
+
+    def forget(self, name: str) -> None:
+        """Forget a watch that is not pruned any more."""
+        for state in (self.holds, self.previews, self.refusals, self.unmet, self._logged):
+            state.pop(name, None)
+        self.failures.forget(name)
+
+    def note_plan(self, name: str, planned: RetentionPlan, removals: list[Removal]) -> None:
+        """Log holds, and what a dry run would remove, once each time they change.
+
+        Args:
+            name: the watch's name.
+            planned: its plan.
+            removals: what was removed already.
+        """
+        planned = _left(planned, removals)
+        holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
+        if name not in self.previews:
+            log.info("retention plan", watch=name, message=preview_text(planned))
+        self.previews[name] = preview_line(planned)
+        self.unmet.pop(name, None)
+        if planned.unmet:
+            self.unmet[name] = f"Watch {name}: {planned.unmet}"
+        dry = planned.policy.mode == "dry-run"
+        would = [d.entry.path for d in planned.removals] if dry else []
+        outcome = repr((would, [(hold.series, hold.reason) for hold in holds]))
+        if outcome == self._logged.get(name, ""):
+            return
+        self._logged[name] = outcome
+        for hold in holds:
+            log.warning(
+                "pruning on hold",
+                watch=name,
+                series=hold.series,
+                reason=hold.reason,
+                message=hold.message,
+                cure=hold.cure,
+            )
+        if would:
+            log.info("would prune (dry-run)", watch=name, count=len(would), first=would[0])
+
+    def note_refusals(self, name: str, removals: list[Removal]) -> None:
+        """Keep what could not be pruned among the daemon's problems until it could."""
+        self.failures.note_removals(name, removals)
+        refused = [r for r in removals if not r.done]
+        self.refusals.pop(name, None)
+        if refused:
+            self.refusals[name] = (
+                f"Watch {name}: {len(refused)} of {len(removals)} could not be pruned; "
+                f"{refused[0].entry.path}: {refused[0].reason.rstrip('.')}."
+            )
+
+    def note_removals(self, name: str, removals: list[Removal]) -> None:
+        """Count and log what was removed."""
+        for removal in removals:
+            if not removal.done:
+                continue
+            self._metrics.pruned(name, removal.rule, removal.size_bytes)
+            path, reason = removal.entry.path, removal.reason
+            log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
+
+
+def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:
+    """The plan without what has been removed."""
+    done = {removal.entry.id for removal in removals if removal.done}
+    return replace(planned, decisions=tuple(d for d in planned.decisions if d.entry.id not in done))
