@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.daemon import eventually
-from tests.helpers.scenes import HEAD, NEVER_ASK, SCAN_ONLY
+from tests.helpers.scene import HEAD, NEVER_ASK, SCAN_ONLY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers.daemon import eventually
 from tests.helpers.invariants import END, FLOOR, LOST
-from tests.helpers.scenes import HEAD, NEVER_ASK, SCAN_ONLY
+from tests.helpers.scene import HEAD, NEVER_ASK, SCAN_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

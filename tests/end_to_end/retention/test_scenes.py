@@ -10,7 +10,8 @@ import pytest
 
 from tests.helpers.daemon import Daemon, eventually
 from tests.helpers.invariants import LOST
-from tests.helpers.scenes import HEAD, NEVER_ASK, SCAN_ONLY, SCENES, Action, Save, Scene, is_there
+from tests.helpers.scene import HEAD, NEVER_ASK, SCAN_ONLY, Action, Save, Scene, is_there
+from tests.helpers.scenes import SCENES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.daemon import eventually
-from tests.helpers.scenes import HEAD, NEVER_ASK, SCAN_ONLY
+from tests.helpers.scene import HEAD, NEVER_ASK, SCAN_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
