@@ -60,18 +60,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand the texts of one of several processes to the one that speaks."""
-    told = getattr(session.config, "workeroutput", None)
-    if told is not None:
-        told["tables"] = session.config.stash[_TABLES]
-        told["invariants"] = session.config.stash[_INVARIANTS].dump()
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tables"] = session.config.stash[_TABLES]
+        output["invariants"] = session.config.stash[_INVARIANTS].dump()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take the texts of a process that is done."""
-    told = getattr(node, "workeroutput", {})
-    node.config.stash[_TABLES].extend(told.get("tables", ()))
-    node.config.stash[_INVARIANTS].add(told.get("invariants", {}))
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_TABLES].extend(output.get("tables", ()))
+    node.config.stash[_INVARIANTS].add(output.get("invariants", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

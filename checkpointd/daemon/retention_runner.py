@@ -279,7 +279,10 @@ class RetentionRunner:
             raise ControlError(str(error), _PRECONDITION_FAILED) from None
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
-        if not apply:
+        if apply:
+            self.outcomes.note_plan(name, planned, removals)
+            watch.requested.set()
+        else:
             watch.preview.note(planned)
         return {
             **public_plan(name, planned),

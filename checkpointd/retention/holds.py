@@ -259,7 +259,7 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "state_file_unreadable",
         _state_file_unreadable,
-        "Wait for the job's next save, which writes it anew; or delete it if no job needs it.",
+        "Wait for the job's next save, which writes it again; or delete it if no job needs it.",
     ),
     HoldSpec(
         "order_disagrees",

@@ -29,12 +29,12 @@ def test_prune_says_what_it_would_do_and_touches_nothing(world: World) -> None:
     """Keep or remove, with a reason for each."""
     world.put("odd_\udcff.h5", Verdict.INVALID)
     before = sorted(world.runs.iterdir())
-    told = world.run("prune")
-    assert told.count("\nremove ") == 3
-    assert told.count("\nkeep ") == 3
-    assert "3 kept, 3 to remove" in told
-    assert "Nothing was changed" in told
-    assert r"odd_\xff.h5" in told
+    output = world.run("prune")
+    assert output.count("\nremove ") == 3
+    assert output.count("\nkeep ") == 3
+    assert "3 kept, 3 to remove" in output
+    assert "Nothing was changed" in output
+    assert r"odd_\xff.h5" in output
     assert sorted(world.runs.iterdir()) == before
     rows = [json.loads(line) for line in world.run("prune", "a", "--json").splitlines()]
     assert [row["reason"] for row in rows if row.get("hold")] == ["not_confirmed"]
@@ -51,8 +51,8 @@ def test_prune_says_what_it_would_do_and_touches_nothing(world: World) -> None:
 
 def test_what_is_pruned_can_be_listed_and_comes_back(world: World) -> None:
     """Also by a relative path; then it is pinned."""
-    told = world.run("prune", "--apply")
-    assert "3 moved into the trash" in told
+    output = world.run("prune", "--apply")
+    assert "3 moved into the trash" in output
     assert sorted(p.name for p in world.runs.glob("*.h5")) == ["m_epoch_4.h5", "m_epoch_5.h5"]
     rows = [json.loads(line) for line in world.run("trash", "list", "--json").splitlines()]
     assert {Path(row["path"]).name for row in rows} == {f"m_epoch_{n}.h5" for n in (1, 2, 3)}
@@ -67,11 +67,11 @@ def test_what_is_pruned_can_be_listed_and_comes_back(world: World) -> None:
 
 
 def test_what_changed_since_its_verdict_is_not_removed(world: World) -> None:
-    """It is told, and stays."""
+    """It is output, and stays."""
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
-    told = world.run("prune", "--apply")
-    assert re.search(r"^keep .*m_epoch_1\.h5$", told, re.MULTILINE)
-    assert "verified again" in told
+    output = world.run("prune", "--apply")
+    assert re.search(r"^keep .*m_epoch_1\.h5$", output, re.MULTILINE)
+    assert "verified again" in output
     assert (world.runs / "m_epoch_1.h5").exists()
     assert not (world.runs / "m_epoch_2.h5").exists()
 
@@ -101,9 +101,9 @@ def test_a_watch_that_is_not_enforced_is_left_alone(world: World) -> None:
     """Unless it is named and that is said twice: a dry run is a promise."""
     text = world.config.read_text()
     world.config.write_text(text.replace("'enforce'", "'dry-run'"))
-    told = world.run("prune", "--apply", code=7)
-    assert "Left alone, because its mode is dry-run" in told
-    assert "checkpointd prune --watch a --force --apply" in told
+    output = world.run("prune", "--apply", code=7)
+    assert "Left alone, because its mode is dry-run" in output
+    assert "checkpointd prune --watch a --force --apply" in output
     shown = world.run("prune", "--apply", "--json", code=7)
     rows = [json.loads(line) for line in shown.splitlines()]
     assert rows[-1]["skipped"].startswith("Left alone")

@@ -49,8 +49,8 @@ def _on_disk(world: World) -> set[str]:
 
 def test_several_are_restored_at_once(world: World) -> None:
     """By paths and by a pattern; the others stay."""
-    told = world.run("restore", "runs/m_epoch_1.h5", str(world.runs / "m_epoch_[23].h5"))
-    assert told.count("restored and pinned") == 3
+    output = world.run("restore", "runs/m_epoch_1.h5", str(world.runs / "m_epoch_[23].h5"))
+    assert output.count("restored and pinned") == 3
     assert _on_disk(world) == {"1", "2", "3", "9"}
     assert len(_rows(world, "trash", "list")) == 5
     world.run("restore", "runs")
@@ -60,16 +60,16 @@ def test_several_are_restored_at_once(world: World) -> None:
 def test_what_is_restored_can_be_seen_before(world: World) -> None:
     """With those whose place is taken."""
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
-    told = world.run("restore", "--dry-run", "*_[12].h5")
-    assert "cannot be restored: 'm_epoch_1.h5' exists again: move that away first" in told
+    output = world.run("restore", "--dry-run", "*_[12].h5")
+    assert "cannot be restored: 'm_epoch_1.h5' exists again: move that away first" in output
     assert _on_disk(world) == {"1", "9"}
 
 
 def test_those_whose_place_is_taken_stay_and_the_others_come_back(world: World) -> None:
     """And the exit code says that not all came."""
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
-    told = world.run("restore", "*_[12].h5", code=5)
-    assert "restored and pinned" in told
+    output = world.run("restore", "*_[12].h5", code=5)
+    assert "restored and pinned" in output
     assert _on_disk(world) == {"1", "2", "9"}
     assert (world.runs / "m_epoch_1.h5").read_bytes() == b"a newer save"
     assert len(_rows(world, "trash", "list")) == 7
@@ -104,9 +104,9 @@ def _forget_clock(world: World) -> None:
 
 def test_the_trash_is_emptied_by_hand(world: World) -> None:
     """It is shown before; nothing is deleted without --apply."""
-    told = world.run("trash", "empty", "a")
-    assert "8 to delete" in told
-    assert "Nothing was changed" in told
+    output = world.run("trash", "empty", "a")
+    assert "8 to delete" in output
+    assert "Nothing was changed" in output
     assert len(_rows(world, "trash", "list")) == 8
     assert "Nothing in the trash" in world.run("trash", "empty", "--older-than", "1h", "--apply")
     assert "8 of 8 deleted" in world.run("trash", "empty", "--apply")
@@ -118,8 +118,8 @@ def test_a_watch_that_is_not_configured_any_more(world: World) -> None:
     """Its trash is listed, marked, restorable and can be emptied."""
     config = world.config.read_text()
     world.config.write_text(config[: config.index("[[watch]]")])
-    told = world.run("trash", "list")
-    assert told.count("no watch has this trash any more; it was that of a") == 8
+    output = world.run("trash", "list")
+    assert output.count("no watch has this trash any more; it was that of a") == 8
     assert all(not row["configured"] for row in _rows(world, "trash", "list", "a"))
     world.run("restore", str(world.runs / "m_epoch_1.h5"))
     assert _on_disk(world) == {"1", "9"}
@@ -129,9 +129,9 @@ def test_a_watch_that_is_not_configured_any_more(world: World) -> None:
 def test_nothing_expires_while_pruning_is_off(world: World) -> None:
     """And the list says so."""
     world.config.write_text(world.config.read_text().replace("'enforce'", "'off'"))
-    told = world.run("trash", "list")
-    assert told.count("never") >= 8
-    assert "Nothing expires while mode is off" in told
+    output = world.run("trash", "list")
+    assert output.count("never") >= 8
+    assert "Nothing expires while mode is off" in output
 
 
 def test_what_a_crash_left_half_moved_is_listed_and_comes_back_whole(world: World) -> None:

@@ -62,7 +62,7 @@ class RootKeeper:
         self._written = ""
 
     def forget(self) -> None:
-        """Look at everything anew: another root may be mounted here next."""
+        """Look at everything again: another root may be mounted here next."""
         self._begun = False
         self._written = ""
 

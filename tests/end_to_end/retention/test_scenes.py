@@ -115,10 +115,10 @@ class Scenes:
 
 def _not_removed(daemon: Daemon) -> str:
     """What is still to be removed; empty if nothing is."""
-    told = daemon.cli("prune", "--json")
-    rows = [json.loads(line) for line in told.stdout.splitlines()]
+    output = daemon.cli("prune", "--json")
+    rows = [json.loads(line) for line in output.stdout.splitlines()]
     left = [row["path"] for row in rows if not row.get("keep", True)]
-    return ", ".join(left) if rows else told.stderr
+    return ", ".join(left) if rows else output.stderr
 
 
 @pytest.mark.slow

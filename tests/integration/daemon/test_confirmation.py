@@ -49,6 +49,8 @@ def test_a_first_enforcement_waits_for_a_person_and_goes_on_by_itself(root: Path
             assert len(tree(root)) == 5
             done = await daemon.retention.prune("w", apply=True)
             assert [removal["done"] for removal in done["removals"]] == [True] * 4
+            assert daemon.retention.outcomes.holds["w"] == ()
+            assert "nothing" in daemon.retention.outcomes.previews["w"]
         async with running(root) as daemon:
             daemon.begin(ASKING)
             saved = WRITERS["file"](root / "ckpt-9", 2000.0)
