@@ -186,6 +186,8 @@ class RetentionRunner:
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
             if not is_locked and all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
+                if any(decision.rule == "min_age" for decision in planned.decisions):
+                    pause = min(pause, policy.min_age)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
             await self._copy(watch, planned)
         if policy.mode != "off":

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SAVES = 300 if os.environ.get("SOAK") else 16
 _PROCESSES = ("limited_manager,unlimited_manager,fit,export", "serve")
 _ROOTS = ("limited_manager", "unlimited_manager", "fit", "serving")
+_LOAD_SECONDS = "15s"
+"""Longer than a reader takes to load a version: between two of its files nobody sees it."""
+
 _WATCH = """
 [[watch]]
 name = "{root}"
@@ -36,7 +39,7 @@ settle = "200ms"
 
 [watch.retention]
 mode = "enforce"
-min_age = "1ms"
+min_age = "{min_age}"
 {never_ask}
 keep_last = 2
 """
@@ -50,7 +53,15 @@ def test_no_training_job_and_no_reader_meets_an_error(
     """Saves, restarts, exports and loads go on while everything but the newest is removed."""
     for root in _ROOTS:
         (daemon.home / root).mkdir()
-    watches = [_WATCH.format(root=r, scan_only=SCAN_ONLY, never_ask=NEVER_ASK) for r in _ROOTS]
+    watches = [
+        _WATCH.format(
+            root=root,
+            scan_only=SCAN_ONLY,
+            never_ask=NEVER_ASK,
+            min_age=_LOAD_SECONDS if root == "serving" else "1ms",
+        )
+        for root in _ROOTS
+    ]
     daemon.config.write_text(HEAD + "".join(watches))
     daemon.start()
     command = [sys.executable, "-m", "tests.helpers.training_jobs"]
@@ -70,7 +81,7 @@ def test_no_training_job_and_no_reader_meets_an_error(
         for line in out.splitlines():
             count, _, what = line.partition(" ")
             invariants.situations[what] += int(count)
-    eventually("something to be removed", lambda: _trashed(daemon) >= 3 * SAVES - 15, 100)
+    eventually("something to be removed", lambda: _trashed(daemon) >= 2 * SAVES - 10, 100)
     invariants.situations["removals beside training jobs"] += _trashed(daemon)
 
 

@@ -75,6 +75,28 @@ def test_a_half_done_pruning_is_brought_to_its_end_in_any_mode(root: Path) -> No
     asyncio.run(main())
 
 
+def test_what_is_too_young_is_planned_again_when_it_is_not(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although nothing changes meanwhile that would bring another plan."""
+    monkeypatch.setattr(retention_runner, "_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(retention_runner, "_SPACE_SECONDS", 0.05)
+    write(root, "file", 4)
+    young = ENFORCE.model_copy(update={"min_age": 1.0})
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(young)
+            await daemon.round()
+            for _ in range(200):
+                if len(tree(root)) == 1:
+                    return
+                await asyncio.sleep(0.05)
+            pytest.fail(f"nothing was removed in 10 s: {sorted(tree(root))}")
+
+    asyncio.run(main())
+
+
 def test_what_a_crash_left_half_done_can_be_restored_at_once(root: Path) -> None:
     """Before the watch has been listed, and before any round."""
     write(root, "prefix", 3)
