@@ -114,6 +114,7 @@ class StatusBuilder:
             series=self.cache.series(watch.name),
             retained_bytes=watch.retained_bytes,
             trash_bytes=watch.trash_bytes,
+            vault_bytes=watch.vault_bytes,
             trash_reserve_bytes=watch.trash_reserve_bytes,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
         )
@@ -137,6 +138,7 @@ class StatusBuilder:
             filesystem_avail_bytes=usage.available,
             retained_bytes=self.cache.retained_bytes(name),
             trash_bytes=usage.trash,
+            vault_bytes=usage.vault,
             trash_reserve_bytes=usage.reserve,
             holds=tuple(
                 HoldStatus(hold.series, hold.reason, hold.cure, hold.message)

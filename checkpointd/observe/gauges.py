@@ -25,6 +25,7 @@ _WATCH_HELP = {
     "watch_up": "Whether the watch can read its directory.",
     "retained_bytes": "Bytes of the checkpoints in the watch.",
     "trash_bytes": "Bytes in the trash of the watch, which can be restored.",
+    "vault_bytes": "Bytes of the copies in the vault of the watch, which do not expire.",
     "trash_reserve_bytes": "Bytes that the trash of the watch leaves free for the next saves.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
     "series_dropped": "Series of the watch left out of these metrics because there are too many.",
@@ -104,6 +105,7 @@ class GaugeCollector(Collector):
             rows["watch_up"].append((name, float(watch.up)))
             rows["retained_bytes"].append((name, watch.retained_bytes))
             rows["trash_bytes"].append((name, watch.trash_bytes))
+            rows["vault_bytes"].append((name, watch.vault_bytes))
             rows["trash_reserve_bytes"].append((name, watch.trash_reserve_bytes))
             rows["filesystem_avail_bytes"].append((name, watch.filesystem_avail_bytes))
             rows["series_dropped"].append((name, len(watch.series) - len(series)))

@@ -39,6 +39,7 @@ class WatchSnapshot:
     series: tuple[SeriesSnapshot, ...] = ()
     retained_bytes: int | None = None
     trash_bytes: int | None = None
+    vault_bytes: int | None = None
     trash_reserve_bytes: int | None = None
     filesystem_avail_bytes: int | None = None
 

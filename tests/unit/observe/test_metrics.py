@@ -36,6 +36,7 @@ SNAPSHOT = Snapshot(
             ),
             retained_bytes=1024,
             trash_bytes=0,
+            vault_bytes=512,
             trash_reserve_bytes=2**30,
             filesystem_avail_bytes=2**40,
         ),
