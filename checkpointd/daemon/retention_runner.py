@@ -154,7 +154,8 @@ class RetentionRunner:
                 next_round = time.monotonic() + _ROUND_SECONDS
                 self.outcomes.failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
+                async with asyncio.timeout(_SPACE_SECONDS):
+                    await watch.requested.wait()
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
 

@@ -107,7 +107,8 @@ class StatusCache:
                 is_whole = True
             seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _REFRESH_SECONDS)
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await self._changed.wait()
             await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
     async def refresh(self, *, is_whole: bool = True) -> None:

@@ -134,7 +134,8 @@ class WatchRetention:
         self._disk.close()
         self.vault.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._disk.ended()
         if self.task is not None:
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

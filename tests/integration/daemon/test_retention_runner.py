@@ -169,6 +169,29 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_a_change_in_the_moment_of_the_end_does_not_keep_retention_running(
+    root: Path, turns: int
+) -> None:
+    """The daemon ends on SIGTERM, whatever has just been asked for."""
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(OFF)
+            await daemon.round()
+            await asyncio.sleep(0.05)
+            watch = daemon.retention._running["w"]
+            assert watch.task
+            watch.requested.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            watch.task.cancel()
+            done, _ = await asyncio.wait([watch.task], timeout=5)
+            assert done
+
+    asyncio.run(main())
+
+
 def test_nothing_is_removed_before_the_series_are_up_to_date(root: Path) -> None:
     """A new template moves checkpoints to other series: they are not pruned by the old ones."""
     write(root, "file", 5)
