@@ -11,6 +11,7 @@ from checkpointd.cli import (
     docs_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
     trash_commands,
@@ -71,6 +72,7 @@ for group in (
     trash_commands,
     pin_commands,
     config_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)
