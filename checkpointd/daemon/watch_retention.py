@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import enum
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
+from checkpointd.daemon.disk_trend import DiskTrend
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.vault_keeper import MissingCopyError, VaultKeeper
+from checkpointd.observe.status import FilesystemStatus
 from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -75,6 +77,7 @@ class DiskUsage:
     trash: int | None = None
     reserve: int | None = None
     problem: str = ""
+    filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
 
 
 class WatchRetention:
@@ -103,6 +106,7 @@ class WatchRetention:
         """When to plan although nothing has changed, in monotonic seconds."""
         self.task: asyncio.Task[None] | None = None
         self.usage = DiskUsage()
+        self._trend = DiskTrend()
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
@@ -322,9 +326,12 @@ class WatchRetention:
             self._records.record_trash(known_trash(self.settings))
         trashed = sum(item.manifest.size_bytes for item in items)
         if disk is None:
-            return DiskUsage(self.usage.available, trashed)
+            return DiskUsage(self.usage.available, trashed, filesystem=self.usage.filesystem)
         mode, limits = self.settings.retention.mode, self._limits()
         ahead = forecast(items, disk, limits, is_off=mode == "off")
         text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
         problem = f"Watch {self.name}: {text}." if text else ""
-        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem)
+        filesystem = self._trend.measured(
+            self.root, disk, next_saves_fit=ahead is None or ahead.is_enough
+        )
+        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem, filesystem)
