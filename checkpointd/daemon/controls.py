@@ -164,7 +164,8 @@ class Controls:
         path = entry.checkpoint.path
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
-            found = await asyncio.wait_for(disk(find_checkpoints, path), _DISK_SECONDS)
+            async with asyncio.timeout(_DISK_SECONDS):
+                found = await disk(find_checkpoints, path)
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import enum
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
-from checkpointd.daemon.disk_trend import DiskTrend
+from checkpointd.daemon.disk_usage import DiskTrend, DiskUsage
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.vault_keeper import MissingCopyError, VaultKeeper
-from checkpointd.observe.status import FilesystemStatus
 from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -64,20 +63,6 @@ class ApplyBy(enum.Enum):
 
     PERSON = enum.auto()
     """A person, who confirms the policy by that."""
-
-
-@dataclass(frozen=True)
-class DiskUsage:
-    """What was last found out about the file system of a watch, in bytes.
-
-    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that.
-    """
-
-    available: int | None = None
-    trash: int | None = None
-    reserve: int | None = None
-    problem: str = ""
-    filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
 
 
 class WatchRetention:
@@ -138,7 +123,8 @@ class WatchRetention:
         self._disk.close()
         self.vault.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._disk.ended()
         if self.task is not None:
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -212,7 +198,11 @@ class WatchRetention:
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
-        self.usage = await self._on_disk(self._measure)
+        usage = await self._on_disk(self._measure)
+        if self.settings.retention.vault is not None:
+            with contextlib.suppress(OSError):
+                usage = replace(usage, vault=await self.vault.bytes())
+        self.usage = usage
 
     def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
@@ -334,4 +324,11 @@ class WatchRetention:
         filesystem = self._trend.measured(
             self.root, disk, next_saves_fit=ahead is None or ahead.is_enough
         )
-        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem, filesystem)
+        return DiskUsage(
+            available=disk.free,
+            trash=trashed,
+            reserve=limits.reserve(disk.total),
+            problem=problem,
+            total=disk.total,
+            filesystem=filesystem,
+        )

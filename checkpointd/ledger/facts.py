@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class SeriesSummary:
     """A series at a glance.
 
     `last_seen` is when its newest generation was seen, `last_valid` when its newest valid one was
-    saved (0 if there never was one), `facts` are its newest report's, `retained_bytes` what its
-    `count` checkpoints occupy now.
+    saved (0 if there never was one), `facts` and `metrics` (of `evaluate`, the golden record and
+    the name) are its newest report's, `retained_bytes` what its `count` checkpoints occupy now.
 
     `newest` was saved last of those on disk, `newest_verified` last of those with a verdict,
     `newest_valid` last of the valid ones. `not_valid` counts the invalid and inconclusive ones that
@@ -140,6 +140,7 @@ class SeriesSummary:
     last_valid_step: int | None = None
     retained_bytes: int = 0
     facts: Facts | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
     count: int = 0
     newest: CheckpointSummary | None = None
     newest_verified: CheckpointSummary | None = None

@@ -1,7 +1,12 @@
-"""The queries about whole series: each at a glance, from indexes, and the history of one."""
+"""The queries about whole series: each at a glance, and the history of one.
+
+No clock is believed that is ahead: a save counts as no later than it was seen or verified, and
+what was seen in the future, before a clock was put right, as older than everything else.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
@@ -14,15 +19,20 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Report
 
 _CLOCK_SKEW = 300.0
-"""A save time that is later than its report by more than this is wrong."""
+"""A time that is later than it can be by more than this is wrong."""
 
-_SAVES = 12
+_OLDER = 1e11
+"""What is taken off a time that is wrong, in seconds."""
+
+_SAVES = 21
 """How many of the last saves tell how often a series is saved."""
 
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _ON_DISK = f"NOT IN ({_ABSENT}, 'unknown')"
 _VERIFIED = "IN ('valid', 'invalid', 'inconclusive')"
 _VALID = "= 'valid'"
+_SAVED = "MIN(c.saved_at, c.seen)"
+_PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
 
 
 class SeriesReader(RowReader):
@@ -56,18 +66,24 @@ class SeriesReader(RowReader):
         )
         if seen is None:
             return None
-        last_valid, step = self._last_valid(key)
-        ((newest,),) = self._rows("SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key)
-        valid = self._newest(key, _VALID)
+        latest = time.time() + _CLOCK_SKEW
+        last_valid, step = self._last_valid(key, latest)
+        valid = self._newest(key, _VALID, latest)
+        verified = self._newest(key, _VERIFIED, latest)
         ((not_valid, since),) = self._rows(
-            "SELECT COUNT(*), MIN(saved_at) FROM checkpoints WHERE watch = ? AND series = ? "
-            "AND state IN ('invalid', 'inconclusive') AND (saved_at, id) > (?, ?)",
-            (*key, valid.saved_at if valid else -1e300, valid.id if valid else 0),
+            f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
+            f"AND c.series = ? AND c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
+            f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
+            f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
+            (*key, latest, latest, valid.id if valid else None),
         )
         saves = self._rows(
-            "SELECT saved_at FROM reports WHERE watch = ? AND series = ? ORDER BY id DESC LIMIT ?",
+            "SELECT MIN(saved_at, finished_at) FROM reports WHERE watch = ? AND series = ? "
+            "ORDER BY id DESC LIMIT ?",
             (*key, 2 * _SAVES),
         )
+        report = self._newest_report(key, verified)
+        metrics = {**report.checkpoint.metrics, **report.facts.metrics} if report else {}
         return SeriesSummary(
             watch=watch,
             series=series,
@@ -75,36 +91,57 @@ class SeriesReader(RowReader):
             last_valid=last_valid,
             last_valid_step=step,
             retained_bytes=size,
-            facts=self._facts(newest),
+            facts=report.facts if report else None,
+            metrics={**metrics, **report.facts.evaluation} if report else {},
             count=count,
-            newest=self._newest(key, _ON_DISK),
-            newest_verified=self._newest(key, _VERIFIED),
+            newest=self._newest(key, _ON_DISK, latest),
+            newest_verified=verified,
             newest_valid=valid,
             not_valid=not_valid,
             not_valid_since=since,
             saves=tuple(sorted({saved for (saved,) in saves}, reverse=True)[:_SAVES]),
         )
 
-    def _last_valid(self, key: tuple[str, bytes]) -> tuple[float, int | None]:
-        """When the newest valid one was saved, on disk or not, and its step."""
-        found = self._rows(
-            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? "
-            "AND verdict = 'valid' AND saved_at <= finished_at + ? ORDER BY saved_at DESC LIMIT 1",
-            (*key, _CLOCK_SKEW),
-        ) or self._rows(  # all have save times later than they were verified: a clock was wrong
-            "SELECT finished_at, step FROM reports WHERE watch = ? AND series = ? "
+    def _last_valid(self, key: tuple[str, bytes], latest: float) -> tuple[float, int | None]:
+        """When the newest valid one was saved, on disk or not, and its step.
+
+        Beside the save times that can be true, the one that was verified last counts.
+        """
+        timed = self._rows(
+            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? AND verdict = "
+            "'valid' AND saved_at <= MIN(finished_at + ?, ?) ORDER BY saved_at DESC LIMIT 1",
+            (*key, _CLOCK_SKEW, latest),
+        )
+        last = self._rows(
+            "SELECT MIN(saved_at, finished_at), step FROM reports WHERE watch = ? AND series = ? "
             "AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
             key,
         )
-        return found[0] if found else (0.0, None)
+        found = [row for row in (*timed, *last) if row[0] <= latest] or last
+        return max(found, default=(0.0, None), key=lambda row: row[0])
 
-    def _newest(self, key: tuple[str, bytes], states: str) -> CheckpointSummary | None:
+    def _newest_report(
+        self, key: tuple[str, bytes], verified: CheckpointSummary | None
+    ) -> Report | None:
+        """The report of the newest with a verdict; if none is on disk, the last that there was."""
+        number = None
+        if verified is not None:
+            ((number,),) = self._rows("SELECT report FROM checkpoints WHERE id = ?", (verified.id,))
+        if number is None:
+            ((number,),) = self._rows(
+                "SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key
+            )
+        return self._report(number)
+
+    def _newest(
+        self, key: tuple[str, bytes], states: str, latest: float
+    ) -> CheckpointSummary | None:
         found = self._rows(
-            "SELECT c.id, c.path, c.state, c.checkpoint, c.saved_at, c.size, c.report, c.message, "  # noqa: S608 - our own states
-            "r.step FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
+            f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, "  # noqa: S608 - our own states
+            "c.message, r.step FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
             f"WHERE c.watch = ? AND c.series = ? AND c.state {states} "
-            "ORDER BY c.saved_at DESC, c.id DESC LIMIT 1",
-            key,
+            f"ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1",
+            (*key, latest),
         )
         return self._to_summary(*found[0]) if found else None
 

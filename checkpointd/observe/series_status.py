@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.encode import to_json
+from checkpointd.observe.rhythm import save_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from checkpointd.ledger import CheckpointSummary, SeriesSummary
 
-_INTERVALS = 3
 _QUIET_INTERVALS = 4.0
 _QUIET_SECONDS = 600.0
 _ENDED_SECONDS = 24 * 3600.0
@@ -71,7 +67,7 @@ class SeriesStatus:
     ) -> SeriesStatus:
         """The status of a series at a moment, and what its policy removes next."""
         known = summary.newest_verified or summary.newest
-        interval = usual_interval(summary.saves)
+        interval = save_interval(summary.saves)
         return cls(
             id=series_id(summary.watch, summary.series),
             watch=summary.watch,
@@ -101,12 +97,6 @@ def series_id(watch: str, series: str) -> str:
     """What addresses a series in a URL, whatever its name is."""
     text = f"{watch}\0{series}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:16]
-
-
-def usual_interval(saves: Sequence[float]) -> float | None:
-    """The median time between saves, newest first; None where there were too few."""
-    gaps = [later - earlier for later, earlier in pairwise(saves)]
-    return statistics.median(gaps) if len(gaps) >= _INTERVALS else None
 
 
 def _is_quiet(newest: CheckpointSummary | None, interval: float | None, now: float) -> bool:

@@ -195,7 +195,8 @@ def _disks(status: DaemonStatus, now: float) -> Iterable[Todo]:
         if tight:
             why += " The next saves do not fit."
         if left is not None and left > 0:
-            why += f" At the rate of the last hour it is full in {duration(left)}."
+            last = duration(max(watch.filesystem.observed_seconds for watch in watches))
+            why += f" At the rate of the last {last} it is full in {duration(left)}."
         is_urgent = bool(tight) or (left is not None and left < URGENT_SECONDS)
         soon = "is almost full" if tight else f"will be full in {duration(max(left or 0, 0))}"
         yield Todo(

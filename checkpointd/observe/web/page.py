@@ -47,13 +47,16 @@ class Disk:
 
 
 def worst_first(series: Sequence[SeriesStatus]) -> list[SeriesStatus]:
-    """Invalid ones first, then those that stopped saving, then by the last save."""
+    """Invalid ones first, then those that stopped saving, then by the last save.
+
+    Those that have nothing on disk any more are left out.
+    """
 
     def key(one: SeriesStatus) -> tuple[int, bool, float]:
         saved = one.newest.saved_at if one.newest else 0.0
         return _ORDER.get(one.state, 3), not one.is_quiet, -saved
 
-    return sorted(series, key=key)
+    return sorted((one for one in series if one.count), key=key)
 
 
 def disks(status: DaemonStatus) -> list[Disk]:
@@ -90,13 +93,13 @@ def render_page(status: DaemonStatus, series: Sequence[SeriesStatus], now: float
         series: every series.
         now: seconds since the epoch.
     """
-    found = todos(status, series, now)
+    found, listed = todos(status, series, now), worst_first(series)
     return render(
         "overview.html.j2",
         now,
         status=status,
-        series=worst_first(series)[:MAX_ROWS],
-        more=max(0, len(series) - MAX_ROWS),
+        series=listed[:MAX_ROWS],
+        more=max(0, len(listed) - MAX_ROWS),
         disks=disks(status),
         todos=found,
         headline=headline(status, series, found),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
+from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, State
 from tests.helpers.ledger import generation, report
@@ -28,10 +30,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
+def checkpoint(number: int) -> Checkpoint:
+    """A checkpoint `ckpt-N`, with a metric in its name."""
+    path, text = f"/w/ckpt-{number}", str(number)
+    return Checkpoint(path, Format.HDF5, "w", "ckpt-{}", text, number, {"loss": 0.5})
+
+
 def saved(ledger: Ledger, number: int, verdict: Verdict = Verdict.VALID) -> None:
     """Record a checkpoint `ckpt-N` that was saved N seconds after 1000 and has a verdict."""
-    checkpoint = Checkpoint(f"/w/ckpt-{number}", Format.HDF5, "w", "ckpt-{}", str(number), number)
-    found = report(checkpoint, generation(1000 + number), verdict)
+    found = report(checkpoint(number), generation(1000 + number), verdict)
     ledger.record_report(dataclasses.replace(found, message=f"about {number}"))
 
 
@@ -85,3 +92,32 @@ def test_the_reports_of_a_series_are_one_for_each_content(ledger: Ledger) -> Non
     assert [r.checkpoint.step for r in ledger.series_reports("w", "ckpt-{}", 9)] == [3, 2, 1]
     assert len(ledger.series_reports("w", "ckpt-{}", 2)) == 2
     assert ledger.series_reports("w", "other", 9) == []
+
+
+def test_the_newest_of_a_series_is_not_one_whose_clock_was_ahead(
+    ledger: Ledger,
+) -> None:
+    """A save by a clock that was a day ahead is not the newest for a day."""
+    tomorrow = time.time() + 86400
+    ledger.record_report(report(checkpoint(1), generation(tomorrow)))
+    ledger.record_report(report(checkpoint(2), generation(time.time()), Verdict.INVALID))
+    (summary,) = ledger.series()
+    assert summary.newest is not None
+    assert summary.newest_valid is not None
+    assert summary.newest.state is State.INVALID
+    assert summary.newest_valid.saved_at <= time.time()
+    assert summary.last_valid < tomorrow
+    ledger.record_gone("/w/ckpt-1")
+    ledger.record_gone("/w/ckpt-2")
+    (summary,) = ledger.series()
+    assert (summary.newest, summary.newest_valid) == (None, None)
+
+
+def test_the_metrics_of_a_series_are_those_of_evaluate_the_record_and_the_name(
+    ledger: Ledger,
+) -> None:
+    """Where two have the same name, what was measured counts."""
+    facts = Facts(metrics={"loss": 0.3, "accuracy": 0.5}, evaluation={"accuracy": 0.75})
+    ledger.record_report(report(checkpoint(1), generation(), facts=facts))
+    (summary,) = ledger.series()
+    assert summary.metrics == {"loss": 0.3, "accuracy": 0.75}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.daemon.disk_trend import DiskTrend
+from checkpointd.daemon.disk_usage import DiskTrend
 
 MIB = 2**20
 

@@ -1,10 +1,11 @@
-"""When a file system will be full, if it goes on filling as it has for the last hour."""
+"""How full a file system is, and when it will be full if it goes on filling as it has lately."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.observe.status import FilesystemStatus
@@ -16,6 +17,23 @@ _WINDOW_SECONDS = 3600.0
 _SAMPLE_SECONDS = 30.0
 _LEAST_SECONDS = 300.0
 _LEAST_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class DiskUsage:
+    """What was last found out about the file system of a watch, in bytes.
+
+    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that,
+    `total` the size of the file system, `vault` what its copies occupy (None without a vault).
+    """
+
+    available: int | None = None
+    trash: int | None = None
+    reserve: int | None = None
+    problem: str = ""
+    total: int | None = None
+    vault: int | None = None
+    filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
 
 
 class DiskTrend:
