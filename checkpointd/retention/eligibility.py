@@ -36,8 +36,9 @@ def is_eligible(entry: Entry, policy: RetentionSettings) -> bool:
 
 def is_broken_checkpoint(entry: Entry) -> bool:
     """Whether it is an invalid checkpoint, and not a file of another kind with such a name."""
-    is_other = entry.report is not None and entry.report.reason == _NOT_A_CHECKPOINT
-    return entry.state is State.INVALID and not is_other
+    if entry.state is not State.INVALID:
+        return False
+    return entry.report is None or entry.report.reason != _NOT_A_CHECKPOINT
 
 
 def seconds_since_seen(entry: Entry, ages: Ages) -> float:
