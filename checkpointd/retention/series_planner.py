@@ -27,7 +27,7 @@ from checkpointd.retention_rules.latest import KeepLast
 from checkpointd.retention_rules.table import KEEP_RUNS, SIZE, UNCLAIMED, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
@@ -162,7 +162,7 @@ class SeriesPlanner:
 
     def _decide(self, entry: Entry) -> Decision:
         run = self._order.run[entry.id]
-        reasons = list(self._reasons_to_keep(entry))
+        reasons = self._reasons_to_keep(entry)
         if reasons:
             texts = tuple(text for _, text in reasons)
             may_go = not self._holds and yields(label for label, _ in reasons)
@@ -174,32 +174,37 @@ class SeriesPlanner:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
             return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
-        for rule, reason in _claimed(entry, self._removing):
+        for rule, reason in _claimed(entry.id, self._removing):
             return Decision(entry, False, (reason,), rule, run=run)
         return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
 
-    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        yield from self._protected(entry, self._protections)
+    def _reasons_to_keep(self, entry: Entry) -> list[tuple[str, str]]:
+        reasons = self._protected(entry, self._protections)
         if entry.id not in self._older:
             if entry.id not in self._expired:
-                yield from _claimed(entry, self._keep)
+                reasons += _claimed(entry.id, self._keep)
             if entry.id in self._floor:
                 n = self._policy.keep_min_valid
-                yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, self._doubts_in(entry.state))
+                text = f"at least {n} valid ones always stay (keep_min_valid)"
+                reasons.append(("keep_min_valid", text))
+        reasons += self._protected(entry, self._doubts_in(entry.state))
         if (
             not self._rules.keep_names
             and entry.state is State.VALID
             and entry.id not in self._expired
         ):
             names = self._rules.removing_names
-            yield NO_RULE, f"no keep_ rule is configured, and {names} does not remove it yet"
+            text = f"no keep_ rule is configured, and {names} does not remove it yet"
+            reasons.append((NO_RULE, text))
+        return reasons
 
-    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
+    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> list[tuple[str, str]]:
+        found = []
         for row in rows:
             reason = row.reason(entry, self._situation)
             if reason:
-                yield row.label, reason
+                found.append((row.label, reason))
+        return found
 
 
 def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
@@ -211,6 +216,6 @@ def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: 
     return [(rule.name, dict(rule.claim(checkpoints, now))) for rule in rules]
 
 
-def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
+def _claimed(identity: int, claims: Claims) -> list[tuple[str, str]]:
     """The rules that claim a checkpoint, each with its reason."""
-    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
+    return [(name, claimed[identity]) for name, claimed in claims if identity in claimed]
