@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.ledger import WallAges
 from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.collector import paused_collector
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import is_eligible, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
@@ -67,6 +68,7 @@ class RetentionPlan:
         return tuple(sorted(removed, key=lambda d: (d.entry.saved_at, d.entry.id)))
 
 
+@paused_collector()
 def plan(
     entries: Iterable[Entry],
     policy: RetentionSettings,
