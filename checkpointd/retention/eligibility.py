@@ -49,17 +49,14 @@ def seconds_since_seen(entry: Entry, ages: Ages) -> float:
 def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
     """What a rule sees of a checkpoint; `now` is in seconds since the epoch."""
     facts = entry.report.facts if entry.report else Facts()
+    named = entry.checkpoint.metrics
     return SavedCheckpoint(
-        id=entry.id,
-        saved_at=entry.saved_at,
-        seen_at=now - seconds_since_seen(entry, ages),
-        step=entry.step,
-        metrics=(
-            {**entry.checkpoint.metrics, **facts.metrics}
-            if facts.metrics
-            else entry.checkpoint.metrics
-        ),
-        named=entry.checkpoint.metrics,
-        evaluated=frozenset(facts.evaluation) if facts.evaluation else _NONE,
-        evaluated_by=facts.evaluated_by,
+        entry.id,
+        entry.saved_at,
+        now - seconds_since_seen(entry, ages),
+        entry.step,
+        {**named, **facts.metrics} if facts.metrics else named,
+        named,
+        frozenset(facts.evaluation) if facts.evaluation else _NONE,
+        facts.evaluated_by,
     )

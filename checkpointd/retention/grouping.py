@@ -5,6 +5,7 @@ Pure; each function is the condition of a hold (`checkpointd.retention.holds`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
@@ -17,12 +18,32 @@ if TYPE_CHECKING:
     from checkpointd.series.doubts import Doubt, SeriesNames
 
 
+@dataclass(frozen=True)
+class Models:
+    """What reports say of the models of a series.
+
+    `other_tensors` and `other_layers` are the newest and the next one that differs from it, None if
+    all are the same; `recorded` and `unrecorded` are the newest valid one whose tensors are known,
+    and the newest whose are not.
+    """
+
+    other_tensors: tuple[Entry, Entry] | None = None
+    other_layers: tuple[Entry, Entry] | None = None
+    recorded: Entry | None = None
+    unrecorded: Entry | None = None
+
+
 class Grouped(Protocol):
     """A series, as far as these conditions depend on it."""
 
     @property
     def entries(self) -> Sequence[Entry]:
         """Its checkpoints that are on disk, newest first."""
+        ...
+
+    @property
+    def models(self) -> Models:
+        """What their reports say of their models."""
         ...
 
     @property
@@ -48,68 +69,88 @@ def numbers_independent(series: Grouped) -> Doubt | None:
 
 def tensors_differ(series: Grouped) -> str:
     """Tensors of other names, types or shapes, also of one that is not valid."""
-    newest: Entry | None = None
-    expected = ""
-    for entry in series.entries:
-        digest = entry.report.facts.tensors_digest if entry.report else ""
-        if not digest or digest == expected:
-            continue
-        if newest is not None:
-            break
-        newest, expected = entry, digest
-    else:
+    others = series.models.other_tensors
+    if others is None:
         return ""
     return (
-        f"{entry.path!r} and {newest.path!r} hold tensors of other names or shapes, so they "
+        f"{others[1].path!r} and {others[0].path!r} hold tensors of other names or shapes, so they "
         "are not versions of one model."
     )
 
 
 def tensors_unknown(series: Grouped) -> str:
     """A valid one of which no tensors are known, beside others of which they are."""
-    found: dict[bool, Entry] = {}
-    for entry in series.entries:
-        if entry.state is State.VALID:
-            is_known = bool(entry.report and entry.report.facts.tensors_digest)
-            if is_known not in found:
-                found[is_known] = entry
-    if False not in found:
+    unrecorded, recorded = series.models.unrecorded, series.models.recorded
+    if unrecorded is None:
         return ""
-    if True not in found:
+    if recorded is None:
         if not _is_merged(series.entries):
             return ""
         return (
-            f"The tensors of {found[False].path!r} were not recorded when it was verified, so it "
+            f"The tensors of {unrecorded.path!r} were not recorded when it was verified, so it "
             "is not certain that all that `group_by` counts together is one model."
         )
     return (
-        f"The tensors of {found[False].path!r} were not recorded when it was verified, so it is "
-        f"not certain that it is a version of the same model as {found[True].path!r}."
+        f"The tensors of {unrecorded.path!r} were not recorded when it was verified, so it is "
+        f"not certain that it is a version of the same model as {recorded.path!r}."
     )
 
 
 def models_differ(series: Grouped) -> str:
-    """Layers, or their settings, that differ although the tensors do not: another activation.
-
-    Only what one release of Keras wrote in one format is compared: each describes a model its way.
-    """
-    newest: dict[tuple[str, str], tuple[Entry, str]] = {}
-    others: dict[tuple[str, str], Entry] = {}
-    for entry in series.entries:
-        facts = entry.report.facts if entry.report else None
-        if facts is not None and facts.model_digest:
-            writer = facts.format, facts.writer
-            _, expected = newest.setdefault(writer, (entry, facts.model_digest))
-            if facts.model_digest != expected:
-                others.setdefault(writer, entry)
-    if not others or tensors_differ(series):
+    """Layers, or their settings, that differ although the tensors do not: another activation."""
+    others = series.models.other_layers
+    if others is None or series.models.other_tensors is not None:
         return ""
-    writer = next(w for w in newest if w in others)
     return (
-        f"{others[writer].path!r} and {newest[writer][0].path!r} have tensors of the same names and shapes, but "
+        f"{others[1].path!r} and {others[0].path!r} have tensors of the same names and shapes, but "
         "their layers differ in kind, settings or connections, so they are not versions of one "
         "model."
     )
+
+
+def models_of(entries: Sequence[Entry]) -> Models:
+    """Compare what reports say of the models, in one pass: there may be 100 000 of them.
+
+    Of layers only what one release of Keras wrote in one format is compared: each describes a
+    model its way.
+
+    Args:
+        entries: the checkpoints of a series, newest first.
+    """
+    recorded: Entry | None = None
+    unrecorded: Entry | None = None
+    tensors = _Comparison()
+    layers: dict[tuple[str, str], _Comparison] = {}
+    for entry in entries:
+        facts = entry.report.facts if entry.report is not None else None
+        digest = facts.tensors_digest if facts is not None else ""
+        if entry.state is State.VALID:
+            if digest:
+                recorded = recorded or entry
+            else:
+                unrecorded = unrecorded or entry
+        if digest:
+            tensors.add(entry, digest)
+        if facts is not None and facts.model_digest:
+            by_writer = layers.setdefault((facts.format, facts.writer), _Comparison())
+            by_writer.add(entry, facts.model_digest)
+    other_layers = next((c.found for c in layers.values() if c.found is not None), None)
+    return Models(tensors.found, other_layers, recorded, unrecorded)
+
+
+class _Comparison:
+    """Finds the newest entry, and the next one whose digest is another."""
+
+    def __init__(self) -> None:
+        self.found: tuple[Entry, Entry] | None = None
+        self._newest: tuple[Entry, str] | None = None
+
+    def add(self, entry: Entry, digest: str) -> None:
+        """Compare one more."""
+        if self._newest is None:
+            self._newest = entry, digest
+        elif self.found is None and digest != self._newest[1]:
+            self.found = self._newest[0], entry
 
 
 def _doubt(series: Grouped, find: Callable[[SeriesNames], Doubt | None]) -> Doubt | None:

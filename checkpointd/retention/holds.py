@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
@@ -57,6 +58,11 @@ class SeriesState:
     def entries(self) -> Sequence[Entry]:
         """The checkpoints, newest first."""
         return self.order.newest_first
+
+    @cached_property
+    def models(self) -> grouping.Models:
+        """What reports say of the models."""
+        return grouping.models_of(self.entries)
 
     @cached_property
     def names(self) -> SeriesNames | None:
@@ -167,7 +173,7 @@ def _times_are_wrong(state: SeriesState) -> str:
 
 def _invalid_streak(state: SeriesState) -> str:
     limit = state.policy.hold_after
-    newest = [e for e in state.entries if e.state in _VERIFIED][:limit]
+    newest = list(islice((e for e in state.entries if e.state in _VERIFIED), limit))
     if len(newest) < limit or any(e.state is not State.INVALID for e in newest):
         return ""
     reason = newest[0].report.reason if newest[0].report else ""

@@ -6,7 +6,7 @@ fill a rule's slots, and only they may be removed, beside invalid ones that a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -165,7 +165,7 @@ def _ends_a_run(decision: Decision) -> bool:
 
 def _held(decision: Decision, hold: Hold) -> Decision:
     reason = f"removing older runs is on hold: {hold.message}"
-    return replace(decision, keep=True, rule=hold.reason, reasons=(*decision.reasons, reason))
+    return decision._replace(keep=True, rule=hold.reason, reasons=(*decision.reasons, reason))
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
