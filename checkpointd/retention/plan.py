@@ -14,7 +14,7 @@ from checkpointd.ledger import WallAges
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.collector import paused_collector
 from checkpointd.retention.decision import Decision
-from checkpointd.retention.eligibility import is_eligible, saved_checkpoint
+from checkpointd.retention.eligibility import has_shown, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
 from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, holds_of
 from checkpointd.retention.limits import deferred, within_size
@@ -123,6 +123,7 @@ def plan(
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
     doubtful = changed | touched
+    required = policy.require
     counted: set[int] = set()
     rules = PolicyRules(policy)
     past = [departed_sighting(one, policy.group_by) for one in departed]
@@ -131,7 +132,7 @@ def plan(
         eligible = [
             e
             for e in order.newest_first
-            if is_eligible(e, policy)
+            if has_shown(e, required)
             and e.id not in order.doubts
             and not (doubtful and e.path in doubtful)
         ]
@@ -176,9 +177,10 @@ def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
 def _containing(entries: Sequence[Entry]) -> frozenset[str]:
     """The paths of those that have others inside."""
     found: set[str] = set()
-    for entry in entries:
-        above = entry.path.rpartition("/")[0]
+    paths = [entry.path for entry in entries]
+    for path in paths:
+        above = path.rpartition("/")[0]
         while above and above not in found:
             found.add(above)
             above = above.rpartition("/")[0]
-    return frozenset(found.intersection(entry.path for entry in entries))
+    return frozenset(found.intersection(paths))

@@ -8,7 +8,6 @@ put back in between, and nothing is believed that was saved after it.
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -87,7 +86,7 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         credible: what `latest_credible` returned.
     """
     doubts = {}
-    shared = Counter[tuple[int, float]]()
+    shared: dict[tuple[int, float], int] = {}
     believed = []
     for one in series:
         if one.saved_at <= 0:
@@ -95,7 +94,8 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         elif one.saved_at > credible[one.id] + CLOCK_SKEW:
             doubts[one.id] = f"its save time, {_written(one.saved_at)}, is later than it was seen"
         elif one.number is not None:
-            shared[one.sequence, one.saved_at] += 1
+            found = one.sequence, one.saved_at
+            shared[found] = shared.get(found, 0) + 1
             believed.append(one)
     if shared and max(shared.values()) >= _SAME:
         for one in believed:

@@ -6,7 +6,7 @@ claims either way stays. So nothing is removed but for ones that are newer and w
 
 from __future__ import annotations
 
-from itertools import groupby, pairwise
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
@@ -99,11 +99,12 @@ class SeriesPlanner:
         self._expire = _claims(rules.expire, list(saved.values()), now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._remove = _claims(rules.remove_invalid, broken, now)
-        self._removing = [one for one in (*self._expire, *self._remove) if one[1]]
         self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
         self._floor: set[int] = set()
         self._older: set[int] = set()
         self._plan_runs(eligible, now)
+        self._kept_by = _by_checkpoint(self._keep)
+        self._removed_by = _by_checkpoint([*self._expire, *self._remove])
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
         alone = alone_in_named(order.newest_first, on_disk.references)
         self._situation = Situation(
@@ -140,7 +141,8 @@ class SeriesPlanner:
 
     def _claim(self, run: list[Entry], now: float) -> set[int]:
         """Have the rules claim in one run, fill its floor, and return what is kept of it."""
-        if all(a.sequence >= b.sequence for a, b in pairwise(run)):
+        seen = [e.sequence for e in run]
+        if seen == sorted(seen, reverse=True):
             views = [run]
         else:
             views = [self._order.by_first_seen(run), run]
@@ -155,10 +157,11 @@ class SeriesPlanner:
         kept = kept if self._rules.keep else {e.id for e in run}
         kept -= self._expired
         missing = max(0, self._policy.keep_min_valid - len(kept))
+        floor: set[int] = set()
         for view in views:
-            floor = [e.id for e in view if e.id not in kept][:missing]
-            self._floor.update(floor)
-        return kept | self._floor.intersection(e.id for e in run)
+            floor.update(islice((e.id for e in view if e.id not in kept), missing))
+        self._floor |= floor
+        return kept | floor
 
     def _decide(self, entry: Entry) -> Decision:
         run = self._order.run[entry.id]
@@ -174,7 +177,7 @@ class SeriesPlanner:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
             return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
-        for rule, reason in _claimed(entry.id, self._removing):
+        for rule, reason in self._removed_by.get(entry.id, ()):
             return Decision(entry, False, (reason,), rule, run=run)
         return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
 
@@ -182,7 +185,7 @@ class SeriesPlanner:
         reasons = self._protected(entry, self._protections)
         if entry.id not in self._older:
             if entry.id not in self._expired:
-                reasons += _claimed(entry.id, self._keep)
+                reasons += self._kept_by.get(entry.id, ())
             if entry.id in self._floor:
                 n = self._policy.keep_min_valid
                 text = f"at least {n} valid ones always stay (keep_min_valid)"
@@ -216,6 +219,10 @@ def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: 
     return [(rule.name, dict(rule.claim(checkpoints, now))) for rule in rules]
 
 
-def _claimed(identity: int, claims: Claims) -> list[tuple[str, str]]:
-    """The rules that claim a checkpoint, each with its reason."""
-    return [(name, claimed[identity]) for name, claimed in claims if identity in claimed]
+def _by_checkpoint(claims: Claims) -> dict[int, list[tuple[str, str]]]:
+    """The rules that claim each checkpoint, in their order, each with its reason."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for name, claimed in claims:
+        for identity, reason in claimed.items():
+            found.setdefault(identity, []).append((name, reason))
+    return found
