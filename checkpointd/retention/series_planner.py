@@ -94,7 +94,9 @@ class SeriesPlanner:
         self._rules = rules
         eligible = [e for e in order.newest_first if e.id in saved]
         broken = [
-            saved_checkpoint(e, now, ages) for e in order.newest_first if is_broken_checkpoint(e)
+            saved_checkpoint(e, now, ages)
+            for e in (order.newest_first if rules.remove_invalid else ())
+            if is_broken_checkpoint(e)
         ]
         self._expire = _claims(rules.expire, list(saved.values()), now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)

@@ -87,9 +87,7 @@ class KeepBest:
         """Why the rule cannot be evaluated."""
         return self._obstacle(newest_first, self._values(newest_first))
 
-    def _obstacle(
-        self, newest_first: Sequence[SavedCheckpoint], found: _Values
-    ) -> Obstacle | None:
+    def _obstacle(self, newest_first: Sequence[SavedCheckpoint], found: _Values) -> Obstacle | None:
         if not newest_first:
             return None
         meant = verify_settings.better(self.metric)
@@ -124,9 +122,10 @@ class KeepBest:
             if metric not in c.metrics:
                 missing.append(c)
                 continue
-            finite = math.isfinite(c.metrics[metric])
+            value = c.metrics[metric]
+            finite = math.isfinite(value)
             any_finite = any_finite or finite
-            if metric in c.named and self._disputed(c):
+            if c.named.get(metric, value) != value and self._disputed(c):
                 disputed.append(c)
             elif finite:
                 evaluator = c.evaluated_by if metric in c.evaluated else ""
