@@ -42,6 +42,11 @@ class Grouped(Protocol):
         ...
 
     @property
+    def is_merged(self) -> bool:
+        """Whether they are of several series, which the policy counts together."""
+        ...
+
+    @property
     def models(self) -> Models:
         """What their reports say of their models."""
         ...
@@ -84,7 +89,7 @@ def tensors_unknown(series: Grouped) -> str:
     if unrecorded is None:
         return ""
     if recorded is None:
-        if not _is_merged(series.entries):
+        if not series.is_merged:
             return ""
         return (
             f"The tensors of {unrecorded.path!r} were not recorded when it was verified, so it "
@@ -162,20 +167,11 @@ def names_of(entries: Sequence[Entry], templates: Sequence[str]) -> SeriesNames 
     """Return the names of a series for comparison; None if there is nothing to be in doubt about.
 
     Args:
-        entries: its checkpoints; of several series the config says what they are (`group_by`).
+        entries: its checkpoints.
         templates: the `version` templates of the watch.
     """
-    if _is_merged(entries):
-        return None
     first = entries[0].checkpoint
     paths = [entry.path for entry in entries]
     return doubts.names_of(first.series, paths, first.format, templates)
 
 
-def _is_merged(entries: Sequence[Entry]) -> bool:
-    """Whether they are of several series, which the policy counts together."""
-    first = entries[0].checkpoint.series
-    for entry in entries:  # noqa: SIM110 - a generator takes twice as long
-        if entry.checkpoint.series != first:
-            return True
-    return False

@@ -60,13 +60,26 @@ class SeriesState:
         return self.order.newest_first
 
     @cached_property
+    def is_merged(self) -> bool:
+        """Whether they are of several series, which the policy counts together."""
+        if self.policy.group_by == "series":
+            return False
+        first = self.entries[0].checkpoint.series
+        return any(e.checkpoint.series != first for e in self.entries)
+
+    @cached_property
     def models(self) -> grouping.Models:
         """What reports say of the models."""
         return grouping.models_of(self.entries)
 
     @cached_property
     def names(self) -> SeriesNames | None:
-        """The names for comparison; None if they leave nothing open."""
+        """The names for comparison; None if they leave nothing open.
+
+        Of several series the config says what they are (`group_by`).
+        """
+        if self.is_merged:
+            return None
         return grouping.names_of(self.entries, self.templates)
 
 

@@ -145,11 +145,12 @@ def plan(
         counted.update(saved)
         planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
         decided = planner.decide()
-        older = [d.entry for d in decided if _ends_a_run(d)]
+        older = [d.entry for d in decided if d.rule == KEEP_RUNS and not d.keep]
         if older and not may_remove_runs:
             hold = hold_older_runs(watch, series, older)
             held = (*held, hold)
-            decided = [_held(d, hold) if _ends_a_run(d) else d for d in decided]
+            leaving = frozenset(e.id for e in older)
+            decided = [_held(d, hold) if d.entry.id in leaving else d for d in decided]
         holds.extend(held)
         decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
@@ -157,11 +158,6 @@ def plan(
     decisions = deferred(decisions, policy, filesystem)
     made = tuple(decisions)
     return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
-
-
-def _ends_a_run(decision: Decision) -> bool:
-    """Whether it is removed because its whole run is too old."""
-    return not decision.keep and decision.rule == KEEP_RUNS
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:

@@ -8,6 +8,7 @@ has been wrong in practice (clocks, copies that keep no times, jobs that were st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from checkpointd.ledger import State
@@ -140,7 +141,7 @@ def order_series(
         series.setdefault(key, []).append(sighting_of(entry, present=is_present))
         if is_present:
             groups.setdefault(key, []).append(entry)
-    credible = latest_credible((one for group in series.values() for one in group), now)
+    credible = latest_credible(chain.from_iterable(series.values()), now)
     return {key: _order(group, series[key], credible, by) for key, group in groups.items()}
 
 

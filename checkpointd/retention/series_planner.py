@@ -110,7 +110,7 @@ class SeriesPlanner:
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
         alone = alone_in_named(order.newest_first, on_disk.references)
         self._situation = Situation(
-            policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served
+            policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served, saved
         )
         self._protections = rows_for(self._situation, PROTECTIONS)
         self._doubts: dict[State, tuple[Protection, ...]] = {}
