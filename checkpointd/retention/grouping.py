@@ -173,5 +173,3 @@ def names_of(entries: Sequence[Entry], templates: Sequence[str]) -> SeriesNames 
     first = entries[0].checkpoint
     paths = [entry.path for entry in entries]
     return doubts.names_of(first.series, paths, first.format, templates)
-
-

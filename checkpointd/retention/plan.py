@@ -129,11 +129,12 @@ def plan(
     past = [departed_sighting(one, policy.group_by) for one in departed]
     orders = order_series(entries, now, past, policy.order, policy.group_by)
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
+        doubts = order.doubts
         eligible = [
             e
             for e in order.newest_first
             if has_shown(e, required)
-            and e.id not in order.doubts
+            and e.id not in doubts
             and not (doubtful and e.path in doubtful)
         ]
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}

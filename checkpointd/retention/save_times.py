@@ -8,6 +8,7 @@ put back in between, and nothing is believed that was saved after it.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -86,7 +87,6 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         credible: what `latest_credible` returned.
     """
     doubts = {}
-    shared: dict[tuple[int, float], int] = {}
     believed = []
     for one in series:
         if one.saved_at <= 0:
@@ -94,9 +94,8 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         elif one.saved_at > credible[one.id] + CLOCK_SKEW:
             doubts[one.id] = f"its save time, {_written(one.saved_at)}, is later than it was seen"
         elif one.number is not None:
-            found = one.sequence, one.saved_at
-            shared[found] = shared.get(found, 0) + 1
             believed.append(one)
+    shared = Counter([(one.sequence, one.saved_at) for one in believed])
     if shared and max(shared.values()) >= _SAME:
         for one in believed:
             count = shared[one.sequence, one.saved_at]

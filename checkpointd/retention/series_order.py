@@ -163,7 +163,14 @@ def _order(
         lack = 'it has no number, and order = "number"'
         doubts = {one.id: lack for one in series if one.number is None}
     sightings = {one.id: one for one in series if one.present}
-    ordered = sorted(group, key=lambda e: _place(sightings[e.id], runs, doubts, credible, by))
+
+    def place(entry: Entry) -> tuple[int, Number, float, int, int]:
+        one = sightings[entry.id]
+        time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
+        number = runs.carried.get(one.id, ()) if one.number is None else one.number
+        return runs.of[one.id], () if by == "save_time" else number, time, one.sequence, one.id
+
+    ordered = sorted(group, key=place)
     return SeriesOrder(
         newest_first=tuple(reversed(ordered)),
         sightings=sightings,
@@ -189,13 +196,3 @@ def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:
         if len(ids) > 1
         for identity in ids
     }
-
-
-def _place(
-    one: Sighting, runs: Runs, doubts: dict[int, str], credible: dict[int, float], by: OrderBy
-) -> tuple[int, Number, float, int, int]:
-    time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
-    number = runs.carried.get(one.id, ()) if one.number is None else one.number
-    if by == "save_time":
-        number = ()
-    return runs.of[one.id], number, time, one.sequence, one.id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
@@ -115,7 +116,7 @@ class KeepBest:
     def _values(self, newest_first: Sequence[SavedCheckpoint]) -> _Values:
         """What the checkpoints have of the metric, in one pass: there may be 100 000 of them."""
         metric = self.metric
-        groups: dict[str, list[SavedCheckpoint]] = {}
+        groups = defaultdict[str, list[SavedCheckpoint]](list)
         disputed, missing = [], []
         any_finite = False
         for c in newest_first:
@@ -129,7 +130,7 @@ class KeepBest:
                 disputed.append(c)
             elif finite:
                 evaluator = c.evaluated_by if metric in c.evaluated else ""
-                groups.setdefault(evaluator, []).append(c)
+                groups[evaluator].append(c)
         return _Values(list(groups.values()), disputed, missing, any_finite)
 
     def _best_of(self, group: Sequence[SavedCheckpoint]) -> dict[int, str]:
