@@ -95,6 +95,8 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
             doubts[one.id] = f"its save time, {_written(one.saved_at)}, is later than it was seen"
         elif one.number is not None:
             believed.append(one)
+    together = Counter([one.sequence for one in believed])
+    believed = [one for one in believed if together[one.sequence] >= _SAME]
     shared = Counter([(one.sequence, one.saved_at) for one in believed])
     if shared and max(shared.values()) >= _SAME:
         for one in believed:
