@@ -72,10 +72,10 @@ def latest_credible(sightings: Iterable[Sighting], now: float) -> dict[int, floa
     for one in sorted(sightings, key=attrgetter("sequence"), reverse=True):
         if one.sequence != sequence:
             limit, sequence = following, one.sequence
-        known = one.seen > 0
-        found[one.id] = min(limit, one.seen) if known else limit
-        if known:
-            following = min(following, one.seen)
+        seen = one.seen
+        found[one.id] = seen if 0 < seen < limit else limit
+        if 0 < seen < following:
+            following = seen
     return found
 
 

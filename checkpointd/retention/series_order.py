@@ -168,7 +168,9 @@ def _order(
         one = sightings[entry.id]
         time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
         number = runs.carried.get(one.id, ()) if one.number is None else one.number
-        return runs.of[one.id], () if by == "save_time" else number, time, one.sequence, one.id
+        if by == "save_time":
+            number = ()
+        return runs.of[one.id], number, time, one.sequence, one.id
 
     ordered = sorted(group, key=place)
     return SeriesOrder(

@@ -10,14 +10,21 @@ import pytest
 from checkpointd.retention.collector import paused_collector
 
 
+@paused_collector()
+def _fail() -> None:
+    assert not gc.isenabled()
+    raise ValueError("no plan")
+
+
 def test_it_runs_again_once_the_last_is_done() -> None:
     """Also where one pause is inside another, and where a plan fails."""
     assert gc.isenabled()
-    with pytest.raises(ValueError, match="no plan"), paused_collector():
-        with paused_collector():
-            assert not gc.isenabled()
+    with paused_collector():
+        with pytest.raises(ValueError, match="no plan"):
+            _fail()
         assert not gc.isenabled()
-        raise ValueError("no plan")
+    with pytest.raises(ValueError, match="no plan"):
+        _fail()
     assert gc.isenabled()
 
 
