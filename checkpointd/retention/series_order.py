@@ -164,7 +164,7 @@ def _order(
         doubts = {one.id: lack for one in series if one.number is None}
     sightings = {one.id: one for one in series if one.present}
 
-    def place(entry: Entry) -> tuple[int, Number, float, int, int]:
+    def age_order(entry: Entry) -> tuple[int, Number, float, int, int]:
         one = sightings[entry.id]
         time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
         number = runs.carried.get(one.id, ()) if one.number is None else one.number
@@ -172,7 +172,7 @@ def _order(
             number = ()
         return runs.of[one.id], number, time, one.sequence, one.id
 
-    ordered = sorted(group, key=place)
+    ordered = sorted(group, key=age_order)
     return SeriesOrder(
         newest_first=tuple(reversed(ordered)),
         sightings=sightings,
