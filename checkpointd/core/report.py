@@ -5,7 +5,7 @@ Standard library only, Python 3.9: it is also imported in the training job's int
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.encode import to_json
@@ -74,6 +74,15 @@ class Facts:
     optimizer_step: int | None = None
     optimizer_tensors: tuple[Digest, ...] | None = None
     other_tensors: tuple[Digest, ...] | None = None
+
+
+def with_facts(checkpoint: Checkpoint, facts: Facts) -> Checkpoint:
+    """Return a checkpoint with the step and the metrics that its content gives, else its name."""
+    return replace(
+        checkpoint,
+        step=checkpoint.step if facts.step is None else facts.step,
+        metrics={**checkpoint.metrics, **facts.metrics},
+    )
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,7 @@ def document(entry: Entry) -> bytes:
         "watch": entry.checkpoint.watch,
         **{key: public[key] for key in ("format", "series", "step", "size_bytes")},
         "metrics": {
-            name: value if math.isfinite(value) else None
-            for name, value in entry.checkpoint.metrics.items()
+            name: value if math.isfinite(value) else None for name, value in entry.metrics.items()
         },
         **{key: public[key] for key in ("verdict", "reason", "message", "shown")},
         "environment": public["environment"],

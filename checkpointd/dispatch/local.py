@@ -14,7 +14,7 @@ from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
 from checkpointd.core.remove_tree import remove_tree
-from checkpointd.core.report import Facts, Report
+from checkpointd.core.report import Facts, Report, with_facts
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import checks_of
 from checkpointd.core.verdict import decide
@@ -219,12 +219,7 @@ def _report(
     stderr: str,
 ) -> Report:
     verdict, reason, message, shown = decide(checks, request.settings.fail_on)
-    checkpoint = replace(
-        request.checkpoint,
-        format=facts.format,
-        step=request.checkpoint.step if facts.step is None else facts.step,
-        metrics={**request.checkpoint.metrics, **facts.metrics},
-    )
+    checkpoint = with_facts(replace(request.checkpoint, format=facts.format), facts)
     noisy = any(c.outcome in (Outcome.FAIL, Outcome.ERROR) for c in checks)
     return Report(
         checkpoint=checkpoint,

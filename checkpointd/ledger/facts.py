@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Facts, Report
 
@@ -65,6 +67,13 @@ class Entry:
         if self.checkpoint.step is not None:
             return self.checkpoint.step
         return self.report.facts.step if self.report else None
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The metrics of the report, and those in the name that it does not have."""
+        if self.report is None:
+            return self.checkpoint.metrics
+        return {**self.checkpoint.metrics, **self.report.facts.metrics}
 
 
 @dataclass(frozen=True)

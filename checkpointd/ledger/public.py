@@ -18,7 +18,7 @@ def public_entry(entry: Entry) -> dict[str, Any]:
         "format": str(entry.checkpoint.format),
         "series": entry.checkpoint.series,
         "step": entry.step,
-        "metrics": dict(entry.checkpoint.metrics),
+        "metrics": dict(entry.metrics),
         "size_bytes": entry.generation.size_bytes,
         "saved_at": entry.saved_at,
         "state": str(entry.state),

@@ -7,6 +7,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Self
 
+from checkpointd.core.report import with_facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
@@ -80,18 +81,21 @@ class Ledger(TrustWriter):
             self._store(ChangeKind.SEEN, checkpoint, generation, state, message, number, listing)
         return self._present(checkpoint.path)
 
-    def record_report(self, report: Report, listing: int = 0) -> Entry:
+    def record_report(
+        self, report: Report, listing: int = 0, place: Checkpoint | None = None
+    ) -> Entry:
         """Store a report; its generation becomes the path's, its verdict the state.
 
         Args:
             report: about what is at its path now.
             listing: the listing that found this content; 0 if that is not known.
+            place: what the path says by itself; None: as in the report.
         """
         with self._writing():
             number = self._keep_report(report)
             self._store(
                 ChangeKind.VERDICT,
-                report.checkpoint,
+                place or report.checkpoint,
                 report.generation,
                 _VERDICTS[report.verdict],
                 report.message,
@@ -109,8 +113,11 @@ class Ledger(TrustWriter):
         """
         current = self._current(report.checkpoint.path, report.generation)
         if current is not None:
-            placed = _placed(report.checkpoint, current.checkpoint)
-            return self.record_report(dataclasses.replace(report, checkpoint=placed))
+            place = _placed(report.checkpoint, current.checkpoint)
+            checkpoint = with_facts(place, report.facts)
+            return self.record_report(
+                dataclasses.replace(report, checkpoint=checkpoint), place=place
+            )
         with self._writing():
             self._keep_report(report)
             about = report.checkpoint

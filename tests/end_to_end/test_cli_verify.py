@@ -155,7 +155,8 @@ def test_a_directory_above_watches_has_the_settings_of_each(runs: Path, tmp_path
     path = tmp_path / "config.toml"
     verify = '[watch.verify]\nskip = ["finite", "load", "inference"]\n'
     path.write_text(
-        f'[[watch]]\nname = "lax"\npath = "all/lax"\nversion = "nan_{{kind}}_{{step}}"\n{verify}'
+        f'[[watch]]\nname = "lax"\npath = "all/lax"\n'
+        f'version = "nan_{{kind}}_0{{step}}.keras"\n{verify}'
         f'[[watch]]\nname = "far"\npath = "link"\n{verify}'
     )
 
@@ -170,7 +171,7 @@ def test_a_directory_above_watches_has_the_settings_of_each(runs: Path, tmp_path
     far = f"{tmp_path}/link/nan_epoch_07.keras"
     assert above[none][:2] == ("invalid", "finite.nan")
     assert above[lax][:3] == above[far][:3] == ("valid", "", ["intact"])
-    assert (above[lax][3], above[far][3]) == ("deep/nan_{}_{}", "nan_epoch_{}.keras")
+    assert (above[lax][3], above[far][3]) == ("deep/nan_epoch_0{}.keras", "nan_epoch_{}.keras")
     assert above == {**found("all/lax"), **found("link"), none: above[none]}
 
 

@@ -187,7 +187,7 @@ def test_every_forged_answer_is_noticed_and_the_next_checkpoint_is_verified(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By one and the same daemon, which waits for no time-out."""
-    monkeypatch.setattr(child_result, "_EXIT_SECONDS", 1.0)
+    monkeypatch.setattr(child_result, "_EXIT_SECONDS", 3.0)
     builders = [name for liar in LIES for name in (liar, "good")]
     started = time.monotonic()
     found = reports([asked(home, name) for name in builders], tmp_path)
