@@ -35,7 +35,7 @@ FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKN
 """States that remain until the content changes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
 

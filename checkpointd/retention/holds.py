@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
@@ -59,8 +60,26 @@ class SeriesState:
         return self.order.newest_first
 
     @cached_property
+    def is_merged(self) -> bool:
+        """Whether they are of several series, which the policy counts together."""
+        if self.policy.group_by == "series":
+            return False
+        first = self.entries[0].checkpoint.series
+        return any(e.checkpoint.series != first for e in self.entries)
+
+    @cached_property
+    def models(self) -> grouping.Models:
+        """What reports say of the models."""
+        return grouping.models_of(self.entries)
+
+    @cached_property
     def names(self) -> SeriesNames | None:
-        """The names for comparison; None if they leave nothing open."""
+        """The names for comparison; None if they leave nothing open.
+
+        Of several series the config says what they are (`group_by`).
+        """
+        if self.is_merged:
+            return None
         return grouping.names_of(self.entries, self.templates)
 
 
@@ -167,7 +186,7 @@ def _times_are_wrong(state: SeriesState) -> str:
 
 def _invalid_streak(state: SeriesState) -> str:
     limit = state.policy.hold_after
-    newest = [e for e in state.entries if e.state in _VERIFIED][:limit]
+    newest = list(islice((e for e in state.entries if e.state in _VERIFIED), limit))
     if len(newest) < limit or any(e.state is not State.INVALID for e in newest):
         return ""
     reason = newest[0].report.reason if newest[0].report else ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    NamedTuple,
     Protocol,
     get_args,
     get_type_hints,
@@ -51,8 +53,10 @@ class Effect(enum.Enum):
     """Invalid checkpoints are removed. Invalid ones that no rule of this kind claims stay."""
 
 
-@dataclass(frozen=True)
-class SavedCheckpoint:
+_NO_METRICS: Mapping[str, float] = MappingProxyType({})
+
+
+class SavedCheckpoint(NamedTuple):
     """One checkpoint, as far as rules look at it; times are seconds since the epoch.
 
     `seen_at` is when checkpointd first saw this content. `metrics` are those of `evaluate`, else
@@ -64,8 +68,8 @@ class SavedCheckpoint:
     saved_at: float
     seen_at: float = 0.0
     step: int | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    named: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = _NO_METRICS
+    named: Mapping[str, float] = _NO_METRICS
     evaluated: frozenset[str] = frozenset()
     evaluated_by: str = ""
 
