@@ -61,4 +61,5 @@ def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
         named=entry.checkpoint.metrics,
         evaluated=frozenset(facts.evaluation) if facts.evaluation else _NONE,
         evaluated_by=facts.evaluated_by,
+        tags=entry.tags,
     )
