@@ -59,4 +59,5 @@ def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
         named,
         frozenset(facts.evaluation) if facts.evaluation else _NONE,
         facts.evaluated_by,
+        entry.tags,
     )

@@ -235,6 +235,8 @@ OLDER_RUNS = HoldSpec(
 )
 """Holds only the removal of whole runs."""
 
+_USE_TEMPLATE = "Write the `version` template that the hold names into the config."
+
 HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "listing_failed",
@@ -291,21 +293,9 @@ HOLDS: tuple[HoldSpec, ...] = (
         _times_are_wrong,
         "Set the clock of the host that saves, and correct the save times with `touch -d`.",
     ),
-    HoldSpec(
-        "number_unclear",
-        grouping.number_unclear,
-        "Write the `version` template that the hold names into the config.",
-    ),
-    HoldSpec(
-        "steps_unclear",
-        grouping.steps_unclear,
-        "Write the `version` template that the hold names into the config.",
-    ),
-    HoldSpec(
-        "numbers_independent",
-        grouping.numbers_independent,
-        "Write the `version` template that the hold names into the config.",
-    ),
+    HoldSpec("number_unclear", grouping.number_unclear, _USE_TEMPLATE),
+    HoldSpec("steps_unclear", grouping.steps_unclear, _USE_TEMPLATE),
+    HoldSpec("numbers_independent", grouping.numbers_independent, _USE_TEMPLATE),
     HoldSpec(
         "tensors_differ",
         grouping.tensors_differ,
@@ -362,6 +352,11 @@ HOLDS: tuple[HoldSpec, ...] = (
         "steps_missing",
         _obstacle("steps_missing"),
         "Set `version` to the template of the file names, or use a rule that needs no step.",
+    ),
+    HoldSpec(
+        "tag_missing",
+        _obstacle("tag_missing"),
+        "Correct `keep_tags`, or tag a checkpoint with `checkpointd tag PATH TAG`.",
     ),
     OLDER_RUNS,
 )

@@ -126,6 +126,7 @@ def plan(
     required = policy.require
     counted: set[int] = set()
     rules = PolicyRules(policy)
+    watch_obstacles = rules.watch_obstacles(entries)
     past = [departed_sighting(one, policy.group_by) for one in departed]
     orders = order_series(entries, now, past, policy.order, policy.group_by)
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
@@ -139,7 +140,7 @@ def plan(
         ]
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
-        obstacles = rules.obstacles(list(saved.values()))
+        obstacles = (*watch_obstacles, *rules.obstacles(list(saved.values())))
         state = SeriesState(order, policy, listing, root, obstacles, waiting, references, templates)
         held = holds_of(watch, series, state)
         to_evaluate.extend(waiting.next)

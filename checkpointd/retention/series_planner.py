@@ -24,10 +24,17 @@ from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.best import KeepBest
 from checkpointd.retention_rules.latest import KeepLast
-from checkpointd.retention_rules.table import KEEP_RUNS, SIZE, UNCLAIMED, rules_of
+from checkpointd.retention_rules.table import (
+    KEEP_RUNS,
+    SIZE,
+    UNCLAIMED,
+    names_outranking_age,
+    rules_of,
+)
+from checkpointd.retention_rules.tags import KeepTags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
@@ -59,6 +66,13 @@ class PolicyRules:
     def obstacles(self, newest_first: Sequence[SavedCheckpoint]) -> tuple[Obstacle, ...]:
         """Why rules that keep cannot be evaluated for a series."""
         found = (r.obstacle(newest_first) for r in self.keep if isinstance(r, Measuring))
+        return tuple(obstacle for obstacle in found if obstacle is not None)
+
+    def watch_obstacles(self, entries: Iterable[Entry]) -> tuple[Obstacle, ...]:
+        """Why rules that keep cannot be evaluated for any series of a watch."""
+        by_tags = [rule for rule in self.keep if isinstance(rule, KeepTags)]
+        carried = {entry.tags for entry in entries} if by_tags else set()
+        found = (rule.unmatched(carried) for rule in by_tags)
         return tuple(obstacle for obstacle in found if obstacle is not None)
 
 
@@ -102,10 +116,14 @@ class SeriesPlanner:
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._remove = _claims(rules.remove_invalid, broken, now)
         self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
+        outranking = names_outranking_age()
+        self._keep_old = [one for one in self._keep if one[0] in outranking]
+        self._keep_young = [one for one in self._keep if one[0] not in outranking]
         self._floor: set[int] = set()
         self._older: set[int] = set()
         self._plan_runs(eligible, now)
         self._kept_by = _by_checkpoint(self._keep)
+        self._kept_old_by = _by_checkpoint(self._keep_old)
         self._removed_by = _by_checkpoint([*self._expire, *self._remove])
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
         alone = alone_in_named(order.newest_first, on_disk.references)
@@ -128,13 +146,14 @@ class SeriesPlanner:
         """Have the rules claim in each run; find the runs that are too old to be kept at all."""
         run = self._order.run
         by_run = {n: list(group) for n, group in groupby(eligible, key=lambda e: run[e.id])}
-        kept = {n: len(self._claim(entries, now)) for n, entries in by_run.items()}
+        kept = {n: self._claim(entries, now) for n, entries in by_run.items()}
         if len(kept) <= self._policy.keep_runs:
             return
+        staying = _ids(self._keep_old) - _ids(self._keep_young)
         newer: list[int] = []
         for n, entries in by_run.items():
-            enough = max(self._rules.asked, kept[n])
-            earned = [m for m in newer if kept[m] >= enough][: self._policy.keep_runs]
+            enough = max(self._rules.asked, len(kept[n] - staying))
+            earned = [m for m in newer if len(kept[m]) >= enough][: self._policy.keep_runs]
             if len(earned) == self._policy.keep_runs:
                 # Only what was seen before all that the newer runs have to show for themselves.
                 limit = min(_nth_last_seen(by_run[m], enough) for m in earned)
@@ -185,13 +204,13 @@ class SeriesPlanner:
 
     def _reasons_to_keep(self, entry: Entry) -> list[tuple[str, str]]:
         reasons = self._protected(entry, self._protections)
-        if entry.id not in self._older:
-            if entry.id not in self._expired:
-                reasons += self._kept_by.get(entry.id, ())
-            if entry.id in self._floor:
-                n = self._policy.keep_min_valid
-                text = f"at least {n} valid ones always stay (keep_min_valid)"
-                reasons.append(("keep_min_valid", text))
+        is_older = entry.id in self._older
+        is_too_old = is_older or entry.id in self._expired
+        reasons += (self._kept_old_by if is_too_old else self._kept_by).get(entry.id, ())
+        if entry.id in self._floor and not is_older:
+            n = self._policy.keep_min_valid
+            text = f"at least {n} valid ones always stay (keep_min_valid)"
+            reasons.append(("keep_min_valid", text))
         reasons += self._protected(entry, self._doubts_in(entry.state))
         if (
             not self._rules.keep_names
@@ -215,6 +234,11 @@ class SeriesPlanner:
 def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
     """The place in the order of being seen of the one that was seen `n`-th last."""
     return sorted((e.sequence for e in entries), reverse=True)[n - 1]
+
+
+def _ids(claims: Claims) -> set[int]:
+    """Everything that is claimed."""
+    return {identity for _, claimed in claims for identity in claimed}
 
 
 def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: float) -> Claims:

@@ -32,6 +32,7 @@ class Value(enum.Enum):
     YEARS = enum.auto()
     STEPS = enum.auto()
     STEP_LIST = enum.auto()
+    TAG_LIST = enum.auto()
     DURATION = enum.auto()
     TEXT = enum.auto()
     FLAG = enum.auto()
@@ -61,7 +62,8 @@ class SavedCheckpoint(NamedTuple):
 
     `seen_at` is when checkpointd first saw this content. `metrics` are those of `evaluate`, else
     the golden record's, else the file name's; `named` are the file name's alone, `evaluated` the
-    names of those that `evaluate` gave, and `evaluated_by` which evaluation that was.
+    names of those that `evaluate` gave, and `evaluated_by` which evaluation that was. `tags` are
+    those that people have put on its path.
     """
 
     id: int
@@ -72,6 +74,7 @@ class SavedCheckpoint(NamedTuple):
     named: Mapping[str, float] = _NO_METRICS
     evaluated: frozenset[str] = frozenset()
     evaluated_by: str = ""
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class RuleSpec:
     `help` describes the rule in one sentence, for the manual and the schema of the config.
     `repeatable`: the config may also hold a list of tables, each of them a rule.
     `outranks_size`: what it keeps stays even if `max_total_bytes` cannot be met then.
+    `outranks_age`: what it keeps stays although it has expired, or its run is too old.
     """
 
     rule: type[Rule]
@@ -138,6 +142,7 @@ class RuleSpec:
     effect: Effect = Effect.KEEP
     repeatable: bool = False
     outranks_size: bool = False
+    outranks_age: bool = False
 
     @property
     def name(self) -> str:
