@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.health_monitor import HealthMonitor
     from checkpointd.daemon.retention_runner import RetentionRunner
     from checkpointd.daemon.servers import Servers
+    from checkpointd.daemon.state_usage import StateUsage
     from checkpointd.daemon.status_cache import StatusCache
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
@@ -43,6 +44,7 @@ class StatusBuilder:
         retention: holds, and how full each disk is.
         health: problems, and whether all parts go on.
         servers: the web server's address and access.
+        state_usage: how full the state directory is.
         started_at: seconds since the epoch.
     """
 
@@ -54,6 +56,7 @@ class StatusBuilder:
     retention: RetentionRunner
     health: HealthMonitor
     servers: Servers
+    state_usage: StateUsage
     started_at: float = field(default_factory=time.time)
 
     def build(self) -> DaemonStatus:
@@ -69,7 +72,8 @@ class StatusBuilder:
             state_dir=str(self.active.config.state_dir),
             healthy=health.healthy,
             ready=health.ready,
-            problems=health.problems,
+            problems=tuple(problem.text for problem in health.problems),
+            problem_counts=dict(Counter(problem.reason for problem in health.problems)),
             watches=tuple(self._watch(name) for name in self.watches),
             queue=QueueStatus(len(self.work), self.work.oldest_since),
             verifying=tuple(sorted(self.work.running)),
@@ -103,9 +107,13 @@ class StatusBuilder:
             queue_length=status.queue.length,
             queue_oldest_at=status.queue.oldest_at,
             web=self.servers.snapshot(),
+            problems=status.problem_counts,
+            memory_limits={w.kind: w.memory_bytes for w in status.workers if w.memory_bytes},
+            state_dir=self.state_usage.last,
         )
 
     def _watch_snapshot(self, watch: WatchStatus) -> WatchSnapshot:
+        usage = self.retention.usage(watch.name)
         return WatchSnapshot(
             name=watch.name,
             up=watch.up,
@@ -115,7 +123,9 @@ class StatusBuilder:
             retained_bytes=watch.retained_bytes,
             trash_bytes=watch.trash_bytes,
             trash_reserve_bytes=watch.trash_reserve_bytes,
+            vault_bytes=usage.vault,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
+            filesystem_size_bytes=usage.total,
         )
 
     def _watch(self, name: str) -> WatchStatus:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import ChangeKind, Ledger, LedgerError, SeriesSummary, State
+from checkpointd.observe.rhythm import save_interval
 from checkpointd.observe.snapshot import SeriesSnapshot
 from checkpointd.observe.status import VerdictStatus
 
@@ -144,7 +145,7 @@ class StatusCache:
 
 
 def _snapshot(summary: SeriesSummary) -> SeriesSnapshot:
-    facts = summary.facts
+    facts, newest, valid = summary.facts, summary.newest, summary.newest_valid
     return SeriesSnapshot(
         series=summary.series,
         last_seen=summary.last_seen,
@@ -154,5 +155,11 @@ def _snapshot(summary: SeriesSummary) -> SeriesSnapshot:
         weight_norm=facts.weight_norm if facts else None,
         weight_change_ratio=facts.weight_change_ratio if facts else None,
         non_finite_values=facts.non_finite_values if facts else None,
-        evaluation=facts.evaluation if facts else {},
+        evaluation=summary.metrics,
+        newest_state=str(newest.state) if newest else "",
+        newest_timestamp_seconds=newest.saved_at if newest else None,
+        newest_valid_timestamp_seconds=valid.saved_at if valid else None,
+        newest_valid_verified_timestamp_seconds=valid.verified_at if valid else None,
+        newest_valid_step=valid.step if valid else None,
+        save_interval_seconds=save_interval(summary.saves),
     )

@@ -68,13 +68,16 @@ class ApplyBy(enum.Enum):
 class DiskUsage:
     """What was last found out about the file system of a watch, in bytes.
 
-    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that.
+    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that,
+    `total` the size of the file system, `vault` what its copies occupy (None without a vault).
     """
 
     available: int | None = None
     trash: int | None = None
     reserve: int | None = None
     problem: str = ""
+    total: int | None = None
+    vault: int | None = None
 
 
 class WatchRetention:
@@ -209,7 +212,11 @@ class WatchRetention:
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
-        self.usage = await self._on_disk(self._measure)
+        usage = await self._on_disk(self._measure)
+        if self.settings.retention.vault is not None:
+            with contextlib.suppress(OSError):
+                usage = replace(usage, vault=await self.vault.bytes())
+        self.usage = usage
 
     def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
@@ -328,4 +335,4 @@ class WatchRetention:
         ahead = forecast(items, disk, limits, is_off=mode == "off")
         text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
         problem = f"Watch {self.name}: {text}." if text else ""
-        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem)
+        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem, disk.total)

@@ -13,7 +13,7 @@ from checkpointd.ledger.facts import Entry, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.report import Report
 
 _NO_TAGS: frozenset[str] = frozenset()
 _CACHED_REPORTS = 1024
@@ -128,7 +128,3 @@ class RowReader:
 
     def _report(self, number: int | None) -> Report | None:
         return None if number is None else self._reports.get(number)
-
-    def _facts(self, number: int | None) -> Facts | None:
-        report = self._report(number)
-        return report.facts if report is not None else None

@@ -142,6 +142,7 @@ class DaemonStatus:
     healthy: bool = False
     ready: bool = False
     problems: tuple[str, ...] = ()
+    problem_counts: dict[str, int] = field(default_factory=dict)
     watches: tuple[WatchStatus, ...] = ()
     queue: QueueStatus = field(default_factory=QueueStatus)
     verifying: tuple[str, ...] = ()
