@@ -56,6 +56,14 @@ class Control(Protocol):
         """Take that protection away."""
         ...
 
+    async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Have a checkpoint carry tags."""
+        ...
+
+    async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Take tags from a path."""
+        ...
+
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash."""
         ...

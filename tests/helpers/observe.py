@@ -14,6 +14,8 @@ from checkpointd.observe.sources import ControlError
 from checkpointd.observe.status import DaemonStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from checkpointd.core.check_result import CheckResult
 
 NOW = 1_800_000_000.0
@@ -186,6 +188,14 @@ class RecordingControl:
     async def unpin(self, path: str) -> dict[str, Any]:
         """Remember it."""
         return self._tell("unpin", path)
+
+    async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("tag", path, *tags)
+
+    async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("untag", path, *tags)
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Remember it."""
