@@ -35,7 +35,7 @@ FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKN
 """States that remain until the content changes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
 
@@ -55,6 +55,7 @@ class Entry:
     message: str = ""
     seen: float = 0.0
     sequence: int = 0
+    tags: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
@@ -154,6 +155,7 @@ class SeriesSummary:
 class Pin:
     """A path that is never pruned, since `at` (seconds since the epoch), and why.
 
+    With a `tag` it is another record of the same kind: the path carries the tag, and is not pinned.
     `id` is the pin's own: it stays when the root is found under another path, and a pin that was
     removed is known by it in every copy.
     """
@@ -162,6 +164,12 @@ class Pin:
     note: str
     at: float
     id: str = ""
+    tag: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What there is only one of: a path is pinned once, and carries each tag once."""
+        return self.path, self.tag
 
     @property
     def identity(self) -> str:
