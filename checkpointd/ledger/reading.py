@@ -17,7 +17,7 @@ from checkpointd.ledger.facts import (
     SeriesSummary,
     State,
 )
-from checkpointd.ledger.row_reader import RowReader
+from checkpointd.ledger.row_reader import ORIGINAL, RowReader, original_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -74,8 +74,9 @@ class Reader(RowReader):
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
         found = self._rows(
-            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence "  # noqa: S608 - our own states
-            "FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
+            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
+            "o.saved_at, o.sequence "
+            f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
             f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
             (watch,),
         )
@@ -88,8 +89,9 @@ class Reader(RowReader):
                 first_seen=first_seen,
                 seen=seen,
                 sequence=max(sequence, self.found_together),
+                original=original_of(*original),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence in found
+            for number, text, step, saved_at, first_seen, seen, sequence, *original in found
             if (checkpoint := _checkpoint(text)) is not None
         ]
 

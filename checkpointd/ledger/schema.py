@@ -103,6 +103,10 @@ MIGRATIONS = (
     INSERT INTO meta (key, value)
     SELECT 'found_together', CAST(COALESCE(MAX(sequence), 0) AS TEXT) FROM checkpoints
     """,
+    """
+    ALTER TABLE reports ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0
+    """,
 )
 VERSION = len(MIGRATIONS)
 

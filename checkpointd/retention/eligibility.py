@@ -50,7 +50,7 @@ def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
     facts = entry.report.facts if entry.report else Facts()
     return SavedCheckpoint(
         id=entry.id,
-        saved_at=entry.saved_at,
+        saved_at=entry.content_saved_at,
         seen_at=now - seconds_since_seen(entry, ages),
         step=entry.step,
         metrics=(

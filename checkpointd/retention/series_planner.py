@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     """The reasons of each rule by checkpoint, with the rule's name."""
 
 
+_IF_STARTED_AGAIN = ", if a job was started again while its clock was behind"
+
+
 class PolicyRules:
     """The rules of a policy by what they do."""
 
@@ -126,6 +129,8 @@ class SeriesPlanner:
         run = self._order.run
         by_run = {n: list(group) for n, group in groupby(eligible, key=lambda e: run[e.id])}
         kept = {n: len(self._claim(entries, now)) for n, entries in by_run.items()}
+        for other in self._order.other_runs[: self._policy.keep_runs]:
+            self._claim([e for e in other if e.id in self._saved], now, _IF_STARTED_AGAIN)
         if len(kept) <= self._policy.keep_runs:
             return
         newer: list[int] = []
@@ -138,8 +143,11 @@ class SeriesPlanner:
                 self._older.update(e.id for e in entries if e.sequence < limit)
             newer.append(n)
 
-    def _claim(self, run: list[Entry], now: float) -> set[int]:
-        """Have the rules claim in one run, fill its floor, and return what is kept of it."""
+    def _claim(self, run: list[Entry], now: float, condition: str = "") -> set[int]:
+        """Have the rules claim in one run, fill its floor, and return what is kept of it.
+
+        Under a `condition` they add to what they have claimed without it.
+        """
         if all(a.sequence >= b.sequence for a, b in pairwise(run)):
             views = [run]
         else:
@@ -150,7 +158,11 @@ class SeriesPlanner:
             for (_, claims), (_, found) in zip(
                 self._keep, _claims(self._rules.keep, checkpoints, now), strict=True
             ):
-                claims.update(found)
+                claims.update(
+                    {i: why + condition for i, why in found.items() if i not in claims}
+                    if condition
+                    else found
+                )
                 kept.update(found)
         kept = kept if self._rules.keep else {e.id for e in run}
         kept -= self._expired
