@@ -293,7 +293,8 @@ class Reader(RowReader):
     def policy_records(self, watch: str) -> policies.PolicyRecords:
         """Which retention policies were accepted for a watch."""
         accepted, waiting = (self._meta(f"{kind}:{watch}") for kind in ("accepted", "waiting"))
-        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting))
+        dropped = policies.load_dropped(self._meta(f"dropped:{watch}"))
+        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting), dropped)
 
     def last_sequence(self) -> int:
         """The sequence of the generation that was seen last; 0 if none was."""

@@ -179,9 +179,10 @@ class _Walk:
         """Place one whose number is lower than one that was seen before it, or with it."""
         latest = self._latest
         was_seen_later = one.sequence > front.sequence
-        if self._at_each_fall and was_seen_later:
+        is_doubtful = one.id in self._doubtful
+        if self._at_each_fall and (was_seen_later or (is_doubtful and one.number == front.number)):
             self._begin(one)
-        elif one.id in self._doubtful or latest is None:
+        elif is_doubtful or latest is None:
             self.may_be_restarts = True
             if was_seen_later and one.present and one.number != front.number:
                 self._note_undecided(

@@ -53,6 +53,14 @@ CLOCKS = {
         ("save", 3), ("host", -400 * DAY), ("start again", 0), ("prune", 0), ("copy", 0),
         ("start again", 0),
     ],
+    "started again unseen at the same number with a clock that is ahead": [
+        ("watch", False), ("save", 1), ("host", 2 * HOUR), ("start again", 0), ("host", 0.0),
+        ("watch", True), ("save", 2),
+    ],
+    "a clock that was ahead at the first save of a run that is found with others": [
+        ("save", 1), ("host", 400 * DAY), ("watch", False), ("start again", 0), ("host", 0.0),
+        ("save", 2),
+    ],
     "found together with newer numbers and times": [
         ("save", 1), ("watch", False), ("save", 2), ("host", -2 * HOUR), ("start again", 0),
     ],
