@@ -13,8 +13,9 @@ from checkpointd.ledger.facts import Entry, Original, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.report import Report
 
+_NO_TAGS: frozenset[str] = frozenset()
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
@@ -27,7 +28,8 @@ ORIGINAL = (
 
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
-    "o.saved_at, o.sequence FROM checkpoints c "
+    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence "
+    "FROM checkpoints c "
     f"LEFT JOIN pins p ON p.path = c.path {ORIGINAL}"
 )
 
@@ -104,7 +106,7 @@ class RowReader:
         return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
 
     def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned, saved_before, sequence_before in found:
+        for *row, pinned, tags, saved_before, sequence_before in found:
             data = dict(zip(rows.COLUMNS, row, strict=True))
             try:
                 checkpoint = rows.load_checkpoint(data["checkpoint"])
@@ -131,6 +133,7 @@ class RowReader:
                 seen=data["seen"],
                 sequence=max(data["sequence"], self.found_together),
                 original=original_of(saved_before, sequence_before),
+                tags=frozenset(tags.split(",")) if tags else _NO_TAGS,
             )
 
     def _body(self, number: int) -> bytes | None:
@@ -139,7 +142,3 @@ class RowReader:
 
     def _report(self, number: int | None) -> Report | None:
         return None if number is None else self._reports.get(number)
-
-    def _facts(self, number: int | None) -> Facts | None:
-        report = self._report(number)
-        return report.facts if report is not None else None
