@@ -107,7 +107,13 @@ def _overwritten(series: Sequence[Sighting]) -> list[Sighting]:
     ]
     if not replaced:
         return []
-    seen = sorted((s.seen, s.sequence) for s in series if s.seen)
+    places = [(s.seen, s.sequence) for s in series if s.seen]
+    places += [
+        (s.first_seen, s.original.sequence)
+        for s in replaced
+        if s.original and s.saved_at <= s.first_seen
+    ]
+    seen = sorted(places)
     times = [at for at, _ in seen]
     highest, latest = [], 0
     for _, sequence in seen:
@@ -168,9 +174,12 @@ class _Walk:
         self._numbered.append(one)
         if not is_past:
             self._run_of[one.id] = len(self._starts) - 1
-            latest = self._latest
-            if one.id not in self._doubtful and (latest is None or one.saved_at > latest.saved_at):
-                self._latest = one
+            self._note_time(one)
+
+    def _note_time(self, one: Sighting) -> None:
+        latest = self._latest
+        if one.id not in self._doubtful and (latest is None or one.saved_at > latest.saved_at):
+            self._latest = one
 
     def _fall(self, one: Sighting, front: Sighting) -> None:
         """Place one whose number is lower than one that was seen before it, or with it."""
@@ -187,11 +196,11 @@ class _Walk:
                 )
             self._run_of[one.id] = len(self._starts) - 1
             self._numbered.append(one)
+            self._note_time(one)
         elif one.saved_at > latest.saved_at:
             if not was_seen_later and one.present and front.present and one.number != front.number:
                 self._note_undecided(front, one, "number", "save time")
             self._falls.append((len(self._numbered), front, one))
-            self._latest = one
             self._begin(one)
         else:
             self.may_be_restarts |= was_seen_later
@@ -199,6 +208,7 @@ class _Walk:
 
     def _begin(self, one: Sighting) -> None:
         """Have it be the first of a run."""
+        self._note_time(one)
         self._numbered.append(one)
         self._starts.append(one.saved_at)
         self._front = one

@@ -198,8 +198,12 @@ def _other_runs(
     for entry in ordered if runs.at_each_fall else ():
         found.setdefault(runs.at_each_fall.get(entry.id, runs.of[entry.id]), []).append(entry)
     for run in found.values():
-        run.sort(key=lambda e: (sightings[e.id].number or (), e.sequence), reverse=True)
+        run.sort(key=lambda e: _by_number(sightings[e.id]), reverse=True)
     return tuple(tuple(found[n]) for n in sorted(found, reverse=True))
+
+
+def _by_number(one: Sighting) -> tuple[Number, int, float]:
+    return one.number or (), one.sequence, one.saved_at
 
 
 def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:

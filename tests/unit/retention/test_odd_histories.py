@@ -28,6 +28,10 @@ COPIES = {
     "where a run began is known after its first save was copied back": [
         ("save", 1), ("start again", 0), ("save", 4), ("save", 5), ("prune", 0), ("copy", 0),
     ],
+    "the content of a run that was written over": [
+        ("save", 4), ("prune", 0), ("start again", 1), ("save", 2), ("prune", 0),
+        ("copy without time", 1), ("save", 2),
+    ],
     "copies beside a job whose clock is behind": [
         ("save", 4), ("host", -2 * HOUR), ("prune", 0), ("start again", 0), ("copy", 1),
         ("copy without time", 0),
@@ -60,6 +64,10 @@ CLOCKS = {
     "a clock that was ahead at the first save of a run that is found with others": [
         ("save", 1), ("host", 400 * DAY), ("watch", False), ("start again", 0), ("host", 0.0),
         ("save", 2),
+    ],
+    "started again three times while nobody looked, with a clock that is behind": [
+        ("save", 4), ("prune", 0), ("watch", False), ("host", -2 * HOUR), ("start again", 0),
+        ("start again", 0), ("start again", 0),
     ],
     "found together with newer numbers and times": [
         ("save", 1), ("watch", False), ("save", 2), ("host", -2 * HOUR), ("start again", 0),
