@@ -114,10 +114,15 @@ class DepartedCheckpoint:
 
 @dataclass(frozen=True)
 class RecordedPath:
-    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series."""
+    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series.
+
+    `key` is `Generation.key`, and `seen_seconds` for how long that generation has been known.
+    """
 
     identity: str
     series: str
+    key: str = ""
+    seen_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

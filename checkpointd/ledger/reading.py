@@ -177,15 +177,18 @@ class Reader(SeriesReader):
 
         The identity is empty where the content still needs a verdict, so that the watch reports it.
         """
+        ages = self.ages()
         found = self._rows(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
-            "THEN generation ELSE '' END "
+            "THEN generation ELSE '' END, key, seen "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
         return {
-            rows.path_text(path): RecordedPath(_identity(generation), rows.text_of(series))
-            for path, series, generation in found
+            rows.path_text(path): RecordedPath(
+                _identity(generation), rows.text_of(series), key, ages.age(seen)
+            )
+            for path, series, generation, key, seen in found
         }
 
     def counts(self) -> dict[str, dict[State, int]]:
