@@ -11,8 +11,10 @@ from checkpointd.cli import (
     docs_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
+    tag_commands,
     trash_commands,
     verify_commands,
     wait_commands,
@@ -70,7 +72,9 @@ for group in (
     retention_commands,
     trash_commands,
     pin_commands,
+    tag_commands,
     config_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)
