@@ -21,6 +21,7 @@ unit: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python .ci/docs
+	$(BIN)/python .ci/dashboard
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
+from checkpointd.observe.series_status import SeriesStatus
 from checkpointd.observe.snapshot import Snapshot, WatchSnapshot
 from checkpointd.observe.status import (
     DaemonStatus,
@@ -85,6 +86,17 @@ class StatusBuilder:
             web_access=self.servers.access.status(),
         )
 
+    def series(self, watch: str | None = None) -> tuple[SeriesStatus, ...]:
+        """Every series, or those of one watch; those of a watch that is gone are left out."""
+        names = list(self.watches) if watch is None else [watch]
+        now, removals = time.time(), self.retention.outcomes.next_removals
+        return tuple(
+            SeriesStatus.of(summary, now, removals.get(name, {}).get(summary.series))
+            for name in names
+            if name in self.watches
+            for summary in self.cache.summaries(name)
+        )
+
     def line(self) -> str:
         """One line for `systemctl status`."""
         return self.build().line
@@ -140,6 +152,7 @@ class StatusBuilder:
             message=status.message,
             mode=watch.settings.retention.mode,
             plan=self.retention.outcomes.previews.get(name, ""),
+            filesystem=usage.filesystem,
             counts=self.cache.counts(name),
             unknown=status.unknown,
             last_reconcile_at=status.last_reconcile_at,

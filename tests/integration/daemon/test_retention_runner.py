@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from checkpointd.config import RetentionSettings
 from checkpointd.daemon import retention_runner, watch_retention
-from checkpointd.daemon.watch_retention import DiskUsage
+from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
 from tests.helpers.ledger import WRITERS, record_verdict, tree
