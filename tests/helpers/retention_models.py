@@ -231,8 +231,8 @@ def generated_series(random: Random) -> list[SavedCheckpoint]:
     """Up to 25 checkpoints, newest first, saved and first seen at any time, with any metric."""
     metric = random.choice(_METRICS)
     values, names_give = random.choice([(_VALUES, _NAMED), (_VALUES, _NAMED), ((0.5,), (None,))])
-    step, made = 0, []
-    for i, at in enumerate(sorted(_time(random) for _ in range(random.randint(0, 25)))):
+    most, step, made = random.choice([25, 25, 6]), 0, []
+    for i, at in enumerate(sorted(_time(random) for _ in range(random.randint(0, most)))):
         further, loss = random.choice(_FURTHER), random.choice(values)
         named, evaluator = random.choice(names_give), random.choice(_EVALUATORS)
         step = max(0, step + (further or 0))
