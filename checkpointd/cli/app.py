@@ -13,6 +13,7 @@ from checkpointd.cli import (
     list_commands,
     pin_commands,
     retention_commands,
+    tag_commands,
     trash_commands,
     verify_commands,
     wait_commands,
@@ -70,6 +71,7 @@ for group in (
     retention_commands,
     trash_commands,
     pin_commands,
+    tag_commands,
     config_commands,
     docs_commands,
 ):

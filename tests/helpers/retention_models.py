@@ -133,6 +133,15 @@ def _listed(rule: Any, saved: Saved, now: float) -> set[int]:
     return {c.id for c in saved if c.step is None or c.step in rule.steps}
 
 
+def _tagged(rule: Any, saved: Saved, now: float) -> set[int]:
+    return {
+        c.id
+        for c in saved
+        for entry in rule.tags
+        if all(any(tag == carried for carried in c.tags) for tag in entry.split(","))
+    }
+
+
 def _best(rule: Any, saved: Saved, now: float) -> set[int]:
     everything = _ids(saved)
     name = rule.metric
@@ -183,6 +192,7 @@ MODELS: dict[str, Model] = {
     "keep_every": _every,
     "keep_every_n_steps": _steps,
     "keep_steps": _listed,
+    "keep_tags": _tagged,
     "keep_best": _best,
     "ttl": _old,
     "quarantine_ttl": _old,
@@ -196,6 +206,7 @@ _OPTIONS: dict[str, Callable[[Random], Any]] = {
     "timezone": lambda random: random.choice(ZONES),
     "seconds": lambda random: random.choice(_SPANS),
     "steps": lambda random: tuple(random.choices(range(61), k=random.randint(1, 6))),
+    "tags": lambda random: tuple(",".join(_tags(random, 1)) for _ in range(random.randint(1, 3))),
     "metric": lambda random: random.choice(_METRICS),
     "check_mode": lambda random: random.choice([False, True]),
 }
@@ -223,6 +234,10 @@ _FURTHER = (None, None, -40, -3, 0, *range(1, 12), *range(1, 12))
 """How many steps a checkpoint is after the one before it; it may have none."""
 
 
+def _tags(random: Random, least: int = 0) -> list[str]:
+    return random.sample("abcd", random.randint(least, 3))
+
+
 def _time(random: Random) -> float:
     return random.choice(_TIMES)(random)
 
@@ -237,6 +252,7 @@ def generated_series(random: Random) -> list[SavedCheckpoint]:
         named, evaluator = random.choice(names_give), random.choice(_EVALUATORS)
         step = max(0, step + (further or 0))
         names = {} if named is None else {metric: named}
+        evaluated = frozenset({metric} if evaluator and loss is not None else ())
         made.append(
             SavedCheckpoint(
                 i,
@@ -245,8 +261,9 @@ def generated_series(random: Random) -> list[SavedCheckpoint]:
                 None if further is None else step,
                 names if loss is None else {metric: loss},
                 names,
-                frozenset({metric} if evaluator and loss is not None else ()),
-                evaluator,
+                evaluated,
+                evaluator if evaluated else "",
+                frozenset(_tags(random)),
             )
         )
     return made[::-1]
