@@ -25,6 +25,7 @@ unit: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python .ci/docs
+	$(BIN)/python .ci/dashboard
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)
@@ -39,9 +40,7 @@ soak: $(STAMP)
 	SOAK=1 $(BIN)/python -m pytest -v -n $(or $(PROCESSES),logical) $(foreach part,$(PART),$(SOAK_$(part)))
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/feel.py
-	$(BIN)/python tests/bench/watching.py
-	$(BIN)/python tests/bench/planning.py
+	$(BIN)/python -m tests.bench $(ROW)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "checkpointd needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
