@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit docs changelog wild fuzz soak bench imports clean
+.PHONY: run test lint unit docs wheel changelog wild fuzz soak bench imports clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -21,6 +21,9 @@ unit: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python .ci/docs
+
+wheel: $(STAMP)
+	$(BIN)/python -m hatchling build -t wheel -d dist
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)

@@ -13,6 +13,7 @@ from checkpointd.cli import (
     list_commands,
     pin_commands,
     retention_commands,
+    systemd_commands,
     trash_commands,
     verify_commands,
     wait_commands,
@@ -71,6 +72,7 @@ for group in (
     trash_commands,
     pin_commands,
     config_commands,
+    systemd_commands,
     docs_commands,
 ):
     group.add_to(app)

@@ -46,6 +46,7 @@ from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import LedgerError, StateLock
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
+from checkpointd.observe.web.activation import inherited_sockets
 from checkpointd.observe.web.server import ListenError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Service:
             self._watches, self._metrics, self._work, self._verifier, self._feed
         )
 
-        self._servers = Servers(config.web, config.state_dir / "control.sock")
+        self._servers = Servers(config.web, config.state_dir / "control.sock", inherited_sockets())
         self._cache = StatusCache(self._ledger)
         self._health = HealthMonitor(self._watches, self._work, config.worker.timeout)
         self._status = StatusBuilder(
@@ -167,7 +168,7 @@ class Service:
         self._health.add_source(self._retention.vault_problems)
         self._health.add_source(self._publishing.problems.values)
         self._health.add_source(self._recorder.hook_problems)
-        self._health.add_source(self._servers.access.problems)
+        self._health.add_source(self._servers.problems)
         self._health.add_source(lambda: [self._status.sandbox().problem])
 
     async def start(self) -> None:
