@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +20,7 @@ from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, PolicyRecords
     from checkpointd.retention.root import RootDoubts
 
 
@@ -34,6 +33,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
+        ...
+
+    def policy_records(self, watch: str) -> PolicyRecords:
+        """Which policies, and which runs to remove, a person has agreed to."""
         ...
 
     def ages(self) -> Ages:
@@ -76,9 +79,7 @@ def plan_watch(
     """
     references = (index or reference_index(watch)).sweep()
     found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
-    entries = [
-        replace(e, pinned=True) if e.path in found.pinned else e for e in ledger.entries(watch.name)
-    ]
+    entries = found.marked(ledger.entries(watch.name))
     on_disk = {
         e.path: sameness_of(e.path, e.checkpoint, e.generation)
         for e in entries
@@ -99,6 +100,7 @@ def plan_watch(
         ages=ledger.ages(),
         departed=ledger.departed(watch.name),
         may_remove_runs=by_person or watch.retention.confirm == "never",
+        dropped=ledger.policy_records(watch.name).dropped,
         filesystem=_filesystem(watch),
         templates=watch.version,
     )
