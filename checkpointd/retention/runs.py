@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.retention.save_times import CLOCK_SKEW, Sighting
@@ -111,29 +111,27 @@ def _overwritten(series: Sequence[Sighting]) -> list[Sighting]:
     ]
     if not replaced:
         return []
+    first = {s.id for s in replaced if s.original and s.saved_at <= s.first_seen + CLOCK_SKEW}
     places = [(s.seen, s.sequence) for s in series if s.seen]
     places += [
-        (s.first_seen, s.original.sequence)
-        for s in replaced
-        if s.original and s.saved_at <= s.first_seen
+        (s.first_seen, s.original.sequence) for s in replaced if s.original and s.id in first
     ]
     seen = sorted(places)
     times = [at for at, _ in seen]
-    highest, latest = [], 0
-    for _, sequence in seen:
-        latest = max(latest, sequence)
-        highest.append(latest)
+    highest = list(accumulate((sequence for _, sequence in seen), max))
     found = []
     for one in replaced:
+        before = []
         if one.original is not None:
-            sequence, time = one.original.sequence, one.original.saved_at
-        else:
-            before = bisect_right(times, one.first_seen)
-            sequence, time = highest[before - 1] if before else 0, math.inf
-        if sequence < one.sequence:
-            found.append(
-                one._replace(sequence=sequence, saved_at=time, present=False, original=None)
-            )
+            before.append((one.original.sequence, one.original.saved_at))
+        if one.id not in first:
+            count = bisect_right(times, one.first_seen)
+            before.append((highest[count - 1] if count else 0, math.inf))
+        found += [
+            one._replace(sequence=sequence, saved_at=time, present=False, original=None)
+            for sequence, time in before
+            if sequence < one.sequence
+        ]
     return found
 
 
