@@ -11,6 +11,7 @@ from checkpointd.cli import (
     docs_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
     tag_commands,
@@ -73,6 +74,7 @@ for group in (
     pin_commands,
     tag_commands,
     config_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)
