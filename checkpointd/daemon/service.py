@@ -285,6 +285,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._manager.close()
         self._runtimes.close()
+        self._watches.evaluators.close()
         self._retries.close()
         await self._side_tasks.close()
         await self._dispatcher.close()
