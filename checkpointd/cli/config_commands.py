@@ -95,6 +95,7 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     Raises:
         ConfigError: one of them cannot be used, as far as can be seen without running it.
     """
+    from checkpointd.cli.policy_preview import trash_problems
     from checkpointd.config import ConfigError
     from checkpointd.config.advice import advice
     from checkpointd.dispatch.python_installation import why_unusable
@@ -115,7 +116,8 @@ def _check_files(path: "Path", config: "Config") -> "list[Problem]":
     if problems:
         raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
     found = [_problem(path, w.loc, w.message) for w in warnings]
-    return [*found, *(_problem(path, loc, message) for loc, message in advice(config))]
+    found += [_problem(path, loc, message) for loc, message in advice(config)]
+    return [*found, *(_problem(path, loc, message) for loc, message in trash_problems(config))]
 
 
 @config_app.command()

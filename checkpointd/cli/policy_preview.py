@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from checkpointd.config import Config, WatchSettings
     from checkpointd.ledger import Ledger
 
+    Loc = tuple[str | int, ...]
+
 _MOST_SECONDS = 10.0
 
 
@@ -29,6 +31,23 @@ def previews(config: Config) -> list[tuple[str, str]]:
         late = next((w.name for w in config.watch if w.name not in known), "")
         return [*found, (late, "Not known: its disk or the ledger is slow.")]
     return found
+
+
+def trash_problems(config: Config) -> list[tuple[Loc, str]]:
+    """Why nothing could be moved to a `trash_dir`, with its key; a slow disk is not waited for."""
+    from checkpointd.retention.trash import place_of, why_unusable
+
+    found: list[tuple[Loc, str]] = []
+
+    def inspect() -> None:
+        for number, watch in enumerate(config.watch):
+            if watch.retention.mode != "off" and (why := why_unusable(place_of(watch))):
+                found.append((("watch", number, "retention", "trash_dir"), why))
+
+    thread = threading.Thread(target=inspect, daemon=True)
+    thread.start()
+    thread.join(_MOST_SECONDS)
+    return list(found)
 
 
 def _previews(config: Config) -> Iterator[tuple[str, str]]:
@@ -52,9 +71,10 @@ def _previews(config: Config) -> Iterator[tuple[str, str]]:
 def _preview(ledger: Ledger, watch: WatchSettings) -> str:
     from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.summary import preview_text
+    from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
     if not ledger.entries(watch.name, limit=1):
         return ""
-    planned = plan_watch(ledger, watch, time.time())
-    return preview_text(confirm_plan(ledger, watch, planned))
+    planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
+    return preview_text(with_trash_holds(planned, ledger, watch))

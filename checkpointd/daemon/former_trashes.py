@@ -86,7 +86,9 @@ class FormerTrash:
             self._pruner.recover()
             self._recovered = True
         limits = TrashLimits(
-            ttl, self._records.ages(), self._records.largest_bytes(self.known.watch)
+            max(ttl, self.known.ttl),
+            self._records.ages(),
+            self._records.largest_bytes(self.known.watch),
         )
         expired = None if mode == "off" else self._pruner.expire(limits)
         if self._pruner.trash.remove_if_empty():

@@ -15,7 +15,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
-from checkpointd.ledger.trashes import KnownTrash
+from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 __all__ = [
     "AcceptedPolicy",
@@ -35,5 +35,6 @@ __all__ = [
     "SeriesSummary",
     "State",
     "StateLock",
+    "TrashTtl",
     "WallAges",
 ]
