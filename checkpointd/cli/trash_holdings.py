@@ -99,15 +99,15 @@ def _known(workspace: Workspace, state_dir: Path) -> _Known:
 
 def _with_config(known: _Known, configured: Iterable[WatchSettings]) -> list[Holding]:
     from checkpointd.retention.trash import TrashPlace
+    from checkpointd.retention.trash_ttl import former_policy
 
     configured = tuple(configured)
     holdings = [_of(w, dict(known.ttls).get(w.name)) for w in configured]
     directories = {holding.place.directory for holding in holdings}
-    policies = {str(w.path): (w.retention.trash_ttl, w.retention.mode) for w in configured}
+    policies = {str(w.path): w.retention for w in configured}
     for one in known.trashes:
         if one.directory not in directories:
-            ttl, mode = policies.get(one.root, (one.ttl, one.mode))
-            ttl = max(ttl, one.ttl)
+            ttl, mode = former_policy(one, policies.get(one.root))
             place = TrashPlace(one.root, one.directory)
             holdings.append(Holding(one.watch, place, ttl, mode, is_former=True))
     return holdings

@@ -13,7 +13,7 @@ from checkpointd.retention.holds import Hold
 from checkpointd.retention.trash import Trash, TrashLimits, bytes_of, place_of
 
 if TYPE_CHECKING:
-    from checkpointd.config import WatchSettings
+    from checkpointd.config import RetentionSettings, WatchSettings
     from checkpointd.ledger import Ages
 
 TRASH_TTL_LOWERED = "trash_ttl_lowered"
@@ -60,6 +60,19 @@ def ttl_of(ledger: TrashTtlLedger, watch: WatchSettings, now: float) -> TrashTtl
         known = [one.ttl for one in ledger.trashes() if one.directory == directory]
         before = TrashTtl(known[0]) if known else None
     return updated(before, watch.retention.trash_ttl, now, watch.retention.confirm)
+
+
+def former_policy(known: KnownTrash, policy: RetentionSettings | None) -> tuple[float, str]:
+    """The `trash_ttl` and mode for a trash that no watch has any more.
+
+    Args:
+        known: the trash, with what its watch had last.
+        policy: that of the watch that has the root now, if there is one.
+    """
+    if policy is None:
+        return known.ttl, known.mode
+    is_confirmed = policy.confirm == "never"
+    return policy.trash_ttl if is_confirmed else max(policy.trash_ttl, known.ttl), policy.mode
 
 
 def limits_of(ledger: TrashTtlLedger, watch: WatchSettings, found: TrashTtl) -> TrashLimits:
