@@ -23,7 +23,7 @@ app = typer.Typer(
     name="checkpointd",
     help="Verify every TensorFlow checkpoint as it is saved, and prune old ones by policy.",
     epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
-    "found, 69 no daemon, 70 internal error, 78 wrong config.",
+    "found, 69 no daemon or no right, 70 internal error, 78 wrong config.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -50,7 +50,7 @@ def _options(
             "-c",
             metavar="FILE",
             readable=False,  # a config that cannot be read is exit code 78; typer would give 2
-            help="config.toml; default: $CHECKPOINTD_CONFIG, else /etc/checkpointd/config.toml.",
+            help="config.toml; default: $CHECKPOINTD_CONFIG, else the service's, else your own.",
         ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback prints it

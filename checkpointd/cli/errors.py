@@ -30,7 +30,10 @@ EXIT_CODES = {
     FAILED: "`prune --apply`: the file system or the ledger failed at least one removal.",
     NOT_BEGUN: "`prune --apply` changed nothing: the config file is not what runs, the plan has "
     "grown, or no watch is in `enforce`.",
-    UNREACHABLE: "The daemon cannot be reached or cannot start, or its ledger cannot be used.",
+    UNREACHABLE: (
+        "The daemon cannot be reached or cannot start, there is no state of one, its ledger cannot "
+        "be used, or a right is missing."
+    ),
     OWN_FAULT: "An internal error of checkpointd.",
     CONFIG: "The config is wrong.",
     INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM.",
@@ -45,3 +48,17 @@ class CliError(Exception):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoStateError(CliError):
+    """There is no ledger: no daemon has run here, or its state is elsewhere."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNREACHABLE)
+
+
+class DeniedError(CliError):
+    """This user may not do that; the message names the right that is missing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNREACHABLE)

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from checkpointd.cli.access import must_exist, why_not_current
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
+from checkpointd.cli.workspace import Workspace, known_path, workspace_of
 
 _LIMIT = 50
 _STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "superseded")
@@ -130,7 +131,6 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     from checkpointd.cli.verdicts import print_report
     from checkpointd.core.text import duration, printable, size
     from checkpointd.ledger.public import public_detail
-    from checkpointd.retention.newest_valid import is_unchanged_on_disk
 
     public = public_detail(entry)
     out = console()
@@ -161,8 +161,8 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
         rows.append(("pinned", "yes: it is never pruned"))
     if public["state"] != public["verdict"]:
         rows.append(("now", public["state"]))
-    elif not is_unchanged_on_disk(entry):
-        rows.append(("now", "the content on disk is not the one that was verified"))
+    elif why := why_not_current(entry):
+        rows.append(("now", why))
     print_report(out, public, rows)
 
 

@@ -35,7 +35,7 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
 
     refused = 0
     with contextlib.ExitStack() as stack:
-        client, ledger = Client(workspace.config().state_dir), None
+        client, ledger = Client(workspace.state_dir()), None
         for one in chosen:
             path, pinned = one.item.path, True
             try:
@@ -46,7 +46,7 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
                     else:
                         _restore_here(ledger, one)
                 except NoDaemonError as error:
-                    state_dir = workspace.config().state_dir
+                    state_dir = workspace.state_dir()
                     ledger = stack.enter_context(writing(state_dir, error))
                     _restore_here(ledger, one)
             except (TrashError, CliError) as error:
@@ -89,7 +89,7 @@ def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
         CliError: neither a daemon nor the ledger can be used.
     """
     ids = [one.item.id for one in chosen]
-    state_dir = workspace.config().state_dir
+    state_dir = workspace.state_dir()
     try:
         answer: dict[str, Any] = Client(state_dir).post("empty_trash", items=ids)
     except NoDaemonError as error:

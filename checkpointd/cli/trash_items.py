@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.errors import NOTHING, USAGE, CliError
+from checkpointd.cli.errors import NOTHING, UNREACHABLE, USAGE, CliError
+from checkpointd.core.permissions import cure_of_denial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,6 +109,12 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
             copies = Vault(holding.place.root).items()
         except FileNotFoundError:
             continue
+        except PermissionError as failure:
+            place = os.fsdecode(failure.filename or holding.place.directory)
+            cure = cure_of_denial(place)
+            error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}. {cure}"
+            result.errors.append(error)
+            continue
         except OSError as failure:
             error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}."
             result.errors.append(error)
@@ -128,7 +135,8 @@ def _holdings(workspace: Workspace, watch: str | None) -> tuple[list[Holding], A
     from checkpointd.ledger import LedgerError, WallAges
     from checkpointd.retention.trash import TrashPlace, place_of
 
-    configured = workspace.config().watch
+    config = workspace.config_or_none()
+    configured = config.watch if config is not None else ()
     holdings = [
         Holding(w.name, place_of(w), w.retention.trash_ttl, w.retention.mode) for w in configured
     ]
@@ -136,6 +144,8 @@ def _holdings(workspace: Workspace, watch: str | None) -> tuple[list[Holding], A
     try:
         ledger = workspace.ledger()
     except CliError:
+        if config is None:
+            raise
         known = []
     else:
         try:
@@ -226,12 +236,18 @@ def why_taken(one: Found) -> str:
     return ""
 
 
-def nothing_found(missing: list[str]) -> CliError:
-    """The error about arguments for which nothing is in the trash."""
+def nothing_found(missing: list[str], *, unread: bool = False) -> CliError:
+    """The error about arguments for which nothing is in the trash.
+
+    Args:
+        missing: the arguments.
+        unread: whether there is a trash that could not be read.
+    """
+    where = "in what could be read of the trash" if unread else "in the trash"
+    code = UNREACHABLE if unread else NOTHING
     if not missing:
-        return CliError("Nothing of that is in the trash.", NOTHING)
+        return CliError(f"Nothing of that is {where}.", code)
     verb = "is" if len(missing) == 1 else "are"
     return CliError(
-        f"{', '.join(missing)} {verb} not in the trash; `checkpointd trash list` shows what is.",
-        NOTHING,
+        f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is.", code
     )

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from checkpointd.cli import errors
+from checkpointd.cli.access import denied, must_exist
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
+from checkpointd.cli.workspace import Workspace, known_path, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,7 +42,7 @@ def verify(
     from checkpointd.cli.verifying import find
 
     workspace = workspace_of(context)
-    config = workspace.config() if workspace.has_config else None
+    config = workspace.config_or_none()
     found = find(paths, config)
     for path in found.missing:
         _print_error(path, "there is no such path")
@@ -183,6 +184,8 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     try:
         found = locate(os.path.abspath(path))
         probed = probe(found) if found else None
+    except PermissionError as error:
+        raise denied(error, path) from None
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
     if found is None or probed is None or probed.state is ProbeState.UNKNOWN:

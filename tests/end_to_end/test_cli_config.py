@@ -105,11 +105,11 @@ def test_without_a_daemon_status_and_reload_say_so(tmp_path: Path, command: list
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["show", "."], ["latest", "."]])
+@pytest.mark.parametrize("command", [["list"], ["show", "."], ["latest", "."], ["latest", "a"]])
 def test_where_no_daemon_ever_ran_nothing_is_known(tmp_path: Path, command: list[str]) -> None:
-    """One sentence, exit code 4."""
+    """One sentence, and not exit code 4: nobody has looked for checkpoints."""
     done = checkpointd(*command, home=tmp_path)
-    assert (done.returncode, done.stdout) == (4, "")
+    assert (done.returncode, done.stdout) == (69, "")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -119,7 +119,6 @@ def test_where_no_daemon_ever_ran_nothing_is_known(tmp_path: Path, command: list
         ["nonsense"],
         ["verify"],
         ["latest"],
-        ["latest", "nowhere"],
         ["latest", ".", "--requires", "beauty"],
         ["wait", "nowhere"],
         ["wait", ".", "--timeout", "soon"],
