@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def denied(error: PermissionError, path: str) -> DeniedError:
     """The error about a path that this user may not look at."""
     named = os.path.abspath(os.fsdecode(error.filename or path))
-    return DeniedError(f"{named}: {error.strerror}. {cure_of_denial(named)}")
+    return DeniedError(f"{named}: {error.strerror}.", cure_of_denial(named))
 
 
 def must_exist(path: str) -> None:

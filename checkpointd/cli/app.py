@@ -9,6 +9,7 @@ from checkpointd.cli import (
     config_commands,
     daemon_commands,
     docs_commands,
+    doctor_commands,
     latest_commands,
     list_commands,
     pin_commands,
@@ -71,6 +72,7 @@ for group in (
     trash_commands,
     pin_commands,
     config_commands,
+    doctor_commands,
     docs_commands,
 ):
     group.add_to(app)

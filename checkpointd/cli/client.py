@@ -40,8 +40,8 @@ _CODES = {
 class NoDaemonError(CliError):
     """No daemon listens on the control socket."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, UNREACHABLE)
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message, UNREACHABLE, cure)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -106,9 +106,9 @@ class Client:
         except OSError:
             connection.close()
             raise NoDaemonError(
-                f"No daemon listens on {self._path}: start the service "
-                "(`sudo systemctl start checkpointd`) or `checkpointd run`, or name its config "
-                "with --config."
+                f"No daemon listens on {self._path}.",
+                "Start the service (`sudo systemctl start checkpointd`) or `checkpointd run`, or "
+                "name its config with --config.",
             ) from None
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"})
@@ -127,7 +127,7 @@ def _denied(path: str, *, changes: bool) -> DeniedError:
     if changes:
         with contextlib.suppress(OSError):
             cure = only_owner(os.stat(os.path.dirname(path)).st_uid)
-    return DeniedError(f"You may not use the daemon's socket {path}. {cure}")
+    return DeniedError(f"You may not use the daemon's socket {path}.", cure)
 
 
 def _refuse_stranger(sock: socket.socket, path: str) -> None:

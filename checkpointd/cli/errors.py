@@ -43,11 +43,19 @@ EXIT_CODES = {
 
 
 class CliError(Exception):
-    """Ends the command: one sentence for people, and the exit code for scripts."""
+    """Ends the command: one sentence for people, and the exit code for scripts.
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+    Args:
+        message: what is wrong.
+        code: the exit code.
+        cure: what to do about it, if that is a sentence of its own.
+    """
+
+    def __init__(self, message: str, code: int, cure: str = "") -> None:
+        super().__init__(f"{message} {cure}".strip())
+        self.message = message
         self.code = code
+        self.cure = cure
 
 
 class NoStateError(CliError):
@@ -58,7 +66,7 @@ class NoStateError(CliError):
 
 
 class DeniedError(CliError):
-    """This user may not do that; the message names the right that is missing."""
+    """This user may not do that; the cure names who may, and how to be one of them."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, UNREACHABLE)
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message, UNREACHABLE, cure)

@@ -27,6 +27,10 @@ COLOURS = {
     "error": "yellow",
     "warn": "yellow",
     "skip": "bright_black",
+    "ok": "green",
+    "problem": "bold red",
+    "warning": "yellow",
+    "unknown": "yellow",
 }
 """The colour of a verdict, a state, or an outcome; none for any other."""
 

@@ -55,7 +55,7 @@ class Workspace:
         except configuration.ConfigDeniedError as error:
             if self.is_config_named:
                 raise
-            raise DeniedError(str(error)) from None
+            raise DeniedError(error.message, error.cure) from None
 
     def config_or_none(self) -> Config | None:
         """The config for a command that can do without: unless it was named, it need not be right.

@@ -129,7 +129,7 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
     except IsADirectoryError:
         message = "this is a directory, not a config"
     except PermissionError as error:
-        raise ConfigDeniedError(path, f"{error.strerror}. {cure_of_denial(path)}") from None
+        raise ConfigDeniedError(path, str(error.strerror), cure_of_denial(path)) from None
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import NamedTuple
 
 MAY_READ = os.R_OK
 MAY_WRITE = os.R_OK | os.W_OK
@@ -41,12 +42,12 @@ def cure_of_denial(path: str | os.PathLike[str], need: int = MAY_READ) -> str:
         path: what could not be used.
         need: the right that was needed, as for `os.access`.
     """
-    found = _denying(os.path.abspath(path), need)
+    found = denying_part(os.path.abspath(path), need)
     if found is None:
         return "Use sudo."
-    status, need = found
+    status = found.status
     group, owner = status.st_gid, user_name(status.st_uid)
-    if group and not _lacks(status.st_mode, need):
+    if group and not _lacks(status.st_mode, found.need):
         return _by_group(group)
     if status.st_uid:
         return f"Only {owner} and root may: use `sudo -u {owner}`, or sudo."
@@ -69,8 +70,16 @@ def _lacks(mode: int, need: int) -> bool:
     return (mode >> 3) & need != need
 
 
-def _denying(path: str, need: int) -> tuple[os.stat_result, int] | None:
-    """The first part of a path that denies the right, and the right that it denies."""
+class DenyingPart(NamedTuple):
+    """The part of a path that denies a right, its status, and the right that it denies."""
+
+    path: str
+    status: os.stat_result
+    need: int
+
+
+def denying_part(path: str, need: int = MAY_READ) -> DenyingPart | None:
+    """The first part of an absolute path that denies the right; None if none is found to."""
     parts = path.split("/")
     above = ["/".join(parts[:end]) or "/" for end in range(1, len(parts))]
     for part, right in [*((directory, MAY_ENTER) for directory in above), (path, need)]:
@@ -80,7 +89,7 @@ def _denying(path: str, need: int) -> tuple[os.stat_result, int] | None:
             return None
         wanted = right | MAY_ENTER if stat.S_ISDIR(status.st_mode) else right
         if not os.access(part, wanted, effective_ids=True):
-            return status, wanted
+            return DenyingPart(part, status, wanted)
     return None
 
 

@@ -79,6 +79,7 @@ class StatusBuilder:
             attention=self.cache.attention,
             web=self.servers.url,
             web_access=self.servers.access.status(),
+            last_scrape_at=self.servers.access.last_scrape_at,
         )
 
     def line(self) -> str:

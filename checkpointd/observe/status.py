@@ -151,6 +151,7 @@ class DaemonStatus:
     attention: tuple[VerdictStatus, ...] = ()
     web: str = ""
     web_access: WebAccess = field(default_factory=WebAccess)
+    last_scrape_at: float | None = None
 
     def count(self, state: str) -> int:
         """How many checkpoints of all watches are in a state."""

@@ -98,6 +98,7 @@ class _Views:
         return web.Response(text=text, content_type="text/html")
 
     async def metrics(self, request: web.Request) -> web.Response:
+        self._access.last_scrape_at = time.time()
         body, content_type = self._metrics.render(",".join(request.headers.getall("Accept", ())))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
