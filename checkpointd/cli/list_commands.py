@@ -87,6 +87,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         verdict.append(state, COLOURS.get(state, ""))
         verdict.append(" pinned" if row["pinned"] else "", "dim")
         path = Text(printable(row["path"]))
+        if row["tags"]:
+            path.append(f"\ntagged {', '.join(row['tags'])}", "dim")
         if row["reason"]:
             path.append(f"\n{row['reason']}", "dim")
         table.add_row(
@@ -143,6 +145,7 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     if public["metrics"]:
         metrics = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
         rows.append(("metrics", metrics))
+    rows.extend(_marks(public))
     report = entry.report
     if report is None:
         out.print(f"{public['state'].upper()}  {printable(public['path'])}", soft_wrap=True)
@@ -157,13 +160,17 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
         rows.insert(1, ("writer", report.facts.writer))
     rows.append(("verified", f"{when(report.finished_at)}, in {duration(report.duration_seconds)}"))
     rows.append(("shown", ", ".join(report.shown) or "nothing"))
-    if entry.pinned:
-        rows.append(("pinned", "yes: it is never pruned"))
     if public["state"] != public["verdict"]:
         rows.append(("now", public["state"]))
     elif why := why_not_current(entry):
         rows.append(("now", why))
     print_report(out, public, rows)
+
+
+def _marks(public: dict[str, Any]) -> list[tuple[str, str]]:
+    """What people have put on a checkpoint."""
+    pinned = [("pinned", "yes: it is never pruned")] if public["pinned"] else []
+    return pinned + ([("tags", ", ".join(public["tags"]))] if public["tags"] else [])
 
 
 def _until_when(workspace: Workspace, public: dict[str, Any]) -> str:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.daemon import trash_controls
+from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_outcomes import RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
-from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
+from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
@@ -154,7 +155,8 @@ class RetentionRunner:
                 next_round = time.monotonic() + _ROUND_SECONDS
                 self.outcomes.failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
+                async with asyncio.timeout(_SPACE_SECONDS):
+                    await watch.requested.wait()
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
 

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import enum
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
+from checkpointd.daemon.disk_usage import DiskTrend, DiskUsage
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.vault_keeper import MissingCopyError, VaultKeeper
 from checkpointd.retention import Pruner, Removal, TrashError
@@ -64,19 +65,6 @@ class ApplyBy(enum.Enum):
     """A person, who confirms the policy by that."""
 
 
-@dataclass(frozen=True)
-class DiskUsage:
-    """What was last found out about the file system of a watch, in bytes.
-
-    `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that.
-    """
-
-    available: int | None = None
-    trash: int | None = None
-    reserve: int | None = None
-    problem: str = ""
-
-
 class WatchRetention:
     """Plans and prunes one watch; everything that touches its disk runs in one thread.
 
@@ -103,6 +91,7 @@ class WatchRetention:
         """When to plan although nothing has changed, in monotonic seconds."""
         self.task: asyncio.Task[None] | None = None
         self.usage = DiskUsage()
+        self._trend = DiskTrend()
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
@@ -134,7 +123,8 @@ class WatchRetention:
         self._disk.close()
         self.vault.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._disk.ended(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._disk.ended()
         if self.task is not None:
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -208,7 +198,11 @@ class WatchRetention:
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
-        self.usage = await self._on_disk(self._measure)
+        usage = await self._on_disk(self._measure)
+        if self.settings.retention.vault is not None:
+            with contextlib.suppress(OSError):
+                usage = replace(usage, vault=await self.vault.bytes())
+        self.usage = usage
 
     def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
@@ -322,9 +316,19 @@ class WatchRetention:
             self._records.record_trash(known_trash(self.settings))
         trashed = sum(item.manifest.size_bytes for item in items)
         if disk is None:
-            return DiskUsage(self.usage.available, trashed)
+            return DiskUsage(self.usage.available, trashed, filesystem=self.usage.filesystem)
         mode, limits = self.settings.retention.mode, self._limits()
         ahead = forecast(items, disk, limits, is_off=mode == "off")
         text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
         problem = f"Watch {self.name}: {text}." if text else ""
-        return DiskUsage(disk.free, trashed, limits.reserve(disk.total), problem)
+        filesystem = self._trend.measured(
+            self.root, disk, next_saves_fit=ahead is None or ahead.is_enough
+        )
+        return DiskUsage(
+            available=disk.free,
+            trash=trashed,
+            reserve=limits.reserve(disk.total),
+            problem=problem,
+            total=disk.total,
+            filesystem=filesystem,
+        )

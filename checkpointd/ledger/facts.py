@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKN
 """States that remain until the content changes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
 
@@ -55,6 +55,7 @@ class Entry:
     message: str = ""
     seen: float = 0.0
     sequence: int = 0
+    tags: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:
@@ -101,12 +102,36 @@ class RecordedPath:
 
 
 @dataclass(frozen=True)
+class CheckpointSummary:
+    """One checkpoint of a series at a glance; times are seconds since the epoch.
+
+    `reason` and `message` are its report's, or why it has no verdict; `verified_at` is None without
+    a report.
+    """
+
+    id: int
+    path: str
+    state: State
+    step: int | None
+    saved_at: float
+    size_bytes: int
+    reason: str = ""
+    message: str = ""
+    verified_at: float | None = None
+
+
+@dataclass(frozen=True)
 class SeriesSummary:
     """A series at a glance.
 
     `last_seen` is when its newest generation was seen, `last_valid` when its newest valid one was
-    saved (0 if there never was one), `facts` are its newest report's, `retained_bytes` what its
-    checkpoints occupy now.
+    saved (0 if there never was one), `facts` and `metrics` (of `evaluate`, the golden record and
+    the name) are its newest report's, `retained_bytes` what its `count` checkpoints occupy now.
+
+    `newest` was saved last of those on disk, `newest_verified` last of those with a verdict,
+    `newest_valid` last of the valid ones. `not_valid` counts the invalid and inconclusive ones that
+    were saved later than that, `not_valid_since` is when the first of them was saved. `saves` are
+    the times of the last saves that have a report, the newest first.
     """
 
     watch: str
@@ -116,12 +141,21 @@ class SeriesSummary:
     last_valid_step: int | None = None
     retained_bytes: int = 0
     facts: Facts | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    count: int = 0
+    newest: CheckpointSummary | None = None
+    newest_verified: CheckpointSummary | None = None
+    newest_valid: CheckpointSummary | None = None
+    not_valid: int = 0
+    not_valid_since: float | None = None
+    saves: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Pin:
     """A path that is never pruned, since `at` (seconds since the epoch), and why.
 
+    With a `tag` it is another record of the same kind: the path carries the tag, and is not pinned.
     `id` is the pin's own: it stays when the root is found under another path, and a pin that was
     removed is known by it in every copy.
     """
@@ -130,6 +164,12 @@ class Pin:
     note: str
     at: float
     id: str = ""
+    tag: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What there is only one of: a path is pinned once, and carries each tag once."""
+        return self.path, self.tag
 
     @property
     def identity(self) -> str:

@@ -14,10 +14,9 @@ from checkpointd.ledger.facts import (
     Pin,
     Pruned,
     RecordedPath,
-    SeriesSummary,
     State,
 )
-from checkpointd.ledger.row_reader import RowReader
+from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,14 +25,11 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.ledger.trashes import KnownTrash
 
-_CLOCK_SKEW = 300.0
-"""A save time that is later than its report by more than this is wrong."""
-
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 
-class Reader(RowReader):
+class Reader(SeriesReader):
     """Every query; `checkpointd.ledger.Ledger` adds what can be written."""
 
     read_clocks: Callable[[], Reading] = staticmethod(read_clocks)
@@ -208,38 +204,6 @@ class Reader(RowReader):
     def last_reported(self, limit: int) -> list[Entry]:
         """The entries with the newest reports, newest first, across watches."""
         return self._entries("WHERE c.report IS NOT NULL ORDER BY c.report DESC LIMIT ?", [limit])
-
-    def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
-        """Every series of every watch at a glance, or those that `only` names and that exist."""
-        if only is None:
-            only = [
-                (watch, rows.text_of(series))
-                for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
-            ]
-        return [summary for one in only if (summary := self._summary(*one)) is not None]
-
-    def _summary(self, watch: str, series: str) -> SeriesSummary | None:
-        key = (watch, rows.encode(series))
-        ((seen, size),) = self._rows(
-            "SELECT MAX(seen), "  # noqa: S608 - our own states
-            f"SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END) "
-            "FROM checkpoints WHERE watch = ? AND series = ? AND state != 'unknown'",
-            key,
-        )
-        if seen is None:
-            return None
-        valid = self._rows(
-            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? "
-            "AND verdict = 'valid' AND saved_at <= finished_at + ? ORDER BY saved_at DESC LIMIT 1",
-            (*key, _CLOCK_SKEW),
-        ) or self._rows(  # all have save times later than they were verified: a clock was wrong
-            "SELECT finished_at, step FROM reports WHERE watch = ? AND series = ? "
-            "AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
-            key,
-        )
-        ((newest,),) = self._rows("SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key)
-        last_valid, step = valid[0] if valid else (0.0, None)
-        return SeriesSummary(watch, series, seen, last_valid, step, size, self._facts(newest))
 
     def largest_bytes(self, watch: str) -> int:
         """The size of the largest checkpoint that is in a watch; 0 if none is."""

@@ -13,13 +13,15 @@ from checkpointd.ledger.facts import Entry, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.report import Report
 
+_NO_TAGS: frozenset[str] = frozenset()
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
 _ENTRY = (
-    f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
+    f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
+    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path) FROM checkpoints c "
     "LEFT JOIN pins p ON p.path = c.path"
 )
 
@@ -91,7 +93,7 @@ class RowReader:
         return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
 
     def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned in found:
+        for *row, pinned, tags in found:
             data = dict(zip(rows.COLUMNS, row, strict=True))
             try:
                 checkpoint = rows.load_checkpoint(data["checkpoint"])
@@ -117,6 +119,7 @@ class RowReader:
                 message=rows.text_of(data["message"]),
                 seen=data["seen"],
                 sequence=max(data["sequence"], self.found_together),
+                tags=frozenset(tags.split(",")) if tags else _NO_TAGS,
             )
 
     def _body(self, number: int) -> bytes | None:
@@ -125,7 +128,3 @@ class RowReader:
 
     def _report(self, number: int | None) -> Report | None:
         return None if number is None else self._reports.get(number)
-
-    def _facts(self, number: int | None) -> Facts | None:
-        report = self._report(number)
-        return report.facts if report is not None else None

@@ -232,14 +232,26 @@ class Writer(TrustReader):
 
     def _store_pin(self, pin: Pin) -> None:
         self._note_pins(pin.path)
+        if pin.tag:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO tags (path, tag, at, id) VALUES (?, ?, ?, ?)",
+                (rows.path_bytes(pin.path), pin.tag, pin.at, pin.identity),
+            )
+            return
         self._connection.execute(
             "INSERT OR REPLACE INTO pins (path, note, at, id) VALUES (?, ?, ?, ?)",
             (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at, pin.identity),
         )
 
-    def _remove_pin(self, path: str, identities: Iterable[str]) -> None:
+    def _remove_pin(self, key: tuple[str, str], identities: Iterable[str]) -> None:
+        path, tag = key
         self._note_pins(path)
-        self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
+        if tag:
+            self._connection.execute(
+                "DELETE FROM tags WHERE path = ? AND tag = ?", (rows.path_bytes(path), tag)
+            )
+        else:
+            self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
         self._connection.executemany(
             "INSERT OR IGNORE INTO unpinned (id) VALUES (?)", [(one,) for one in identities]
         )

@@ -110,6 +110,7 @@ class _Walk:
 
     def __init__(self, doubtful: Container[int]) -> None:
         self.runs = Runs()
+        self._run_of = self.runs.of
         self.undecided = ""
         self._doubtful = doubtful
         self._front: Sighting | None = None
@@ -122,7 +123,7 @@ class _Walk:
         """Place the next one."""
         is_past = one.saved_at == math.inf
         if one.number is None:
-            self._place(one, self._run_at(one))
+            self._run_of[one.id] = self._run_at(one)
             if self._front is not None and self._front.number is not None:
                 self.runs.carried[one.id] = self._front.number
             return
@@ -136,14 +137,10 @@ class _Walk:
         self._front = one
         self._numbered.append(one)
         if not is_past:
-            self._place(one, len(self._starts) - 1)
-            self._note_time(one)
-
-    def _note_time(self, one: Sighting) -> None:
-        if one.id in self._doubtful:
-            return
-        if self._latest is None or one.saved_at > self._latest.saved_at:
-            self._latest = one
+            self._run_of[one.id] = len(self._starts) - 1
+            latest = self._latest
+            if one.id not in self._doubtful and (latest is None or one.saved_at > latest.saved_at):
+                self._latest = one
 
     def _fall(self, one: Sighting, front: Sighting) -> None:
         """Place one whose number is lower than one that was seen before it, or with it."""
@@ -154,7 +151,7 @@ class _Walk:
                 self._note_undecided(
                     front, one, "number", "the order in which they were first seen"
                 )
-            self._place(one, len(self._starts) - 1)
+            self._run_of[one.id] = len(self._starts) - 1
             self._numbered.append(one)
         elif one.saved_at > latest.saved_at:
             if not was_seen_later and one.present and front.present and one.number != front.number:
@@ -163,18 +160,15 @@ class _Walk:
             self._numbered.append(one)
             self._starts.append(one.saved_at)
             self._front, self._latest = one, one
-            self._place(one, len(self._starts) - 1)
+            self._run_of[one.id] = len(self._starts) - 1
         else:
-            self._place(one, self._run_at(one))
+            self._run_of[one.id] = self._run_at(one)
 
     def _run_at(self, one: Sighting) -> int:
         """The run in which it was saved, by its save time."""
         if one.id in self._doubtful:
             return len(self._starts) - 1
         return max(0, bisect_right(self._starts, one.saved_at) - 1)
-
-    def _place(self, one: Sighting, run: int) -> None:
-        self.runs.of[one.id] = run
 
     def _note_undecided(self, a: Sighting, b: Sighting, of_a: str, of_b: str) -> None:
         self.undecided = self.undecided or disagreement(a, b, of_a, of_b)

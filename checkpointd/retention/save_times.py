@@ -72,10 +72,10 @@ def latest_credible(sightings: Iterable[Sighting], now: float) -> dict[int, floa
     for one in sorted(sightings, key=attrgetter("sequence"), reverse=True):
         if one.sequence != sequence:
             limit, sequence = following, one.sequence
-        known = one.seen > 0
-        found[one.id] = min(limit, one.seen) if known else limit
-        if known:
-            following = min(following, one.seen)
+        seen = one.seen
+        found[one.id] = seen if 0 < seen < limit else limit
+        if 0 < seen < following:
+            following = seen
     return found
 
 
@@ -87,7 +87,6 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         credible: what `latest_credible` returned.
     """
     doubts = {}
-    shared = Counter[tuple[int, float]]()
     believed = []
     for one in series:
         if one.saved_at <= 0:
@@ -95,8 +94,10 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         elif one.saved_at > credible[one.id] + CLOCK_SKEW:
             doubts[one.id] = f"its save time, {_written(one.saved_at)}, is later than it was seen"
         elif one.number is not None:
-            shared[one.sequence, one.saved_at] += 1
             believed.append(one)
+    together = Counter([one.sequence for one in believed])
+    believed = [one for one in believed if together[one.sequence] >= _SAME]
+    shared = Counter([(one.sequence, one.saved_at) for one in believed])
     if shared and max(shared.values()) >= _SAME:
         for one in believed:
             count = shared[one.sequence, one.saved_at]

@@ -8,6 +8,7 @@ has been wrong in practice (clocks, copies that keep no times, jobs that were st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from checkpointd.ledger import State
@@ -140,7 +141,7 @@ def order_series(
         series.setdefault(key, []).append(sighting_of(entry, present=is_present))
         if is_present:
             groups.setdefault(key, []).append(entry)
-    credible = latest_credible((one for group in series.values() for one in group), now)
+    credible = latest_credible(chain.from_iterable(series.values()), now)
     return {key: _order(group, series[key], credible, by) for key, group in groups.items()}
 
 
@@ -162,7 +163,16 @@ def _order(
         lack = 'it has no number, and order = "number"'
         doubts = {one.id: lack for one in series if one.number is None}
     sightings = {one.id: one for one in series if one.present}
-    ordered = sorted(group, key=lambda e: _place(sightings[e.id], runs, doubts, credible, by))
+
+    def age_order(entry: Entry) -> tuple[int, Number, float, int, int]:
+        one = sightings[entry.id]
+        time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
+        number = runs.carried.get(one.id, ()) if one.number is None else one.number
+        if by == "save_time":
+            number = ()
+        return runs.of[one.id], number, time, one.sequence, one.id
+
+    ordered = sorted(group, key=age_order)
     return SeriesOrder(
         newest_first=tuple(reversed(ordered)),
         sightings=sightings,
@@ -188,13 +198,3 @@ def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:
         if len(ids) > 1
         for identity in ids
     }
-
-
-def _place(
-    one: Sighting, runs: Runs, doubts: dict[int, str], credible: dict[int, float], by: OrderBy
-) -> tuple[int, Number, float, int, int]:
-    time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
-    number = runs.carried.get(one.id, ()) if one.number is None else one.number
-    if by == "save_time":
-        number = ()
-    return runs.of[one.id], number, time, one.sequence, one.id

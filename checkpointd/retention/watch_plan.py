@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -76,9 +75,7 @@ def plan_watch(
     """
     references = (index or reference_index(watch)).sweep()
     found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
-    entries = [
-        replace(e, pinned=True) if e.path in found.pinned else e for e in ledger.entries(watch.name)
-    ]
+    entries = found.marked(ledger.entries(watch.name))
     on_disk = {
         e.path: sameness_of(e.path, e.checkpoint, e.generation)
         for e in entries

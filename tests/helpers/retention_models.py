@@ -132,6 +132,15 @@ def _listed(rule: Any, saved: Saved, now: float) -> set[int]:
     return {c.id for c in saved if c.step is None or c.step in rule.steps}
 
 
+def _tagged(rule: Any, saved: Saved, now: float) -> set[int]:
+    return {
+        c.id
+        for c in saved
+        for entry in rule.tags
+        if all(any(tag == carried for carried in c.tags) for tag in entry.split(","))
+    }
+
+
 def _best(rule: Any, saved: Saved, now: float) -> set[int]:
     everything = _ids(saved)
     name = rule.metric
@@ -182,6 +191,7 @@ MODELS: dict[str, Model] = {
     "keep_every": _every,
     "keep_every_n_steps": _steps,
     "keep_steps": _listed,
+    "keep_tags": _tagged,
     "keep_best": _best,
     "ttl": _old,
     "quarantine_ttl": _old,
@@ -193,6 +203,11 @@ _OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "timezone": st.sampled_from(ZONES),
     "seconds": st.sampled_from([1.0, HOUR / 2, HOUR, 7 * HOUR, DAY, 3 * DAY, 40 * DAY, 800 * DAY]),
     "steps": st.lists(st.integers(0, 60), min_size=1, max_size=6).map(tuple),
+    "tags": st.lists(
+        st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True).map(",".join),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
     "metric": st.sampled_from(["loss", "loss", "reward"]),
     "check_mode": st.booleans(),
 }
@@ -216,6 +231,7 @@ _TIMES = st.one_of(
 _VALUES = st.none() | st.sampled_from([0.1, 0.5, 0.5, 2.0, math.nan, math.inf, -math.inf])
 _NAMED = st.none() | st.none() | st.sampled_from([0.1, 0.2, 0.5, 2.0, math.nan])
 _EVALUATOR = st.sampled_from(["", "", "", "a", "b"])
+_TAGS = st.frozensets(st.sampled_from("abcd"), max_size=3)
 _FURTHER = st.none() | st.sampled_from([-40, -3, 0, *range(1, 12), *range(1, 12)])
 """How many steps a checkpoint is after the one before it; it may have none."""
 
@@ -223,7 +239,7 @@ _FURTHER = st.none() | st.sampled_from([-40, -3, 0, *range(1, 12), *range(1, 12)
 def _series(facts: list[Any]) -> list[SavedCheckpoint]:
     step, made = 0, []
     for i, fact in enumerate(sorted(facts, key=lambda fact: fact[0])):
-        at, seen, further, loss, named, evaluator, metric = fact
+        at, seen, further, loss, named, evaluator, metric, tags = fact
         step = max(0, step + (further or 0))
         names = {} if named is None else {metric: named}
         metrics = names if loss is None else {metric: loss}
@@ -238,6 +254,7 @@ def _series(facts: list[Any]) -> list[SavedCheckpoint]:
                 names,
                 evaluated,
                 evaluator if evaluated else "",
+                tags,
             )
         )
     return made[::-1]
@@ -245,7 +262,7 @@ def _series(facts: list[Any]) -> list[SavedCheckpoint]:
 
 CHECKPOINTS = st.sampled_from(["loss", "reward"]).flatmap(
     lambda metric: st.lists(
-        st.tuples(_TIMES, _TIMES, _FURTHER, _VALUES, _NAMED, _EVALUATOR, st.just(metric)),
+        st.tuples(_TIMES, _TIMES, _FURTHER, _VALUES, _NAMED, _EVALUATOR, st.just(metric), _TAGS),
         max_size=25,
     ).map(_series)
 )

@@ -126,6 +126,25 @@ def metrics() -> str:
     return _table(("metric", "type", "labels", "meaning"), rows)
 
 
+def worker_exits() -> str:
+    """Every cause for which a worker can end."""
+    from checkpointd.observe.metric_specs import WORKER_EXITS
+
+    rows = [(f"`{cause}`", text) for cause, text in WORKER_EXITS.items()]
+    return _table(("`cause`", "meaning"), rows)
+
+
+def problems() -> str:
+    """Every reason of a problem, with the runbook."""
+    from checkpointd.observe.problems import PROBLEMS, anchor
+
+    rows = [
+        (f"`{reason}`", spec.summary, f"[{spec.runbook}](#{anchor(spec.runbook)})")
+        for reason, spec in PROBLEMS.items()
+    ]
+    return _table(("`reason`", "meaning", "what to do"), rows)
+
+
 def exit_codes() -> str:
     """Every exit code of the command line."""
     from checkpointd.cli.errors import EXIT_CODES
@@ -175,7 +194,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "loaders": loaders,
     "holds": holds,
     "metrics": metrics,
+    "problems": problems,
     "reasons": reasons,
     "rules": rules,
+    "worker-exits": worker_exits,
 }
 """The content of each generated block, by its name; besides `commands`, which needs the program."""

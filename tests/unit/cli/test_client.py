@@ -107,6 +107,6 @@ def test_where_nobody_listens_there_is_no_daemon(tmp_path: Path) -> None:
     with socketserver.UnixStreamServer(str(tmp_path / "control.sock"), Handler):
         pass
     assert not client.is_up()
-    with pytest.raises(NoDaemonError, match=r"start the service .* or `checkpointd run`") as caught:
+    with pytest.raises(NoDaemonError, match=r"Start the service .* or `checkpointd run`") as caught:
         client.get("/api/v1/status")
     assert caught.value.code == 69

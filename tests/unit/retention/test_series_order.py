@@ -5,6 +5,7 @@ Each test is an everyday situation: clocks that are wrong, copies that keep no t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -302,6 +303,9 @@ def test_runs_that_are_too_old_go_as_a_whole_and_only_with_consent() -> None:
     assert kept(agreed) == {5, 102, 103, 104, 202, 203, 204}  # 5 is the highest number
     assert reasons_for(agreed, 4) == "its run is older than the newest 2 (keep_runs = 2)"
     assert kept(plan(runs, policy(keep_last=3, keep_runs=3), NOW)) == {3, 4, 5} | kept(agreed)
+    tagged = [replace(e, tags=frozenset({"prod"})) if e.id == 2 else e for e in runs]
+    asked = policy(keep_last=3, keep_tags=["prod"])
+    assert kept(plan(tagged, asked, NOW, may_remove_runs=True)) == {2} | kept(agreed)
 
 
 def test_the_newest_by_each_witness_stays() -> None:
