@@ -123,6 +123,11 @@ class WatchManager:
                 {path: entry.identity for path, entry in recorded.items()},
                 emit,
                 series={path: entry.series for path, entry in recorded.items()},
+                unchanged={
+                    path: (entry.key, entry.seen_seconds)
+                    for path, entry in recorded.items()
+                    if not entry.identity
+                },
             )
         except ValueError as error:
             raise WatchError(f"watch {name!r}: {error}") from None
