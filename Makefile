@@ -21,6 +21,7 @@ unit: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python .ci/docs
+	$(BIN)/python .ci/dashboard
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)
@@ -35,9 +36,7 @@ soak: $(STAMP)
 	SOAK=1 $(BIN)/python -m pytest -x tests/integration/retention/test_crashes.py tests/integration/retention/test_faults.py tests/end_to_end/retention
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/feel.py
-	$(BIN)/python tests/bench/watching.py
-	$(BIN)/python tests/bench/planning.py
+	$(BIN)/python -m tests.bench $(ROW)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "checkpointd needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

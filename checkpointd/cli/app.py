@@ -12,6 +12,7 @@ from checkpointd.cli import (
     doctor_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
     tag_commands,
@@ -75,6 +76,7 @@ for group in (
     tag_commands,
     config_commands,
     doctor_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)
