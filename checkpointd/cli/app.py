@@ -15,6 +15,7 @@ from checkpointd.cli import (
     monitoring_commands,
     pin_commands,
     retention_commands,
+    systemd_commands,
     tag_commands,
     trash_commands,
     verify_commands,
@@ -76,6 +77,7 @@ for group in (
     tag_commands,
     config_commands,
     doctor_commands,
+    systemd_commands,
     monitoring_commands,
     docs_commands,
 ):
