@@ -9,6 +9,7 @@ from checkpointd.cli import (
     config_commands,
     daemon_commands,
     docs_commands,
+    hook_commands,
     latest_commands,
     list_commands,
     pin_commands,
@@ -72,6 +73,7 @@ for group in (
     trash_commands,
     pin_commands,
     tag_commands,
+    hook_commands,
     config_commands,
     docs_commands,
 ):
