@@ -110,6 +110,10 @@ MIGRATIONS = (
     ) WITHOUT ROWID
     """,
     """
+    ALTER TABLE reports ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0
+    """,
+    """
     CREATE TABLE hooks (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         watch TEXT NOT NULL,
@@ -138,7 +142,7 @@ _LATER_ROWS = {
     4: "SELECT report, metric, value, evaluated_by FROM evaluations",
     5: "SELECT watch, path, device, inode FROM roots",
     7: "SELECT path, tag, at, id FROM tags",
-    8: "SELECT id, watch, event, path, queued_at, attempts, next_at, given_up FROM hooks",
+    9: "SELECT id, watch, event, path, queued_at, attempts, next_at, given_up FROM hooks",
 }
 """Those that came with a version of the schema."""
 

@@ -42,6 +42,8 @@ class SeriesOrder:
         newest_first: the checkpoints, the newest run first.
         sightings: what places each, by id.
         run: the number of the run of each, 0 the oldest, by id.
+        other_runs: the runs as they may be as well, the newest first, each by number; empty if
+            there is only one reading.
         rank: the place of each, the oldest lowest, by id.
         doubts: why the place of a checkpoint is in doubt, so that it stays and fills no slot.
         doubtful_times: the ids of those whose save time is not believed.
@@ -60,6 +62,7 @@ class SeriesOrder:
     undecided: str = ""
     scattered: bool = False
     by: OrderBy = "witnesses"
+    other_runs: tuple[tuple[Entry, ...], ...] = ()
 
     def by_first_seen(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those last seen first; those found together by their place."""
@@ -80,7 +83,7 @@ class SeriesOrder:
             if of_name is not None and of_name > number:
                 by_number, number = entry, of_name
             if entry.id not in self.doubtful_times and (
-                not is_timed or entry.saved_at > by_time.saved_at
+                not is_timed or entry.content_saved_at > by_time.content_saved_at
             ):
                 by_time, is_timed = entry, True
             if entry.sequence > last_seen.sequence:
@@ -106,11 +109,12 @@ def departed_sighting(
         departed.id,
         checkpoint.path,
         number_of(checkpoint.version, departed.step, checkpoint.metrics),
-        departed.saved_at,
+        departed.saved_at if departed.original is None else departed.original.saved_at,
         departed.first_seen,
         departed.seen,
         departed.sequence,
         present=False,
+        original=departed.original,
     )
 
 
@@ -183,7 +187,23 @@ def _order(
         undecided=runs.undecided,
         scattered=runs.scattered,
         by=by,
+        other_runs=_other_runs(ordered, runs, sightings),
     )
+
+
+def _other_runs(
+    ordered: Sequence[Entry], runs: Runs, sightings: dict[int, Sighting]
+) -> tuple[tuple[Entry, ...], ...]:
+    found: dict[int, list[Entry]] = {}
+    for entry in ordered if runs.at_each_fall else ():
+        found.setdefault(runs.at_each_fall.get(entry.id, runs.of[entry.id]), []).append(entry)
+    for run in found.values():
+        run.sort(key=lambda e: _by_number(sightings[e.id]), reverse=True)
+    return tuple(tuple(found[n]) for n in sorted(found, reverse=True))
+
+
+def _by_number(one: Sighting) -> tuple[Number, int, float]:
+    return one.number or (), one.sequence, one.saved_at
 
 
 def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:

@@ -20,7 +20,7 @@ from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, PolicyRecords
     from checkpointd.retention.root import RootDoubts
 
 
@@ -33,6 +33,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
+        ...
+
+    def policy_records(self, watch: str) -> PolicyRecords:
+        """Which policies, and which runs to remove, a person has agreed to."""
         ...
 
     def ages(self) -> Ages:
@@ -96,6 +100,7 @@ def plan_watch(
         ages=ledger.ages(),
         departed=ledger.departed(watch.name),
         may_remove_runs=by_person or watch.retention.confirm == "never",
+        dropped=ledger.policy_records(watch.name).dropped,
         filesystem=_filesystem(watch),
         templates=watch.version,
     )
