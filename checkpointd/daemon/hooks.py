@@ -173,6 +173,10 @@ class HookRunner:
                     break
         finally:
             self._counts = await self._ledger(Ledger.hook_counts)
+        next_at = await self._ledger(Ledger.next_hook_at, name)
+        if next_at is not None and name in self._due:
+            wait = min(max(0.0, next_at - time.time()), _LOOK_SECONDS)
+            self._due[name] = time.monotonic() + wait
 
     async def _hand_over(self, name: str, event: HookEvent) -> bool:
         """Run the command of an event; return whether the next may follow at once."""

@@ -93,7 +93,8 @@ def test_hooks_are_run_until_they_succeed_whatever_happens_to_the_daemon(
     )
     hook.chmod(0o755)
     hooks = f'on_verdict = ["{hook}"]\non_valid = ["{hook}"]\n'
-    daemon.config.write_text(CONFIG + f"\n[watch.hooks]\n{hooks}")
+    quick = 'skip = ["load", "signatures", "inference", "predictions", "resume", "evaluate"]'
+    daemon.config.write_text(f"{CONFIG}\n[watch.verify]\n{quick}\n[watch.hooks]\n{hooks}")
     daemon.start()
     path = daemon.runs / "plain.keras"
     shutil.copy(made / "plain.keras", path)
