@@ -12,8 +12,10 @@ from checkpointd.cli import (
     hook_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
+    systemd_commands,
     tag_commands,
     trash_commands,
     verify_commands,
@@ -75,6 +77,8 @@ for group in (
     tag_commands,
     hook_commands,
     config_commands,
+    systemd_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)

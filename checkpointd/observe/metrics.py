@@ -145,8 +145,8 @@ class Metrics:
             self._counters["pruned"].labels(watch, rule)
         for fmt in _FORMATS:
             self._counters["artifacts_discovered"].labels(watch, fmt)
-            for verdict in Verdict:
-                self._counters["validations"].labels(watch, fmt, str(verdict))
+        for fmt, verdict in itertools.product(_FORMATS, Verdict):
+            self._counters["validations"].labels(watch, fmt, str(verdict))
         for reason, spec in REASONS.items():
             for name in _COUNTED_AS[spec.severity]:
                 self._counters[name].labels(watch, reason.partition(".")[0], reason)
