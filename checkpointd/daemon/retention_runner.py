@@ -196,7 +196,8 @@ class RetentionRunner:
                 if any(decision.rule == "min_age" for decision in planned.decisions):
                     pause = min(pause, policy.min_age)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
-            await self._copy(watch, planned)
+            if not is_locked:
+                await self._copy(watch, planned)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()
