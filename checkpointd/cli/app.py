@@ -14,6 +14,7 @@ from checkpointd.cli import (
     monitoring_commands,
     pin_commands,
     retention_commands,
+    systemd_commands,
     tag_commands,
     trash_commands,
     verify_commands,
@@ -74,6 +75,7 @@ for group in (
     pin_commands,
     tag_commands,
     config_commands,
+    systemd_commands,
     monitoring_commands,
     docs_commands,
 ):

@@ -191,7 +191,8 @@ class RetentionRunner:
                 if any(decision.rule == "min_age" for decision in planned.decisions):
                     pause = min(pause, policy.min_age)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
-            await self._copy(watch, planned)
+            if not is_locked:
+                await self._copy(watch, planned)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()
@@ -231,6 +232,7 @@ class RetentionRunner:
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
+        await self._watches.check_evaluator(watch.name)
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
         problem = self._why_unavailable(watch.name)
         planned, removals = await watch.plan(problem, evaluation, by)

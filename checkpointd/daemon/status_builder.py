@@ -160,6 +160,7 @@ class StatusBuilder:
             filesystem_avail_bytes=usage.available,
             retained_bytes=self.cache.retained_bytes(name),
             trash_bytes=usage.trash,
+            vault_bytes=usage.vault,
             trash_reserve_bytes=usage.reserve,
             holds=tuple(
                 HoldStatus(hold.series, hold.reason, hold.cure, hold.message)

@@ -64,6 +64,7 @@ class WatchStatus:
     filesystem_avail_bytes: int | None = None
     retained_bytes: int | None = None
     trash_bytes: int | None = None
+    vault_bytes: int | None = None
     trash_reserve_bytes: int | None = None
     holds: tuple[HoldStatus, ...] = ()
     plan: str = ""
