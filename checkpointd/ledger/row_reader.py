@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.errors import LedgerError, explain
-from checkpointd.ledger.facts import Entry, Original, State
+from checkpointd.ledger.facts import Earlier, Entry, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -26,17 +26,38 @@ ORIGINAL = (
 )
 """Joins `o`, the first report about a path with the content that is there again."""
 
+BEFORE = (
+    "CASE WHEN c.first_seen != c.seen THEN "
+    "(SELECT group_concat(b.sequence || ' ' || b.saved_at || ' ' || b.digest) FROM reports b "
+    "WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1) END"
+)
+"""A column: the contents that were verified at a path before."""
+
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
-    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence "
-    "FROM checkpoints c "
+    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence, "
+    f"{BEFORE} FROM checkpoints c "
     f"LEFT JOIN pins p ON p.path = c.path {ORIGINAL}"
 )
 
 
-def original_of(saved_at: float | None, sequence: int) -> Original | None:
+def original_of(saved_at: float | None, sequence: int) -> Earlier | None:
     """What was at a path before with the same content, from the first report about it."""
-    return None if saved_at is None else Original(saved_at, sequence)
+    return None if saved_at is None else Earlier(saved_at, sequence)
+
+
+def before_of(text: str | None) -> tuple[Earlier, ...]:
+    """What was at a path before, oldest first, from the column `BEFORE`; without its copies."""
+    if not text:
+        return ()
+    first: dict[str, int] = {}
+    reports = sorted((int(s), float(t), d) for s, t, d in (o.split(" ") for o in text.split(",")))
+    found = {
+        sequence: saved_at
+        for sequence, saved_at, digest in reports
+        if not digest or first.setdefault(digest, sequence) == sequence
+    }
+    return tuple(Earlier(saved_at, sequence) for sequence, saved_at in found.items())
 
 
 class ReportCache:
@@ -106,7 +127,7 @@ class RowReader:
         return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
 
     def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned, tags, saved_before, sequence_before in found:
+        for *row, pinned, tags, saved_before, sequence_before, before in found:
             data = dict(zip(rows.COLUMNS, row, strict=True))
             try:
                 checkpoint = rows.load_checkpoint(data["checkpoint"])
@@ -133,6 +154,7 @@ class RowReader:
                 seen=data["seen"],
                 sequence=max(data["sequence"], self.found_together),
                 original=original_of(saved_before, sequence_before),
+                before=before_of(before),
                 tags=frozenset(tags.split(",")) if tags else _NO_TAGS,
             )
 
