@@ -19,16 +19,22 @@ _NO_TAGS: frozenset[str] = frozenset()
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
+_TELLING = (
+    "(b.digest != '' AND NOT EXISTS (SELECT 1 FROM reports x WHERE x.digest = b.digest "
+    "AND x.series = b.series AND x.watch = b.watch AND x.path != b.path))"
+)
+"""Whether the content of a report is that of one path of its series; else it tells nothing."""
+
 ORIGINAL = (
-    "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "
-    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest AND n.digest != '' "
-    "WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1) END"
+    "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "  # noqa: S608 - our own names
+    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest "
+    f"WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1 AND {_TELLING}) END"
 )
 """Joins `o`, the first report about a path with the content that is there again."""
 
 BEFORE = (
-    "CASE WHEN c.first_seen != c.seen THEN "
-    "(SELECT group_concat(b.sequence || ' ' || b.saved_at || ' ' || b.digest) FROM reports b "
+    "CASE WHEN c.first_seen != c.seen THEN (SELECT group_concat(b.sequence || ' ' || b.saved_at "  # noqa: S608 - our own names
+    f"|| ' ' || CASE WHEN {_TELLING} THEN hex(b.digest) ELSE '' END) FROM reports b "
     "WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1) END"
 )
 """A column: the contents that were verified at a path before."""

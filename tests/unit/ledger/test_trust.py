@@ -160,3 +160,21 @@ def test_content_that_was_at_the_path_before_is_known_to_be_copied_back(tmp_path
     (departed,) = ledger.departed("w")
     assert departed.original == Earlier(6000.0, 3)
     assert departed.before == last.before
+
+
+def test_content_that_two_versions_have_in_common_tells_nothing(tmp_path: Path) -> None:
+    """A model that does not learn: what is written over with it is a new save."""
+    ledger = Ledger.open(tmp_path)
+
+    def save(name: str, at: float) -> Entry:
+        saved = write_file(tmp_path / name, at)
+        ledger.record_seen(*saved, State.PENDING)
+        return ledger.record_report(report(*saved, facts=Facts(digest="same")))
+
+    save("m-1.h5", 1000.0)
+    save("m-2.h5", 2000.0)
+    again = save("m-1.h5", 3000.0)
+    assert again.original is None
+    assert again.before == (Earlier(1000.0, 1),)
+    last = save("m-1.h5", 4000.0)
+    assert last.before == (Earlier(1000.0, 1), Earlier(3000.0, 3))
