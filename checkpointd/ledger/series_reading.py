@@ -2,6 +2,8 @@
 
 No clock is believed that is ahead: a save counts as no later than it was seen or verified, and
 what was seen in the future, before a clock was put right, as older than everything else.
+
+`+state` keeps SQLite from using the index of states: most checkpoints of a watch are valid.
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ class SeriesReader(RowReader):
         before, after = (
             self._rows(
                 f"{_SUMMARY} WHERE c.watch = ? AND c.series = ? "
-                f"AND (c.saved_at, c.id) {side} (?, ?) AND c.state {_ON_DISK} "
+                f"AND (c.saved_at, c.id) {side} (?, ?) AND +c.state {_ON_DISK} "
                 f"ORDER BY c.saved_at {order}, c.id {order} LIMIT 1",
                 key,
             )
@@ -108,7 +110,7 @@ class SeriesReader(RowReader):
         verified = self._newest(key, _VERIFIED, latest)
         ((not_valid, since),) = self._rows(
             f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
-            f"AND c.series = ? AND c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
+            f"AND c.series = ? AND +c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
             f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
             f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
             (*key, latest, latest, valid.id if valid else None),
@@ -173,7 +175,7 @@ class SeriesReader(RowReader):
         self, key: tuple[str, bytes], states: str, latest: float
     ) -> CheckpointSummary | None:
         found = self._rows(
-            f"{_SUMMARY} WHERE c.watch = ? AND c.series = ? AND c.state {states} "
+            f"{_SUMMARY} WHERE c.watch = ? AND c.series = ? AND +c.state {states} "
             f"ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1",
             (*key, latest),
         )

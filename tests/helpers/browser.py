@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium")
 
-WIDTHS = (1280, 390)
-SCHEMES = ("light", "dark")
+VIEWS = ((1280, "light"), (390, "dark"))
+"""Windows, wide and narrow, and what their users like."""
 
 _FLAGS = (
     "--headless",
@@ -97,12 +97,10 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def press(self, key: str) -> None:
-        """Press a key."""
+    def press_tab(self) -> None:
+        """Press the tabulator key."""
         for kind in ("rawKeyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=9
-            )
+            self.call("Input.dispatchKeyEvent", type=kind, key="Tab", windowsVirtualKeyCode=9)
 
     def violations(self) -> Any:
         """What axe-core finds: rule, impact, elements."""

@@ -138,3 +138,21 @@ def test_the_neighbours_of_a_checkpoint_are_those_on_disk(ledger: Ledger) -> Non
     assert steps("/w/ckpt-3") == [1, 4]
     assert steps("/w/ckpt-1") == [None, 3]
     assert steps("/w/ckpt-4") == [3, None]
+
+
+def test_no_query_about_a_series_goes_through_all_valid_checkpoints(ledger: Ledger) -> None:
+    """Of 100 000 checkpoints nearly all are valid: the index of states would find them all."""
+    for number in (1, 2):
+        saved(ledger, number)
+    statements: list[str] = []
+    connection = ledger._connection
+    connection.set_trace_callback(statements.append)
+    summary(ledger)
+    entry = ledger.entry("/w/ckpt-1")
+    assert entry is not None
+    ledger.neighbours(entry)
+    ledger.series_reports("w", "ckpt-{}", 9)
+    connection.set_trace_callback(None)
+    plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()) for one in statements]
+    assert len(plans) > 8
+    assert [plan for plan in plans if "checkpoints_by_state" in plan] == []
