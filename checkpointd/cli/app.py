@@ -11,8 +11,10 @@ from checkpointd.cli import (
     docs_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
+    systemd_commands,
     tag_commands,
     trash_commands,
     verify_commands,
@@ -73,6 +75,8 @@ for group in (
     pin_commands,
     tag_commands,
     config_commands,
+    systemd_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)

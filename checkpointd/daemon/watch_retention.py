@@ -232,7 +232,8 @@ class WatchRetention:
             if by is ApplyBy.PERSON:
                 self.preview.check(self.name, planned)
                 if not problem:
-                    records = confirmed(self.settings, planned, time.time())
+                    before = self._records.policy_records(self.name)
+                    records = confirmed(self.settings, planned, time.time(), before)
                     self._records.record_policies(self.name, records)
                     planned = replace(planned, unconfirmed=())
             if by is ApplyBy.NOBODY or planned.unconfirmed:

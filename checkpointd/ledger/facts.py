@@ -35,13 +35,25 @@ FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKN
 """States that remain until the content changes."""
 
 
+@dataclass(frozen=True)
+class Original:
+    """The first save at a path that had the content which is there again: it was copied back.
+
+    `saved_at` is its save time, `sequence` its place in the order of being seen, as in `Entry`.
+    """
+
+    saved_at: float
+    sequence: int
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
 
     `report` is the newest one about this very generation. `seen` is when this generation was
     first seen, `sequence` counts generations in the order in which they were seen, whatever the
-    clock said; those found in one listing have the same.
+    clock said; those found in one listing have the same. `original` is what was at the path before
+    with the same content, None if this is new.
     """
 
     id: int
@@ -56,6 +68,12 @@ class Entry:
     seen: float = 0.0
     sequence: int = 0
     tags: frozenset[str] = frozenset()
+    original: Original | None = None
+
+    @property
+    def content_saved_at(self) -> float:
+        """When this content was first saved, also if it was copied back without its time."""
+        return self.saved_at if self.original is None else self.original.saved_at
 
     @property
     def path(self) -> str:
@@ -91,14 +109,20 @@ class DepartedCheckpoint:
     first_seen: float
     seen: float
     sequence: int
+    original: Original | None = None
 
 
 @dataclass(frozen=True)
 class RecordedPath:
-    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series."""
+    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series.
+
+    `key` is `Generation.key`, and `seen_seconds` for how long that generation has been known.
+    """
 
     identity: str
     series: str
+    key: str = ""
+    seen_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

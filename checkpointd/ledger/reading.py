@@ -16,6 +16,7 @@ from checkpointd.ledger.facts import (
     RecordedPath,
     State,
 )
+from checkpointd.ledger.row_reader import ORIGINAL, original_of
 from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ class Reader(SeriesReader):
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
         found = self._rows(
-            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence "  # noqa: S608 - our own states
-            "FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
+            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
+            "o.saved_at, o.sequence "
+            f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
             f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
             (watch,),
         )
@@ -84,8 +86,9 @@ class Reader(SeriesReader):
                 first_seen=first_seen,
                 seen=seen,
                 sequence=max(sequence, self.found_together),
+                original=original_of(*original),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence in found
+            for number, text, step, saved_at, first_seen, seen, sequence, *original in found
             if (checkpoint := _checkpoint(text)) is not None
         ]
 
@@ -174,15 +177,18 @@ class Reader(SeriesReader):
 
         The identity is empty where the content still needs a verdict, so that the watch reports it.
         """
+        ages = self.ages()
         found = self._rows(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
-            "THEN generation ELSE '' END "
+            "THEN generation ELSE '' END, key, seen "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
         return {
-            rows.path_text(path): RecordedPath(_identity(generation), rows.text_of(series))
-            for path, series, generation in found
+            rows.path_text(path): RecordedPath(
+                _identity(generation), rows.text_of(series), key, ages.age(seen)
+            )
+            for path, series, generation, key, seen in found
         }
 
     def counts(self) -> dict[str, dict[State, int]]:
@@ -255,7 +261,8 @@ class Reader(SeriesReader):
     def policy_records(self, watch: str) -> policies.PolicyRecords:
         """Which retention policies were accepted for a watch."""
         accepted, waiting = (self._meta(f"{kind}:{watch}") for kind in ("accepted", "waiting"))
-        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting))
+        dropped = policies.load_dropped(self._meta(f"dropped:{watch}"))
+        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting), dropped)
 
     def last_sequence(self) -> int:
         """The sequence of the generation that was seen last; 0 if none was."""

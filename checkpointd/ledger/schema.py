@@ -109,6 +109,10 @@ MIGRATIONS = (
         PRIMARY KEY (path, tag)
     ) WITHOUT ROWID
     """,
+    """
+    ALTER TABLE reports ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0
+    """,
 )
 VERSION = len(MIGRATIONS)
 

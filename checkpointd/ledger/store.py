@@ -255,6 +255,7 @@ class Ledger(TrustWriter):
         with self._writing():
             self._set_meta(f"accepted:{watch}", policies.dump(records.accepted))
             self._set_meta(f"waiting:{watch}", policies.dump(records.waiting))
+            self._set_meta(f"dropped:{watch}", policies.dump_dropped(records.dropped))
 
     def _take_over(self, *, lost: bool) -> None:
         """Merge the file of pins and tags, record a lost ledger, delete old rows."""

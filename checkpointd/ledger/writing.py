@@ -105,7 +105,7 @@ class Writer(TrustReader):
         step = report.facts.step if step is None else step
         number = self._connection.execute(
             "INSERT INTO reports (path, watch, series, key, verdict, saved_at, step, "
-            "finished_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "finished_at, body, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 path,
                 report.checkpoint.watch,
@@ -116,6 +116,7 @@ class Writer(TrustReader):
                 step if step is None or abs(step) <= _MAX_INTEGER else None,
                 report.finished_at,
                 rows.dump_report(report),
+                report.facts.digest,
             ),
         ).lastrowid
         self._connection.executemany(
@@ -173,6 +174,10 @@ class Writer(TrustReader):
                 "report": report,
             },
         )
+        if report is not None:
+            self._connection.execute(
+                "UPDATE reports SET sequence = ? WHERE id = ? AND sequence = 0", (sequence, report)
+            )
 
     def _next_sequence(self, listing: int) -> int:
         """The place of new content; the same for all that one listing found (0: not known)."""

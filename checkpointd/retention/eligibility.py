@@ -52,7 +52,7 @@ def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
     named = entry.checkpoint.metrics
     return SavedCheckpoint(
         entry.id,
-        entry.saved_at,
+        entry.content_saved_at,
         now - seconds_since_seen(entry, ages),
         entry.step,
         {**named, **facts.metrics} if facts.metrics else named,

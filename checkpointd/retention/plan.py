@@ -86,6 +86,7 @@ def plan(
     ages: Ages | None = None,
     departed: Iterable[DepartedCheckpoint] = (),
     may_remove_runs: bool = False,
+    dropped: frozenset[tuple[int, int]] = frozenset(),
     templates: Sequence[str] = (),
 ) -> RetentionPlan:
     """Decide about every checkpoint.
@@ -108,7 +109,8 @@ def plan(
         filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
         departed: what was known and is not on disk any more: it tells where runs begin.
-        may_remove_runs: whether a person has agreed that whole runs are removed (`keep_runs`).
+        may_remove_runs: whether a person agrees now that whole runs are removed (`keep_runs`).
+        dropped: those of runs that a person has agreed to remove before: ids and sequences.
         templates: the `version` templates of the watch.
     """
     ages = ages or WallAges(now)
@@ -128,7 +130,9 @@ def plan(
     rules = PolicyRules(policy)
     watch_obstacles = rules.watch_obstacles(entries)
     past = [departed_sighting(one, policy.group_by) for one in departed]
-    orders = order_series(entries, now, past, policy.order, policy.group_by)
+    orders = order_series(
+        entries, now, past, policy.order, policy.group_by, references.saving_orders
+    )
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
         doubts = order.doubts
         eligible = [
@@ -147,12 +151,11 @@ def plan(
         counted.update(saved)
         planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
         decided = planner.decide()
-        older = [d.entry for d in decided if d.rule == KEEP_RUNS and not d.keep]
-        if older and not may_remove_runs:
-            hold = hold_older_runs(watch, series, older)
+        asked = [d for d in decided if not may_remove_runs and _ends_a_run(d, dropped)]
+        if asked:
+            hold = hold_older_runs(watch, series, [d.entry for d in asked])
             held = (*held, hold)
-            leaving = frozenset(e.id for e in older)
-            decided = [_held(d, hold) if d.entry.id in leaving else d for d in decided]
+            decided = [_held(d, hold) if _ends_a_run(d, dropped) else d for d in decided]
         holds.extend(held)
         decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
@@ -160,6 +163,13 @@ def plan(
     decisions = deferred(decisions, policy, filesystem)
     made = tuple(decisions)
     return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
+
+
+def _ends_a_run(decision: Decision, dropped: frozenset[tuple[int, int]]) -> bool:
+    """Whether it is removed because its whole run is too old, to which nobody has agreed yet."""
+    if decision.keep or decision.rule != KEEP_RUNS:
+        return False
+    return (decision.entry.id, decision.entry.sequence) not in dropped
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger import Entry
+    from checkpointd.ledger.facts import Original
 
 CLOCK_SKEW = 300.0
 """How far the clocks of two hosts may differ, in seconds: a file server sets the times of files by
@@ -33,6 +34,7 @@ class Sighting(NamedTuple):
 
     `sequence` counts in the order in which contents were first seen, and is the same for those
     found together; `seen` is when, 0 if unknown. `first_seen` is when the path was first seen.
+    `original` is what was at the path before with the same content: then `saved_at` is its time.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Sighting(NamedTuple):
     seen: float
     sequence: int
     present: bool = True
+    original: Original | None = None
 
 
 def sighting_of(entry: Entry, *, present: bool = True) -> Sighting:
@@ -52,11 +55,12 @@ def sighting_of(entry: Entry, *, present: bool = True) -> Sighting:
         entry.id,
         checkpoint.path,
         number_of(checkpoint.version, entry.step, checkpoint.metrics),
-        entry.saved_at,
+        entry.content_saved_at,
         entry.first_seen,
         entry.seen,
         entry.sequence,
         present,
+        entry.original,
     )
 
 

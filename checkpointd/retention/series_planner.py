@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     """The reasons of each rule by checkpoint, with the rule's name."""
 
 
+_IF_STARTED_AGAIN = ", if a job was started again while its clock was behind"
+
+
 class PolicyRules:
     """The rules of a policy by what they do."""
 
@@ -122,6 +125,8 @@ class SeriesPlanner:
         self._floor: set[int] = set()
         self._older: set[int] = set()
         self._plan_runs(eligible, now)
+        for other in order.other_runs[: policy.keep_runs]:
+            self._claim([e for e in other if e.id in saved], now, _IF_STARTED_AGAIN)
         self._kept_by = _by_checkpoint(self._keep)
         self._kept_old_by = _by_checkpoint(self._keep_old)
         self._removed_by = _by_checkpoint([*self._expire, *self._remove])
@@ -160,8 +165,11 @@ class SeriesPlanner:
                 self._older.update(e.id for e in entries if e.sequence < limit)
             newer.append(n)
 
-    def _claim(self, run: list[Entry], now: float) -> set[int]:
-        """Have the rules claim in one run, fill its floor, and return what is kept of it."""
+    def _claim(self, run: list[Entry], now: float, condition: str = "") -> set[int]:
+        """Have the rules claim in one run, fill its floor, and return what is kept of it.
+
+        Under a `condition` they add to what they have claimed without it.
+        """
         seen = [e.sequence for e in run]
         if seen == sorted(seen, reverse=True):
             views = [run]
@@ -173,7 +181,11 @@ class SeriesPlanner:
             for (_, claims), (_, found) in zip(
                 self._keep, _claims(self._rules.keep, checkpoints, now), strict=True
             ):
-                claims.update(found)
+                claims.update(
+                    {i: why + condition for i, why in found.items() if i not in claims}
+                    if condition
+                    else found
+                )
                 kept.update(found)
         kept = kept if self._rules.keep else {e.id for e in run}
         kept -= self._expired
