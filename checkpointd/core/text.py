@@ -132,5 +132,12 @@ def ago(when: float, now: float) -> str:
 
 
 def iso(when: float) -> str:
-    """Write a moment, in seconds since the epoch, as ISO 8601 in UTC."""
-    return dt.datetime.fromtimestamp(when, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write a moment, in seconds since the epoch, as ISO 8601 in UTC.
+
+    What no calendar has (a file may claim any time) is written as `touch -d` takes it: `@1e+15`.
+    """
+    try:
+        moment = dt.datetime.fromtimestamp(when, dt.timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return f"@{when:g}"
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
