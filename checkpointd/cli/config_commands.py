@@ -1,6 +1,6 @@
 """`config check`, `config show`, `config example`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -103,10 +103,15 @@ def schema() -> int:
 
 
 @config_app.command()
-def example() -> int:
-    """Print a config that names every key, with comments."""
+def example(
+    full: Annotated[
+        bool, typer.Option("--full", help="Name every key, with its default and a comment.")
+    ] = False,
+) -> int:
+    """Print a config to begin with, which needs a name and a path."""
     from importlib.resources import files
 
-    text = files("checkpointd.config").joinpath("example.toml").read_text(encoding="utf-8")
+    name = "example.toml" if full else "minimal.toml"
+    text = files("checkpointd.config").joinpath(name).read_text(encoding="utf-8")
     print(text, end="")
     return OK
