@@ -231,6 +231,7 @@ class RetentionRunner:
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
+        await self._watches.check_evaluator(watch.name)
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
         problem = self._why_unavailable(watch.name)
         planned, removals = await watch.plan(problem, evaluation, by)

@@ -48,6 +48,7 @@ from checkpointd.ledger import LedgerError, StateLock
 from checkpointd.observe import problems
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
+from checkpointd.observe.web.activation import inherited_sockets
 from checkpointd.observe.web.server import ListenError
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Service:
             self._watches, self._metrics, self._work, self._verifier, self._feed
         )
 
-        self._servers = Servers(config.web, config.state_dir / "control.sock")
+        self._servers = Servers(config.web, config.state_dir / "control.sock", inherited_sockets())
         self._cache = StatusCache(self._ledger)
         self._state_usage = StateUsage(config.state_dir)
         self._health = HealthMonitor(self._watches, self._work, config.worker.timeout)
@@ -171,7 +172,7 @@ class Service:
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
         self._health.add_source(problems.HOOK, self._recorder.hook_problems)
-        self._health.add_source(problems.WEB, self._servers.access.problems)
+        self._health.add_source(problems.WEB, self._servers.problems)
         self._health.add_source(problems.SANDBOX, lambda: [self._status.sandbox().problem])
 
     async def start(self) -> None:
@@ -284,6 +285,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._manager.close()
         self._runtimes.close()
+        self._watches.evaluators.close()
         self._retries.close()
         await self._side_tasks.close()
         await self._dispatcher.close()

@@ -118,6 +118,13 @@ class LocalDispatcher:
             if blocked or set(names) <= set(skip):
                 checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
                 continue
+            if stage == LOAD and (
+                skips := child_outcome.nothing_to_load(names, facts, request.settings)
+            ):
+                for one in skips:
+                    on_check(one)
+                checks += skips
+                continue
             known = to_json(facts) if stage == LOAD else None
             job = self._job(stage, request, facts=known, checks=names)
             size = child_outcome.memory_needed(checks, request.generation.size_bytes)

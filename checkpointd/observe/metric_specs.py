@@ -25,6 +25,12 @@ WORKER_EXITS = {
 TRASH_DELETIONS = ("early", "expired")
 """Every value of `trash_deleted_total`'s label `cause`."""
 
+HOOK_EVENTS = ("on_verdict",)
+"""Every value of `hook_runs_total`'s label `event`."""
+
+HOOK_OUTCOMES = ("ok", "failed")
+"""Every value of `hook_runs_total`'s label `outcome`."""
+
 WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")
 """Every value of `web_refused_total`'s label."""
 
@@ -45,7 +51,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned": ("Checkpoints pruned.", ("watch", "rule")),
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
     "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
-    "hook_failures": ("Hooks that could not be started, failed or took too long.", ("watch",)),
+    "hook_runs": ("Runs of hooks, by how they ended.", ("watch", "event", "outcome")),
     "trash_deleted": (
         "Checkpoints deleted from the trash for good; early: the disk was nearly full.",
         ("watch", "cause"),

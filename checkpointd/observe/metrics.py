@@ -7,6 +7,7 @@ name of a slow checkpoint is in an exemplar instead.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import platform
 import re
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ from checkpointd.observe.metric_specs import (
     COUNTERS,
     GAUGES,
     HISTOGRAMS,
+    HOOK_EVENTS,
+    HOOK_OUTCOMES,
     TRASH_DELETIONS,
     WEB_REFUSALS,
     WORKER_EXITS,
@@ -136,12 +139,14 @@ class Metrics:
                 self._counters[name].labels(watch)
         for cause in TRASH_DELETIONS:
             self._counters["trash_deleted"].labels(watch, cause)
+        for event, outcome in itertools.product(HOOK_EVENTS, HOOK_OUTCOMES):
+            self._counters["hook_runs"].labels(watch, event, outcome)
         for rule in table.removal_labels():
             self._counters["pruned"].labels(watch, rule)
         for fmt in _FORMATS:
             self._counters["artifacts_discovered"].labels(watch, fmt)
-            for verdict in Verdict:
-                self._counters["validations"].labels(watch, fmt, str(verdict))
+        for fmt, verdict in itertools.product(_FORMATS, Verdict):
+            self._counters["validations"].labels(watch, fmt, str(verdict))
         for reason, spec in REASONS.items():
             for name in _COUNTED_AS[spec.severity]:
                 self._counters[name].labels(watch, reason.partition(".")[0], reason)
@@ -197,9 +202,9 @@ class Metrics:
         """Count a checkpoint that could not be pruned."""
         self._counters["prune_failures"].labels(watch).inc()
 
-    def hook_failed(self, watch: str) -> None:
-        """Count a hook that failed."""
-        self._counters["hook_failures"].labels(watch).inc()
+    def hook_run(self, watch: str, event: str, outcome: str) -> None:
+        """Count a hook that has ended: one of `HOOK_EVENTS` and of `HOOK_OUTCOMES`."""
+        self._counters["hook_runs"].labels(watch, event, outcome).inc()
 
     def trash_deleted(self, watch: str, cause: str) -> None:
         """Count a checkpoint deleted from the trash for good: one of `TRASH_DELETIONS`."""

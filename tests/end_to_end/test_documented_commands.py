@@ -13,10 +13,10 @@ from tests.helpers.formats import bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow(45), pytest.mark.timeout(300)]
 
-ELSEWHERE = {"run", "demo"}
-"""What other tests run: they do not return at once."""
+ELSEWHERE = {"run", "demo", "systemd"}
+"""What other tests run: they do not return at once, or change this machine."""
 
 RUNS = {0, 1, 3, 4, 7}
 """How a command ends that is used rightly and whose service answers."""

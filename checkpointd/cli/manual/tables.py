@@ -126,6 +126,24 @@ def metrics() -> str:
     return _table(("metric", "type", "labels", "meaning"), rows)
 
 
+def alerts() -> str:
+    """Every alert rule that ships, with its runbook."""
+    from checkpointd.observe.monitoring.alert import RuleSettings
+    from checkpointd.observe.monitoring.rules import all_alerts
+    from checkpointd.observe.problems import anchor
+
+    rows = [
+        (
+            f"`{alert.full_name}`",
+            alert.severity,
+            alert.meaning,
+            f"[{alert.runbook}](#{anchor(alert.runbook)})",
+        )
+        for alert in all_alerts(RuleSettings(intervals={"WATCH": 1}))
+    ]
+    return _table(("alert", "severity", "meaning", "what to do"), rows)
+
+
 def worker_exits() -> str:
     """Every cause for which a worker can end."""
     from checkpointd.observe.metric_specs import WORKER_EXITS
@@ -186,6 +204,7 @@ def _cell(text: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "alerts": alerts,
     "checks": checks,
     "configuration": configuration,
     "doctor": doctor,

@@ -97,7 +97,7 @@ def filled_metrics(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     metrics.pruned("resnet", "unclaimed", 512)
     metrics.trash_deleted("resnet", "early")
     metrics.prune_failed("resnet")
-    metrics.hook_failed("resnet")
+    metrics.hook_run("resnet", "on_verdict", "failed")
     metrics.worker_exit("signal", {"structure": 2**27, "finite": 2**28})
     metrics.overflow("resnet")
     metrics.reconciled("resnet", 0.02, NOW)

@@ -32,6 +32,11 @@ COPIES = {
         ("save", 4), ("prune", 0), ("start again", 1), ("save", 2), ("prune", 0),
         ("copy without time", 1), ("save", 2),
     ],
+    "a run that was written over twice": [
+        ("save", 4), ("prune", 0), ("start again", 1), ("save", 2), ("prune", 0),
+        ("copy without time", 0), ("save", 2), ("copy without time", 0), ("prune", 0),
+        ("copy without time", 1),
+    ],
     "copies beside a job whose clock is behind": [
         ("save", 4), ("host", -2 * HOUR), ("prune", 0), ("start again", 0), ("copy", 1),
         ("copy without time", 0),
