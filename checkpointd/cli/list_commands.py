@@ -115,6 +115,7 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     if public["metrics"]:
         metrics = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
         rows.append(("metrics", metrics))
+    rows += _copies(workspace, entry)
     rows.extend(_marks(public))
     report = entry.report
     if report is None:
@@ -135,6 +136,21 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     elif why := why_not_current(entry):
         rows.append(("now", why))
     print_report(out, public, rows)
+
+
+def _copies(workspace: Workspace, entry: Any) -> list[tuple[str, str]]:
+    """What the vault has of a path."""
+    from checkpointd.cli.output import when
+    from checkpointd.retention.vault import Vault
+
+    root = workspace.locations().roots.get(entry.checkpoint.watch)
+    with contextlib.suppress(OSError):
+        copy = Vault(str(root)).find(entry.path) if root else None
+        if copy is not None:
+            saved = when(copy.manifest.generation.saved_at)
+            text = f"a copy of what was saved {saved}: `checkpointd restore` brings it back"
+            return [("vault", text)]
+    return []
 
 
 def _marks(public: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from checkpointd.cli.service_account import denials
 from checkpointd.core.permissions import MAY_ENTER, MAY_READ, MAY_WRITE
@@ -154,11 +154,8 @@ def _has_module(directory: str, module: str) -> bool:
 
 def hook_warnings(watch: WatchSettings, account: Account | None) -> Found:
     """The commands of hooks that are not there, or that the service may not run."""
-    for name in type(watch.hooks).model_fields:
-        command: Any = getattr(watch.hooks, name)
-        if not isinstance(command, tuple) or not command:
-            continue
-        program = str(command[0])
+    for name, command in watch.hooks.commands.items():
+        program = command[0]
         found = shutil.which(program)
         if found is None:
             why = "is not executable" if os.path.exists(program) else "does not exist"

@@ -11,8 +11,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from checkpointd.core.permissions import user_name
+
 RUNTIME_DIRECTORY = Path("/run/checkpointd")
-"""The `RuntimeDirectory=` of the systemd unit."""
+"""The `RuntimeDirectory=` of the systemd unit; that of the instance for a user adds `-USER`."""
 
 _NAME = "service.json"
 _MODE = 0o644
@@ -47,7 +49,8 @@ def publish_place(place: ServicePlace) -> None:
 def running_service() -> ServicePlace | None:
     """Return what the system's service, or else one of the user's own, has left."""
     own = os.environ.get("XDG_RUNTIME_DIR")
-    directories = [RUNTIME_DIRECTORY, *([Path(own, "checkpointd")] if own else [])]
+    instance = Path(f"{RUNTIME_DIRECTORY}-{user_name(os.geteuid())}")
+    directories = [RUNTIME_DIRECTORY, instance, *([Path(own, "checkpointd")] if own else [])]
     return next((place for d in directories if (place := _read(d / _NAME)) is not None), None)
 
 

@@ -72,6 +72,10 @@ class Control(Protocol):
         """Delete items of the trash for good, by their ids."""
         ...
 
+    async def retry_hooks(self, ids: Collection[int] | None) -> dict[str, Any]:
+        """Hand events over to hooks again now, all or those with these ids."""
+        ...
+
     async def verify(self, path: str) -> dict[str, Any]:
         """Verify a checkpoint now, record it, and return its report."""
         ...

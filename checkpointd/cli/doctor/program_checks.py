@@ -105,5 +105,5 @@ def hooks(host: Host) -> Iterator[Finding]:
             cure = "Make it executable for the service, or name another in [watch.hooks]."
             yield problem(f"{watch.name}: {message}.", cure)
     if not count:
-        has_any = any(value for watch in watches for _, value in watch.hooks)
+        has_any = any(watch.hooks.commands for watch in watches)
         yield ok("every command can be run" if has_any else "none")

@@ -55,8 +55,11 @@ def add_control(app: web.Application, control: Control) -> None:
     async def verify(body: Body) -> dict[str, Any]:
         return await control.verify(_path(body))
 
+    async def retry_hooks(body: Body) -> dict[str, Any]:
+        return await control.retry_hooks(_numbers(body, "ids"))
+
     marking = _marking(control)
-    for action in (reload, prune, accept, *marking, restore, empty_trash, verify):
+    for action in (reload, prune, accept, *marking, restore, empty_trash, retry_hooks, verify):
         app.router.add_post(f"/control/{action.__name__}", _route(action))
 
 
@@ -113,6 +116,13 @@ def _text(body: Body, key: str) -> str:
     if not isinstance(value, str):
         raise ControlError(f'"{key}" must be a string.')
     return value
+
+
+def _numbers(body: Body, key: str) -> list[int] | None:
+    value = body.get(key)
+    if value is None or (isinstance(value, list) and all(type(one) is int for one in value)):
+        return value
+    raise ControlError(f'"{key}" must be a list of numbers.')
 
 
 def _flag(body: Body, key: str) -> bool:
