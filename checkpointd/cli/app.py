@@ -20,6 +20,7 @@ from checkpointd.cli import (
     tag_commands,
     trash_commands,
     verify_commands,
+    version_commands,
     wait_commands,
 )
 from checkpointd.cli.workspace import Workspace
@@ -30,7 +31,6 @@ app = typer.Typer(
     epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
     "found, 69 no daemon or no right, 70 internal error, 78 wrong config.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -82,5 +82,6 @@ for group in (
     systemd_commands,
     monitoring_commands,
     docs_commands,
+    version_commands,
 ):
     group.add_to(app)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.cli.errors import (
     CONFIG,
     INCONCLUSIVE,
-    INVALID,
     NOT_BEGUN,
     NOTHING,
     OWN_FAULT,
     UNREACHABLE,
+    USAGE,
     CliError,
     DeniedError,
 )
@@ -31,7 +31,7 @@ _CODES = {
     404: NOTHING,
     409: INCONCLUSIVE,
     412: NOT_BEGUN,
-    415: INVALID,
+    415: USAGE,
     422: CONFIG,
     503: UNREACHABLE,
 }

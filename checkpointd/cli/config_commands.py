@@ -1,6 +1,6 @@
 """`config check`, `config show`, `config example`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +32,7 @@ def check(context: typer.Context, json: Json = False) -> int:
     would remove under this config.
     """
     from checkpointd.cli.named_files import check_named_files
+    from checkpointd.cli.output import console, print_text
     from checkpointd.cli.policy_preview import previews
     from checkpointd.cli.service_account import account_of
     from checkpointd.config import ConfigError
@@ -53,13 +54,14 @@ def check(context: typer.Context, json: Json = False) -> int:
             _print_problem(path, warning, "warning")
         return OK
     count = len(config.watch)
-    print(f"{printable(str(path))}: OK, {count} watch{'' if count == 1 else 'es'}")
+    out = console()
+    print_text(out, f"{printable(str(path))}: OK, {count} watch{'' if count == 1 else 'es'}")
     if not count:
-        print("Nothing is watched yet: add a [[watch]] with a name and a path.")
+        print_text(out, "Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
-        print(printable(f"{path}: warning: {warning}"))
+        print_text(out, printable(f"{path}: warning: {warning}"), 4)
     for name, preview in previews(config):
-        print(printable(f"{name}: {preview}"))
+        print_text(out, printable(f"{name}: {preview}"), 4)
     return OK
 
 
@@ -103,10 +105,15 @@ def schema() -> int:
 
 
 @config_app.command()
-def example() -> int:
-    """Print a config that names every key, with comments."""
+def example(
+    full: Annotated[
+        bool, typer.Option("--full", help="Name every key, with its default and a comment.")
+    ] = False,
+) -> int:
+    """Print a config to begin with, which needs a name and a path."""
     from importlib.resources import files
 
-    text = files("checkpointd.config").joinpath("example.toml").read_text(encoding="utf-8")
+    name = "example.toml" if full else "minimal.toml"
+    text = files("checkpointd.config").joinpath(name).read_text(encoding="utf-8")
     print(text, end="")
     return OK

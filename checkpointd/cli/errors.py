@@ -18,8 +18,8 @@ BROKEN_PIPE = 141
 
 EXIT_CODES = {
     OK: "Success; for `verify`: all are valid.",
-    INVALID: "At least one is invalid, or is not a checkpoint; for `status`: not healthy.",
-    USAGE: "Wrong usage, or no such path.",
+    INVALID: "At least one is invalid; for `status`: not healthy.",
+    USAGE: "Wrong usage, no such path, or what is there is no checkpoint.",
     INCONCLUSIVE: (
         "None is invalid, at least one is inconclusive; for `latest`: it is not certain which is "
         "the newest."

@@ -86,8 +86,14 @@ def _never_fail_on_names(stream: Any) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    for line in message.splitlines():
-        print(printable(line), file=sys.stderr)
+    lines = [printable(line) for line in message.splitlines()]
+    if not sys.stderr.isatty():
+        print(*lines, sep="\n", file=sys.stderr)
+        return code
+    from checkpointd.cli.output import console, print_text
+
+    for line in lines:
+        print_text(console(sys.stderr), line)
     return code
 
 

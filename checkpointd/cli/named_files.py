@@ -121,8 +121,8 @@ def _module_warnings(watch: WatchSettings) -> Found:
     named += [("checks", check.function) for check in verify.checks if check.function]
     if verify.evaluate is not None and verify.evaluate.function:
         named.append(("evaluate", verify.evaluate.function))
-    if not named:
-        return
+    if not named or not all(os.path.exists(place) for place in verify.python_path):
+        return  # what is missing has a warning of its own
     places = [str(place) for place in verify.python_path]
     installed = library_directories(str(verify.python)) if verify.python else _own_directories()
     for key, dotted in dict.fromkeys(named):

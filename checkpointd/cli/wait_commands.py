@@ -144,7 +144,7 @@ def _print_verdict(entry: Any, *, json: bool) -> int:
     public = public_detail(entry)
     state = str(entry.state)
     if state == "unknown":
-        raise CliError(f"{public['path']} is not a checkpoint.", INVALID)
+        raise CliError(f"{public['path']} is not a checkpoint.", USAGE)
     if json:
         json_line(public)
     else:

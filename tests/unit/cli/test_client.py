@@ -87,7 +87,7 @@ def test_names_with_odd_bytes_arrive_as_they_are(client: Client) -> None:
         ("verify", 70, "is it another version"),
         ("unpin", 69, "ended before it had answered"),
         ("changed", 3, "changed while it was verified"),
-        ("other", 1, "no checkpoint"),
+        ("other", 2, "no checkpoint"),
         ("wrong", 70, "must be an object"),
     ],
 )
