@@ -8,6 +8,7 @@ sniffed; a client that does not read its answer is dropped.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import structlog
