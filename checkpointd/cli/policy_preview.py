@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from checkpointd.config import Config, WatchSettings
     from checkpointd.ledger import Ledger
 
-    Loc = tuple[str | int, ...]
-
 _MOST_SECONDS = 10.0
 
 
@@ -31,23 +29,6 @@ def previews(config: Config) -> list[tuple[str, str]]:
         late = next((w.name for w in config.watch if w.name not in known), "")
         return [*found, (late, "Not known: its disk or the ledger is slow.")]
     return found
-
-
-def trash_problems(config: Config) -> list[tuple[Loc, str]]:
-    """Why nothing could be moved to a `trash_dir`, with its key; a slow disk is not waited for."""
-    from checkpointd.retention.trash import place_of, why_unusable
-
-    found: list[tuple[Loc, str]] = []
-
-    def inspect() -> None:
-        for number, watch in enumerate(config.watch):
-            if watch.retention.mode != "off" and (why := why_unusable(place_of(watch))):
-                found.append((("watch", number, "retention", "trash_dir"), why))
-
-    thread = threading.Thread(target=inspect, daemon=True)
-    thread.start()
-    thread.join(_MOST_SECONDS)
-    return list(found)
 
 
 def _previews(config: Config) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,7 @@ def why_unusable(place: TrashPlace) -> str:
         return ""
     directory = os.path.dirname(place.directory)
     try:
-        there = _nearest(directory)
+        there = nearest_directory(directory)
         if not is_same_mount(place.root, there):
             return (
                 f"{directory} and {place.root} are not on one file system and in one mount, so "
@@ -68,7 +68,7 @@ def _mount_of(directory: str | int) -> tuple[int, str]:
             os.close(file)
 
 
-def _nearest(path: str) -> str:
+def nearest_directory(path: str) -> str:
     """The nearest directory above a path that exists, or itself."""
     while not os.path.isdir(path) and path != "/":
         path = os.path.dirname(path)
