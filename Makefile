@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: run test lint unit docs wheel changelog wild fuzz soak bench imports clean
+.PHONY: run test lint unit docs wheel deb changelog wild fuzz soak bench imports clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -24,6 +24,10 @@ docs: $(STAMP)
 
 wheel: $(STAMP)
 	$(BIN)/python -m hatchling build -t wheel -d dist
+
+deb: wheel
+	$(BIN)/checkpointd docs --man > dist/checkpointd.1
+	.ci/deb dist/checkpointd-*.whl dist/checkpointd.1 dist
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)

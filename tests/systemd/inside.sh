@@ -45,6 +45,7 @@ setpriv --reuid=bob --regid=bob --init-groups checkpointd status >/dev/null && o
 source "$here/reinstall.sh"
 source "$here/restart.sh"
 source "$here/instance.sh"
+source "$here/own.sh"
 
 cp /etc/checkpointd/config.toml /tmp/good.toml
 printf '[worker]\nconcurrency = 0\n' >>/etc/checkpointd/config.toml
@@ -78,5 +79,9 @@ checkpointd=$(readlink /usr/local/bin/checkpointd)
 $checkpointd systemd uninstall && [[ ! -e /etc/systemd/system/checkpointd.service && -e /etc/checkpointd/config.toml ]] && ok "uninstall leaves the config"
 systemctl daemon-reload
 systemctl cat checkpointd >/dev/null 2>&1 || ok "and no unit"
+rm -rf /opt/checkpointd /etc/checkpointd
+source "$here/deb.sh"
 journal | tail -n 40
+echo "CPU seconds: $(($(awk '/usage_usec/ {print $2}' /sys/fs/cgroup/cpu.stat) / 1000000))"
+journalctl -o cat --no-pager | grep -i "firewall" | sort | uniq -c | head -n 3
 exit 0
