@@ -2,6 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PART ?= faults crashes year jobs daemon
+SOAK_faults := tests/integration/retention/test_faults.py
+SOAK_crashes := tests/integration/retention/test_crashes.py
+SOAK_year := tests/integration/retention/test_simulated_year.py tests/integration/retention_rules
+SOAK_jobs := tests/end_to_end/retention/test_trainers.py
+SOAK_daemon := $(filter-out $(SOAK_jobs),$(wildcard tests/end_to_end/retention/test_*.py))
 
 .PHONY: run test lint unit docs wheel deb changelog wild fuzz soak bench imports clean
 
@@ -9,8 +15,6 @@ run: $(STAMP)
 	$(BIN)/checkpointd demo
 
 test: $(STAMP)
-	bash .ci/other-runtime || [ $$? -eq 2 ]
-	bash .ci/jax-runtime || [ $$? -eq 2 ]
 	bash .ci/check
 
 lint: $(STAMP)
@@ -21,6 +25,7 @@ unit: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python .ci/docs
+	$(BIN)/python .ci/dashboard
 
 wheel: $(STAMP)
 	$(BIN)/python -m hatchling build -t wheel -d dist
@@ -39,12 +44,10 @@ fuzz: $(STAMP)
 	FUZZ=$${FUZZ:-2000} FUZZ_LOAD=$${FUZZ_LOAD:-1} FUZZ_KEEP=$${FUZZ_KEEP:-fuzz-failures} $(BIN)/python -m pytest -x tests/integration/test_fuzz.py
 
 soak: $(STAMP)
-	SOAK=1 $(BIN)/python -m pytest -x tests/integration/retention/test_crashes.py tests/integration/retention/test_faults.py tests/end_to_end/retention
+	SOAK=1 $(BIN)/python -m pytest -v -n $(or $(PROCESSES),logical) $(foreach part,$(PART),$(SOAK_$(part)))
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/feel.py
-	$(BIN)/python tests/bench/watching.py
-	$(BIN)/python tests/bench/planning.py
+	$(BIN)/python -m tests.bench $(ROW)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "checkpointd needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

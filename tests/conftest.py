@@ -13,11 +13,13 @@ from tests.helpers.invariants import Invariants
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 # Speed is measured by `make bench`; a busy machine fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+_SLOW_SECONDS = 10
 _TABLES = pytest.StashKey[list[str]]()
 _INVARIANTS = pytest.StashKey[Invariants]()
 
@@ -53,9 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, so that several processes end together."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Begin with the files that take longest, so that several processes end together."""
+    seconds: dict[Path, float] = {}
+    for item in items:
+        for marker in item.iter_markers("slow"):
+            (takes,) = marker.args or (_SLOW_SECONDS,)
+            seconds[item.path] = max(seconds.get(item.path, 0), takes)
+    items.sort(key=lambda item: -seconds.get(item.path, 0))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

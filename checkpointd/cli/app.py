@@ -11,9 +11,11 @@ from checkpointd.cli import (
     docs_commands,
     latest_commands,
     list_commands,
+    monitoring_commands,
     pin_commands,
     retention_commands,
     systemd_commands,
+    tag_commands,
     trash_commands,
     verify_commands,
     wait_commands,
@@ -71,8 +73,10 @@ for group in (
     retention_commands,
     trash_commands,
     pin_commands,
+    tag_commands,
     config_commands,
     systemd_commands,
+    monitoring_commands,
     docs_commands,
 ):
     group.add_to(app)

@@ -86,6 +86,8 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         verdict.append(state, COLOURS.get(state, ""))
         verdict.append(" pinned" if row["pinned"] else "", "dim")
         path = Text(printable(row["path"]))
+        if row["tags"]:
+            path.append(f"\ntagged {', '.join(row['tags'])}", "dim")
         if row["reason"]:
             path.append(f"\n{row['reason']}", "dim")
         table.add_row(
@@ -143,6 +145,8 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     if public["metrics"]:
         metrics = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
         rows.append(("metrics", metrics))
+    rows += _copies(workspace, entry)
+    rows.extend(_marks(public))
     report = entry.report
     if report is None:
         out.print(f"{public['state'].upper()}  {printable(public['path'])}", soft_wrap=True)
@@ -157,13 +161,32 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
         rows.insert(1, ("writer", report.facts.writer))
     rows.append(("verified", f"{when(report.finished_at)}, in {duration(report.duration_seconds)}"))
     rows.append(("shown", ", ".join(report.shown) or "nothing"))
-    if entry.pinned:
-        rows.append(("pinned", "yes: it is never pruned"))
     if public["state"] != public["verdict"]:
         rows.append(("now", public["state"]))
     elif not is_unchanged_on_disk(entry):
         rows.append(("now", "the content on disk is not the one that was verified"))
     print_report(out, public, rows)
+
+
+def _copies(workspace: Workspace, entry: Any) -> list[tuple[str, str]]:
+    """What the vault has of a path."""
+    from checkpointd.cli.output import when
+    from checkpointd.retention.vault import Vault
+
+    root = workspace.locations().roots.get(entry.checkpoint.watch)
+    with contextlib.suppress(OSError):
+        copy = Vault(str(root)).find(entry.path) if root else None
+        if copy is not None:
+            saved = when(copy.manifest.generation.saved_at)
+            text = f"a copy of what was saved {saved}: `checkpointd restore` brings it back"
+            return [("vault", text)]
+    return []
+
+
+def _marks(public: dict[str, Any]) -> list[tuple[str, str]]:
+    """What people have put on a checkpoint."""
+    pinned = [("pinned", "yes: it is never pruned")] if public["pinned"] else []
+    return pinned + ([("tags", ", ".join(public["tags"]))] if public["tags"] else [])
 
 
 def _until_when(workspace: Workspace, public: dict[str, Any]) -> str:

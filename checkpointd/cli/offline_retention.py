@@ -89,7 +89,8 @@ def apply_here(
             if below is not None:
                 planned = plan_watch(ledger, watch, time.time(), root=below, by_person=True)
             if not holder:
-                ledger.record_policies(watch.name, confirmed(watch, planned, time.time()))
+                before = ledger.policy_records(watch.name)
+                ledger.record_policies(watch.name, confirmed(watch, planned, time.time(), before))
             outcome = public_plan(watch.name, planned)
             if planned.removals:
                 ledger.record_trash(known_trash(watch))

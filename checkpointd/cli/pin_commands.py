@@ -80,7 +80,7 @@ def pins(context: typer.Context, json: Json = False) -> int:
     finally:
         ledger.close()
     rows = [
-        {"path": pin.path, "note": pin.note, "at": pin.at, "exists": _exists(locate, pin.path)}
+        {"path": pin.path, "note": pin.note, "at": pin.at, "exists": exists(locate, pin.path)}
         for pin in found
     ]
     if json:
@@ -98,7 +98,8 @@ def pins(context: typer.Context, json: Json = False) -> int:
     return OK
 
 
-def _exists(locate: Callable[[str], object], path: str) -> bool:
+def exists(locate: Callable[[str], object], path: str) -> bool:
+    """Whether anything is at a path that was pinned or tagged."""
     try:
         return os.path.lexists(path) or locate(path) is not None
     except OSError:

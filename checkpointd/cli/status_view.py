@@ -130,6 +130,7 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     sizes = (
         (watch.retained_bytes, "kept"),
         (watch.trash_bytes, "in the trash"),
+        (watch.vault_bytes or None, "in the vault"),
         (watch.filesystem_avail_bytes, "free"),
     )
     disk = [f"{size(count)} {what}" for count, what in sizes if count is not None]

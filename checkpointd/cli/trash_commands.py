@@ -48,12 +48,15 @@ def trash_empty(
         str | None,
         typer.Option(metavar="DURATION", help="Only what was pruned longer ago, such as `12h`."),
     ] = None,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="The copies in the vault, and not the trash.")
+    ] = False,
     apply: Annotated[
         bool, typer.Option("--apply", help="Delete it; this cannot be undone.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Delete what is in the trash for good, in every mode.
+    """Delete what is in the trash for good, in every mode; with --copies what is in the vault.
 
     Nothing is deleted without --apply.
     """
@@ -65,10 +68,10 @@ def trash_empty(
     workspace = workspace_of(context)
     found = contents(workspace, watch)
     _print_errors(found.errors)
-    chosen = [one for one in found.found if one.can_be_deleted and one.age >= least]
+    chosen = [one for one in found.found if one.can_be_deleted(copies=copies) and one.age >= least]
     if not chosen:
         if not json:
-            print("Nothing in the trash is to be deleted.")
+            print(f"Nothing in the {'vault' if copies else 'trash'} is to be deleted.")
         return NOTHING if found.errors else OK
     total = size(sum(one.item.manifest.size_bytes for one in chosen))
     if not apply:
@@ -136,7 +139,7 @@ def restore(
 
 
 def _names(typed: str, workspace: Workspace) -> tuple[str, ...]:
-    return aliases(typed, workspace.locations())
+    return aliases(typed, workspace.remains())
 
 
 def _print_rows(rows: list[dict[str, Any]], *, json: bool) -> None:

@@ -61,15 +61,34 @@ class Workspace:
         """Where the daemon's socket is, although the config may be broken by now.
 
         Raises:
-            ConfigError: the config cannot be read at all, and the default has no daemon.
+            ConfigError: the config cannot be read at all, and the default has no state.
         """
+        return self.remains().state_dir
+
+    def remains(self) -> Locations:
+        """As `locations`; if there is no config to be read, only the default state directory.
+
+        For what must work when somebody has just broken the config or removed it.
+
+        Raises:
+            ConfigError: the config cannot be read at all, and the default has no state.
+        """
+        return self._remains
+
+    @functools.cached_property
+    def _remains(self) -> Locations:
+        from checkpointd.core.text import printable
+        from checkpointd.ledger import opening
+
         try:
-            return self.locations().state_dir
-        except configuration.ConfigError:
+            return self.locations()
+        except configuration.ConfigError as error:
             fallback = configuration.default_state_dir(self.config_path.absolute().parent)
-            if (fallback / "control.sock").exists():
-                return fallback
-            raise
+            if not any((fallback / name).exists() for name in ("control.sock", opening.NAME)):
+                raise
+            message = f"{error} Going on without it, with the state in {fallback}."
+            print(printable(message), file=sys.stderr)
+            return configuration.Locations(fallback, {})
 
     @functools.cached_property
     def _locations(self) -> Locations:
@@ -102,15 +121,15 @@ class Workspace:
             roots = {}
         return configuration.Locations(left.state_dir, roots or left.roots)
 
-    def ledger(self) -> Ledger:
-        """The ledger, for reading.
+    def ledger(self, state_dir: Path | None = None) -> Ledger:
+        """The ledger, for reading: that of the config, or of a state directory.
 
         Raises:
             CliError: there is none yet, or it cannot be read.
         """
         from checkpointd.ledger import Ledger, LedgerError, NoLedgerError
 
-        state_dir = self.locations().state_dir
+        state_dir = self.locations().state_dir if state_dir is None else state_dir
         try:
             return Ledger.open(state_dir, readonly=True)
         except NoLedgerError as error:

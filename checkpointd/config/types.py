@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 from checkpointd.core import verify_settings
 from checkpointd.core.suite import SHOWS
+from checkpointd.core.tags import why_no_tag
 from checkpointd.retention_rules.local_time import zone
 
 
@@ -91,6 +92,14 @@ def _template(value: str) -> str:
     if not fields or not all(fields):
         raise ValueError("expected named fields, such as {epoch:02d}")
     return value
+
+
+def _tags(value: str) -> str:
+    names = [name.strip() for name in value.split(",")]
+    wrong = next(filter(None, map(why_no_tag, names)), None)
+    if wrong is not None:
+        raise ValueError(f"is not a tag, or several with commas between: {wrong}")
+    return ",".join(names)
 
 
 def _time_zone(value: str) -> str:
@@ -268,6 +277,7 @@ StepList = Annotated[
     tuple[Annotated[int, Field(strict=True, ge=0, json_schema_extra={"x-unit": "steps"})], ...],
     Field(min_length=1),
 ]
+TagList = Annotated[tuple[Annotated[Text, AfterValidator(_tags)], ...], Field(min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

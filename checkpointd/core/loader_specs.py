@@ -108,6 +108,21 @@ def loaders_of(format: Format) -> list[LoaderSpec]:  # noqa: A002 - the field's 
     return [spec for spec in LOADERS if format in spec.formats]
 
 
+def why_nothing_loads(format: Format, builder: str) -> str:  # noqa: A002 - the field's own name
+    """Explain why no loader can take a format, whatever is installed; empty if one may.
+
+    Args:
+        format: as the content shows it.
+        builder: the user's; empty if there is none.
+    """
+    specs = loaders_of(format)
+    if not specs:
+        return f"Nothing loads the format {format}."
+    if not builder and all(spec.needs_builder for spec in specs):
+        return "Weights only: nothing to load it into; name a builder in [watch.verify]."
+    return ""
+
+
 def in_order(
     specs: Sequence[LoaderSpec], generation: int, installed: Collection[str]
 ) -> list[LoaderSpec]:

@@ -215,6 +215,10 @@ USER_CHECKS_NEED = {
 """What the user's checks of a stage need."""
 
 
+SWITCHED_OFF = "Switched off by skip in [watch.verify]."
+"""The message of a check that `skip` names."""
+
+
 def checks_of(stage: str, settings: VerifySettings) -> tuple[str, ...]:
     """Return the names of the checks that run in a stage under these settings, the user's last."""
     suite = (spec.name for spec in SUITE if spec.stage == stage and spec.runs_under(settings))

@@ -10,6 +10,7 @@ from checkpointd.ledger.public import public_detail, public_entry
 if TYPE_CHECKING:
     from checkpointd.daemon.status_builder import StatusBuilder
     from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.observe.series_status import SeriesStatus
     from checkpointd.observe.status import DaemonStatus
 
 _ANSWER_LIMIT = 10_000
@@ -30,6 +31,10 @@ class ApiSource:
     def status(self) -> DaemonStatus:
         """The daemon's status, from memory."""
         return self._builder.build()
+
+    def series(self, watch: str | None = None) -> tuple[SeriesStatus, ...]:
+        """The series at a glance, from memory."""
+        return self._builder.series(watch)
 
     async def checkpoints(
         self, *, watch: str | None, series: str | None, state: str | None, limit: int

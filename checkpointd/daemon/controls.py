@@ -120,6 +120,19 @@ class Controls:
         await self._on_ledger(Ledger.unpin, path)
         return {"path": path, "pinned": False}
 
+    async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Have a checkpoint carry tags."""
+        entry = await self._known(path)
+        for tag in tags:
+            await self._on_ledger(Ledger.tag, entry.path, tag)
+        return {"path": entry.path, "tags": sorted(entry.tags.union(tags))}
+
+    async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Take tags from a path."""
+        for tag in tags:
+            await self._on_ledger(Ledger.untag, path, tag)
+        return {"path": path, "untagged": sorted(tags)}
+
     async def restore(self, path: str) -> dict[str, Any]:
         """Take a checkpoint out of the trash."""
         return await self._retention.restore(path)
@@ -164,7 +177,8 @@ class Controls:
         path = entry.checkpoint.path
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
-            found = await asyncio.wait_for(disk(find_checkpoints, path), _DISK_SECONDS)
+            async with asyncio.timeout(_DISK_SECONDS):
+                found = await disk(find_checkpoints, path)
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.observe.health import Health, Progress, WatchProgress, judge
+from checkpointd.observe.problems import PROBLEMS, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,12 +31,22 @@ class HealthMonitor:
         self._watches = watches
         self._work = work
         self._timeout = timeout
-        self._sources: list[Callable[[], Iterable[str]]] = []
+        self._sources: list[tuple[str, Callable[[], Iterable[str]]]] = []
         self._loop_at = self._supervisor_at = time.monotonic()
 
-    def add_source(self, problems: Callable[[], Iterable[str]]) -> None:
-        """Ask a function for problems at each check: sentences; empty ones are left out."""
-        self._sources.append(problems)
+    def add_source(self, reason: str, problems: Callable[[], Iterable[str]]) -> None:
+        """Ask a function for problems at each check.
+
+        Args:
+            reason: one of `PROBLEMS`.
+            problems: returns sentences; empty ones are left out.
+
+        Raises:
+            ValueError: there is no such reason.
+        """
+        if reason not in PROBLEMS:
+            raise ValueError(f"the reason {reason!r} is not declared in observe.problems")
+        self._sources.append((reason, problems))
 
     def loop_runs(self) -> None:
         """Note that the event loop goes on."""
@@ -67,5 +78,7 @@ class HealthMonitor:
             time.monotonic(),
             supervisor_seconds=_OVERDUE_SECONDS,
         )
-        problems = (problem for source in self._sources for problem in source() if problem)
+        problems = (
+            Problem(reason, text) for reason, source in self._sources for text in source() if text
+        )
         return replace(health, problems=(*problems, *health.problems))

@@ -25,10 +25,10 @@ class HookRunner:
     """Runs hooks; `failures` is by watch what its last hook failed of, until one succeeds.
 
     Args:
-        count: called with a watch for each hook that fails.
+        count: called with a watch, an event and an outcome for each hook that has ended.
     """
 
-    def __init__(self, count: Callable[[str], None]) -> None:
+    def __init__(self, count: Callable[[str, str, str], None]) -> None:
         self.failures: dict[str, str] = {}
         self._count = count
 
@@ -37,8 +37,8 @@ class HookRunner:
         failure = await run_hook(command, report)
         watch = report.checkpoint.watch
         self.failures.pop(watch, None)
+        self._count(watch, "on_verdict", "failed" if failure else "ok")
         if failure:
-            self._count(watch)
             self.failures[watch] = (
                 f"Watch {watch}: the hook {command[0]} failed: {failure.rstrip('.')}. Correct it, "
                 "or take it out of `on_verdict`."

@@ -129,11 +129,11 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.unread, watch)
 
     def pins_below(self, root: str) -> list[Pin]:
-        """What is pinned below a root."""
+        """What is pinned and tagged below a root."""
         return self._ledger.wait(Ledger.pins_below, root)
 
     def removed_pins(self, identities: Iterable[str]) -> frozenset[str]:
-        """Those pins that were removed."""
+        """Those pins and tags that were removed."""
         return self._ledger.wait(Ledger.removed_pins, list(identities))
 
     def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
@@ -141,7 +141,7 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.unknown_items, list(items))
 
     def add_pins(self, pins: Iterable[Pin]) -> list[Pin]:
-        """Add the pins of a copy."""
+        """Add the pins and tags of a copy."""
         return self._ledger.wait(Ledger.add_pins, list(pins))
 
     def begin_root(self, watch: str, path: str, device: int, inode: int) -> list[Pin]:

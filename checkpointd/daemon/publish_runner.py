@@ -128,7 +128,8 @@ class PublishRunner:
                 seconds = _RETRY_SECONDS
                 log.exception("publishing failed because of a bug in checkpointd", watch=name)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await watch.requested.wait()
             await asyncio.sleep(_CALM_SECONDS)
 
     def _note_problem(self, name: str, error: OSError | LedgerError) -> None:

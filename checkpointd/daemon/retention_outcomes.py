@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.daemon.retention_failures import RetentionFailures
-from checkpointd.retention.summary import preview_line, preview_text
+from checkpointd.observe.series_status import NextRemoval
+from checkpointd.retention.summary import leaves, preview_line, preview_text
 
 if TYPE_CHECKING:
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
+    from checkpointd.retention.decision import Decision
 
 log = structlog.get_logger()
 
@@ -21,7 +23,8 @@ class RetentionOutcomes:
     """The outcomes of the last plan of each watch, by its name.
 
     `holds` are what it would not prune, and why; `previews` are sentences about what it would
-    remove, `refusals` about what could not be pruned, `unmet` why `max_total_bytes` cannot be met.
+    remove, `refusals` about what could not be pruned, `unmet` why `max_total_bytes` cannot be met,
+    `next_removals` what goes first, by series.
 
     Args:
         metrics: counts what is pruned.
@@ -32,13 +35,21 @@ class RetentionOutcomes:
         self.previews: dict[str, str] = {}
         self.refusals: dict[str, str] = {}
         self.unmet: dict[str, str] = {}
+        self.next_removals: dict[str, dict[str, NextRemoval]] = {}
         self.failures = RetentionFailures(metrics.prune_failed)
         self._metrics = metrics
         self._logged: dict[str, str] = {}
 
     def forget(self, name: str) -> None:
         """Forget a watch that is not pruned any more."""
-        for state in (self.holds, self.previews, self.refusals, self.unmet, self._logged):
+        for state in (
+            self.holds,
+            self.previews,
+            self.refusals,
+            self.unmet,
+            self.next_removals,
+            self._logged,
+        ):
             state.pop(name, None)
         self.failures.forget(name)
 
@@ -55,6 +66,7 @@ class RetentionOutcomes:
         if name not in self.previews:
             log.info("retention plan", watch=name, message=preview_text(planned))
         self.previews[name] = preview_line(planned)
+        self.next_removals[name] = _next_removals(planned)
         self.unmet.pop(name, None)
         if planned.unmet:
             self.unmet[name] = f"Watch {name}: {planned.unmet}"
@@ -95,6 +107,28 @@ class RetentionOutcomes:
             self._metrics.pruned(name, removal.rule, removal.size_bytes)
             path, reason = removal.entry.path, removal.reason
             log.info("pruned", watch=name, path=path, rule=removal.rule, reason=reason)
+
+
+def _next_removals(planned: RetentionPlan) -> dict[str, NextRemoval]:
+    """What goes first in each series, and how much goes in all."""
+    by_series: dict[str, list[Decision]] = {}
+    for decision in planned.decisions:
+        if leaves(decision):
+            by_series.setdefault(decision.entry.checkpoint.series, []).append(decision)
+    found = {}
+    for series, decisions in by_series.items():
+        first = min(decisions, key=lambda d: (d.entry.saved_at, d.entry.id))
+        found[series] = NextRemoval(
+            id=first.entry.id,
+            path=first.entry.path,
+            step=first.entry.step,
+            saved_at=first.entry.saved_at,
+            count=len(decisions),
+            size_bytes=sum(d.entry.generation.size_bytes for d in decisions),
+            is_delayed=first.keep,
+            reason=first.reasons[0] if first.reasons else "",
+        )
+    return found
 
 
 def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.daemon import trash_controls
+from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.retention_outcomes import RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
-from checkpointd.daemon.watch_retention import ApplyBy, DiskUsage, WatchRetention
+from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
@@ -154,7 +155,8 @@ class RetentionRunner:
                 next_round = time.monotonic() + _ROUND_SECONDS
                 self.outcomes.failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.requested.wait(), _SPACE_SECONDS)
+                async with asyncio.timeout(_SPACE_SECONDS):
+                    await watch.requested.wait()
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
 
@@ -189,7 +191,8 @@ class RetentionRunner:
                 if any(decision.rule == "min_age" for decision in planned.decisions):
                     pause = min(pause, policy.min_age)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
-            await self._copy(watch, planned)
+            if not is_locked:
+                await self._copy(watch, planned)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()
@@ -229,6 +232,7 @@ class RetentionRunner:
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
+        await self._watches.check_evaluator(watch.name)
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
         problem = self._why_unavailable(watch.name)
         planned, removals = await watch.plan(problem, evaluation, by)

@@ -32,6 +32,7 @@ from checkpointd.daemon.reverification import Reverifier
 from checkpointd.daemon.runtimes import Runtimes
 from checkpointd.daemon.scrubber import Scrubber
 from checkpointd.daemon.servers import Servers
+from checkpointd.daemon.state_usage import StateUsage
 from checkpointd.daemon.status_builder import StatusBuilder
 from checkpointd.daemon.status_cache import StatusCache
 from checkpointd.daemon.tasks import SideTasks
@@ -44,6 +45,7 @@ from checkpointd.daemon.watches import Watches
 from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import LedgerError, StateLock
+from checkpointd.observe import problems
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
 from checkpointd.observe.web.activation import inherited_sockets
@@ -133,6 +135,7 @@ class Service:
 
         self._servers = Servers(config.web, config.state_dir / "control.sock", inherited_sockets())
         self._cache = StatusCache(self._ledger)
+        self._state_usage = StateUsage(config.state_dir)
         self._health = HealthMonitor(self._watches, self._work, config.worker.timeout)
         self._status = StatusBuilder(
             self._active,
@@ -143,6 +146,7 @@ class Service:
             self._retention,
             self._health,
             self._servers,
+            self._state_usage,
         )
         self._reloader = Reloader(
             self._active,
@@ -160,16 +164,16 @@ class Service:
         self._feed.subscribe(self._cache.on_change, status_cache.CHANGES)
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
-        self._health.add_source(self._active.problems)
-        self._health.add_source(lambda: [self._handler.ledger_error])
-        self._health.add_source(self._retention.outcomes.refusals.values)
-        self._health.add_source(self._retention.outcomes.unmet.values)
-        self._health.add_source(self._retention.disk_problems)
-        self._health.add_source(self._retention.vault_problems)
-        self._health.add_source(self._publishing.problems.values)
-        self._health.add_source(self._recorder.hook_problems)
-        self._health.add_source(self._servers.problems)
-        self._health.add_source(lambda: [self._status.sandbox().problem])
+        self._health.add_source(problems.CONFIG, self._active.problems)
+        self._health.add_source(problems.LEDGER, lambda: [self._handler.ledger_error])
+        self._health.add_source(problems.PRUNE_REFUSED, self._retention.outcomes.refusals.values)
+        self._health.add_source(problems.SIZE_LIMIT, self._retention.outcomes.unmet.values)
+        self._health.add_source(problems.DISK_SPACE, self._retention.disk_problems)
+        self._health.add_source(problems.VAULT, self._retention.vault_problems)
+        self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
+        self._health.add_source(problems.HOOK, self._recorder.hook_problems)
+        self._health.add_source(problems.WEB, self._servers.problems)
+        self._health.add_source(problems.SANDBOX, lambda: [self._status.sandbox().problem])
 
     async def start(self) -> None:
         """Bring everything up.
@@ -230,6 +234,7 @@ class Service:
         loops = [
             self._handler.run(),
             self._cache.keep_fresh(),
+            self._state_usage.run(),
             self._pulse(),
             scrubber.run(),
             self._retention.former.run(),
@@ -280,6 +285,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._manager.close()
         self._runtimes.close()
+        self._watches.evaluators.close()
         self._retries.close()
         await self._side_tasks.close()
         await self._dispatcher.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
+from checkpointd.observe.series_status import SeriesStatus
 from checkpointd.observe.snapshot import Snapshot, WatchSnapshot
 from checkpointd.observe.status import (
     DaemonStatus,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.health_monitor import HealthMonitor
     from checkpointd.daemon.retention_runner import RetentionRunner
     from checkpointd.daemon.servers import Servers
+    from checkpointd.daemon.state_usage import StateUsage
     from checkpointd.daemon.status_cache import StatusCache
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
@@ -43,6 +45,7 @@ class StatusBuilder:
         retention: holds, and how full each disk is.
         health: problems, and whether all parts go on.
         servers: the web server's address and access.
+        state_usage: how full the state directory is.
         started_at: seconds since the epoch.
     """
 
@@ -54,6 +57,7 @@ class StatusBuilder:
     retention: RetentionRunner
     health: HealthMonitor
     servers: Servers
+    state_usage: StateUsage
     started_at: float = field(default_factory=time.time)
 
     def build(self) -> DaemonStatus:
@@ -69,7 +73,8 @@ class StatusBuilder:
             state_dir=str(self.active.config.state_dir),
             healthy=health.healthy,
             ready=health.ready,
-            problems=health.problems,
+            problems=tuple(problem.text for problem in health.problems),
+            problem_counts=dict(Counter(problem.reason for problem in health.problems)),
             watches=tuple(self._watch(name) for name in self.watches),
             queue=QueueStatus(len(self.work), self.work.oldest_since),
             verifying=tuple(sorted(self.work.running)),
@@ -79,6 +84,17 @@ class StatusBuilder:
             attention=self.cache.attention,
             web=self.servers.url,
             web_access=self.servers.access.status(),
+        )
+
+    def series(self, watch: str | None = None) -> tuple[SeriesStatus, ...]:
+        """Every series, or those of one watch; those of a watch that is gone are left out."""
+        names = list(self.watches) if watch is None else [watch]
+        now, removals = time.time(), self.retention.outcomes.next_removals
+        return tuple(
+            SeriesStatus.of(summary, now, removals.get(name, {}).get(summary.series))
+            for name in names
+            if name in self.watches
+            for summary in self.cache.summaries(name)
         )
 
     def line(self) -> str:
@@ -103,9 +119,13 @@ class StatusBuilder:
             queue_length=status.queue.length,
             queue_oldest_at=status.queue.oldest_at,
             web=self.servers.snapshot(),
+            problems=status.problem_counts,
+            memory_limits={w.kind: w.memory_bytes for w in status.workers if w.memory_bytes},
+            state_dir=self.state_usage.last,
         )
 
     def _watch_snapshot(self, watch: WatchStatus) -> WatchSnapshot:
+        usage = self.retention.usage(watch.name)
         return WatchSnapshot(
             name=watch.name,
             up=watch.up,
@@ -115,7 +135,9 @@ class StatusBuilder:
             retained_bytes=watch.retained_bytes,
             trash_bytes=watch.trash_bytes,
             trash_reserve_bytes=watch.trash_reserve_bytes,
+            vault_bytes=usage.vault,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
+            filesystem_size_bytes=usage.total,
         )
 
     def _watch(self, name: str) -> WatchStatus:
@@ -130,6 +152,7 @@ class StatusBuilder:
             message=status.message,
             mode=watch.settings.retention.mode,
             plan=self.retention.outcomes.previews.get(name, ""),
+            filesystem=usage.filesystem,
             counts=self.cache.counts(name),
             unknown=status.unknown,
             last_reconcile_at=status.last_reconcile_at,
@@ -137,6 +160,7 @@ class StatusBuilder:
             filesystem_avail_bytes=usage.available,
             retained_bytes=self.cache.retained_bytes(name),
             trash_bytes=usage.trash,
+            vault_bytes=usage.vault,
             trash_reserve_bytes=usage.reserve,
             holds=tuple(
                 HoldStatus(hold.series, hold.reason, hold.cure, hold.message)

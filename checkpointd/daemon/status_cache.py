@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import ChangeKind, Ledger, LedgerError, SeriesSummary, State
+from checkpointd.observe.rhythm import save_interval
 from checkpointd.observe.snapshot import SeriesSnapshot
 from checkpointd.observe.status import VerdictStatus
 
@@ -53,7 +54,6 @@ class _Read:
     counts: dict[str, dict[State, int]]
     series: list[SeriesSummary]
     last_verdicts: tuple[VerdictStatus, ...]
-    attention: tuple[VerdictStatus, ...]
 
 
 class StatusCache:
@@ -85,6 +85,10 @@ class StatusCache:
         known = self._watches.get(watch, _WatchSeries())
         return tuple(_snapshot(summary) for summary in known.series.values())
 
+    def summaries(self, watch: str) -> tuple[SeriesSummary, ...]:
+        """The series of a watch at a glance, for the status."""
+        return tuple(self._watches.get(watch, _WatchSeries()).series.values())
+
     def on_change(self, change: Change) -> None:
         """Count a change at once, and read its series again soon."""
         counts = self._counts.setdefault(change.watch, {})
@@ -107,7 +111,8 @@ class StatusCache:
                 is_whole = True
             seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _REFRESH_SECONDS)
+                async with asyncio.timeout(_REFRESH_SECONDS):
+                    await self._changed.wait()
             await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
     async def refresh(self, *, is_whole: bool = True) -> None:
@@ -122,28 +127,45 @@ class StatusCache:
 
     def _read(self, ledger: Ledger, only: Collection[tuple[str, str]] | None) -> None:
         """Read in the ledger's thread, and hand over before any later change is counted."""
-        wanting = ledger.entries(states=[State.INVALID, State.INCONCLUSIVE], limit=_VERDICTS)
         read = _Read(
             only is None,
             ledger.counts(),
             ledger.series(only),
             tuple(map(VerdictStatus.of, ledger.last_reported(_VERDICTS))),
-            tuple(map(VerdictStatus.of, wanting)),
         )
         self._ledger.in_loop(self._take, read)
 
     def _take(self, read: _Read) -> None:
         self._counts = read.counts
         self.last_verdicts = read.last_verdicts
-        self.attention = read.attention
         if read.is_whole:
             self._watches = {}
         for summary in read.series:
             self._watches.setdefault(summary.watch, _WatchSeries()).update(summary)
+        known = (one for watch in self._watches.values() for one in watch.series.values())
+        bad = [found for one in known if (found := _not_valid(one)) is not None]
+        bad.sort(key=lambda verdict: (verdict.verdict != State.INVALID, -verdict.at))
+        self.attention = tuple(bad[:_VERDICTS])
+
+
+def _not_valid(summary: SeriesSummary) -> VerdictStatus | None:
+    """The newest verdict of a series, unless it is good: a later valid one makes up for others."""
+    newest = summary.newest_verified
+    if newest is None or newest.state is State.VALID:
+        return None
+    return VerdictStatus(
+        id=newest.id,
+        path=newest.path,
+        watch=summary.watch,
+        verdict=str(newest.state),
+        reason=newest.reason,
+        message=newest.message,
+        at=newest.verified_at or 0.0,
+    )
 
 
 def _snapshot(summary: SeriesSummary) -> SeriesSnapshot:
-    facts = summary.facts
+    facts, newest, valid = summary.facts, summary.newest, summary.newest_valid
     return SeriesSnapshot(
         series=summary.series,
         last_seen=summary.last_seen,
@@ -153,5 +175,11 @@ def _snapshot(summary: SeriesSummary) -> SeriesSnapshot:
         weight_norm=facts.weight_norm if facts else None,
         weight_change_ratio=facts.weight_change_ratio if facts else None,
         non_finite_values=facts.non_finite_values if facts else None,
-        evaluation=facts.evaluation if facts else {},
+        evaluation=summary.metrics,
+        newest_state=str(newest.state) if newest else "",
+        newest_timestamp_seconds=newest.saved_at if newest else None,
+        newest_valid_timestamp_seconds=valid.saved_at if valid else None,
+        newest_valid_verified_timestamp_seconds=valid.verified_at if valid else None,
+        newest_valid_step=valid.step if valid else None,
+        save_interval_seconds=save_interval(summary.saves),
     )

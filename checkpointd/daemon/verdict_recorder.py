@@ -46,7 +46,7 @@ class VerdictRecorder:
         self._metrics = metrics
         self._watches = watches
         self._tasks = tasks
-        self._hooks = HookRunner(metrics.hook_failed)
+        self._hooks = HookRunner(metrics.hook_run)
 
     def hook_problems(self) -> list[str]:
         """What the hooks of the watches that run have last failed of."""

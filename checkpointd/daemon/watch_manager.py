@@ -123,11 +123,17 @@ class WatchManager:
                 {path: entry.identity for path, entry in recorded.items()},
                 emit,
                 series={path: entry.series for path, entry in recorded.items()},
+                unchanged={
+                    path: (entry.key, entry.seen_seconds)
+                    for path, entry in recorded.items()
+                    if not entry.identity
+                },
             )
         except ValueError as error:
             raise WatchError(f"watch {name!r}: {error}") from None
         self._watches[name] = Watch(settings, watcher)
         await self._runtimes.check([self._watches.verify_settings(name).python])
+        await self._watches.check_evaluator(name)
         await self._reverifier.renew(name)
         watcher.start()
         self._retention.begin(settings)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.expansion import most_unpacked
-from checkpointd.core.suite import NEEDED_TO_LOAD, REASONS, SPECS
+from checkpointd.core.format_specs import Format
+from checkpointd.core.loader_specs import why_nothing_loads
+from checkpointd.core.suite import CHECKS, NEEDED_TO_LOAD, REASONS, SPECS, SWITCHED_OFF
 from checkpointd.dispatch.out_of_memory import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from checkpointd.core.report import Facts
+    from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.dispatch.child_result import ChildResult
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE})
@@ -192,6 +196,21 @@ def lost_checks(
 def _was_asked_for(name: str) -> bool:
     """Whether a check is the user's, or one that runs only where they configure it."""
     return name not in SPECS or SPECS[name].enabled is not None
+
+
+def nothing_to_load(
+    order: Sequence[str], facts: Facts, settings: VerifySettings
+) -> list[CheckResult]:
+    """Return the results of a load stage that would load nothing; empty where it has to run.
+
+    It saves starting TensorFlow for weights that nothing can be loaded into. What the user asked
+    for beyond the suite is left to the stage, which says what that needs.
+    """
+    why = why_nothing_loads(facts.format, settings.builder)
+    is_known = facts.format is not Format.UNKNOWN
+    if not why or not is_known or settings.evaluate.is_set or not set(order) <= set(CHECKS):
+        return []
+    return [skipped(name, SWITCHED_OFF if name in settings.skip else why) for name in order]
 
 
 def not_run(order: Sequence[str], after: str, done: Sequence[CheckResult]) -> list[CheckResult]:

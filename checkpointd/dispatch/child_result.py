@@ -154,6 +154,7 @@ async def read_answers(
         elif isinstance(answer, CheckResult):
             check = validator.check(answer, time.monotonic() - started)
             result.checks.append(check)
+            result.peak.note_check(check.name)
             if on_check is not None:
                 on_check(check)
         elif isinstance(answer, Finished):

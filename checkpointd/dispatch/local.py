@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WorkerSettings
     from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import ChildResult
+    from checkpointd.dispatch.stage_runner import OnExit
 
 _INSPECT_SECONDS = 120.0
 
@@ -43,21 +44,21 @@ class LocalDispatcher:
     Args:
         worker: limits and concurrency.
         scratch: a directory for the dispatcher alone; the caller removes it.
-        on_exit: called with the cause of each child's end, for the metrics.
+        on_exit: called with the cause of each child's end, and its memory by check.
     """
 
     def __init__(
         self,
         worker: WorkerSettings,
         scratch: Path,
-        on_exit: Callable[[str], None] | None = None,
+        on_exit: OnExit | None = None,
     ) -> None:
         self._worker = worker
         self._scratch = scratch
         self._slots = asyncio.Semaphore(worker.concurrency)
         self.zygotes = ZygotePool(scratch, worker.idle_exit)
         self._stages = StageRunner(
-            self.zygotes, on_exit or (lambda _cause: None), worker.concurrency
+            self.zygotes, on_exit or (lambda _cause, _memory: None), worker.concurrency
         )
 
     async def warm(self, settings: VerifySettings) -> None:
@@ -116,6 +117,13 @@ class LocalDispatcher:
             names = checks_of(stage, request.settings)
             if blocked or set(names) <= set(skip):
                 checks += child_outcome.not_run(names, blocked, ()) if blocked else ()
+                continue
+            if stage == LOAD and (
+                skips := child_outcome.nothing_to_load(names, facts, request.settings)
+            ):
+                for one in skips:
+                    on_check(one)
+                checks += skips
                 continue
             known = to_json(facts) if stage == LOAD else None
             job = self._job(stage, request, facts=known, checks=names)

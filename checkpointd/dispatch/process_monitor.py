@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from checkpointd.core import memory_errors
@@ -36,10 +36,28 @@ class MemoryExceededError(QuotaExceededError):
 
 @dataclass
 class PeakMemory:
-    """The largest values that were seen of a child: memory in use and mapped (VmData), in bytes."""
+    """The largest values that were seen of a child: memory in use and mapped (VmData), in bytes.
+
+    `by_check` is the most memory that it used between the end of one check and that of the next.
+    """
 
     memory: int = 0
     data: int = 0
+    by_check: dict[str, int] = field(default_factory=dict)
+    _last: int = 0
+    _since: int = 0
+
+    def note(self, memory: int, data: int) -> None:
+        """Take a reading."""
+        self.memory = max(self.memory, memory)
+        self.data = max(self.data, data)
+        self._last, self._since = memory, max(self._since, memory)
+
+    def note_check(self, name: str) -> None:
+        """Count what was read since the last check ended as what this check used."""
+        if self._since:
+            self.by_check[name] = self._since
+        self._since = self._last
 
 
 class ProcessMonitor:
@@ -75,8 +93,7 @@ class ProcessMonitor:
         lines = self._lines()
         memory = memory_errors.held_bytes("\n".join(lines))
         mapped = next((int(s.split()[1]) << 10 for s in lines if s.startswith("VmData:")), 0)
-        self._peak.memory = max(self._peak.memory, memory)
-        self._peak.data = max(self._peak.data, mapped)
+        self._peak.note(memory, mapped)
         limit = self._limits.memory_bytes
         if limit and memory > limit:
             raise MemoryExceededError

@@ -15,7 +15,7 @@ from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from checkpointd.worker.protocol import ChildLimits, Job
 
     OnCheck = Callable[[CheckResult], None]
+    OnExit = Callable[[str, Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class StageRunner:
 
     Args:
         zygotes: the interpreters that fork them.
-        on_exit: called with the cause of each child's end, for the metrics.
+        on_exit: called with the cause of each child's end, and its memory by check.
         share: among how many children memory is divided.
     """
 
-    def __init__(self, zygotes: ZygotePool, on_exit: Callable[[str], None], share: int) -> None:
+    def __init__(self, zygotes: ZygotePool, on_exit: OnExit, share: int) -> None:
         self._zygotes = zygotes
         self._on_exit = on_exit
         self._share = share
@@ -128,7 +129,7 @@ class StageRunner:
         )
         if task.job.stage == LOAD:
             self._zygotes.mark_used()
-        self._on_exit(_cause(result))
+        self._on_exit(_cause(result), result.peak.by_check)
         return result
 
     async def child(
@@ -187,7 +188,8 @@ def _cause(result: ChildResult) -> str:
         (result.protocol_error, "protocol"),
         (result.memory_exceeded, "out_of_memory"),
         (result.quota_exceeded, "quota_exceeded"),
-        (result.lost or result.not_started, "lost"),
+        (result.not_started, "not_started"),
+        (result.lost, "lost"),
         (result.signal, "signal"),
         (result.exit_code, "error"),
     )

@@ -21,6 +21,7 @@ from checkpointd.formats.order import has_followed
 from checkpointd.formats.probing import probe
 from checkpointd.formats.recognise import generation_of, recognise
 from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
+from checkpointd.formats.temporaries import temporaries
 
 __all__ = [
     "LOCAL",
@@ -39,4 +40,5 @@ __all__ = [
     "member_path",
     "probe",
     "recognise",
+    "temporaries",
 ]

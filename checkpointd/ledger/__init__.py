@@ -4,6 +4,7 @@ from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
 from checkpointd.ledger.facts import (
+    CheckpointSummary,
     DepartedCheckpoint,
     Entry,
     Pin,
@@ -21,6 +22,7 @@ __all__ = [
     "Ages",
     "Change",
     "ChangeKind",
+    "CheckpointSummary",
     "DepartedCheckpoint",
     "Entry",
     "KnownTrash",

@@ -32,7 +32,10 @@ class ChangeKind(enum.StrEnum):
     """A checkpoint came back from the trash."""
 
     PINS = "pins"
-    """A path was pinned or unpinned; the watch is empty for a path that was never seen."""
+    """A path was pinned or unpinned, or its tags changed.
+
+    The watch is empty for a path that was never seen.
+    """
 
     AVAILABILITY = "availability"
     """A watch came up or went down, hangs or answers again. The ledger never emits this one."""

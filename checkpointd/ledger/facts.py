@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,12 +36,24 @@ FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKN
 
 
 @dataclass(frozen=True)
+class Original:
+    """The first save at a path that had the content which is there again: it was copied back.
+
+    `saved_at` is its save time, `sequence` its place in the order of being seen, as in `Entry`.
+    """
+
+    saved_at: float
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
 
     `report` is the newest one about this very generation. `seen` is when this generation was
     first seen, `sequence` counts generations in the order in which they were seen, whatever the
-    clock said; those found in one listing have the same.
+    clock said; those found in one listing have the same. `original` is what was at the path before
+    with the same content, None if this is new.
     """
 
     id: int
@@ -55,6 +67,13 @@ class Entry:
     message: str = ""
     seen: float = 0.0
     sequence: int = 0
+    tags: frozenset[str] = frozenset()
+    original: Original | None = None
+
+    @property
+    def content_saved_at(self) -> float:
+        """When this content was first saved, also if it was copied back without its time."""
+        return self.saved_at if self.original is None else self.original.saved_at
 
     @property
     def path(self) -> str:
@@ -90,14 +109,39 @@ class DepartedCheckpoint:
     first_seen: float
     seen: float
     sequence: int
+    original: Original | None = None
 
 
 @dataclass(frozen=True)
 class RecordedPath:
-    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series."""
+    """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series.
+
+    `key` is `Generation.key`, and `seen_seconds` for how long that generation has been known.
+    """
 
     identity: str
     series: str
+    key: str = ""
+    seen_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CheckpointSummary:
+    """One checkpoint of a series at a glance; times are seconds since the epoch.
+
+    `reason` and `message` are its report's, or why it has no verdict; `verified_at` is None without
+    a report.
+    """
+
+    id: int
+    path: str
+    state: State
+    step: int | None
+    saved_at: float
+    size_bytes: int
+    reason: str = ""
+    message: str = ""
+    verified_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +149,13 @@ class SeriesSummary:
     """A series at a glance.
 
     `last_seen` is when its newest generation was seen, `last_valid` when its newest valid one was
-    saved (0 if there never was one), `facts` are its newest report's, `retained_bytes` what its
-    checkpoints occupy now.
+    saved (0 if there never was one), `facts` and `metrics` (of `evaluate`, the golden record and
+    the name) are its newest report's, `retained_bytes` what its `count` checkpoints occupy now.
+
+    `newest` was saved last of those on disk, `newest_verified` last of those with a verdict,
+    `newest_valid` last of the valid ones. `not_valid` counts the invalid and inconclusive ones that
+    were saved later than that, `not_valid_since` is when the first of them was saved. `saves` are
+    the times of the last saves that have a report, the newest first.
     """
 
     watch: str
@@ -116,12 +165,21 @@ class SeriesSummary:
     last_valid_step: int | None = None
     retained_bytes: int = 0
     facts: Facts | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    count: int = 0
+    newest: CheckpointSummary | None = None
+    newest_verified: CheckpointSummary | None = None
+    newest_valid: CheckpointSummary | None = None
+    not_valid: int = 0
+    not_valid_since: float | None = None
+    saves: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Pin:
     """A path that is never pruned, since `at` (seconds since the epoch), and why.
 
+    With a `tag` it is another record of the same kind: the path carries the tag, and is not pinned.
     `id` is the pin's own: it stays when the root is found under another path, and a pin that was
     removed is known by it in every copy.
     """
@@ -130,6 +188,12 @@ class Pin:
     note: str
     at: float
     id: str = ""
+    tag: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What there is only one of: a path is pinned once, and carries each tag once."""
+        return self.path, self.tag
 
     @property
     def identity(self) -> str:

@@ -1,9 +1,9 @@
-"""The file of pins: append-only and fsynced, so that a pin survives a lost ledger.
+"""The file of pins and tags: append-only and fsynced, so that they survive a lost ledger.
 
 One JSON object a line: `{"op": "pin" | "unpin", "path": …, "note": …, "at": seconds, "id": …,
 "crc": …}`, with the CRC-32 of the line without it; lines of earlier versions have neither id nor
-checksum. A last line that a crash cut short is ignored, every other one that cannot be read is
-counted.
+checksum. Tags have `"op": "tag" | "untag"` and `"tag": …`; earlier versions skip them. A last line
+that a crash cut short is ignored, every other one that cannot be read is counted.
 """
 
 from __future__ import annotations
@@ -15,34 +15,42 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.tags import why_no_tag
 from checkpointd.ledger.errors import LedgerError
 from checkpointd.ledger.facts import Pin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_OPERATIONS = {
+    "pin": (True, False),
+    "unpin": (False, False),
+    "tag": (True, True),
+    "untag": (False, True),
+}
+"""Whether each adds, and whether it is about a tag."""
+
 
 @dataclass
 class Replay:
-    """What the file says: the last entry of each path (None after an unpin), and what was removed.
+    """What the file says: the last entry of each path and tag (None once removed).
 
-    `removed` are the ids of all pins that were ever removed, `damaged` counts lines that cannot
-    be read.
+    `removed` are the ids of all that was ever removed, `damaged` counts lines that cannot be read.
     """
 
-    last: dict[str, Pin | None] = field(default_factory=dict)
+    last: dict[tuple[str, str], Pin | None] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     damaged: int = 0
 
 
 class PinFile:
-    """What was pinned and unpinned, in order."""
+    """What was pinned and unpinned, tagged and untagged, in order."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def replay(self) -> Replay:
-        """Read all that was pinned and unpinned.
+        """Read all of it.
 
         Raises:
             LedgerError: the file is there and cannot be read.
@@ -63,7 +71,7 @@ class PinFile:
             except (ValueError, KeyError, TypeError, AttributeError):
                 found.damaged += bool(line) and line is not torn
                 continue
-            found.last[pin.path] = pin if pinned else None
+            found.last[pin.key] = pin if pinned else None
             if not pinned:
                 found.removed.add(pin.identity)
         return found
@@ -91,12 +99,14 @@ class PinFile:
             LedgerError: it could not be written.
         """
         entry: dict[str, Any] = {
-            "op": "pin" if pinned else "unpin",
+            "op": ("" if pinned else "un") + ("tag" if pin.tag else "pin"),
             "path": pin.path,
             "note": pin.note,
             "at": pin.at,
             "id": pin.identity,
         }
+        if pin.tag:
+            entry["tag"] = pin.tag
         line = json.dumps({**entry, "crc": _checksum(entry)})
         try:
             is_new = not self._path.exists()
@@ -125,8 +135,11 @@ def _parse(data: Any) -> tuple[Pin, bool]:
     path, note, at = data["path"], data.get("note", ""), float(data.get("at", 0.0))
     if not isinstance(path, str):
         raise TypeError("path")
-    pin = Pin(path, str(note), at, str(data.get("id", "")))
-    return pin, {"pin": True, "unpin": False}[data["op"]]
+    pinned, is_tag = _OPERATIONS[data["op"]]
+    tag = data["tag"] if is_tag else ""
+    if is_tag and why_no_tag(tag):
+        raise ValueError("tag")
+    return Pin(path, str(note), at, str(data.get("id", "")), tag), pinned
 
 
 def _checksum(data: dict[str, Any]) -> int:

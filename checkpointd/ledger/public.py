@@ -29,6 +29,7 @@ def public_entry(entry: Entry) -> dict[str, Any]:
         "verified_at": report.finished_at if report else None,
         "duration_seconds": report.duration_seconds if report else None,
         "pinned": entry.pinned,
+        "tags": sorted(entry.tags),
     }
 
 

@@ -14,10 +14,10 @@ from checkpointd.ledger.facts import (
     Pin,
     Pruned,
     RecordedPath,
-    SeriesSummary,
     State,
 )
-from checkpointd.ledger.row_reader import RowReader
+from checkpointd.ledger.row_reader import ORIGINAL, original_of
+from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,14 +26,11 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.ledger.trashes import KnownTrash
 
-_CLOCK_SKEW = 300.0
-"""A save time that is later than its report by more than this is wrong."""
-
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 
-class Reader(RowReader):
+class Reader(SeriesReader):
     """Every query; `checkpointd.ledger.Ledger` adds what can be written."""
 
     read_clocks: Callable[[], Reading] = staticmethod(read_clocks)
@@ -74,8 +71,9 @@ class Reader(RowReader):
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
         found = self._rows(
-            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence "  # noqa: S608 - our own states
-            "FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
+            "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
+            "o.saved_at, o.sequence "
+            f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
             f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
             (watch,),
         )
@@ -88,8 +86,9 @@ class Reader(RowReader):
                 first_seen=first_seen,
                 seen=seen,
                 sequence=max(sequence, self.found_together),
+                original=original_of(*original),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence in found
+            for number, text, step, saved_at, first_seen, seen, sequence, *original in found
             if (checkpoint := _checkpoint(text)) is not None
         ]
 
@@ -178,15 +177,18 @@ class Reader(RowReader):
 
         The identity is empty where the content still needs a verdict, so that the watch reports it.
         """
+        ages = self.ages()
         found = self._rows(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
-            "THEN generation ELSE '' END "
+            "THEN generation ELSE '' END, key, seen "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
         return {
-            rows.path_text(path): RecordedPath(_identity(generation), rows.text_of(series))
-            for path, series, generation in found
+            rows.path_text(path): RecordedPath(
+                _identity(generation), rows.text_of(series), key, ages.age(seen)
+            )
+            for path, series, generation, key, seen in found
         }
 
     def counts(self) -> dict[str, dict[State, int]]:
@@ -208,38 +210,6 @@ class Reader(RowReader):
     def last_reported(self, limit: int) -> list[Entry]:
         """The entries with the newest reports, newest first, across watches."""
         return self._entries("WHERE c.report IS NOT NULL ORDER BY c.report DESC LIMIT ?", [limit])
-
-    def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
-        """Every series of every watch at a glance, or those that `only` names and that exist."""
-        if only is None:
-            only = [
-                (watch, rows.text_of(series))
-                for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
-            ]
-        return [summary for one in only if (summary := self._summary(*one)) is not None]
-
-    def _summary(self, watch: str, series: str) -> SeriesSummary | None:
-        key = (watch, rows.encode(series))
-        ((seen, size),) = self._rows(
-            "SELECT MAX(seen), "  # noqa: S608 - our own states
-            f"SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END) "
-            "FROM checkpoints WHERE watch = ? AND series = ? AND state != 'unknown'",
-            key,
-        )
-        if seen is None:
-            return None
-        valid = self._rows(
-            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? "
-            "AND verdict = 'valid' AND saved_at <= finished_at + ? ORDER BY saved_at DESC LIMIT 1",
-            (*key, _CLOCK_SKEW),
-        ) or self._rows(  # all have save times later than they were verified: a clock was wrong
-            "SELECT finished_at, step FROM reports WHERE watch = ? AND series = ? "
-            "AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
-            key,
-        )
-        ((newest,),) = self._rows("SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key)
-        last_valid, step = valid[0] if valid else (0.0, None)
-        return SeriesSummary(watch, series, seen, last_valid, step, size, self._facts(newest))
 
     def largest_bytes(self, watch: str) -> int:
         """The size of the largest checkpoint that is in a watch; 0 if none is."""
@@ -291,7 +261,8 @@ class Reader(RowReader):
     def policy_records(self, watch: str) -> policies.PolicyRecords:
         """Which retention policies were accepted for a watch."""
         accepted, waiting = (self._meta(f"{kind}:{watch}") for kind in ("accepted", "waiting"))
-        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting))
+        dropped = policies.load_dropped(self._meta(f"dropped:{watch}"))
+        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting), dropped)
 
     def last_sequence(self) -> int:
         """The sequence of the generation that was seen last; 0 if none was."""

@@ -8,20 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.errors import LedgerError, explain
-from checkpointd.ledger.facts import Entry, State
+from checkpointd.ledger.facts import Entry, Original, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.report import Report
 
+_NO_TAGS: frozenset[str] = frozenset()
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
-_ENTRY = (
-    f"SELECT {_COLUMNS}, p.path IS NOT NULL FROM checkpoints c "  # noqa: S608 - our own names
-    "LEFT JOIN pins p ON p.path = c.path"
+ORIGINAL = (
+    "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "
+    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest AND n.digest != '' "
+    "WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1) END"
 )
+"""Joins `o`, the first report about a path with the content that is there again."""
+
+_ENTRY = (
+    f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
+    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence "
+    "FROM checkpoints c "
+    f"LEFT JOIN pins p ON p.path = c.path {ORIGINAL}"
+)
+
+
+def original_of(saved_at: float | None, sequence: int) -> Original | None:
+    """What was at a path before with the same content, from the first report about it."""
+    return None if saved_at is None else Original(saved_at, sequence)
 
 
 class ReportCache:
@@ -91,7 +106,7 @@ class RowReader:
         return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
 
     def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned in found:
+        for *row, pinned, tags, saved_before, sequence_before in found:
             data = dict(zip(rows.COLUMNS, row, strict=True))
             try:
                 checkpoint = rows.load_checkpoint(data["checkpoint"])
@@ -117,6 +132,8 @@ class RowReader:
                 message=rows.text_of(data["message"]),
                 seen=data["seen"],
                 sequence=max(data["sequence"], self.found_together),
+                original=original_of(saved_before, sequence_before),
+                tags=frozenset(tags.split(",")) if tags else _NO_TAGS,
             )
 
     def _body(self, number: int) -> bytes | None:
@@ -125,7 +142,3 @@ class RowReader:
 
     def _report(self, number: int | None) -> Report | None:
         return None if number is None else self._reports.get(number)
-
-    def _facts(self, number: int | None) -> Facts | None:
-        report = self._report(number)
-        return report.facts if report is not None else None

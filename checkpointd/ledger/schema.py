@@ -103,6 +103,16 @@ MIGRATIONS = (
     INSERT INTO meta (key, value)
     SELECT 'found_together', CAST(COALESCE(MAX(sequence), 0) AS TEXT) FROM checkpoints
     """,
+    """
+    CREATE TABLE tags (
+        path BLOB NOT NULL, tag TEXT NOT NULL, at REAL NOT NULL, id TEXT NOT NULL,
+        PRIMARY KEY (path, tag)
+    ) WITHOUT ROWID
+    """,
+    """
+    ALTER TABLE reports ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -116,6 +126,7 @@ _LATER_ROWS = {
     3: "SELECT path, key, at FROM scrubs",
     4: "SELECT report, metric, value, evaluated_by FROM evaluations",
     5: "SELECT watch, path, device, inode FROM roots",
+    7: "SELECT path, tag, at, id FROM tags",
 }
 """Those that came with a version of the schema."""
 

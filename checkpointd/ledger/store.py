@@ -255,13 +255,15 @@ class Ledger(TrustWriter):
         with self._writing():
             self._set_meta(f"accepted:{watch}", policies.dump(records.accepted))
             self._set_meta(f"waiting:{watch}", policies.dump(records.waiting))
+            self._set_meta(f"dropped:{watch}", policies.dump_dropped(records.dropped))
 
     def _take_over(self, *, lost: bool) -> None:
-        """Merge the file of pins, record a lost ledger, delete rows of what is long gone."""
+        """Merge the file of pins and tags, record a lost ledger, delete old rows."""
         pins = self._pin_file()
         is_new = self._meta("created_at") is None
         replayed = pins.replay()
-        missing = [pin for pin in self.pins() if pin.path not in replayed.last]
+        stored = (*self.pins(), *self.tags())
+        missing = [pin for pin in stored if pin.key not in replayed.last]
         if is_new:
             lost = lost or not pins.begin()
         for pin in missing:

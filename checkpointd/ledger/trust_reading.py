@@ -72,10 +72,17 @@ class TrustReader(Reader):
         """One of those, valid ones first; None if there is none."""
         return self._one(f"{_UNREAD} ORDER BY c.state != 'valid', c.id LIMIT 1", (watch,))
 
+    def tags(self) -> list[Pin]:
+        """Every tag of every path, oldest first."""
+        found = self._rows("SELECT path, tag, at, id FROM tags ORDER BY at, path, tag")
+        return [
+            Pin(rows.path_text(path), "", at, identity, tag) for path, tag, at, identity in found
+        ]
+
     def pins_below(self, root: str) -> list[Pin]:
-        """What is pinned below a root, oldest pin first."""
+        """What is pinned and tagged below a root, pins first, the oldest first."""
         start = root.rstrip("/") + "/"
-        return [pin for pin in self.pins() if pin.path.startswith(start)]
+        return [pin for pin in (*self.pins(), *self.tags()) if pin.path.startswith(start)]
 
     def removed_pins(self, identities: Iterable[str]) -> frozenset[str]:
         """Those of some ids whose pins were removed here."""
@@ -94,6 +101,12 @@ class TrustReader(Reader):
             marks = ", ".join("?" * len(some))
             found.update(str(row[0]) for row in self._rows(f"{statement} IN ({marks})", some))
         return frozenset(found)
+
+    def roots(self) -> dict[str, str]:
+        """The root of every watch that there ever was, where it was last watched."""
+        return {
+            str(w): rows.path_text(path) for w, path in self._rows("SELECT watch, path FROM roots")
+        }
 
     def root_of(self, watch: str) -> str:
         """Where the root of a watch was when it was last watched; empty if it never was."""

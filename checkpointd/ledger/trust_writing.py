@@ -1,10 +1,11 @@
-"""Writes pins, where roots are, and what a person or a digest has confirmed of the ledger."""
+"""Writes pins and tags, where roots are, and what is confirmed of the ledger."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import rows
@@ -28,32 +29,31 @@ class TrustWriter(Writer):
 
     def pin(self, path: str, note: str = "") -> Pin:
         """Protect a path from pruning, whatever is saved there; it need not be known yet."""
-        pin = Pin(path, note, time.time(), secrets.token_hex(8))
-        self._pin_file().append(pin, pinned=True)
-        with self._writing():
-            self._store_pin(pin)
-        return pin
+        return self._add(Pin(path, note, time.time(), secrets.token_hex(8)))
 
     def unpin(self, path: str) -> bool:
         """Remove the protection of a path; False if there was none."""
-        removed = next((pin for pin in self.pins() if pin.path == path), None)
-        if removed is None:
-            return False
-        self._pin_file().append(removed, pinned=False)
-        with self._writing():
-            self._remove_pin(path, [removed.identity])
-        return True
+        return self._remove((path, ""))
+
+    def tag(self, path: str, tag: str) -> Pin:
+        """Have a path carry a tag, whatever is saved there; it need not be known yet."""
+        found = next((one for one in self.tags() if one.key == (path, tag)), None)
+        return found or self._add(Pin(path, "", time.time(), secrets.token_hex(8), tag))
+
+    def untag(self, path: str, tag: str) -> bool:
+        """Take a tag from a path; False if it does not carry it."""
+        return self._remove((path, tag))
 
     def add_pins(self, pins: Iterable[Pin]) -> list[Pin]:
-        """Add pins that a copy has, and that were not removed here.
+        """Add pins and tags that a copy has, and that were not removed here.
 
         Returns:
             Those that are new.
         """
         pins = list(pins)
-        present = {pin.path for pin in self.pins()}
+        present = {pin.key for pin in (*self.pins(), *self.tags())}
         removed = self.removed_pins(pin.identity for pin in pins)
-        new = [p for p in pins if p.path not in present and p.identity not in removed]
+        new = [p for p in pins if p.key not in present and p.identity not in removed]
         for pin in new:
             self._pin_file().append(pin, pinned=True)
         if new:
@@ -69,7 +69,7 @@ class TrustWriter(Writer):
         under another path: it was renamed, mounted elsewhere, or is reached through a link.
 
         Returns:
-            The pins that are new.
+            The pins and tags that are new.
         """
         place = (str(device), str(inode))
         before = {
@@ -135,6 +135,21 @@ class TrustWriter(Writer):
             )
         return self.unread(watch)
 
+    def _add(self, pin: Pin) -> Pin:
+        self._pin_file().append(pin, pinned=True)
+        with self._writing():
+            self._store_pin(pin)
+        return pin
+
+    def _remove(self, key: tuple[str, str]) -> bool:
+        removed = next((one for one in (*self.pins(), *self.tags()) if one.key == key), None)
+        if removed is None:
+            return False
+        self._pin_file().append(removed, pinned=False)
+        with self._writing():
+            self._remove_pin(key, [removed.identity])
+        return True
+
     def _store_prune(self, prune: Pruned) -> None:
         self._connection.execute(
             "INSERT INTO prunes (path, watch, at, rule, reason, size, item) "
@@ -151,9 +166,9 @@ class TrustWriter(Writer):
         )
 
     def _replay_pins(self, replayed: Replay) -> None:
-        for path, pinned in replayed.last.items():
+        for key, pinned in replayed.last.items():
             if pinned is None:
-                self._remove_pin(path, ())
+                self._remove_pin(key, ())
             else:
                 self._store_pin(pinned)
         self._connection.executemany(
@@ -165,4 +180,4 @@ def _moved(pin: Pin, old: str, new: str) -> Pin:
     """A pin below an old root as it is below the new one; its id follows from both."""
     path = new.rstrip("/") + pin.path[len(old.rstrip("/")) :]
     text = f"{pin.identity}\0{path}".encode("utf-8", "surrogateescape")
-    return Pin(path, pin.note, pin.at, hashlib.sha256(text).hexdigest()[:16])
+    return replace(pin, path=path, id=hashlib.sha256(text).hexdigest()[:16])

@@ -105,7 +105,7 @@ class Writer(TrustReader):
         step = report.facts.step if step is None else step
         number = self._connection.execute(
             "INSERT INTO reports (path, watch, series, key, verdict, saved_at, step, "
-            "finished_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "finished_at, body, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 path,
                 report.checkpoint.watch,
@@ -116,6 +116,7 @@ class Writer(TrustReader):
                 step if step is None or abs(step) <= _MAX_INTEGER else None,
                 report.finished_at,
                 rows.dump_report(report),
+                report.facts.digest,
             ),
         ).lastrowid
         self._connection.executemany(
@@ -173,6 +174,10 @@ class Writer(TrustReader):
                 "report": report,
             },
         )
+        if report is not None:
+            self._connection.execute(
+                "UPDATE reports SET sequence = ? WHERE id = ? AND sequence = 0", (sequence, report)
+            )
 
     def _next_sequence(self, listing: int) -> int:
         """The place of new content; the same for all that one listing found (0: not known)."""
@@ -232,14 +237,26 @@ class Writer(TrustReader):
 
     def _store_pin(self, pin: Pin) -> None:
         self._note_pins(pin.path)
+        if pin.tag:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO tags (path, tag, at, id) VALUES (?, ?, ?, ?)",
+                (rows.path_bytes(pin.path), pin.tag, pin.at, pin.identity),
+            )
+            return
         self._connection.execute(
             "INSERT OR REPLACE INTO pins (path, note, at, id) VALUES (?, ?, ?, ?)",
             (rows.path_bytes(pin.path), rows.encode(pin.note), pin.at, pin.identity),
         )
 
-    def _remove_pin(self, path: str, identities: Iterable[str]) -> None:
+    def _remove_pin(self, key: tuple[str, str], identities: Iterable[str]) -> None:
+        path, tag = key
         self._note_pins(path)
-        self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
+        if tag:
+            self._connection.execute(
+                "DELETE FROM tags WHERE path = ? AND tag = ?", (rows.path_bytes(path), tag)
+            )
+        else:
+            self._connection.execute("DELETE FROM pins WHERE path = ?", (rows.path_bytes(path),))
         self._connection.executemany(
             "INSERT OR IGNORE INTO unpinned (id) VALUES (?)", [(one,) for one in identities]
         )

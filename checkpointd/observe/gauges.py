@@ -13,26 +13,49 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from checkpointd.core.text import metric_label
+from checkpointd.observe.problems import PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
+    from checkpointd.observe.snapshot import (
+        SeriesSnapshot,
+        Snapshot,
+        StateDirSnapshot,
+        WatchSnapshot,
+        WebSnapshot,
+    )
 
 _Rows = list[tuple[tuple[str, ...], float | None]]
+
+NEWEST_STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "superseded")
+"""Every value of `newest_state`'s label `state`."""
+
+_MAX_EVALUATIONS = 30
+"""Metrics of each series in `evaluation`."""
 
 _WATCH_HELP = {
     "watch_up": "Whether the watch can read its directory.",
     "retained_bytes": "Bytes of the checkpoints in the watch.",
     "trash_bytes": "Bytes in the trash of the watch, which can be restored.",
     "trash_reserve_bytes": "Bytes that the trash of the watch leaves free for the next saves.",
+    "vault_bytes": "Bytes in the vault of the watch; absent without one.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
+    "filesystem_size_bytes": "Size of the file system of the watch.",
     "series_dropped": "Series of the watch left out of these metrics because there are too many.",
+    "evaluations_dropped": "Results left out of evaluation because a series has too many.",
 }
 _SERIES_HELP = {
-    "last_seen_timestamp_seconds": "When a checkpoint of the series was last saved.",
-    "last_valid_timestamp_seconds": "When the newest valid checkpoint was saved; 0 if never.",
-    "last_valid_step": "Training step of the newest valid checkpoint.",
+    "last_seen_timestamp_seconds": "When a checkpoint of the series was last seen to be new.",
+    "last_valid_timestamp_seconds": "When the newest valid checkpoint, also one that is gone, was "
+    "saved; 0 if there never was one.",
+    "last_valid_step": "Training step of that checkpoint.",
+    "newest_timestamp_seconds": "When the newest checkpoint on disk was saved.",
+    "newest_valid_timestamp_seconds": "When the newest valid checkpoint on disk was saved.",
+    "newest_valid_verified_timestamp_seconds": "When that checkpoint got its verdict.",
+    "newest_valid_step": "Training step of that checkpoint.",
+    "save_interval_seconds": "Usual time between saves: three of four were shorter, of the "
+    "last 20; absent before the third save.",
     "predictions_max_abs_difference": "Largest difference from the golden outputs, newest report.",
     "weight_norm": "Euclidean norm of all model weights, newest report.",
     "weight_change_ratio": "Least relative change of the weights since the last valid checkpoint.",
@@ -84,6 +107,19 @@ class GaugeCollector(Collector):
             ("kind",),
             [((kind,), float(up)) for kind, up in now.workers.items()],
         )
+        yield _family(
+            "worker_memory_limit_bytes",
+            "Memory that one worker of this kind may use now.",
+            ("kind",),
+            [((kind,), float(limit)) for kind, limit in now.memory_limits.items()],
+        )
+        yield _family(
+            "problems",
+            "Problems that need attention now, by reason; the status names each.",
+            ("reason",),
+            [((reason,), float(now.problems.get(reason, 0))) for reason in PROBLEMS],
+        )
+        yield from _state_dir(now.state_dir)
         yield from _web(now.web)
         yield _family(
             "sandbox_in_force",
@@ -99,14 +135,20 @@ class GaugeCollector(Collector):
         counts: _Rows = []
         holds: _Rows = []
         evaluations: _Rows = []
+        states: _Rows = []
         for watch, series in exposed:
             name = (watch.name,)
             rows["watch_up"].append((name, float(watch.up)))
             rows["retained_bytes"].append((name, watch.retained_bytes))
             rows["trash_bytes"].append((name, watch.trash_bytes))
             rows["trash_reserve_bytes"].append((name, watch.trash_reserve_bytes))
+            rows["vault_bytes"].append((name, watch.vault_bytes))
             rows["filesystem_avail_bytes"].append((name, watch.filesystem_avail_bytes))
+            rows["filesystem_size_bytes"].append((name, watch.filesystem_size_bytes))
             rows["series_dropped"].append((name, len(watch.series) - len(series)))
+            rows["evaluations_dropped"].append(
+                (name, sum(max(0, len(one.evaluation) - _MAX_EVALUATIONS) for one in series))
+            )
             counts += [((watch.name, str(state)), n) for state, n in watch.counts.items()]
             holds += [((watch.name, reason), n) for reason, n in watch.holds.items()]
             for one in series:
@@ -115,7 +157,13 @@ class GaugeCollector(Collector):
                 rows["last_valid_timestamp_seconds"].append((labels, one.last_valid))
                 for field in tuple(_SERIES_HELP)[2:]:
                     rows[field].append((labels, getattr(one, field)))
-                evaluations += [((*labels, name), n) for name, n in sorted(one.evaluation.items())]
+                given = sorted(one.evaluation.items())[:_MAX_EVALUATIONS]
+                evaluations += [((*labels, metric), n) for metric, n in given]
+                if one.newest_state:
+                    states += [
+                        ((*labels, state), float(state == one.newest_state))
+                        for state in NEWEST_STATES
+                    ]
         yield _family(
             "checkpoints", "Checkpoints of the watch, by state.", ("watch", "state"), counts
         )
@@ -130,11 +178,35 @@ class GaugeCollector(Collector):
         for metric, help_ in _SERIES_HELP.items():
             yield _family(metric, help_, ("watch", "series"), rows[metric])
         yield _family(
+            "newest_state",
+            "1 for the state of the newest checkpoint on disk, 0 for the others.",
+            ("watch", "series", "state"),
+            states,
+        )
+        yield _family(
             "evaluation",
-            "Result of evaluate for the newest checkpoint, by metric.",
+            "Metrics of the newest checkpoint: of evaluate, the golden record and the name.",
             ("watch", "series", "metric"),
             evaluations,
         )
+
+
+def _state_dir(state: StateDirSnapshot | None) -> Iterator[GaugeMetricFamily]:
+    used, avail, size = (state.used, state.avail, state.size) if state else (None, None, None)
+    for name, help_, value in (
+        ("state_dir_bytes", "Bytes that the state directory occupies.", used),
+        (
+            "state_filesystem_avail_bytes",
+            "Bytes free on the file system of the state directory.",
+            avail,
+        ),
+        (
+            "state_filesystem_size_bytes",
+            "Size of the file system of the state directory.",
+            size,
+        ),
+    ):
+        yield _family(name, help_, (), [((), value)])
 
 
 def _web(web: WebSnapshot) -> Iterator[GaugeMetricFamily]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from checkpointd.core.text import duration, printable
+from checkpointd.observe import problems as reasons
+from checkpointd.observe.problems import Problem
 
 LOOP_SECONDS = 10.0
 """A loop that did not run for so long is stuck."""
@@ -47,12 +49,12 @@ class Health:
 
     `ready`: every watch that is there was scanned once, and its file system answers.
 
-    `problems` are sentences, the gravest first; there may be some although it is healthy.
+    `problems` come the gravest first; there may be some although it is healthy.
     """
 
     healthy: bool
     ready: bool
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 def judge(
@@ -71,17 +73,20 @@ def judge(
         supervisor_seconds: how long the supervisor may.
     """
     stuck = [
-        problem
-        for name, at, limit in (
-            ("event loop", progress.loop_at, loop_seconds),
-            ("supervisor", progress.supervisor_at, supervisor_seconds),
+        Problem(reason, text)
+        for reason, name, at, limit in (
+            (reasons.EVENT_LOOP_STUCK, "event loop", progress.loop_at, loop_seconds),
+            (reasons.SUPERVISOR_STUCK, "supervisor", progress.supervisor_at, supervisor_seconds),
         )
-        if (problem := _stuck(name, at, now, limit))
+        if (text := _stuck(name, at, now, limit))
     ]
-    problems = [_down(watch) for watch in progress.watches if not watch.up]
+    problems = [
+        Problem(reasons.WATCH_DOWN, _down(watch)) for watch in progress.watches if not watch.up
+    ]
     scanning = [printable(w.name) for w in progress.watches if w.up and not w.reconciled]
     if scanning:
-        problems.append(f"The first scan is not done yet: {', '.join(scanning)}.")
+        text = f"The first scan is not done yet: {', '.join(scanning)}."
+        problems.append(Problem(reasons.FIRST_SCAN, text))
     ready = not stuck and not scanning and not any(w.hung for w in progress.watches)
     return Health(healthy=not stuck, ready=ready, problems=tuple(stuck + problems))
 

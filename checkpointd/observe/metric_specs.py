@@ -7,21 +7,29 @@ that has no other label starts at 0.
 
 from __future__ import annotations
 
-WORKER_EXITS = (
-    "ok",
-    "error",
-    "signal",
-    "timeout",
-    "protocol",
-    "quota_exceeded",
-    "out_of_memory",
-    "lost",
-    "other",
-)
-"""Every value of `worker_exits_total`'s label."""
+WORKER_EXITS = {
+    "ok": "It did its work.",
+    "error": "It ended by itself with an error; what it printed last is in the report.",
+    "signal": "It crashed, or somebody outside of checkpointd killed it (the kernel's OOM killer).",
+    "timeout": "It was killed, because `[worker] timeout` was over.",
+    "protocol": "It was killed, because its answers were not those of a worker.",
+    "quota_exceeded": "It was killed, because of the threads it started or the files it wrote.",
+    "out_of_memory": "It was killed, because it used more memory than `[worker] memory` allows.",
+    "lost": "The interpreter that had started it ended, and it with it: crashed, killed, or "
+    "restarted with the daemon's own workers.",
+    "not_started": "No interpreter could be started to run it: the status says why.",
+    "other": "Anything else.",
+}
+"""What each value of `worker_exits_total`'s label means."""
 
 TRASH_DELETIONS = ("early", "expired")
 """Every value of `trash_deleted_total`'s label `cause`."""
+
+HOOK_EVENTS = ("on_verdict",)
+"""Every value of `hook_runs_total`'s label `event`."""
+
+HOOK_OUTCOMES = ("ok", "failed")
+"""Every value of `hook_runs_total`'s label `outcome`."""
 
 WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")
 """Every value of `web_refused_total`'s label."""
@@ -43,7 +51,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned": ("Checkpoints pruned.", ("watch", "rule")),
     "pruned_bytes": ("Bytes of the checkpoints pruned.", ("watch",)),
     "prune_failures": ("Checkpoints that could not be pruned, each counted once.", ("watch",)),
-    "hook_failures": ("Hooks that could not be started, failed or took too long.", ("watch",)),
+    "hook_runs": ("Runs of hooks, by how they ended.", ("watch", "event", "outcome")),
     "trash_deleted": (
         "Checkpoints deleted from the trash for good; early: the disk was nearly full.",
         ("watch", "cause"),
@@ -69,6 +77,11 @@ HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
         "Time a check took.",
         ("check",),
         (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+    ),
+    "check_memory_bytes": (
+        "Most memory that a worker was seen to use during a check.",
+        ("check",),
+        tuple(float(1 << exponent) for exponent in range(26, 38)),
     ),
     "reconcile_duration_seconds": (
         "Time a scan of a watch took.",

@@ -7,6 +7,7 @@ name of a slow checkpoint is in an exemplar instead.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import platform
 import re
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ from prometheus_client.exposition import choose_encoder
 from checkpointd import __version__
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import FORMATS, Format
-from checkpointd.core.suite import REASONS
+from checkpointd.core.reasons.reason import Severity
+from checkpointd.core.suite import CHECKS, REASONS
 from checkpointd.core.text import printable, utf8
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.gauges import GaugeCollector
@@ -32,6 +34,8 @@ from checkpointd.observe.metric_specs import (
     COUNTERS,
     GAUGES,
     HISTOGRAMS,
+    HOOK_EVENTS,
+    HOOK_OUTCOMES,
     TRASH_DELETIONS,
     WEB_REFUSALS,
     WORKER_EXITS,
@@ -39,7 +43,7 @@ from checkpointd.observe.metric_specs import (
 from checkpointd.retention_rules import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from checkpointd.core.report import Report
     from checkpointd.observe.snapshot import Snapshot
@@ -52,6 +56,16 @@ MAX_USER_REASONS = 20
 """Reasons exposed for each user check; further ones count as other."""
 
 _EXEMPLAR_CHARACTERS = 100
+_NO_MEMORY: Mapping[str, int] = {}
+_FORMATS = tuple(str(spec.name) for spec in FORMATS)
+_COUNTED_AS = {
+    Severity.FAIL: ("check_failures",),
+    Severity.WARN: ("check_warnings", "check_failures"),  # the latter with `fail_on`
+    Severity.ERROR: ("check_errors",),
+    Severity.NOTE: (),
+}
+"""Which counters a reason of each severity can appear in."""
+
 _OUTCOMES = {
     Outcome.FAIL: "check_failures",
     Outcome.WARN: "check_warnings",
@@ -100,8 +114,11 @@ class Metrics:
             self._counters["worker_exits"].labels(cause)
         for cause in WEB_REFUSALS:
             self._counters["web_refused"].labels(cause)
-        for fmt in (str(spec.name) for spec in FORMATS):
+        for fmt in _FORMATS:
             self._histograms["validation_duration_seconds"].labels(fmt)
+        for check in CHECKS:
+            self._histograms["check_duration_seconds"].labels(check)
+            self._histograms["check_memory_bytes"].labels(check)
         self.registry.register(GaugeCollector(snapshot, max_series, _build_info()))
         ProcessCollector(registry=self.registry)
 
@@ -112,15 +129,27 @@ class Metrics:
             for family in self._of_watches:
                 family.remove_by_labels({"watch": gone})
         for watch in wanted - self._watches:
-            for name, (_, labels) in COUNTERS.items():
-                if labels == ("watch",):
-                    self._counters[name].labels(watch)
-            for cause in TRASH_DELETIONS:
-                self._counters["trash_deleted"].labels(watch, cause)
-            for fmt in (str(spec.name) for spec in FORMATS):
-                for verdict in Verdict:
-                    self._counters["validations"].labels(watch, fmt, str(verdict))
+            self._begin(watch)
         self._watches = wanted
+
+    def _begin(self, watch: str) -> None:
+        """Have every counter of a watch start at 0, so that its first event is an increase."""
+        for name, (_, labels) in COUNTERS.items():
+            if labels == ("watch",):
+                self._counters[name].labels(watch)
+        for cause in TRASH_DELETIONS:
+            self._counters["trash_deleted"].labels(watch, cause)
+        for event, outcome in itertools.product(HOOK_EVENTS, HOOK_OUTCOMES):
+            self._counters["hook_runs"].labels(watch, event, outcome)
+        for rule in table.removal_labels():
+            self._counters["pruned"].labels(watch, rule)
+        for fmt in _FORMATS:
+            self._counters["artifacts_discovered"].labels(watch, fmt)
+        for fmt, verdict in itertools.product(_FORMATS, Verdict):
+            self._counters["validations"].labels(watch, fmt, str(verdict))
+        for reason, spec in REASONS.items():
+            for name in _COUNTED_AS[spec.severity]:
+                self._counters[name].labels(watch, reason.partition(".")[0], reason)
 
     def discovered(self, watch: str, format: str) -> None:  # noqa: A002 - the label's name
         """Count a checkpoint that was seen for the first time."""
@@ -173,17 +202,24 @@ class Metrics:
         """Count a checkpoint that could not be pruned."""
         self._counters["prune_failures"].labels(watch).inc()
 
-    def hook_failed(self, watch: str) -> None:
-        """Count a hook that failed."""
-        self._counters["hook_failures"].labels(watch).inc()
+    def hook_run(self, watch: str, event: str, outcome: str) -> None:
+        """Count a hook that has ended: one of `HOOK_EVENTS` and of `HOOK_OUTCOMES`."""
+        self._counters["hook_runs"].labels(watch, event, outcome).inc()
 
     def trash_deleted(self, watch: str, cause: str) -> None:
         """Count a checkpoint deleted from the trash for good: one of `TRASH_DELETIONS`."""
         self._counters["trash_deleted"].labels(watch, cause).inc()
 
-    def worker_exit(self, cause: str) -> None:
-        """Count a worker process that ended; a cause not in `WORKER_EXITS` counts as other."""
+    def worker_exit(self, cause: str, memory: Mapping[str, int] = _NO_MEMORY) -> None:
+        """Count a worker process that ended.
+
+        Args:
+            cause: one of `WORKER_EXITS`; any other counts as other.
+            memory: the most bytes that it was seen to use during each check.
+        """
         self._counters["worker_exits"].labels(cause if cause in WORKER_EXITS else "other").inc()
+        for check, used in memory.items():
+            self._histograms["check_memory_bytes"].labels(_bounded(check)).observe(used)
 
     def web_refused(self, cause: str) -> None:
         """Count a connection or request over TCP refused for one of `WEB_REFUSALS`."""

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 class SeriesSnapshot:
     """The newest facts of one series; times are seconds since the epoch.
 
-    `last_valid` is when the newest valid checkpoint was saved, 0 if there never was one.
-    What is None has never been measured and is not exposed; `evaluation` holds a value by metric.
+    `last_valid` is when the newest valid checkpoint was saved, on disk or not, 0 if there never
+    was one; what begins with `newest` is about those on disk. What is None has never been
+    measured and is not exposed; `evaluation` holds a value by metric.
     """
 
     series: str
@@ -26,6 +27,12 @@ class SeriesSnapshot:
     weight_change_ratio: float | None = None
     non_finite_values: int | None = None
     evaluation: Mapping[str, float] = field(default_factory=dict)
+    newest_state: str = ""
+    newest_timestamp_seconds: float | None = None
+    newest_valid_timestamp_seconds: float | None = None
+    newest_valid_verified_timestamp_seconds: float | None = None
+    newest_valid_step: int | None = None
+    save_interval_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,18 @@ class WatchSnapshot:
     retained_bytes: int | None = None
     trash_bytes: int | None = None
     trash_reserve_bytes: int | None = None
+    vault_bytes: int | None = None
     filesystem_avail_bytes: int | None = None
+    filesystem_size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class StateDirSnapshot:
+    """The state directory, and the file system that it is on, in bytes."""
+
+    used: int
+    avail: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,9 @@ class WebSnapshot:
 class Snapshot:
     """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up).
 
-    `sandbox` maps a layer to whether it is in force; empty until a worker was started.
+    `sandbox` maps a layer to whether it is in force; empty until a worker was started. `problems`
+    maps a reason of `observe.problems` to how many there are; `memory_limits` a kind of worker to
+    the bytes that one may use now.
     """
 
     watches: tuple[WatchSnapshot, ...] = ()
@@ -68,3 +88,6 @@ class Snapshot:
     queue_length: int = 0
     queue_oldest_at: float | None = None
     web: WebSnapshot = field(default_factory=WebSnapshot)
+    problems: Mapping[str, int] = field(default_factory=dict)
+    memory_limits: Mapping[str, int] = field(default_factory=dict)
+    state_dir: StateDirSnapshot | None = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from checkpointd.observe.series_status import SeriesStatus
     from checkpointd.observe.status import DaemonStatus
 
 
@@ -15,6 +16,10 @@ class StatusSource(Protocol):
 
     def status(self) -> DaemonStatus:
         """The daemon's status from memory, at once."""
+        ...
+
+    def series(self, watch: str | None = None) -> Sequence[SeriesStatus]:
+        """Every series, or those of one watch, from memory, at once."""
         ...
 
     async def checkpoints(
@@ -49,6 +54,14 @@ class Control(Protocol):
 
     async def unpin(self, path: str) -> dict[str, Any]:
         """Take that protection away."""
+        ...
+
+    async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Have a checkpoint carry tags."""
+        ...
+
+    async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Take tags from a path."""
         ...
 
     async def restore(self, path: str) -> dict[str, Any]:

@@ -27,6 +27,22 @@ class HoldStatus:
 
 
 @dataclass(frozen=True)
+class FilesystemStatus:
+    """The file system of a watch: watches with the same `device` share it.
+
+    `full_at` is when it will be full at the rate of the last `observed_seconds` (an hour at most);
+    None: it does not fill, or that is not known yet. `next_saves_fit`: what is free and what the
+    trash gives way is enough for the next saves of the watch.
+    """
+
+    device: str = ""
+    size_bytes: int | None = None
+    full_at: float | None = None
+    observed_seconds: float = 0.0
+    next_saves_fit: bool = True
+
+
+@dataclass(frozen=True)
 class WatchStatus:
     """One watch; `counts` maps a state to checkpoints, times are seconds since the epoch.
 
@@ -48,9 +64,11 @@ class WatchStatus:
     filesystem_avail_bytes: int | None = None
     retained_bytes: int | None = None
     trash_bytes: int | None = None
+    vault_bytes: int | None = None
     trash_reserve_bytes: int | None = None
     holds: tuple[HoldStatus, ...] = ()
     plan: str = ""
+    filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
 
 
 @dataclass(frozen=True)
@@ -142,6 +160,7 @@ class DaemonStatus:
     healthy: bool = False
     ready: bool = False
     problems: tuple[str, ...] = ()
+    problem_counts: dict[str, int] = field(default_factory=dict)
     watches: tuple[WatchStatus, ...] = ()
     queue: QueueStatus = field(default_factory=QueueStatus)
     verifying: tuple[str, ...] = ()

@@ -15,13 +15,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import AcceptedPolicy, PolicyRecords
+from checkpointd.retention.groups import group_of
 from checkpointd.retention.holds import Hold
 from checkpointd.retention.policy import policy_text
 from checkpointd.retention.policy_change import keeps_no_less
 from checkpointd.retention.summary import leaves, leaving, summarize
+from checkpointd.retention_rules.table import KEEP_RUNS
 
 if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings, WatchSettings
+    from checkpointd.retention.decision import Decision
     from checkpointd.retention.plan import RetentionPlan
 
 NOT_CONFIRMED = "not_confirmed"
@@ -80,13 +83,14 @@ def decide(
     """
     policy, records = watch.retention, _updated(policy_text(watch), records, last, now)
     if policy.confirm == "never":
-        return Permission((), PolicyRecords(records.waiting or records.accepted))
+        accepted = records.waiting or records.accepted
+        return Permission((), PolicyRecords(accepted, None, records.dropped))
     current = records.waiting or records.accepted
     holds = []
     if current is not None and _touches_older(plan, current):
         holds.append(_not_confirmed(watch.name, plan, is_first=records.accepted == current))
     elif records.waiting is not None and plan.removals:
-        records = PolicyRecords(records.waiting)
+        records = PolicyRecords(records.waiting, None, records.dropped)
     shown = frozenset(current.shown if current is not None else ())
     unseen = sum(d.entry.sequence not in shown for d in plan.removals)
     if not holds and exceeds(unseen, len(plan.decisions), policy):
@@ -94,11 +98,39 @@ def decide(
     return Permission(tuple(holds), records)
 
 
-def confirmed(watch: WatchSettings, plan: RetentionPlan, now: float) -> PolicyRecords:
-    """What is recorded when a person has the plan of a watch carried out."""
+def confirmed(
+    watch: WatchSettings, plan: RetentionPlan, now: float, before: PolicyRecords
+) -> PolicyRecords:
+    """What is recorded when a person has the plan of a watch carried out.
+
+    Args:
+        watch: the watch.
+        plan: what is carried out; whole runs are removed in it (`keep_runs`).
+        now: seconds since the epoch.
+        before: what was recorded before.
+    """
     delayed = (d.entry.sequence for d in plan.decisions if d.keep and leaves(d))
     shown = tuple(islice(delayed, _MOST_SHOWN))
-    return PolicyRecords(AcceptedPolicy(policy_text(watch), None, now, shown))
+    there = {(d.entry.id, d.entry.sequence) for d in plan.decisions}
+    dropped = (before.dropped & there) | dropped_runs(plan)
+    return PolicyRecords(AcceptedPolicy(policy_text(watch), None, now, shown), None, dropped)
+
+
+def dropped_runs(plan: RetentionPlan) -> frozenset[tuple[int, int]]:
+    """All checkpoints of the runs of which a plan removes some because the run is too old.
+
+    What still protects one of them may end later, and nobody is asked about that run again.
+    """
+    by_run: dict[tuple[str, str, int], list[Decision]] = {}
+    for decision in plan.decisions:
+        group = group_of(decision.entry.checkpoint, plan.policy.group_by)
+        by_run.setdefault((*group, decision.run), []).append(decision)
+    return frozenset(
+        (d.entry.id, d.entry.sequence)
+        for run in by_run.values()
+        if any(not d.keep and d.rule == KEEP_RUNS for d in run)
+        for d in run
+    )
 
 
 def confirm_plan(
@@ -141,14 +173,14 @@ def _updated(policy: str, records: PolicyRecords, last: int, now: float) -> Poli
     """The records once a watch has a policy, which may be the one that it had."""
     accepted, waiting = records.accepted, records.waiting
     if accepted is None:
-        return PolicyRecords(AcceptedPolicy(policy, last, now))
+        return replace(records, accepted=AcceptedPolicy(policy, last, now), waiting=None)
     if accepted.policy == policy:
-        return PolicyRecords(accepted)
+        return replace(records, waiting=None)
     if keeps_no_less(policy, accepted.policy):
-        return PolicyRecords(replace(accepted, policy=policy))
+        return replace(records, accepted=replace(accepted, policy=policy), waiting=None)
     if waiting is not None and waiting.policy == policy:
         return records
-    return PolicyRecords(accepted, AcceptedPolicy(policy, last, now))
+    return replace(records, waiting=AcceptedPolicy(policy, last, now))
 
 
 def _touches_older(plan: RetentionPlan, policy: AcceptedPolicy) -> bool:

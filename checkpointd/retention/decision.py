@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """One checkpoint, kept or to be removed; `rule` labels the first reason, for the metrics.
 
     `yields`: what keeps it yields to `max_total_bytes`. `run` is the number of its run in the

@@ -36,8 +36,9 @@ def is_eligible(entry: Entry, policy: RetentionSettings) -> bool:
 
 def is_broken_checkpoint(entry: Entry) -> bool:
     """Whether it is an invalid checkpoint, and not a file of another kind with such a name."""
-    is_other = entry.report is not None and entry.report.reason == _NOT_A_CHECKPOINT
-    return entry.state is State.INVALID and not is_other
+    if entry.state is not State.INVALID:
+        return False
+    return entry.report is None or entry.report.reason != _NOT_A_CHECKPOINT
 
 
 def seconds_since_seen(entry: Entry, ages: Ages) -> float:
@@ -48,17 +49,15 @@ def seconds_since_seen(entry: Entry, ages: Ages) -> float:
 def saved_checkpoint(entry: Entry, now: float, ages: Ages) -> SavedCheckpoint:
     """What a rule sees of a checkpoint; `now` is in seconds since the epoch."""
     facts = entry.report.facts if entry.report else Facts()
+    named = entry.checkpoint.metrics
     return SavedCheckpoint(
-        id=entry.id,
-        saved_at=entry.saved_at,
-        seen_at=now - seconds_since_seen(entry, ages),
-        step=entry.step,
-        metrics=(
-            {**entry.checkpoint.metrics, **facts.metrics}
-            if facts.metrics
-            else entry.checkpoint.metrics
-        ),
-        named=entry.checkpoint.metrics,
-        evaluated=frozenset(facts.evaluation) if facts.evaluation else _NONE,
-        evaluated_by=facts.evaluated_by,
+        entry.id,
+        entry.content_saved_at,
+        now - seconds_since_seen(entry, ages),
+        entry.step,
+        {**named, **facts.metrics} if facts.metrics else named,
+        named,
+        frozenset(facts.evaluation) if facts.evaluation else _NONE,
+        facts.evaluated_by,
+        entry.tags,
     )

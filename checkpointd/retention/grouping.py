@@ -5,6 +5,7 @@ Pure; each function is the condition of a hold (`checkpointd.retention.holds`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.ledger import State
@@ -17,12 +18,37 @@ if TYPE_CHECKING:
     from checkpointd.series.doubts import Doubt, SeriesNames
 
 
+@dataclass(frozen=True)
+class Models:
+    """What reports say of the models of a series.
+
+    `other_tensors` and `other_layers` are the newest and the next one that differs from it, None if
+    all are the same; `recorded` and `unrecorded` are the newest valid one whose tensors are known,
+    and the newest whose are not.
+    """
+
+    other_tensors: tuple[Entry, Entry] | None = None
+    other_layers: tuple[Entry, Entry] | None = None
+    recorded: Entry | None = None
+    unrecorded: Entry | None = None
+
+
 class Grouped(Protocol):
     """A series, as far as these conditions depend on it."""
 
     @property
     def entries(self) -> Sequence[Entry]:
         """Its checkpoints that are on disk, newest first."""
+        ...
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether they are of several series, which the policy counts together."""
+        ...
+
+    @property
+    def models(self) -> Models:
+        """What their reports say of their models."""
         ...
 
     @property
@@ -48,8 +74,7 @@ def numbers_independent(series: Grouped) -> Doubt | None:
 
 def tensors_differ(series: Grouped) -> str:
     """Tensors of other names, types or shapes, also of one that is not valid."""
-    with_tensors = [(e, r.facts.tensors_digest) for e in series.entries if (r := e.report)]
-    others = _two_that_differ([(e, digest) for e, digest in with_tensors if digest])
+    others = series.models.other_tensors
     if others is None:
         return ""
     return (
@@ -60,39 +85,26 @@ def tensors_differ(series: Grouped) -> str:
 
 def tensors_unknown(series: Grouped) -> str:
     """A valid one of which no tensors are known, beside others of which they are."""
-    found: dict[bool, Entry] = {}
-    for entry in series.entries:
-        if entry.state is State.VALID:
-            found.setdefault(bool(entry.report and entry.report.facts.tensors_digest), entry)
-    if False not in found:
+    unrecorded, recorded = series.models.unrecorded, series.models.recorded
+    if unrecorded is None:
         return ""
-    if True not in found:
-        if not _is_merged(series.entries):
+    if recorded is None:
+        if not series.is_merged:
             return ""
         return (
-            f"The tensors of {found[False].path!r} were not recorded when it was verified, so it "
+            f"The tensors of {unrecorded.path!r} were not recorded when it was verified, so it "
             "is not certain that all that `group_by` counts together is one model."
         )
     return (
-        f"The tensors of {found[False].path!r} were not recorded when it was verified, so it is "
-        f"not certain that it is a version of the same model as {found[True].path!r}."
+        f"The tensors of {unrecorded.path!r} were not recorded when it was verified, so it is "
+        f"not certain that it is a version of the same model as {recorded.path!r}."
     )
 
 
 def models_differ(series: Grouped) -> str:
-    """Layers, or their settings, that differ although the tensors do not: another activation.
-
-    Only what one release of Keras wrote in one format is compared: each describes a model its way.
-    """
-    if tensors_differ(series):
-        return ""
-    written: dict[tuple[str, str], list[tuple[Entry, str]]] = {}
-    for entry in series.entries:
-        facts = entry.report.facts if entry.report else None
-        if facts is not None and facts.model_digest:
-            written.setdefault((facts.format, facts.writer), []).append((entry, facts.model_digest))
-    others = next(filter(None, map(_two_that_differ, written.values())), None)
-    if others is None:
+    """Layers, or their settings, that differ although the tensors do not: another activation."""
+    others = series.models.other_layers
+    if others is None or series.models.other_tensors is not None:
         return ""
     return (
         f"{others[1].path!r} and {others[0].path!r} have tensors of the same names and shapes, but "
@@ -101,12 +113,49 @@ def models_differ(series: Grouped) -> str:
     )
 
 
-def _two_that_differ(digests: Sequence[tuple[Entry, str]]) -> tuple[Entry, Entry] | None:
-    """The newest entry, and the next one whose digest is another; None if all are the same."""
-    if not digests:
-        return None
-    newest, expected = digests[0]
-    return next(((newest, e) for e, digest in digests if digest != expected), None)
+def models_of(entries: Sequence[Entry]) -> Models:
+    """Compare what reports say of the models, in one pass: there may be 100 000 of them.
+
+    Of layers only what one release of Keras wrote in one format is compared: each describes a
+    model its way.
+
+    Args:
+        entries: the checkpoints of a series, newest first.
+    """
+    recorded: Entry | None = None
+    unrecorded: Entry | None = None
+    tensors = _Comparison()
+    layers: dict[tuple[str, str], _Comparison] = {}
+    for entry in entries:
+        facts = entry.report.facts if entry.report is not None else None
+        digest = facts.tensors_digest if facts is not None else ""
+        if entry.state is State.VALID:
+            if digest:
+                recorded = recorded or entry
+            else:
+                unrecorded = unrecorded or entry
+        if digest:
+            tensors.add(entry, digest)
+        if facts is not None and facts.model_digest:
+            by_writer = layers.setdefault((facts.format, facts.writer), _Comparison())
+            by_writer.add(entry, facts.model_digest)
+    other_layers = next((c.found for c in layers.values() if c.found is not None), None)
+    return Models(tensors.found, other_layers, recorded, unrecorded)
+
+
+class _Comparison:
+    """Finds the newest entry, and the next one whose digest is another."""
+
+    def __init__(self) -> None:
+        self.found: tuple[Entry, Entry] | None = None
+        self._newest: tuple[Entry, str] | None = None
+
+    def add(self, entry: Entry, digest: str) -> None:
+        """Compare one more."""
+        if self._newest is None:
+            self._newest = entry, digest
+        elif self.found is None and digest != self._newest[1]:
+            self.found = self._newest[0], entry
 
 
 def _doubt(series: Grouped, find: Callable[[SeriesNames], Doubt | None]) -> Doubt | None:
@@ -118,16 +167,9 @@ def names_of(entries: Sequence[Entry], templates: Sequence[str]) -> SeriesNames 
     """Return the names of a series for comparison; None if there is nothing to be in doubt about.
 
     Args:
-        entries: its checkpoints; of several series the config says what they are (`group_by`).
+        entries: its checkpoints.
         templates: the `version` templates of the watch.
     """
-    if _is_merged(entries):
-        return None
     first = entries[0].checkpoint
     paths = [entry.path for entry in entries]
     return doubts.names_of(first.series, paths, first.format, templates)
-
-
-def _is_merged(entries: Sequence[Entry]) -> bool:
-    """Whether they are of several series, which the policy counts together."""
-    return any(e.checkpoint.series != entries[0].checkpoint.series for e in entries)

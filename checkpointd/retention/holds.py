@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
@@ -59,8 +60,26 @@ class SeriesState:
         return self.order.newest_first
 
     @cached_property
+    def is_merged(self) -> bool:
+        """Whether they are of several series, which the policy counts together."""
+        if self.policy.group_by == "series":
+            return False
+        first = self.entries[0].checkpoint.series
+        return any(e.checkpoint.series != first for e in self.entries)
+
+    @cached_property
+    def models(self) -> grouping.Models:
+        """What reports say of the models."""
+        return grouping.models_of(self.entries)
+
+    @cached_property
     def names(self) -> SeriesNames | None:
-        """The names for comparison; None if they leave nothing open."""
+        """The names for comparison; None if they leave nothing open.
+
+        Of several series the config says what they are (`group_by`).
+        """
+        if self.is_merged:
+            return None
         return grouping.names_of(self.entries, self.templates)
 
 
@@ -167,7 +186,7 @@ def _times_are_wrong(state: SeriesState) -> str:
 
 def _invalid_streak(state: SeriesState) -> str:
     limit = state.policy.hold_after
-    newest = [e for e in state.entries if e.state in _VERIFIED][:limit]
+    newest = list(islice((e for e in state.entries if e.state in _VERIFIED), limit))
     if len(newest) < limit or any(e.state is not State.INVALID for e in newest):
         return ""
     reason = newest[0].report.reason if newest[0].report else ""
@@ -215,6 +234,8 @@ OLDER_RUNS = HoldSpec(
     "`checkpointd prune --apply`.",
 )
 """Holds only the removal of whole runs."""
+
+_USE_TEMPLATE = "Write the `version` template that the hold names into the config."
 
 HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
@@ -272,21 +293,9 @@ HOLDS: tuple[HoldSpec, ...] = (
         _times_are_wrong,
         "Set the clock of the host that saves, and correct the save times with `touch -d`.",
     ),
-    HoldSpec(
-        "number_unclear",
-        grouping.number_unclear,
-        "Write the `version` template that the hold names into the config.",
-    ),
-    HoldSpec(
-        "steps_unclear",
-        grouping.steps_unclear,
-        "Write the `version` template that the hold names into the config.",
-    ),
-    HoldSpec(
-        "numbers_independent",
-        grouping.numbers_independent,
-        "Write the `version` template that the hold names into the config.",
-    ),
+    HoldSpec("number_unclear", grouping.number_unclear, _USE_TEMPLATE),
+    HoldSpec("steps_unclear", grouping.steps_unclear, _USE_TEMPLATE),
+    HoldSpec("numbers_independent", grouping.numbers_independent, _USE_TEMPLATE),
     HoldSpec(
         "tensors_differ",
         grouping.tensors_differ,
@@ -343,6 +352,11 @@ HOLDS: tuple[HoldSpec, ...] = (
         "steps_missing",
         _obstacle("steps_missing"),
         "Set `version` to the template of the file names, or use a rule that needs no step.",
+    ),
+    HoldSpec(
+        "tag_missing",
+        _obstacle("tag_missing"),
+        "Correct `keep_tags`, or tag a checkpoint with `checkpointd tag PATH TAG`.",
     ),
     OLDER_RUNS,
 )

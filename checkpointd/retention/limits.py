@@ -8,7 +8,7 @@ of all. The rules by count and time yield, the oldest first.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import size
@@ -90,7 +90,7 @@ def within_size(
         "that may go"
     )
     changed = [
-        replace(d, keep=False, reasons=(reason,), rule=SIZE) if d.entry.id in leaving else d
+        d._replace(keep=False, reasons=(reason,), rule=SIZE) if d.entry.id in leaving else d
         for d in decisions
     ]
     return changed, _unmet([d for d in changed if d.keep], limit, counted, on_hold=on_hold)
@@ -124,7 +124,7 @@ def deferred(
         going.add(one.entry.id)
         needed -= one.entry.generation.size_bytes
     return [
-        d if d.keep or d.entry.id in going else replace(d, keep=True, reasons=(why,), rule=DEFERRED)
+        d if d.keep or d.entry.id in going else d._replace(keep=True, reasons=(why,), rule=DEFERRED)
         for d in decisions
     ]
 

@@ -58,7 +58,7 @@ def newest_valid(order: SeriesOrder, required: Iterable[str]) -> NewestValid:
     numbered = [e for e in valid if sightings[e.id].number is not None]
     by_number = newest(numbered, lambda e: (sightings[e.id].number, rank[e.id]))
     timed = [e for e in valid if e.id not in order.doubtful_times]
-    by_time = newest(timed, lambda e: (e.saved_at, rank[e.id]))
+    by_time = newest(timed, lambda e: (e.content_saved_at, rank[e.id]))
     last_seen = newest(valid, lambda e: (e.sequence, rank[e.id])) or first
     together = [e for e in valid if e.sequence == last_seen.sequence and e is not last_seen]
     before = [e for e in valid if e.sequence != last_seen.sequence]

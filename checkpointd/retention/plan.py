@@ -6,14 +6,15 @@ fill a rule's slots, and only they may be removed, beside invalid ones that a ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import WallAges
 from checkpointd.ledger.facts import ABSENT
+from checkpointd.retention.collector import paused_collector
 from checkpointd.retention.decision import Decision
-from checkpointd.retention.eligibility import is_eligible, saved_checkpoint
+from checkpointd.retention.eligibility import has_shown, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
 from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, holds_of
 from checkpointd.retention.limits import deferred, within_size
@@ -67,6 +68,7 @@ class RetentionPlan:
         return tuple(sorted(removed, key=lambda d: (d.entry.saved_at, d.entry.id)))
 
 
+@paused_collector()
 def plan(
     entries: Iterable[Entry],
     policy: RetentionSettings,
@@ -84,6 +86,7 @@ def plan(
     ages: Ages | None = None,
     departed: Iterable[DepartedCheckpoint] = (),
     may_remove_runs: bool = False,
+    dropped: frozenset[tuple[int, int]] = frozenset(),
     templates: Sequence[str] = (),
 ) -> RetentionPlan:
     """Decide about every checkpoint.
@@ -106,7 +109,8 @@ def plan(
         filesystem: how full that of the watch is; None if that is not known.
         ages: how old stored times are; None: by the wall clock.
         departed: what was known and is not on disk any more: it tells where runs begin.
-        may_remove_runs: whether a person has agreed that whole runs are removed (`keep_runs`).
+        may_remove_runs: whether a person agrees now that whole runs are removed (`keep_runs`).
+        dropped: those of runs that a person has agreed to remove before: ids and sequences.
         templates: the `version` templates of the watch.
     """
     ages = ages or WallAges(now)
@@ -121,32 +125,37 @@ def plan(
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
     doubtful = changed | touched
+    required = policy.require
     counted: set[int] = set()
     rules = PolicyRules(policy)
+    watch_obstacles = rules.watch_obstacles(entries)
     past = [departed_sighting(one, policy.group_by) for one in departed]
-    orders = order_series(entries, now, past, policy.order, policy.group_by)
+    orders = order_series(
+        entries, now, past, policy.order, policy.group_by, references.saving_orders
+    )
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
+        doubts = order.doubts
         eligible = [
             e
             for e in order.newest_first
-            if is_eligible(e, policy)
-            and e.id not in order.doubts
+            if has_shown(e, required)
+            and e.id not in doubts
             and not (doubtful and e.path in doubtful)
         ]
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
-        obstacles = rules.obstacles(list(saved.values()))
+        obstacles = (*watch_obstacles, *rules.obstacles(list(saved.values())))
         state = SeriesState(order, policy, listing, root, obstacles, waiting, references, templates)
         held = holds_of(watch, series, state)
         to_evaluate.extend(waiting.next)
         counted.update(saved)
         planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
         decided = planner.decide()
-        older = [d.entry for d in decided if _ends_a_run(d)]
-        if older and not may_remove_runs:
-            hold = hold_older_runs(watch, series, older)
+        asked = [d for d in decided if not may_remove_runs and _ends_a_run(d, dropped)]
+        if asked:
+            hold = hold_older_runs(watch, series, [d.entry for d in asked])
             held = (*held, hold)
-            decided = [_held(d, hold) if _ends_a_run(d) else d for d in decided]
+            decided = [_held(d, hold) if _ends_a_run(d, dropped) else d for d in decided]
         holds.extend(held)
         decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
@@ -156,14 +165,16 @@ def plan(
     return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
 
 
-def _ends_a_run(decision: Decision) -> bool:
-    """Whether it is removed because its whole run is too old."""
-    return not decision.keep and decision.rule == KEEP_RUNS
+def _ends_a_run(decision: Decision, dropped: frozenset[tuple[int, int]]) -> bool:
+    """Whether it is removed because its whole run is too old, to which nobody has agreed yet."""
+    if decision.keep or decision.rule != KEEP_RUNS:
+        return False
+    return (decision.entry.id, decision.entry.sequence) not in dropped
 
 
 def _held(decision: Decision, hold: Hold) -> Decision:
     reason = f"removing older runs is on hold: {hold.message}"
-    return replace(decision, keep=True, rule=hold.reason, reasons=(*decision.reasons, reason))
+    return decision._replace(keep=True, rule=hold.reason, reasons=(*decision.reasons, reason))
 
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
@@ -174,9 +185,10 @@ def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
 def _containing(entries: Sequence[Entry]) -> frozenset[str]:
     """The paths of those that have others inside."""
     found: set[str] = set()
-    for entry in entries:
-        above = entry.path.rpartition("/")[0]
+    paths = [entry.path for entry in entries]
+    for path in paths:
+        above = path.rpartition("/")[0]
         while above and above not in found:
             found.add(above)
             above = above.rpartition("/")[0]
-    return frozenset(found.intersection(entry.path for entry in entries))
+    return frozenset(found.intersection(paths))

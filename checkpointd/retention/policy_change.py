@@ -29,6 +29,7 @@ _LARGER_KEEPS_MORE = frozenset(
         "keep_within_monthly",
         "keep_within_yearly",
         "keep_steps",
+        "keep_tags",
         "keep_best",
         "ttl",
         "quarantine_ttl",

@@ -19,7 +19,7 @@ from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
@@ -59,7 +59,7 @@ class Situation:
     with the witnesses by which they are (empty if by all), `removable` are the ids of the invalid
     ones that a rule removes, `doubts` tell why the place of one in its series is in doubt. `alone`
     are the ids of those that a named directory holds as its only one, `served` of those that
-    TensorFlow Serving takes.
+    TensorFlow Serving takes, `eligible` of those that may fill a slot.
     """
 
     policy: RetentionSettings
@@ -70,6 +70,7 @@ class Situation:
     doubts: Mapping[int, str]
     alone: frozenset[int] = frozenset()
     served: frozenset[int] = frozenset()
+    eligible: Container[int] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _open(entry: Entry, situation: Situation) -> str:
 
 def _not_shown(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
-    if is_eligible(entry, policy):
+    if entry.id in situation.eligible or is_eligible(entry, policy):
         return ""
     shown = entry.report.shown if entry.report else ()
     missing = ", ".join(word for word in policy.require if word not in shown)

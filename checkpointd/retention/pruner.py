@@ -279,16 +279,15 @@ class Pruner:
         entry = self._records.entry(planned.path)
         if entry is None or entry.generation != planned.generation or entry.state != planned.state:
             raise _RefusedError("it has changed in the ledger since this was planned")
-        if entry.pinned:
-            raise _RefusedError("it has been pinned since this was planned")
+        _check_marks(planned, entry)
         if entry.state is State.VALID and not is_eligible(entry, policy):
             raise _RefusedError("it has been verified again since this was planned")
 
     def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
         """Check what must hold right now: no pin, reference or writer, and enough others stay."""
         known = self._records.entry(entry.path)
-        if known is not None and known.pinned:
-            raise _RefusedError("it has been pinned since this was planned")
+        if known is not None:
+            _check_marks(entry, known)
         references = current.references.near(os.path.dirname(entry.path))
         if references.errors:
             raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
@@ -319,3 +318,10 @@ class Pruner:
                 f"verified, and keep_min_valid = {floor}",
                 tuple(suspects),
             )
+
+
+def _check_marks(planned: Entry, known: Entry) -> None:
+    if known.pinned:
+        raise _RefusedError("it has been pinned since this was planned")
+    if not known.tags <= planned.tags:
+        raise _RefusedError("it has been tagged since this was planned")

@@ -1,7 +1,8 @@
 """The runs of a series: a job that is started again in the same directory begins a new one; pure.
 
 A run begins where the number falls while the save time and the order of being first seen go on.
-What is older by both number and save time was copied back, and belongs to the run it came from.
+What is older by both number and save time was copied back, and belongs to the run it came from; or
+a job was started again whose clock is behind, so that is a second reading of the same series.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from checkpointd.retention.save_times import CLOCK_SKEW, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from checkpointd.retention.save_numbers import Number
 
@@ -36,16 +37,22 @@ class Runs:
         carried: the number after which a checkpoint without one of its own was seen, by id.
         undecided: two checkpoints whose order is not known for certain, and who says what.
         scattered: the number falls so often that the times are those of a copy.
+        at_each_fall: the number of the run of each where every fall of the number begins one,
+            whatever the save time is, by id; empty if `of` is the same.
     """
 
     of: dict[int, int] = field(default_factory=dict)
+    at_each_fall: dict[int, int] = field(default_factory=dict)
     carried: dict[int, Number] = field(default_factory=dict)
     undecided: str = ""
     scattered: bool = False
 
 
 def runs_of_series(
-    series: Sequence[Sighting], doubtful: Container[int], credible: dict[int, float]
+    series: Sequence[Sighting],
+    doubtful: Container[int],
+    credible: dict[int, float],
+    is_saved_before: Callable[[int, int], bool] = lambda _, __: False,
 ) -> Runs:
     """Find the runs of a series.
 
@@ -53,11 +60,18 @@ def runs_of_series(
         series: all that is known of it, also what is not on disk any more.
         doubtful: the ids of those whose save time is not believed.
         credible: the latest save time that each may have, by id.
+        is_saved_before: whether a state file says that one was saved before another, by ids.
     """
-    walk = _Walk(doubtful)
-    for one in _in_order_of_sight(series, doubtful, credible):
+    in_order = _in_order_of_sight(series, doubtful, credible)
+    walk = _Walk(doubtful, is_saved_before)
+    for one in in_order:
         walk.follow(one)
     runs = walk.runs
+    if walk.may_be_restarts:
+        second = _Walk(doubtful, is_saved_before, at_each_fall=True)
+        for one in sorted(in_order, key=lambda s: (s.sequence, s.number or ())):
+            second.follow(one)
+        runs.at_each_fall = second.runs.of
     runs.scattered = walk.is_scattered() or walk.is_copied_by_name()
     present = [one for one in series if one.present]
     runs.undecided = (
@@ -86,32 +100,61 @@ def _in_order_of_sight(
 
 
 def _overwritten(series: Sequence[Sighting]) -> list[Sighting]:
-    """What was at a path before the present content, where it was first seen."""
-    replaced = [s for s in series if s.number is not None and 0 < s.first_seen < s.seen]
+    """What was at a path before the present content, where it was first seen.
+
+    Its save time is known if it had the same content; else it is infinite.
+    """
+    replaced = [
+        s
+        for s in series
+        if s.number is not None and (s.original is not None or 0 < s.first_seen < s.seen)
+    ]
     if not replaced:
         return []
-    seen = sorted((s.seen, s.sequence) for s in series if s.seen)
+    first = {s.id for s in replaced if s.original and s.saved_at <= s.first_seen + CLOCK_SKEW}
+    places = [(s.seen, s.sequence) for s in series if s.seen]
+    places += [
+        (s.first_seen, s.original.sequence) for s in replaced if s.original and s.id in first
+    ]
+    seen = sorted(places)
     times = [at for at, _ in seen]
-    highest, latest = [], 0
-    for _, sequence in seen:
-        latest = max(latest, sequence)
-        highest.append(latest)
+    highest = list(accumulate((sequence for _, sequence in seen), max))
     found = []
     for one in replaced:
-        before = bisect_right(times, one.first_seen)
-        sequence = highest[before - 1] if before else 0
-        if sequence < one.sequence:
-            found.append(one._replace(sequence=sequence, saved_at=math.inf, present=False))
+        before = []
+        if one.original is not None:
+            before.append((one.original.sequence, one.original.saved_at))
+        if one.id not in first:
+            count = bisect_right(times, one.first_seen)
+            before.append((highest[count - 1] if count else 0, math.inf))
+        found += [
+            one._replace(sequence=sequence, saved_at=time, present=False, original=None)
+            for sequence, time in before
+            if sequence < one.sequence
+        ]
     return found
 
 
 class _Walk:
-    """Follows a series in the order in which it was first seen."""
+    """Follows a series in the order in which it was first seen.
 
-    def __init__(self, doubtful: Container[int]) -> None:
+    `may_be_restarts`: the number fell where the save time does not show whether a run began.
+    """
+
+    def __init__(
+        self,
+        doubtful: Container[int],
+        is_saved_before: Callable[[int, int], bool],
+        *,
+        at_each_fall: bool = False,
+    ) -> None:
         self.runs = Runs()
+        self._run_of = self.runs.of
         self.undecided = ""
+        self.may_be_restarts = False
+        self._at_each_fall = at_each_fall
         self._doubtful = doubtful
+        self._is_saved_before = is_saved_before
         self._front: Sighting | None = None
         self._latest: Sighting | None = None
         self._starts: list[float] = [0.0]
@@ -122,9 +165,12 @@ class _Walk:
         """Place the next one."""
         is_past = one.saved_at == math.inf
         if one.number is None:
-            self._place(one, self._run_at(one))
+            self._run_of[one.id] = self._run_at(one)
             if self._front is not None and self._front.number is not None:
                 self.runs.carried[one.id] = self._front.number
+            return
+        if one.original is not None:  # copied back: it was placed where it was first seen
+            self._run_of[one.id] = self._run_of.get(one.id, self._run_at(one))
             return
         front = self._front
         if front is None or front.number is None or _continues(one, front):
@@ -136,45 +182,53 @@ class _Walk:
         self._front = one
         self._numbered.append(one)
         if not is_past:
-            self._place(one, len(self._starts) - 1)
+            self._run_of[one.id] = len(self._starts) - 1
             self._note_time(one)
 
     def _note_time(self, one: Sighting) -> None:
-        if one.id in self._doubtful:
-            return
-        if self._latest is None or one.saved_at > self._latest.saved_at:
+        latest = self._latest
+        if one.id not in self._doubtful and (latest is None or one.saved_at > latest.saved_at):
             self._latest = one
 
     def _fall(self, one: Sighting, front: Sighting) -> None:
         """Place one whose number is lower than one that was seen before it, or with it."""
         latest = self._latest
         was_seen_later = one.sequence > front.sequence
-        if one.id in self._doubtful or latest is None:
+        is_doubtful = one.id in self._doubtful
+        if self._at_each_fall and (was_seen_later or (is_doubtful and one.number == front.number)):
+            self._begin(one)
+        elif is_doubtful or latest is None:
+            self.may_be_restarts = True
             if was_seen_later and one.present and one.number != front.number:
                 self._note_undecided(
                     front, one, "number", "the order in which they were first seen"
                 )
-            self._place(one, len(self._starts) - 1)
+            self._run_of[one.id] = len(self._starts) - 1
             self._numbered.append(one)
+            self._note_time(one)
         elif one.saved_at > latest.saved_at:
-            if not was_seen_later and one.present and front.present and one.number != front.number:
+            is_witnessed = was_seen_later or self._is_saved_before(front.id, one.id)
+            if not is_witnessed and one.present and front.present and one.number != front.number:
                 self._note_undecided(front, one, "number", "save time")
             self._falls.append((len(self._numbered), front, one))
-            self._numbered.append(one)
-            self._starts.append(one.saved_at)
-            self._front, self._latest = one, one
-            self._place(one, len(self._starts) - 1)
+            self._begin(one)
         else:
-            self._place(one, self._run_at(one))
+            self.may_be_restarts |= was_seen_later
+            self._run_of[one.id] = self._run_at(one)
+
+    def _begin(self, one: Sighting) -> None:
+        """Have it be the first of a run."""
+        self._note_time(one)
+        self._numbered.append(one)
+        self._starts.append(one.saved_at)
+        self._front = one
+        self._run_of[one.id] = len(self._starts) - 1
 
     def _run_at(self, one: Sighting) -> int:
         """The run in which it was saved, by its save time."""
         if one.id in self._doubtful:
             return len(self._starts) - 1
         return max(0, bisect_right(self._starts, one.saved_at) - 1)
-
-    def _place(self, one: Sighting, run: int) -> None:
-        self.runs.of[one.id] = run
 
     def _note_undecided(self, a: Sighting, b: Sighting, of_a: str, of_b: str) -> None:
         self.undecided = self.undecided or disagreement(a, b, of_a, of_b)
@@ -239,7 +293,7 @@ def _disorder(present: Iterable[Sighting], runs: Runs, doubtful: Container[int])
 def _disorder_without_numbers(present: Iterable[Sighting], doubtful: Container[int]) -> str:
     """Two without a number that were first seen in another order than they were saved in."""
     times = sorted(
-        (s for s in present if s.number is None and s.id not in doubtful),
+        (s for s in present if s.number is None and not s.original and s.id not in doubtful),
         key=lambda s: (s.sequence, s.saved_at),
     )
     latest: Sighting | None = None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger import Entry
+    from checkpointd.ledger.facts import Original
 
 CLOCK_SKEW = 300.0
 """How far the clocks of two hosts may differ, in seconds: a file server sets the times of files by
@@ -33,6 +34,7 @@ class Sighting(NamedTuple):
 
     `sequence` counts in the order in which contents were first seen, and is the same for those
     found together; `seen` is when, 0 if unknown. `first_seen` is when the path was first seen.
+    `original` is what was at the path before with the same content: then `saved_at` is its time.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Sighting(NamedTuple):
     seen: float
     sequence: int
     present: bool = True
+    original: Original | None = None
 
 
 def sighting_of(entry: Entry, *, present: bool = True) -> Sighting:
@@ -52,11 +55,12 @@ def sighting_of(entry: Entry, *, present: bool = True) -> Sighting:
         entry.id,
         checkpoint.path,
         number_of(checkpoint.version, entry.step, checkpoint.metrics),
-        entry.saved_at,
+        entry.content_saved_at,
         entry.first_seen,
         entry.seen,
         entry.sequence,
         present,
+        entry.original,
     )
 
 
@@ -72,10 +76,10 @@ def latest_credible(sightings: Iterable[Sighting], now: float) -> dict[int, floa
     for one in sorted(sightings, key=attrgetter("sequence"), reverse=True):
         if one.sequence != sequence:
             limit, sequence = following, one.sequence
-        known = one.seen > 0
-        found[one.id] = min(limit, one.seen) if known else limit
-        if known:
-            following = min(following, one.seen)
+        seen = one.seen
+        found[one.id] = seen if 0 < seen < limit else limit
+        if 0 < seen < following:
+            following = seen
     return found
 
 
@@ -87,7 +91,6 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         credible: what `latest_credible` returned.
     """
     doubts = {}
-    shared = Counter[tuple[int, float]]()
     believed = []
     for one in series:
         if one.saved_at <= 0:
@@ -95,8 +98,10 @@ def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> di
         elif one.saved_at > credible[one.id] + CLOCK_SKEW:
             doubts[one.id] = f"its save time, {_written(one.saved_at)}, is later than it was seen"
         elif one.number is not None:
-            shared[one.sequence, one.saved_at] += 1
             believed.append(one)
+    together = Counter([one.sequence for one in believed])
+    believed = [one for one in believed if together[one.sequence] >= _SAME]
+    shared = Counter([(one.sequence, one.saved_at) for one in believed])
     if shared and max(shared.values()) >= _SAME:
         for one in believed:
             count = shared[one.sequence, one.saved_at]

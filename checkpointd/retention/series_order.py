@@ -1,13 +1,15 @@
 """The order of a series: which checkpoint is newer than which, by witnesses that agree; pure.
 
 Three witnesses place a checkpoint: the number in its name, its save time, and the order in which
-checkpoints were first seen, which knows nothing of those found together. None decides alone: each
-has been wrong in practice (clocks, copies that keep no times, jobs that were started again).
+checkpoints were first seen, which knows nothing of those found together. A job's `checkpoint` state
+file is a fourth, for what it lists. None decides alone: each has been wrong in practice (clocks,
+copies that keep no times, jobs that were started again).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from checkpointd.ledger import State
@@ -21,6 +23,7 @@ from checkpointd.retention.save_times import (
     latest_credible,
     sighting_of,
 )
+from checkpointd.retention.saving_order import SavingOrders, saved_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger import DepartedCheckpoint, Entry
     from checkpointd.retention.groups import GroupBy, SeriesKey
     from checkpointd.retention.save_numbers import Number
+    from checkpointd.retention.saving_order import ListedSeries, SavingOrder
 
     OrderBy = Literal["witnesses", "number", "save_time"]
     """What decides which checkpoint is newer: two witnesses that agree, or one of them alone."""
@@ -41,6 +45,8 @@ class SeriesOrder:
         newest_first: the checkpoints, the newest run first.
         sightings: what places each, by id.
         run: the number of the run of each, 0 the oldest, by id.
+        other_runs: the runs as they may be as well, the newest first, each by number; empty if
+            there is only one reading.
         rank: the place of each, the oldest lowest, by id.
         doubts: why the place of a checkpoint is in doubt, so that it stays and fills no slot.
         doubtful_times: the ids of those whose save time is not believed.
@@ -59,6 +65,7 @@ class SeriesOrder:
     undecided: str = ""
     scattered: bool = False
     by: OrderBy = "witnesses"
+    other_runs: tuple[tuple[Entry, ...], ...] = ()
 
     def by_first_seen(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those last seen first; those found together by their place."""
@@ -79,7 +86,7 @@ class SeriesOrder:
             if of_name is not None and of_name > number:
                 by_number, number = entry, of_name
             if entry.id not in self.doubtful_times and (
-                not is_timed or entry.saved_at > by_time.saved_at
+                not is_timed or entry.content_saved_at > by_time.content_saved_at
             ):
                 by_time, is_timed = entry, True
             if entry.sequence > last_seen.sequence:
@@ -105,11 +112,12 @@ def departed_sighting(
         departed.id,
         checkpoint.path,
         number_of(checkpoint.version, departed.step, checkpoint.metrics),
-        departed.saved_at,
+        departed.saved_at if departed.original is None else departed.original.saved_at,
         departed.first_seen,
         departed.seen,
         departed.sequence,
         present=False,
+        original=departed.original,
     )
 
 
@@ -119,6 +127,7 @@ def order_series(
     past: Iterable[tuple[SeriesKey, Sighting]] = (),
     by: OrderBy = "witnesses",
     group_by: GroupBy = "series",
+    saving_orders: Sequence[SavingOrder] = (),
 ) -> dict[SeriesKey, SeriesOrder]:
     """Order every series.
 
@@ -129,6 +138,7 @@ def order_series(
         past: more of what is not on disk any more.
         by: what decides, as in `[watch.retention]`.
         group_by: which series are ordered together.
+        saving_orders: what state files say.
     """
     groups: dict[SeriesKey, list[Entry]] = {}
     series: dict[SeriesKey, list[Sighting]] = {}
@@ -140,12 +150,17 @@ def order_series(
         series.setdefault(key, []).append(sighting_of(entry, present=is_present))
         if is_present:
             groups.setdefault(key, []).append(entry)
-    credible = latest_credible((one for group in series.values() for one in group), now)
-    return {key: _order(group, series[key], credible, by) for key, group in groups.items()}
+    credible = latest_credible(chain.from_iterable(series.values()), now)
+    orders = SavingOrders(saving_orders)
+    return {key: _order(group, series[key], credible, by, orders) for key, group in groups.items()}
 
 
 def _order(
-    group: list[Entry], series: Sequence[Sighting], credible: dict[int, float], by: OrderBy
+    group: list[Entry],
+    series: Sequence[Sighting],
+    credible: dict[int, float],
+    by: OrderBy,
+    saving_orders: SavingOrders,
 ) -> SeriesOrder:
     doubts = {} if by == "number" else doubtful_times(series, credible)
     if len(group) == 1 and len(series) == 1:
@@ -153,8 +168,10 @@ def _order(
         place = {entry.id: 0}
         return SeriesOrder((entry,), {entry.id: series[0]}, place, place, doubts, frozenset(doubts))
     doubtful = frozenset(doubts)
+    listed: tuple[ListedSeries, ...] = ()
     if by == "witnesses":
-        runs = runs_of_series(series, doubts, credible)
+        listed = saving_orders.of(group)
+        runs = runs_of_series(series, doubts, credible, saved_before(listed))
         doubts.update(_without_a_number(series))
     else:
         runs = Runs({one.id: 0 for one in series})
@@ -162,18 +179,59 @@ def _order(
         lack = 'it has no number, and order = "number"'
         doubts = {one.id: lack for one in series if one.number is None}
     sightings = {one.id: one for one in series if one.present}
-    ordered = sorted(group, key=lambda e: _place(sightings[e.id], runs, doubts, credible, by))
+
+    def age_order(entry: Entry) -> tuple[int, Number, float, int, int]:
+        one = sightings[entry.id]
+        time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
+        number = runs.carried.get(one.id, ()) if one.number is None else one.number
+        if by == "save_time":
+            number = ()
+        return runs.of[one.id], number, time, one.sequence, one.id
+
+    ordered = sorted(group, key=age_order)
+    rank = {e.id: n for n, e in enumerate(ordered)}
     return SeriesOrder(
         newest_first=tuple(reversed(ordered)),
         sightings=sightings,
         run=runs.of,
-        rank={e.id: n for n, e in enumerate(ordered)},
+        rank=rank,
         doubts=doubts,
         doubtful_times=doubtful,
-        undecided=runs.undecided,
+        undecided=runs.undecided or _contradiction(listed, rank, sightings),
         scattered=runs.scattered,
         by=by,
+        other_runs=_other_runs(ordered, runs, sightings),
     )
+
+
+def _other_runs(
+    ordered: Sequence[Entry], runs: Runs, sightings: dict[int, Sighting]
+) -> tuple[tuple[Entry, ...], ...]:
+    found: dict[int, list[Entry]] = {}
+    for entry in ordered if runs.at_each_fall else ():
+        found.setdefault(runs.at_each_fall.get(entry.id, runs.of[entry.id]), []).append(entry)
+    for run in found.values():
+        run.sort(key=lambda e: _by_number(sightings[e.id]), reverse=True)
+    return tuple(tuple(found[n]) for n in sorted(found, reverse=True))
+
+
+def _contradiction(
+    listed: Sequence[ListedSeries], rank: dict[int, int], sightings: dict[int, Sighting]
+) -> str:
+    """What a state file says against the order by number, save time and first sight."""
+    for one in listed:
+        found = one.contradiction(rank)
+        if found is not None:
+            first, second = (sightings[i].path for i in found)
+            return (
+                f"By the state file {one.path!r} {first!r} was saved before {second!r}, by number, "
+                "save time and the order in which they were first seen it was saved after it."
+            )
+    return ""
+
+
+def _by_number(one: Sighting) -> tuple[Number, int, float]:
+    return one.number or (), one.sequence, one.saved_at
 
 
 def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:
@@ -188,13 +246,3 @@ def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:
         if len(ids) > 1
         for identity in ids
     }
-
-
-def _place(
-    one: Sighting, runs: Runs, doubts: dict[int, str], credible: dict[int, float], by: OrderBy
-) -> tuple[int, Number, float, int, int]:
-    time = min(one.saved_at, credible[one.id]) if one.id in doubts else one.saved_at
-    number = runs.carried.get(one.id, ()) if one.number is None else one.number
-    if by == "save_time":
-        number = ()
-    return runs.of[one.id], number, time, one.sequence, one.id

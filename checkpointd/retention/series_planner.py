@@ -6,7 +6,7 @@ claims either way stays. So nothing is removed but for ones that are newer and w
 
 from __future__ import annotations
 
-from itertools import groupby, pairwise
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
@@ -24,10 +24,17 @@ from checkpointd.retention.references import alone_in_named
 from checkpointd.retention_rules import Effect, Measuring
 from checkpointd.retention_rules.best import KeepBest
 from checkpointd.retention_rules.latest import KeepLast
-from checkpointd.retention_rules.table import KEEP_RUNS, SIZE, UNCLAIMED, rules_of
+from checkpointd.retention_rules.table import (
+    KEEP_RUNS,
+    SIZE,
+    UNCLAIMED,
+    names_outranking_age,
+    rules_of,
+)
+from checkpointd.retention_rules.tags import KeepTags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, Entry
@@ -38,6 +45,9 @@ if TYPE_CHECKING:
 
     Claims = list[tuple[str, dict[int, str]]]
     """The reasons of each rule by checkpoint, with the rule's name."""
+
+
+_IF_STARTED_AGAIN = ", if a job was started again while its clock was behind"
 
 
 class PolicyRules:
@@ -59,6 +69,13 @@ class PolicyRules:
     def obstacles(self, newest_first: Sequence[SavedCheckpoint]) -> tuple[Obstacle, ...]:
         """Why rules that keep cannot be evaluated for a series."""
         found = (r.obstacle(newest_first) for r in self.keep if isinstance(r, Measuring))
+        return tuple(obstacle for obstacle in found if obstacle is not None)
+
+    def watch_obstacles(self, entries: Iterable[Entry]) -> tuple[Obstacle, ...]:
+        """Why rules that keep cannot be evaluated for any series of a watch."""
+        by_tags = [rule for rule in self.keep if isinstance(rule, KeepTags)]
+        carried = {entry.tags for entry in entries} if by_tags else set()
+        found = (rule.unmatched(carried) for rule in by_tags)
         return tuple(obstacle for obstacle in found if obstacle is not None)
 
 
@@ -94,20 +111,29 @@ class SeriesPlanner:
         self._rules = rules
         eligible = [e for e in order.newest_first if e.id in saved]
         broken = [
-            saved_checkpoint(e, now, ages) for e in order.newest_first if is_broken_checkpoint(e)
+            saved_checkpoint(e, now, ages)
+            for e in (order.newest_first if rules.remove_invalid else ())
+            if is_broken_checkpoint(e)
         ]
         self._expire = _claims(rules.expire, list(saved.values()), now)
         self._expired = frozenset(i for _, claimed in self._expire for i in claimed)
         self._remove = _claims(rules.remove_invalid, broken, now)
-        self._removing = [one for one in (*self._expire, *self._remove) if one[1]]
         self._keep: Claims = [(rule.name, {}) for rule in rules.keep]
+        outranking = names_outranking_age()
+        self._keep_old = [one for one in self._keep if one[0] in outranking]
+        self._keep_young = [one for one in self._keep if one[0] not in outranking]
         self._floor: set[int] = set()
         self._older: set[int] = set()
         self._plan_runs(eligible, now)
+        for other in order.other_runs[: policy.keep_runs]:
+            self._claim([e for e in other if e.id in saved], now, _IF_STARTED_AGAIN)
+        self._kept_by = _by_checkpoint(self._keep)
+        self._kept_old_by = _by_checkpoint(self._keep_old)
+        self._removed_by = _by_checkpoint([*self._expire, *self._remove])
         removable = frozenset(i for _, claimed in self._remove for i in claimed)
         alone = alone_in_named(order.newest_first, on_disk.references)
         self._situation = Situation(
-            policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served
+            policy, ages, on_disk, order.newest_by(), removable, order.doubts, alone, served, saved
         )
         self._protections = rows_for(self._situation, PROTECTIONS)
         self._doubts: dict[State, tuple[Protection, ...]] = {}
@@ -125,22 +151,27 @@ class SeriesPlanner:
         """Have the rules claim in each run; find the runs that are too old to be kept at all."""
         run = self._order.run
         by_run = {n: list(group) for n, group in groupby(eligible, key=lambda e: run[e.id])}
-        kept = {n: len(self._claim(entries, now)) for n, entries in by_run.items()}
+        kept = {n: self._claim(entries, now) for n, entries in by_run.items()}
         if len(kept) <= self._policy.keep_runs:
             return
+        staying = _ids(self._keep_old) - _ids(self._keep_young)
         newer: list[int] = []
         for n, entries in by_run.items():
-            enough = max(self._rules.asked, kept[n])
-            earned = [m for m in newer if kept[m] >= enough][: self._policy.keep_runs]
+            enough = max(self._rules.asked, len(kept[n] - staying))
+            earned = [m for m in newer if len(kept[m]) >= enough][: self._policy.keep_runs]
             if len(earned) == self._policy.keep_runs:
                 # Only what was seen before all that the newer runs have to show for themselves.
                 limit = min(_nth_last_seen(by_run[m], enough) for m in earned)
                 self._older.update(e.id for e in entries if e.sequence < limit)
             newer.append(n)
 
-    def _claim(self, run: list[Entry], now: float) -> set[int]:
-        """Have the rules claim in one run, fill its floor, and return what is kept of it."""
-        if all(a.sequence >= b.sequence for a, b in pairwise(run)):
+    def _claim(self, run: list[Entry], now: float, condition: str = "") -> set[int]:
+        """Have the rules claim in one run, fill its floor, and return what is kept of it.
+
+        Under a `condition` they add to what they have claimed without it.
+        """
+        seen = [e.sequence for e in run]
+        if seen == sorted(seen, reverse=True):
             views = [run]
         else:
             views = [self._order.by_first_seen(run), run]
@@ -150,19 +181,24 @@ class SeriesPlanner:
             for (_, claims), (_, found) in zip(
                 self._keep, _claims(self._rules.keep, checkpoints, now), strict=True
             ):
-                claims.update(found)
+                claims.update(
+                    {i: why + condition for i, why in found.items() if i not in claims}
+                    if condition
+                    else found
+                )
                 kept.update(found)
         kept = kept if self._rules.keep else {e.id for e in run}
         kept -= self._expired
         missing = max(0, self._policy.keep_min_valid - len(kept))
+        floor: set[int] = set()
         for view in views:
-            floor = [e.id for e in view if e.id not in kept][:missing]
-            self._floor.update(floor)
-        return kept | self._floor.intersection(e.id for e in run)
+            floor.update(islice((e.id for e in view if e.id not in kept), missing))
+        self._floor |= floor
+        return kept | floor
 
     def _decide(self, entry: Entry) -> Decision:
         run = self._order.run[entry.id]
-        reasons = list(self._reasons_to_keep(entry))
+        reasons = self._reasons_to_keep(entry)
         if reasons:
             texts = tuple(text for _, text in reasons)
             may_go = not self._holds and yields(label for label, _ in reasons)
@@ -174,32 +210,37 @@ class SeriesPlanner:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
             return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
-        for rule, reason in _claimed(entry, self._removing):
+        for rule, reason in self._removed_by.get(entry.id, ()):
             return Decision(entry, False, (reason,), rule, run=run)
         return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
 
-    def _reasons_to_keep(self, entry: Entry) -> Iterator[tuple[str, str]]:
-        yield from self._protected(entry, self._protections)
-        if entry.id not in self._older:
-            if entry.id not in self._expired:
-                yield from _claimed(entry, self._keep)
-            if entry.id in self._floor:
-                n = self._policy.keep_min_valid
-                yield "keep_min_valid", f"at least {n} valid ones always stay (keep_min_valid)"
-        yield from self._protected(entry, self._doubts_in(entry.state))
+    def _reasons_to_keep(self, entry: Entry) -> list[tuple[str, str]]:
+        reasons = self._protected(entry, self._protections)
+        is_older = entry.id in self._older
+        is_too_old = is_older or entry.id in self._expired
+        reasons += (self._kept_old_by if is_too_old else self._kept_by).get(entry.id, ())
+        if entry.id in self._floor and not is_older:
+            n = self._policy.keep_min_valid
+            text = f"at least {n} valid ones always stay (keep_min_valid)"
+            reasons.append(("keep_min_valid", text))
+        reasons += self._protected(entry, self._doubts_in(entry.state))
         if (
             not self._rules.keep_names
             and entry.state is State.VALID
             and entry.id not in self._expired
         ):
             names = self._rules.removing_names
-            yield NO_RULE, f"no keep_ rule is configured, and {names} does not remove it yet"
+            text = f"no keep_ rule is configured, and {names} does not remove it yet"
+            reasons.append((NO_RULE, text))
+        return reasons
 
-    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> Iterator[tuple[str, str]]:
+    def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> list[tuple[str, str]]:
+        found = []
         for row in rows:
             reason = row.reason(entry, self._situation)
             if reason:
-                yield row.label, reason
+                found.append((row.label, reason))
+        return found
 
 
 def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
@@ -207,10 +248,19 @@ def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
     return sorted((e.sequence for e in entries), reverse=True)[n - 1]
 
 
+def _ids(claims: Claims) -> set[int]:
+    """Everything that is claimed."""
+    return {identity for _, claimed in claims for identity in claimed}
+
+
 def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: float) -> Claims:
     return [(rule.name, dict(rule.claim(checkpoints, now))) for rule in rules]
 
 
-def _claimed(entry: Entry, claims: Claims) -> Iterator[tuple[str, str]]:
-    """The rules that claim a checkpoint, each with its reason."""
-    return ((name, claimed[entry.id]) for name, claimed in claims if entry.id in claimed)
+def _by_checkpoint(claims: Claims) -> dict[int, list[tuple[str, str]]]:
+    """The rules that claim each checkpoint, in their order, each with its reason."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for name, claimed in claims:
+        for identity, reason in claimed.items():
+            found.setdefault(identity, []).append((name, reason))
+    return found

@@ -28,8 +28,10 @@ def served_versions(entries: Iterable[Entry]) -> frozenset[int]:
     """
     highest = dict[tuple[str, bool], tuple[int, int]]()
     for entry in entries:
+        if entry.checkpoint.format is not Format.SAVEDMODEL:
+            continue
         directory, name = os.path.split(entry.path)
-        if entry.checkpoint.format is not Format.SAVEDMODEL or not _VERSION.fullmatch(name):
+        if not _VERSION.fullmatch(name):
             continue
         for is_valid in {False, entry.state is State.VALID}:
             key = directory, is_valid

@@ -138,9 +138,11 @@ def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result],
                 for entry in entries:
                     name = f"{below}/{entry.name}"
                     found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
-                    if found.st_dev != device:
-                        raise NotUnchangedError(f"something is mounted on {name!r}")
                     is_directory = stat.S_ISDIR(found.st_mode)
+                    if found.st_dev != device and (
+                        is_directory or not _is_of_one_mount(entry.name, file)
+                    ):
+                        raise NotUnchangedError(f"something is mounted on {name!r}")
                     if is_left_out(entry.name, directory, is_directory=is_directory):
                         continue
                     if not is_directory:
@@ -152,3 +154,25 @@ def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result],
     finally:
         for _, file in left:
             os.close(file)
+
+
+def _is_of_one_mount(name: str, directory_fd: int) -> bool:
+    """Whether a file belongs to the mount of its directory, although its device is another one.
+
+    On overlayfs a file has a device of its layer, and a directory that of the whole.
+    """
+    file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
+    try:
+        mount = _mount_of(file)
+        return mount is not None and mount == _mount_of(directory_fd)
+    finally:
+        os.close(file)
+
+
+def _mount_of(file: int) -> str | None:
+    """The id of the mount that an open file is on; None where /proc does not show it."""
+    try:
+        with open(f"/proc/self/fdinfo/{file}", encoding="ascii") as info:
+            return next((line.split()[1] for line in info if line.startswith("mnt_id:")), None)
+    except OSError:
+        return None

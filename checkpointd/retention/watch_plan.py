@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from checkpointd.core.evaluator import content_of
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
@@ -21,7 +23,7 @@ from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
+    from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, PolicyRecords
     from checkpointd.retention.root import RootDoubts
 
 
@@ -34,6 +36,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
+        ...
+
+    def policy_records(self, watch: str) -> PolicyRecords:
+        """Which policies, and which runs to remove, a person has agreed to."""
         ...
 
     def ages(self) -> Ages:
@@ -76,9 +82,7 @@ def plan_watch(
     """
     references = (index or reference_index(watch)).sweep()
     found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
-    entries = [
-        replace(e, pinned=True) if e.path in found.pinned else e for e in ledger.entries(watch.name)
-    ]
+    entries = found.marked(ledger.entries(watch.name))
     on_disk = {
         e.path: sameness_of(e.path, e.checkpoint, e.generation)
         for e in entries
@@ -95,10 +99,11 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         root=found.doubts,
-        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
+        evaluation=evaluation or _evaluation_of(watch),
         ages=ledger.ages(),
         departed=ledger.departed(watch.name),
         may_remove_runs=by_person or watch.retention.confirm == "never",
+        dropped=ledger.policy_records(watch.name).dropped,
         filesystem=_filesystem(watch),
         templates=watch.version,
     )
@@ -108,6 +113,15 @@ def plan_watch(
     uses = {e.path: open_files.use_of_entry(e) for e in leaving}
     used = {path: use.value for path, use in uses.items() if use is not None}
     return planned(in_use=used) if used else first
+
+
+def _evaluation_of(watch: WatchSettings) -> CurrentEvaluation:
+    """How checkpoints of a watch would be evaluated now."""
+    settings = watch.verify.to_settings()
+    with contextlib.suppress(OSError):
+        content = content_of(settings.evaluate, settings.python_path)
+        settings = replace(settings, evaluate=replace(settings.evaluate, content=content))
+    return CurrentEvaluation.of(settings)
 
 
 def _filesystem(watch: WatchSettings) -> FileSystem | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 
 from checkpointd.core import verify_settings
 from checkpointd.retention_rules.spec import Obstacle, SavedCheckpoint, Value
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 _NAMED = 6
 _ENOUGH = 3
 """Of so many equal values chance is no explanation."""
+
+
+class _Values(NamedTuple):
+    """What checkpoints have of a metric, newest first.
+
+    `comparable` are those with a finite and certain value, by what gave it; of the `disputed` the
+    file name and the golden record differ; the `missing` do not have it.
+    """
+
+    comparable: list[list[SavedCheckpoint]]
+    disputed: list[SavedCheckpoint]
+    missing: list[SavedCheckpoint]
+    any_finite: bool
 
 
 @dataclass(frozen=True)
@@ -48,30 +62,33 @@ class KeepBest:
 
     def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim the best, and those that cannot be compared."""
-        obstacle = self.obstacle(newest_first)
+        found = self._values(newest_first)
+        obstacle = self._obstacle(newest_first, found)
         if obstacle:
             return {
                 c.id: f"{obstacle.message}, so {self.name} removes nothing" for c in newest_first
             }
         claimed: dict[int, str] = {}
-        for group in self._comparable(newest_first):
+        for group in found.comparable:
             claimed |= self._best_of(group)
-        for checkpoint in newest_first:
-            if self._disputed(checkpoint):
-                claimed[checkpoint.id] = (
-                    f"its file name gives {checkpoint.named[self.metric]:g} for {self.metric} and "
-                    f"its golden record {checkpoint.metrics[self.metric]:g}, so {self.name} "
-                    "cannot compare it"
-                )
-            elif self.without_metric == "keep" and self.metric not in checkpoint.metrics:
-                claimed[checkpoint.id] = (
-                    f"it does not have the metric {self.metric} "
-                    f'({self.name}.without_metric = "keep")'
-                )
+        for checkpoint in found.disputed:
+            claimed[checkpoint.id] = (
+                f"its file name gives {checkpoint.named[self.metric]:g} for {self.metric} and "
+                f"its golden record {checkpoint.metrics[self.metric]:g}, so {self.name} "
+                "cannot compare it"
+            )
+        if self.without_metric == "keep":
+            reason = (
+                f'it does not have the metric {self.metric} ({self.name}.without_metric = "keep")'
+            )
+            claimed.update((checkpoint.id, reason) for checkpoint in found.missing)
         return claimed
 
     def obstacle(self, newest_first: Sequence[SavedCheckpoint]) -> Obstacle | None:
         """Why the rule cannot be evaluated."""
+        return self._obstacle(newest_first, self._values(newest_first))
+
+    def _obstacle(self, newest_first: Sequence[SavedCheckpoint], found: _Values) -> Obstacle | None:
         if not newest_first:
             return None
         meant = verify_settings.better(self.metric)
@@ -81,30 +98,40 @@ class KeepBest:
                 f"better the {'smaller' if meant == verify_settings.MIN else 'larger'} it is"
             )
             return Obstacle("metric_direction", text)
-        if all(self.metric not in c.metrics for c in newest_first):
+        if len(found.missing) == len(newest_first):
             known = list(dict.fromkeys(name for c in newest_first for name in sorted(c.metrics)))
             has = f" (they have {', '.join(known[:_NAMED])})" if known else ""
             text = f"no valid checkpoint has the metric {self.metric}{has}"
             return Obstacle("metric_missing", text)
-        if not any(math.isfinite(c.metrics.get(self.metric, math.nan)) for c in newest_first):
+        if not found.any_finite:
             text = f"no valid checkpoint has a finite value of {self.metric}"
             return Obstacle("metric_not_finite", text)
-        constant = next(filter(self._is_constant, self._comparable(newest_first)), None)
+        constant = next(filter(self._is_constant, found.comparable), None)
         if constant is None:
             return None
         value = constant[0].metrics[self.metric]
         text = f"the metric {self.metric} is {value:.6g} for all {len(constant)} checkpoints"
         return Obstacle("metric_constant", text)
 
-    def _comparable(self, newest_first: Sequence[SavedCheckpoint]) -> list[list[SavedCheckpoint]]:
-        """The checkpoints with a finite and certain value, by what gave it."""
-        groups: dict[str, list[SavedCheckpoint]] = {}
+    def _values(self, newest_first: Sequence[SavedCheckpoint]) -> _Values:
+        """What the checkpoints have of the metric, in one pass: there may be 100 000 of them."""
+        metric = self.metric
+        groups = defaultdict[str, list[SavedCheckpoint]](list)
+        disputed, missing = [], []
+        any_finite = False
         for c in newest_first:
-            finite = math.isfinite(c.metrics.get(self.metric, math.nan))
-            if finite and not self._disputed(c):
-                evaluator = c.evaluated_by if self.metric in c.evaluated else ""
-                groups.setdefault(evaluator, []).append(c)
-        return list(groups.values())
+            if metric not in c.metrics:
+                missing.append(c)
+                continue
+            value = c.metrics[metric]
+            finite = math.isfinite(value)
+            any_finite = any_finite or finite
+            if c.named.get(metric, value) != value and self._disputed(c):
+                disputed.append(c)
+            elif finite:
+                evaluator = c.evaluated_by if metric in c.evaluated else ""
+                groups[evaluator].append(c)
+        return _Values(list(groups.values()), disputed, missing, any_finite)
 
     def _best_of(self, group: Sequence[SavedCheckpoint]) -> dict[int, str]:
         sign = 1 if self.mode == "min" else -1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    NamedTuple,
     Protocol,
     get_args,
     get_type_hints,
@@ -30,6 +32,7 @@ class Value(enum.Enum):
     YEARS = enum.auto()
     STEPS = enum.auto()
     STEP_LIST = enum.auto()
+    TAG_LIST = enum.auto()
     DURATION = enum.auto()
     TEXT = enum.auto()
     FLAG = enum.auto()
@@ -51,23 +54,27 @@ class Effect(enum.Enum):
     """Invalid checkpoints are removed. Invalid ones that no rule of this kind claims stay."""
 
 
-@dataclass(frozen=True)
-class SavedCheckpoint:
+_NO_METRICS: Mapping[str, float] = MappingProxyType({})
+
+
+class SavedCheckpoint(NamedTuple):
     """One checkpoint, as far as rules look at it; times are seconds since the epoch.
 
     `seen_at` is when checkpointd first saw this content. `metrics` are those of `evaluate`, else
     the golden record's, else the file name's; `named` are the file name's alone, `evaluated` the
-    names of those that `evaluate` gave, and `evaluated_by` which evaluation that was.
+    names of those that `evaluate` gave, and `evaluated_by` which evaluation that was. `tags` are
+    those that people have put on its path.
     """
 
     id: int
     saved_at: float
     seen_at: float = 0.0
     step: int | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    named: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = _NO_METRICS
+    named: Mapping[str, float] = _NO_METRICS
     evaluated: frozenset[str] = frozenset()
     evaluated_by: str = ""
+    tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,7 @@ class RuleSpec:
     `help` describes the rule in one sentence, for the manual and the schema of the config.
     `repeatable`: the config may also hold a list of tables, each of them a rule.
     `outranks_size`: what it keeps stays even if `max_total_bytes` cannot be met then.
+    `outranks_age`: what it keeps stays although it has expired, or its run is too old.
     """
 
     rule: type[Rule]
@@ -134,6 +142,7 @@ class RuleSpec:
     effect: Effect = Effect.KEEP
     repeatable: bool = False
     outranks_size: bool = False
+    outranks_age: bool = False
 
     @property
     def name(self) -> str:

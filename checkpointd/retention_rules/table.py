@@ -19,6 +19,7 @@ from checkpointd.retention_rules.periods import (
 )
 from checkpointd.retention_rules.spec import Effect, RuleSpec
 from checkpointd.retention_rules.steps import KeepEveryNSteps, KeepSteps
+from checkpointd.retention_rules.tags import KeepTags
 from checkpointd.retention_rules.within import (
     KeepWithin,
     KeepWithinDaily,
@@ -53,6 +54,12 @@ RULES: tuple[RuleSpec, ...] = (
     ),
     RuleSpec(KeepSteps, "Keep these training steps.", outranks_size=True),
     RuleSpec(
+        KeepTags,
+        'Keep what carries all tags of one of these: `["prod,eval", "paper"]`.',
+        outranks_size=True,
+        outranks_age=True,
+    ),
+    RuleSpec(
         KeepBest,
         'Keep the best by a metric: `{ n = 3, metric = "val_loss", mode = "min" }`, or by several.',
         repeatable=True,
@@ -84,6 +91,11 @@ SIZE = "max_total_bytes"
 def names(effect: Effect) -> tuple[str, ...]:
     """The names of all rules that have an effect."""
     return tuple(spec.name for spec in RULES if spec.effect is effect)
+
+
+def names_outranking_age() -> frozenset[str]:
+    """The names of the rules that keep what has expired, and what is of an old run."""
+    return frozenset(spec.name for spec in RULES if spec.outranks_age)
 
 
 def removal_labels() -> tuple[str, ...]:

@@ -75,10 +75,14 @@ class TensorStats:
 
 @dataclass(frozen=True)
 class Problem:
-    """A stored checksum that does not hold: a word of `integrity` and one sentence."""
+    """A stored checksum that does not hold: a word of `integrity` and one sentence.
+
+    `tensor` is the name of the only tensor that it is about; empty if it is about more.
+    """
 
     word: str
     message: str
+    tensor: str = ""
 
 
 @dataclass(frozen=True)

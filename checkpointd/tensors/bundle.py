@@ -157,6 +157,7 @@ def read(
                         "checksum_mismatch",
                         f"{item.spec.name}: its bytes are not those that were written, "
                         "the stored CRC32C differs.",
+                        item.spec.name,
                     )
                 )
     order = {s.spec.name: i for i, s in enumerate(planned.stored)}

@@ -17,7 +17,7 @@ from checkpointd.core import memory_errors
 from checkpointd.core import text as text_of
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.report import Facts
-from checkpointd.core.suite import LOAD_CHECKS, SPECS, SUITE
+from checkpointd.core.suite import LOAD_CHECKS, SPECS, SUITE, SWITCHED_OFF
 from checkpointd.verify.tf_errors import cause, environment_problem
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def run(
             continue
         broken = next((need for need in _needs(name) if need in blocked), None)
         if name in settings.skip:
-            result = skipped(name, "Switched off by skip in [watch.verify].")
+            result = skipped(name, SWITCHED_OFF)
         elif broken is not None:
             blocked.add(name)
             result = skipped(name, f"Not run, because {_root(broken, results)} failed.")

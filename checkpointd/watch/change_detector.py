@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Candidate, Probe, ProbeState, generation_of
+from checkpointd.formats import Candidate, Probe, ProbeState, generation_of, temporaries
 from checkpointd.watch.events import (
     Coalesced,
     GenerationUpdate,
@@ -25,7 +25,7 @@ from checkpointd.watch.observation import (
     Observation,
     is_old,
     is_single_file,
-    mark_closed,
+    mark_open_and_closed,
     observation_of,
     probe_candidate,
 )
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from checkpointd.config import WatchSettings
-    from checkpointd.core.checkpoint import Checkpoint
+    from checkpointd.core.checkpoint import Checkpoint, Member
     from checkpointd.watch.directory_tree import DirectoryTree
     from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing
@@ -60,7 +60,9 @@ class ChangeDetector:
         emit: called with each event.
         tree: the directories below the root.
         series: the series of each path that was reported.
+        unchanged: of paths without a verdict: the key of their generation, and its age in seconds.
         on_response: called whenever the file system has responded.
+        now: the monotonic clock.
 
     Attributes:
         requested: paths of which the present generation is to be reported once more.
@@ -76,7 +78,9 @@ class ChangeDetector:
         tree: DirectoryTree,
         *,
         series: Mapping[str, str],
+        unchanged: Mapping[str, tuple[str, float]],
         on_response: Callable[[], None],
+        now: float,
     ) -> None:
         self.requested: set[str] = set()
         self.local = True
@@ -91,6 +95,8 @@ class ChangeDetector:
         self._with_record: set[str] = set()
         self._rechecks = Rechecks()
         self._pending = SettleTracker(settings.settle, settings.torn_after)
+        for path, (key, age) in unchanged.items():
+            self._pending.note_unchanged(path, key, now - age)
         self._observations: dict[str, Observation] = {}
         self._listing = 0
         self._found_in: dict[str, int] = {}
@@ -232,7 +238,10 @@ class ChangeDetector:
         before = self._pending.last(path)
         if before is not None and before.candidate.generation == generation:
             closed = closed and is_single_file(candidate)
-            self._observations[path] = dataclasses.replace(before, closed=closed)
+            temporary = self._temporaries(candidate, before.probe)
+            self._observations[path] = dataclasses.replace(
+                before, closed=closed, open=False, temporary=temporary
+            )
             return
         self._found_in[path] = self._listing
         probed = probe_candidate(candidate, was_reported=was_reported)
@@ -249,8 +258,18 @@ class ChangeDetector:
         self._reported.clear_unknown(path)
         self._rechecks.discard(path)
         self._observations[path] = observation_of(
-            candidate, probed, closed=closed, trust_times=initial and self.local
+            candidate,
+            probed,
+            closed=closed,
+            trust_times=initial and self.local,
+            temporary=self._temporaries(candidate, probed),
         )
+
+    def _temporaries(self, candidate: Candidate, probed: Probe) -> tuple[Member, ...]:
+        """What its writer may still be working on, where something is missing."""
+        marked = self._pending.is_marked_incomplete(candidate.path)
+        is_whole = probed.state is ProbeState.COMPLETE and not marked
+        return () if is_whole else temporaries(candidate)
 
     def _report_unchanged(
         self, candidate: Candidate, comparison: GenerationComparison, *, requested: bool
@@ -288,7 +307,7 @@ class ChangeDetector:
     def _decide(self, now: float) -> float | None:
         observations, self._observations = self._observations, {}
         if self.local:
-            mark_closed(observations)
+            mark_open_and_closed(observations)
         step = self._pending.step(now, observations)
         for path in step.coalesced:
             self._emit(Coalesced(self._settings.name, path))
@@ -325,7 +344,7 @@ class ChangeDetector:
             self.requested.discard(path)
             self._with_record.discard(path)
             was_known = self._reported.forget(path) or path in self._pending
-            self._pending.forget(path)
+            self._pending.note_gone(path)
             self._found_in.pop(path, None)
             if was_known:
                 self._emit(Gone(self._settings.name, path))

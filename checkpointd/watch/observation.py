@@ -7,31 +7,38 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Candidate, Probe, ProbeState, probe
-from checkpointd.watch.writers import files_not_open
+from checkpointd.formats import Candidate, Probe, ProbeState, member_path, probe
+from checkpointd.watch.writers import written_of
 
 if TYPE_CHECKING:
-    from checkpointd.core.checkpoint import Generation
+    from checkpointd.core.checkpoint import Generation, Member
 
 
 @dataclass(frozen=True)
 class Observation:
     """One reading of a checkpoint that is not yet decided.
 
-    `closed`: its writer has closed it since. `age` and `touched`: seconds since the newest
-    member's content (mtime) and since anything about it (ctime) changed, by the wall clock; None
-    where that clock cannot be trusted. A time in the future counts as now.
+    `closed`: its writer has closed it since. `open`: a process has one of its files open for
+    writing. `age`: seconds since anything about its files changed, by the wall clock; None where
+    their times cannot be trusted. A time in the future counts as now. `temporary`: the temporary
+    files that its writer works on, as they are now.
     """
 
     candidate: Candidate
     probe: Probe
     closed: bool = False
+    open: bool = False
     age: float | None = None
-    touched: float | None = None
+    temporary: tuple[Member, ...] = ()
 
 
 def observation_of(
-    candidate: Candidate, probed: Probe, *, closed: bool, trust_times: bool
+    candidate: Candidate,
+    probed: Probe,
+    *,
+    closed: bool,
+    trust_times: bool,
+    temporary: tuple[Member, ...] = (),
 ) -> Observation:
     """Return an observation of what was just probed.
 
@@ -40,13 +47,13 @@ def observation_of(
         probed: what it holds.
         closed: its writer has closed it, or one of its files.
         trust_times: the times of its files say how long it has not changed.
+        temporary: the temporary files that belong to it.
     """
-    age = touched = None
+    age = None
     if trust_times:
-        now = time.time()
-        age = now - candidate.generation.saved_at
-        touched = now - max((m.ctime_ns for m in candidate.generation.members), default=0) / 1e9
-    return Observation(candidate, probed, closed and is_single_file(candidate), age, touched)
+        age = time.time() - _last_change((*candidate.generation.members, *temporary))
+    single = closed and is_single_file(candidate)
+    return Observation(candidate, probed, single, age=age, temporary=temporary)
 
 
 def is_single_file(candidate: Candidate) -> bool:
@@ -55,26 +62,37 @@ def is_single_file(candidate: Candidate) -> bool:
     return len(members) == 1 and not members[0].name
 
 
-def mark_closed(observations: dict[str, Observation]) -> None:
-    """Mark complete single files as closed that no process has open for writing."""
-    files = [
-        (path, observation.candidate.generation.members[0])
+def mark_open_and_closed(observations: dict[str, Observation]) -> None:
+    """Mark what a process has open for writing, and complete single files that none has."""
+    files = {
+        path: [
+            (member_path(path, member.name), member)
+            for member in observation.candidate.generation.members
+        ]
         for path, observation in observations.items()
-        if observation.probe.state is ProbeState.COMPLETE
-        and not observation.probe.certain
-        and not observation.closed
-        and is_single_file(observation.candidate)
-    ]
-    if not files:
-        return
-    for path in files_not_open(files):
-        observations[path] = replace(observations[path], closed=True)
+        if not (observation.probe.certain and is_single_file(observation.candidate))
+    }
+    written = written_of(member for members in files.values() for member in members)
+    for path, members in files.items():
+        observation = observations[path]
+        if any((member.device, member.inode) in written.opened for _, member in members):
+            observations[path] = replace(observation, open=True)
+        elif (
+            observation.probe.state is ProbeState.COMPLETE
+            and is_single_file(observation.candidate)
+            and path in written.closed
+        ):
+            observations[path] = replace(observation, closed=True)
 
 
 def is_old(generation: Generation, seconds: float) -> bool:
     """Whether no member was written or touched for so long, by this machine's clock."""
-    newest = max((max(m.mtime_ns, m.ctime_ns) for m in generation.members), default=0)
-    return time.time() - newest / 1e9 >= seconds
+    return time.time() - _last_change(generation.members) >= seconds
+
+
+def _last_change(members: tuple[Member, ...]) -> float:
+    """When anything about files changed last, in seconds since the epoch."""
+    return max((max(m.mtime_ns, m.ctime_ns) for m in members), default=0) / 1e9
 
 
 def probe_candidate(candidate: Candidate, *, was_reported: bool) -> Probe | None:

@@ -1,8 +1,10 @@
 """Decides when a save is finished, still going on, or never to be finished.
 
-A pure state machine: it receives the time and what was observed, and keeps only what is not yet
-decided. Any change restarts the clock; there is no wait for what the format itself proves, or for
-a file that is known to be closed.
+A pure state machine: it receives the time and what was observed, and keeps what is not yet decided.
+Any change restarts the clock, one of the temporary files that belong to a save as well; there is no
+wait for what the format itself proves, or for a file that is known to be closed, and none is called
+torn that a process has open for writing. When a generation was decided before, and is not finished
+after all, the clock goes on from its last change.
 """
 
 from __future__ import annotations
@@ -50,9 +52,14 @@ class StepResult:
 class _Track:
     observation: Observation
     since: float
-    calm_since: float
     closed: bool
     writing_reported: bool = False
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    key: str
+    since: float
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class SettleTracker:
         self._settle = settle
         self._torn_after = torn_after
         self._tracks: dict[str, _Track] = {}
+        self._unchanged: dict[str, _Unchanged] = {}
         self._incomplete: dict[str, _Incomplete] = {}
 
     def __contains__(self, path: str) -> bool:
@@ -95,10 +103,23 @@ class SettleTracker:
         """Treat one generation as incomplete whatever a probe finds: its verification failed."""
         self._incomplete[path] = _Incomplete(key, message)
 
+    def is_marked_incomplete(self, path: str) -> bool:
+        """Whether a verification found a generation of a path incomplete, and it is followed."""
+        return path in self._incomplete
+
+    def note_unchanged(self, path: str, key: str, since: float) -> None:
+        """Note that the generation of this key has not changed since a time of the clock."""
+        self._unchanged[path] = _Unchanged(key, since)
+
     def forget(self, path: str) -> None:
         """Stop following a path."""
         self._tracks.pop(path, None)
         self._incomplete.pop(path, None)
+
+    def note_gone(self, path: str) -> None:
+        """Stop following a path at which nothing is any more."""
+        self.forget(path)
+        self._unchanged.pop(path, None)
 
     def step(self, now: float, observations: Mapping[str, Observation]) -> StepResult:
         """Judge what was just observed, and what has waited long enough.
@@ -112,14 +133,16 @@ class SettleTracker:
         for path, observation in observations.items():
             track = self._tracks.get(path)
             if track is None:
-                track = self._tracks[path] = _begin(observation, now)
+                track = self._tracks[path] = self._begin(path, observation, now)
             elif _generation(observation) != _generation(track.observation):
                 if self._is_complete(track) and _is_written_over(track.observation, observation):
                     coalesced.append(path)
-                track.since = track.calm_since = now
+                track.since = now
                 track.closed = observation.closed
                 track.observation = observation
             else:
+                if observation.temporary != track.observation.temporary:
+                    track.since = now
                 track.closed = track.closed or observation.closed
                 track.observation = observation
             decision = self._judge(track, now)
@@ -129,9 +152,19 @@ class SettleTracker:
             if decision.state == "writing":
                 track.writing_reported = True
             else:
+                self.note_unchanged(path, _generation(observation).key, track.since)
                 self.forget(path)
         wake_at = min((self._due(track) for track in self._tracks.values()), default=None)
         return StepResult(tuple(decisions), tuple(coalesced), wake_at)
+
+    def _begin(self, path: str, observation: Observation, now: float) -> _Track:
+        """Start the clock at the last change of the files that is known, never later than now."""
+        since = now - max(0.0, observation.age or 0.0)
+        unchanged = self._unchanged.get(path)
+        is_known = unchanged is not None and unchanged.key == _generation(observation).key
+        if unchanged is not None and is_known and not observation.temporary:
+            since = min(since, unchanged.since)
+        return _Track(observation, since, observation.closed)
 
     def _incomplete_message(self, track: _Track) -> str | None:
         """Return why a verification found this generation incomplete; None if none has."""
@@ -150,34 +183,25 @@ class SettleTracker:
         overdue = now >= self._torn_at(track)
         if probe.state is ProbeState.COMPLETE:
             message = self._incomplete_message(track)
-            finished = probe.certain or track.closed or now - track.since >= self._settle
-            if overdue or (finished and message is None):
+            calm = probe.certain or track.closed or now - track.since >= self._settle
+            if overdue or (calm and message is None and not track.observation.open):
                 return SettleDecision(candidate, probe, "settled", overdue=overdue)
             reason = ""
         else:
             reason, message = probe.reason or _TRUNCATED, probe.message
-            if overdue:
+            if overdue and not track.observation.open:
                 return SettleDecision(candidate, probe, "torn", reason, message, overdue=True)
         if track.writing_reported:
             return None
         return SettleDecision(candidate, probe, "writing", reason, message or "")
 
     def _torn_at(self, track: _Track) -> float:
-        calm = min(self._settle, self._torn_after)
-        return max(track.since + self._torn_after, track.calm_since + calm)
+        return track.since + self._torn_after
 
     def _due(self, track: _Track) -> float:
         if self._is_complete(track):
             return track.since + self._settle
         return self._torn_at(track)
-
-
-def _begin(observation: Observation, now: float) -> _Track:
-    """Start the clock at the time of the files, never later than now."""
-    since = now - max(0.0, observation.age or 0.0)
-    touched = observation.touched
-    calm_since = since if touched is None else now - max(0.0, touched)
-    return _Track(observation, since, calm_since, observation.closed)
 
 
 def _generation(observation: Observation) -> Generation:

@@ -44,6 +44,8 @@ class Watcher:
             unless it has changed; empty for a known path that has to be reported again.
         emit: called with each event from this watcher's thread, which waits for it.
         series: the series of each known path.
+        unchanged: of paths that wait for a verdict: the key of their generation, and for how many
+            seconds it has been there.
         clock: a monotonic clock in seconds.
 
     Raises:
@@ -57,6 +59,7 @@ class Watcher:
         emit: Callable[[WatchEvent], None],
         *,
         series: Mapping[str, str] | None = None,
+        unchanged: Mapping[str, tuple[str, float]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         for template in settings.version:
@@ -74,6 +77,8 @@ class Watcher:
             self._emit,
             self._tree,
             series=series or {},
+            unchanged=unchanged or {},
+            now=clock(),
             on_response=self._note_response,
         )
         self._stopping = threading.Event()

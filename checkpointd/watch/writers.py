@@ -1,12 +1,14 @@
 """Whether a process still has a file open for writing, as far as this process can see.
 
-Only processes of the same user are examined: the descriptors of others cannot be read, and in a
-separate PID namespace the writer may not be visible at all. Then nothing is reported as closed.
+Only processes of the same user are examined, by root those of everybody: the descriptors of others
+cannot be read, and in a separate PID namespace the writer may not be visible at all. Then nothing
+is reported as closed.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.core.open_files import written_files
@@ -28,24 +30,37 @@ def sees_all_processes() -> bool:
         return False
 
 
-def files_not_open(files: Iterable[tuple[str, Member]]) -> frozenset[str]:
-    """Return the files that no process has open for writing; only files of the same user.
+@dataclass(frozen=True)
+class Written:
+    """What is known of files: device and inode of those that are open, paths of closed ones."""
+
+    opened: frozenset[tuple[int, int]] = frozenset()
+    closed: frozenset[str] = frozenset()
+
+
+def written_of(files: Iterable[tuple[str, Member]]) -> Written:
+    """Find out which files a process has open for writing, and which certainly none has.
 
     Args:
-        files: path and identity of each file.
-
-    Returns:
-        The paths known to be closed; empty if that cannot be known.
+        files: path and identity of each file; only those of the same user can be known as closed.
     """
-    wanted = {path: member for path, member in files if _is_own(path)}
-    if not wanted or not sees_all_processes():
-        return frozenset()
+    wanted = dict(files)
+    if not wanted:
+        return Written()
     names = {os.path.basename(path) for path in wanted}
+    everyone = os.geteuid() == 0
     try:
-        opened = written_files(names)
+        opened = written_files(names, everyone=everyone)
     except OSError:
-        return frozenset()
-    return frozenset(p for p, m in wanted.items() if (m.device, m.inode) not in opened)
+        return Written()
+    closed = frozenset[str]()
+    if sees_all_processes():
+        closed = frozenset(
+            path
+            for path, member in wanted.items()
+            if (member.device, member.inode) not in opened and _is_own(path)
+        )
+    return Written(frozenset(opened), closed)
 
 
 def _is_own(path: str) -> bool:

@@ -101,9 +101,10 @@ def test_no_name_runs_as_a_script_in_a_browser(daemon: Daemon, tmp_path: Path) -
     """Nothing but our own markup is there, and nothing of it breaks our own policy."""
     done = chromium(tmp_path, "--dump-dom", f"{daemon.url}/")
     dom = done.stdout
-    assert "attention · checkpointd</title>" in dom
+    assert "urgent problem · checkpointd</title>" in dom
     assert dom.count("onerror=document.title") + dom.count("gpj.exe") >= 1
-    assert re.findall(r"<(?:script|img|svg|textarea|iframe)\b", dom) == []
+    assert re.findall(r"<(?:img|textarea|iframe)\b", dom) == []
+    assert re.findall(r"<(?:script|svg)\b(?! class=\"bar\")", dom) == ["<script"]
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
 
 

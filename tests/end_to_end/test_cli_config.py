@@ -20,7 +20,18 @@ def test_help_and_version_are_there(tmp_path: Path) -> None:
     assert shown.returncode == 0
     for command in ("run", "verify", "inspect", "list", "show", "latest", "wait", "prune"):
         assert f"\n  {command} " in shown.stdout
-    for command in ("pin", "unpin", "trash", "restore", "status", "reload", "config", "demo"):
+    for command in (
+        "pin",
+        "unpin",
+        "tag",
+        "untag",
+        "trash",
+        "restore",
+        "status",
+        "reload",
+        "config",
+        "demo",
+    ):
         assert f"\n  {command} " in shown.stdout
     for command in ("docs", "explain"):
         assert f"\n  {command} " in shown.stdout

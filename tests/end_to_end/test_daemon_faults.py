@@ -95,7 +95,8 @@ def test_a_hook_gets_the_report_and_a_failing_one_stops_nothing(daemon: Daemon, 
     assert json.loads(told.read_text())["verdict"] == "valid"
     eventually("its failure to be logged", lambda: "hook failed" in daemon.log)
     eventually("the problem", lambda: any("the hook" in p for p in daemon.status()["problems"]))
-    assert 'checkpointd_hook_failures_total{watch="runs"} 1.0' in daemon.text("/metrics")
+    counted = 'checkpointd_hook_runs_total{event="on_verdict",outcome="failed",watch="runs"} 1.0'
+    assert counted in daemon.text("/metrics")
     assert daemon.status()["healthy"]
 
 

@@ -13,7 +13,7 @@ from tests.helpers.formats import bundle
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow(45), pytest.mark.timeout(300)]
 
 ELSEWHERE = {"run", "demo", "systemd"}
 """What other tests run: they do not return at once, or change this machine."""

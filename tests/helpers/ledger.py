@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from checkpointd.ledger.facts import Original
+
 _VERDICTS = {
     State.VALID: Verdict.VALID,
     State.INVALID: Verdict.INVALID,
@@ -70,6 +72,7 @@ def entry(
     first_seen: float | None = None,
     sequence: int = 0,
     kind: Format = Format.HDF5,
+    original: Original | None = None,
 ) -> Entry:
     """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` without a `path`."""
     checkpoint = Checkpoint(
@@ -97,6 +100,7 @@ def entry(
         pinned=pinned,
         seen=seen,
         sequence=sequence,
+        original=original,
     )
 
 

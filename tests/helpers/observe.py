@@ -8,10 +8,14 @@ from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.verdict import Verdict
+from checkpointd.ledger import CheckpointSummary, SeriesSummary, State
+from checkpointd.observe.series_status import SeriesStatus
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.status import DaemonStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from checkpointd.core.check_result import CheckResult
 
 NOW = 1_800_000_000.0
@@ -65,6 +69,52 @@ def verdict(path: str = "/srv/runs/resnet/m.h5", **changes: Any) -> dict[str, An
     return {"path": path, "verdict": "valid", "reason": "", "message": "", "at": NOW - 60} | changes
 
 
+def checkpoint(number: int = 1, **changes: Any) -> CheckpointSummary:
+    """A checkpoint of a series at a glance: `ckpt-N`, saved N minutes before now."""
+    facts = {
+        "id": number,
+        "path": f"/srv/runs/resnet/ckpt-{number}",
+        "state": State.VALID,
+        "step": 1000 - number,
+        "saved_at": NOW - 60 * number,
+        "size_bytes": 2**20,
+        "verified_at": NOW - 60 * number + 5,
+    }
+    return CheckpointSummary(**facts | changes)
+
+
+def series(name: str = "ckpt-{}", watch: str = "resnet", **changes: Any) -> SeriesStatus:
+    """A series that was saved every minute, whose newest checkpoint is valid."""
+    facts: dict[str, Any] = {
+        "last_seen": NOW - 60,
+        "last_valid": NOW - 60,
+        "last_valid_step": 999,
+        "retained_bytes": 3 * 2**20,
+        "count": 3,
+        "newest": checkpoint(),
+        "newest_verified": checkpoint(),
+        "newest_valid": checkpoint(),
+        "saves": tuple(NOW - 60 * n for n in range(1, 6)),
+    }
+    removal = changes.pop("next_removal", None)
+    return SeriesStatus.of(SeriesSummary(watch, name, **facts | changes), NOW, removal)
+
+
+def bad_series(name: str = "ckpt-{}", watch: str = "resnet", **changes: Any) -> SeriesStatus:
+    """A series whose newest checkpoint has NaN, and the one before is valid."""
+    newest = {"state": State.INVALID, "reason": "finite.nan", "message": "12 of 40 are NaN."}
+    bad = checkpoint(**newest | changes)
+    return series(
+        name,
+        watch,
+        newest=bad,
+        newest_verified=bad,
+        newest_valid=checkpoint(3),
+        not_valid=2,
+        not_valid_since=NOW - 120,
+    )
+
+
 def report(
     *checks: CheckResult, path: str = "/srv/runs/resnet/m.h5", verdict: Verdict = Verdict.VALID
 ) -> Report:
@@ -89,12 +139,17 @@ class Source:
 
     def __init__(self, **changes: Any) -> None:
         self.changes = changes
+        self.known: list[SeriesStatus] = []
         self.rows: list[dict[str, Any]] = [{"id": 1, "path": ODD, "weight_norm": float("nan")}]
         self.asked: list[dict[str, Any]] = []
 
     def status(self) -> DaemonStatus:
         """A status in good health, but for the changes."""
         return status(**self.changes)
+
+    def series(self, watch: str | None = None) -> list[SeriesStatus]:
+        """What is known, of one watch or all."""
+        return [one for one in self.known if watch in (None, one.watch)]
 
     async def checkpoints(self, **asked: Any) -> list[dict[str, Any]]:
         """The rows, whatever was asked."""
@@ -133,6 +188,14 @@ class RecordingControl:
     async def unpin(self, path: str) -> dict[str, Any]:
         """Remember it."""
         return self._tell("unpin", path)
+
+    async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("tag", path, *tags)
+
+    async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
+        """Remember it."""
+        return self._tell("untag", path, *tags)
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Remember it."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from checkpointd.core.request import Answer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow(60), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 15.0

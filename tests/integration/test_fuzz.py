@@ -33,14 +33,14 @@ from tests.helpers.scan import request_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COUNT = int(os.environ.get("FUZZ", "200"))
-LOADED = int(os.environ.get("FUZZ_LOAD", "3"))
+COUNT = int(os.environ.get("FUZZ", "120"))
+LOADED = int(os.environ.get("FUZZ_LOAD", "4"))
 """Of so many mutations one is loaded, if the scan lets it through; all others are scanned alone."""
 SEED = os.environ.get("FUZZ_SEED") or str(secrets.randbits(32))
 KEEP = os.environ.get("FUZZ_KEEP", "")
 ONLY = os.environ.get("FUZZ_ONLY", "")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 2 * COUNT)]
+pytestmark = [pytest.mark.slow(60), pytest.mark.timeout(300 + 2 * COUNT)]
 
 BATCH = 50
 """After so many mutations a good checkpoint has to be valid."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.wild.broken import Broken
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow(200), pytest.mark.timeout(900)]
 
 GOOD = [case for name, cases in GROUPS.items() if name != "broken" for case in cases]
 LANES = (("keras",), ("tf_keras", "tensorflow", "broken"))

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 import os
-import shutil
+import re
 import socket
 import ssl
 import subprocess
@@ -14,25 +14,26 @@ import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from checkpointd.observe.monitoring.alert import RuleSettings
+from checkpointd.observe.monitoring.dashboard import dashboard_json
+from checkpointd.observe.monitoring.rules import all_alerts, rules
 from tests.helpers.daemon import Daemon, daemon_in, eventually
+from tests.helpers.scan import write_weights
 from tests.helpers.tls import Pair, needs_openssl, pair
+from tests.prometheus.programs import PROMETHEUS, PROMTOOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# Unpacked by `.ci/packages`, else the system's.
-_WHERE = f"{Path(__file__).parents[2] / '.prometheus/usr/bin'}:{os.environ.get('PATH', '')}"
-_PROGRAM = shutil.which("prometheus", path=_WHERE)
-_TOOL = shutil.which("promtool", path=_WHERE)
+    from pathlib import Path
 
 pytestmark = [
     needs_openssl,
-    pytest.mark.skipif(_PROGRAM is None, reason="no prometheus (Debian): NOT checked"),
+    pytest.mark.skipif(PROMETHEUS is None, reason="no prometheus (Debian): NOT checked"),
 ]
 
 _DAEMON = """
@@ -51,10 +52,15 @@ key_file = "web.key"
 [[watch]]
 name = "runs"
 path = "runs"
+version = "ckpt-{epoch:02d}-{val_loss:.2f}.weights.h5"
+
+[watch.verify]
+skip = ["load", "signatures", "inference", "predictions", "resume"]
 """
 
 _PROMETHEUS = """
-global: {{ scrape_interval: 500ms, scrape_timeout: 500ms }}
+global: {{ scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s }}
+rule_files: [{home}/rules.yml]
 scrape_configs:
   - job_name: password
     scheme: https
@@ -76,6 +82,27 @@ scrape_configs:
 """
 
 
+RULES = RuleSettings(job="certificate", intervals={"runs": 3600})
+
+ABSENT = {
+    "checkpointd_queue_oldest_timestamp_seconds",  # nothing waits
+    "checkpointd_prune_held",  # nothing is on hold
+}
+"""Metrics of alerts that a daemon without any trouble does not export."""
+
+EMPTY_PANELS = {
+    "check_errors_total",  # shown where there are some
+    "predictions_max_abs_difference",  # nothing is loaded
+    "prune_held",  # nothing is on hold
+    "pruned_total",  # nothing is pruned
+    "queue_oldest_timestamp_seconds",  # nothing waits
+    "vault_bytes",  # there is no vault
+}
+"""The first metric of each query that gives nothing here, and why."""
+
+MAY_BE_EMPTY = {"problems"}  # whether there is one depends on which test ran first
+
+
 @dataclass(frozen=True)
 class Scene:
     """The daemon and the Prometheus that scrapes it, and the CA of everything."""
@@ -84,12 +111,21 @@ class Scene:
     url: str
     ca: Pair
 
+    def ask(self, question: str, **parameters: str) -> Any:
+        """The data of an answer of the API."""
+        asked = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self.url}/api/v1/{question}?{asked}", timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def result(self, query: str) -> list[Any]:
+        """What a query gives now."""
+        found: list[Any] = self.ask("query", query=query)["result"]
+        return found
+
     def value(self, query: str) -> float | None:
         """What a query gives now; None if nothing, or while Prometheus still starts."""
-        asked = urllib.parse.urlencode({"query": query})
         try:
-            with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=10) as answer:
-                found = json.load(answer)["data"]["result"]
+            found = self.result(query)
         except OSError:
             return None
         return float(found[0]["value"][1]) if found else None
@@ -108,6 +144,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     pair(home, "web", ca)
     (home / "web.password").write_text("s3cret\n", encoding="utf-8")
     (home / "web.password").chmod(0o600)
+    (home / "rules.yml").write_text(rules(RULES), encoding="utf-8")
+    (home / "runs").mkdir()
+    for number in range(1, 4):
+        _save(home, number, number / 7)
     with daemon_in(home, _DAEMON) as daemon:
         daemon.tls = ssl.create_default_context(cafile=str(ca.cert))
         known = base64.b64encode(b"prometheus:s3cret").decode()
@@ -117,6 +157,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             yield Scene(daemon, url, ca)
 
 
+def _save(home: Path, number: int, value: float) -> None:
+    """Write one of a series of which one is saved every ten minutes."""
+    path = home / f"runs/ckpt-{number:02}-0.{number}0.weights.h5"
+    write_weights(path, {"kernel": np.full((4, 4), value, np.float32)})
+    saved = time.time() - 600 * (5 - number)
+    os.utime(path, (saved, saved))
+
+
 @contextlib.contextmanager
 def _prometheus(home: Path, target: str) -> Iterator[str]:
     with socket.socket() as free:
@@ -124,11 +172,11 @@ def _prometheus(home: Path, target: str) -> Iterator[str]:
         port = free.getsockname()[1]
     config = home / "prometheus.yml"
     config.write_text(_PROMETHEUS.format(home=home, port=target), encoding="utf-8")
-    assert _PROGRAM is not None
+    assert PROMETHEUS is not None
     with (home / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                _PROGRAM,
+                PROMETHEUS,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={home / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{port}",
@@ -188,14 +236,47 @@ def _client_certificates(scene: Scene) -> None:
     assert "needs a password and a client certificate, certificate until 20" in told
 
 
-@pytest.mark.skipif(_TOOL is None, reason="no promtool (Debian's prometheus): NOT checked")
+@pytest.mark.slow
+def test_every_alert_and_every_panel_is_evaluated_and_finds_its_metrics(scene: Scene) -> None:
+    """What finds nothing is named above with the reason; the NaN is an alert."""
+    scene.becomes('checkpointd_checkpoints{job="certificate",state="valid"}', 3)
+    _save(scene.daemon.home, 4, float("nan"))
+    nan = 'checkpointd_non_finite_values{job="certificate"} > 0'
+    eventually("the verdict", lambda: scene.value(nan), 60)
+    of_watch = 'increase(checkpointd_check_failures_total{reason="finite.nan"}[5m]) > 0'
+    eventually("the first NaN of the watch", lambda: scene.value(of_watch), 30)
+    eventually("all rules evaluated", lambda: not _rules_that_are_not(scene, "ok"), 30)
+    fires = 'ALERTS{alertname="CheckpointdNonFinite", alertstate="firing", series=~".+"}'
+    eventually("the alert", lambda: scene.value(fires), 30)
+    expressions = [alert.expr for alert in all_alerts(RULES)]
+    for metric in sorted(set(re.findall(r"\b(?:checkpointd_\w+|up)\b", " ".join(expressions)))):
+        assert bool(scene.result(metric)) is (metric not in ABSENT), metric
+    panels = json.loads(dashboard_json())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    assert len(queries) > 30
+    empty = set()
+    for query in queries:
+        asked = query.replace("$instance", ".*").replace("$watch", ".*")
+        if not scene.result(asked.replace("$__rate_interval", "5m")):
+            empty.add(re.findall(r"checkpointd_(\w+)", query)[0])
+    assert empty - MAY_BE_EMPTY == EMPTY_PANELS
+
+
+def _rules_that_are_not(scene: Scene, health: str) -> list[str]:
+    groups = scene.ask("rules")["groups"]
+    found = [rule for group in groups for rule in group["rules"]]
+    assert len(found) == len(all_alerts(RULES))
+    return [str(rule.get("lastError")) for rule in found if rule["health"] != health]
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool (Debian's prometheus): NOT checked")
 def test_promtool_has_nothing_against_the_exposition(tmp_path: Path) -> None:
     """Names, units and help texts are as Prometheus' own linter wants them."""
     from tests.unit.observe.test_metrics import filled_metrics
 
     body, _ = filled_metrics().render()
-    assert _TOOL is not None
+    assert PROMTOOL is not None
     done = subprocess.run(
-        [_TOOL, "check", "metrics"], input=body, capture_output=True, check=False, timeout=30
+        [PROMTOOL, "check", "metrics"], input=body, capture_output=True, check=False, timeout=30
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")

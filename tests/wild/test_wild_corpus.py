@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WILD = ROOT.parent / "shared" / "wild"
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(75),
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         not WILD.is_dir(), reason="there is no ../shared/wild beside this clone: nothing to try"

@@ -126,6 +126,43 @@ def metrics() -> str:
     return _table(("metric", "type", "labels", "meaning"), rows)
 
 
+def alerts() -> str:
+    """Every alert rule that ships, with its runbook."""
+    from checkpointd.observe.monitoring.alert import RuleSettings
+    from checkpointd.observe.monitoring.rules import all_alerts
+    from checkpointd.observe.problems import anchor
+
+    rows = [
+        (
+            f"`{alert.full_name}`",
+            alert.severity,
+            alert.meaning,
+            f"[{alert.runbook}](#{anchor(alert.runbook)})",
+        )
+        for alert in all_alerts(RuleSettings(intervals={"WATCH": 1}))
+    ]
+    return _table(("alert", "severity", "meaning", "what to do"), rows)
+
+
+def worker_exits() -> str:
+    """Every cause for which a worker can end."""
+    from checkpointd.observe.metric_specs import WORKER_EXITS
+
+    rows = [(f"`{cause}`", text) for cause, text in WORKER_EXITS.items()]
+    return _table(("`cause`", "meaning"), rows)
+
+
+def problems() -> str:
+    """Every reason of a problem, with the runbook."""
+    from checkpointd.observe.problems import PROBLEMS, anchor
+
+    rows = [
+        (f"`{reason}`", spec.summary, f"[{spec.runbook}](#{anchor(spec.runbook)})")
+        for reason, spec in PROBLEMS.items()
+    ]
+    return _table(("`reason`", "meaning", "what to do"), rows)
+
+
 def exit_codes() -> str:
     """Every exit code of the command line."""
     from checkpointd.cli.errors import EXIT_CODES
@@ -160,6 +197,7 @@ def _cell(text: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "alerts": alerts,
     "checks": checks,
     "configuration": configuration,
     "exit-codes": exit_codes,
@@ -167,7 +205,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "loaders": loaders,
     "holds": holds,
     "metrics": metrics,
+    "problems": problems,
     "reasons": reasons,
     "rules": rules,
+    "worker-exits": worker_exits,
 }
 """The content of each generated block, by its name; besides `commands`, which needs the program."""

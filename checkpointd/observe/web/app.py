@@ -20,7 +20,7 @@ from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.control import add_control
 from checkpointd.observe.web.guard import guard, is_authorised
 from checkpointd.observe.web.headers import HEADERS
-from checkpointd.observe.web.page import render_page
+from checkpointd.observe.web.page import render_all_series, render_page
 from checkpointd.observe.web.protocol import Handler as Protocol
 from checkpointd.observe.web.responses import error_response, json_response
 
@@ -74,10 +74,12 @@ def create_app(
     app.add_routes(
         [
             web.get("/", views.page),
+            web.get("/series", views.all_series),
             web.get("/metrics", views.metrics),
             web.get("/healthz", views.healthz),
             web.get("/readyz", views.readyz),
             web.get("/api/v1/status", views.status),
+            web.get("/api/v1/series", views.series),
             web.get("/api/v1/checkpoints", views.checkpoints),
             web.get("/api/v1/checkpoints/{id}", views.checkpoint),
         ]
@@ -94,7 +96,11 @@ class _Views:
         self._access = access
 
     async def page(self, _request: web.Request) -> web.Response:
-        text = render_page(self._source.status(), time.time())
+        text = render_page(self._source.status(), self._source.series(), time.time())
+        return web.Response(text=text, content_type="text/html")
+
+    async def all_series(self, _request: web.Request) -> web.Response:
+        text = render_all_series(self._source.status(), self._source.series(), time.time())
         return web.Response(text=text, content_type="text/html")
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -119,6 +125,12 @@ class _Views:
 
     async def status(self, _request: web.Request) -> web.Response:
         return json_response(self._source.status().to_public())
+
+    async def series(self, request: web.Request) -> web.Response:
+        if set(request.query) - {"watch"}:
+            return error_response("The only parameter is watch.", 400)
+        found = self._source.series(request.query.get("watch"))
+        return json_response([one.to_public() for one in found])
 
     async def checkpoints(self, request: web.Request) -> web.Response:
         query = request.query

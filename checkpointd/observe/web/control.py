@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.tags import why_no_tag
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.web.peers import peer_uid
 from checkpointd.observe.web.responses import error_response, json_response
@@ -44,12 +45,6 @@ def add_control(app: web.Application, control: Control) -> None:
     async def accept(body: Body) -> dict[str, Any]:
         return await control.accept(_text(body, "watch") or None)
 
-    async def pin(body: Body) -> dict[str, Any]:
-        return await control.pin(_path(body), _text(body, "note"))
-
-    async def unpin(body: Body) -> dict[str, Any]:
-        return await control.unpin(_path(body))
-
     async def restore(body: Body) -> dict[str, Any]:
         return await control.restore(_path(body))
 
@@ -59,8 +54,27 @@ def add_control(app: web.Application, control: Control) -> None:
     async def verify(body: Body) -> dict[str, Any]:
         return await control.verify(_path(body))
 
-    for action in (reload, prune, accept, pin, unpin, restore, empty_trash, verify):
+    marking = _marking(control)
+    for action in (reload, prune, accept, *marking, restore, empty_trash, verify):
         app.router.add_post(f"/control/{action.__name__}", _route(action))
+
+
+def _marking(control: Control) -> tuple[Action, ...]:
+    """The actions about pins and tags."""
+
+    async def pin(body: Body) -> dict[str, Any]:
+        return await control.pin(_path(body), _text(body, "note"))
+
+    async def unpin(body: Body) -> dict[str, Any]:
+        return await control.unpin(_path(body))
+
+    async def tag(body: Body) -> dict[str, Any]:
+        return await control.tag(_path(body), _tags(body))
+
+    async def untag(body: Body) -> dict[str, Any]:
+        return await control.untag(_path(body), _tags(body))
+
+    return pin, unpin, tag, untag
 
 
 def _route(action: Action) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -116,6 +130,15 @@ def _texts(body: Body, key: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise ControlError(f'"{key}" must be a list of strings.')
     return value
+
+
+def _tags(body: Body) -> list[str]:
+    tags = _texts(body, "tags")
+    for tag in tags:
+        wrong = why_no_tag(tag)
+        if wrong:
+            raise ControlError(f"{tag!r} is not a tag: {wrong}.")
+    return tags
 
 
 def _path(body: Body) -> str:

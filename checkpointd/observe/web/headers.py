@@ -6,7 +6,7 @@ longer reach other services there that have no TLS; the daemon has no such port 
 
 from __future__ import annotations
 
-from checkpointd.observe.web.page import CONTENT_SECURITY_POLICY
+from checkpointd.observe.web.templating import CONTENT_SECURITY_POLICY
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

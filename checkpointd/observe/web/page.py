@@ -1,197 +1,112 @@
-"""The status page: the daemon's state on one screen, for whoever is on call.
+"""The first page: every series, disk and watch at a glance, for whoever is on call.
 
-What the page contains is decided here, as plain facts; the template only lays it out. Everything
-is escaped twice: names by `printable`, markup by the template engine.
+What the page contains is decided here and in `attention`, as plain facts; the template only lays
+it out.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import importlib.resources
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jinja2
-from markupsafe import Markup
-
-from checkpointd.core import text
-from checkpointd.core.suite import cure_of
 from checkpointd.ledger import State
+from checkpointd.observe.web.attention import by_device, full_at, headline, todos
+from checkpointd.observe.web.templating import render
 
 if TYPE_CHECKING:
-    from checkpointd.observe.status import DaemonStatus, VerdictStatus, WatchStatus
+    from collections.abc import Sequence
 
-REFRESH_SECONDS = 10
-RECENT_SECONDS = 24 * 3600.0
-"""For how long an invalid checkpoint is listed among the things to do."""
+    from checkpointd.observe.series_status import SeriesStatus
+    from checkpointd.observe.status import DaemonStatus, WatchStatus
 
-_NOT_VALID = ("invalid", "inconclusive")
-_FILES = importlib.resources.files("checkpointd.observe.web") / "templates"
-_CSS = (_FILES / "status.css").read_text(encoding="utf-8")
-_CSS_HASH = base64.b64encode(hashlib.sha256(_CSS.encode()).digest()).decode()
+MAX_ROWS = 50
+"""How many series the first page lists; `/series` lists all."""
 
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_ORDER = {"invalid": 0, "inconclusive": 1, "writing": 2, "pending": 2, "superseded": 2}
 
 
 @dataclass(frozen=True)
-class Todo:
-    """Something that a person should act on: `tone` is bad or warn, `cure` is what helps."""
+class Disk:
+    """A file system, and the watches on it; sizes in bytes, `full_at` in seconds since the epoch.
 
-    tone: str
-    what: str
-    cure: str = ""
+    `used` is a percentage.
+    """
 
+    watches: tuple[WatchStatus, ...]
+    free: int
+    total: int
+    trash: int
+    full_at: float | None
+    observed_seconds: float
+    next_saves_fit: bool
 
-@dataclass(frozen=True)
-class Headline:
-    """The sentence at the top: `tone` is good, wait, warn or bad."""
-
-    tone: str
-    title: str
-    detail: str
-
-
-def todos(status: DaemonStatus, now: float) -> list[Todo]:
-    """What needs a person's attention, the gravest first, nothing twice."""
-    grave = "warn" if status.healthy else "bad"
-    found = []
-    if status.config_error:
-        found.append(
-            Todo(
-                "warn",
-                "The config could not be loaded; the old one is still in use: "
-                f"{status.config_error}",
-                "Find every error with: checkpointd config check. Then: checkpointd reload.",
-            )
-        )
-    down = [watch for watch in status.watches if not watch.up]
-    found += [
-        Todo(
-            "bad",
-            f"Watch {watch.name} cannot see {watch.path}: "
-            f"{watch.message or 'its directory cannot be read.'}",
-            "Look at the mount and the permissions; the watch recovers by itself.",
-        )
-        for watch in down
-    ]
-    starts = tuple(f"Watch {watch.name} is down" for watch in down)
-    found += [
-        Todo(grave, problem)
-        for problem in status.problems
-        if not (starts and problem.startswith(starts)) and problem != status.config_error
-    ]
-    found += [
-        Todo(
-            "warn",
-            f"Pruning is on hold in {watch.name}"
-            + (f", series {hold.series}" if hold.series else "")
-            + f": {hold.reason}",
-            f"{hold.message} {hold.cure}".strip(),
-        )
-        for watch in status.watches
-        for hold in watch.holds
-    ]
-    found += _verdict_todos(status, now)
-    return sorted(dict.fromkeys(found), key=lambda todo: todo.tone != "bad")
+    @property
+    def used(self) -> float:
+        """How full it is, in percent."""
+        return 100 * (1 - self.free / self.total) if self.total else 0.0
 
 
-def _verdict_todos(status: DaemonStatus, now: float) -> list[Todo]:
-    """What is not valid now, newest first; how many more there are takes one line."""
-    recent = [
-        v for v in status.attention if v.verdict in _NOT_VALID and now - v.at < RECENT_SECONDS
-    ]
+def worst_first(series: Sequence[SeriesStatus]) -> list[SeriesStatus]:
+    """Invalid ones first, then those that stopped saving, then by the last save.
+
+    Those that have nothing on disk any more are left out.
+    """
+
+    def key(one: SeriesStatus) -> tuple[int, bool, float]:
+        saved = one.newest.saved_at if one.newest else 0.0
+        return _ORDER.get(one.state, 3), not one.is_quiet, -saved
+
+    return sorted((one for one in series if one.count), key=key)
+
+
+def disks(status: DaemonStatus) -> list[Disk]:
+    """The file systems of the watches, the fullest first."""
     found = [
-        Todo("warn", f"{v.verdict.capitalize()}: {v.path}: {v.message or v.reason}", _cure(v))
-        for v in recent
-    ]
-    more = sum(status.count(verdict) for verdict in _NOT_VALID) - len(recent)
-    if recent and more > 0:
-        found.append(
-            Todo(
-                "warn",
-                f"{more} more are invalid or inconclusive.",
-                "checkpointd list --state invalid --state inconclusive",
-            )
+        Disk(
+            watches=tuple(watches),
+            free=min(watch.filesystem_avail_bytes or 0 for watch in watches),
+            total=watches[0].filesystem.size_bytes or 0,
+            trash=sum(watch.trash_bytes or 0 for watch in watches),
+            full_at=full_at(watches),
+            observed_seconds=max(watch.filesystem.observed_seconds for watch in watches),
+            next_saves_fit=all(watch.filesystem.next_saves_fit for watch in watches),
         )
-    return found
+        for watches in by_device(status.watches)
+    ]
+    return sorted(found, key=lambda disk: -disk.used)
 
 
-def headline(status: DaemonStatus, found: list[Todo]) -> Headline:
-    """The one sentence at the top."""
-    watches = len(status.watches)
-    if not status.healthy:
-        return Headline("bad", "Not healthy", "Nothing may be verified now. Start below.")
-    if any(todo.tone == "bad" for todo in found):
-        return Headline("bad", "Something is broken", "Everything else continues. Start below.")
-    if not status.ready:
-        return Headline("wait", "Starting", "The first scan is still running.")
-    if found:
-        things = "One thing needs" if len(found) == 1 else f"{len(found)} things need"
-        return Headline("warn", f"{things} attention", "checkpointd itself is healthy.")
-    if not watches:
-        return Headline("warn", "Nothing is watched", "The config has no [[watch]].")
-    plural = "watch" if watches == 1 else "watches"
-    return Headline("good", "All is well", f"{watches} {plural}, nothing to do.")
-
-
-def _cure(verdict: VerdictStatus) -> str:
-    return cure_of(verdict.reason)
-
-
-def _counts(watch: WatchStatus) -> list[tuple[str, int]]:
-    counts = dict(watch.counts)
+def counts(watch: WatchStatus) -> list[tuple[str, int]]:
+    """How many checkpoints of a watch are in which state, those that there are."""
+    known = dict(watch.counts)
     if watch.unknown:
-        counts.setdefault("unknown", watch.unknown)
+        known.setdefault("unknown", watch.unknown)
     states = [str(state) for state in State if state is not State.GONE]
-    return [(state, counts[state]) for state in states if counts.get(state)]
+    return [(state, known[state]) for state in states if known.get(state)]
 
 
-def _finalize(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return text.printable(value)
-    return value
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        finalize=_finalize,
-        undefined=jinja2.ChainableUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=jinja2.BaseLoader(),
-    )
-    environment.filters |= {"size": text.size, "iso": text.iso, "cure": _cure, "counts": _counts}
-    return environment.from_string((_FILES / "status.html.j2").read_text(encoding="utf-8"))
-
-
-def render_page(status: DaemonStatus, now: float) -> str:
-    """Lay the page out.
+def render_page(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> str:
+    """Lay the first page out.
 
     Args:
         status: of the daemon.
+        series: every series.
         now: seconds since the epoch.
-
-    Returns:
-        HTML that can be encoded as UTF-8, whatever the names in it are.
     """
-    found = todos(status, now)
-    html = _template().render(
+    found, listed = todos(status, series, now), worst_first(series)
+    return render(
+        "overview.html.j2",
+        now,
         status=status,
-        now=now,
+        series=listed[:MAX_ROWS],
+        more=max(0, len(listed) - MAX_ROWS),
+        disks=disks(status),
         todos=found,
-        headline=headline(status, found),
-        refresh=REFRESH_SECONDS,
-        # The stylesheet is ours, and must arrive unescaped to match its hash.
-        css=Markup(_CSS),  # noqa: S704 - read from the package, never from a user
-        ago=lambda when: text.ago(when, now),
+        headline=headline(status, series, found),
+        counts=counts,
     )
-    return text.utf8(html)
+
+
+def render_all_series(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> str:
+    """Lay the page out that lists every series."""
+    return render("all_series.html.j2", now, status=status, series=worst_first(series))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.formats.names import ROOT_RECORDS
@@ -13,16 +13,33 @@ from checkpointd.retention.root.record_file import RecordFile, opened_records, r
 from checkpointd.retention.trash import unknown_items
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from checkpointd.ledger import Entry, Pin
     from checkpointd.retention.root.records import RootReader
     from checkpointd.retention.trash import TrashPlace
 
 
 @dataclass(frozen=True)
 class RootView:
-    """What was found: doubts, and the paths that a copy of the pins has beyond the ledger."""
+    """What was found: doubts, and the pins and tags that their copy has beyond the ledger."""
 
     doubts: RootDoubts
-    pinned: frozenset[str] = frozenset()
+    pins: tuple[Pin, ...] = ()
+
+    def marked(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Entries of the ledger, with those pins and tags."""
+        if not self.pins:
+            return list(entries)
+        tags: dict[str, set[str]] = {}
+        for pin in self.pins:
+            tags.setdefault(pin.path, set()).add(pin.tag)
+        return [
+            replace(e, pinned=e.pinned or "" in new, tags=e.tags | (new - {""}))
+            if (new := tags.get(e.path))
+            else e
+            for e in entries
+        ]
 
 
 def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
@@ -33,10 +50,10 @@ def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
     except OSError as error:
         return RootView(RootDoubts(pins=unreadable(root, error)))
     copied = pin_copy.pins_in(root, files[pin_copy.NAME])
-    known = {pin.path for pin in records.pins_below(root)}
+    known = {pin.key for pin in records.pins_below(root)}
     removed = records.removed_pins(pin.identity for pin in copied or ())
-    pinned = frozenset(p.path for p in copied or () if p.identity not in removed) - known
-    return RootView(doubts_about(watch, place, records, files), pinned)
+    pins = (p for p in copied or () if p.identity not in removed and p.key not in known)
+    return RootView(doubts_about(watch, place, records, files), tuple(pins))
 
 
 def read_records(root: str) -> dict[str, RecordFile | None]:

@@ -40,11 +40,11 @@ class RootReader(Protocol):
         ...
 
     def pins_below(self, root: str) -> list[Pin]:
-        """What is pinned below a root."""
+        """What is pinned and tagged below a root."""
         ...
 
     def removed_pins(self, identities: Iterable[str]) -> frozenset[str]:
-        """Those pins that were removed."""
+        """Those pins and tags that were removed."""
         ...
 
     def unknown_items(self, items: Iterable[str]) -> frozenset[str]:
@@ -65,7 +65,7 @@ class RootLedger(RootReader, Protocol):
         ...
 
     def add_pins(self, pins: Iterable[Pin]) -> list[Pin]:
-        """Add the pins of a copy."""
+        """Add the pins and tags of a copy."""
         ...
 
     def begin_root(self, watch: str, path: str, device: int, inode: int) -> list[Pin]:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.check_result import CheckResult, failed, skipped
 from checkpointd.core.format_specs import Format, function
-from checkpointd.core.loader_specs import LOADERS, LoaderSpec, in_order, loaders_of
+from checkpointd.core.loader_specs import (
+    LOADERS,
+    LoaderSpec,
+    in_order,
+    loaders_of,
+    why_nothing_loads,
+)
 from checkpointd.formats import FormatError
 from checkpointd.verify import user_code
 from checkpointd.verify.keras_files.origin import read_origin
@@ -25,26 +31,21 @@ if TYPE_CHECKING:
 for _spec in LOADERS:  # once for all checkpoints: a child is forked with them imported
     function(_spec.load)
 
-_NO_BUILDER = "Weights only: nothing to load it into; name a builder in [watch.verify]."
-
 
 def check(context: LoadContext) -> CheckResult:
     """Load the checkpoint; a weights-only one into what the user's builder returns."""
     request = context.request
     path = request.checkpoint.path
-    specs = loaders_of(context.format)
     if context.format is Format.UNKNOWN:  # `structure` reports it first
         return failed("load", "load_error", "It cannot be loaded: its format is not known.")
-    if not specs:
-        context.nothing_loaded = f"Nothing loads the format {context.format}."
-        return skipped("load", context.nothing_loaded)
-    if not request.settings.builder and all(spec.needs_builder for spec in specs):
-        context.nothing_loaded = _NO_BUILDER
-        return skipped("load", _NO_BUILDER)
+    why = why_nothing_loads(context.format, request.settings.builder)
+    if why:
+        context.nothing_loaded = why
+        return skipped("load", why)
     user_code.use_python_path(request.settings)
     try:
         origin = read_origin(path, context.format)
-        loaders = in_order(specs, origin.generation, runtime.installed())
+        loaders = in_order(loaders_of(context.format), origin.generation, runtime.installed())
         if not loaders:
             raise ImportError(runtime.NO_KERAS)
         result = _load(LoadSource(context, path, context.format, origin), loaders)

@@ -50,12 +50,16 @@ _BATCH_NORM_VARS = 4
 
 @dataclass(frozen=True)
 class Change:
-    """One tensor in both checkpoints; a `statistic` is what a layer keeps of its inputs."""
+    """One tensor in both checkpoints; a `statistic` is what a layer keeps of its inputs.
+
+    `finite`: none of its values is NaN or Inf now; the norm is that of the others.
+    """
 
     name: str
     before: Weight
     now: Weight
     statistic: bool = False
+    finite: bool = True
 
     @property
     def grown(self) -> float:
@@ -66,7 +70,12 @@ class Change:
     @property
     def died(self) -> bool:
         """Whether it held values, and is all zero now; biases may be."""
-        return len(self.now.shape) >= _MATRIX and self.now.norm == 0 and bool(self.before.norm)
+        return len(self.now.shape) >= _MATRIX and self.is_zero and bool(self.before.norm)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether every value is zero."""
+        return self.now.norm == 0 and self.finite
 
     @property
     def same(self) -> bool:
@@ -87,7 +96,7 @@ class Drift:
         pairs = [
             (c.before.norm, c.now.norm)
             for c in self.changes
-            if c.before.norm is not None and c.now.norm is not None and not c.statistic
+            if c.before.norm is not None and c.now.norm is not None and c.finite and not c.statistic
         ]
         before = math.sqrt(math.fsum(b * b for b, _ in pairs))
         moved = math.sqrt(math.fsum((n - b) ** 2 for b, n in pairs))
@@ -136,6 +145,7 @@ def compare(before: Baseline, tensors: Sequence[TensorStats], ignore: Sequence[s
         if not any(fnmatchcase(name, g) or fnmatchcase(tensor.key, g) for g in ignore)
     }
     statistics = _statistics(chosen)
+    non_finite = {name for name, tensor in chosen.items() if tensor.nan or tensor.inf}
     now = {name: baseline.weight_of(tensor) for name, tensor in chosen.items()}
     no_weights = {
         t.name for t in tensors if t.role != MODEL
@@ -150,7 +160,7 @@ def compare(before: Baseline, tensors: Sequence[TensorStats], ignore: Sequence[s
     pairs = _renamed(old, now) or {name: name for name in now if name in old}
     differences = _differences(old, now, pairs)
     changes = tuple(
-        Change(name, old[former], now[name], name in statistics)
+        Change(name, old[former], now[name], name in statistics, name not in non_finite)
         for name, former in pairs.items()
         if _kind(old[former]) == _kind(now[name])
     )
@@ -198,7 +208,7 @@ def judge(
         "not_compared": partial,
         "weight_change_ratio": drift.ratio,
         "unchanged_tensors": sum(c.same for c in drift.changes),
-        "dead_tensors": [c.name for c in drift.changes if c.now.norm == 0][:_LISTED],
+        "dead_tensors": [c.name for c in drift.changes if c.is_zero][:_LISTED],
         "exploding_tensors": [_detail(c) for c in grown[:_LISTED]],
     }
     if grown:

@@ -10,6 +10,7 @@ from checkpointd.core.request import End, Request
 from checkpointd.core.suite import INTACT_CHECKS
 from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
+from checkpointd.verify.scan.same_save import is_of_one_save
 from checkpointd.verify.scan.scan_context import ScanContext
 from checkpointd.verify.suite import Emit, Stop, blocks, import_checks, run
 from checkpointd.verify.user_checks import run_user_checks
@@ -68,8 +69,10 @@ def _not_written_yet(context: ScanContext, results: Iterable[CheckResult]) -> st
     """Return a message on what its writer may still have to write; empty if nothing is missing."""
     if context.incomplete or has_followed(context.request.generation, context.facts.format):
         return context.incomplete
-    failed = (r for r in results if r.name in INTACT_CHECKS and r.outcome is Outcome.FAIL)
-    return next((r.message for r in failed), "")
+    failed = [r for r in results if r.name in INTACT_CHECKS and r.outcome is Outcome.FAIL]
+    if not failed or is_of_one_save(context):
+        return ""
+    return failed[0].message
 
 
 def _current_generation(request: Request) -> Generation | None:

@@ -121,7 +121,7 @@ def _not_removed(daemon: Daemon) -> str:
     return ", ".join(left) if rows else output.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(75)
 @pytest.mark.timeout(600)
 def test_what_a_person_would_keep_stays(daemon: Daemon, made: Path, invariants: Invariants) -> None:
     """In every scene; what is on hold names its cure, and pruning works where nothing is."""

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from checkpointd.config import RetentionSettings
 from checkpointd.daemon import retention_runner, watch_retention
-from checkpointd.daemon.watch_retention import DiskUsage
+from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
 from tests.helpers.ledger import WRITERS, record_verdict, tree
@@ -165,6 +165,29 @@ def test_a_watch_that_is_forgotten_prunes_no_further(
             assert len(tree(root)) == 7
             assert daemon.pruned == ["unclaimed"]
         assert len(tree(root)) == 7
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_change_in_the_moment_of_the_end_does_not_keep_retention_running(
+    root: Path, turns: int
+) -> None:
+    """The daemon ends on SIGTERM, whatever has just been asked for."""
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(OFF)
+            await daemon.round()
+            await asyncio.sleep(0.05)
+            watch = daemon.retention._running["w"]
+            assert watch.task
+            watch.requested.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            watch.task.cancel()
+            done, _ = await asyncio.wait([watch.task], timeout=5)
+            assert done
 
     asyncio.run(main())
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from checkpointd.daemon import retention_runner
 from checkpointd.ledger import Ledger
-from checkpointd.ledger.clock import read_clocks
 from checkpointd.retention import Trash
 from checkpointd.retention.trash import Disk, expiry
+from tests.helpers.clocks import Clocks
 from tests.helpers.ledger import tree
 from tests.helpers.retention_daemon import ENFORCE, Daemon, running, write
 
@@ -21,22 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from checkpointd.ledger.clock import Reading
 
 DAY = 86400.0
-
-
-class Clocks:
-    """The clocks of this machine, with the wall clock set and time passed."""
-
-    def __init__(self) -> None:
-        self.set = self.passed = 0.0
-
-    def read(self) -> Reading:
-        """What they show."""
-        found = read_clocks()
-        wall = found.wall + self.set + self.passed
-        return replace(found, wall=wall, steady=found.steady + self.passed)
 
 
 @pytest.fixture(autouse=True)

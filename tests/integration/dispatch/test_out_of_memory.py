@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from checkpointd.core.report import Report
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow(60), pytest.mark.timeout(300)]
 
 GIB = 1 << 30
 GREEDY = """

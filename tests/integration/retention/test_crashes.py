@@ -147,7 +147,7 @@ def _killed_at_each_step(
         yield number
 
 
-@pytest.mark.slow
+@pytest.mark.slow(40)
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_pruning_killed_anywhere_keeps_enough_and_converges(
     top: Path, kind: str, invariants: Invariants

@@ -47,7 +47,7 @@ POLICIES = (
 )
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(30),
     pytest.mark.skipif(RESTIC is None, reason="restic is not installed"),
 ]
 

@@ -178,8 +178,12 @@ def test_an_old_incomplete_file_is_torn_at_the_first_scan(tmp_path: Path) -> Non
     path = tmp_path / "m.h5"
     path.write_bytes(hdf5_bytes()[:-100])
     os.utime(path, (1e9, 1e9))
-    with watching(tmp_path, settle=0.1) as (_, recorder):
+    changed = path.stat().st_ctime
+    while time.time() < changed + 0.5:
+        time.sleep(0.05)
+    with watching(tmp_path, settle=0.1, torn_after=0.5) as (_, recorder):
         recorder.until_seen(path, "torn")
+    assert recorder.states(path) == ["torn"]
 
 
 def test_a_generation_marked_incomplete_keeps_waiting(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_every_form_of_a_rule_is_printed_so_that_it_can_be_read_again() -> None:
         keep_best = { n = 1, metric = "x", mode = "min" }
         keep_every_n_steps = 100
         keep_steps = [0, 7]
+        keep_tags = ["prod, eval", "paper"]
         keep_within_monthly = "52w"
         min_age = "90s"
         timezone = "Europe/Berlin"
@@ -66,5 +67,6 @@ def test_every_form_of_a_rule_is_printed_so_that_it_can_be_read_again() -> None:
     best += '"check_mode" = true }'
     assert f"\nkeep_best = [{best}]\n" in text
     assert '\nkeep_every_n_steps = { "n" = 100, "mode" = "first" }\n' in text
+    assert '\nkeep_tags = ["prod,eval", "paper"]\n' in text
     assert '\nmin_age = "1m30s"\n' in text
     assert config.parse(tomllib.loads(text), Path("/etc/config.toml"), text) == loaded

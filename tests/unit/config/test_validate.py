@@ -113,6 +113,9 @@ def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> Non
             watch("retention.keep_every_n_steps = { nn = 5 }"),
             "keep_every_n_steps.nn: there is no such key; did you mean 'n'?",
         ),
+        (watch("retention.keep_tags = []"), "watch[0].retention.keep_tags: must not be empty"),
+        (watch("retention.keep_tags = ['a,,b']"), "keep_tags[0]: is not a tag, or several with"),
+        (watch("retention.keep_tags = ['my tag']"), "a tag has no spaces, commas or control"),
         (watch("retention.keep_best = []"), "keep_best: must not be empty"),
         (
             watch('retention.keep_best = [{ n = 1, metric = "x", mode = "min" }, { n = 1 }]'),

@@ -26,7 +26,7 @@ def test_a_hook_that_fails_is_logged_with_the_checkpoint() -> None:
 def test_the_last_failure_stays_until_a_hook_succeeds() -> None:
     """It is counted each time, and the sentence says what to do."""
     counted = list[str]()
-    hooks = HookRunner(counted.append)
+    hooks = HookRunner(lambda *labels: counted.append(" ".join(labels)))
     made = report()
     watch = made.checkpoint.watch
     for command in (("/nothing/there",), ("/bin/sh", "-c", "echo no route >&2; exit 3")):
@@ -35,6 +35,6 @@ def test_the_last_failure_stays_until_a_hook_succeeds() -> None:
         watch: f"Watch {watch}: the hook /bin/sh failed: it ended with 3, 'no route'. Correct it, "
         "or take it out of `on_verdict`."
     }
-    assert counted == [watch, watch]
     asyncio.run(hooks.run(("/bin/true",), made))
+    assert counted == [f"{watch} on_verdict {outcome}" for outcome in ("failed", "failed", "ok")]
     assert hooks.failures == {}

@@ -7,10 +7,11 @@ import signal
 import pytest
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed
+from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts
 from checkpointd.core.request import End
 from checkpointd.core.suite import LOAD_CHECKS, SCAN_CHECKS, checks_of
-from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.core.verify_settings import Evaluation, VerifySettings
 from checkpointd.dispatch import child_outcome
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.worker.protocol import LOAD, Finished
@@ -167,3 +168,21 @@ def test_a_crash_on_made_up_inputs_is_no_failure(recorded: bool, word: str) -> N
     assert died.reason == f"inference.{word}"
     assert died.outcome is failed("inference", word, "").outcome
     assert "SIGABRT" in died.message
+
+
+def test_weights_without_a_builder_start_no_load_stage() -> None:
+    """What is said of them needs no TensorFlow; anything that the user asked for goes there."""
+    order = ("load", "inference")
+    weights = Facts(format=Format.TF_CHECKPOINT)
+    results = child_outcome.nothing_to_load(order, weights, VerifySettings(skip=("inference",)))
+    assert [r.outcome for r in results] == [Outcome.SKIP] * 2
+    assert "name a builder" in results[0].message
+    assert "skip" in results[1].message
+    for facts, settings, names in (
+        (weights, VerifySettings(builder="model:build"), order),
+        (weights, VerifySettings(), (*order, "of_the_user")),
+        (weights, VerifySettings(evaluate=Evaluation("model:evaluate")), order),
+        (Facts(format=Format.KERAS), VerifySettings(), order),
+        (Facts(format=Format.UNKNOWN), VerifySettings(), order),
+    ):
+        assert child_outcome.nothing_to_load(names, facts, settings) == []

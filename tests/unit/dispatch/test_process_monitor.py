@@ -35,3 +35,17 @@ def test_a_child_that_uses_too_much_memory_is_noticed_soon() -> None:
             process.kill()
             os.close(status)
     assert 200 << 20 < peak.memory <= 420 << 20
+
+
+def test_the_memory_of_a_check_is_what_was_used_until_it_ended() -> None:
+    """A check that ends between two readings holds at least what was held before."""
+    peak = PeakMemory()
+    peak.note_check("too early to be seen")
+    for memory in (100, 300, 200):
+        peak.note(memory, 0)
+    peak.note_check("load")
+    peak.note_check("signatures")
+    peak.note(250, 0)
+    peak.note_check("inference")
+    assert peak.by_check == {"load": 300, "signatures": 200, "inference": 250}
+    assert peak.memory == 300

@@ -152,15 +152,6 @@ def test_each_metric_that_is_named_exists() -> None:
             assert {name, stem} & known or name == "checkpointd_docs", f"{path.name}: {name}"
 
 
-def test_each_label_value_in_an_alert_exists() -> None:
-    """A typo there would be an alert that never fires."""
-    from checkpointd.observe.metrics import TRASH_DELETIONS, WEB_REFUSALS, WORKER_EXITS
-
-    values = set(re.findall(r'cause="(\w+)"', OPERATIONS))
-    assert values
-    assert values <= {*WORKER_EXITS, *WEB_REFUSALS, *TRASH_DELETIONS}
-
-
 def test_a_page_is_shown_without_the_marks_of_its_blocks() -> None:
     """They are for the tools."""
     assert "<!--" not in page("verdicts", PROGRAM)

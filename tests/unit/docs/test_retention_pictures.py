@@ -43,7 +43,7 @@ def _compare(lines: list[str], saved: Sequence[SavedCheckpoint], now: float) -> 
 
 def test_each_picture_is_what_the_rule_of_its_line_chooses() -> None:
     """And there is one of every rule that is about valid checkpoints."""
-    days, steps, losses, _ = (picture.splitlines() for picture in PICTURES)
+    days, steps, losses, tags, _ = (picture.splitlines() for picture in PICTURES)
     times = [THURSDAY + day * 86400 + hour * 3600 for day in range(8) for hour in (6, 14, 22)]
     saved = [SavedCheckpoint(i, at, at) for i, at in enumerate(times)]
     shown = _compare(days[2:], saved, SATURDAY)
@@ -54,12 +54,15 @@ def test_each_picture_is_what_the_rule_of_its_line_chooses() -> None:
         SavedCheckpoint(i, i, metrics={} if v == "-" else {"val_loss": float(v)}) for i, v in values
     ]
     shown |= _compare(losses[1:], with_loss, SATURDAY)
+    carried = [frozenset(v.split(",")) for v in tags[0].split()[1:]]
+    tagged = [SavedCheckpoint(i, i, tags=names) for i, names in enumerate(carried)]
+    shown |= _compare(tags[1:], tagged, SATURDAY)
     assert shown == {*table.names(Effect.KEEP), *table.names(Effect.EXPIRE)}
 
 
 def test_the_picture_of_the_limit_is_what_a_plan_keeps() -> None:
     """Of checkpoints that are equally large."""
-    sizes, *lines = PICTURES[3].splitlines()
+    sizes, *lines = PICTURES[4].splitlines()
     numbers = list(enumerate(map(int, sizes.split()[3:]), 1))
     entries = [
         replace(

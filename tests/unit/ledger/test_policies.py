@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORDS = PolicyRecords(
-    AcceptedPolicy('{"keep_last": 5}', None, 12.5), AcceptedPolicy('{"keep_last": 3}', 7, 13.0)
+    AcceptedPolicy('{"keep_last": 5}', None, 12.5),
+    AcceptedPolicy('{"keep_last": 3}', 7, 13.0),
+    frozenset({(12, 7), (13, 8)}),
 )
 
 
@@ -37,6 +39,7 @@ def test_a_damaged_record_confirms_nothing(tmp_path: Path) -> None:
     with connection:
         connection.execute("UPDATE meta SET value = replace(value, '\"since\": 7', '\"since\": 3')")
         connection.execute("UPDATE meta SET value = 'x' WHERE key = 'accepted:w'")
+        connection.execute("UPDATE meta SET value = replace(value, '[12, 7]', '[12, 9]')")
     connection.close()
     ledger = Ledger.open(tmp_path)
     assert ledger.policy_records("w") == PolicyRecords()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import ChangeKind, Ledger, Pin, Pruned, State
-from tests.helpers.ledger import record_verdict, write_file
+from checkpointd.ledger.facts import Original
+from tests.helpers.ledger import record_verdict, report, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.ledger import Entry
 
 
 def test_pins_move_with_a_root_that_has_another_path(tmp_path: Path) -> None:
@@ -127,3 +131,28 @@ def test_items_of_a_trash_are_known_once_they_are_accepted(tmp_path: Path) -> No
     assert ledger.unknown_items(["a", "b"]) == {"a", "b"}
     ledger.accept("w", {}, [Pruned("/w/m.h5", "w", 1.0, "unclaimed", "old", 3, "a")])
     assert ledger.unknown_items(["a", "b"]) == {"b"}
+
+
+def test_content_that_was_at_the_path_before_is_known_to_be_copied_back(tmp_path: Path) -> None:
+    """Whatever save time the copy has; other content at the path is a new save."""
+    ledger = Ledger.open(tmp_path)
+    path = tmp_path / "m-1.h5"
+
+    def save(at: float, digest: str) -> Entry:
+        saved = write_file(path, at)
+        ledger.record_seen(*saved, State.PENDING)
+        facts = Facts(digest=digest)
+        return ledger.record_report(report(*saved, facts=facts))
+
+    assert save(1000.0, "a").original is None
+    ledger.record_gone(str(path))
+    copied = save(5000.0, "a")
+    assert copied.saved_at == 5000.0
+    assert copied.content_saved_at == 1000.0
+    assert copied.original == Original(1000.0, 1)
+    assert save(6000.0, "b").original is None
+    assert save(7000.0, "").original is None
+    assert save(8000.0, "b").original == Original(6000.0, 3)
+    ledger.record_gone(str(path))
+    (departed,) = ledger.departed("w")
+    assert departed.original == Original(6000.0, 3)

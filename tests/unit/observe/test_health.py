@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpointd.observe.health import Progress, WatchProgress, judge
+from checkpointd.observe.problems import PROBLEMS, Problem
 
 WATCH = WatchProgress("resnet", reconciled=True)
 GOOD = Progress(loop_at=100.0, supervisor_at=100.0, watches=(WATCH,))
@@ -24,9 +25,11 @@ def test_a_stuck_loop_or_supervisor_is_unhealthy() -> None:
     loop = judge(replace(GOOD, loop_at=50.0), 100.0)
     supervisor = judge(replace(GOOD, supervisor_at=50.0), 100.0)
     assert not loop.healthy
-    assert "event loop" in loop.problems[0]
+    assert loop.problems[0].reason == "event_loop_stuck"
+    assert "event loop" in loop.problems[0].text
     assert not supervisor.healthy
-    assert "supervisor" in supervisor.problems[0]
+    assert supervisor.problems[0].reason == "supervisor_stuck"
+    assert "supervisor" in supervisor.problems[0].text
 
 
 def test_a_part_that_has_not_started_is_unhealthy() -> None:
@@ -40,7 +43,8 @@ def test_a_hung_disk_is_reported_and_leaves_the_daemon_healthy_and_not_ready() -
     hung = replace(WATCH, up=False, hung=True, message="The file system has not answered.")
     health = judge(replace(GOOD, watches=(WATCH, hung)), 101.0)
     assert (health.healthy, health.ready) == (True, False)
-    assert health.problems == ("Watch resnet is down: The file system has not answered.",)
+    text = "Watch resnet is down: The file system has not answered."
+    assert health.problems == (Problem("watch_down", text),)
 
 
 def test_an_unreachable_watch_does_not_hold_up_readiness() -> None:
@@ -48,14 +52,14 @@ def test_an_unreachable_watch_does_not_hold_up_readiness() -> None:
     down = WatchProgress("bert", up=False, message="Stale file handle.")
     health = judge(replace(GOOD, watches=(WATCH, down)), 101.0)
     assert health.ready
-    assert health.problems == ("Watch bert is down: Stale file handle.",)
+    assert health.problems == (Problem("watch_down", "Watch bert is down: Stale file handle."),)
 
 
 def test_a_watch_still_scanning_is_not_ready() -> None:
     """Readiness comes with the first scan of the last reachable watch."""
     health = judge(replace(GOOD, watches=(replace(WATCH, reconciled=False),)), 101.0)
     assert (health.healthy, health.ready) == (True, False)
-    assert "resnet" in health.problems[0]
+    assert "resnet" in health.problems[0].text
 
 
 @given(
@@ -76,4 +80,5 @@ def test_ready_implies_healthy_and_bad_news_always_has_words(
     health = judge(Progress(loop, supervisor, parts), now)
     assert health.healthy or not health.ready
     assert (health.healthy and health.ready) or health.problems
-    assert all(problem.endswith(".") for problem in health.problems)
+    assert all(problem.text.endswith(".") for problem in health.problems)
+    assert {problem.reason for problem in health.problems} <= set(PROBLEMS)

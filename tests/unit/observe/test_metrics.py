@@ -12,9 +12,18 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from checkpointd.core.check_result import CheckResult, Outcome, failed, passed, skipped
+from checkpointd.core.reasons.reason import Severity
+from checkpointd.core.suite import REASONS
 from checkpointd.core.verdict import Verdict
 from checkpointd.observe.metrics import MAX_USER_REASONS, Metrics
-from checkpointd.observe.snapshot import SeriesSnapshot, Snapshot, WatchSnapshot, WebSnapshot
+from checkpointd.observe.problems import PROBLEMS
+from checkpointd.observe.snapshot import (
+    SeriesSnapshot,
+    Snapshot,
+    StateDirSnapshot,
+    WatchSnapshot,
+    WebSnapshot,
+)
 from tests.helpers.observe import NOW, ODD, report
 
 GOLDEN = Path(__file__).with_suffix(".prom")
@@ -31,13 +40,29 @@ SNAPSHOT = Snapshot(
             series=(
                 SeriesSnapshot("best.h5", last_seen=NOW),
                 SeriesSnapshot(
-                    "ckpt-{}", NOW, NOW - 60, 7, 1e-7, 12.5, 0.02, 0, {"loss": 0.3, "accuracy": 0.9}
+                    "ckpt-{}",
+                    NOW,
+                    NOW - 60,
+                    7,
+                    1e-7,
+                    12.5,
+                    0.02,
+                    0,
+                    {"loss": 0.3, "accuracy": 0.9},
+                    newest_state="invalid",
+                    newest_timestamp_seconds=NOW - 1,
+                    newest_valid_timestamp_seconds=NOW - 60,
+                    newest_valid_verified_timestamp_seconds=NOW - 58,
+                    newest_valid_step=7,
+                    save_interval_seconds=600,
                 ),
             ),
             retained_bytes=1024,
             trash_bytes=0,
             trash_reserve_bytes=2**30,
+            vault_bytes=2048,
             filesystem_avail_bytes=2**40,
+            filesystem_size_bytes=2**41,
         ),
         WatchSnapshot(name="bert", up=False),
     ),
@@ -46,6 +71,9 @@ SNAPSHOT = Snapshot(
     queue_length=2,
     queue_oldest_at=NOW - 5,
     web=WebSnapshot(connections=1, certificate_not_after=NOW + 86400, files_good=True),
+    problems={"hook": 2},
+    memory_limits={"scan": 2**30},
+    state_dir=StateDirSnapshot(used=4096, avail=2**30, size=2**31),
 )
 
 
@@ -69,8 +97,8 @@ def filled_metrics(snapshot: Snapshot = SNAPSHOT) -> Metrics:
     metrics.pruned("resnet", "unclaimed", 512)
     metrics.trash_deleted("resnet", "early")
     metrics.prune_failed("resnet")
-    metrics.hook_failed("resnet")
-    metrics.worker_exit("signal")
+    metrics.hook_run("resnet", "on_verdict", "failed")
+    metrics.worker_exit("signal", {"structure": 2**27, "finite": 2**28})
     metrics.overflow("resnet")
     metrics.reconciled("resnet", 0.02, NOW)
     metrics.reload(ok=True, at=NOW)
@@ -120,6 +148,18 @@ def test_counters_of_a_known_watch_start_at_zero() -> None:
     found = values(metrics)
     for verdict in Verdict:
         assert found["checkpointd_validations_total", "resnet", "keras", str(verdict)] == 0
+    for severity, counters in {
+        Severity.FAIL: ["check_failures"],
+        Severity.WARN: ["check_warnings", "check_failures"],
+        Severity.ERROR: ["check_errors"],
+        Severity.NOTE: [],
+    }.items():
+        for reason in (name for name, spec in REASONS.items() if spec.severity is severity):
+            for name in counters:
+                check = reason.partition(".")[0]
+                assert found[f"checkpointd_{name}_total", "resnet", check, reason] == 0
+    assert found["checkpointd_pruned_total", "resnet", "unclaimed"] == 0
+    assert found["checkpointd_artifacts_discovered_total", "resnet", "keras"] == 0
     assert found["checkpointd_watch_overflows_total", "resnet"] == 0
     assert found["checkpointd_worker_exits_total", "signal"] == 0
 
@@ -147,6 +187,29 @@ def test_more_series_than_allowed_are_dropped_and_counted() -> None:
     assert found["checkpointd_series_dropped", "w"] == 4
     kept = [key[2] for key in found if key[0] == "checkpointd_last_seen_timestamp_seconds"]
     assert kept == ["s4", "s5", "s6"]
+
+
+def test_a_series_with_very_many_metrics_shows_the_first_and_how_many_are_left_out() -> None:
+    """A golden record may hold a metric for each of a thousand classes."""
+    series = (SeriesSnapshot("s", 1.0, evaluation={f"class_{n:03}": n for n in range(100)}),)
+    found = values(Metrics(lambda: Snapshot((WatchSnapshot("w", up=True, series=series),))))
+    assert len([key for key in found if key[0] == "checkpointd_evaluation"]) == 30
+    assert found["checkpointd_evaluations_dropped", "w"] == 70
+
+
+def test_exactly_one_state_of_the_newest_is_1() -> None:
+    """So the past of a series can be summed over, and a state that ended reads 0."""
+    found = values(filled_metrics())
+    states = {k[3:]: v for k, v in found.items() if k[0] == "checkpointd_newest_state"}
+    assert sum(states.values()) == 1
+    assert found["checkpointd_newest_state", "resnet", "ckpt-{}", "invalid"] == 1
+
+
+def test_every_kind_of_problem_is_there_from_the_start() -> None:
+    """An alert on one needs the 0 before it."""
+    found = values(Metrics(Snapshot))
+    assert {k[1] for k in found if k[0] == "checkpointd_problems"} == set(PROBLEMS)
+    assert values(filled_metrics())["checkpointd_problems", "hook"] == 2
 
 
 def test_what_was_never_measured_is_absent() -> None:

@@ -51,17 +51,21 @@ def test_programs_find_the_keys_that_they_know() -> None:
     public = STATUS.to_public()
     assert " ".join(public) == (
         "version pid started_at config_path config_loaded_at config_error state_dir healthy ready "
-        "problems watches queue verifying workers sandbox last_verdicts attention web web_access"
+        "problems problem_counts watches queue verifying workers sandbox last_verdicts attention "
+        "web web_access"
     )
     assert " ".join(public["watches"][0]) == (
         "name path method up ready message mode counts unknown last_reconcile_at "
-        "reconcile_seconds filesystem_avail_bytes retained_bytes trash_bytes "
-        "trash_reserve_bytes holds plan"
+        "reconcile_seconds filesystem_avail_bytes retained_bytes trash_bytes vault_bytes "
+        "trash_reserve_bytes holds plan filesystem"
     )
     assert " ".join(public["workers"][0]) == (
         "kind python up pid busy forks environment sandbox message memory_bytes"
     )
     assert " ".join(public["last_verdicts"][0]) == "id path watch verdict reason message at"
+    assert " ".join(public["watches"][0]["filesystem"]) == (
+        "device size_bytes full_at observed_seconds next_saves_fit"
+    )
     assert " ".join(public["queue"]) == "length oldest_at"
     assert " ".join(public["web_access"]) == (
         "tls client_certificates basic_auth certificate_not_after"

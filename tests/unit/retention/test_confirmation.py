@@ -11,12 +11,14 @@ from checkpointd.ledger import AcceptedPolicy, PolicyRecords
 from checkpointd.retention import plan
 from checkpointd.retention.confirmation import confirmed, decide
 from checkpointd.retention.policy import policy_text
-from tests.helpers.plans import NOW, policy, series
+from tests.helpers.ledger import entry
+from tests.helpers.plans import HOUR, NOW, hold_reasons, kept, policy, series
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.confirmation import Permission
 
+DAY = 24 * HOUR
 NOTHING = PolicyRecords()
 
 
@@ -35,7 +37,7 @@ def _decide(
 
 def _confirmed(watch: WatchSettings, count: int = 0) -> PolicyRecords:
     """What is recorded once a person has confirmed the plan for `count` checkpoints."""
-    return confirmed(watch, plan(_series(count), watch.retention, NOW), NOW)
+    return confirmed(watch, plan(_series(count), watch.retention, NOW), NOW, NOTHING)
 
 
 def _series(count: int) -> list[Entry]:
@@ -138,3 +140,50 @@ def test_keys_that_decide_nothing_do_not_change_a_policy() -> None:
     assert policy_text(_watch(keep_last=5, trash_ttl="1h", max_removals=3)) == text
     assert policy_text(_watch(keep_last=5, min_age="1h")) == text
     assert policy_text(_watch(keep_last=5, min_age="2h")) != text
+
+
+def _runs(count: int) -> list[Entry]:
+    """So many runs of nine saves, each started again at step 1."""
+    numbers = [(run, step) for run in range(count) for step in range(1, 10)]
+    return [
+        entry(
+            i, step=step, saved_at=NOW - DAY + i, seen=NOW - DAY + i, sequence=i,
+            path=f"/w/ckpt-{step}{'b' * run}",
+        )
+        for i, (run, step) in enumerate(numbers, 1)
+    ]  # fmt: skip
+
+
+def test_a_person_is_asked_once_for_each_run_that_is_dropped() -> None:
+    """Not again for what was pinned or the newest until now, but for the next run, and a copy."""
+    watch = _watch(keep_last=1)
+    rules = watch.retention
+    runs = _runs(3)
+    pinned = [replace(runs[0], pinned=True), *runs[1:]]
+    assert hold_reasons(plan(pinned, rules, NOW)) == {"older_runs"}
+    agreed = plan(pinned, rules, NOW, may_remove_runs=True)
+    records = confirmed(watch, agreed, NOW, NOTHING)
+    assert {i for i, _ in records.dropped} == set(range(1, 10))
+    again = plan(runs, rules, NOW, dropped=records.dropped)
+    assert again.holds == ()
+    assert 1 in {d.entry.id for d in again.removals}
+    copied = [replace(runs[0], sequence=99), *runs[1:]]
+    assert 1 in kept(plan(copied, rules, NOW, dropped=records.dropped))
+    (hold,) = plan(_runs(4), rules, NOW, dropped=records.dropped).holds
+    assert hold.reason == "older_runs"
+    assert "/w/ckpt-9b'" in hold.message
+    later = confirmed(watch, plan(_runs(4), rules, NOW, may_remove_runs=True), NOW, records)
+    assert {i for i, _ in later.dropped} == set(range(1, 19))
+
+
+def test_the_runs_that_a_person_dropped_are_not_forgotten_with_the_policy() -> None:
+    """Neither when it changes, nor when it comes back, nor under `confirm = "never"`."""
+    records = replace(_confirmed(_watch(keep_last=5)), dropped=frozenset({(1, 2)}))
+    for keys in (
+        {"keep_last": 5},
+        {"keep_last": 3},
+        {"keep_last": 9},
+        {"keep_last": 5, "confirm": "never"},
+    ):
+        after = _decide(2, records, 2, _watch(**keys)).records
+        assert after.dropped == records.dropped

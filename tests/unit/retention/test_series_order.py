@@ -5,11 +5,13 @@ Each test is an everyday situation: clocks that are wrong, copies that keep no t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from checkpointd.ledger import State
+from checkpointd.ledger.facts import Original
 from checkpointd.retention import plan
 from checkpointd.retention.save_numbers import number_of
 from checkpointd.retention.series_order import order_series
@@ -219,14 +221,23 @@ def test_a_restart_from_a_middle_checkpoint_leaves_the_branch_that_it_left() -> 
 
 
 def test_an_old_one_copied_back_is_not_pushed_out_by_those_that_were_there() -> None:
-    """With its times: to resume from it. Ones first seen after it may push it out."""
+    """With its times: to resume from it. Ones first seen after it may push it out.
+
+    Where its content was not known before, a job whose clock is behind may have been started again
+    instead: then 98 to 100 are the newest of the run before.
+    """
     entries = live(range(90, 101))
     back = entry(
         900, step=40, saved_at=NOW - 4 * DAY, seen=NOW - 20 * HOUR, sequence=900, path="/w/ckpt-40"
     )
     assert left([*entries, back]) == {40, 98, 99, 100}
     later = live(range(101, 104), first=901, start=NOW - 10 * HOUR)
-    assert left([*entries, back, *later]) == {101, 102, 103}
+    planned = plan([*entries, back, *later], policy(keep_last=3), NOW)
+    assert {d.entry.step for d in planned.kept} == {98, 99, 100, 101, 102, 103}
+    assert "if a job was started again while its clock was behind" in reasons_for(planned, 11)
+    known = replace(back, original=Original(back.saved_at, 1))
+    assert left([*entries, known]) == {40, 98, 99, 100}
+    assert left([*entries, known, *later]) == {101, 102, 103}
 
 
 def test_an_old_one_copied_back_without_its_times_takes_nothing_away() -> None:
@@ -302,6 +313,9 @@ def test_runs_that_are_too_old_go_as_a_whole_and_only_with_consent() -> None:
     assert kept(agreed) == {5, 102, 103, 104, 202, 203, 204}  # 5 is the highest number
     assert reasons_for(agreed, 4) == "its run is older than the newest 2 (keep_runs = 2)"
     assert kept(plan(runs, policy(keep_last=3, keep_runs=3), NOW)) == {3, 4, 5} | kept(agreed)
+    tagged = [replace(e, tags=frozenset({"prod"})) if e.id == 2 else e for e in runs]
+    asked = policy(keep_last=3, keep_tags=["prod"])
+    assert kept(plan(tagged, asked, NOW, may_remove_runs=True)) == {2} | kept(agreed)
 
 
 def test_the_newest_by_each_witness_stays() -> None:

@@ -53,7 +53,9 @@ class World:
             self.events.append,
             tree,
             series={},
+            unchanged={},
             on_response=lambda: None,
+            now=0.0,
         )
         self.now = 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from checkpointd.core.checkpoint import Generation, Member
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import Candidate, Probe, ProbeState
-from checkpointd.watch.observation import Observation
+from checkpointd.watch.observation import Observation, observation_of
 from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
 PATH = "/r/m.h5"
@@ -95,21 +96,67 @@ def test_an_old_file_is_settled_at_first_sight(tracker: SettleTracker) -> None:
 
 def test_an_old_incomplete_file_is_torn_at_first_sight(tracker: SettleTracker) -> None:
     """A save that was never finished before the daemon started is torn at once."""
-    assert states(tracker.step(0.0, {PATH: observed(CUT, age=901.0, touched=901.0)}).decisions) == [
+    assert states(tracker.step(0.0, {PATH: observed(CUT, age=901.0)}).decisions) == ["torn"]
+
+
+def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(tracker: SettleTracker) -> None:
+    """`cp -a` of an old SavedModel gives old mtimes and new ctimes: the newer one counts."""
+    member = Member("", 1, 1, 1, mtime_ns=10**18, ctime_ns=time.time_ns())
+    candidate = Candidate(PATH, Format.HDF5, Generation((member,)))
+    seen = observation_of(candidate, CUT, closed=False, trust_times=True)
+    assert states(tracker.step(0.0, {PATH: seen}).decisions) == ["writing"]
+    assert tracker.step(890.0, {PATH: seen}).decisions == ()
+    assert states(tracker.step(901.0, {PATH: seen}).decisions) == ["torn"]
+
+
+def test_what_was_decided_too_early_is_torn_by_its_last_change(tracker: SettleTracker) -> None:
+    """A verification that finds it unfinished does not begin the wait anew."""
+    tracker.step(0.0, {PATH: observed()})
+    assert states(tracker.step(5.0, {PATH: observed()}).decisions) == ["settled"]
+    tracker.mark_incomplete(PATH, found().generation.key)
+    assert states(tracker.step(600.0, {PATH: observed()}).decisions) == ["writing"]
+    (decided,) = tracker.step(900.0, {PATH: observed()}).decisions
+    assert (decided.state, decided.overdue) == ("settled", True)
+
+
+def test_a_restart_does_not_begin_the_wait_anew(tracker: SettleTracker) -> None:
+    """What the ledger knows of this very generation counts, and of another one it does not."""
+    tracker.note_unchanged(PATH, found().generation.key, since=-901.0)
+    assert states(tracker.step(0.0, {PATH: observed(CUT)}).decisions) == ["torn"]
+    tracker.note_unchanged(PATH, found().generation.key, since=-901.0)
+    assert states(tracker.step(0.0, {PATH: observed(CUT, size=2)}).decisions) == ["writing"]
+
+
+def test_what_is_open_for_writing_is_neither_settled_nor_torn(tracker: SettleTracker) -> None:
+    """A writer that pauses with its file open has not finished, however long it takes."""
+    tracker.step(0.0, {PATH: observed(CUT, open=True)})
+    assert tracker.step(1e6, {PATH: observed(CUT, open=True)}).decisions == ()
+    assert states(tracker.step(1e6, {PATH: observed(CUT)}).decisions) == ["torn"]
+    tracker.step(0.0, {PATH: observed(open=True)})
+    assert tracker.step(899.0, {PATH: observed(open=True)}).decisions == ()
+
+
+def test_a_file_that_is_kept_open_is_judged_in_the_end(tracker: SettleTracker) -> None:
+    """A job that forgets to close a file that is whole gets its verdict after `torn_after`."""
+    tracker.step(0.0, {PATH: observed(open=True)})
+    assert states(tracker.step(900.0, {PATH: observed(open=True)}).decisions) == ["settled"]
+
+
+def test_temporary_files_that_change_restart_the_clock(tracker: SettleTracker) -> None:
+    """A large member that arrives under a temporary name leaves the others alone for long."""
+    for now in (0, 800, 1600, 2400):
+        part = Member("/.big.a1B2c3", 1, 2, size=now, mtime_ns=now, ctime_ns=now)
+        assert "torn" not in states(
+            tracker.step(float(now), {PATH: observed(CUT, temporary=(part,))}).decisions
+        )
+    assert states(tracker.step(3300.0, {PATH: observed(CUT, temporary=(part,))}).decisions) == [
         "torn"
     ]
 
 
-def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(tracker: SettleTracker) -> None:
-    """`cp -a` of an old SavedModel gives old mtimes and new ctimes: it is still going on."""
-    step = tracker.step(0.0, {PATH: observed(CUT, age=1e6, touched=0.1)})
-    assert states(step.decisions) == ["writing"]
-    assert states(tracker.step(5.0, {PATH: observed(CUT, size=2)}).decisions) == []
-
-
 def test_a_time_in_the_future_waits_by_the_monotonic_clock(tracker: SettleTracker) -> None:
     """A clock that was set back makes nothing wait for longer than `settle`."""
-    tracker.step(0.0, {PATH: observed(age=-1e9, touched=-1e9)})
+    tracker.step(0.0, {PATH: observed(age=-1e9)})
     assert states(tracker.step(5.0, {PATH: observed()}).decisions) == ["settled"]
 
 
@@ -143,7 +190,7 @@ def test_an_old_checkpoint_is_overdue_and_a_new_one_is_not(
     tracker: SettleTracker,
 ) -> None:
     """Whether its verification may ask for more time is known from the first observation on."""
-    (old,) = tracker.step(0.0, {PATH: observed(CERTAIN, age=1e6, touched=1e6)}).decisions
+    (old,) = tracker.step(0.0, {PATH: observed(CERTAIN, age=1e6)}).decisions
     (new,) = tracker.step(0.0, {"/w/new.h5": observed(CERTAIN)}).decisions
     assert (old.overdue, new.overdue) == (True, False)
 

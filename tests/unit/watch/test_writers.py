@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core import open_files
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import generation_of
-from checkpointd.watch.writers import files_not_open
+from checkpointd.watch.writers import written_of
 from tests.helpers.watch import write_hdf5
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def test_a_file_that_a_process_has_open_for_writing_is_found(
     write_hdf5(tmp_path / "m.h5")
     member = generation_of(path, Format.HDF5).members[0]
     with (tmp_path / "m.h5").open("rb"):
-        assert files_not_open([(path, member)]) == {path}
+        assert written_of([(path, member)]).closed == {path}
     with (tmp_path / "m.h5").open("r+b"):
-        assert files_not_open([(path, member)]) == frozenset()
+        assert written_of([(path, member)]).closed == frozenset()
     (tmp_path / "m.h5").unlink()
-    assert files_not_open([(path, member)]) == frozenset()
+    assert written_of([(path, member)]).closed == frozenset()

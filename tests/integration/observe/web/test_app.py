@@ -52,10 +52,12 @@ def test_every_page_answers_with_headers_that_protect_it() -> None:
     async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
         for path, kind in (
             ("/", "text/html"),
+            ("/series", "text/html"),
             ("/metrics", "text/plain"),
             ("/healthz", "text/plain"),
             ("/readyz", "text/plain"),
             ("/api/v1/status", "application/json"),
+            ("/api/v1/series", "application/json"),
             ("/api/v1/checkpoints", "application/json"),
             ("/api/v1/checkpoints/1", "application/json"),
         ):

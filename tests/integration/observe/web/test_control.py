@@ -72,6 +72,8 @@ def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
             ("prune", {}),
             ("pin", {"path": ODD, "note": "paper"}),
             ("unpin", {"path": ODD}),
+            ("tag", {"path": ODD, "tags": ["prod", "eval"]}),
+            ("untag", {"path": ODD, "tags": ["prod"]}),
             ("restore", {"path": ODD}),
             ("verify", {"path": ODD}),
         ):
@@ -83,6 +85,8 @@ def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
             ("prune", False, None),
             ("pin", ODD, "paper"),
             ("unpin", ODD),
+            ("tag", ODD, "prod", "eval"),
+            ("untag", ODD, "prod"),
             ("restore", ODD),
             ("verify", ODD),
         ]

@@ -174,6 +174,15 @@ def test_a_kernel_that_died_is_told_and_a_bias_that_is_zero_is_not() -> None:
     assert fresh.outcome is Outcome.PASS
 
 
+def test_a_kernel_of_nan_has_not_died() -> None:
+    """The norm is that of its finite values: of none. What `finite` reports is not zero."""
+    now = replace(stats(rms=0.0, crc32=1), nan=32)
+    result = judged([stats(rms=0.5), stats("b", 0.5)], [now, stats("b", 0.5, crc32=1)])
+    assert result.outcome is Outcome.PASS
+    assert result.details["dead_tensors"] == []
+    assert result.details["weight_change_ratio"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("names", "key"),
     [

@@ -1,0 +1,133 @@
+"""`tag`, `untag` and `tags`: words on checkpoints that `keep_tags` refers to."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
+from checkpointd.cli.options import Json, PathArgument
+from checkpointd.cli.pin_commands import exists
+from checkpointd.cli.workspace import aliases, known_paths, must_exist, workspace_of, writing
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(tag)
+    app.command()(untag)
+    app.command()(tags)
+
+
+def tag(
+    context: typer.Context,
+    path: PathArgument,
+    names: Annotated[list[str], typer.Argument(metavar="TAG", help="What it is to carry.")],
+    json: Json = False,
+) -> int:
+    """Put tags on a checkpoint, which `keep_tags` in the config refers to.
+
+    A tag alone keeps nothing: name it in `keep_tags`, or pin the checkpoint. Like a pin, it stays
+    with the path, whatever is saved there later, and goes where the root goes.
+    """
+    from checkpointd.cli.client import Client, NoDaemonError
+
+    _check(names)
+    workspace = workspace_of(context)
+    must_exist(path)
+    state_dir = workspace.locations().state_dir
+    for known in known_paths(workspace, path):
+        try:
+            Client(state_dir).post("tag", path=known, tags=names)
+        except NoDaemonError as error:
+            with writing(state_dir, error) as ledger:
+                for name in names:
+                    ledger.tag(known, name)
+        _print_result(known, names, tagged=True, json=json)
+    return OK
+
+
+def untag(
+    context: typer.Context,
+    path: PathArgument,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="TAG", help="Which tags; all without any.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Take tags from a checkpoint."""
+    from checkpointd.cli.client import Client, NoDaemonError
+    from checkpointd.core.text import printable
+
+    _check(names or [])
+    workspace = workspace_of(context)
+    carried: dict[str, list[str]] = {}
+    ledger = workspace.ledger()
+    try:
+        for one in ledger.tags():
+            carried.setdefault(one.path, []).append(one.tag)
+    finally:
+        ledger.close()
+    paths = (*known_paths(workspace, path), *aliases(path, workspace.locations()))
+    known = next((name for name in paths if name in carried), None)
+    if known is None:
+        raise CliError(f"{printable(paths[0])} carries no tag.", NOTHING)
+    missing = sorted(set(names or ()).difference(carried[known]))
+    if missing:
+        has = ", ".join(sorted(carried[known]))
+        raise CliError(f"{printable(known)} is not tagged {missing[0]}; it carries {has}.", NOTHING)
+    leaving = names or sorted(carried[known])
+    state_dir = workspace.locations().state_dir
+    try:
+        Client(state_dir).post("untag", path=known, tags=leaving)
+    except NoDaemonError as error:
+        with writing(state_dir, error) as writable:
+            for name in leaving:
+                writable.untag(known, name)
+    _print_result(known, leaving, tagged=False, json=json)
+    return OK
+
+
+def tags(context: typer.Context, json: Json = False) -> int:
+    """List what is tagged, also where nothing is any more."""
+    from checkpointd.cli.output import console, grid, json_line, print_table
+    from checkpointd.core.text import duration, printable
+    from checkpointd.formats import locate
+
+    ledger = workspace_of(context).ledger()
+    try:
+        found = ledger.tags()
+    finally:
+        ledger.close()
+    there = {path: exists(locate, path) for path in {one.path for one in found}}
+    if json:
+        for one in found:
+            json_line({"path": one.path, "tag": one.tag, "at": one.at, "exists": there[one.path]})
+        return OK
+    if not found:
+        print("Nothing is tagged.")
+        return OK
+    table = grid("age", "tag", "path")
+    for one in found:
+        path = printable(one.path) + ("" if there[one.path] else " (nothing is there)")
+        table.add_row(duration(max(0.0, time.time() - one.at)), one.tag, path)
+    print_table(console(), table)
+    return OK
+
+
+def _check(names: list[str]) -> None:
+    from checkpointd.core.tags import why_no_tag
+
+    for name in names:
+        wrong = why_no_tag(name)
+        if wrong:
+            raise CliError(f"{name!r} is not a tag: {wrong}.", USAGE)
+
+
+def _print_result(path: str, names: list[str], *, tagged: bool, json: bool) -> None:
+    from checkpointd.cli.output import json_line
+    from checkpointd.core.text import printable
+
+    if json:
+        json_line({"path": path, "tags": names, "tagged": tagged})
+    else:
+        print(f"{'tagged' if tagged else 'untagged'}  {', '.join(names)}  {printable(path)}")

@@ -1,0 +1,96 @@
+"""Temporary files of known writers that belong to a checkpoint: while they change, it is saved.
+
+A copy that arrives under temporary names (rsync, rclone, gsutil) and TensorFlow's own writer leave
+the members of a checkpoint alone while they work on what will become one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd.core.format_specs import Format, directory_specs
+from checkpointd.formats import names
+from checkpointd.formats.members import member_of
+from checkpointd.formats.storage import LOCAL
+
+if TYPE_CHECKING:
+    from checkpointd.core.checkpoint import Member
+    from checkpointd.formats.facts import Candidate
+    from checkpointd.formats.storage import Entry, Storage
+
+_MOST = 1000
+"""So many names show well enough whether anything changes."""
+
+_BUNDLE_DIRECTORY = "_temp"
+
+
+def temporaries(found: Candidate, storage: Storage = LOCAL) -> tuple[Member, ...]:
+    """Return the temporary files in a checkpoint's directory, or beside its files, sorted by name.
+
+    What cannot be listed or has gone meanwhile is left out.
+    """
+    top = found.path
+    if any(found.hint is spec.name for spec in directory_specs()) and _is_directory(top, storage):
+        return tuple(sorted(_below(top, "", storage, found.hint), key=lambda m: m.name))
+    directory, name = os.path.split(top)
+    beside = [
+        entry
+        for entry in _entries(directory, storage)
+        if entry.name.removeprefix(".").startswith(name or ".")
+    ]
+    base = os.path.basename(os.path.abspath(directory))
+    seen: list[Member] = []
+    for entry in beside:
+        if entry.is_dir and entry.name.startswith(f"{name}{_BUNDLE_DIRECTORY}"):
+            seen.extend(_below(directory, f"/{entry.name}", storage))
+        elif not entry.is_dir and names.is_temporary_member(entry.name, base):
+            seen.extend(_seen(directory, f"/{entry.name}", storage))
+    return tuple(sorted(seen, key=lambda m: m.name))
+
+
+def _below(top: str, below: str, storage: Storage, of: Format = Format.UNKNOWN) -> list[Member]:
+    """Every temporary file below a directory, and all that temporary directories hold.
+
+    At the top of a checkpoint of a format, directories that are no part of it are left out.
+    """
+    seen: list[Member] = []
+    left = [(below, False)]
+    while left and len(seen) < _MOST:
+        at, inside = left.pop()
+        base = os.path.basename(at or os.path.abspath(top))
+        for entry in _entries(top + at, storage):
+            foreign = entry.is_dir and not at and not _may_belong(entry.name, of)
+            if foreign or entry.name in names.OWN_DIRECTORIES:
+                continue
+            hidden = inside or names.is_left_out(entry.name, base, is_directory=entry.is_dir)
+            if entry.is_dir:
+                left.append((f"{at}/{entry.name}", hidden))
+            elif hidden:
+                seen.extend(_seen(top, f"{at}/{entry.name}", storage))
+    return seen
+
+
+def _may_belong(name: str, of: Format) -> bool:
+    return names.belongs(name, of) or names.is_temporary_directory(name)
+
+
+def _seen(top: str, name: str, storage: Storage) -> list[Member]:
+    try:
+        return [member_of(name, storage.stat(top + name))]
+    except OSError:
+        return []
+
+
+def _entries(directory: str, storage: Storage) -> list[Entry]:
+    try:
+        return storage.scandir(directory or ".")
+    except OSError:
+        return []
+
+
+def _is_directory(path: str, storage: Storage) -> bool:
+    try:
+        return storage.stat(path).is_dir
+    except OSError:
+        return False

@@ -1,0 +1,175 @@
+"""The queries about whole series: each at a glance, and the history of one.
+
+No clock is believed that is ahead: a save counts as no later than it was seen or verified, and
+what was seen in the future, before a clock was put right, as older than everything else.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.ledger import rows
+from checkpointd.ledger.facts import ABSENT, CheckpointSummary, SeriesSummary, State
+from checkpointd.ledger.row_reader import RowReader
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from checkpointd.core.report import Report
+
+_CLOCK_SKEW = 300.0
+"""A time that is later than it can be by more than this is wrong."""
+
+_OLDER = 1e11
+"""What is taken off a time that is wrong, in seconds."""
+
+_SAVES = 21
+"""How many of the last saves tell how often a series is saved."""
+
+_ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
+_ON_DISK = f"NOT IN ({_ABSENT}, 'unknown')"
+_VERIFIED = "IN ('valid', 'invalid', 'inconclusive')"
+_VALID = "= 'valid'"
+_SAVED = "MIN(c.saved_at, c.seen)"
+_PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
+
+
+class SeriesReader(RowReader):
+    """What the status, the metrics and the pages read of a series."""
+
+    def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
+        """Every series of every watch at a glance, or those that `only` names and that exist."""
+        if only is None:
+            only = [
+                (watch, rows.text_of(series))
+                for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
+            ]
+        return [summary for one in only if (summary := self._summary(*one)) is not None]
+
+    def series_reports(self, watch: str, series: str, limit: int) -> list[Report]:
+        """The newest report about each content that a series had, the last saved ones first."""
+        found = self._rows(
+            "SELECT MAX(id) FROM reports WHERE watch = ? AND series = ? "
+            "GROUP BY path, key ORDER BY saved_at DESC, MAX(id) DESC LIMIT ?",
+            (watch, rows.encode(series), limit),
+        )
+        return [report for (i,) in found if (report := self._report(i)) is not None]
+
+    def _summary(self, watch: str, series: str) -> SeriesSummary | None:
+        key = (watch, rows.encode(series))
+        ((seen, size, count),) = self._rows(
+            f"SELECT MAX(seen), SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END), "  # noqa: S608 - our own states
+            f"SUM(state NOT IN ({_ABSENT})) "
+            "FROM checkpoints WHERE watch = ? AND series = ? AND state != 'unknown'",
+            key,
+        )
+        if seen is None:
+            return None
+        latest = time.time() + _CLOCK_SKEW
+        last_valid, step = self._last_valid(key, latest)
+        valid = self._newest(key, _VALID, latest)
+        verified = self._newest(key, _VERIFIED, latest)
+        ((not_valid, since),) = self._rows(
+            f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
+            f"AND c.series = ? AND c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
+            f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
+            f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
+            (*key, latest, latest, valid.id if valid else None),
+        )
+        saves = self._rows(
+            "SELECT MIN(saved_at, finished_at) FROM reports WHERE watch = ? AND series = ? "
+            "ORDER BY id DESC LIMIT ?",
+            (*key, 2 * _SAVES),
+        )
+        report = self._newest_report(key, verified)
+        metrics = {**report.checkpoint.metrics, **report.facts.metrics} if report else {}
+        return SeriesSummary(
+            watch=watch,
+            series=series,
+            last_seen=seen,
+            last_valid=last_valid,
+            last_valid_step=step,
+            retained_bytes=size,
+            facts=report.facts if report else None,
+            metrics={**metrics, **report.facts.evaluation} if report else {},
+            count=count,
+            newest=self._newest(key, _ON_DISK, latest),
+            newest_verified=verified,
+            newest_valid=valid,
+            not_valid=not_valid,
+            not_valid_since=since,
+            saves=tuple(sorted({saved for (saved,) in saves}, reverse=True)[:_SAVES]),
+        )
+
+    def _last_valid(self, key: tuple[str, bytes], latest: float) -> tuple[float, int | None]:
+        """When the newest valid one was saved, on disk or not, and its step.
+
+        Beside the save times that can be true, the one that was verified last counts.
+        """
+        timed = self._rows(
+            "SELECT saved_at, step FROM reports WHERE watch = ? AND series = ? AND verdict = "
+            "'valid' AND saved_at <= MIN(finished_at + ?, ?) ORDER BY saved_at DESC LIMIT 1",
+            (*key, _CLOCK_SKEW, latest),
+        )
+        last = self._rows(
+            "SELECT MIN(saved_at, finished_at), step FROM reports WHERE watch = ? AND series = ? "
+            "AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
+            key,
+        )
+        found = [row for row in (*timed, *last) if row[0] <= latest] or last
+        return max(found, default=(0.0, None), key=lambda row: row[0])
+
+    def _newest_report(
+        self, key: tuple[str, bytes], verified: CheckpointSummary | None
+    ) -> Report | None:
+        """The report of the newest with a verdict; if none is on disk, the last that there was."""
+        number = None
+        if verified is not None:
+            ((number,),) = self._rows("SELECT report FROM checkpoints WHERE id = ?", (verified.id,))
+        if number is None:
+            ((number,),) = self._rows(
+                "SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key
+            )
+        return self._report(number)
+
+    def _newest(
+        self, key: tuple[str, bytes], states: str, latest: float
+    ) -> CheckpointSummary | None:
+        found = self._rows(
+            f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, "  # noqa: S608 - our own states
+            "c.message, r.step FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
+            f"WHERE c.watch = ? AND c.series = ? AND c.state {states} "
+            f"ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1",
+            (*key, latest),
+        )
+        return self._to_summary(*found[0]) if found else None
+
+    def _to_summary(  # noqa: PLR0917 - the columns above
+        self,
+        number: int,
+        path: bytes,
+        state: str,
+        checkpoint: Any,
+        saved_at: float,
+        size: int,
+        report_number: int | None,
+        message: bytes,
+        step: int | None,
+    ) -> CheckpointSummary:
+        report = self._report(report_number)
+        try:
+            named = rows.load_checkpoint(checkpoint).step
+        except (ValueError, RecursionError):
+            named = None
+        return CheckpointSummary(
+            id=number,
+            path=rows.path_text(path),
+            state=State(state),
+            step=step if named is None else named,
+            saved_at=saved_at,
+            size_bytes=size,
+            reason=report.reason if report else "",
+            message=report.message if report else rows.text_of(message),
+            verified_at=report.finished_at if report else None,
+        )

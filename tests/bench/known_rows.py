@@ -1,0 +1,155 @@
+"""Rows: what many known checkpoints cost the daemon and those who ask it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+
+from checkpointd.ledger import Ledger
+from checkpointd.retention import plan
+from tests.bench.row import Measured, Row, median
+from tests.helpers.daemon import Daemon, daemon_in
+from tests.helpers.ledger import entry, record_verdict, write_file
+from tests.helpers.plans import NOW, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.bench.place import Place
+
+_IDLE_SECONDS = 30
+_CONFIG = """
+[daemon]
+state_dir = "state"
+log_format = "json"
+
+[web]
+listen = "127.0.0.1:0"
+
+[[watch]]
+name = "w"
+path = "runs"
+[watch.verify]
+skip = ["load", "signatures", "inference", "predictions", "resume", "evaluate"]
+[watch.retention]
+keep_last = 5
+"""
+
+
+def _fill(daemon: Daemon, count: int, series: int) -> None:
+    """Write checkpoints, and a ledger that knows them as valid."""
+    (daemon.home / "state").mkdir()
+    ledger = Ledger.open(daemon.home / "state")
+    began = time.time() - count * 60
+    for number in range(count):
+        path = daemon.runs / str(number % series) / f"m-{number // series}.h5"
+        record_verdict(ledger, write_file(path, began + number * 60))
+    ledger.close()
+
+
+def _seconds(turns: int, call: Callable[[], object]) -> float:
+    found = []
+    for _ in range(turns):
+        began = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - began)
+    return median(found)
+
+
+def _started(daemon: Daemon) -> tuple[float, psutil.Process]:
+    began = time.perf_counter()
+    daemon.start()
+    assert daemon.process is not None
+    return time.perf_counter() - began, psutil.Process(daemon.process.pid)
+
+
+def ten_thousand(place: Place) -> Sequence[Measured]:
+    """Memory, idle CPU and start with ten thousand known."""
+    count = place.count(10_000)
+    with daemon_in(place.home, _CONFIG) as daemon:
+        _fill(daemon, count, max(1, count // 10))
+        ready, process = _started(daemon)
+        time.sleep(10)
+        before = sum(process.cpu_times()[:2])
+        time.sleep(_IDLE_SECONDS)
+        idle = (sum(process.cpu_times()[:2]) - before) / _IDLE_SECONDS * 100
+        memory = process.memory_info().rss / 1e6
+        daemon.stop()
+    return [
+        Measured(f"{count} known: memory of the daemon", memory, "MB", 90),
+        Measured(f"{count} known: idle", idle, "%", 0.1),
+        Measured(f"{count} known: start to ready", ready, "s", 1),
+    ]
+
+
+def hundred_thousand(place: Place) -> Sequence[Measured]:
+    """What those who ask wait for with a hundred thousand known in a thousand series."""
+    count = place.count(100_000)
+    series = max(1, count // 100)
+    with daemon_in(place.home, _CONFIG) as daemon:
+        _fill(daemon, count, series)
+        ready, process = _started(daemon)
+        reconcile = daemon.status()["watches"][0]["reconcile_seconds"]
+        daemon.text("/")
+        page = _seconds(place.turns, lambda: daemon.text("/"))
+        scrape = _seconds(place.turns, lambda: daemon.text("/metrics"))
+        latest = _seconds(place.turns, lambda: _latest(daemon))
+        bare = _seconds(place.turns, lambda: subprocess.run([sys.executable, "-c", ""], check=True))
+        memory = process.memory_info().rss / 1e6
+        daemon.stop()
+    what = f"{count} known in {series} series"
+    return [
+        Measured(f"{what}: start to ready", ready, "s"),
+        Measured(f"{what}: reconcile", reconcile, "s", 2),
+        Measured(f"{what}: page", page, "s", 0.2),
+        Measured(f"{what}: scrape", scrape, "s", 0.1),
+        Measured(f"{what}: latest", latest, "s", 0.3, facts={"python_starts_in": bare}),
+        Measured(f"{what}: memory", memory, "MB", 300),
+    ]
+
+
+def _latest(daemon: Daemon) -> None:
+    done = daemon.cli("latest", str(daemon.runs / "0"))
+    assert done.returncode == 0, done.stderr
+
+
+def planning(place: Place) -> Sequence[Measured]:
+    """A plan of all of them, in one series and in a thousand."""
+    count = place.count(100_000)
+    rules = policy(
+        keep_last=5,
+        keep_daily=7,
+        keep_best={"n": 3, "metric": "loss", "mode": "min"},
+        keep_every_n_steps=1000,
+    )
+    found = []
+    for series in (1, 1000):
+        each = max(1, count // series)
+        known = [
+            entry(
+                i * series + s,
+                step=i,
+                metrics={"loss": 1 / (1 + i)},
+                saved_at=NOW - (each - i) * 60 - 7200,
+                seen=NOW - (each - i) * 60 - 7199,
+                sequence=i * series + s + 1,
+                path=f"/w/{s}/ckpt-{i}",
+                series=f"{s}/ckpt-{{}}",
+            )
+            for s in range(series)
+            for i in range(each)
+        ]
+        seconds = _seconds(place.turns, lambda known=known: plan(known, rules, NOW))  # type: ignore[misc]
+        found.append(Measured(f"plan of {len(known)} in {series} series", seconds, "s", 1))
+    return found
+
+
+ROWS = (
+    Row("known_10000", ten_thousand),
+    Row("known_100000", hundred_thousand),
+    Row("planning", planning),
+)
