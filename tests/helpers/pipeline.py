@@ -127,7 +127,7 @@ class World:
             self.watches,
             RequestBuilder(self.watches, self.ledger),
             self.dispatcher,  # type: ignore[arg-type]
-            VerdictRecorder(self.ledger, self.metrics, self.watches, self.tasks),
+            VerdictRecorder(self.ledger, self.metrics),
             self.retries,
         )
         self.handler = EventHandler(
