@@ -9,7 +9,7 @@ SOAK_year := tests/integration/retention/test_simulated_year.py tests/integratio
 SOAK_jobs := tests/end_to_end/retention/test_trainers.py
 SOAK_daemon := $(filter-out $(SOAK_jobs),$(wildcard tests/end_to_end/retention/test_*.py))
 
-.PHONY: run test lint unit docs changelog wild fuzz soak bench imports clean
+.PHONY: run test lint unit docs wheel changelog wild fuzz soak bench imports clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -26,6 +26,9 @@ unit: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python .ci/docs
 	$(BIN)/python .ci/dashboard
+
+wheel: $(STAMP)
+	$(BIN)/python -m hatchling build -t wheel -d dist
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)

@@ -10,13 +10,16 @@ from checkpointd.cli.client import Client, NoDaemonError
 from checkpointd.cli.errors import UNREACHABLE, CliError
 from checkpointd.cli.workspace import Workspace, writing
 from checkpointd.core.text import printable
+from checkpointd.ledger import LedgerError
 from checkpointd.retention import Pruner, TrashError
 from checkpointd.retention.root import RootKeeper
+from checkpointd.retention.vault import Vault, restore_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from checkpointd.cli.trash_items import Found, Holding
+    from checkpointd.cli.trash_holdings import Holding
+    from checkpointd.cli.trash_items import Found
     from checkpointd.ledger import Ledger
 
 _SEVERE = frozenset({UNREACHABLE})
@@ -35,7 +38,8 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
 
     refused = 0
     with contextlib.ExitStack() as stack:
-        client, ledger = Client(workspace.config().state_dir), None
+        state_dir = workspace.state_dir()
+        client, ledger = Client(state_dir), None
         for one in chosen:
             path, pinned = one.item.path, True
             try:
@@ -44,11 +48,10 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
                         answer = client.post("restore", path=one.name)
                         pinned = bool(answer.get("pinned", True))
                     else:
-                        _restore_here(ledger, one)
+                        pinned = _restore_here(ledger, one)
                 except NoDaemonError as error:
-                    state_dir = workspace.config().state_dir
                     ledger = stack.enter_context(writing(state_dir, error))
-                    _restore_here(ledger, one)
+                    pinned = _restore_here(ledger, one)
             except (TrashError, CliError) as error:
                 if isinstance(error, CliError) and error.code in _SEVERE:
                     raise
@@ -64,19 +67,26 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
     return refused
 
 
-def _restore_here(ledger: Ledger, one: Found) -> None:
-    if one.is_copy:
-        raise TrashError("A copy in the vault is restored by the daemon: start it first.")
+def _restore_here(ledger: Ledger, one: Found) -> bool:
+    """Restore an item; returns whether it came from the trash, and was pinned."""
     place = one.holding.place
     pruner = Pruner(place.root, ledger, place)
+    vault = Vault(place.root)
     try:
         with RootKeeper(one.holding.watch, place, ledger).locked() as holder:
             if holder:
                 raise TrashError(f"{one.item.path} cannot be restored now. {holder}")
             pruner.recover()
-            pruner.restore(one.name)
+            vault.recover()
+            if one.is_copy:
+                restore_copy(vault, pruner.trash, ledger, one.name)
+            else:
+                pruner.restore(one.name)
+    except LedgerError as error:
+        raise TrashError(f"{one.item.path} cannot be restored: {error}") from None
     except OSError as error:
         raise TrashError(f"{one.item.path} cannot be restored: {error.strerror}.") from None
+    return not one.is_copy
 
 
 def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
@@ -89,7 +99,7 @@ def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
         CliError: neither a daemon nor the ledger can be used.
     """
     ids = [one.item.id for one in chosen]
-    state_dir = workspace.config().state_dir
+    state_dir = workspace.state_dir()
     try:
         answer: dict[str, Any] = Client(state_dir).post("empty_trash", items=ids)
     except NoDaemonError as error:
@@ -104,4 +114,7 @@ def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
 def _empty_here(ledger: Ledger, holding: Holding, ids: frozenset[str]) -> tuple[str, ...]:
     place = holding.place
     with RootKeeper(holding.watch, place, ledger).locked() as holder:
-        return (holder,) if holder else Pruner(place.root, ledger, place).empty(ids).errors
+        if holder:
+            return (holder,)
+        pruned = Pruner(place.root, ledger, place).empty(ids)
+        return (*pruned.errors, *Vault(place.root).empty(ids).errors)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import FAILED, NOTHING, OK, REFUSED, USAGE, CliError
+from checkpointd.cli.errors import FAILED, OK, REFUSED, UNREACHABLE, USAGE, CliError
 from checkpointd.cli.options import Json, seconds
 from checkpointd.cli.workspace import Workspace, aliases, workspace_of
 
@@ -37,7 +37,7 @@ def trash_list(context: typer.Context, watch: WatchArgument = None, json: Json =
         _print_rows(rows, json=json)
     elif not found.errors:
         print("The trash is empty.")
-    return NOTHING if found.errors and not rows else OK
+    return UNREACHABLE if found.errors and not rows else OK
 
 
 @trash_app.command("empty")
@@ -48,12 +48,15 @@ def trash_empty(
         str | None,
         typer.Option(metavar="DURATION", help="Only what was pruned longer ago, such as `12h`."),
     ] = None,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="The copies in the vault, and not the trash.")
+    ] = False,
     apply: Annotated[
         bool, typer.Option("--apply", help="Delete it; this cannot be undone.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Delete what is in the trash for good, in every mode.
+    """Delete what is in the trash for good, in every mode; with --copies what is in the vault.
 
     Nothing is deleted without --apply.
     """
@@ -65,11 +68,11 @@ def trash_empty(
     workspace = workspace_of(context)
     found = contents(workspace, watch)
     _print_errors(found.errors)
-    chosen = [one for one in found.found if one.can_be_deleted and one.age >= least]
+    chosen = [one for one in found.found if one.can_be_deleted(copies=copies) and one.age >= least]
     if not chosen:
-        if not json:
-            print("Nothing in the trash is to be deleted.")
-        return NOTHING if found.errors else OK
+        if not json and not found.errors:
+            print(f"Nothing in the {'vault' if copies else 'trash'} is to be deleted.")
+        return UNREACHABLE if found.errors else OK
     total = size(sum(one.item.manifest.size_bytes for one in chosen))
     if not apply:
         _print_rows([one.row(time.time()) for one in chosen], json=json)
@@ -123,7 +126,7 @@ def restore(
     chosen, missing = select(found.found, names, youngest)
     _print_errors(found.errors)
     if not chosen:
-        raise nothing_found(missing)
+        raise nothing_found(missing, unread=bool(found.errors))
     refused = 0
     if dry_run:
         rows = [{**one.row(time.time()), "refusal": why_taken(one)} for one in chosen]
@@ -131,12 +134,12 @@ def restore(
     else:
         refused = trash_changes.restore(workspace, chosen, json=json)
     if missing:
-        _print_errors([str(nothing_found(missing))])
+        _print_errors([str(nothing_found(missing, unread=bool(found.errors)))])
     return REFUSED if refused or missing else OK
 
 
 def _names(typed: str, workspace: Workspace) -> tuple[str, ...]:
-    return aliases(typed, workspace.locations())
+    return aliases(typed, workspace.remains())
 
 
 def _print_rows(rows: list[dict[str, Any]], *, json: bool) -> None:

@@ -7,28 +7,17 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.errors import NOTHING, USAGE, CliError
+from checkpointd.cli.errors import NOTHING, UNREACHABLE, CliError
+from checkpointd.core.permissions import cure_of_denial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from checkpointd.cli.trash_holdings import Holding
     from checkpointd.cli.workspace import Workspace
-    from checkpointd.ledger import Ages
     from checkpointd.retention import TrashItem
-    from checkpointd.retention.trash import TrashPlace
 
 _PATTERN = frozenset("*?[")
-
-
-@dataclass(frozen=True)
-class Holding:
-    """One trash and the policy for it; `is_former` says that no watch has it any more."""
-
-    watch: str
-    place: TrashPlace
-    ttl: float
-    mode: str
-    is_former: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,15 +45,21 @@ class Found:
 
         return self.item.stage is Stage.DONE
 
+    def can_be_deleted(self, *, copies: bool) -> bool:
+        """Whether `trash empty` may delete it, which is asked about items or about copies."""
+        return self.is_finished and self.is_copy == copies
+
     @property
-    def can_be_deleted(self) -> bool:
-        """Whether `trash empty` may delete it."""
-        return self.is_finished and not self.is_copy
+    def rank(self) -> int:
+        """Which of several from one path is meant first; see `is_copy_wanted`."""
+        from checkpointd.retention.vault.choice import was_valid
+
+        return 1 if self.is_copy else 0 if was_valid(self.item) else 2
 
     def row(self, now: float) -> dict[str, Any]:
         """The object of `trash list --json`."""
         manifest, holding = self.item.manifest, self.holding
-        stays = holding.mode == "off" or self.is_copy
+        stays = holding.mode in ("off", "unknown") or self.is_copy
         expires = None if stays else now + max(0.0, holding.ttl - self.age)
         return {
             "watch": holding.watch,
@@ -79,6 +74,7 @@ class Found:
             "finished": self.is_finished,
             "copy": self.is_copy,
             "configured": not holding.is_former,
+            "mode": holding.mode,
         }
 
 
@@ -95,18 +91,25 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
 
     Raises:
         CliError: there is no such watch.
-        ConfigError: the config is wrong.
+        ConfigError: the config cannot be read at all, and neither can a ledger be found.
     """
+    from checkpointd.cli.trash_holdings import holdings_of
     from checkpointd.retention import Trash
     from checkpointd.retention.vault import Vault
 
     result = Contents()
-    holdings, ages = _holdings(workspace, watch)
+    holdings, ages = holdings_of(workspace, watch)
     for holding in holdings:
         try:
             items = Trash(holding.place.root, holding.place).every_item()
             copies = Vault(holding.place.root).items()
         except FileNotFoundError:
+            continue
+        except PermissionError as failure:
+            place = os.fsdecode(failure.filename or holding.place.directory)
+            cure = cure_of_denial(place)
+            error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}. {cure}"
+            result.errors.append(error)
             continue
         except OSError as failure:
             error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}."
@@ -116,48 +119,10 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
         result.found += [
             Found(item, holding, ages.age(item.manifest.at), is_copy=True) for item in copies
         ]
-    result.found.sort(key=lambda one: (one.is_copy, one.age, one.item.id))
+    result.found.sort(key=lambda one: (one.rank, one.age, one.item.id))
     newest = {one.item.id for one in _newest_of_each(result.found)}
     result.found = [replace(one, is_newest=one.item.id in newest) for one in result.found]
     return result
-
-
-def _holdings(workspace: Workspace, watch: str | None) -> tuple[list[Holding], Ages]:
-    import time
-
-    from checkpointd.ledger import LedgerError, WallAges
-    from checkpointd.retention.trash import TrashPlace, place_of
-
-    configured = workspace.config().watch
-    holdings = [
-        Holding(w.name, place_of(w), w.retention.trash_ttl, w.retention.mode) for w in configured
-    ]
-    ages: Ages = WallAges(time.time())
-    try:
-        ledger = workspace.ledger()
-    except CliError:
-        known = []
-    else:
-        try:
-            known, ages = ledger.trashes(), ledger.ages()
-        except LedgerError:
-            known = []
-        finally:
-            ledger.close()
-    directories = {holding.place.directory for holding in holdings}
-    policies = {str(w.path): (w.retention.trash_ttl, w.retention.mode) for w in configured}
-    for one in known:
-        if one.directory not in directories:
-            ttl, mode = policies.get(one.root, (one.ttl, one.mode))
-            place = TrashPlace(one.root, one.directory)
-            holdings.append(Holding(one.watch, place, ttl, mode, is_former=True))
-    if watch is None:
-        return holdings, ages
-    chosen = [holding for holding in holdings if holding.watch == watch]
-    if not chosen and watch not in {w.name for w in configured}:
-        names = ", ".join(dict.fromkeys(holding.watch for holding in holdings)) or "none"
-        raise CliError(f"There is no watch {watch!r}; choose from {names}.", USAGE)
-    return chosen, ages
 
 
 def select(
@@ -221,17 +186,23 @@ def why_taken(one: Found) -> str:
     """Why an item could not be restored now; empty if it could."""
     parent = os.path.dirname(one.item.path)
     for part in one.item.manifest.parts:
-        if one.can_be_deleted and os.path.lexists(f"{parent}/{part.name}"):
+        if one.is_finished and not one.is_copy and os.path.lexists(f"{parent}/{part.name}"):
             return f"{part.name!r} exists again: move that away first"
     return ""
 
 
-def nothing_found(missing: list[str]) -> CliError:
-    """The error about arguments for which nothing is in the trash."""
+def nothing_found(missing: list[str], *, unread: bool = False) -> CliError:
+    """The error about arguments for which nothing is in the trash.
+
+    Args:
+        missing: the arguments.
+        unread: whether there is a trash that could not be read.
+    """
+    where = "in what could be read of the trash" if unread else "in the trash"
+    code = UNREACHABLE if unread else NOTHING
     if not missing:
-        return CliError("Nothing of that is in the trash.", NOTHING)
+        return CliError(f"Nothing of that is {where}.", code)
     verb = "is" if len(missing) == 1 else "are"
     return CliError(
-        f"{', '.join(missing)} {verb} not in the trash; `checkpointd trash list` shows what is.",
-        NOTHING,
+        f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is.", code
     )

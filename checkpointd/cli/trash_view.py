@@ -19,19 +19,25 @@ def show_trash(rows: list[dict[str, Any]]) -> None:
         column.justify = "right"
         column.no_wrap = True
     for row in rows:
-        left = row.get("expires_at")
         path = Text(printable(row["path"]))
         if note := _note(row):
             path.append(f"\n{note}", "dim")
         table.add_row(
             size(row["size_bytes"]),
             duration(row["age_seconds"]),
-            "never" if left is None else duration(max(0.0, left - now)),
+            _until(row, now),
             path,
         )
     print_table(console(), table)
-    if any(row["expires_at"] is None and not row["copy"] for row in rows):
+    if any(row["mode"] == "off" and not row["copy"] for row in rows):
         print("Nothing expires while mode is off; `checkpointd trash empty` deletes by hand.")
+
+
+def _until(row: dict[str, Any], now: float) -> str:
+    left = row["expires_at"]
+    if left is not None:
+        return duration(max(0.0, left - now))
+    return "?" if row["mode"] == "unknown" and not row["copy"] else "never"
 
 
 def _note(row: dict[str, Any]) -> str:

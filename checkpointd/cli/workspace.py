@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import config as configuration
-from checkpointd.cli.errors import CONFIG, NOTHING, UNREACHABLE, USAGE, CliError
+from checkpointd.cli.errors import CONFIG, UNREACHABLE, CliError, DeniedError, NoStateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,17 +35,49 @@ class Workspace:
 
     @property
     def has_config(self) -> bool:
-        """Whether there is a config, or one was named and must be there."""
-        named = self.option is not None or bool(os.environ.get("CHECKPOINTD_CONFIG"))
-        return named or self.config_path.exists()
+        """Whether there is a config that can be read, or one was named and must be there."""
+        return self.is_config_named or os.access(self.config_path, os.R_OK)
+
+    @property
+    def is_config_named(self) -> bool:
+        """Whether a config was asked for; otherwise it was found where one usually is."""
+        return configuration.named_config(self.option) is not None
 
     def config(self) -> Config:
         """The whole config.
 
         Raises:
+            DeniedError: nobody named it, and this user may not read it.
             ConfigError: it is wrong, or not there.
         """
-        return configuration.load(self.config_path)
+        try:
+            return configuration.load(self.config_path)
+        except configuration.ConfigDeniedError as error:
+            if self.is_config_named:
+                raise
+            raise DeniedError(error.message, error.cure) from None
+
+    def config_or_none(self) -> Config | None:
+        """The config for a command that can do without: unless it was named, it need not be right.
+
+        Raises:
+            ConfigError: it was named, and is wrong or not there.
+        """
+        if not self.has_config:
+            return None
+        try:
+            return self.config()
+        except configuration.ConfigError as error:
+            if self.is_config_named:
+                raise
+            from checkpointd.core.text import printable
+
+            first = str(error).splitlines()[0].rstrip(".")
+            message = (
+                f"The config is broken, going on without the settings of its watches: {first}."
+            )
+            print(printable(message), file=sys.stderr)
+            return None
 
     def locations(self) -> Locations:
         """Where state and roots are; the default state directory if there is no config.
@@ -61,20 +93,39 @@ class Workspace:
         """Where the daemon's socket is, although the config may be broken by now.
 
         Raises:
-            ConfigError: the config cannot be read at all, and the default has no daemon.
+            ConfigError: the config cannot be read at all, and the default has no state.
         """
+        return self.remains().state_dir
+
+    def remains(self) -> Locations:
+        """As `locations`; if there is no config to be read, only the default state directory.
+
+        For what must work when somebody has just broken the config or removed it.
+
+        Raises:
+            ConfigError: the config cannot be read at all, and the default has no state.
+        """
+        return self._remains
+
+    @functools.cached_property
+    def _remains(self) -> Locations:
+        from checkpointd.core.text import printable
+        from checkpointd.ledger import opening
+
         try:
-            return self.locations().state_dir
-        except configuration.ConfigError:
+            return self.locations()
+        except configuration.ConfigError as error:
             fallback = configuration.default_state_dir(self.config_path.absolute().parent)
-            if (fallback / "control.sock").exists():
-                return fallback
-            raise
+            if not any((fallback / name).exists() for name in ("control.sock", opening.NAME)):
+                raise
+            message = f"{error} Going on without it, with the state in {fallback}."
+            print(printable(message), file=sys.stderr)
+            return configuration.Locations(fallback, {})
 
     @functools.cached_property
     def _locations(self) -> Locations:
         if not self.has_config:
-            return configuration.Locations(configuration.default_state_dir(), {})
+            return configuration.Locations(configuration.unnamed_state_dir(), {})
         try:
             found = configuration.locations(self.config_path)
             if found is not None:
@@ -102,26 +153,33 @@ class Workspace:
             roots = {}
         return configuration.Locations(left.state_dir, roots or left.roots)
 
-    def ledger(self) -> Ledger:
-        """The ledger, for reading.
+    def ledger(self, state_dir: Path | None = None) -> Ledger:
+        """The ledger, for reading: that of the config, or of a state directory.
 
         Raises:
-            CliError: there is none yet, or it cannot be read.
+            NoStateError: there is none yet.
+            CliError: it cannot be read.
         """
         from checkpointd.ledger import Ledger, LedgerError, NoLedgerError
 
-        state_dir = self.locations().state_dir
+        state_dir = self.locations().state_dir if state_dir is None else state_dir
         try:
             return Ledger.open(state_dir, readonly=True)
         except NoLedgerError as error:
             if os.path.isdir(state_dir):
-                raise CliError(str(error), NOTHING) from None
-            hint = "" if self.has_config else "; name the daemon's config with --config"
-            raise CliError(
-                f"Nothing is known: there is no state in {state_dir}{hint}.", NOTHING
-            ) from None
+                raise NoStateError(str(error)) from None
+            raise NoStateError(f"There is no state in {state_dir}.{self.how_to_find()}") from None
         except LedgerError as error:
             raise CliError(str(error), UNREACHABLE) from None
+
+    def how_to_find(self) -> str:
+        """Return what to do where no service was found, as a sentence to append; or nothing."""
+        if self.has_config:
+            return ""
+        return (
+            " No config and no running service were found on this host: start the service, or "
+            "name the daemon's config with --config."
+        )
 
     def present(
         self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
@@ -235,19 +293,3 @@ def _through(real: str, locations: Locations) -> Iterator[str]:
 def below(path: str, directories: tuple[str, ...]) -> bool:
     """Whether a path is one of some directories, or inside one."""
     return any(path == d or path.startswith(d.rstrip("/") + "/") for d in directories)
-
-
-def must_exist(path: str) -> None:
-    """Refuse a path that is not there and is no prefix of anything that is.
-
-    Raises:
-        CliError: with exit code 2.
-    """
-    from checkpointd.formats import locate
-
-    try:
-        if os.path.lexists(path) or locate(os.path.abspath(path)) is not None:
-            return
-    except OSError:
-        pass
-    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)

@@ -70,11 +70,33 @@ class PublishSettings(Section):
     """What the target of a link must have shown."""
 
 
+HOOK_EVENTS = ("on_verdict", "on_valid", "on_hold", "on_pruned")
+"""What a hook can be run for."""
+
+
 class HookSettings(Section):
-    """`[watch.hooks]`: commands that are run after verdicts."""
+    """`[watch.hooks]`: commands and their arguments; what has happened is JSON on stdin."""
 
     on_verdict: tuple[Text, ...] = ()
-    """A command and its arguments, run after each verdict with the report as JSON on stdin."""
+    """Run after each verdict, with the report."""
+
+    on_valid: tuple[Text, ...] = ()
+    """Run after each verdict that is `valid`, with the report."""
+
+    on_hold: tuple[Text, ...] = ()
+    """Run when a series or the watch is put on hold, with the reason and the cure."""
+
+    on_pruned: tuple[Text, ...] = ()
+    """Run after each checkpoint that was moved to the trash, with the rule and the reason."""
+
+    timeout: Duration = 30.0
+    """Time after which a command and all that it has started are killed."""
+
+    @property
+    def commands(self) -> dict[str, tuple[str, ...]]:
+        """The command of each event that has one."""
+        found = {name: getattr(self, name) for name in HOOK_EVENTS}
+        return {name: command for name, command in found.items() if command}
 
 
 class WatchSettings(Section):

@@ -143,6 +143,7 @@ def _evaluation(data: Any) -> Evaluation:
         _get(data, "data", str),
         _strings(data, "metrics"),
         _texts(data, "features"),
+        _get_or(data, "content", str, ""),
     )
 
 

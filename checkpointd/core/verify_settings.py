@@ -153,12 +153,14 @@ class Evaluation:
     `data` is the path of an `.npz` file, or, where there are `features`, of a TFRecord file of
     `tf.train.Example`: each array's name, and the text that `parse_feature` reads. `metrics` are
     the names of Keras metrics to compute on it; without names the model's own, as it was compiled.
+    `content` is a digest of what the function's file or the data held when it was last looked at.
     """
 
     function: str = ""
     data: str = ""
     metrics: tuple[str, ...] = ()
     features: Mapping[str, str] = field(default_factory=dict)
+    content: str = ""
 
     @property
     def is_set(self) -> bool:
@@ -169,7 +171,8 @@ class Evaluation:
     def digest(self) -> str:
         """Values are comparable only where this is the same."""
         features = (f"{name}={what}" for name, what in sorted(self.features.items()))
-        text = "\0".join((self.function, self.data, *self.metrics, *features))
+        parts = (self.function, self.data, *self.metrics, *features)
+        text = "\0".join((*parts, f"content={self.content}") if self.content else parts)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

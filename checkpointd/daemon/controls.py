@@ -49,6 +49,7 @@ class Controls:
         work: takes what is to be verified now.
         timeout: seconds that a verification may take.
         compare: compares the config file with what runs.
+        retry_hooks: hands events over to hooks again; returns how many.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Controls:
         work: WorkQueue,
         timeout: float,
         compare: Callable[[], Awaitable[FileDifference]],
+        retry_hooks: Callable[[Collection[int] | None], Awaitable[int]],
     ) -> None:
         self._reload = reload
         self._retention = retention
@@ -68,6 +70,7 @@ class Controls:
         self._work = work
         self._timeout = timeout
         self._compare = compare
+        self._retry_hooks = retry_hooks
 
     async def reload(self) -> dict[str, Any]:
         """Read the config again."""
@@ -140,6 +143,13 @@ class Controls:
     async def empty_trash(self, items: Collection[str]) -> dict[str, Any]:
         """Delete items of the trash for good."""
         return await self._retention.empty_trash(frozenset(items))
+
+    async def retry_hooks(self, ids: Collection[int] | None) -> dict[str, Any]:
+        """Hand events over to hooks again now."""
+        try:
+            return {"retried": await self._retry_hooks(ids)}
+        except LedgerError as error:
+            raise ControlError(str(error), _UNAVAILABLE) from None
 
     async def verify(self, path: str) -> dict[str, Any]:
         """Verify a checkpoint now, record it, and return its report.

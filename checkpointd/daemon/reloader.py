@@ -89,7 +89,7 @@ class Reloader:
         active.config = new.model_copy(
             update={
                 "daemon": old.daemon,
-                "web": self._servers.access.web,
+                "web": self._servers.access.web.model_copy(update={"listen": old.web.listen}),
                 "worker": _with_sandbox(old.worker, new.worker.sandbox),
             }
         )

@@ -55,6 +55,7 @@ class RequestBuilder:
             if last and last.report
             else None
         )
+        await self._watches.check_evaluator(checkpoint.watch)
         settings = self._watches.verify_settings(checkpoint.watch)
         digest = ""
         if not item.replaced:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
-    from checkpointd.retention import Removal, RetentionPlan
+    from checkpointd.retention import Hold, Removal, RetentionPlan
 
 CHANGES = frozenset(
     {
@@ -75,6 +75,7 @@ class RetentionRunner:
         work: holds what is to be compared already.
         metrics: counts what is pruned.
         digest: returns the digest of a checkpoint's content; empty if it cannot be read.
+        note_holds: called with the holds of each plan of a watch.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class RetentionRunner:
         work: WorkQueue,
         metrics: Metrics,
         digest: Callable[[Item], Awaitable[str]],
+        note_holds: Callable[[str, Iterable[Hold]], Awaitable[None]] | None = None,
     ) -> None:
         self.outcomes = RetentionOutcomes(metrics)
         self._records = LedgerRecords(ledger)
@@ -91,6 +93,7 @@ class RetentionRunner:
         self._work = work
         self._metrics = metrics
         self._digest = digest
+        self._note_holds = note_holds
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._owners = TrashOwners(self._running)
@@ -185,13 +188,16 @@ class RetentionRunner:
             by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
             self.outcomes.note_plan(watch.name, planned, removals)
+            if self._note_holds is not None:
+                await self._note_holds(watch.name, self.outcomes.holds[watch.name])
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
             if not is_locked and all(removal.done for removal in removals):
                 pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
                 if any(decision.rule == "min_age" for decision in planned.decisions):
                     pause = min(pause, policy.min_age)
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
-            await self._copy(watch, planned)
+            if not is_locked:
+                await self._copy(watch, planned)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()
@@ -231,6 +237,7 @@ class RetentionRunner:
     ) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
+        await self._watches.check_evaluator(watch.name)
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
         problem = self._why_unavailable(watch.name)
         planned, removals = await watch.plan(problem, evaluation, by)

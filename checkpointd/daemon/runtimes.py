@@ -6,25 +6,20 @@ that hung answers again. `reverification` acts on it.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from checkpointd.daemon.threads import DiskThread
+from checkpointd.daemon.last_known import LastKnown
 from checkpointd.dispatch.python_installation import describe_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_CHECK_SECONDS = 5.0
 
 
 class Runtimes:
     """The last known state of each interpreter; each is checked in a separate thread."""
 
     def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-        self._disks: dict[str, DiskThread] = {}
-        self._checks: dict[str, asyncio.Task[str]] = {}
+        self._known = LastKnown("interpreter", describe_runtime)
 
     def of(self, python: str) -> str:
         """Name an interpreter and what is installed for it; its path alone while that is unknown.
@@ -32,7 +27,7 @@ class Runtimes:
         Args:
             python: as settings name it.
         """
-        return self._known.get(python, python)
+        return self._known.get(python) or python
 
     async def check(self, pythons: Iterable[str]) -> list[str]:
         """Check interpreters; one whose disk hangs is not waited for.
@@ -40,27 +35,11 @@ class Runtimes:
         Returns:
             Those that have changed.
         """
-        requested = set(pythons)
-        for python in requested - set(self._checks):
-            disk = self._disks.get(python)
-            if disk is None:
-                disk = self._disks[python] = DiskThread("interpreter")
-            self._checks[python] = asyncio.create_task(disk(describe_runtime, python))
-        checks = {python: self._checks[python] for python in requested}
-        if checks:
-            await asyncio.wait(checks.values(), timeout=_CHECK_SECONDS)
-        changed = []
-        for python, check in checks.items():
-            if check.done() and self._checks.get(python) is check:
-                del self._checks[python]
-                before, now = self.of(python), check.result()
-                self._known[python] = now
-                changed += [python] if before != now else []
-        return changed
+        pythons = list(pythons)
+        before = {python: self.of(python) for python in pythons}
+        changed = await self._known.check(pythons)
+        return [python for python in changed if self.of(python) != before[python]]
 
     def close(self) -> None:
         """Cancel all checks; what hangs is left behind."""
-        for check in self._checks.values():
-            check.cancel()
-        for disk in self._disks.values():
-            disk.close()
+        self._known.close()

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from checkpointd.observe.snapshot import WebSnapshot
+from checkpointd.observe.web import activation
 from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.app import create_app
 from checkpointd.observe.web.credentials import CredentialsError
 from checkpointd.observe.web.server import ListenError, TcpServer, UnixServer
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from aiohttp.web import Application
 
     from checkpointd.config import WebSettings
     from checkpointd.observe.metrics import Metrics
@@ -24,28 +29,49 @@ log = structlog.get_logger()
 
 
 class Servers:
-    """Both servers, and the keys of the first.
+    """The servers, and the keys of those on TCP.
 
     Args:
         web: the section of the config.
         socket_path: of the control socket.
+        inherited: the sockets on which systemd listens already. One on TCP takes the place of
+            `[web] listen`: under systemd the service may be unable to open such a socket.
     """
 
-    def __init__(self, web: WebSettings, socket_path: Path) -> None:
-        self.access = Access(web)
+    def __init__(
+        self, web: WebSettings, socket_path: Path, inherited: Sequence[socket.socket] = ()
+    ) -> None:
         self._socket_path = socket_path
-        self._tcp: TcpServer | None = None
-        self._unix: UnixServer | None = None
+        self._inherited_tcp = activation.internet(inherited)
+        self._inherited_unix = activation.local(inherited)
+        self._wanted = web.listen
+        if self._inherited_tcp:
+            actual = activation.address(self._inherited_tcp[0])
+            web = web.model_copy(update={"listen": actual})
+        self.access = Access(web)
+        self._tcp: list[TcpServer] = []
+        self._unix: list[UnixServer] = []
 
     @property
     def url(self) -> str:
         """Where the status page is."""
-        return self._tcp.url if self._tcp is not None else ""
+        return self._tcp[0].url if self._tcp else ""
+
+    def problems(self) -> list[str]:
+        """Return sentences about what needs attention."""
+        found = self.access.problems()
+        places = [activation.address(sock) for sock in self._inherited_tcp]
+        if places and activation.numeric(self._wanted) not in places:
+            found.append(
+                f"[web] listen is {self._wanted}, but systemd listens on {' and '.join(places)}: "
+                "run `checkpointd systemd install` again, or edit checkpointd.socket yourself."
+            )
+        return found
 
     def snapshot(self) -> WebSnapshot:
         """What the gauges show of the web server."""
         return WebSnapshot(
-            connections=self._tcp.connections if self._tcp is not None else 0,
+            connections=sum(server.connections for server in self._tcp),
             certificate_not_after=self.access.not_after,
             files_good=self.access.files_good,
         )
@@ -66,17 +92,26 @@ class Servers:
         except CredentialsError as error:
             raise ListenError(str(error)) from None
         self._warn()
+        self._tcp = [
+            self._tcp_server(create_app(source, metrics, access=self.access), metrics, sock)
+            for sock in _or_none(self._inherited_tcp)
+        ]
+        named = [s for s in self._inherited_unix if activation.is_at(s, str(self._socket_path))]
+        others = [sock for sock in self._inherited_unix if sock not in named]
+        self._unix = [
+            UnixServer(create_app(source, metrics, control), self._socket_path, sock)
+            for sock in (*_or_none(named), *others)
+        ]
+        for server in (*self._tcp, *self._unix):
+            await server.start()
+
+    def _tcp_server(
+        self, app: Application, metrics: Metrics, inherited: socket.socket | None
+    ) -> TcpServer:
         host, port = self.access.web.address
-        self._tcp = TcpServer(
-            create_app(source, metrics, access=self.access),
-            host,
-            port,
-            lambda: self.access.context,
-            refused=metrics.web_refused,
+        return TcpServer(
+            app, host, port, lambda: self.access.context, metrics.web_refused, inherited
         )
-        self._unix = UnixServer(create_app(source, metrics, control), self._socket_path)
-        await self._tcp.start()
-        await self._unix.start()
 
     async def change(self, web: WebSettings) -> None:
         """Apply other settings, but for the address, which needs a restart.
@@ -84,22 +119,29 @@ class Servers:
         Raises:
             CredentialsError: their files cannot be used; the previous settings stay in use.
         """
-        old = self.access.web
+        old, wanted = self.access.web, web.listen
         web = web.model_copy(update={"listen": old.listen})
+        if web != old:
+            await asyncio.to_thread(self.access.apply, web)
+        self._wanted = wanted
         if web == old:
             return
-        await asyncio.to_thread(self.access.apply, web)
-        if web.tls != old.tls and self._tcp is not None:
+        if web.tls != old.tls:
             # Connections that are open came in without what is required now.
-            await self._tcp.restart()
+            for server in self._tcp:
+                await server.restart()
         self._warn()
 
     def _warn(self) -> None:
-        for problem in self.access.problems():
+        for problem in self.problems():
             log.warning("the web configuration has a warning", warning=problem)
 
     async def close(self) -> None:
         """Stop listening."""
-        for server in (self._tcp, self._unix):
-            if server is not None:
-                await server.close()
+        for server in (*self._tcp, *self._unix):
+            await server.close()
+
+
+def _or_none(inherited: Sequence[socket.socket]) -> Sequence[socket.socket | None]:
+    """What each server inherits; one has to listen by itself where there is nothing."""
+    return inherited or (None,)

@@ -22,6 +22,7 @@ from checkpointd.daemon.controls import Controls
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.health_monitor import HealthMonitor
+from checkpointd.daemon.hooks import HookRunner
 from checkpointd.daemon.publish_runner import PublishRunner, directories
 from checkpointd.daemon.publisher import sweep
 from checkpointd.daemon.reloader import Reloader
@@ -44,10 +45,11 @@ from checkpointd.daemon.watch_supervisor import WatchSupervisor
 from checkpointd.daemon.watches import Watches
 from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.dispatch.local import LocalDispatcher
-from checkpointd.ledger import LedgerError, StateLock
+from checkpointd.ledger import ChangeKind, LedgerError, StateLock
 from checkpointd.observe import problems
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
+from checkpointd.observe.web.activation import inherited_sockets
 from checkpointd.observe.web.server import ListenError
 
 if TYPE_CHECKING:
@@ -92,9 +94,8 @@ class Service:
         self._work = WorkQueue(self._metrics.coalesced)
         self._retries = RetryScheduler(self._ledger, self._work.push)
         self._reverifier = Reverifier(self._watches, self._ledger, self._work)
-        self._recorder = VerdictRecorder(
-            self._ledger, self._metrics, self._watches, self._side_tasks
-        )
+        self._recorder = VerdictRecorder(self._ledger, self._metrics)
+        self._hooks = HookRunner(self._ledger, self._watches, self._metrics.hook_run)
         self._verifier = Verifier(
             self._work,
             self._watches,
@@ -115,7 +116,12 @@ class Service:
             lambda settings: self._side_tasks.spawn(self._dispatcher.warm(settings)),
         )
         self._retention = RetentionRunner(
-            self._ledger, self._watches, self._work, self._metrics, self._verifier.digest
+            self._ledger,
+            self._watches,
+            self._work,
+            self._metrics,
+            self._verifier.digest,
+            self._hooks.note_holds,
         )
         self._publishing = PublishRunner(self._ledger)
         self._manager = WatchManager(
@@ -132,7 +138,7 @@ class Service:
             self._watches, self._metrics, self._work, self._verifier, self._feed
         )
 
-        self._servers = Servers(config.web, config.state_dir / "control.sock")
+        self._servers = Servers(config.web, config.state_dir / "control.sock", inherited_sockets())
         self._cache = StatusCache(self._ledger)
         self._state_usage = StateUsage(config.state_dir)
         self._health = HealthMonitor(self._watches, self._work, config.worker.timeout)
@@ -146,6 +152,7 @@ class Service:
             self._health,
             self._servers,
             self._state_usage,
+            self._hooks,
         )
         self._reloader = Reloader(
             self._active,
@@ -163,6 +170,7 @@ class Service:
         self._feed.subscribe(self._cache.on_change, status_cache.CHANGES)
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
+        self._feed.subscribe(self._hooks.on_change, {ChangeKind.VERDICT, ChangeKind.TRASHED})
         self._health.add_source(problems.CONFIG, self._active.problems)
         self._health.add_source(problems.LEDGER, lambda: [self._handler.ledger_error])
         self._health.add_source(problems.PRUNE_REFUSED, self._retention.outcomes.refusals.values)
@@ -170,8 +178,8 @@ class Service:
         self._health.add_source(problems.DISK_SPACE, self._retention.disk_problems)
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
-        self._health.add_source(problems.HOOK, self._recorder.hook_problems)
-        self._health.add_source(problems.WEB, self._servers.access.problems)
+        self._health.add_source(problems.HOOK, self._hooks.problems)
+        self._health.add_source(problems.WEB, self._servers.problems)
         self._health.add_source(problems.SANDBOX, lambda: [self._status.sandbox().problem])
 
     async def start(self) -> None:
@@ -190,6 +198,7 @@ class Service:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
+            await self._cache.refresh()  # so the first scrape and page have all series
             await self._listen()
             await self._manager.start(config.watch)
         except OSError as error:
@@ -221,6 +230,7 @@ class Service:
             self._work,
             self._active.config.worker.timeout,
             self._compare_config,
+            self._hooks.retry,
         )
         await self._servers.start(ApiSource(self._status, self._ledger), self._metrics, controls)
 
@@ -237,6 +247,7 @@ class Service:
             self._pulse(),
             scrubber.run(),
             self._retention.former.run(),
+            self._hooks.run(),
             self._reverifier.follow(self._runtimes, self._dispatcher.renew),
             self._servers.access.watch_files(),
             *(self._verifier.run() for _ in range(concurrency)),
@@ -284,8 +295,10 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._manager.close()
         self._runtimes.close()
+        self._watches.evaluators.close()
         self._retries.close()
         await self._side_tasks.close()
+        await self._hooks.close()
         await self._dispatcher.close()
         await self._retention.close()
         await self._publishing.close()

@@ -23,6 +23,7 @@ from checkpointd.observe.status import (
 if TYPE_CHECKING:
     from checkpointd.daemon.active_config import ActiveConfig
     from checkpointd.daemon.health_monitor import HealthMonitor
+    from checkpointd.daemon.hooks import HookRunner
     from checkpointd.daemon.retention_runner import RetentionRunner
     from checkpointd.daemon.servers import Servers
     from checkpointd.daemon.state_usage import StateUsage
@@ -46,6 +47,7 @@ class StatusBuilder:
         health: problems, and whether all parts go on.
         servers: the web server's address and access.
         state_usage: how full the state directory is.
+        hooks: what waits for the user's commands.
         started_at: seconds since the epoch.
     """
 
@@ -58,6 +60,7 @@ class StatusBuilder:
     health: HealthMonitor
     servers: Servers
     state_usage: StateUsage
+    hooks: HookRunner
     started_at: float = field(default_factory=time.time)
 
     def build(self) -> DaemonStatus:
@@ -82,8 +85,10 @@ class StatusBuilder:
             sandbox=self.sandbox(),
             last_verdicts=self.cache.last_verdicts,
             attention=self.cache.attention,
+            hooks=self.hooks.status(),
             web=self.servers.url,
             web_access=self.servers.access.status(),
+            last_scrape_at=self.servers.access.last_scrape_at,
         )
 
     def series(self, watch: str | None = None) -> tuple[SeriesStatus, ...]:
@@ -132,6 +137,7 @@ class StatusBuilder:
             counts=watch.counts,
             holds=Counter(hold.reason for hold in watch.holds),
             series=self.cache.series(watch.name),
+            hooks_pending=self.hooks.pending(watch.name),
             retained_bytes=watch.retained_bytes,
             trash_bytes=watch.trash_bytes,
             trash_reserve_bytes=watch.trash_reserve_bytes,
@@ -160,6 +166,7 @@ class StatusBuilder:
             filesystem_avail_bytes=usage.available,
             retained_bytes=self.cache.retained_bytes(name),
             trash_bytes=usage.trash,
+            vault_bytes=usage.vault,
             trash_reserve_bytes=usage.reserve,
             holds=tuple(
                 HoldStatus(hold.series, hold.reason, hold.cure, hold.message)

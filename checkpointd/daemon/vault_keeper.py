@@ -9,12 +9,9 @@ import structlog
 
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.ledger import State
-from checkpointd.retention.newest_valid import is_unchanged_on_disk
-from checkpointd.retention.open_files import OpenFiles
-from checkpointd.retention.trash import TrashError
+from checkpointd.retention.trash import TrashError, place_of
 from checkpointd.retention.trees import NotUnchangedError
-from checkpointd.retention.vault import Vault, to_copy
+from checkpointd.retention.vault import Vault, restore_copy, to_copy
 from checkpointd.worker.limits import lower_priority
 
 if TYPE_CHECKING:
@@ -23,16 +20,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.ledger import Entry
-    from checkpointd.retention import RetentionPlan, Trash, TrashItem
-    from checkpointd.retention.vault import Copy
-
-REPLACED = "replaced"
-"""The label of what a restored copy took the place of."""
-
-
-class MissingCopyError(TrashError):
-    """The vault has no copy of a path."""
-
+    from checkpointd.retention import Expired, RetentionPlan, Trash, TrashItem
 
 log = structlog.get_logger()
 
@@ -61,7 +49,9 @@ class VaultKeeper:
         self._records = records
         self._trash = trash
         self._digest = digest
-        self._vault = Vault(str(settings.path))
+        self._vault = Vault(str(settings.path), mode=place_of(settings).mode)
+        self._refused: dict[str, str] = {}
+        self._recovered = False
         self._thread: DiskThread | None = None
 
     async def keep(self, planned: RetentionPlan) -> None:
@@ -71,53 +61,86 @@ class VaultKeeper:
             OSError: the vault cannot be read or written.
         """
         count = planned.policy.vault
+        self.problems = []
         if count is None or planned.policy.mode != "enforce":
             return
-        self.problems = []
         disk = await self._disk()
+        await disk(self._vault.adopt)
         for entry in to_copy(planned, await disk(self._vault.items)):
             try:
-                copy = await disk(self._vault.copy, entry)
+                await self._copy(entry, disk)
             except NotUnchangedError:  # it is being saved again
                 continue
+            except OSError as error:
+                self._note(f"{entry.path!r} cannot be copied to the vault: {error.strerror}")
             except TrashError as error:
-                self.problems.append(f"Watch {self._settings.name}: {error}.")
-                continue
-            await self._commit(copy, disk)
+                self._note(str(error))
         for item in await disk(self._vault.expire, count):
             log.info("deleted from the vault", watch=self._settings.name, path=item.path)
 
-    async def _commit(self, copy: Copy, disk: DiskThread) -> None:
-        """Keep a copy if its content has the digest that was verified."""
-        entry = copy.entry
+    async def _copy(self, entry: Entry, disk: DiskThread) -> None:
+        """Copy a checkpoint, and keep the copy if its content has the digest that was verified.
+
+        What failed that once is not copied again before it is saved or verified again.
+        """
         expected = entry.report.facts.digest if entry.report else ""
-        digest = await self._digest(Item(copy.checkpoint, copy.generation, time.time()))
-        if not expected or digest != expected:
-            await disk(self._vault.discard, copy)
-            self.problems.append(
-                f"Watch {self._settings.name}: the vault has no copy of {entry.path}: what was "
-                "copied is not what was verified; it is tried again with the next verdict."
+        attempt = f"{entry.generation.key} {expected}"
+        if not expected:
+            self._note(
+                f"the vault has no copy of {entry.path}: no digest of it was recorded; verify it "
+                "again with the check `integrity`"
             )
             return
-        await disk(self._vault.commit, copy)
-        size = entry.generation.size_bytes
-        log.info("copied to the vault", watch=self._settings.name, path=entry.path, bytes=size)
+        if self._refused.get(entry.path) != attempt:
+            copy = await disk(self._vault.copy, entry)
+            digest = await self._digest(Item(copy.checkpoint, copy.generation, time.time()))
+            if digest == expected:
+                await disk(self._vault.commit, copy)
+                name, size = self._settings.name, entry.generation.size_bytes
+                log.info("copied to the vault", watch=name, path=entry.path, bytes=size)
+                return
+            await disk(self._vault.discard, copy)
+            self._refused[entry.path] = attempt
+        self._note(
+            f"the vault has no copy of {entry.path}: what was copied is not what was verified; "
+            f"`checkpointd verify --record {entry.path}` reads it again"
+        )
 
-    async def bytes(self) -> int:
-        """The size of all copies."""
-        disk = await self._disk()
-        return await disk(self._vault.bytes)
+    def _note(self, problem: str) -> None:
+        self.problems.append(f"Watch {self._settings.name}: {problem}.")
 
-    async def restore(self, path: str) -> TrashItem:
-        """Bring the last valid copy of a path back; what is there goes to the trash first.
+    def recover(self) -> None:
+        """Finish or undo what a crash left, once: later on a copy may be under way; blocking.
+
+        Raises:
+            OSError: the vault cannot be read or written.
+        """
+        if not self._recovered:
+            self._vault.recover()
+            self._recovered = True
+
+    def restore(self, path_or_id: str) -> TrashItem:
+        """Bring a valid copy of a path back; what is there goes to the trash first; blocking.
 
         Raises:
             TrashError: there is none, or what is at the path must not be moved away.
             OSError: the file system refused.
             LedgerError: the ledger could not be read or written.
         """
+        return restore_copy(self._vault, self._trash, self._records, path_or_id)
+
+    async def empty(self, ids: frozenset[str]) -> Expired:
+        """Delete copies for good because a person wants that."""
         disk = await self._disk()
-        return await disk(self._restore, path)
+        return await disk(self._vault.empty, ids)
+
+    def copies(self) -> list[TrashItem]:
+        """All copies, newest first; blocking.
+
+        Raises:
+            OSError: the vault is there and cannot be read.
+        """
+        return self._vault.items()
 
     def close(self) -> None:
         """End the thread; a copy that has begun is finished, or removed by the next start."""
@@ -129,32 +152,4 @@ class VaultKeeper:
         if self._thread is None:
             self._thread = DiskThread(f"vault-{self._settings.name}")
             await self._thread(lower_priority, idle=False)
-            await self._thread(self._vault.recover)
         return self._thread
-
-    def _restore(self, path: str) -> TrashItem:
-        item = self._vault.newest(path)
-        if item is None:
-            raise MissingCopyError(f"{path!r} is neither in the trash nor in the vault.")
-        entry = self._records.entry(path)
-        if entry is not None and entry.state not in (State.GONE, State.TRASHED):
-            self._move_away(entry)
-        return self._vault.restore(item)
-
-    def _move_away(self, entry: Entry) -> None:
-        """Move what is at the path of a copy into the trash."""
-        if entry.state is State.VALID and is_unchanged_on_disk(entry):
-            raise TrashError(
-                f"{entry.path!r} is valid as it is; to bring an older copy back, move it away "
-                "first."
-            )
-        if entry.state not in (State.INVALID, State.INCONCLUSIVE, State.VALID):
-            raise TrashError(
-                f"{entry.path!r} has no verdict yet: wait for it (`checkpointd wait`), or move "
-                "away what is there."
-            )
-        if OpenFiles.of([entry]).use_of_entry(entry) is not None:
-            raise TrashError(f"{entry.path!r} is open in a process: stop that first.")
-        reason = "a copy from the vault takes its place"
-        moved = self._trash.put(entry, rule=REPLACED, reason=reason, guard=lambda _: None)
-        self._records.record_trashed(entry.path, rule=REPLACED, reason=reason, item=moved.id)

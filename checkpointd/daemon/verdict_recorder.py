@@ -1,4 +1,4 @@
-"""Records outcomes of verifications: in the ledger, the metrics, the log, the user's hook."""
+"""Records outcomes of verifications: in the ledger, the metrics and the log."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import structlog
 
 from checkpointd.core.request import End
 from checkpointd.core.verdict import Verdict
-from checkpointd.daemon.hooks import HookRunner
 from checkpointd.ledger import Ledger, State
 
 if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.core.request import Answer
     from checkpointd.daemon.fair_queue import Item
-    from checkpointd.daemon.tasks import SideTasks
     from checkpointd.daemon.threads import LedgerThread
-    from checkpointd.daemon.watches import Watches
     from checkpointd.observe.metrics import Metrics
 
 _STATES = {
@@ -35,22 +32,11 @@ class VerdictRecorder:
     Args:
         ledger: where outcomes are kept.
         metrics: counts them.
-        watches: name the user's hooks.
-        tasks: run those hooks.
     """
 
-    def __init__(
-        self, ledger: LedgerThread, metrics: Metrics, watches: Watches, tasks: SideTasks
-    ) -> None:
+    def __init__(self, ledger: LedgerThread, metrics: Metrics) -> None:
         self._ledger = ledger
         self._metrics = metrics
-        self._watches = watches
-        self._tasks = tasks
-        self._hooks = HookRunner(metrics.hook_run)
-
-    def hook_problems(self) -> list[str]:
-        """What the hooks of the watches that run have last failed of."""
-        return [text for watch, text in self._hooks.failures.items() if watch in self._watches]
 
     async def pending(self, item: Item, listing: int = 0) -> None:
         """Record that a generation, found in a listing, has no verdict yet."""
@@ -89,9 +75,6 @@ class VerdictRecorder:
             **({"reason": report.reason, "message": report.message} if report.reason else {}),
             **more,
         )
-        watch = self._watches.get(checkpoint.watch)
-        if watch is not None and watch.settings.hooks.on_verdict:
-            self._tasks.spawn(self._hooks.run(watch.settings.hooks.on_verdict, report))
 
     async def no_verdict(self, item: Item, answer: Answer) -> bool:
         """Record why a generation got no verdict.

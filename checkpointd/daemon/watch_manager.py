@@ -133,6 +133,7 @@ class WatchManager:
             raise WatchError(f"watch {name!r}: {error}") from None
         self._watches[name] = Watch(settings, watcher)
         await self._runtimes.check([self._watches.verify_settings(name).python])
+        await self._watches.check_evaluator(name)
         await self._reverifier.renew(name)
         watcher.start()
         self._retention.begin(settings)

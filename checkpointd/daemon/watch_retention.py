@@ -13,7 +13,7 @@ import structlog
 
 from checkpointd.daemon.disk_usage import DiskTrend, DiskUsage
 from checkpointd.daemon.threads import DiskThread
-from checkpointd.daemon.vault_keeper import MissingCopyError, VaultKeeper
+from checkpointd.daemon.vault_keeper import VaultKeeper
 from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -21,13 +21,14 @@ from checkpointd.retention.preview import Preview
 from checkpointd.retention.root import RootKeeper
 from checkpointd.retention.trash import (
     Expired,
-    NotInTrashError,
     TrashLimits,
+    bytes_of,
     disk_of,
     forecast,
     known_trash,
     place_of,
 )
+from checkpointd.retention.vault import is_copy_wanted
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
 if TYPE_CHECKING:
@@ -162,22 +163,20 @@ class WatchRetention:
         return self._pruner.trash.place.directory
 
     async def restore(self, path: str) -> tuple[TrashItem, bool]:
-        """Take a checkpoint out of the trash, else a copy of it out of the vault.
+        """Take a checkpoint out of the trash, or a copy of it out of the vault.
 
         Returns:
             The item, and whether it came from the trash; then it is pinned.
         """
-        try:
-            return await self._on_disk(self._restore, path), True
-        except NotInTrashError as error:
-            try:
-                return await self.vault.restore(path), False
-            except MissingCopyError:
-                raise error from None
+        return await self._on_disk(self._restore, path)
 
     async def empty(self, ids: frozenset[str]) -> Expired:
-        """Delete items of the trash for good, whatever the mode is."""
-        return await self._on_disk(self._empty, ids)
+        """Delete items of the trash and copies for good, whatever the mode is."""
+        result = await self._on_disk(self._empty, ids)
+        if not ids.isdisjoint(await self._on_disk(self._copies)):
+            copies = await self.vault.empty(ids)
+            result = Expired((*result.deleted, *copies.deleted), (*result.errors, *copies.errors))
+        return result
 
     async def expire(self) -> Expired:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
@@ -198,11 +197,7 @@ class WatchRetention:
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
-        usage = await self._on_disk(self._measure)
-        if self.settings.retention.vault is not None:
-            with contextlib.suppress(OSError):
-                usage = replace(usage, vault=await self.vault.bytes())
-        self.usage = usage
+        self.usage = await self._on_disk(self._measure)
 
     def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
@@ -293,17 +288,24 @@ class WatchRetention:
         """Recover, unless another process is moving things here."""
         if self._recovered or holder:
             return
+        self.vault.recover()
         for found in self._pruner.recover():
             if found.message:
                 log.warning("trash", watch=self.name, message=found.message)
         self._recovered = True
 
-    def _restore(self, path: str) -> TrashItem:
+    def _copies(self) -> frozenset[str]:
+        """The ids of the copies in the vault."""
+        return frozenset(copy.id for copy in self.vault.copies())
+
+    def _restore(self, path: str) -> tuple[TrashItem, bool]:
         with self._keeper.locked() as holder:
             if holder:
                 raise TrashError(f"{path} cannot be restored now. {holder}")
             self._recover_alone(holder)
-            return self._pruner.restore(path)
+            if is_copy_wanted(path, self._pruner.trash.every_item(), self.vault.copies()):
+                return self.vault.restore(path), False
+            return self._pruner.restore(path), True
 
     def _accept(self) -> int:
         return len(self._keeper.accept())
@@ -312,13 +314,17 @@ class WatchRetention:
         disk = None
         with contextlib.suppress(OSError):
             disk = disk_of(self.root)
-        items = self._pruner.trash.items()
-        if items:
+        policy = self.settings.retention
+        items, copies = self._pruner.trash.items(), self.vault.copies()
+        if items or copies:
             self._records.record_trash(known_trash(self.settings))
-        trashed = sum(item.manifest.size_bytes for item in items)
+        trashed = bytes_of(items)
+        copied = bytes_of(copies) if copies or policy.vault is not None else None
         if disk is None:
-            return DiskUsage(self.usage.available, trashed, filesystem=self.usage.filesystem)
-        mode, limits = self.settings.retention.mode, self._limits()
+            return DiskUsage(
+                self.usage.available, trashed, copied, filesystem=self.usage.filesystem
+            )
+        mode, limits = policy.mode, self._limits()
         ahead = forecast(items, disk, limits, is_off=mode == "off")
         text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
         problem = f"Watch {self.name}: {text}." if text else ""
@@ -328,6 +334,7 @@ class WatchRetention:
         return DiskUsage(
             available=disk.free,
             trash=trashed,
+            vault=copied,
             reserve=limits.reserve(disk.total),
             problem=problem,
             total=disk.total,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.daemon.evaluators import Evaluators
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -38,9 +39,15 @@ class Watches(UserDict[str, Watch]):
     def __init__(self, runtimes: Runtimes) -> None:
         super().__init__()
         self._runtimes = runtimes
+        self.evaluators = Evaluators()
 
     def verify_settings(self, name: str) -> VerifySettings:
         """How checkpoints of a watch are verified now; the defaults if it does not run."""
         watch = self.get(name)
         settings = watch.settings.verify.to_settings() if watch else VerifySettings()
+        settings = self.evaluators.in_settings(settings)
         return replace(settings, runtime=self._runtimes.of(settings.python))
+
+    async def check_evaluator(self, name: str) -> None:
+        """Look at what checkpoints of a watch are evaluated with: it may have been edited."""
+        await self.evaluators.check([self.verify_settings(name)])

@@ -13,13 +13,13 @@ from checkpointd.formats import state_file
 TRASH = ".checkpointd-trash"
 """Where pruned checkpoints wait; never walked."""
 
-VAULT = ".checkpointd-vault"
-"""Where copies of paths that are overwritten are kept; never walked."""
+FORMER_VAULT = ".checkpointd-vault"
+"""Where older versions kept copies of paths that are overwritten; never walked."""
 
 ROOT_RECORDS = ".checkpointd"
-"""Where a root holds copies of its pins, and whose ledger it belongs to; never walked."""
+"""Where a root holds copies of its pins, whose ledger it has, and the vault; never walked."""
 
-OWN_DIRECTORIES = (TRASH, VAULT, ROOT_RECORDS)
+OWN_DIRECTORIES = (TRASH, FORMER_VAULT, ROOT_RECORDS)
 """What checkpointd itself keeps in a root."""
 
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")

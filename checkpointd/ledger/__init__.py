@@ -12,6 +12,7 @@ from checkpointd.ledger.facts import (
     SeriesSummary,
     State,
 )
+from checkpointd.ledger.hook_queue import HookCounts, HookEvent
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
@@ -25,6 +26,8 @@ __all__ = [
     "CheckpointSummary",
     "DepartedCheckpoint",
     "Entry",
+    "HookCounts",
+    "HookEvent",
     "KnownTrash",
     "Ledger",
     "LedgerError",

@@ -111,7 +111,23 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE reports ADD COLUMN digest TEXT NOT NULL DEFAULT '';
-    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0
+    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX reports_by_digest ON reports (digest)
+    """,
+    """
+    CREATE TABLE hooks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        watch TEXT NOT NULL,
+        event TEXT NOT NULL,
+        path BLOB NOT NULL,
+        payload BLOB NOT NULL,
+        queued_at REAL NOT NULL,
+        attempts INTEGER NOT NULL,
+        next_at REAL NOT NULL,
+        error BLOB NOT NULL,
+        given_up INTEGER NOT NULL
+    );
+    CREATE INDEX hooks_by_watch ON hooks (watch, given_up, attempts, id);
     """,
 )
 VERSION = len(MIGRATIONS)
@@ -127,6 +143,7 @@ _LATER_ROWS = {
     4: "SELECT report, metric, value, evaluated_by FROM evaluations",
     5: "SELECT watch, path, device, inode FROM roots",
     7: "SELECT path, tag, at, id FROM tags",
+    9: "SELECT id, watch, event, path, queued_at, attempts, next_at, given_up FROM hooks",
 }
 """Those that came with a version of the schema."""
 

@@ -13,9 +13,9 @@ from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError
 from checkpointd.ledger.facts import ABSENT, Entry, Pruned, State
+from checkpointd.ledger.hook_queue import HookQueue
 from checkpointd.ledger.opening import open_readonly, open_writable
 from checkpointd.ledger.pins import PinFile
-from checkpointd.ledger.trust_writing import TrustWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ _VERDICTS = {
 }
 
 
-class Ledger(TrustWriter):
+class Ledger(HookQueue):
     """One connection to the ledger, for use in one thread.
 
     Every method that writes raises LedgerError if it cannot, and then changes nothing.
@@ -225,17 +225,19 @@ class Ledger(TrustWriter):
         """Record that a checkpoint was moved into the trash as `item`; twice counts once."""
         entry = self.entry(path)
         with self._writing():
-            self._store_prune(
-                Pruned(
-                    path=path,
-                    watch=entry.checkpoint.watch if entry else "",
-                    at=time.time() if at is None else at,
-                    rule=rule,
-                    reason=reason,
-                    size_bytes=entry.generation.size_bytes if entry else 0,
-                    item=item,
-                )
+            prune = Pruned(
+                path=path,
+                watch=entry.checkpoint.watch if entry else "",
+                at=time.time() if at is None else at,
+                rule=rule,
+                reason=reason,
+                size_bytes=entry.generation.size_bytes if entry else 0,
+                item=item,
             )
+            if self._store_prune(prune) and entry is not None:
+                about = {"series": entry.checkpoint.series, "step": entry.step}
+                facts = {**dataclasses.asdict(prune), **about}
+                self._queue_hook(prune.watch, "on_pruned", path, facts.copy)
             self._set_state(ChangeKind.TRASHED, path, State.TRASHED)
 
     def record_restored(self, path: str, item: str) -> None:

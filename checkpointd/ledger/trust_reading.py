@@ -102,6 +102,12 @@ class TrustReader(Reader):
             found.update(str(row[0]) for row in self._rows(f"{statement} IN ({marks})", some))
         return frozenset(found)
 
+    def roots(self) -> dict[str, str]:
+        """The root of every watch that there ever was, where it was last watched."""
+        return {
+            str(w): rows.path_text(path) for w, path in self._rows("SELECT watch, path FROM roots")
+        }
+
     def root_of(self, watch: str) -> str:
         """Where the root of a watch was when it was last watched; empty if it never was."""
         found = self._rows("SELECT path FROM roots WHERE watch = ?", (watch,))

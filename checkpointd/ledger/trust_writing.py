@@ -150,8 +150,9 @@ class TrustWriter(Writer):
             self._remove_pin(key, [removed.identity])
         return True
 
-    def _store_prune(self, prune: Pruned) -> None:
-        self._connection.execute(
+    def _store_prune(self, prune: Pruned) -> bool:
+        """Record a pruning; return whether it was not known yet."""
+        stored = self._connection.execute(
             "INSERT INTO prunes (path, watch, at, rule, reason, size, item) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (item) DO NOTHING",
             (
@@ -164,6 +165,7 @@ class TrustWriter(Writer):
                 prune.item,
             ),
         )
+        return stored.rowcount > 0
 
     def _replay_pins(self, replayed: Replay) -> None:
         for key, pinned in replayed.last.items():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import sqlite3
 import time
+import zlib
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.text import json_text
 from checkpointd.ledger import rows, trashes
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, Clock
@@ -16,7 +19,7 @@ from checkpointd.ledger.facts import ABSENT, Pin, State
 from checkpointd.ledger.trust_reading import TrustReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
 
 _MAX_INTEGER = 2**63 - 1
 _REPORTS_PER_PATH = 20
+MOST_PENDING = 1000
+"""So many events of one watch wait for its hooks; the oldest make room for new ones."""
+
+WANTED_HOOKS = "hooks"
+"""The key of what each watch has hooks for."""
+
 _STATES = frozenset(State)
 _LISTINGS = 4096
 """Of so many listings it is remembered what they found; the last of it may settle hours later."""
@@ -128,7 +137,36 @@ class Writer(TrustReader):
             "(SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?)",
             (path, path, _REPORTS_PER_PATH),
         )
+        about = report.checkpoint
+        for event in ("on_verdict", *(["on_valid"] if report.verdict == "valid" else [])):
+            self._queue_hook(about.watch, event, about.path, report.to_public)
         return number
+
+    def _queue_hook(
+        self, watch: str, event: str, path: str, payload: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Add an event to the queue of hooks, if its watch has one for it."""
+        wanted = self._meta(WANTED_HOOKS)
+        if not wanted or event not in json.loads(wanted).get(watch, ()):
+            return
+        self._connection.execute(
+            "UPDATE hooks SET given_up = 1, error = ? WHERE watch = ? AND given_up = 0 AND id <= "
+            "(SELECT id FROM hooks WHERE watch = ? AND given_up = 0 ORDER BY id DESC "
+            "LIMIT 1 OFFSET ?)",
+            (rows.encode("too many events waited"), watch, watch, MOST_PENDING - 1),
+        )
+        self._connection.execute(
+            "INSERT INTO hooks (watch, event, path, payload, queued_at, attempts, next_at, error, "
+            "given_up) VALUES (?, ?, ?, ?, ?, 0, 0, ?, 0)",
+            (
+                watch,
+                event,
+                rows.path_bytes(path),
+                zlib.compress(json_text(payload()).encode()),
+                time.time(),
+                b"",
+            ),
+        )
 
     def _last_report(self, path: str, key: str) -> int | None:
         found = self._rows(

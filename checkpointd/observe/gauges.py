@@ -42,6 +42,7 @@ _WATCH_HELP = {
     "vault_bytes": "Bytes in the vault of the watch; absent without one.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
     "filesystem_size_bytes": "Size of the file system of the watch.",
+    "hooks_pending": "Events that wait for a hook of the watch; absent without hooks.",
     "series_dropped": "Series of the watch left out of these metrics because there are too many.",
     "evaluations_dropped": "Results left out of evaluation because a series has too many.",
 }
@@ -139,6 +140,7 @@ class GaugeCollector(Collector):
         for watch, series in exposed:
             name = (watch.name,)
             rows["watch_up"].append((name, float(watch.up)))
+            rows["hooks_pending"].append((name, watch.hooks_pending))
             rows["retained_bytes"].append((name, watch.retained_bytes))
             rows["trash_bytes"].append((name, watch.trash_bytes))
             rows["trash_reserve_bytes"].append((name, watch.trash_reserve_bytes))

@@ -25,10 +25,10 @@ WORKER_EXITS = {
 TRASH_DELETIONS = ("early", "expired")
 """Every value of `trash_deleted_total`'s label `cause`."""
 
-HOOK_EVENTS = ("on_verdict",)
+HOOK_EVENTS = ("on_verdict", "on_valid", "on_hold", "on_pruned")
 """Every value of `hook_runs_total`'s label `event`."""
 
-HOOK_OUTCOMES = ("ok", "failed")
+HOOK_OUTCOMES = ("ok", "failed", "timeout", "given_up")
 """Every value of `hook_runs_total`'s label `outcome`."""
 
 WEB_REFUSALS = ("connections", "host", "password", "request", "time", "tls")

@@ -44,6 +44,7 @@ class WatchSnapshot:
     counts: Mapping[str, int] = field(default_factory=dict)
     holds: Mapping[str, int] = field(default_factory=dict)
     series: tuple[SeriesSnapshot, ...] = ()
+    hooks_pending: int | None = None
     retained_bytes: int | None = None
     trash_bytes: int | None = None
     trash_reserve_bytes: int | None = None

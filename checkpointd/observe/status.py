@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from checkpointd.core.encode import to_json
+from checkpointd.observe.hook_status import HookStatus  # noqa: TC001 - `_object` reads the hints
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class WatchStatus:
     filesystem_avail_bytes: int | None = None
     retained_bytes: int | None = None
     trash_bytes: int | None = None
+    vault_bytes: int | None = None
     trash_reserve_bytes: int | None = None
     holds: tuple[HoldStatus, ...] = ()
     plan: str = ""
@@ -167,8 +169,10 @@ class DaemonStatus:
     sandbox: SandboxStatus = field(default_factory=SandboxStatus)
     last_verdicts: tuple[VerdictStatus, ...] = ()
     attention: tuple[VerdictStatus, ...] = ()
+    hooks: tuple[HookStatus, ...] = ()
     web: str = ""
     web_access: WebAccess = field(default_factory=WebAccess)
+    last_scrape_at: float | None = None
 
     def count(self, state: str) -> int:
         """How many checkpoints of all watches are in a state."""

@@ -130,7 +130,9 @@ def plan(
     rules = PolicyRules(policy)
     watch_obstacles = rules.watch_obstacles(entries)
     past = [departed_sighting(one, policy.group_by) for one in departed]
-    orders = order_series(entries, now, past, policy.order, policy.group_by)
+    orders = order_series(
+        entries, now, past, policy.order, policy.group_by, references.saving_orders
+    )
     for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
         doubts = order.doubts
         eligible = [

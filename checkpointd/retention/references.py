@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention.saving_order import SavingOrder
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class References:
 
     `paths` are what symbolic links name and what training would resume from, `listed` what a
     job's manager keeps as well. `errors` are about the root, `link_errors` about the directories
-    of `links`: one message each.
+    of `links`: one message each. `saving_orders` are what state files say of the order of saving.
     """
 
     paths: frozenset[str] = frozenset()
@@ -42,6 +43,7 @@ class References:
     listed: frozenset[str] = frozenset()
     unreadable: tuple[UnreadableStateFile, ...] = ()
     link_errors: tuple[str, ...] = ()
+    saving_orders: tuple[SavingOrder, ...] = ()
 
     @cached_property
     def _above(self) -> frozenset[str]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from checkpointd.retention.overwritten import overwritten, past_id
 from checkpointd.retention.save_times import CLOCK_SKEW, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Sequence
 
     from checkpointd.retention.save_numbers import Number
 
@@ -49,7 +50,10 @@ class Runs:
 
 
 def runs_of_series(
-    series: Sequence[Sighting], doubtful: Container[int], credible: dict[int, float]
+    series: Sequence[Sighting],
+    doubtful: Collection[int],
+    credible: dict[int, float],
+    is_saved_before: Callable[[int, int], bool] = lambda _, __: False,
 ) -> Runs:
     """Find the runs of a series.
 
@@ -57,14 +61,19 @@ def runs_of_series(
         series: all that is known of it, also what is not on disk any more.
         doubtful: the ids of those whose save time is not believed.
         credible: the latest save time that each may have, by id.
+        is_saved_before: whether a state file says that one was saved before another, by ids.
     """
+    past = overwritten(series, credible)
+    if past.sightings:
+        series = (*series, *past.sightings)
+        doubtful, credible = {*doubtful, *past.doubtful}, {**credible, **past.credible}
     in_order = _in_order_of_sight(series, doubtful, credible)
-    walk = _Walk(doubtful)
+    walk = _Walk(doubtful, is_saved_before)
     for one in in_order:
         walk.follow(one)
     runs = walk.runs
     if walk.may_be_restarts:
-        second = _Walk(doubtful, at_each_fall=True)
+        second = _Walk(doubtful, is_saved_before, at_each_fall=True)
         for one in sorted(in_order, key=lambda s: (s.sequence, s.number or ())):
             second.follow(one)
         runs.at_each_fall = second.runs.of
@@ -83,9 +92,9 @@ def runs_of_series(
 def _in_order_of_sight(
     series: Sequence[Sighting], doubtful: Container[int], credible: dict[int, float]
 ) -> list[Sighting]:
-    """As they were first seen; those found together by save time, and what they replaced."""
+    """As they were first seen; those found together by save time."""
     return sorted(
-        (*series, *_overwritten(series)),
+        series,
         key=lambda s: (
             s.sequence,
             credible[s.id] if s.id in doubtful and s.saved_at < math.inf else s.saved_at,
@@ -95,57 +104,26 @@ def _in_order_of_sight(
     )
 
 
-def _overwritten(series: Sequence[Sighting]) -> list[Sighting]:
-    """What was at a path before the present content, where it was first seen.
-
-    Its save time is known if it had the same content; else it is infinite.
-    """
-    replaced = [
-        s
-        for s in series
-        if s.number is not None and (s.original is not None or 0 < s.first_seen < s.seen)
-    ]
-    if not replaced:
-        return []
-    places = [(s.seen, s.sequence) for s in series if s.seen]
-    places += [
-        (s.first_seen, s.original.sequence)
-        for s in replaced
-        if s.original and s.saved_at <= s.first_seen
-    ]
-    seen = sorted(places)
-    times = [at for at, _ in seen]
-    highest, latest = [], 0
-    for _, sequence in seen:
-        latest = max(latest, sequence)
-        highest.append(latest)
-    found = []
-    for one in replaced:
-        if one.original is not None:
-            sequence, time = one.original.sequence, one.original.saved_at
-        else:
-            before = bisect_right(times, one.first_seen)
-            sequence, time = highest[before - 1] if before else 0, math.inf
-        if sequence < one.sequence:
-            found.append(
-                one._replace(sequence=sequence, saved_at=time, present=False, original=None)
-            )
-    return found
-
-
 class _Walk:
     """Follows a series in the order in which it was first seen.
 
     `may_be_restarts`: the number fell where the save time does not show whether a run began.
     """
 
-    def __init__(self, doubtful: Container[int], *, at_each_fall: bool = False) -> None:
+    def __init__(
+        self,
+        doubtful: Container[int],
+        is_saved_before: Callable[[int, int], bool],
+        *,
+        at_each_fall: bool = False,
+    ) -> None:
         self.runs = Runs()
         self._run_of = self.runs.of
         self.undecided = ""
         self.may_be_restarts = False
         self._at_each_fall = at_each_fall
         self._doubtful = doubtful
+        self._is_saved_before = is_saved_before
         self._front: Sighting | None = None
         self._latest: Sighting | None = None
         self._starts: list[float] = [0.0]
@@ -161,7 +139,8 @@ class _Walk:
                 self.runs.carried[one.id] = self._front.number
             return
         if one.original is not None:  # copied back: it was placed where it was first seen
-            self._run_of[one.id] = self._run_of.get(one.id, self._run_at(one))
+            before = past_id(one, one.original.sequence)
+            self._run_of[one.id] = self._run_of.get(before, self._run_at(one))
             return
         front = self._front
         if front is None or front.number is None or _continues(one, front):
@@ -198,7 +177,8 @@ class _Walk:
             self._numbered.append(one)
             self._note_time(one)
         elif one.saved_at > latest.saved_at:
-            if not was_seen_later and one.present and front.present and one.number != front.number:
+            is_witnessed = was_seen_later or self._is_saved_before(front.id, one.id)
+            if not is_witnessed and one.present and front.present and one.number != front.number:
                 self._note_undecided(front, one, "number", "save time")
             self._falls.append((len(self._numbered), front, one))
             self._begin(one)

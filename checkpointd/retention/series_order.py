@@ -1,8 +1,9 @@
 """The order of a series: which checkpoint is newer than which, by witnesses that agree; pure.
 
 Three witnesses place a checkpoint: the number in its name, its save time, and the order in which
-checkpoints were first seen, which knows nothing of those found together. None decides alone: each
-has been wrong in practice (clocks, copies that keep no times, jobs that were started again).
+checkpoints were first seen, which knows nothing of those found together. A job's `checkpoint` state
+file is a fourth, for what it lists. None decides alone: each has been wrong in practice (clocks,
+copies that keep no times, jobs that were started again).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from checkpointd.retention.save_times import (
     latest_credible,
     sighting_of,
 )
+from checkpointd.retention.saving_order import SavingOrders, saved_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger import DepartedCheckpoint, Entry
     from checkpointd.retention.groups import GroupBy, SeriesKey
     from checkpointd.retention.save_numbers import Number
+    from checkpointd.retention.saving_order import ListedSeries, SavingOrder
 
     OrderBy = Literal["witnesses", "number", "save_time"]
     """What decides which checkpoint is newer: two witnesses that agree, or one of them alone."""
@@ -115,6 +118,7 @@ def departed_sighting(
         departed.sequence,
         present=False,
         original=departed.original,
+        before=departed.before,
     )
 
 
@@ -124,6 +128,7 @@ def order_series(
     past: Iterable[tuple[SeriesKey, Sighting]] = (),
     by: OrderBy = "witnesses",
     group_by: GroupBy = "series",
+    saving_orders: Sequence[SavingOrder] = (),
 ) -> dict[SeriesKey, SeriesOrder]:
     """Order every series.
 
@@ -134,6 +139,7 @@ def order_series(
         past: more of what is not on disk any more.
         by: what decides, as in `[watch.retention]`.
         group_by: which series are ordered together.
+        saving_orders: what state files say.
     """
     groups: dict[SeriesKey, list[Entry]] = {}
     series: dict[SeriesKey, list[Sighting]] = {}
@@ -146,11 +152,16 @@ def order_series(
         if is_present:
             groups.setdefault(key, []).append(entry)
     credible = latest_credible(chain.from_iterable(series.values()), now)
-    return {key: _order(group, series[key], credible, by) for key, group in groups.items()}
+    orders = SavingOrders(saving_orders)
+    return {key: _order(group, series[key], credible, by, orders) for key, group in groups.items()}
 
 
 def _order(
-    group: list[Entry], series: Sequence[Sighting], credible: dict[int, float], by: OrderBy
+    group: list[Entry],
+    series: Sequence[Sighting],
+    credible: dict[int, float],
+    by: OrderBy,
+    saving_orders: SavingOrders,
 ) -> SeriesOrder:
     doubts = {} if by == "number" else doubtful_times(series, credible)
     if len(group) == 1 and len(series) == 1:
@@ -158,8 +169,10 @@ def _order(
         place = {entry.id: 0}
         return SeriesOrder((entry,), {entry.id: series[0]}, place, place, doubts, frozenset(doubts))
     doubtful = frozenset(doubts)
+    listed: tuple[ListedSeries, ...] = ()
     if by == "witnesses":
-        runs = runs_of_series(series, doubts, credible)
+        listed = saving_orders.of(group)
+        runs = runs_of_series(series, doubts, credible, saved_before(listed))
         doubts.update(_without_a_number(series))
     else:
         runs = Runs({one.id: 0 for one in series})
@@ -177,14 +190,15 @@ def _order(
         return runs.of[one.id], number, time, one.sequence, one.id
 
     ordered = sorted(group, key=age_order)
+    rank = {e.id: n for n, e in enumerate(ordered)}
     return SeriesOrder(
         newest_first=tuple(reversed(ordered)),
         sightings=sightings,
         run=runs.of,
-        rank={e.id: n for n, e in enumerate(ordered)},
+        rank=rank,
         doubts=doubts,
         doubtful_times=doubtful,
-        undecided=runs.undecided,
+        undecided=runs.undecided or _contradiction(listed, rank, sightings),
         scattered=runs.scattered,
         by=by,
         other_runs=_other_runs(ordered, runs, sightings),
@@ -200,6 +214,21 @@ def _other_runs(
     for run in found.values():
         run.sort(key=lambda e: _by_number(sightings[e.id]), reverse=True)
     return tuple(tuple(found[n]) for n in sorted(found, reverse=True))
+
+
+def _contradiction(
+    listed: Sequence[ListedSeries], rank: dict[int, int], sightings: dict[int, Sighting]
+) -> str:
+    """What a state file says against the order by number, save time and first sight."""
+    for one in listed:
+        found = one.contradiction(rank)
+        if found is not None:
+            first, second = (sightings[i].path for i in found)
+            return (
+                f"By the state file {one.path!r} {first!r} was saved before {second!r}, by number, "
+                "save time and the order in which they were first seen it was saved after it."
+            )
+    return ""
 
 
 def _by_number(one: Sighting) -> tuple[Number, int, float]:

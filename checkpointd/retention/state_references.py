@@ -22,7 +22,9 @@ _HEAD = 4096
 class StateReferences:
     """What one state file names, or why that cannot be known.
 
-    `latest` is what training would resume from, `listed` everything else that it lists.
+    `latest` is what training would resume from, `listed` everything else that it lists; `saved` are
+    the names of each that it lists, in the order in which they were saved, with their `timestamps`
+    if it has them, and `written_at` is when the file was last written (seconds since the epoch).
     `is_state_file` is false of a file that only has such a name.
     """
 
@@ -30,6 +32,9 @@ class StateReferences:
     listed: frozenset[str] = frozenset()
     error: str = ""
     is_state_file: bool = True
+    saved: tuple[frozenset[str], ...] = ()
+    timestamps: tuple[float, ...] = ()
+    written_at: float = 0.0
 
 
 _OTHER = StateReferences(is_state_file=False)
@@ -44,6 +49,7 @@ def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
             one if it begins like one, as a Saver's `latest_filename` does.
     """
     try:
+        written_at = LOCAL.stat(path).mtime_ns / 1e9
         data = _content(path, must_be_one=must_be_one)
         if data is None:
             return _OTHER
@@ -58,9 +64,17 @@ def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
         return StateReferences(error=f"it cannot be read ({error.strerror})")
     directory = os.path.dirname(path)
     latest = frozenset(_resolved(state.latest, directory))
-    listed = frozenset(name for named in state.paths for name in _resolved(named, directory))
+    saved = tuple(frozenset(_resolved(named, directory)) for named in state.paths)
+    listed = frozenset[str]().union(*saved)
     missing = "its end is missing: its list lacks its latest checkpoint" if state.is_cut_off else ""
-    return StateReferences(latest, listed - latest, missing)
+    return StateReferences(
+        latest,
+        listed - latest,
+        missing,
+        saved=saved,
+        timestamps=state.timestamps,
+        written_at=written_at,
+    )
 
 
 def _content(path: str, *, must_be_one: bool) -> bytes | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from checkpointd.core.evaluator import content_of
 from checkpointd.ledger import State
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
@@ -96,7 +99,7 @@ def plan_watch(
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         root=found.doubts,
-        evaluation=evaluation or CurrentEvaluation.of(watch.verify.to_settings()),
+        evaluation=evaluation or _evaluation_of(watch),
         ages=ledger.ages(),
         departed=ledger.departed(watch.name),
         may_remove_runs=by_person or watch.retention.confirm == "never",
@@ -110,6 +113,15 @@ def plan_watch(
     uses = {e.path: open_files.use_of_entry(e) for e in leaving}
     used = {path: use.value for path, use in uses.items() if use is not None}
     return planned(in_use=used) if used else first
+
+
+def _evaluation_of(watch: WatchSettings) -> CurrentEvaluation:
+    """How checkpoints of a watch would be evaluated now."""
+    settings = watch.verify.to_settings()
+    with contextlib.suppress(OSError):
+        content = content_of(settings.evaluate, settings.python_path)
+        settings = replace(settings, evaluate=replace(settings.evaluate, content=content))
+    return CurrentEvaluation.of(settings)
 
 
 def _filesystem(watch: WatchSettings) -> FileSystem | None:

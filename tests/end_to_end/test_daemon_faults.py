@@ -81,23 +81,41 @@ def test_killed_workers_cost_no_verdict(daemon: Daemon, made: Path) -> None:
     assert "Traceback" not in daemon.log
 
 
-def test_a_hook_gets_the_report_and_a_failing_one_stops_nothing(daemon: Daemon, made: Path) -> None:
-    """on_verdict has the report as JSON on its standard input; what it does is its own matter."""
-    told = daemon.home / "told.json"
-    hook = daemon.home / "hook.sh"
-    hook.write_text(f"#!/bin/sh\ncat > {told}.new && mv {told}.new {told}\nexit 3\n")
+def test_hooks_are_run_until_they_succeed_whatever_happens_to_the_daemon(
+    daemon: Daemon, made: Path
+) -> None:
+    """What a hook fails with is counted, named and tried again, after `kill -9` too."""
+    told, hook = daemon.home / "told", daemon.home / "hook.sh"
+    told.mkdir()
+    hook.write_text(
+        f"#!/bin/sh\n[ -e {daemon.home}/works ] || {{ echo no route >&2; exit 3; }}\n"
+        f'cat > "{told}/$CHECKPOINTD_HOOK_ID.$CHECKPOINTD_EVENT"\n'
+    )
     hook.chmod(0o755)
-    daemon.config.write_text(CONFIG + f'\n[watch.hooks]\non_verdict = ["{hook}"]\n')
+    hooks = f'on_verdict = ["{hook}"]\non_valid = ["{hook}"]\n'
+    quick = 'skip = ["load", "signatures", "inference", "predictions", "resume", "evaluate"]'
+    daemon.config.write_text(f"{CONFIG}\n[watch.verify]\n{quick}\n[watch.hooks]\n{hooks}")
     daemon.start()
     path = daemon.runs / "plain.keras"
     shutil.copy(made / "plain.keras", path)
-    eventually("the hook to be told", told.exists)
-    assert json.loads(told.read_text())["verdict"] == "valid"
-    eventually("its failure to be logged", lambda: "hook failed" in daemon.log)
     eventually("the problem", lambda: any("the hook" in p for p in daemon.status()["problems"]))
-    counted = 'checkpointd_hook_runs_total{event="on_verdict",outcome="failed",watch="runs"} 1.0'
-    assert counted in daemon.text("/metrics")
+    metrics = daemon.text("/metrics")
+    ran = 'checkpointd_hook_runs_total{event="on_verdict",outcome="failed",watch="runs"} 1.0'
+    assert ran in metrics
+    assert 'checkpointd_hooks_pending{watch="runs"} 2.0' in metrics
     assert daemon.status()["healthy"]
+    assert "hook failed" in daemon.log
+    assert "no route" in daemon.cli("hooks", "list", "--failed").stdout
+    daemon.stop(signal.SIGKILL)
+    (daemon.home / "works").touch()
+    daemon.start()
+    assert daemon.cli("hooks", "retry").returncode == 0
+    eventually("both events", lambda: len(list(told.iterdir())) == 2)
+    for file in told.iterdir():
+        assert json.loads(file.read_text())["verdict"] == "valid"
+    eventually("an empty queue", lambda: daemon.status()["hooks"][0]["pending"] == 0)
+    assert daemon.cli("hooks", "list").stdout == "Nothing waits for a hook.\n"
+    assert not any("the hook" in problem for problem in daemon.status()["problems"])
 
 
 def test_a_changed_setting_has_the_inconclusive_verified_again(

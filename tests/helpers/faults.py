@@ -169,7 +169,9 @@ def intact(root: Path, everything: dict[str, bytes]) -> set[str]:
     }
 
 
-def inject(top: Path, calls: str, fault: str, number: int, log: Path) -> int:
+def inject(
+    top: Path, calls: str, fault: str, number: int, log: Path, program: str = "tests.helpers.faults"
+) -> int:
     """Perform all acts below a directory, each with a fault at its `number`-th call of a kind.
 
     Returns:
@@ -183,7 +185,7 @@ def inject(top: Path, calls: str, fault: str, number: int, log: Path) -> int:
         [
             *(str(STRACE), "-f", *filtered, "-o", str(log), "-e", f"trace={traced}"),
             *("-e", f"inject={traced}:{how}:when={number}"),
-            *(sys.executable, "-W", "error", "-m", "tests.helpers.faults", str(top)),
+            *(sys.executable, "-W", "error", "-m", program, str(top)),
         ],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -268,12 +270,25 @@ def stages(top: Path) -> Iterator[Stage]:
             yield Stage(top / f"{act}-{kind}")
 
 
-def _perform(stage: Stage) -> int:
-    """Perform an act; refusals of the disk are what is expected."""
+def _act(directory: Path) -> None:
+    stage = Stage(directory)
+    ledger, pruner = stage.open()
+    ACTS[stage.act](stage, ledger, pruner)
+    ledger.close()
+
+
+def perform_all(top: Path, act: Callable[[Path], None]) -> None:
+    """Perform an act on each directory; refusals of the disk are what is expected."""
+    for directory in sorted(top.iterdir()):
+        child = os.fork()
+        if child == 0:
+            os._exit(_outcome(act, directory))
+        os.waitpid(child, 0)
+
+
+def _outcome(act: Callable[[Path], None], directory: Path) -> int:
     try:
-        ledger, pruner = stage.open()
-        ACTS[stage.act](stage, ledger, pruner)
-        ledger.close()
+        act(directory)
     except (LedgerError, TrashError, OSError):
         return 0
     except BaseException:  # noqa: BLE001 - reported by the exit code
@@ -282,13 +297,5 @@ def _perform(stage: Stage) -> int:
     return 0
 
 
-def _perform_all(top: Path) -> None:
-    for directory in sorted(top.iterdir()):
-        child = os.fork()
-        if child == 0:
-            os._exit(_perform(Stage(directory)))
-        os.waitpid(child, 0)
-
-
 if __name__ == "__main__":
-    _perform_all(Path(sys.argv[1]))
+    perform_all(Path(sys.argv[1]), _act)

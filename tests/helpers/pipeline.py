@@ -127,7 +127,7 @@ class World:
             self.watches,
             RequestBuilder(self.watches, self.ledger),
             self.dispatcher,  # type: ignore[arg-type]
-            VerdictRecorder(self.ledger, self.metrics, self.watches, self.tasks),
+            VerdictRecorder(self.ledger, self.metrics),
             self.retries,
         )
         self.handler = EventHandler(
@@ -200,6 +200,7 @@ def in_world(tmp_path: Path, story: Callable[[World], Awaitable[None]]) -> None:
             await asyncio.gather(*loops, return_exceptions=True)
             world.retries.close()
             world.runtimes.close()
+            world.watches.evaluators.close()
             await world.tasks.close()
             await world.ledger.close()
 

@@ -1,26 +1,50 @@
 #!/bin/bash
-# Runs inside a real systemd (see boot-systemd.sh): the shipped unit with the real daemon.
-# Every line `ok NAME` is a fact that test_real_systemd.py asks for. $1: a checkpoint to verify.
+# Runs inside a real systemd (see boot-systemd.sh): checkpointd as a stranger installs it, from the
+# wheel in the current directory, by the commands of the README. Every line `ok NAME` is a fact that
+# test_real_systemd.py asks for.
+# $1: a checkpoint to verify; $2: a file with the README's commands, one a line.
 set -u
+PATH=/usr/local/bin:$PATH
 ok() { echo "ok $1"; }
 get() { /usr/bin/python3 -c "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())" "$1"; }
 web=http://127.0.0.1:9746
-runs=/srv/checkpoints
+runs=/data/runs/resnet
 waited() { for _ in $(seq 300); do "$@" && return 0; sleep 0.1; done; return 1; }
+journal() { journalctl -u "${1:-checkpointd}" -o cat --no-pager; }
+here=$(dirname "$0")
 
-systemctl start checkpointd && ok "started"
+mkdir -p $runs
+# What `pip install` would download is here already, for any venv that is made.
+mapfile -t commands <"$2"
+for command in "${commands[@]}"; do
+    echo "# $command"
+    case $command in *enable*) cp -r "$1" $runs/given ;; esac
+    eval "$command" </dev/null || { echo "failed: $command"; journal | tail -n 20; exit 0; }
+    case $command in *"-m venv"*) echo /opt/dependencies >"$(echo /opt/checkpointd/lib/python3*/site-packages)/test.pth" ;; esac
+done
+((${#commands[@]} == 5)) && ok "five commands install it"
 [[ $(systemctl is-active checkpointd) == active ]] && ok "active as soon as start returns"
 get $web/healthz >/dev/null && ok "healthy"
-cp -r "$1" $runs/given && chown -R checkpointd $runs/given
+checkpointd status && ok "status answers root"
 valid() { get $web/api/v1/checkpoints | grep -q '"state": *"valid"'; }
 waited valid && ok "verdict under the hardened unit"
 get $web/api/v1/checkpoints
+[[ $(checkpointd latest resnet --requires runs) == $runs/given ]] && ok "latest finds it"
 confined() { get $web/api/v1/status | grep -q '"self_test": *"passed"'; }
 waited confined && ok "the sandbox is whole under the hardened unit"
 told() { systemctl show -p StatusText checkpointd | grep -q "1 valid"; }
 waited told && ok "status text counts it"
-journalctl -u checkpointd -o cat --no-pager | grep -q '"event": *"valid"' && ok "the journal has it as JSON"
-[[ $(systemctl show -p NRestarts --value checkpointd) == 0 ]] && ok "the watchdog is fed"
+journal | grep -q '"event": *"valid"' && ok "the journal has it as JSON"
+journal | grep -q "mode is different" || ok "modes on disk are those of the unit"
+[[ $(stat -c '%A %U %G' /etc/checkpointd /etc/checkpointd/config.toml /var/lib/checkpointd /var/lib/checkpointd/control.sock | tr '\n' ' ') == "drwxr-x--- root checkpointd -rw-r----- root checkpointd drwxr-x--- checkpointd checkpointd srw-rw---- checkpointd checkpointd " ]] && ok "and those of the manual"
+systemd-analyze security checkpointd --threshold=12 >/dev/null && ok "exposure is 1.2 or less"
+[[ $(systemctl show -p Slice --value checkpointd) == checkpointd.slice ]] && ok "in its slice"
+useradd --create-home bob && usermod -aG checkpointd bob
+setpriv --reuid=bob --regid=bob --init-groups checkpointd status >/dev/null && ok "status answers a member of the group"
+
+source "$here/reinstall.sh"
+source "$here/restart.sh"
+source "$here/instance.sh"
 
 cp /etc/checkpointd/config.toml /tmp/good.toml
 printf '[worker]\nconcurrency = 0\n' >>/etc/checkpointd/config.toml
@@ -30,18 +54,29 @@ cp /tmp/good.toml /etc/checkpointd/config.toml
 systemctl reload checkpointd && ok "a good config is taken"
 
 pid=$(systemctl show -p MainPID --value checkpointd)
-[[ $pid -gt 1 ]] || { journalctl -u checkpointd -o cat --no-pager | tail -n 40; exit 0; }  # 0 is us
+before=$(systemctl show -p NRestarts --value checkpointd)
+[[ $before == 0 ]] && ok "the watchdog is fed"
+[[ $pid -gt 1 ]] || { journal | tail -n 40; exit 0; }  # 0 is us
 kill -STOP "$pid"
 restarted() { [[ $(systemctl show -p NRestarts --value checkpointd) == 1 ]]; }
 waited restarted && ok "a stuck daemon is restarted by the watchdog"
 waited valid && ok "and still knows the verdict"
 systemctl stop checkpointd
 [[ $(systemctl show -p Result --value checkpointd) == success ]] && ok "stopped cleanly"
+get $web/healthz >/dev/null && [[ $(systemctl is-active checkpointd) == active ]] && ok "a scrape starts it"
 
 printf '[worker]\nconcurrency = 0\n' >/etc/checkpointd/config.toml
-systemctl start checkpointd 2>/dev/null
-sleep 1
+systemctl restart checkpointd 2>/dev/null
+failed() { [[ $(systemctl is-active checkpointd) == failed ]]; }
+waited failed
 [[ $(systemctl show -p ExecMainStatus --value checkpointd) == 78 ]] && ok "a wrong config ends with 78"
-[[ $(systemctl is-active checkpointd) == failed ]] && ok "and is not restarted"
-journalctl -u checkpointd -o cat --no-pager | tail -n 40
+failed && ok "and is not restarted"
+
+checkpointd systemd uninstall 2>/dev/null || ok "what is enabled is not removed"
+systemctl disable -q --now checkpointd.service checkpointd.socket
+checkpointd=$(readlink /usr/local/bin/checkpointd)
+$checkpointd systemd uninstall && [[ ! -e /etc/systemd/system/checkpointd.service && -e /etc/checkpointd/config.toml ]] && ok "uninstall leaves the config"
+systemctl daemon-reload
+systemctl cat checkpointd >/dev/null 2>&1 || ok "and no unit"
+journal | tail -n 40
 exit 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -10,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from checkpointd.systemd.shipped import PROGRAM
+from tests.helpers import manual
+
 UNITS = Path(__file__).parents[2] / "systemd"
 UNIT = UNITS / "checkpointd.service"
-EXPOSURE = 15
+TEMPLATE = UNITS / "checkpointd@.service"
+EXPOSURE = 12
 """The exposure level, times ten, above which the unit has been relaxed by accident."""
 
 needs_systemd = pytest.mark.skipif(
@@ -32,31 +37,97 @@ def directives(path: Path = UNIT) -> list[tuple[str, str]]:
 
 
 @needs_systemd
-def test_systemd_knows_every_directive_of_the_unit_and_the_drop_in(tmp_path: Path) -> None:
-    """A misspelt or misplaced directive, which systemd would silently ignore, is an error."""
-    text = UNIT.read_text(encoding="utf-8")
-    text = re.sub(r"/opt/checkpointd/bin/checkpointd", "/bin/true", text)
-    (tmp_path / UNIT.name).write_text(text, encoding="utf-8")
-    shutil.copytree(UNITS / "checkpointd.service.d", tmp_path / "checkpointd.service.d")
+@pytest.mark.parametrize("name", ["checkpointd.service", "checkpointd@alice.service"])
+def test_systemd_knows_every_directive_of_the_units(name: str, tmp_path: Path) -> None:
+    """A misspelt or misplaced directive, which systemd would silently ignore, is an error.
+
+    Verified with what they require: the socket and the slice, and the drop-in that is an example.
+    """
+    shutil.copytree(UNITS, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.glob("*.service"):
+        text = path.read_text(encoding="utf-8").replace(PROGRAM, "/bin/true")
+        path.write_text(text, encoding="utf-8")
+    for kind in ("service", "socket"):
+        (tmp_path / f"checkpointd@alice.{kind}").symlink_to(f"checkpointd@.{kind}")
+    # systemd looks for what a unit requires only where it finds units.
+    units = [name, name.replace("service", "socket"), "checkpointd.slice"]
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--recursive-errors=yes", tmp_path / UNIT.name],
+        ["systemd-analyze", "verify", "--recursive-errors=yes", *(tmp_path / u for u in units)],
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @needs_systemd
-def test_the_unit_stays_as_hardened_as_it_was() -> None:
+@pytest.mark.parametrize("unit", [UNIT, TEMPLATE], ids=["host", "template"])
+def test_the_unit_stays_as_hardened_as_it_was(unit: Path) -> None:
     """Systemd's own exposure level must not rise above what was reached."""
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", UNIT],
+        ["systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE}", unit],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_template_is_the_service_but_for_user_and_directories() -> None:
+    """What hardens one hardens the other; the training job's shared memory is left alone."""
+    changed = {
+        "Description": "Verifies TensorFlow checkpoints of %i as they are saved",
+        "Requires": "checkpointd@%i.socket",
+        "User": "%i",
+        "UMask": "0077",
+        "ConfigurationDirectory": "checkpointd-%i",
+        "StateDirectory": "checkpointd-%i",
+        "StateDirectoryMode": "0700",
+        "RuntimeDirectory": "checkpointd-%i",
+    }
+    expected = []
+    for key, value in directives():
+        if key in ("Group", "RemoveIPC"):
+            continue
+        given = changed.get(key, value).replace("/etc/checkpointd/", "/etc/checkpointd-%i/")
+        if value == "checkpointd.socket":
+            given = "checkpointd@%i.socket"
+        expected.append((key, given))
+    assert directives(TEMPLATE) == expected
+
+
+def test_modes_agree_wherever_they_are_declared() -> None:
+    """In the unit, for systemd-tmpfiles, and in the manual."""
+    unit = dict(directives())
+    modes = dict(
+        line.split()[1:3]
+        for line in (UNITS / "checkpointd.tmpfiles").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    assert modes == {
+        "/etc/checkpointd": unit["ConfigurationDirectoryMode"],
+        "/etc/checkpointd/config.toml": "0640",
+        "/var/lib/checkpointd": unit["StateDirectoryMode"],
+    }
+    operations = manual.TEXTS[manual.DIRECTORY / "operations.md"]
+    assert "`/etc/checkpointd` and `/var/lib/checkpointd` with mode 0750" in operations
+    assert "`config.toml` with 0640" in operations
+
+
+@needs_systemd
+def test_systemd_makes_the_user_and_the_directories(tmp_path: Path) -> None:
+    """`checkpointd.sysusers` and `checkpointd.tmpfiles`, under a root of their own."""
+    (tmp_path / "etc").mkdir()
+    for program, *options in (("systemd-sysusers",), ("systemd-tmpfiles", "--create")):
+        file = UNITS / f"checkpointd.{program.removeprefix('systemd-')}"
+        command = [program, f"--root={tmp_path}", *options, file]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode and os.geteuid():
+            pytest.skip("only root may make directories of other users")
+        assert done.returncode == 0, done.stderr
+    assert "\ncheckpointd:" in "\n" + (tmp_path / "etc/group").read_text(encoding="utf-8")
+    assert (tmp_path / "var/lib/checkpointd").stat().st_mode & 0o777 == 0o750
 
 
 @pytest.mark.parametrize(

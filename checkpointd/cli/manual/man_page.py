@@ -20,7 +20,7 @@ _FILES = (
     ("STATE_DIR/ledger.sqlite", "Every verdict, pin and removal."),
     ("STATE_DIR/control.sock", "The socket through which commands reach the daemon."),
     (".checkpointd-trash/", "What was pruned from a watch, until trash_ttl is over."),
-    (".checkpointd-vault/", "Copies of the last valid content of paths that are overwritten."),
+    (".checkpointd/vault/", "Copies of the last valid content of paths that are overwritten."),
 )
 _ENVIRONMENT = (
     ("CHECKPOINTD_CONFIG", "The config, where --config names none."),

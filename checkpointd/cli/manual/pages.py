@@ -24,6 +24,7 @@ TOPICS = (
     "formats",
     "retention",
     "operations",
+    "hooks",
     "training-api",
     "user-checks",
     "security",

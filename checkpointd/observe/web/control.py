@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.permissions import only_owner
 from checkpointd.core.tags import why_no_tag
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.web.peers import peer_uid
@@ -54,8 +55,11 @@ def add_control(app: web.Application, control: Control) -> None:
     async def verify(body: Body) -> dict[str, Any]:
         return await control.verify(_path(body))
 
+    async def retry_hooks(body: Body) -> dict[str, Any]:
+        return await control.retry_hooks(_numbers(body, "ids"))
+
     marking = _marking(control)
-    for action in (reload, prune, accept, *marking, restore, empty_trash, verify):
+    for action in (reload, prune, accept, *marking, restore, empty_trash, retry_hooks, verify):
         app.router.add_post(f"/control/{action.__name__}", _route(action))
 
 
@@ -82,11 +86,7 @@ def _route(action: Action) -> Callable[[web.Request], Awaitable[web.StreamRespon
         sock = request.get_extra_info("socket")
         uid = peer_uid(sock) if sock is not None else None
         if uid not in (0, os.geteuid()):
-            return error_response(
-                "Only the user that checkpointd runs as, or root, may change anything: "
-                f"use sudo -u '#{os.geteuid()}', or sudo.",
-                403,
-            )
+            return error_response(only_owner(os.geteuid()), 403)
         try:
             return json_response(await action(await _body(request)))
         except ControlError as error:
@@ -116,6 +116,13 @@ def _text(body: Body, key: str) -> str:
     if not isinstance(value, str):
         raise ControlError(f'"{key}" must be a string.')
     return value
+
+
+def _numbers(body: Body, key: str) -> list[int] | None:
+    value = body.get(key)
+    if value is None or (isinstance(value, list) and all(type(one) is int for one in value)):
+        return value
+    raise ControlError(f'"{key}" must be a list of numbers.')
 
 
 def _flag(body: Body, key: str) -> bool:

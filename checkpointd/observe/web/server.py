@@ -116,6 +116,7 @@ class TcpServer(_Server):
         context: returns TLS for the next connection, or None for none; call `restart` after it
             has changed from one to the other.
         refused: is called with the cause of each refusal: `connections`, `time`, `tls`, `request`.
+        inherited: a socket that listens there already; by default one is made.
     """
 
     def __init__(
@@ -125,12 +126,14 @@ class TcpServer(_Server):
         port: int,
         context: Context = lambda: None,
         refused: Refused = lambda _cause: None,
+        inherited: socket.socket | None = None,
     ) -> None:
         super().__init__(
             app, limits(), lambda _sock, address: peer_network(address), context, refused
         )
         self._host = host
         self._port = port
+        self._inherited = inherited
 
     @property
     def url(self) -> str:
@@ -140,6 +143,8 @@ class TcpServer(_Server):
         return f"{scheme}://{host}:{self._port}"
 
     def _bind(self) -> socket.socket:
+        if self._inherited is not None:
+            return self._inherited
         sock = None
         try:
             family, kind, proto, _, address = socket.getaddrinfo(
@@ -151,18 +156,28 @@ class TcpServer(_Server):
         except OSError as error:
             if sock is not None:
                 sock.close()
+            cure = "Choose another address in [web] listen."
+            if error.errno == errno.EAFNOSUPPORT:
+                cure = "Start checkpointd.socket: systemd listens there for the service."
             raise ListenError(
-                f"Cannot listen on {self._host}:{self._port}: {error.strerror or error}. "
-                "Choose another address in [web] listen."
+                f"Cannot listen on {self._host}:{self._port}: {error.strerror or error}. {cure}"
             ) from error
         self._port = sock.getsockname()[1]
         return sock
 
 
 class UnixServer(_Server):
-    """Serves on a unix socket of mode 0660; a socket that nobody listens on is replaced."""
+    """Serves on a unix socket of mode 0660; a socket that nobody listens on is replaced.
 
-    def __init__(self, app: web.Application, path: Path) -> None:
+    Args:
+        app: what answers.
+        path: where the socket is made.
+        inherited: one that listens already; it is neither made nor removed here.
+    """
+
+    def __init__(
+        self, app: web.Application, path: Path, inherited: socket.socket | None = None
+    ) -> None:
         super().__init__(
             app,
             # A verification that somebody waits for may take long.
@@ -172,9 +187,12 @@ class UnixServer(_Server):
             lambda _cause: None,
         )
         self._path = path
+        self._inherited = inherited
         self._inode: int | None = None
 
     def _bind(self) -> socket.socket:
+        if self._inherited is not None:
+            return self._inherited
         if len(os.fsencode(self._path)) > _MAX_SOCKET_PATH:
             raise ListenError(
                 f"The path of the control socket is longer than {_MAX_SOCKET_PATH} bytes: "

@@ -15,7 +15,7 @@ from checkpointd.retention.trash.expiry import (
     to_delete,
 )
 from checkpointd.retention.trash.forecast import SpaceForecast, forecast
-from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashItem
+from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashItem, bytes_of
 from checkpointd.retention.trash.place import TrashPlace, known_trash, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
 from checkpointd.retention.trash.store import Trash
@@ -33,6 +33,7 @@ __all__ = [
     "TrashItem",
     "TrashLimits",
     "TrashPlace",
+    "bytes_of",
     "disk_of",
     "forecast",
     "known_trash",

@@ -11,6 +11,8 @@ from checkpointd.retention.trash.manifest import Manifest, Stage, read_manifest
 from checkpointd.retention.trees import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.retention.trash.place import TrashPlace
 
 
@@ -57,6 +59,11 @@ def read_item(root: str, trash_fd: int, identity: str) -> TrashItem | None:
     is_foreign = os.geteuid() == 0 and owner != 0
     path = f"{root.rstrip('/')}/{manifest.path}"
     return TrashItem(identity, path, stage, manifest, is_foreign)
+
+
+def bytes_of(items: Iterable[TrashItem]) -> int:
+    """The size of some items."""
+    return sum(item.manifest.size_bytes for item in items)
 
 
 def finished_items(place: TrashPlace) -> list[TrashItem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,10 @@ from checkpointd.core.encode import to_json
 from checkpointd.retention.files import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.core.checkpoint import Generation
+    from checkpointd.ledger import Entry
 
 _VERSION = 1
 _READ_LIMIT = 16 * 1024 * 1024
@@ -52,16 +56,53 @@ class Manifest:
     source: str = ""
     ledger: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        entry: Entry,
+        path: str,
+        parts: Iterable[Part],
+        *,
+        rule: str,
+        reason: str,
+        at: float | None = None,
+    ) -> Manifest:
+        """That of a checkpoint which the ledger knows, at a path below the root.
 
-def write_manifest(manifest: Manifest, item_fd: int, mode: int = 0o600) -> None:
-    """Write the manifest of an item that is about to be moved; on disk when this returns.
+        Args:
+            entry: what the ledger knows of it.
+            path: where it is, below the root.
+            parts: the names that are moved.
+            rule: the rule that removes it.
+            reason: why it is removed, in a sentence.
+            at: seconds since the epoch; now if None.
+        """
+        return cls(
+            path=path,
+            watch=entry.checkpoint.watch,
+            series=entry.checkpoint.series,
+            format=str(entry.checkpoint.format),
+            entry=entry.id,
+            generation=entry.generation,
+            size_bytes=entry.generation.size_bytes,
+            at=time.time() if at is None else at,
+            rule=rule,
+            reason=reason,
+            parts=tuple(parts),
+        )
+
+
+def write_manifest(
+    manifest: Manifest, item_fd: int, mode: int = 0o600, stage: Stage = Stage.MOVING
+) -> None:
+    """Write the manifest of a new item, at a stage; on disk when this returns.
 
     Raises:
         OSError: it cannot be written.
     """
     data = json.dumps({"version": _VERSION, **to_json(manifest)}, indent=1).encode() + b"\n"
     new = "manifest.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     file = os.open(new, flags, 0o600, dir_fd=item_fd)
     try:
         while data:
@@ -70,7 +111,7 @@ def write_manifest(manifest: Manifest, item_fd: int, mode: int = 0o600) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-    os.rename(new, Stage.MOVING, src_dir_fd=item_fd, dst_dir_fd=item_fd)
+    os.rename(new, stage, src_dir_fd=item_fd, dst_dir_fd=item_fd)
     os.fsync(item_fd)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
@@ -13,6 +13,7 @@ from checkpointd.retention.trash.item import (
     NotInTrashError,
     TrashError,
     TrashItem,
+    bytes_of,
     every_item,
     finished_items,
     item_ids,
@@ -81,19 +82,9 @@ class Trash:
         relative = self.relative(entry.path)
         parent, _, name = relative.rpartition("/")
         with opened_root(self.root) as root_fd, opened_below(root_fd, parent) as parent_fd:
-            parts = tuple(parts_of(parent_fd, name, entry.checkpoint, entry.generation, alone=True))
-            manifest = Manifest(
-                path=relative,
-                watch=entry.checkpoint.watch,
-                series=entry.checkpoint.series,
-                format=str(entry.checkpoint.format),
-                entry=entry.id,
-                generation=entry.generation,
-                size_bytes=entry.generation.size_bytes,
-                at=time.time() if at is None else at,
-                rule=rule,
-                reason=reason,
-                parts=parts,
+            parts = parts_of(parent_fd, name, entry.checkpoint, entry.generation, alone=True)
+            manifest = replace(
+                Manifest.of(entry, relative, parts, rule=rule, reason=reason, at=at),
                 ledger=ledger,
                 policy_changed=policy_changed,
             )
@@ -127,7 +118,7 @@ class Trash:
 
     def bytes(self) -> int:
         """The size of all items."""
-        return sum(item.manifest.size_bytes for item in self.items())
+        return bytes_of(self.items())
 
     def find(self, path_or_id: str) -> TrashItem:
         """The newest item from a path, or the one with an id.

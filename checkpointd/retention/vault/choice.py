@@ -1,4 +1,4 @@
-"""Which checkpoints the vault copies; pure."""
+"""Which checkpoints the vault copies, and when a copy is better than the trash; pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,36 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.trash import TrashItem
+
+REPLACED = "replaced"
+"""The rule of what a restored copy took the place of."""
+
+_NOT_VALID = frozenset({REPLACED, "quarantine_ttl"})
+"""The rules by which only what is not valid goes to the trash."""
+
+
+def was_valid(item: TrashItem) -> bool:
+    """Whether an item of the trash was valid when it was moved there."""
+    return item.manifest.rule not in _NOT_VALID
+
+
+def is_copy_wanted(
+    path_or_id: str, trashed: Iterable[TrashItem], copies: Iterable[TrashItem]
+) -> bool:
+    """Whether a copy in the vault is what a person means, and not an item of the trash.
+
+    A path means what was valid when it was pruned, else a copy, else what was not valid.
+
+    Args:
+        path_or_id: what the person named.
+        trashed: the items of the trash, newest first.
+        copies: the items of the vault.
+    """
+    if not any(path_or_id in (copy.path, copy.id) for copy in copies):
+        return False
+    return not any(
+        path_or_id == item.id or (path_or_id == item.path and was_valid(item)) for item in trashed
+    )
 
 
 def to_copy(planned: RetentionPlan, items: Iterable[TrashItem]) -> list[Entry]:

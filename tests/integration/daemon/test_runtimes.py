@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from checkpointd.daemon import runtimes
+from checkpointd.daemon import last_known
 from checkpointd.daemon.runtimes import Runtimes
 from tests.helpers.hung import hung_file_system, needs_fuse
 from tests.helpers.interpreters import bare
@@ -41,7 +41,7 @@ def test_a_disk_that_hangs_is_not_waited_for_and_answers_when_it_can(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other interpreters are looked at, and the one that hung counts as changed later."""
-    monkeypatch.setattr(runtimes, "_CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(last_known, "_CHECK_SECONDS", 0.3)
     other = str(bare(tmp_path / "job"))
 
     async def story() -> None:
@@ -51,7 +51,7 @@ def test_a_disk_that_hangs_is_not_waited_for_and_answers_when_it_can(
             for found in ([other], []):
                 assert await known.check([hung, other]) == found
                 assert known.of(hung) == hung
-        monkeypatch.setattr(runtimes, "_CHECK_SECONDS", 30.0)
+        monkeypatch.setattr(last_known, "_CHECK_SECONDS", 30.0)
         assert await known.check([hung, other]) == [hung]
         assert known.of(hung).startswith(f"{hung}: python, 0 distributions")
         known.close()

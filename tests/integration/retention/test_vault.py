@@ -110,11 +110,11 @@ def test_what_changes_while_it_is_copied_is_discarded(
 
     with pytest.raises(NotUnchangedError):
         Vault(str(root), on_step=overwrite).copy(entry)
-    assert len(os.listdir(root / ".checkpointd-vault")) == 1
+    assert len(os.listdir(root / ".checkpointd" / "vault")) == 1
     assert len(Vault(str(root)).items()) == 1
 
 
-@pytest.mark.parametrize("step", ["copy", "compare", "write", "mark"])
+@pytest.mark.parametrize("step", ["make", "copy", "compare", "write", "sync"])
 def test_a_crash_leaves_a_whole_copy_or_none(step: str, ledger: Ledger, root: Path) -> None:
     """What has no manifest is removed; what has one can be restored."""
     entry = _save(ledger, root, "directory" if "directory" in WRITERS else next(iter(WRITERS)))
@@ -131,8 +131,8 @@ def test_a_crash_leaves_a_whole_copy_or_none(step: str, ledger: Ledger, root: Pa
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     vault = Vault(str(root))
     vault.recover()
-    assert len(vault.items()) == (1 if step == "mark" else 0)
-    assert len(os.listdir(root / ".checkpointd-vault")) == len(vault.items())
+    assert len(vault.items()) == (1 if step == "sync" else 0)
+    assert len(os.listdir(root / ".checkpointd" / "vault")) == len(vault.items())
 
 
 def test_nothing_is_copied_while_the_disk_is_short_of_space(
@@ -144,7 +144,7 @@ def test_nothing_is_copied_while_the_disk_is_short_of_space(
     monkeypatch.setattr(store, "disk_of", lambda _: replace(found, free=5))
     with pytest.raises(TrashError, match="is not copied to the vault: 5 B are free"):
         Vault(str(root)).copy(entry)
-    assert not (root / ".checkpointd-vault").exists()
+    assert not (root / ".checkpointd" / "vault").exists()
 
 
 def test_only_valid_ones_at_paths_that_are_overwritten_are_copied(

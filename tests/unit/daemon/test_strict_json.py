@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import passed
-from checkpointd.daemon import hooks, published_content
-from checkpointd.ledger import Entry, State
+from checkpointd.daemon import hook_command, published_content
+from checkpointd.ledger import Entry, HookEvent, State
 from tests.helpers.observe import report
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ def test_a_hook_is_given_strict_json(tmp_path: Path) -> None:
     """`jq` can read it, whatever a check counted."""
     received = tmp_path / "received"
     command = ("/bin/sh", "-c", f"cat > '{received}'")
-    asyncio.run(hooks.run_hook(command, report(passed("drift", norm=math.inf, loss=math.nan))))
+    made = report(passed("drift", norm=math.inf, loss=math.nan)).to_public()
+    event = HookEvent(1, "w", "on_verdict", "/w/a", made, queued_at=0.0)
+
+    async def run() -> None:
+        await hook_command.run_hook(command, event, 30.0)
+        await hook_command.end_hooks()
+
+    asyncio.run(run())
     details = strict(received.read_bytes())["checks"][0]["details"]
     assert details == {"norm": None, "loss": None}
 

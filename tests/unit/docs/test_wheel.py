@@ -11,8 +11,11 @@ from tests.helpers.cli import ROOT
 def test_nothing_of_the_package_is_left_out_of_the_wheel() -> None:
     """Hatch packs all files of the package, save those that git ignores or that it is told to."""
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
-    assert build["build"]["targets"]["wheel"] == {"packages": ["checkpointd"]}
-    shipped = [ROOT / "checkpointd" / "py.typed", ROOT / "checkpointd" / "config" / "example.toml"]
+    assert build["build"]["targets"]["wheel"] == {
+        "packages": ["checkpointd"],
+        "force-include": {"systemd": "checkpointd/systemd/files"},
+    }
+    shipped = [ROOT / "checkpointd" / "py.typed", *(ROOT / "checkpointd" / "config").glob("*.toml")]
     shipped += (ROOT / "checkpointd" / "docs").glob("*.md")
     assert all(path.is_file() for path in shipped)
     ignored = subprocess.run(

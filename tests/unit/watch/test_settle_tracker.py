@@ -232,7 +232,7 @@ def test_only_complete_files_settle_and_only_unchanged_incomplete_ones_are_torn(
     last: int | None = None
     for pause, size, probe, closed in story:
         now += pause
-        if size != last or PATH not in tracker:
+        if size != last:
             changed = now
         last = size
         step = tracker.step(now, {PATH: observed(probe, size=size, closed=closed)})

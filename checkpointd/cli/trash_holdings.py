@@ -1,0 +1,122 @@
+"""Where checkpoints were moved to: the trashes of the config, and those that the ledger knows.
+
+Whoever has just broken the config needs them most, so that the ledger is enough.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from checkpointd.cli.errors import USAGE, CliError
+from checkpointd.config import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from checkpointd.cli.workspace import Workspace
+    from checkpointd.config import WatchSettings
+    from checkpointd.ledger import Ages, KnownTrash
+    from checkpointd.retention.trash import TrashPlace
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One trash and the policy for it; `is_former` says that no watch has it any more.
+
+    `mode` is `unknown` where neither the config nor the ledger has the policy.
+    """
+
+    watch: str
+    place: TrashPlace
+    ttl: float
+    mode: str
+    is_former: bool = False
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the ledger knows; nothing if there is none."""
+
+    ages: Ages
+    trashes: tuple[KnownTrash, ...] = ()
+    roots: tuple[tuple[str, str], ...] = ()
+
+
+def holdings_of(workspace: Workspace, watch: str | None) -> tuple[list[Holding], Ages]:
+    """Every trash, or those of one watch; and how old the times in the ledger are.
+
+    Raises:
+        CliError: there is no such watch.
+        ConfigError: the config cannot be read at all, and neither can a ledger be found.
+    """
+    try:
+        configured = workspace.config().watch if workspace.has_config else None
+    except ConfigError:
+        configured = None
+    locations = workspace.remains()
+    is_needed = configured is None and not locations.roots
+    known = _known(workspace, locations.state_dir, is_needed=is_needed)
+    if configured is None:
+        roots = {name: str(path) for name, path in locations.roots.items()}
+        holdings = _without_config(known, roots)
+    else:
+        holdings = _with_config(known, configured)
+    if watch is None:
+        return holdings, known.ages
+    chosen = [holding for holding in holdings if holding.watch == watch]
+    if not chosen and watch not in {w.name for w in configured or ()}:
+        names = ", ".join(dict.fromkeys(holding.watch for holding in holdings)) or "none"
+        raise CliError(f"There is no watch {watch!r}; choose from {names}.", USAGE)
+    return chosen, known.ages
+
+
+def _known(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _Known:
+    from checkpointd.ledger import LedgerError, WallAges
+
+    try:
+        ledger = workspace.ledger(state_dir)
+    except CliError:
+        if is_needed:  # nothing else knows where a trash could be
+            raise
+        return _Known(WallAges(time.time()))
+    try:
+        return _Known(ledger.ages(), tuple(ledger.trashes()), tuple(ledger.roots().items()))
+    except LedgerError:
+        return _Known(WallAges(time.time()))
+    finally:
+        ledger.close()
+
+
+def _with_config(known: _Known, configured: Iterable[WatchSettings]) -> list[Holding]:
+    from checkpointd.retention.trash import TrashPlace, place_of
+
+    configured = tuple(configured)
+    holdings = [
+        Holding(w.name, place_of(w), w.retention.trash_ttl, w.retention.mode) for w in configured
+    ]
+    directories = {holding.place.directory for holding in holdings}
+    policies = {str(w.path): (w.retention.trash_ttl, w.retention.mode) for w in configured}
+    for one in known.trashes:
+        if one.directory not in directories:
+            ttl, mode = policies.get(one.root, (one.ttl, one.mode))
+            place = TrashPlace(one.root, one.directory)
+            holdings.append(Holding(one.watch, place, ttl, mode, is_former=True))
+    return holdings
+
+
+def _without_config(known: _Known, roots: dict[str, str]) -> list[Holding]:
+    """Nobody knows which of them are former ones, or what the policy is going to be."""
+    from checkpointd.retention.trash import TrashPlace, trash_place
+
+    holdings = [
+        Holding(one.watch, TrashPlace(one.root, one.directory), one.ttl, one.mode)
+        for one in known.trashes
+    ]
+    seen = {holding.place.root for holding in holdings}
+    for name, root in {**dict(known.roots), **roots}.items():
+        if root not in seen:
+            holdings.append(Holding(name, trash_place(root), 0.0, "unknown"))
+    return holdings
