@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.daemon import Daemon
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 _SICK = """
 [daemon]
