@@ -43,6 +43,11 @@ def printable(text: str, limit: int | None = None) -> str:
     return kept if limit is None or len(text) <= limit else f"{kept}…"
 
 
+def sentence(text: str) -> str:
+    """Write a message on one line: line breaks become blanks, what cannot be seen an escape."""
+    return printable(" ".join(text.split()))
+
+
 def metric_label(text: str) -> str:
     r"""Write a name as the label of a metric: printable, and different for different names.
 
@@ -132,5 +137,12 @@ def ago(when: float, now: float) -> str:
 
 
 def iso(when: float) -> str:
-    """Write a moment, in seconds since the epoch, as ISO 8601 in UTC."""
-    return dt.datetime.fromtimestamp(when, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write a moment, in seconds since the epoch, as ISO 8601 in UTC.
+
+    What no calendar has (a file may claim any time) is written as `touch -d` takes it: `@1e+15`.
+    """
+    try:
+        moment = dt.datetime.fromtimestamp(when, dt.timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return f"@{when:g}"
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

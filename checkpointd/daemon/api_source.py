@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.daemon.checkpoint_detail import checkpoint_detail
 from checkpointd.ledger import Ledger, State
-from checkpointd.ledger.public import public_detail, public_entry
+from checkpointd.ledger.public import public_entry
+from checkpointd.observe.series_detail import MAX_POINTS, SeriesDetail, SeriesPoint
 
 if TYPE_CHECKING:
     from checkpointd.daemon.status_builder import StatusBuilder
@@ -36,6 +38,17 @@ class ApiSource:
         """The series at a glance, from memory."""
         return self._builder.series(watch)
 
+    async def series_detail(self, identity: str) -> SeriesDetail | None:
+        """One series, and its last saves that have a verdict."""
+        found = next((one for one in self.series() if one.id == identity), None)
+        if found is None:
+            return None
+        reports = await self._ledger(
+            Ledger.series_reports, found.watch, found.series, limit=MAX_POINTS
+        )
+        points = tuple(SeriesPoint.of(number, report) for number, report in reversed(reports))
+        return SeriesDetail(found, points)
+
     async def checkpoints(
         self, *, watch: str | None, series: str | None, state: str | None, limit: int
     ) -> list[dict[str, Any]]:
@@ -53,4 +66,6 @@ class ApiSource:
     async def checkpoint(self, identity: int) -> dict[str, Any] | None:
         """One checkpoint with its report."""
         entry = await self._ledger(Ledger.by_id, identity)
-        return public_detail(entry) if entry is not None else None
+        if entry is None:
+            return None
+        return checkpoint_detail(entry, *await self._ledger(Ledger.neighbours, entry))

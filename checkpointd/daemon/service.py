@@ -198,6 +198,7 @@ class Service:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
+            await self._cache.refresh()  # so the first scrape and page have all series
             await self._listen()
             await self._manager.start(config.watch)
         except OSError as error:

@@ -16,7 +16,7 @@ from checkpointd.ledger.facts import (
     RecordedPath,
     State,
 )
-from checkpointd.ledger.row_reader import ORIGINAL, original_of
+from checkpointd.ledger.row_reader import BEFORE, ORIGINAL, before_of, original_of
 from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Reader(SeriesReader):
         """What was known of a watch and is gone or in the trash."""
         found = self._rows(
             "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
-            "o.saved_at, o.sequence "
+            f"{BEFORE}, o.saved_at, o.sequence "
             f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
             f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
             (watch,),
@@ -87,8 +87,9 @@ class Reader(SeriesReader):
                 seen=seen,
                 sequence=max(sequence, self.found_together),
                 original=original_of(*original),
+                before=before_of(before),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence, *original in found
+            for number, text, step, saved_at, first_seen, seen, sequence, before, *original in found
             if (checkpoint := _checkpoint(text)) is not None
         ]
 

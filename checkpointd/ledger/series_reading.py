@@ -2,6 +2,8 @@
 
 No clock is believed that is ahead: a save counts as no later than it was seen or verified, and
 what was seen in the future, before a clock was put right, as older than everything else.
+
+`+state` keeps SQLite from using the index of states: most checkpoints of a watch are valid.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from checkpointd.core.report import Report
+    from checkpointd.ledger.facts import Entry
 
 _CLOCK_SKEW = 300.0
 """A time that is later than it can be by more than this is wrong."""
@@ -27,12 +30,20 @@ _OLDER = 1e11
 _SAVES = 21
 """How many of the last saves tell how often a series is saved."""
 
+_REPORTS = 4
+"""How many reports are looked at for each content that is wanted."""
+
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _ON_DISK = f"NOT IN ({_ABSENT}, 'unknown')"
 _VERIFIED = "IN ('valid', 'invalid', 'inconclusive')"
 _VALID = "= 'valid'"
 _SAVED = "MIN(c.saved_at, c.seen)"
 _PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
+
+_SUMMARY = (
+    f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, c.message, r.step "  # noqa: S608 - our own names
+    "FROM checkpoints c LEFT JOIN reports r ON r.id = c.report"
+)
 
 
 class SeriesReader(RowReader):
@@ -47,14 +58,41 @@ class SeriesReader(RowReader):
             ]
         return [summary for one in only if (summary := self._summary(*one)) is not None]
 
-    def series_reports(self, watch: str, series: str, limit: int) -> list[Report]:
-        """The newest report about each content that a series had, the last saved ones first."""
+    def series_reports(
+        self, watch: str, series: str, limit: int
+    ) -> list[tuple[int | None, Report]]:
+        """The newest report about each content that a series had, the last saved ones first.
+
+        Each with the id of its checkpoint, None if that content is not on disk any more.
+        """
         found = self._rows(
-            "SELECT MAX(id) FROM reports WHERE watch = ? AND series = ? "
-            "GROUP BY path, key ORDER BY saved_at DESC, MAX(id) DESC LIMIT ?",
-            (watch, rows.encode(series), limit),
+            "SELECT MAX(r.id), (SELECT c.id FROM checkpoints c WHERE c.path = r.path "  # noqa: S608 - our own states
+            f"AND c.key = r.key AND c.state NOT IN ({_ABSENT})) "
+            "FROM (SELECT id, path, key, MIN(saved_at, finished_at) AS saved FROM reports "
+            "WHERE watch = ? AND series = ? ORDER BY id DESC LIMIT ?) r "
+            "GROUP BY r.path, r.key ORDER BY r.saved DESC, MAX(r.id) DESC LIMIT ?",
+            (watch, rows.encode(series), _REPORTS * limit, limit),
         )
-        return [report for (i,) in found if (report := self._report(i)) is not None]
+        reports = ((identity, self._report(number)) for number, identity in found)
+        return [(identity, report) for identity, report in reports if report is not None]
+
+    def neighbours(self, entry: Entry) -> tuple[CheckpointSummary | None, CheckpointSummary | None]:
+        """The checkpoints of its series that were saved before and after one, if on disk."""
+        checkpoint = entry.checkpoint
+        key = (checkpoint.watch, rows.encode(checkpoint.series), entry.saved_at, entry.id)
+        before, after = (
+            self._rows(
+                f"{_SUMMARY} WHERE c.watch = ? AND c.series = ? "
+                f"AND (c.saved_at, c.id) {side} (?, ?) AND +c.state {_ON_DISK} "
+                f"ORDER BY c.saved_at {order}, c.id {order} LIMIT 1",
+                key,
+            )
+            for side, order in (("<", "DESC"), (">", "ASC"))
+        )
+        return (
+            self._to_summary(*before[0]) if before else None,
+            self._to_summary(*after[0]) if after else None,
+        )
 
     def _summary(self, watch: str, series: str) -> SeriesSummary | None:
         key = (watch, rows.encode(series))
@@ -72,7 +110,7 @@ class SeriesReader(RowReader):
         verified = self._newest(key, _VERIFIED, latest)
         ((not_valid, since),) = self._rows(
             f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
-            f"AND c.series = ? AND c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
+            f"AND c.series = ? AND +c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
             f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
             f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
             (*key, latest, latest, valid.id if valid else None),
@@ -137,9 +175,7 @@ class SeriesReader(RowReader):
         self, key: tuple[str, bytes], states: str, latest: float
     ) -> CheckpointSummary | None:
         found = self._rows(
-            f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, "  # noqa: S608 - our own states
-            "c.message, r.step FROM checkpoints c LEFT JOIN reports r ON r.id = c.report "
-            f"WHERE c.watch = ? AND c.series = ? AND c.state {states} "
+            f"{_SUMMARY} WHERE c.watch = ? AND c.series = ? AND +c.state {states} "
             f"ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1",
             (*key, latest),
         )

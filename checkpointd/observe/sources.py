@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from checkpointd.observe.series_detail import SeriesDetail
     from checkpointd.observe.series_status import SeriesStatus
     from checkpointd.observe.status import DaemonStatus
 
@@ -20,6 +21,10 @@ class StatusSource(Protocol):
 
     def series(self, watch: str | None = None) -> Sequence[SeriesStatus]:
         """Every series, or those of one watch, from memory, at once."""
+        ...
+
+    async def series_detail(self, identity: str) -> SeriesDetail | None:
+        """One series with its last saves, or None if there is no such id."""
         ...
 
     async def checkpoints(

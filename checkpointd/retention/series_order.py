@@ -118,6 +118,7 @@ def departed_sighting(
         departed.sequence,
         present=False,
         original=departed.original,
+        before=departed.before,
     )
 
 

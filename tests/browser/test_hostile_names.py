@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from checkpointd.core.text import metric_label, printable
+from tests.helpers.browser import CHROMIUM, VIEWS, Browser
 from tests.helpers.bundles import VALUE, write_bundle
 from tests.helpers.daemon import Daemon, daemon_in, eventually
 from tests.helpers.files import flip
@@ -20,21 +18,6 @@ from tests.helpers.files import flip
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-_CHROMIUM = shutil.which("chromium")
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--enable-logging=stderr",
-    "--timeout=5000",
-)
 
 NAMES = (
     "<script>document.title='owned'<",
@@ -53,6 +36,11 @@ NAMES = (
     "textarea",
 )
 """Names of directories, one checkpoint each; none may hold a slash."""
+
+_FOREIGN = "img, textarea, iframe, [onload], [onerror], svg:not(.bar, .timeline, .curve)"
+"""What our own pages do not have."""
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium (Debian): NOT checked")
 
 _TENSOR = "</title></textarea><script>document.title='owned'</script>\x1b[2J"
 
@@ -84,41 +72,93 @@ def rows(daemon: Daemon) -> list[dict[str, object]]:
     return [row for row in known if row["state"] == "invalid"]
 
 
-def chromium(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a browser with a new profile."""
-    assert _CHROMIUM is not None
-    return subprocess.run(
-        [_CHROMIUM, *_FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all pages."""
+    started = Browser(tmp_path_factory.mktemp("profile"))
+    yield started
+    started.close()
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium (Debian): NOT checked")
-def test_no_name_runs_as_a_script_in_a_browser(daemon: Daemon, tmp_path: Path) -> None:
+def pages(daemon: Daemon) -> list[str]:
+    """Every kind of page, those of one series and one checkpoint of each hostile name too."""
+    found = daemon.get("/api/v1/series")
+    return [
+        "/",
+        "/series",
+        *(f"/series/{one['id']}" for one in found),
+        *(f"/checkpoints/{one['newest']['id']}" for one in found),
+    ]
+
+
+@needs_chromium
+def test_no_name_runs_as_a_script_in_a_browser(daemon: Daemon, browser: Browser) -> None:
     """Nothing but our own markup is there, and nothing of it breaks our own policy."""
-    done = chromium(tmp_path, "--dump-dom", f"{daemon.url}/")
-    dom = done.stdout
-    assert "urgent problem · checkpointd</title>" in dom
-    assert dom.count("onerror=document.title") + dom.count("gpj.exe") >= 1
-    assert re.findall(r"<(?:img|textarea|iframe)\b", dom) == []
-    assert re.findall(r"<(?:script|svg)\b(?! class=\"bar\")", dom) == ["<script"]
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    seen = 0
+    for path in pages(daemon):
+        browser.messages.clear()
+        browser.open(f"{daemon.url}{path}")
+        assert browser.value("document.title").endswith(" · checkpointd")
+        assert browser.value(f"document.querySelectorAll({_FOREIGN!r}).length") == 0, path
+        assert browser.value("document.querySelectorAll('script, h1').length") == 2, path
+        assert browser.messages == [], path
+        text = browser.value("document.body.innerText")
+        seen += text.count("onerror=document.title") + text.count("gpj.exe")
+    assert seen > 4
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium (Debian): NOT checked")
-def test_a_browser_would_tell_what_breaks_the_policy(tmp_path: Path) -> None:
+@needs_chromium
+def test_a_browser_would_tell_what_breaks_the_policy(browser: Browser, tmp_path: Path) -> None:
     """So the silence above means something."""
     page = tmp_path / "page.html"
     page.write_text(
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"
         "<script>document.title='owned'</script>"
     )
-    done = chromium(tmp_path, "--dump-dom", page.as_uri())
-    assert "CONSOLE" in done.stderr
-    assert "Content Security Policy" in done.stderr
+    browser.messages.clear()
+    browser.open(page.as_uri())
+    assert any("Content Security Policy" in message for message in browser.messages)
+
+
+@needs_chromium
+def test_every_page_can_be_read_by_everybody(
+    daemon: Daemon, browser: Browser, tmp_path: Path
+) -> None:
+    """Wide and narrow, light and dark: axe-core finds nothing, and nothing is cut off."""
+    known = pages(daemon)
+    pictures = set()
+    for path in (known[0], known[1], known[2], known[-1]):
+        for width, scheme in VIEWS:
+            browser.open(f"{daemon.url}{path}", width, scheme)
+            assert browser.violations() == [], (path, width, scheme)
+            assert browser.value("document.documentElement.scrollWidth") <= width, path
+            pictures.add(browser.screenshot(tmp_path / "page.png"))
+    assert len(pictures) == 8
+
+
+@needs_chromium
+def test_a_page_follows_the_daemon_without_being_loaded_again(
+    daemon: Daemon, browser: Browser
+) -> None:
+    """A valid checkpoint ends the alarm of its series; the focus stays where it is."""
+    browser.open(f"{daemon.url}/")
+    browser.press_tab()
+    assert browser.value("document.activeElement.className") == "skip"
+    browser.value("window.same = true; document.querySelector('nav a').focus()")
+    name = NAMES[-1]
+    row = f"[...document.querySelectorAll('tr')].find(r => r.innerText.includes({name!r}))"
+    state = f"{row}.querySelector('.tag').innerText"
+    assert browser.value(state) == "invalid"
+    write_bundle(daemon.runs / name / "ckpt-2", {VALUE: np.ones(4, "float32")})
+    eventually("the page to follow", lambda: browser.value(state) != "invalid")
+    assert browser.value("window.same") is True
+    assert browser.value("document.activeElement.innerText") == "All series"
+    lost = "document.querySelector('#lost:not([hidden])')?.innerText || ''"
+    assert browser.value(lost) == ""
+    browser.value("window.real = window.fetch; window.fetch = () => Promise.reject(); 0")
+    assert eventually("the page to notice", lambda: browser.value(lost)).startswith("No answer")
+    browser.value("window.fetch = window.real; 0")
+    eventually("the page to recover", lambda: not browser.value(lost))
 
 
 def test_the_api_gives_each_name_back_byte_for_byte(daemon: Daemon) -> None:

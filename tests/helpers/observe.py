@@ -9,6 +9,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.report import Facts, Report
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import CheckpointSummary, SeriesSummary, State
+from checkpointd.observe.series_detail import SeriesDetail, SeriesPoint
 from checkpointd.observe.series_status import SeriesStatus
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.status import DaemonStatus
@@ -115,6 +116,24 @@ def bad_series(name: str = "ckpt-{}", watch: str = "resnet", **changes: Any) -> 
     )
 
 
+def points(*letters: str, **changes: Any) -> tuple[SeriesPoint, ...]:
+    """The history of a series: `v` is a valid save, `i` an invalid, `c` an inconclusive one."""
+    words = {"v": "valid", "i": "invalid", "c": "inconclusive"}
+    facts: dict[str, Any] = {"path": "/srv/runs/resnet/ckpt", "reason": "", "message": ""}
+    facts |= {"size_bytes": 2**20}
+    return tuple(
+        SeriesPoint(
+            id=number,
+            step=number,
+            saved_at=NOW - 60 * (len(letters) - number),
+            verdict=words[letter],
+            duration_seconds=0.1 * number,
+            **facts | changes,
+        )
+        for number, letter in enumerate(letters, 1)
+    )
+
+
 def report(
     *checks: CheckResult, path: str = "/srv/runs/resnet/m.h5", verdict: Verdict = Verdict.VALID
 ) -> Report:
@@ -150,6 +169,11 @@ class Source:
     def series(self, watch: str | None = None) -> list[SeriesStatus]:
         """What is known, of one watch or all."""
         return [one for one in self.known if watch in (None, one.watch)]
+
+    async def series_detail(self, identity: str) -> SeriesDetail | None:
+        """One that is known, with a history of three saves."""
+        one = next((one for one in self.known if one.id == identity), None)
+        return None if one is None else SeriesDetail(one, points(*"viv"))
 
     async def checkpoints(self, **asked: Any) -> list[dict[str, Any]]:
         """The rows, whatever was asked."""

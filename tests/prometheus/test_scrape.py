@@ -100,7 +100,11 @@ EMPTY_PANELS = {
 }
 """The first metric of each query that gives nothing here, and why."""
 
-MAY_BE_EMPTY = {"problems"}  # whether there is one depends on which test ran first
+MAY_BE_EMPTY = {
+    "check_warnings_total",  # drift warns or not, by which was verified first
+    "problems",  # whether there is one depends on which test ran first
+    "weight_change_ratio",  # the newest is NaN
+}
 
 
 @dataclass(frozen=True)
@@ -237,12 +241,14 @@ def _client_certificates(scene: Scene) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # workers get the time that nothing else on the machine needs
 def test_every_alert_and_every_panel_is_evaluated_and_finds_its_metrics(scene: Scene) -> None:
     """What finds nothing is named above with the reason; the NaN is an alert."""
-    scene.becomes('checkpointd_checkpoints{job="certificate",state="valid"}', 3)
+    valid = 'checkpointd_checkpoints{job="certificate",state="valid"}'
+    eventually("the first verdicts", lambda: scene.value(valid) == 3, 100)
     _save(scene.daemon.home, 4, float("nan"))
     nan = 'checkpointd_non_finite_values{job="certificate"} > 0'
-    eventually("the verdict", lambda: scene.value(nan), 60)
+    eventually("the verdict", lambda: scene.value(nan), 100)
     of_watch = 'increase(checkpointd_check_failures_total{reason="finite.nan"}[5m]) > 0'
     eventually("the first NaN of the watch", lambda: scene.value(of_watch), 30)
     eventually("all rules evaluated", lambda: not _rules_that_are_not(scene, "ok"), 30)

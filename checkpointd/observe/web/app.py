@@ -20,7 +20,7 @@ from checkpointd.observe.web.access import Access
 from checkpointd.observe.web.control import add_control
 from checkpointd.observe.web.guard import guard, is_authorised
 from checkpointd.observe.web.headers import HEADERS
-from checkpointd.observe.web.page import render_all_series, render_page
+from checkpointd.observe.web.pages import add_pages, find_checkpoint
 from checkpointd.observe.web.protocol import Handler as Protocol
 from checkpointd.observe.web.responses import error_response, json_response
 
@@ -73,17 +73,17 @@ def create_app(
     views = _Views(source, metrics, access)
     app.add_routes(
         [
-            web.get("/", views.page),
-            web.get("/series", views.all_series),
             web.get("/metrics", views.metrics),
             web.get("/healthz", views.healthz),
             web.get("/readyz", views.readyz),
             web.get("/api/v1/status", views.status),
             web.get("/api/v1/series", views.series),
+            web.get("/api/v1/series/{id}", views.series_detail),
             web.get("/api/v1/checkpoints", views.checkpoints),
             web.get("/api/v1/checkpoints/{id}", views.checkpoint),
         ]
     )
+    add_pages(app, source)
     if control is not None:
         add_control(app, control)
     return app
@@ -95,15 +95,8 @@ class _Views:
         self._metrics = metrics
         self._access = access
 
-    async def page(self, _request: web.Request) -> web.Response:
-        text = render_page(self._source.status(), self._source.series(), time.time())
-        return web.Response(text=text, content_type="text/html")
-
-    async def all_series(self, _request: web.Request) -> web.Response:
-        text = render_all_series(self._source.status(), self._source.series(), time.time())
-        return web.Response(text=text, content_type="text/html")
-
     async def metrics(self, request: web.Request) -> web.Response:
+        self._access.last_scrape_at = time.time()
         body, content_type = self._metrics.render(",".join(request.headers.getall("Accept", ())))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -132,6 +125,12 @@ class _Views:
         found = self._source.series(request.query.get("watch"))
         return json_response([one.to_public() for one in found])
 
+    async def series_detail(self, request: web.Request) -> web.Response:
+        found = await self._source.series_detail(request.match_info["id"])
+        if found is None:
+            return error_response("There is no series with this id.", 404)
+        return json_response(found.to_public())
+
     async def checkpoints(self, request: web.Request) -> web.Response:
         query = request.query
         limit = query.get("limit", str(DEFAULT_LIMIT))
@@ -152,10 +151,7 @@ class _Views:
         return json_response(rows)
 
     async def checkpoint(self, request: web.Request) -> web.Response:
-        identity = request.match_info["id"]
-        found = None
-        if identity.isascii() and identity.isdecimal() and len(identity) < 19:  # noqa: PLR2004 - int64
-            found = await self._source.checkpoint(int(identity))
+        found = await find_checkpoint(self._source, request.match_info["id"])
         if found is None:
             return error_response("There is no checkpoint with this id.", 404)
         return json_response(found)

@@ -90,6 +90,13 @@ def todos(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> l
     return sorted(dict.fromkeys(found), key=lambda todo: todo.rank)
 
 
+def series_todos(one: SeriesStatus, now: float) -> list[Todo]:
+    """What there is about one series."""
+    rank = Rank.INVALID if one.state == "invalid" else Rank.INCONCLUSIVE
+    is_bad = one.state in ("invalid", "inconclusive")
+    return [*(_not_valid(rank, [one], now) if is_bad else ()), *_quiet([one], now)]
+
+
 def headline(
     status: DaemonStatus, series: Sequence[SeriesStatus], found: Sequence[Todo]
 ) -> Headline:
@@ -163,7 +170,7 @@ def _watches(status: DaemonStatus) -> Iterable[Todo]:
             watch.message or f"{watch.path} cannot be read.",
             cure="Look at the mount and the permissions; the watch recovers by itself."
             if was_there
-            else "Start its job, mount it, or correct `path`; the watch begins by itself.",
+            else "Start its job, mount it, or correct its path; the watch begins by itself.",
         )
 
 

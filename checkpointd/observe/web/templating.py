@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import importlib.resources
+import json
 import os
 from typing import Any
 
@@ -88,6 +89,7 @@ def _environment() -> jinja2.Environment:
         "duration": text.duration,
         "cure": cure_of,
         "basename": os.path.basename,
+        "tojson_text": lambda value: json.dumps(text.encodable(value), ensure_ascii=False),
         "tone": lambda state: TONES.get(str(state), ""),
     }
     return environment

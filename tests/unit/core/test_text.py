@@ -81,3 +81,10 @@ def test_json_has_no_word_for_nan() -> None:
     assert json.loads(written, parse_constant=pytest.fail) == {
         "a\udcff": [1.5, None, [None, {"b": None}]]
     }
+
+
+def test_a_time_that_no_calendar_has_is_still_written() -> None:
+    """A file may claim any time: `touch -d @99999999999999`."""
+    assert text.iso(0) == "1970-01-01T00:00:00Z"
+    assert text.iso(1e14) == "@1e+14"
+    assert text.iso(float("nan")) == "@nan"

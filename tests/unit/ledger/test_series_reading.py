@@ -89,7 +89,8 @@ def test_the_reports_of_a_series_are_one_for_each_content(ledger: Ledger) -> Non
     for number in (1, 2, 2, 3):
         saved(ledger, number)
     ledger.record_gone("/w/ckpt-3")
-    assert [r.checkpoint.step for r in ledger.series_reports("w", "ckpt-{}", 9)] == [3, 2, 1]
+    found = ledger.series_reports("w", "ckpt-{}", 9)
+    assert [(i, r.checkpoint.step) for i, r in found] == [(None, 3), (2, 2), (1, 1)]
     assert len(ledger.series_reports("w", "ckpt-{}", 2)) == 2
     assert ledger.series_reports("w", "other", 9) == []
 
@@ -121,3 +122,37 @@ def test_the_metrics_of_a_series_are_those_of_evaluate_the_record_and_the_name(
     ledger.record_report(report(checkpoint(1), generation(), facts=facts))
     (summary,) = ledger.series()
     assert summary.metrics == {"loss": 0.3, "accuracy": 0.75}
+
+
+def test_the_neighbours_of_a_checkpoint_are_those_on_disk(ledger: Ledger) -> None:
+    """By the time of saving; what is gone is skipped, and an end has none."""
+    for number in (1, 2, 3, 4):
+        saved(ledger, number)
+    ledger.record_gone("/w/ckpt-2")
+
+    def steps(path: str) -> list[int | None]:
+        entry = ledger.entry(path)
+        assert entry is not None
+        return [one and one.step for one in ledger.neighbours(entry)]
+
+    assert steps("/w/ckpt-3") == [1, 4]
+    assert steps("/w/ckpt-1") == [None, 3]
+    assert steps("/w/ckpt-4") == [3, None]
+
+
+def test_no_query_about_a_series_goes_through_all_valid_checkpoints(ledger: Ledger) -> None:
+    """Of 100 000 checkpoints nearly all are valid: the index of states would find them all."""
+    for number in (1, 2):
+        saved(ledger, number)
+    statements: list[str] = []
+    connection = ledger._connection
+    connection.set_trace_callback(statements.append)
+    summary(ledger)
+    entry = ledger.entry("/w/ckpt-1")
+    assert entry is not None
+    ledger.neighbours(entry)
+    ledger.series_reports("w", "ckpt-{}", 9)
+    connection.set_trace_callback(None)
+    plans = [str(connection.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()) for one in statements]
+    assert len(plans) > 8
+    assert [plan for plan in plans if "checkpoints_by_state" in plan] == []

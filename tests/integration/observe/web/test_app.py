@@ -18,7 +18,8 @@ from checkpointd.observe.web import app as web_app
 from checkpointd.observe.web import connections
 from checkpointd.observe.web.app import create_app
 from checkpointd.observe.web.server import ListenError, TcpServer
-from tests.helpers.observe import NOW, ODD, Source, verdict
+from tests.helpers.observe import NOW, ODD, Source, bad_series, verdict
+from tests.helpers.pages import DETAIL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -47,17 +48,23 @@ def over_tcp(
 
 
 def test_every_page_answers_with_headers_that_protect_it() -> None:
-    """Page, metrics, health and API: 200, and neither framed, cached nor sniffed."""
+    """Pages, metrics, health and API: 200, and neither framed, cached nor sniffed."""
+    source, one = Source(), bad_series()
+    source.known, source.rows = [one], [{**DETAIL, "id": 1}]
 
     async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
         for path, kind in (
             ("/", "text/html"),
             ("/series", "text/html"),
+            (f"/series/{one.id}", "text/html"),
+            ("/checkpoints/1", "text/html"),
             ("/metrics", "text/plain"),
             ("/healthz", "text/plain"),
             ("/readyz", "text/plain"),
             ("/api/v1/status", "application/json"),
             ("/api/v1/series", "application/json"),
+            ("/api/v1/series?watch=resnet", "application/json"),
+            (f"/api/v1/series/{one.id}", "application/json"),
             ("/api/v1/checkpoints", "application/json"),
             ("/api/v1/checkpoints/1", "application/json"),
         ):
@@ -72,6 +79,21 @@ def test_every_page_answers_with_headers_that_protect_it() -> None:
                 assert "unsafe" not in policy
             async with client.head(path) as answer:
                 assert answer.status == 200
+
+    over_tcp(use, source)
+
+
+def test_a_series_or_checkpoint_that_is_not_known_has_no_page() -> None:
+    """Whatever stands in the address."""
+
+    async def use(client: aiohttp.ClientSession, _server: TcpServer) -> None:
+        for path in ("/series/x", "/checkpoints/2", "/checkpoints/x", "/checkpoints/" + "9" * 40):
+            async with client.get(path) as answer:
+                assert (answer.status, answer.content_type) == (404, "text/plain")
+        for path in ("/api/v1/series/x", "/api/v1/series?color=red"):
+            async with client.get(path) as answer:
+                assert answer.status in (400, 404)
+                assert (await answer.json())["error"].endswith(".")
 
     over_tcp(use)
 

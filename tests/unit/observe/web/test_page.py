@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -16,29 +15,7 @@ from checkpointd.observe.status import DaemonStatus
 from checkpointd.observe.web.page import MAX_ROWS, render_all_series, render_page
 from checkpointd.observe.web.templating import CONTENT_SECURITY_POLICY
 from tests.helpers.observe import NOW, ODD, bad_series, series, status, verdict, watch
-
-
-class Outline(HTMLParser):
-    """Counts the tags and collects the words of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.words: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep the tag's name."""
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        """Keep the text."""
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """All words of the page, in one line."""
-        return " ".join(" ".join(self.words).split())
+from tests.helpers.pages import Outline
 
 
 def test_counts_queue_and_verdicts_are_on_the_page() -> None:
