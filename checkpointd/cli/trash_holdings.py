@@ -57,7 +57,8 @@ def holdings_of(workspace: Workspace, watch: str | None) -> tuple[list[Holding],
     except ConfigError:
         configured = None
     locations = workspace.remains()
-    known = _known(workspace, locations.state_dir)
+    is_needed = configured is None and not locations.roots
+    known = _known(workspace, locations.state_dir, is_needed=is_needed)
     if configured is None:
         roots = {name: str(path) for name, path in locations.roots.items()}
         holdings = _without_config(known, roots)
@@ -72,12 +73,14 @@ def holdings_of(workspace: Workspace, watch: str | None) -> tuple[list[Holding],
     return chosen, known.ages
 
 
-def _known(workspace: Workspace, state_dir: Path) -> _Known:
+def _known(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _Known:
     from checkpointd.ledger import LedgerError, WallAges
 
     try:
         ledger = workspace.ledger(state_dir)
     except CliError:
+        if is_needed:  # nothing else knows where a trash could be
+            raise
         return _Known(WallAges(time.time()))
     try:
         return _Known(ledger.ages(), tuple(ledger.trashes()), tuple(ledger.roots().items()))

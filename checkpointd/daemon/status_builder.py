@@ -88,6 +88,7 @@ class StatusBuilder:
             hooks=self.hooks.status(),
             web=self.servers.url,
             web_access=self.servers.access.status(),
+            last_scrape_at=self.servers.access.last_scrape_at,
         )
 
     def series(self, watch: str | None = None) -> tuple[SeriesStatus, ...]:

@@ -170,6 +170,13 @@ def exit_codes() -> str:
     return _table(("code", "meaning"), [(str(code), text) for code, text in EXIT_CODES.items()])
 
 
+def doctor() -> str:
+    """Every check of `checkpointd doctor`, in the order in which they run."""
+    from checkpointd.cli.doctor.table import CHECKS
+
+    return _table(("check", "what it looks at"), [(f"`{c.name}`", c.summary) for c in CHECKS])
+
+
 def commands(program: Any) -> str:
     """Every command with its arguments and options, as `--help` shows them.
 
@@ -200,6 +207,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "alerts": alerts,
     "checks": checks,
     "configuration": configuration,
+    "doctor": doctor,
     "exit-codes": exit_codes,
     "formats": formats,
     "loaders": loaders,

@@ -19,6 +19,7 @@ import pytest
 
 from checkpointd.cli.client import Client, NoDaemonError
 from checkpointd.cli.errors import CliError
+from checkpointd.core.permissions import user_name
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.snapshot import Snapshot
 from checkpointd.observe.web import connections
@@ -185,7 +186,7 @@ def test_another_user_may_read_but_not_change(short_dir: Path) -> None:
         read, changed = done.stdout.split("\n", 1)
         assert read == "200"
         assert changed.startswith("403")
-        assert "Only the user that checkpointd runs as" in changed
+        assert "Only root may change anything: use sudo." in changed
         assert control.calls == []
 
     if not Path("/usr/bin/python3").exists():
@@ -243,7 +244,7 @@ def test_the_command_line_does_not_trust_another_users_socket(short_dir: Path) -
             cwd="/",
         )
     try:
-        with pytest.raises(CliError, match=f"User {NOBODY} answers on"):
+        with pytest.raises(CliError, match=f"User {user_name(NOBODY)} answers on"):
             _until_it_listens(Client(short_dir))
     finally:
         squatter.kill()
