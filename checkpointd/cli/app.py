@@ -9,6 +9,7 @@ from checkpointd.cli import (
     config_commands,
     daemon_commands,
     docs_commands,
+    doctor_commands,
     hook_commands,
     latest_commands,
     list_commands,
@@ -19,6 +20,7 @@ from checkpointd.cli import (
     tag_commands,
     trash_commands,
     verify_commands,
+    version_commands,
     wait_commands,
 )
 from checkpointd.cli.workspace import Workspace
@@ -27,9 +29,8 @@ app = typer.Typer(
     name="checkpointd",
     help="Verify every TensorFlow checkpoint as it is saved, and prune old ones by policy.",
     epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
-    "found, 69 no daemon, 70 internal error, 78 wrong config.",
+    "found, 69 no daemon or no right, 70 internal error, 78 wrong config.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -54,7 +55,7 @@ def _options(
             "-c",
             metavar="FILE",
             readable=False,  # a config that cannot be read is exit code 78; typer would give 2
-            help="config.toml; default: $CHECKPOINTD_CONFIG, else /etc/checkpointd/config.toml.",
+            help="config.toml; default: $CHECKPOINTD_CONFIG, else the service's, else your own.",
         ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback prints it
@@ -77,8 +78,10 @@ for group in (
     tag_commands,
     hook_commands,
     config_commands,
+    doctor_commands,
     systemd_commands,
     monitoring_commands,
     docs_commands,
+    version_commands,
 ):
     group.add_to(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.cli.errors import (
     CONFIG,
     INCONCLUSIVE,
-    INVALID,
     NOT_BEGUN,
     NOTHING,
     OWN_FAULT,
     UNREACHABLE,
+    USAGE,
     CliError,
+    DeniedError,
 )
+from checkpointd.core.permissions import MAY_CONNECT, cure_of_denial, only_owner, user_name
 from checkpointd.observe.web.peers import peer_uid
 
 if TYPE_CHECKING:
@@ -25,11 +28,10 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10.0
 _CODES = {
-    403: UNREACHABLE,
     404: NOTHING,
     409: INCONCLUSIVE,
     412: NOT_BEGUN,
-    415: INVALID,
+    415: USAGE,
     422: CONFIG,
     503: UNREACHABLE,
 }
@@ -38,8 +40,8 @@ _CODES = {
 class NoDaemonError(CliError):
     """No daemon listens on the control socket."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, UNREACHABLE)
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message, UNREACHABLE, cure)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -99,14 +101,14 @@ class Client:
             connection.close()
             raise
         except PermissionError:
-            raise NoDaemonError(
-                f"You may not talk to the daemon at {self._path}: be its user, or in its group."
-            ) from None
+            connection.close()
+            raise _denied(self._path, changes=method == "POST") from None
         except OSError:
             connection.close()
             raise NoDaemonError(
-                f"No daemon listens on {self._path}: start one with `checkpointd run`, or name "
-                "its config with --config."
+                f"No daemon listens on {self._path}.",
+                "Start the service (`sudo systemctl start checkpointd`) or `checkpointd run`, or "
+                "name its config with --config.",
             ) from None
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"})
@@ -119,6 +121,15 @@ class Client:
         return _answer(status, raw)
 
 
+def _denied(path: str, *, changes: bool) -> DeniedError:
+    """The error about a socket that this user may not use; who may change is not in a group."""
+    cure = cure_of_denial(path, MAY_CONNECT)
+    if changes:
+        with contextlib.suppress(OSError):
+            cure = only_owner(os.stat(os.path.dirname(path)).st_uid)
+    return DeniedError(f"You may not use the daemon's socket {path}.", cure)
+
+
 def _refuse_stranger(sock: socket.socket, path: str) -> None:
     """Believe only root, ourselves, or whom the state directory belongs to.
 
@@ -129,8 +140,8 @@ def _refuse_stranger(sock: socket.socket, path: str) -> None:
     owner = os.stat(os.path.dirname(path)).st_uid
     if uid not in (0, os.geteuid(), owner):
         raise CliError(
-            f"User {uid} answers on {path}, but its directory belongs to user {owner}: this is not "
-            "the daemon. Check who may write there.",
+            f"User {user_name(uid)} answers on {path}, but its directory belongs to user "
+            f"{user_name(owner)}: this is not the daemon. Check who may write there.",
             UNREACHABLE,
         )
 
@@ -145,4 +156,7 @@ def _answer(status: int, raw: bytes) -> Any:
     if status == http.client.OK:
         return value
     message = value.get("error") if isinstance(value, dict) else None
-    raise CliError(str(message or f"The daemon refused ({status})."), _CODES.get(status, OWN_FAULT))
+    sentence = str(message or f"The daemon refused ({status}).")
+    if status == http.client.FORBIDDEN:
+        raise DeniedError(sentence)
+    raise CliError(sentence, _CODES.get(status, OWN_FAULT))

@@ -1,6 +1,6 @@
 """`config check`, `config show`, `config example`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +11,7 @@ from checkpointd.cli.workspace import workspace_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from checkpointd.config import Config, Problem
-
-    Loc = tuple[str | int, ...]
+    from checkpointd.config import Problem
 
 config_app = typer.Typer(
     help="Check, show or write a config.", no_args_is_help=True, rich_markup_mode=None
@@ -29,9 +27,14 @@ def add_to(app: typer.Typer) -> None:
 def check(context: typer.Context, json: Json = False) -> int:
     """Report every error of the config, with its line.
 
-    Where checkpoints are known already, also what each watch would remove under this config.
+    Also whether what it names is there and can be used by the user of the service: roots,
+    interpreters, modules, hooks, keys. Where checkpoints are known already, also what each watch
+    would remove under this config.
     """
+    from checkpointd.cli.named_files import check_named_files
+    from checkpointd.cli.output import console, print_text
     from checkpointd.cli.policy_preview import previews
+    from checkpointd.cli.service_account import account_of
     from checkpointd.config import ConfigError
     from checkpointd.core.text import printable
 
@@ -39,7 +42,7 @@ def check(context: typer.Context, json: Json = False) -> int:
     path = workspace.config_path.absolute()
     try:
         config = workspace.config()
-        warnings = _check_files(path, config)
+        warnings = check_named_files(path, config, account_of(config.state_dir, 0))
     except ConfigError as error:
         if not json:
             raise
@@ -51,13 +54,14 @@ def check(context: typer.Context, json: Json = False) -> int:
             _print_problem(path, warning, "warning")
         return OK
     count = len(config.watch)
-    print(f"{printable(str(path))}: OK, {count} watch{'' if count == 1 else 'es'}")
+    out = console()
+    print_text(out, f"{printable(str(path))}: OK, {count} watch{'' if count == 1 else 'es'}")
     if not count:
-        print("Nothing is watched yet: add a [[watch]] with a name and a path.")
+        print_text(out, "Nothing is watched yet: add a [[watch]] with a name and a path.")
     for warning in warnings:
-        print(printable(f"{path}: warning: {warning}"))
+        print_text(out, printable(f"{path}: warning: {warning}"), 4)
     for name, preview in previews(config):
-        print(printable(f"{name}: {preview}"))
+        print_text(out, printable(f"{name}: {preview}"), 4)
     return OK
 
 
@@ -73,49 +77,6 @@ def _print_problem(path: "Path", problem: "Problem", severity: str) -> None:
             "message": problem.message,
         }
     )
-
-
-def _problem(path: "Path", loc: "Loc", message: str) -> "Problem":
-    """Return the error at a key, with its line."""
-    from checkpointd.config import Problem
-    from checkpointd.config.lines import line_of, lines
-    from checkpointd.config.validate import key_of
-
-    return Problem(key_of(loc), message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
-
-
-def _check_files(path: "Path", config: "Config") -> "list[Problem]":
-    """Check the interpreters, keys and certificates that the config names.
-
-    The daemon starts without the interpreters, and not without the keys.
-
-    Returns:
-        Warnings: what a person should check although it is not an error.
-
-    Raises:
-        ConfigError: one of them cannot be used, as far as can be seen without running it.
-    """
-    from checkpointd.config import ConfigError
-    from checkpointd.config.advice import advice
-    from checkpointd.dispatch.python_installation import why_unusable
-    from checkpointd.observe.web.access import warnings as web_warnings
-    from checkpointd.observe.web.credentials import CredentialsError, load
-
-    named = [(i, str(w.verify.python)) for i, w in enumerate(config.watch) if w.verify.python]
-    problems = [
-        _problem(path, ("watch", number, "verify", "python"), f"{python} {why}")
-        for number, python in named
-        if (why := why_unusable(python))
-    ]
-    warnings = []
-    try:
-        warnings = web_warnings(config.web, load(config.web))
-    except CredentialsError as error:
-        problems += [_problem(path, t.loc, t.message) for t in error.problems]
-    if problems:
-        raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
-    found = [_problem(path, w.loc, w.message) for w in warnings]
-    return [*found, *(_problem(path, loc, message) for loc, message in advice(config))]
 
 
 @config_app.command()
@@ -144,10 +105,15 @@ def schema() -> int:
 
 
 @config_app.command()
-def example() -> int:
-    """Print a config that names every key, with comments."""
+def example(
+    full: Annotated[
+        bool, typer.Option("--full", help="Name every key, with its default and a comment.")
+    ] = False,
+) -> int:
+    """Print a config to begin with, which needs a name and a path."""
     from importlib.resources import files
 
-    text = files("checkpointd.config").joinpath("example.toml").read_text(encoding="utf-8")
+    name = "example.toml" if full else "minimal.toml"
+    text = files("checkpointd.config").joinpath(name).read_text(encoding="utf-8")
     print(text, end="")
     return OK

@@ -18,8 +18,8 @@ BROKEN_PIPE = 141
 
 EXIT_CODES = {
     OK: "Success; for `verify`: all are valid.",
-    INVALID: "At least one is invalid, or is not a checkpoint; for `status`: not healthy.",
-    USAGE: "Wrong usage, or no such path.",
+    INVALID: "At least one is invalid; for `status`: not healthy.",
+    USAGE: "Wrong usage, no such path, or what is there is no checkpoint.",
     INCONCLUSIVE: (
         "None is invalid, at least one is inconclusive; for `latest`: it is not certain which is "
         "the newest."
@@ -30,7 +30,10 @@ EXIT_CODES = {
     FAILED: "`prune --apply`: the file system or the ledger failed at least one removal.",
     NOT_BEGUN: "`prune --apply` changed nothing: the config file is not what runs, the plan has "
     "grown, or no watch is in `enforce`.",
-    UNREACHABLE: "The daemon cannot be reached or cannot start, or its ledger cannot be used.",
+    UNREACHABLE: (
+        "The daemon cannot be reached or cannot start, there is no state of one, its ledger cannot "
+        "be used, or a right is missing."
+    ),
     OWN_FAULT: "An internal error of checkpointd.",
     CONFIG: "The config is wrong.",
     INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM.",
@@ -40,8 +43,30 @@ EXIT_CODES = {
 
 
 class CliError(Exception):
-    """Ends the command: one sentence for people, and the exit code for scripts."""
+    """Ends the command: one sentence for people, and the exit code for scripts.
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
+    Args:
+        message: what is wrong.
+        code: the exit code.
+        cure: what to do about it, if that is a sentence of its own.
+    """
+
+    def __init__(self, message: str, code: int, cure: str = "") -> None:
+        super().__init__(f"{message} {cure}".strip())
+        self.message = message
         self.code = code
+        self.cure = cure
+
+
+class NoStateError(CliError):
+    """There is no ledger: no daemon has run here, or its state is elsewhere."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, UNREACHABLE)
+
+
+class DeniedError(CliError):
+    """This user may not do that; the cure names who may, and how to be one of them."""
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message, UNREACHABLE, cure)

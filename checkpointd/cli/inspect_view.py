@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import console, grid, print_table
+from checkpointd.cli.output import console, grid, print_table, print_text
 from checkpointd.core.text import printable, size
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _TABLES = frozenset({"tensors", "signatures", "path", "size_bytes", "members", "
 def show_inspection(facts: dict[str, Any]) -> None:
     """Print what is in a checkpoint."""
     out = console()
-    out.print(printable(str(facts.get("path", ""))), soft_wrap=True)
+    print_text(out, printable(str(facts.get("path", ""))))
     table = grid("", "")
     table.columns[0].style = "dim"
     table.add_row("size", size(facts.get("size_bytes", 0)))

@@ -1,12 +1,14 @@
 """`latest`: the newest valid checkpoint of a watch or a directory, for shell scripts."""
 
 import os
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from checkpointd.cli.access import denied, refuse_unseen
 from checkpointd.cli.errors import INCONCLUSIVE, NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import Workspace, aliases, below, workspace_of
@@ -45,6 +47,7 @@ def latest(
     none, with 2 if several series match, with 3 if it is not certain which one is the newest. A
     name without a slash means a watch if one is called so.
     """
+    from checkpointd.retention.eligibility import has_shown
     from checkpointd.retention.newest_valid import newest_valid
     from checkpointd.retention.series_order import order_series
 
@@ -60,7 +63,9 @@ def latest(
     ((watch, label),) = chosen
     of_series = [e for e in present if e.checkpoint.series == label]
     by = _order_by(workspace, watch)
-    newest = newest_valid(order_series(of_series, time.time(), by=by)[watch, label], required)
+    order = order_series(of_series, time.time(), by=by)[watch, label]
+    refuse_unseen(e for e in order.newest_first if has_shown(e, required))
+    newest = newest_valid(order, required)
     if newest.undecided:
         cure = (
             'Set `order = "number"` or `order = "save_time"` in `[watch.retention]` of the watch.'
@@ -106,7 +111,7 @@ def _order_by(workspace: Workspace, watch: str) -> "OrderBy":
 
     try:
         watches = workspace.config().watch if workspace.has_config else ()
-    except ConfigError:
+    except (CliError, ConfigError):
         watches = ()
     return next((w.retention.order for w in watches if w.name == watch), "witnesses")
 
@@ -115,9 +120,9 @@ def _present(workspace: Workspace, where: str) -> "list[Entry]":
     """The checkpoints that are known, and not gone, in a watch or below a directory."""
     locations = workspace.locations()
     watch = where if where in locations.roots and "/" not in where else None
-    if watch is None and not os.path.isdir(where):
+    if watch is None and not _is_directory(where):
         # Without a config, or with a broken one, the ledger may know the watch all the same.
-        if not locations.roots and (known := _known_watch(workspace, where)):
+        if not locations.roots and (known := workspace.present(where)):
             return known
         names = f"; the watches are {', '.join(locations.roots)}" if locations.roots else ""
         raise CliError(f"{where} is neither a watch nor a directory{names}.", USAGE)
@@ -128,13 +133,13 @@ def _present(workspace: Workspace, where: str) -> "list[Entry]":
     return [entry for entry in entries if below(entry.checkpoint.path, directories)]
 
 
-def _known_watch(workspace: Workspace, name: str) -> "list[Entry]":
+def _is_directory(path: str) -> bool:
     try:
-        return workspace.present(name)
-    except CliError as error:
-        if error.code == NOTHING:
-            return []
-        raise
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except PermissionError as error:
+        raise denied(error, path) from None
+    except OSError:
+        return False
 
 
 def _unknown(where: str, series: str | None, keys: list[tuple[str, str]]) -> str:

@@ -1,14 +1,14 @@
 """`list` and `show`: the checkpoints that the ledger knows, and one report in full."""
 
 import contextlib
-import time
 from typing import Annotated, Any
 
 import typer
 
+from checkpointd.cli.access import must_exist, why_not_current
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
+from checkpointd.cli.workspace import Workspace, known_path, workspace_of
 
 _LIMIT = 50
 _STATES = ("valid", "invalid", "inconclusive", "pending", "writing", "superseded")
@@ -38,7 +38,7 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List the known checkpoints, newest first."""
+    """List the known checkpoints by series, newest first."""
     from checkpointd.cli.output import json_line
     from checkpointd.ledger.public import public_entry
 
@@ -63,41 +63,12 @@ def list_(
     if not rows:
         print(f"No checkpoint is {' or '.join(state)}." if state else "No checkpoint is known yet.")
         return OK
-    _print_rows(rows)
+    from checkpointd.cli.list_view import show_list
+
+    show_list(rows)
     if more:
         print(f"Only the newest {_LIMIT} are shown; --all shows the rest.")
     return OK
-
-
-def _print_rows(rows: list[dict[str, Any]]) -> None:
-    from rich.text import Text
-
-    from checkpointd.cli.output import COLOURS, console, grid, print_table
-    from checkpointd.core.text import duration, printable, size
-
-    now = time.time()
-    table = grid("verdict", "step", "size", "age", "path")
-    for column in table.columns[1:4]:
-        column.justify = "right"
-        column.no_wrap = True
-    for row in rows:
-        state = row["state"]
-        verdict = Text()
-        verdict.append(state, COLOURS.get(state, ""))
-        verdict.append(" pinned" if row["pinned"] else "", "dim")
-        path = Text(printable(row["path"]))
-        if row["tags"]:
-            path.append(f"\ntagged {', '.join(row['tags'])}", "dim")
-        if row["reason"]:
-            path.append(f"\n{row['reason']}", "dim")
-        table.add_row(
-            verdict,
-            "" if row["step"] is None else str(row["step"]),
-            size(row["size_bytes"]),
-            duration(now - row["saved_at"]),
-            path,
-        )
-    print_table(console(), table)
 
 
 def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
@@ -128,11 +99,10 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
 
 
 def _print_detail(workspace: Workspace, entry: Any) -> None:
-    from checkpointd.cli.output import console, when
+    from checkpointd.cli.output import console, print_text, when
     from checkpointd.cli.verdicts import print_report
-    from checkpointd.core.text import duration, printable, size
+    from checkpointd.core.text import duration, printable, sentence, size
     from checkpointd.ledger.public import public_detail
-    from checkpointd.retention.newest_valid import is_unchanged_on_disk
 
     public = public_detail(entry)
     out = console()
@@ -149,13 +119,13 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     rows.extend(_marks(public))
     report = entry.report
     if report is None:
-        out.print(f"{public['state'].upper()}  {printable(public['path'])}", soft_wrap=True)
+        print_text(out, f"{public['state'].upper()}  {printable(public['path'])}")
         if public["message"]:
-            out.print(printable(public["message"]), soft_wrap=True)
+            print_text(out, sentence(public["message"]))
         if public["state"] == "writing":
-            out.print(printable(_until_when(workspace, public)), soft_wrap=True)
+            print_text(out, printable(_until_when(workspace, public)))
         for name, value in rows:
-            out.print(f"{name:<10}{printable(value)}", soft_wrap=True)
+            print_text(out, f"{name:<10}{printable(value)}")
         return
     if report.facts.writer:
         rows.insert(1, ("writer", report.facts.writer))
@@ -163,8 +133,8 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
     rows.append(("shown", ", ".join(report.shown) or "nothing"))
     if public["state"] != public["verdict"]:
         rows.append(("now", public["state"]))
-    elif not is_unchanged_on_disk(entry):
-        rows.append(("now", "the content on disk is not the one that was verified"))
+    elif why := why_not_current(entry):
+        rows.append(("now", why))
     print_report(out, public, rows)
 
 

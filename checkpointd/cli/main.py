@@ -86,17 +86,27 @@ def _never_fail_on_names(stream: Any) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    for line in message.splitlines():
-        print(printable(line), file=sys.stderr)
+    lines = [printable(line) for line in message.splitlines()]
+    if not sys.stderr.isatty():
+        print(*lines, sep="\n", file=sys.stderr)
+        return code
+    from checkpointd.cli.output import console, print_text
+
+    for line in lines:
+        print_text(console(sys.stderr), line)
     return code
 
 
 def _report_unexpected(error: Exception) -> int:
-    """Report what no command has caught: a ledger that cannot be used, or a fault of ours."""
+    """Report what no command has caught: a ledger or a file that cannot be used, or our fault."""
+    from checkpointd.core.permissions import cure_of_denial
     from checkpointd.ledger import LedgerError
 
     if isinstance(error, LedgerError):
         return _fail(str(error), errors.UNREACHABLE)
+    if isinstance(error, PermissionError) and error.filename:
+        name = os.fsdecode(error.filename)
+        return _fail(f"{name}: {error.strerror}. {cure_of_denial(name)}", errors.UNREACHABLE)
     return _report_fault()
 
 

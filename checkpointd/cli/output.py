@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 COLOURS = {
     "valid": "green",
@@ -27,6 +28,10 @@ COLOURS = {
     "error": "yellow",
     "warn": "yellow",
     "skip": "bright_black",
+    "ok": "green",
+    "problem": "bold red",
+    "warning": "yellow",
+    "unknown": "yellow",
 }
 """The colour of a verdict, a state, or an outcome; none for any other."""
 
@@ -62,21 +67,31 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def grid(*headers: str) -> Table:
-    """A table without lines, whose columns fold what does not fit."""
+    """A table without lines, for `print_table`."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(headers))
     for header in headers:
-        table.add_column(header, overflow="fold", header_style="dim")
+        table.add_column(header, header_style="dim")
     return table
 
 
 def print_table(out: Console, table: Table) -> None:
-    """Print a table without the blanks that pad its last column."""
-    with out.capture() as captured:
-        out.print(table)
-    for line in captured.get().splitlines():
-        out.file.write(line.rstrip() + "\n")
+    """Print a table in the width of the terminal; no word is broken."""
+    from checkpointd.cli.layout import table_lines
+
+    for line in table_lines(table, out.width):
+        out.print(line, soft_wrap=True)
+
+
+def print_text(out: Console, text: str | Text, indent: int = 0) -> None:
+    """Print a text in the width of the terminal; no word is broken, later lines are indented."""
+    from rich.text import Text as RichText
+
+    from checkpointd.cli.layout import wrapped
+
+    for line in wrapped(text if isinstance(text, RichText) else RichText(text), out.width, indent):
+        out.print(line, soft_wrap=True)
 
 
 def when(moment: float) -> str:

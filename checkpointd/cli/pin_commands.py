@@ -1,5 +1,6 @@
 """`pin` and `unpin`: protect one checkpoint from pruning, through the daemon or without one."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -7,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from checkpointd.cli.errors import NOTHING, OK, CliError
+from checkpointd.cli.access import must_exist
+from checkpointd.cli.errors import NOTHING, OK, CliError, DeniedError
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import aliases, known_paths, must_exist, workspace_of, writing
+from checkpointd.cli.workspace import aliases, known_paths, workspace_of, writing
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +35,8 @@ def pin(
     from checkpointd.cli.client import Client, NoDaemonError
 
     workspace = workspace_of(context)
-    must_exist(path)
+    with contextlib.suppress(DeniedError):  # the daemon can look, and decides who may pin
+        must_exist(path)
     state_dir = workspace.locations().state_dir
     for known in known_paths(workspace, path):
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import FAILED, NOT_BEGUN, OK, REFUSED
-from checkpointd.cli.output import console, grid, merged_holds, print_table
+from checkpointd.cli.output import console, grid, merged_holds, print_table, print_text
 from checkpointd.core.text import printable, size
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ def show_plan(plan: dict[str, Any]) -> None:
     out.print(Text(f"watch {printable(str(plan.get('watch', '')))}{mode}", "bold"))
     if plan.get("file_differs"):
         text = f"{plan['file_differs']} This is the plan of what runs."
-        out.print(Text(printable(text), "yellow"), soft_wrap=True)
+        print_text(out, Text(printable(text), "yellow"))
     holds = [
         (h.get("series", ""), h.get("message") or f"{h.get('reason', '')}.", h.get("cure", ""))
         for h in plan.get("holds", ())
     ]
     for held in merged_holds(holds):
         for start, text in zip(("on hold", "", ""), filter(None, held), strict=False):
-            out.print(Text(f"{start:<9}{printable(text)}", "yellow"), soft_wrap=True)
+            print_text(out, Text(f"{start:<9}{printable(text)}", "yellow"), 9)
     if plan.get("unmet"):
-        out.print(Text(printable(str(plan["unmet"])), "yellow"), soft_wrap=True)
+        print_text(out, Text(printable(str(plan["unmet"])), "yellow"))
     if not decisions:
         out.print("no checkpoint is known yet")
         return
@@ -71,7 +71,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     more = f", {later} more once they are old enough (min_age)" if later else ""
     out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees}){more}")
     if plan.get("space"):
-        out.print(Text(str(plan["space"]), "yellow"), soft_wrap=True)
+        print_text(out, Text(str(plan["space"]), "yellow"))
 
 
 def show_removals(plan: dict[str, Any]) -> None:
@@ -81,12 +81,12 @@ def show_removals(plan: dict[str, Any]) -> None:
     out = console()
     for note in ("message", "skipped"):
         if plan.get(note):
-            out.print(Text(printable(str(plan[note])), "yellow"), soft_wrap=True)
+            print_text(out, Text(printable(str(plan[note])), "yellow"))
     removals = plan.get("removals", ())
     for one in removals:
         if not one.get("done"):
             text = f"kept after all  {one.get('path', '')}: {one.get('reason', '')}"
-            out.print(Text(printable(text), "yellow"), soft_wrap=True)
+            print_text(out, Text(printable(text), "yellow"))
     moved = [one for one in removals if one.get("done")]
     if moved:
         out.print(

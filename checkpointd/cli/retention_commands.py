@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import NOTHING, OK, UNREACHABLE, USAGE, CliError
+from checkpointd.cli.errors import NOTHING, OK, UNREACHABLE, USAGE, CliError, DeniedError
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import Workspace, workspace_of, writing
 
@@ -82,9 +82,11 @@ def _outcomes(
     except CliError as error:
         if error.code == NOTHING:
             raise CliError(str(error), USAGE) from None
-        if apply or error.code != UNREACHABLE:
+        is_denied = isinstance(error, DeniedError)
+        if apply or error.code != UNREACHABLE or (is_denied and not workspace.has_config):
             raise
-        print(printable(f"{error} This is the plan of the config file instead."), file=sys.stderr)
+        why = "The daemon gives its plan to root and its own user alone." if is_denied else error
+        print(printable(f"{why} This is the plan of the config file instead."), file=sys.stderr)
         watches = chosen(workspace.config(), watch)
     ledger = workspace.ledger()
     try:

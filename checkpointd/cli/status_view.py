@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from checkpointd.cli.output import COLOURS, console, grid, merged_holds, print_table, when
-from checkpointd.core.text import ago, iso, printable, size
+from checkpointd.core.text import ago, iso, printable, sentence, size
 from checkpointd.ledger import State
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def show_status(status: DaemonStatus) -> None:
         table.add_row("started", when(status.started_at))
     table.add_row("config", printable(status.config_path))
     if status.config_error:
-        error = printable(status.config_error)
+        error = sentence(status.config_error)
         table.add_row(
             "", Text(f"the last reload failed, the old config is still in use: {error}", "yellow")
         )
@@ -50,13 +50,13 @@ def show_status(status: DaemonStatus) -> None:
     for path in status.verifying:
         table.add_row("", f"verifying {printable(path)}")
     for worker in status.workers:
-        table.add_row(f"{worker.kind} worker", printable(_worker(worker)))
+        table.add_row(f"{worker.kind} worker", sentence(_worker(worker)))
     tone = "yellow" if status.sandbox.missing else ""
     table.add_row("sandbox", Text(printable(status.sandbox.line), tone))
     if bad := _bad(status):
         table.add_row("attention", Text(bad, "bold red"))
     for problem in status.problems:
-        table.add_row("problem", Text(printable(problem), "yellow"))
+        table.add_row("problem", Text(sentence(problem), "yellow"))
     print_table(out, table)
     for watch in status.watches:
         _watch(out, watch)
@@ -120,7 +120,7 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     head.append(f"  {printable(watch.path)}")
     out.print(head)
     table = _facts_table()
-    message = f": {printable(watch.message)}" if watch.message else ""
+    message = f": {sentence(watch.message)}" if watch.message else ""
     state = f"{'up' if watch.up else 'down'}, {watch.method}{message}"
     table.add_row("  state", Text(state, "" if watch.up else "red"))
     counts = [f"{watch.counts[state]} {state}" for state in _COUNTED if watch.counts.get(state)]
@@ -138,7 +138,7 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     table.add_row("  pruning", printable(watch.plan or watch.mode))
     holds = [(h.series, h.message or f"{h.reason}.", h.cure) for h in watch.holds]
     for hold in merged_holds(holds):
-        text = "\n".join(printable(line) for line in hold if line)
+        text = "\n".join(sentence(line) for line in hold if line)
         table.add_row("  on hold", Text(text, "yellow"))
     print_table(out, table)
 

@@ -1,14 +1,16 @@
 """`tag`, `untag` and `tags`: words on checkpoints that `keep_tags` refers to."""
 
+import contextlib
 import time
 from typing import Annotated
 
 import typer
 
-from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError
+from checkpointd.cli.access import must_exist
+from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError, DeniedError
 from checkpointd.cli.options import Json, PathArgument
 from checkpointd.cli.pin_commands import exists
-from checkpointd.cli.workspace import aliases, known_paths, must_exist, workspace_of, writing
+from checkpointd.cli.workspace import aliases, known_paths, workspace_of, writing
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +35,8 @@ def tag(
 
     _check(names)
     workspace = workspace_of(context)
-    must_exist(path)
+    with contextlib.suppress(DeniedError):  # the daemon can look, and decides who may tag
+        must_exist(path)
     state_dir = workspace.locations().state_dir
     for known in known_paths(workspace, path):
         try:

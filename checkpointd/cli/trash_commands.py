@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from checkpointd.cli.errors import FAILED, NOTHING, OK, REFUSED, USAGE, CliError
+from checkpointd.cli.errors import FAILED, OK, REFUSED, UNREACHABLE, USAGE, CliError
 from checkpointd.cli.options import Json, seconds
 from checkpointd.cli.workspace import Workspace, aliases, workspace_of
 
@@ -37,7 +37,7 @@ def trash_list(context: typer.Context, watch: WatchArgument = None, json: Json =
         _print_rows(rows, json=json)
     elif not found.errors:
         print("The trash is empty.")
-    return NOTHING if found.errors and not rows else OK
+    return UNREACHABLE if found.errors and not rows else OK
 
 
 @trash_app.command("empty")
@@ -70,9 +70,9 @@ def trash_empty(
     _print_errors(found.errors)
     chosen = [one for one in found.found if one.can_be_deleted(copies=copies) and one.age >= least]
     if not chosen:
-        if not json:
+        if not json and not found.errors:
             print(f"Nothing in the {'vault' if copies else 'trash'} is to be deleted.")
-        return NOTHING if found.errors else OK
+        return UNREACHABLE if found.errors else OK
     total = size(sum(one.item.manifest.size_bytes for one in chosen))
     if not apply:
         _print_rows([one.row(time.time()) for one in chosen], json=json)
@@ -126,7 +126,7 @@ def restore(
     chosen, missing = select(found.found, names, youngest)
     _print_errors(found.errors)
     if not chosen:
-        raise nothing_found(missing)
+        raise nothing_found(missing, unread=bool(found.errors))
     refused = 0
     if dry_run:
         rows = [{**one.row(time.time()), "refusal": why_taken(one)} for one in chosen]
@@ -134,7 +134,7 @@ def restore(
     else:
         refused = trash_changes.restore(workspace, chosen, json=json)
     if missing:
-        _print_errors([str(nothing_found(missing))])
+        _print_errors([str(nothing_found(missing, unread=bool(found.errors)))])
     return REFUSED if refused or missing else OK
 
 

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.errors import NOTHING, CliError
+from checkpointd.cli.errors import NOTHING, UNREACHABLE, CliError
+from checkpointd.core.permissions import cure_of_denial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +60,7 @@ class Found:
         """The object of `trash list --json`."""
         manifest, holding = self.item.manifest, self.holding
         stays = holding.mode in ("off", "unknown") or self.is_copy
-        expires = None if stays else now + max(0.0, holding.ttl - self.age)
+        expires = None if stays else now + max(0.0, holding.ttl_of(manifest.at) - self.age)
         return {
             "watch": holding.watch,
             "path": self.item.path,
@@ -103,6 +104,12 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
             items = Trash(holding.place.root, holding.place).every_item()
             copies = Vault(holding.place.root).items()
         except FileNotFoundError:
+            continue
+        except PermissionError as failure:
+            place = os.fsdecode(failure.filename or holding.place.directory)
+            cure = cure_of_denial(place)
+            error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}. {cure}"
+            result.errors.append(error)
             continue
         except OSError as failure:
             error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}."
@@ -184,12 +191,18 @@ def why_taken(one: Found) -> str:
     return ""
 
 
-def nothing_found(missing: list[str]) -> CliError:
-    """The error about arguments for which nothing is in the trash."""
+def nothing_found(missing: list[str], *, unread: bool = False) -> CliError:
+    """The error about arguments for which nothing is in the trash.
+
+    Args:
+        missing: the arguments.
+        unread: whether there is a trash that could not be read.
+    """
+    where = "in what could be read of the trash" if unread else "in the trash"
+    code = UNREACHABLE if unread else NOTHING
     if not missing:
-        return CliError("Nothing of that is in the trash.", NOTHING)
+        return CliError(f"Nothing of that is {where}.", code)
     verb = "is" if len(missing) == 1 else "are"
     return CliError(
-        f"{', '.join(missing)} {verb} not in the trash; `checkpointd trash list` shows what is.",
-        NOTHING,
+        f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is.", code
     )

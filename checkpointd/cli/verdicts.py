@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.output import COLOURS, grid, print_table
+from checkpointd.cli.output import COLOURS, grid, print_table, print_text
 from checkpointd.core.suite import cure_of
-from checkpointd.core.text import duration, printable
+from checkpointd.core.text import duration, printable, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
                 note = f"Note: {check['reason']}: {text}. {cure(check['reason'])}"
                 lines.append(_indented(note))
         return lines
-    why = "  ".join(printable(part) for part in (reason, message) if part)
+    why = "  ".join(sentence(part) for part in (reason, message) if part)
     head.append(f"  {why}{took if reason else ''}")
     return [head, *([_indented(f"What to do: {cure(reason)}")] if cure(reason) else [])]
 
@@ -56,13 +56,13 @@ def verdict_lines(public: dict[str, Any]) -> list[Text]:
 def _indented(text: str) -> Text:
     from rich.text import Text
 
-    return Text(" " * (_WORD + 2) + printable(text).strip(), "dim")
+    return Text(" " * (_WORD + 2) + sentence(text), "dim")
 
 
 def print_verdict(out: Console, public: dict[str, Any]) -> None:
-    """Print one verdict; long lines are left to the terminal, so that they can be copied."""
+    """Print one verdict; paths are never broken, so that they can be copied."""
     for line in verdict_lines(public):
-        out.print(line, soft_wrap=True)
+        print_text(out, line, _WORD + 2)
 
 
 def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str, str]]) -> None:
@@ -93,7 +93,7 @@ def print_report(out: Console, public: dict[str, Any], facts: Iterable[tuple[str
     if public.get("stderr"):
         out.print("\nlast output of the loader:")
         for line in str(public["stderr"]).splitlines():
-            out.print(f"  {printable(line)}", soft_wrap=True)
+            print_text(out, f"  {printable(line)}")
 
 
 def _check_row(check: dict[str, Any]) -> tuple[RenderableType, ...]:
@@ -103,7 +103,7 @@ def _check_row(check: dict[str, Any]) -> tuple[RenderableType, ...]:
     seconds = float(check.get("duration_seconds") or 0.0)
     text = Text()
     reason = str(check.get("reason", ""))
-    text.append(printable("  ".join(p for p in (reason, str(check.get("message", ""))) if p)))
+    text.append("  ".join(sentence(p) for p in (reason, str(check.get("message", ""))) if p))
     if cure(reason):
         text.append(f"\nWhat to do: {cure(reason)}", "dim")
     return (

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from checkpointd.cli import errors
+from checkpointd.cli.access import denied, must_exist
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import Workspace, known_path, must_exist, workspace_of
+from checkpointd.cli.workspace import Workspace, known_path, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,14 +35,14 @@ def verify(
 
     Each path, or each checkpoint found under a directory. Needs no daemon and no config; with a
     config, a path inside a watch is verified with the settings of that watch. Exit codes: 0 all
-    are valid, 1 one is invalid or is not a checkpoint, 3 one is inconclusive; with --record also
+    are valid, 1 one is invalid, 2 one is no checkpoint, 3 one is inconclusive; with --record also
     4, one is not known to the daemon.
     """
     from checkpointd.cli.verify_view import View
     from checkpointd.cli.verifying import find
 
     workspace = workspace_of(context)
-    config = workspace.config() if workspace.has_config else None
+    config = workspace.config_or_none()
     found = find(paths, config)
     for path in found.missing:
         _print_error(path, "there is no such path")
@@ -68,7 +69,7 @@ def _holds_links(directory: str) -> bool:
         return False
 
 
-_CODES = {"valid": errors.OK, "inconclusive": errors.INCONCLUSIVE}
+_CODES = {"valid": errors.OK, "inconclusive": errors.INCONCLUSIVE, None: errors.USAGE}
 _WORST_FIRST = (
     errors.INVALID,
     errors.OWN_FAULT,
@@ -83,7 +84,7 @@ def _exit_code(
     verdicts: Sequence[str | None], *, missing: bool, refused: Sequence[int] = ()
 ) -> int:
     """The worst of what was found, of whether a path was missing, and of the daemon's refusals."""
-    codes = {_CODES.get(verdict or "", errors.INVALID) for verdict in verdicts} | set(refused)
+    codes = {_CODES.get(verdict, errors.INVALID) for verdict in verdicts} | set(refused)
     if missing:
         codes.add(errors.USAGE)
     if not codes:
@@ -173,7 +174,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     """List what is in a checkpoint.
 
     Format, writer, tensors, dtypes, shapes, bytes, signatures, custom objects. Loads nothing.
-    Exit code 1 if it is not whole.
+    Exit code 1 if it is not whole, 2 if it is no checkpoint.
     """
     from checkpointd.cli.output import json_line
     from checkpointd.formats import ProbeState, locate, probe
@@ -183,16 +184,18 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     try:
         found = locate(os.path.abspath(path))
         probed = probe(found) if found else None
+    except PermissionError as error:
+        raise denied(error, path) from None
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
     if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
-        raise errors.CliError(_no_checkpoint(path), errors.INVALID)
+        raise errors.CliError(_no_checkpoint(path), errors.USAGE)
     with _scratch() as scratch:
         facts = _run(_inspect(found.path, probed.format, scratch))
     if facts.get("error"):
         raise errors.CliError(f"{found.path}: {facts['error']}", errors.INVALID)
     if facts.get("format") == "unknown":
-        raise errors.CliError(_no_checkpoint(path), errors.INVALID)
+        raise errors.CliError(_no_checkpoint(path), errors.USAGE)
     facts = {"path": found.path, "size_bytes": found.generation.size_bytes, **facts}
     if json:
         json_line(facts)

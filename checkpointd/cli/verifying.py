@@ -17,6 +17,7 @@ from checkpointd.core.check_result import failed, skipped
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import Format
+from checkpointd.core.permissions import cure_of_denial
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import CHECKS
 from checkpointd.core.verdict import Verdict
@@ -189,7 +190,9 @@ def no_checkpoint(path: str, message: str = "") -> dict[str, Any]:
 
 
 def _unreadable(path: str, error: OSError) -> dict[str, Any]:
-    result = failed("structure", "unreadable", f"{error.strerror or error}.")
+    denied = isinstance(error, PermissionError)
+    cure = f" {cure_of_denial(os.fsdecode(error.filename or path))}" if denied else ""
+    result = failed("structure", "unreadable", f"{error.strerror or error}.{cure}")
     return _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), result)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from checkpointd.cli.access import must_exist
 from checkpointd.cli.errors import (
     INCONCLUSIVE,
     INVALID,
@@ -13,6 +14,7 @@ from checkpointd.cli.errors import (
     OK,
     USAGE,
     CliError,
+    NoStateError,
 )
 from checkpointd.cli.options import Json, PathArgument, seconds
 from checkpointd.cli.workspace import (
@@ -20,7 +22,6 @@ from checkpointd.cli.workspace import (
     aliases,
     below,
     known_path,
-    must_exist,
     workspace_of,
 )
 
@@ -92,10 +93,8 @@ def _look_up(workspace: Workspace, path: str) -> "tuple[Entry | None, bool]":
 
     try:
         ledger = workspace.ledger()
-    except CliError as error:
-        if error.code == NOTHING:
-            return None, False
-        raise
+    except NoStateError:
+        return None, False
     try:
         entry = ledger.entry(known_path(workspace, path))
     finally:
@@ -145,7 +144,7 @@ def _print_verdict(entry: Any, *, json: bool) -> int:
     public = public_detail(entry)
     state = str(entry.state)
     if state == "unknown":
-        raise CliError(f"{public['path']} is not a checkpoint.", INVALID)
+        raise CliError(f"{public['path']} is not a checkpoint.", USAGE)
     if json:
         json_line(public)
     else:

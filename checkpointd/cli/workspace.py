@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import config as configuration
-from checkpointd.cli.errors import CONFIG, NOTHING, UNREACHABLE, USAGE, CliError
+from checkpointd.cli.errors import CONFIG, UNREACHABLE, CliError, DeniedError, NoStateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,17 +35,49 @@ class Workspace:
 
     @property
     def has_config(self) -> bool:
-        """Whether there is a config, or one was named and must be there."""
-        named = self.option is not None or bool(os.environ.get("CHECKPOINTD_CONFIG"))
-        return named or self.config_path.exists()
+        """Whether there is a config that can be read, or one was named and must be there."""
+        return self.is_config_named or os.access(self.config_path, os.R_OK)
+
+    @property
+    def is_config_named(self) -> bool:
+        """Whether a config was asked for; otherwise it was found where one usually is."""
+        return configuration.named_config(self.option) is not None
 
     def config(self) -> Config:
         """The whole config.
 
         Raises:
+            DeniedError: nobody named it, and this user may not read it.
             ConfigError: it is wrong, or not there.
         """
-        return configuration.load(self.config_path)
+        try:
+            return configuration.load(self.config_path)
+        except configuration.ConfigDeniedError as error:
+            if self.is_config_named:
+                raise
+            raise DeniedError(error.message, error.cure) from None
+
+    def config_or_none(self) -> Config | None:
+        """The config for a command that can do without: unless it was named, it need not be right.
+
+        Raises:
+            ConfigError: it was named, and is wrong or not there.
+        """
+        if not self.has_config:
+            return None
+        try:
+            return self.config()
+        except configuration.ConfigError as error:
+            if self.is_config_named:
+                raise
+            from checkpointd.core.text import printable
+
+            first = str(error).splitlines()[0].rstrip(".")
+            message = (
+                f"The config is broken, going on without the settings of its watches: {first}."
+            )
+            print(printable(message), file=sys.stderr)
+            return None
 
     def locations(self) -> Locations:
         """Where state and roots are; the default state directory if there is no config.
@@ -93,7 +125,7 @@ class Workspace:
     @functools.cached_property
     def _locations(self) -> Locations:
         if not self.has_config:
-            return configuration.Locations(configuration.default_state_dir(), {})
+            return configuration.Locations(configuration.unnamed_state_dir(), {})
         try:
             found = configuration.locations(self.config_path)
             if found is not None:
@@ -125,7 +157,8 @@ class Workspace:
         """The ledger, for reading: that of the config, or of a state directory.
 
         Raises:
-            CliError: there is none yet, or it cannot be read.
+            NoStateError: there is none yet.
+            CliError: it cannot be read.
         """
         from checkpointd.ledger import Ledger, LedgerError, NoLedgerError
 
@@ -134,13 +167,19 @@ class Workspace:
             return Ledger.open(state_dir, readonly=True)
         except NoLedgerError as error:
             if os.path.isdir(state_dir):
-                raise CliError(str(error), NOTHING) from None
-            hint = "" if self.has_config else "; name the daemon's config with --config"
-            raise CliError(
-                f"Nothing is known: there is no state in {state_dir}{hint}.", NOTHING
-            ) from None
+                raise NoStateError(str(error)) from None
+            raise NoStateError(f"There is no state in {state_dir}.{self.how_to_find()}") from None
         except LedgerError as error:
             raise CliError(str(error), UNREACHABLE) from None
+
+    def how_to_find(self) -> str:
+        """Return what to do where no service was found, as a sentence to append; or nothing."""
+        if self.has_config:
+            return ""
+        return (
+            " No config and no running service were found on this host: start the service, or "
+            "name the daemon's config with --config."
+        )
 
     def present(
         self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
@@ -254,19 +293,3 @@ def _through(real: str, locations: Locations) -> Iterator[str]:
 def below(path: str, directories: tuple[str, ...]) -> bool:
     """Whether a path is one of some directories, or inside one."""
     return any(path == d or path.startswith(d.rstrip("/") + "/") for d in directories)
-
-
-def must_exist(path: str) -> None:
-    """Refuse a path that is not there and is no prefix of anything that is.
-
-    Raises:
-        CliError: with exit code 2.
-    """
-    from checkpointd.formats import locate
-
-    try:
-        if os.path.lexists(path) or locate(os.path.abspath(path)) is not None:
-            return
-    except OSError:
-        pass
-    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)

@@ -10,8 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from checkpointd.config.errors import ConfigError, Problem
-    from checkpointd.config.locate import Locations, default_state_dir, find, locations, salvage
+    from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
+    from checkpointd.config.locate import (
+        Locations,
+        default_state_dir,
+        find,
+        locations,
+        named_config,
+        salvage,
+        unnamed_state_dir,
+    )
     from checkpointd.config.retention import RetentionSettings
     from checkpointd.config.settings import (
         Config,
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 
 _MODULE = {
     "Config": "settings",
+    "ConfigDeniedError": "errors",
     "ConfigError": "errors",
     "Locations": "locate",
     "Problem": "errors",
@@ -39,11 +48,14 @@ _MODULE = {
     "load": "validate",
     "parse": "validate",
     "locations": "locate",
+    "named_config": "locate",
     "salvage": "locate",
+    "unnamed_state_dir": "locate",
 }
 
 __all__ = [
     "Config",
+    "ConfigDeniedError",
     "ConfigError",
     "Locations",
     "Problem",
@@ -57,8 +69,10 @@ __all__ = [
     "find",
     "load",
     "locations",
+    "named_config",
     "parse",
     "salvage",
+    "unnamed_state_dir",
 ]
 
 

@@ -36,3 +36,12 @@ class ConfigError(Exception):
         super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
         self.path = path
         self.problems = problems
+
+
+class ConfigDeniedError(ConfigError):
+    """A config that this user may not read; nothing is known to be wrong with it."""
+
+    def __init__(self, path: Path, why: str, cure: str) -> None:
+        super().__init__(path, [Problem("", f"cannot be read: {why}. {cure}")])
+        self.message = f"{path} cannot be read: {why}."
+        self.cure = cure

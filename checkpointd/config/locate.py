@@ -10,9 +10,14 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from checkpointd.config.errors import ConfigError, Problem
+from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
+from checkpointd.config.service_place import running_service
+from checkpointd.core.permissions import cure_of_denial, user_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _STATE_DIR = re.compile(r"[ \t]*(?:daemon[ \t]*\.[ \t]*)?state_dir[ \t]*=")
 
@@ -20,7 +25,7 @@ DEFAULT_PATH = Path("/etc/checkpointd/config.toml")
 """The config that is read where no other is named."""
 
 SERVICE_STATE_DIR = Path("/var/lib/checkpointd")
-"""The `StateDirectory=` of the systemd unit."""
+"""The `StateDirectory=` of the systemd unit; that of the instance for a user adds `-USER`."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,55 @@ class Locations:
 
 
 def find(option: Path | None) -> Path:
-    """The config's path: `--config`, else `$CHECKPOINTD_CONFIG`, else the system's."""
-    if option is not None:
-        return option
+    """The config's path: `--config`, else `$CHECKPOINTD_CONFIG`, else the first that can be read.
+
+    Those are the system's, that of a service that runs, and the user's own. Where none can be
+    read, it is the system's.
+    """
+    named = named_config(option)
+    if named is not None:
+        return named
+    return next((path for path in _usual_paths() if os.access(path, os.R_OK)), DEFAULT_PATH)
+
+
+def named_config(option: Path | None) -> Path | None:
+    """The config that was asked for, by `--config` or `$CHECKPOINTD_CONFIG`; None for none."""
     named = os.environ.get("CHECKPOINTD_CONFIG")
-    return Path(named) if named else DEFAULT_PATH
+    return option if option is not None else Path(named) if named else None
+
+
+def _usual_paths() -> Iterator[Path]:
+    yield DEFAULT_PATH
+    service = running_service()
+    if service is not None:
+        yield service.config_path
+    yield Path(f"{DEFAULT_PATH.parent}-{user_name(os.geteuid())}", DEFAULT_PATH.name)
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    if os.path.isabs(home):
+        yield Path(home, "checkpointd", "config.toml")
+
+
+def unnamed_state_dir() -> Path:
+    """Return the state directory where no config can be read: the first that can be used.
+
+    Those are the one of a service that runs, the one of the system's service, and the user's own.
+    Where nobody has kept a state yet it is the user's own; where there is a service whose state
+    this user may not use, it is that of the service, so that the missing right is reported.
+    """
+    service = running_service()
+    places = [service.state_dir] if service is not None else []
+    if not os.environ.get("STATE_DIRECTORY") and SERVICE_STATE_DIR.is_dir():
+        places.append(SERVICE_STATE_DIR)
+    own = default_state_dir()
+    usable = (place for place in (*places, own) if os.access(place, os.R_OK | os.X_OK))
+    return next(usable, places[0] if places else own)
 
 
 def default_state_dir(config_dir: Path | None = None) -> Path:
     """Return the state directory of a config that does not name one.
 
     It is `$STATE_DIRECTORY` as systemd sets it. A command that is run by hand does not have that
-    variable: for the config of the service it is the directory of the service, so that `status`
+    variable: for the config of a service it is the directory of that service, so that `status`
     finds the daemon. Otherwise it is the user's state directory.
 
     Args:
@@ -52,8 +94,13 @@ def default_state_dir(config_dir: Path | None = None) -> Path:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given).absolute()
-    if config_dir == DEFAULT_PATH.parent and SERVICE_STATE_DIR.is_dir():
-        return SERVICE_STATE_DIR
+    service = running_service() if config_dir is not None else None
+    if service is not None and config_dir == service.config_path.parent:
+        return service.state_dir
+    instance = str(config_dir).removeprefix(str(DEFAULT_PATH.parent))
+    installed = Path(f"{SERVICE_STATE_DIR}{instance}")
+    if (not instance or instance.startswith("-")) and installed.is_dir():
+        return installed
     import platformdirs
 
     return Path(platformdirs.user_state_dir("checkpointd"))
@@ -71,6 +118,7 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
         What it holds, and its text.
 
     Raises:
+        ConfigDeniedError: this user may not read it.
         ConfigError: it is not there, cannot be read, or is not TOML.
     """
     try:
@@ -80,6 +128,8 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
         message = "there is no such file; `checkpointd config example` prints one"
     except IsADirectoryError:
         message = "this is a directory, not a config"
+    except PermissionError as error:
+        raise ConfigDeniedError(path, str(error.strerror), cure_of_denial(path)) from None
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError as error:

@@ -43,6 +43,11 @@ def printable(text: str, limit: int | None = None) -> str:
     return kept if limit is None or len(text) <= limit else f"{kept}…"
 
 
+def sentence(text: str) -> str:
+    """Write a message on one line: line breaks become blanks, what cannot be seen an escape."""
+    return printable(" ".join(text.split()))
+
+
 def metric_label(text: str) -> str:
     r"""Write a name as the label of a metric: printable, and different for different names.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd import config as configuration
+from checkpointd.config.service_place import ServicePlace, publish_place
 from checkpointd.daemon.service import Service, StartError
 from checkpointd.observe import logs
 
@@ -39,6 +40,7 @@ async def serve(path: Path, config: Config) -> int:
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     try:
         await service.start()
+        _publish_place(path, config)
         loop.add_signal_handler(signal.SIGHUP, reload)
     except StartError as error:
         log.error("cannot start", error=str(error))
@@ -52,6 +54,17 @@ async def serve(path: Path, config: Config) -> int:
         )
     await service.stop()
     return _OWN_FAULT if fault is not None else 0
+
+
+def _publish_place(path: Path, config: Config) -> None:
+    """Let commands that cannot read the config find this daemon."""
+    try:
+        publish_place(ServicePlace(path, config.state_dir))
+    except OSError as error:
+        log.warning(
+            "cannot write to the runtime directory: commands find this daemon by its config alone",
+            error=error.strerror,
+        )
 
 
 def run(path: Path) -> int:

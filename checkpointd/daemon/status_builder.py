@@ -88,6 +88,7 @@ class StatusBuilder:
             hooks=self.hooks.status(),
             web=self.servers.url,
             web_access=self.servers.access.status(),
+            last_scrape_at=self.servers.access.last_scrape_at,
         )
 
     def series(self, watch: str | None = None) -> tuple[SeriesStatus, ...]:
@@ -142,7 +143,7 @@ class StatusBuilder:
             trash_reserve_bytes=watch.trash_reserve_bytes,
             vault_bytes=usage.vault,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
-            filesystem_size_bytes=usage.total,
+            filesystem_size_bytes=usage.filesystem.size_bytes,
         )
 
     def _watch(self, name: str) -> WatchStatus:

@@ -36,10 +36,11 @@ FINISHED = frozenset({State.VALID, State.INVALID, State.INCONCLUSIVE, State.UNKN
 
 
 @dataclass(frozen=True)
-class Original:
-    """The first save at a path that had the content which is there again: it was copied back.
+class Earlier:
+    """A content that was at a path before: its save time, and its place as in `Entry`.
 
-    `saved_at` is its save time, `sequence` its place in the order of being seen, as in `Entry`.
+    As `Entry.original` it is the first one with the content that is there again: it was copied
+    back.
     """
 
     saved_at: float
@@ -53,7 +54,8 @@ class Entry:
     `report` is the newest one about this very generation. `seen` is when this generation was
     first seen, `sequence` counts generations in the order in which they were seen, whatever the
     clock said; those found in one listing have the same. `original` is what was at the path before
-    with the same content, None if this is new.
+    with the same content, None if this is new; `before` are all contents that were verified there,
+    each where it was first seen.
     """
 
     id: int
@@ -68,7 +70,8 @@ class Entry:
     seen: float = 0.0
     sequence: int = 0
     tags: frozenset[str] = frozenset()
-    original: Original | None = None
+    original: Earlier | None = None
+    before: tuple[Earlier, ...] = ()
 
     @property
     def content_saved_at(self) -> float:
@@ -109,7 +112,8 @@ class DepartedCheckpoint:
     first_seen: float
     seen: float
     sequence: int
-    original: Original | None = None
+    original: Earlier | None = None
+    before: tuple[Earlier, ...] = ()
 
 
 @dataclass(frozen=True)

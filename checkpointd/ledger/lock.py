@@ -6,6 +6,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Self
 
+from checkpointd.core.permissions import MAY_WRITE, cure_of_denial
 from checkpointd.ledger.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ class StateLock:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            directory = self._path.parent
+            denied = isinstance(error, PermissionError)
+            cure = f" {cure_of_denial(directory, MAY_WRITE)}" if denied else ""
             raise LedgerError(
-                f"{self._path.parent} cannot be used as the state directory: {error.strerror}."
+                f"{directory} cannot be used as the state directory: {error.strerror}.{cure}"
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

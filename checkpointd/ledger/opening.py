@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from checkpointd.core.permissions import cure_of_denial
 from checkpointd.ledger.errors import LedgerError, NoLedgerError, explain
 from checkpointd.ledger.pins import sync_directory
 from checkpointd.ledger.schema import (
@@ -70,15 +72,7 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
         LedgerError: it cannot be read.
     """
     path = state_dir / NAME
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise _none_yet(state_dir) from None
-    except OSError as error:
-        raise LedgerError(
-            f"The ledger {path} cannot be read: {error.strerror}; be the daemon's user or in its "
-            "group."
-        ) from None
+    _must_be_readable(path)
     location = "file:" + quote(os.fsencode(path.absolute()))
     failure: sqlite3.Error | None = None
     # immutable: a directory that we may not write, of a daemon that has been stopped cleanly
@@ -185,6 +179,27 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _must_be_readable(path: Path) -> None:
+    """Refuse a file that is not there, or that this user may not read.
+
+    Raises:
+        NoLedgerError: there is none.
+        LedgerError: it cannot be read.
+    """
+    try:
+        path.stat()
+        may_read = os.access(path, os.R_OK, effective_ids=True)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _none_yet(path.parent) from None
+    except PermissionError:
+        may_read = False
+    except OSError as error:
+        raise LedgerError(f"The ledger {path} cannot be read: {error.strerror}.") from None
+    if not may_read:
+        denied = os.strerror(errno.EACCES)
+        raise LedgerError(f"The ledger {path} cannot be read: {denied}. {cure_of_denial(path)}")
 
 
 def _none_yet(state_dir: Path) -> NoLedgerError:

@@ -16,7 +16,7 @@ from checkpointd.ledger.facts import (
     RecordedPath,
     State,
 )
-from checkpointd.ledger.row_reader import ORIGINAL, original_of
+from checkpointd.ledger.row_reader import BEFORE, ORIGINAL, before_of, original_of
 from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
-    from checkpointd.ledger.trashes import KnownTrash
+    from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
@@ -72,7 +72,7 @@ class Reader(SeriesReader):
         """What was known of a watch and is gone or in the trash."""
         found = self._rows(
             "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
-            "o.saved_at, o.sequence "
+            f"{BEFORE}, o.saved_at, o.sequence "
             f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
             f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
             (watch,),
@@ -87,8 +87,9 @@ class Reader(SeriesReader):
                 seen=seen,
                 sequence=max(sequence, self.found_together),
                 original=original_of(*original),
+                before=before_of(before),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence, *original in found
+            for number, text, step, saved_at, first_seen, seen, sequence, before, *original in found
             if (checkpoint := _checkpoint(text)) is not None
         ]
 
@@ -228,6 +229,10 @@ class Reader(SeriesReader):
         """Every trash that something was moved to, of watches that are configured or not."""
         found = self._rows("SELECT value FROM meta WHERE key LIKE 'trash:%' ORDER BY key")
         return [known for (text,) in found if (known := trashes.load(text)) is not None]
+
+    def trash_ttl(self, watch: str) -> TrashTtl | None:
+        """For how long items of the trash of a watch stay; None if that was never recorded."""
+        return trashes.load_ttl(self._meta(f"trash_ttl:{watch}"))
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.errors import LedgerError, explain
-from checkpointd.ledger.facts import Entry, Original, State
+from checkpointd.ledger.facts import Earlier, Entry, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,24 +19,51 @@ _NO_TAGS: frozenset[str] = frozenset()
 _CACHED_REPORTS = 1024
 _CACHED_BYTES = 32 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
+_TELLING = (
+    "(b.digest != '' AND NOT EXISTS (SELECT 1 FROM reports x WHERE x.digest = b.digest "
+    "AND x.series = b.series AND x.watch = b.watch AND x.path != b.path))"
+)
+"""Whether the content of a report is that of one path of its series; else it tells nothing."""
+
 ORIGINAL = (
-    "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "
-    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest AND n.digest != '' "
-    "WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1) END"
+    "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "  # noqa: S608 - our own names
+    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest "
+    f"WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1 AND {_TELLING}) END"
 )
 """Joins `o`, the first report about a path with the content that is there again."""
 
+BEFORE = (
+    "CASE WHEN c.first_seen != c.seen THEN (SELECT group_concat(b.sequence || ' ' || b.saved_at "  # noqa: S608 - our own names
+    f"|| ' ' || CASE WHEN {_TELLING} THEN hex(b.digest) ELSE '' END) FROM reports b "
+    "WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1) END"
+)
+"""A column: the contents that were verified at a path before."""
+
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
-    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence "
-    "FROM checkpoints c "
+    "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence, "
+    f"{BEFORE} FROM checkpoints c "
     f"LEFT JOIN pins p ON p.path = c.path {ORIGINAL}"
 )
 
 
-def original_of(saved_at: float | None, sequence: int) -> Original | None:
+def original_of(saved_at: float | None, sequence: int) -> Earlier | None:
     """What was at a path before with the same content, from the first report about it."""
-    return None if saved_at is None else Original(saved_at, sequence)
+    return None if saved_at is None else Earlier(saved_at, sequence)
+
+
+def before_of(text: str | None) -> tuple[Earlier, ...]:
+    """What was at a path before, oldest first, from the column `BEFORE`; without its copies."""
+    if not text:
+        return ()
+    first: dict[str, int] = {}
+    reports = sorted((int(s), float(t), d) for s, t, d in (o.split(" ") for o in text.split(",")))
+    found = {
+        sequence: saved_at
+        for sequence, saved_at, digest in reports
+        if not digest or first.setdefault(digest, sequence) == sequence
+    }
+    return tuple(Earlier(saved_at, sequence) for sequence, saved_at in found.items())
 
 
 class ReportCache:
@@ -106,7 +133,7 @@ class RowReader:
         return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
 
     def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned, tags, saved_before, sequence_before in found:
+        for *row, pinned, tags, saved_before, sequence_before, before in found:
             data = dict(zip(rows.COLUMNS, row, strict=True))
             try:
                 checkpoint = rows.load_checkpoint(data["checkpoint"])
@@ -133,6 +160,7 @@ class RowReader:
                 seen=data["seen"],
                 sequence=max(data["sequence"], self.found_together),
                 original=original_of(saved_before, sequence_before),
+                before=before_of(before),
                 tags=frozenset(tags.split(",")) if tags else _NO_TAGS,
             )
 

@@ -111,7 +111,8 @@ MIGRATIONS = (
     """,
     """
     ALTER TABLE reports ADD COLUMN digest TEXT NOT NULL DEFAULT '';
-    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0
+    ALTER TABLE reports ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX reports_by_digest ON reports (digest)
     """,
     """
     CREATE TABLE hooks (

@@ -172,6 +172,7 @@ class DaemonStatus:
     hooks: tuple[HookStatus, ...] = ()
     web: str = ""
     web_access: WebAccess = field(default_factory=WebAccess)
+    last_scrape_at: float | None = None
 
     def count(self, state: str) -> int:
         """How many checkpoints of all watches are in a state."""

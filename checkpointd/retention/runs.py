@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from checkpointd.retention.overwritten import overwritten, past_id
 from checkpointd.retention.save_times import CLOCK_SKEW, Sighting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Sequence
 
     from checkpointd.retention.save_numbers import Number
 
@@ -50,7 +51,7 @@ class Runs:
 
 def runs_of_series(
     series: Sequence[Sighting],
-    doubtful: Container[int],
+    doubtful: Collection[int],
     credible: dict[int, float],
     is_saved_before: Callable[[int, int], bool] = lambda _, __: False,
 ) -> Runs:
@@ -62,6 +63,10 @@ def runs_of_series(
         credible: the latest save time that each may have, by id.
         is_saved_before: whether a state file says that one was saved before another, by ids.
     """
+    past = overwritten(series, credible)
+    if past.sightings:
+        series = (*series, *past.sightings)
+        doubtful, credible = {*doubtful, *past.doubtful}, {**credible, **past.credible}
     in_order = _in_order_of_sight(series, doubtful, credible)
     walk = _Walk(doubtful, is_saved_before)
     for one in in_order:
@@ -87,9 +92,9 @@ def runs_of_series(
 def _in_order_of_sight(
     series: Sequence[Sighting], doubtful: Container[int], credible: dict[int, float]
 ) -> list[Sighting]:
-    """As they were first seen; those found together by save time, and what they replaced."""
+    """As they were first seen; those found together by save time."""
     return sorted(
-        (*series, *_overwritten(series)),
+        series,
         key=lambda s: (
             s.sequence,
             credible[s.id] if s.id in doubtful and s.saved_at < math.inf else s.saved_at,
@@ -97,42 +102,6 @@ def _in_order_of_sight(
             s.id,
         ),
     )
-
-
-def _overwritten(series: Sequence[Sighting]) -> list[Sighting]:
-    """What was at a path before the present content, where it was first seen.
-
-    Its save time is known if it had the same content; else it is infinite.
-    """
-    replaced = [
-        s
-        for s in series
-        if s.number is not None and (s.original is not None or 0 < s.first_seen < s.seen)
-    ]
-    if not replaced:
-        return []
-    first = {s.id for s in replaced if s.original and s.saved_at <= s.first_seen + CLOCK_SKEW}
-    places = [(s.seen, s.sequence) for s in series if s.seen]
-    places += [
-        (s.first_seen, s.original.sequence) for s in replaced if s.original and s.id in first
-    ]
-    seen = sorted(places)
-    times = [at for at, _ in seen]
-    highest = list(accumulate((sequence for _, sequence in seen), max))
-    found = []
-    for one in replaced:
-        before = []
-        if one.original is not None:
-            before.append((one.original.sequence, one.original.saved_at))
-        if one.id not in first:
-            count = bisect_right(times, one.first_seen)
-            before.append((highest[count - 1] if count else 0, math.inf))
-        found += [
-            one._replace(sequence=sequence, saved_at=time, present=False, original=None)
-            for sequence, time in before
-            if sequence < one.sequence
-        ]
-    return found
 
 
 class _Walk:
@@ -170,7 +139,8 @@ class _Walk:
                 self.runs.carried[one.id] = self._front.number
             return
         if one.original is not None:  # copied back: it was placed where it was first seen
-            self._run_of[one.id] = self._run_of.get(one.id, self._run_at(one))
+            before = past_id(one, one.original.sequence)
+            self._run_of[one.id] = self._run_of.get(before, self._run_at(one))
             return
         front = self._front
         if front is None or front.number is None or _continues(one, front):
@@ -195,7 +165,7 @@ class _Walk:
         latest = self._latest
         was_seen_later = one.sequence > front.sequence
         is_doubtful = one.id in self._doubtful
-        if self._at_each_fall and (was_seen_later or (is_doubtful and one.number == front.number)):
+        if self._at_each_fall and was_seen_later:
             self._begin(one)
         elif is_doubtful or latest is None:
             self.may_be_restarts = True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger import Entry
-    from checkpointd.ledger.facts import Original
+    from checkpointd.ledger.facts import Earlier
 
 CLOCK_SKEW = 300.0
 """How far the clocks of two hosts may differ, in seconds: a file server sets the times of files by
@@ -35,6 +35,7 @@ class Sighting(NamedTuple):
     `sequence` counts in the order in which contents were first seen, and is the same for those
     found together; `seen` is when, 0 if unknown. `first_seen` is when the path was first seen.
     `original` is what was at the path before with the same content: then `saved_at` is its time.
+    `before` is each content that was verified there before, where it was first seen.
     """
 
     id: int
@@ -45,7 +46,8 @@ class Sighting(NamedTuple):
     seen: float
     sequence: int
     present: bool = True
-    original: Original | None = None
+    original: Earlier | None = None
+    before: tuple[Earlier, ...] = ()
 
 
 def sighting_of(entry: Entry, *, present: bool = True) -> Sighting:
@@ -61,6 +63,7 @@ def sighting_of(entry: Entry, *, present: bool = True) -> Sighting:
         entry.sequence,
         present,
         entry.original,
+        entry.before,
     )
 
 

@@ -39,12 +39,16 @@ def test_help_and_version_are_there(tmp_path: Path) -> None:
 
 
 def test_the_example_can_be_used_as_it_is(tmp_path: Path) -> None:
-    """What `config example` prints passes `config check`."""
+    """What `config example` prints passes `config check`, which only misses what it names."""
     path = tmp_path / "config.toml"
-    path.write_text(checkpointd("config", "example", home=tmp_path).stdout)
-    done = checkpointd("--config", str(path), "config", "check", home=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{path}: OK, 1 watch\n"
+    for full, missing in (((), 1), (("--full",), 4)):
+        path.write_text(checkpointd("config", "example", *full, home=tmp_path).stdout)
+        done = checkpointd("--config", str(path), "config", "check", home=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        first, *warnings = done.stdout.splitlines()
+        assert first == f"{path}: OK, 1 watch"
+        assert len(warnings) == missing
+        assert all("exist" in line or "is not a file" in line for line in warnings), warnings
 
 
 def test_the_config_at_top_level_is_good(tmp_path: Path) -> None:
@@ -116,11 +120,11 @@ def test_without_a_daemon_status_and_reload_say_so(tmp_path: Path, command: list
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", [["list"], ["show", "."], ["latest", "."]])
+@pytest.mark.parametrize("command", [["list"], ["show", "."], ["latest", "."], ["latest", "a"]])
 def test_where_no_daemon_ever_ran_nothing_is_known(tmp_path: Path, command: list[str]) -> None:
-    """One sentence, exit code 4."""
+    """One sentence, and not exit code 4: nobody has looked for checkpoints."""
     done = checkpointd(*command, home=tmp_path)
-    assert (done.returncode, done.stdout) == (4, "")
+    assert (done.returncode, done.stdout) == (69, "")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -130,7 +134,6 @@ def test_where_no_daemon_ever_ran_nothing_is_known(tmp_path: Path, command: list
         ["nonsense"],
         ["verify"],
         ["latest"],
-        ["latest", "nowhere"],
         ["latest", ".", "--requires", "beauty"],
         ["wait", "nowhere"],
         ["wait", ".", "--timeout", "soon"],

@@ -108,14 +108,15 @@ def test_latest_gives_a_name_as_its_bytes(world: World) -> None:
 
 def test_list_shows_the_newest_first(world: World) -> None:
     """As a table, and as objects."""
-    world.put("m_epoch_1.h5")
+    first = world.put("m_epoch_1.h5")
     world.put("m_epoch_2.h5", Verdict.INVALID)
     world.put("m_epoch_3\n\udcff.h5", None)
     lines = world.run("list").splitlines()
-    assert lines[0].split() == ["verdict", "step", "size", "age", "path"]
+    assert lines[0].split() == ["verdict", "step", "size", "age", "shown", "series", "path"]
     assert lines[1].split()[0] == "pending"
     assert lines[1].endswith(r"m_epoch_3\n\xff.h5")
     assert lines[2].split()[:2] == ["invalid", "2"]
+    assert lines[4].split()[-4:] == ["intact,", "loads", "m_epoch_{}.h5", str(first)]
     rows = [json.loads(line) for line in world.run("list", "a", "--json").splitlines()]
     assert [row["state"] for row in rows] == ["pending", "invalid", "valid"]
     assert rows[1]["reason"] == "finite.nan"

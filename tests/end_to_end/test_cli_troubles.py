@@ -81,18 +81,38 @@ def test_who_may_not_read_the_ledger_is_told_so() -> None:
         world.put("m_epoch_1.h5")
         done = as_stranger("--config", str(world.config), "latest", "a", home=home)
         assert done.returncode == 69
-        assert "be the daemon's user or in its group" in done.stderr
+        assert "Only root may: use sudo." in done.stderr
+
+
+@needs_root
+def test_checkpoints_that_may_not_be_looked_at_are_not_called_missing() -> None:
+    """With 69 and who may: neither "none is valid" nor "no such path"."""
+    with public_directory() as home:
+        world = World(home)
+        world.state.mkdir()
+        path = world.put("m_epoch_1.h5")
+        world.state.chmod(0o755)
+        for file in world.state.iterdir():
+            file.chmod(0o644)
+        world.runs.chmod(0o700)
+        for command in (["latest", "a"], ["wait", str(path)], ["trash", "list"]):
+            done = as_stranger("--config", str(world.config), *command, home=home)
+            assert (done.returncode, done.stdout) == (69, ""), done.stderr
+            assert "Permission denied. Only root may: use sudo." in done.stderr
+        done = as_stranger("--config", str(world.config), "show", str(path), home=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "what is on disk could not be looked at" in done.stdout
 
 
 @needs_root
 def test_an_unreadable_file_is_no_fault_of_ours() -> None:
-    """`inspect` reports it in a sentence, with exit code 1."""
+    """`inspect` reports it in a sentence that names who may, with exit code 69."""
     with public_directory() as home:
         (home / "locked.h5").write_bytes(b"secret")
         (home / "locked.h5").chmod(0)
         done = as_stranger("inspect", "locked.h5", home=home)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "locked.h5 cannot be read: Permission denied.\n"
+        assert (done.returncode, done.stdout) == (69, "")
+        assert done.stderr == f"{home}/locked.h5: Permission denied. Only root may: use sudo.\n"
 
 
 @needs_root

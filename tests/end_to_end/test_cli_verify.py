@@ -90,10 +90,10 @@ def test_all_valid_is_zero(runs: Path) -> None:
 
 
 def test_what_is_no_checkpoint_gets_one_sentence(runs: Path) -> None:
-    """Exit code 1; a directory without any is 4."""
+    """Exit code 2; a directory without any is 4."""
     for command in ("verify", "inspect"):
         done = checkpointd(command, "notes.txt", home=runs)
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"{runs}/notes.txt is no checkpoint")
         assert len(done.stderr.splitlines()) == 1
     assert checkpointd("verify", "empty", home=runs).returncode == 4

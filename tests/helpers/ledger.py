@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from checkpointd.ledger.facts import Original
+    from checkpointd.ledger.facts import Earlier
 
 _VERDICTS = {
     State.VALID: Verdict.VALID,
@@ -72,7 +72,8 @@ def entry(
     first_seen: float | None = None,
     sequence: int = 0,
     kind: Format = Format.HDF5,
-    original: Original | None = None,
+    original: Earlier | None = None,
+    before: tuple[Earlier, ...] = (),
 ) -> Entry:
     """A ledger entry that exists nowhere; named `/w/ckpt-<identity>` without a `path`."""
     checkpoint = Checkpoint(
@@ -101,6 +102,7 @@ def entry(
         seen=seen,
         sequence=sequence,
         original=original,
+        before=before,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.ledger.facts import Original
+from checkpointd.ledger.facts import Earlier
 from checkpointd.retention import plan
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, policy
@@ -54,7 +54,8 @@ class World:
     ledger: dict[str, Entry] = field(default_factory=dict)
     copied: dict[str, int] = field(default_factory=dict)
     written: int = 0
-    reports: dict[Save, Original] = field(default_factory=dict)
+    reports: dict[Save, Earlier] = field(default_factory=dict)
+    before: dict[str, tuple[Earlier, ...]] = field(default_factory=dict)
     starts: dict[int, int] = field(default_factory=dict)
 
     def save(self) -> None:
@@ -104,7 +105,7 @@ class World:
             known = self.ledger.get(path)
             content = replace(save, saved_at=0.0)
             before = self.reports.get(content) if path in self.copied else None
-            self.reports.setdefault(content, Original(save.saved_at, self.sequence))
+            self.reports.setdefault(content, Earlier(save.saved_at, self.sequence))
             self.ledger[path] = entry(
                 known.id if known else len(self.ledger) + 1,
                 step=save.number,
@@ -114,7 +115,11 @@ class World:
                 sequence=self.sequence,
                 path=path,
                 original=before,
+                before=self.before.get(path, ()),
             )
+            if before is None:
+                here = Earlier(save.saved_at, self.sequence)
+                self.before[path] = (*self.before.get(path, ()), here)
         self.written += len(self.unseen)
         for path in set(self.unseen) & set(self.copied):
             self.copied[path] = self.written if len(self.unseen) == 1 else -KEEP
@@ -151,6 +156,7 @@ class World:
         runs: dict[int, list[Save]] = {}
         for save in self.disk.values():
             runs.setdefault(save.run, []).append(save)
+        oldest = min(sorted(runs, reverse=True)[:2], default=0)  # `keep_runs` counts each start
         for run in range(self.run):
             # What is left of a run is only what the next one went on from: it is part of that one.
             start = self.starts.get(run + 1, 0)
@@ -160,6 +166,7 @@ class World:
         kept = {
             save.path
             for run in sorted(runs, reverse=True)[:2]
+            if run >= oldest
             for save in sorted(runs[run], key=lambda s: s.order)[-KEEP:]
             if not self._is_older_than_others_found_with_it(save)
         }

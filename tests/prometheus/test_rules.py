@@ -11,15 +11,18 @@ import pytest
 
 from checkpointd.observe.monitoring.alert import RuleSettings
 from checkpointd.observe.monitoring.rules import all_alerts, groups, rules
-from tests.prometheus.alert_cases import SCENES
+from tests.prometheus.daemon_scenes import DAEMON
 from tests.prometheus.programs import PROMTOOL
+from tests.prometheus.series_scenes import SERIES
+from tests.prometheus.watch_scenes import WATCHES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.prometheus.alert_cases import Scene
+    from tests.prometheus.alert_scene import Scene
 
 SETTINGS = RuleSettings(intervals={"strict": 7200, "o'dd.\"na\\me": 60})
+SCENES = [*DAEMON, *WATCHES, *SERIES]
 LABELS = {"NoValidCheckpoint": "cause, watch, series"}
 
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="no promtool (Debian): NOT checked")

@@ -100,7 +100,11 @@ EMPTY_PANELS = {
 }
 """The first metric of each query that gives nothing here, and why."""
 
-MAY_BE_EMPTY = {"problems"}  # whether there is one depends on which test ran first
+MAY_BE_EMPTY = {
+    "check_warnings_total",  # drift warns or not, by which was verified first
+    "problems",  # whether there is one depends on which test ran first
+    "weight_change_ratio",  # the newest is NaN
+}
 
 
 @dataclass(frozen=True)
@@ -237,17 +241,21 @@ def _client_certificates(scene: Scene) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # workers get the time that nothing else on the machine needs
 def test_every_alert_and_every_panel_is_evaluated_and_finds_its_metrics(scene: Scene) -> None:
     """What finds nothing is named above with the reason; the NaN is an alert."""
-    scene.becomes('checkpointd_checkpoints{job="certificate",state="valid"}', 3)
+    valid = 'checkpointd_checkpoints{job="certificate",state="valid"}'
+    eventually("the first verdicts", lambda: scene.value(valid) == 3, 100)
     _save(scene.daemon.home, 4, float("nan"))
     nan = 'checkpointd_non_finite_values{job="certificate"} > 0'
-    eventually("the verdict", lambda: scene.value(nan), 60)
+    eventually("the verdict", lambda: scene.value(nan), 100)
     of_watch = 'increase(checkpointd_check_failures_total{reason="finite.nan"}[5m]) > 0'
     eventually("the first NaN of the watch", lambda: scene.value(of_watch), 30)
     eventually("all rules evaluated", lambda: not _rules_that_are_not(scene, "ok"), 30)
     fires = 'ALERTS{alertname="CheckpointdNonFinite", alertstate="firing", series=~".+"}'
     eventually("the alert", lambda: scene.value(fires), 30)
+    for alert in scene.ask("alerts")["alerts"]:
+        assert "<error" not in "".join(alert["annotations"].values())
     expressions = [alert.expr for alert in all_alerts(RULES)]
     for metric in sorted(set(re.findall(r"\b(?:checkpointd_\w+|up)\b", " ".join(expressions)))):
         assert bool(scene.result(metric)) is (metric not in ABSENT), metric

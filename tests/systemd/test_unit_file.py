@@ -84,6 +84,7 @@ def test_the_template_is_the_service_but_for_user_and_directories() -> None:
         "ConfigurationDirectory": "checkpointd-%i",
         "StateDirectory": "checkpointd-%i",
         "StateDirectoryMode": "0700",
+        "RuntimeDirectory": "checkpointd-%i",
     }
     expected = []
     for key, value in directives():

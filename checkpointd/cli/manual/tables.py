@@ -100,8 +100,13 @@ def holds() -> str:
     """Every hold, with its cure."""
     from checkpointd.retention.confirmation import CONFIRMATION_HOLDS
     from checkpointd.retention.holds import HOLDS
+    from checkpointd.retention.trash_holds import TRASH_HOLDS
 
-    cures = {**{spec.reason: spec.cure for spec in HOLDS}, **CONFIRMATION_HOLDS}
+    cures = {
+        **{spec.reason: spec.cure for spec in HOLDS},
+        **CONFIRMATION_HOLDS,
+        **TRASH_HOLDS,
+    }
     return _table(("hold", "what to do"), [(f"`{name}`", cure) for name, cure in cures.items()])
 
 
@@ -170,6 +175,13 @@ def exit_codes() -> str:
     return _table(("code", "meaning"), [(str(code), text) for code, text in EXIT_CODES.items()])
 
 
+def doctor() -> str:
+    """Every check of `checkpointd doctor`, in the order in which they run."""
+    from checkpointd.cli.doctor.table import CHECKS
+
+    return _table(("check", "what it looks at"), [(f"`{c.name}`", c.summary) for c in CHECKS])
+
+
 def commands(program: Any) -> str:
     """Every command with its arguments and options, as `--help` shows them.
 
@@ -200,6 +212,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "alerts": alerts,
     "checks": checks,
     "configuration": configuration,
+    "doctor": doctor,
     "exit-codes": exit_codes,
     "formats": formats,
     "loaders": loaders,

@@ -25,7 +25,7 @@ class RuleSettings:
     """What differs between installations.
 
     `job` is the daemon's `job_name` in the scrape configuration. `intervals` maps a watch to the
-    seconds within which each of its series has to get a valid checkpoint, instead of four times
+    seconds within which each of its series has to get a valid checkpoint, instead of three times
     its usual interval. A series in which nothing was saved for `ended_after` seconds is taken for
     a job that has ended.
     """

@@ -134,6 +134,9 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
     yield Alert(
         "StateDiskFull",
         "checkpointd_state_filesystem_avail_bytes < 1e9\n"
+        "and\n"
+        "checkpointd_state_filesystem_avail_bytes\n"
+        "  < 0.1 * checkpointd_state_filesystem_size_bytes\n"
         "or\n"
         f"predict_linear(checkpointd_state_filesystem_avail_bytes[6h], {DAY}) < 0\n"
         "and\n"
@@ -145,7 +148,7 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
         "{{ $value | humanize1024 }}B, now or within a day. Once it is full no verdict can be "
         "recorded.",
         "The ledger cannot be written",
-        "the disk of `state_dir` has less than 1 GB free, or will be full within a day",
+        "the disk of `state_dir` is nearly full (less than 1 GB), or will be within a day",
     )
     listed = "|".join(_ALERTED_ELSEWHERE)
     yield Alert(

@@ -143,7 +143,7 @@ def _no_valid(settings: RuleSettings) -> Iterator[Alert]:
         "NoValidCheckpoint",
         "(\n"
         f"  time() - checkpointd_newest_timestamp_seconds{{{_VERSIONED}{outside}}}\n"
-        "    > clamp_min(4 * checkpointd_save_interval_seconds, 1800)\n"
+        "    > clamp_min(3 * checkpointd_save_interval_seconds, 1800)\n"
         "or\n"
         f"  time() - checkpointd_newest_timestamp_seconds{{{_SINGLE}{outside}}}\n"
         "    > clamp_min(12 * checkpointd_save_interval_seconds, 21600)\n"

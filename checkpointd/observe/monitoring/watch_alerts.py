@@ -27,14 +27,16 @@ def alerts(_settings: RuleSettings) -> Iterator[Alert]:
     )
     yield Alert(
         "ReconcileStale",
-        "time() - checkpointd_last_reconcile_timestamp_seconds > 900\n"
+        "time() - checkpointd_last_reconcile_timestamp_seconds\n"
+        "  > 1800 + 3 * checkpointd_reconcile_duration_seconds_sum\n"
+        "             / checkpointd_reconcile_duration_seconds_count\n"
         "and checkpointd_watch_up == 1",
         "5m",
         WARNING,
         "The watch {{ $labels.watch }} on {{ $labels.instance }} is not scanned",
         "The last scan ended {{ $value | humanizeDuration }} ago.",
         "A watch is not scanned",
-        "no scan of a watch has ended for a quarter of an hour",
+        "no scan of a watch has ended for half an hour, and three times as long as one takes",
     )
     yield Alert(
         "EventsLost",

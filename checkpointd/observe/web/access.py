@@ -47,6 +47,7 @@ class Access:
 
     def __init__(self, web: WebSettings | None = None) -> None:
         self.web = web or WebSettings()
+        self.last_scrape_at: float | None = None
         self._credentials = Credentials()
         self._seen: tuple[Identity, ...] = ()
         self._problem = ""

@@ -8,6 +8,7 @@ sniffed; a client that does not read its answer is dropped.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -95,6 +96,7 @@ class _Views:
         self._access = access
 
     async def metrics(self, request: web.Request) -> web.Response:
+        self._access.last_scrape_at = time.time()
         body, content_type = self._metrics.render(",".join(request.headers.getall("Accept", ())))
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.core.permissions import only_owner
 from checkpointd.core.tags import why_no_tag
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.web.peers import peer_uid
@@ -85,11 +86,7 @@ def _route(action: Action) -> Callable[[web.Request], Awaitable[web.StreamRespon
         sock = request.get_extra_info("socket")
         uid = peer_uid(sock) if sock is not None else None
         if uid not in (0, os.geteuid()):
-            return error_response(
-                "Only the user that checkpointd runs as, or root, may change anything: "
-                f"use sudo -u '#{os.geteuid()}', or sudo.",
-                403,
-            )
+            return error_response(only_owner(os.geteuid()), 403)
         try:
             return json_response(await action(await _body(request)))
         except ControlError as error:

@@ -15,6 +15,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.core.permissions import user_name
 from checkpointd.observe.web.certificates import Validity, validity
 
 if TYPE_CHECKING:
@@ -132,7 +133,11 @@ def _read(path: Path, *, secret: bool) -> bytes:
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise ValueError("does not exist") from None
-        cure = f"; give user {os.geteuid()} the right to" if error.errno == errno.EACCES else ""
+        cure = (
+            f"; give the user {user_name(os.geteuid())} the right to"
+            if error.errno == errno.EACCES
+            else ""
+        )
         raise ValueError(f"cannot be read: {error.strerror}{cure}") from None
     try:
         mode = os.fstat(fd).st_mode

@@ -43,6 +43,6 @@ def test_latest_needs_no_schema(tmp_path_factory: pytest.TempPathFactory) -> Non
     config = home / "config.toml"
     config.write_text(f"[daemon]\nstate_dir = '{home}/state'\n[[watch]]\nname='a'\npath='runs'\n")
     arguments = ["--config", str(config), "latest", "a"]
-    found = imported(f"from checkpointd.cli.main import run\nassert run({arguments}) == 4")
+    found = imported(f"from checkpointd.cli.main import run\nassert run({arguments}) == 69")
     schema = {"checkpointd.config.settings", "checkpointd.config.validate"}
     assert not found & ((set(SLOW) | schema) - {"platformdirs", "pydantic"})

@@ -115,7 +115,8 @@ def test_a_report_tells_every_check_within_eighty_columns() -> None:
     [
         (["valid", "valid"], False, 0),
         (["valid", "invalid", "inconclusive"], True, 1),
-        (["valid", None], False, 1),
+        (["valid", None], False, 2),
+        (["invalid", None], False, 1),
         (["valid", "inconclusive"], True, 2),
         (["valid", "inconclusive"], False, 3),
         ([], False, 4),

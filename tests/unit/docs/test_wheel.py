@@ -15,7 +15,7 @@ def test_nothing_of_the_package_is_left_out_of_the_wheel() -> None:
         "packages": ["checkpointd"],
         "force-include": {"systemd": "checkpointd/systemd/files"},
     }
-    shipped = [ROOT / "checkpointd" / "py.typed", ROOT / "checkpointd" / "config" / "example.toml"]
+    shipped = [ROOT / "checkpointd" / "py.typed", *(ROOT / "checkpointd" / "config").glob("*.toml")]
     shipped += (ROOT / "checkpointd" / "docs").glob("*.md")
     assert all(path.is_file() for path in shipped)
     ignored = subprocess.run(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from checkpointd.core.permissions import group_name
 from checkpointd.ledger import Ledger, NoLedgerError, StateLock
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_a_colleague_in_the_group_reads_what_only_the_daemon_writes() -> None:
         assert _read_as(GROUP, state) == "/w/ckpt-1"
         ledger.pin("/w/ckpt-2")
         assert _read_as(GROUP, state) == "/w/ckpt-1 /w/ckpt-2"
-        assert "be the daemon's user or in its group" in _read_as(STRANGER, state)
+        assert f"Join the group {group_name(GROUP)} " in _read_as(STRANGER, state)
         ledger.close()
         assert _read_as(GROUP, state) == "/w/ckpt-1 /w/ckpt-2"
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import ChangeKind, Ledger, Pin, Pruned, State
-from checkpointd.ledger.facts import Original
+from checkpointd.ledger.facts import Earlier
 from tests.helpers.ledger import record_verdict, report, write_file
 
 if TYPE_CHECKING:
@@ -149,10 +149,32 @@ def test_content_that_was_at_the_path_before_is_known_to_be_copied_back(tmp_path
     copied = save(5000.0, "a")
     assert copied.saved_at == 5000.0
     assert copied.content_saved_at == 1000.0
-    assert copied.original == Original(1000.0, 1)
+    assert copied.before == (Earlier(1000.0, 1),)
+    assert copied.original == Earlier(1000.0, 1)
     assert save(6000.0, "b").original is None
     assert save(7000.0, "").original is None
-    assert save(8000.0, "b").original == Original(6000.0, 3)
+    last = save(8000.0, "b")
+    assert last.original == Earlier(6000.0, 3)
+    assert last.before == (Earlier(1000.0, 1), Earlier(6000.0, 3), Earlier(7000.0, 4))
     ledger.record_gone(str(path))
     (departed,) = ledger.departed("w")
-    assert departed.original == Original(6000.0, 3)
+    assert departed.original == Earlier(6000.0, 3)
+    assert departed.before == last.before
+
+
+def test_content_that_two_versions_have_in_common_tells_nothing(tmp_path: Path) -> None:
+    """A model that does not learn: what is written over with it is a new save."""
+    ledger = Ledger.open(tmp_path)
+
+    def save(name: str, at: float) -> Entry:
+        saved = write_file(tmp_path / name, at)
+        ledger.record_seen(*saved, State.PENDING)
+        return ledger.record_report(report(*saved, facts=Facts(digest="same")))
+
+    save("m-1.h5", 1000.0)
+    save("m-2.h5", 2000.0)
+    again = save("m-1.h5", 3000.0)
+    assert again.original is None
+    assert again.before == (Earlier(1000.0, 1),)
+    last = save("m-1.h5", 4000.0)
+    assert last.before == (Earlier(1000.0, 1), Earlier(3000.0, 3))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.ledger.facts import Original
+from checkpointd.ledger.facts import Earlier
 from checkpointd.retention import plan
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, NOW, hold_reasons, policy
@@ -66,6 +66,10 @@ CLOCKS = {
         ("watch", False), ("save", 1), ("host", 2 * HOUR), ("start again", 0), ("host", 0.0),
         ("watch", True), ("save", 2),
     ],
+    "the same with a clock that is behind": [
+        ("watch", False), ("save", 1), ("host", -2 * HOUR), ("start again", 0), ("host", 0.0),
+        ("watch", True), ("save", 2),
+    ],
     "a clock that was ahead at the first save of a run that is found with others": [
         ("save", 1), ("host", 400 * DAY), ("watch", False), ("start again", 0), ("host", 0.0),
         ("save", 2),
@@ -102,7 +106,7 @@ def test_a_copy_without_its_time_is_placed_by_the_time_that_it_had() -> None:
         entry(n, step=n, saved_at=NOW - DAY + n, seen=NOW - DAY + n + 1, sequence=n)
         for n in range(10, 15)
     ]
-    original = Original(NOW - 9 * DAY, 1)
+    original = Earlier(NOW - 9 * DAY, 1)
     back = entry(
         1, step=1, saved_at=NOW - HOUR, seen=NOW - HOUR + 5, first_seen=NOW - 9 * DAY + 1,
         sequence=50, original=original,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checkpointd.ledger import State
-from checkpointd.ledger.facts import Original
+from checkpointd.ledger.facts import Earlier
 from checkpointd.retention import plan
 from checkpointd.retention.save_numbers import number_of
 from checkpointd.retention.series_order import order_series
@@ -235,7 +235,7 @@ def test_an_old_one_copied_back_is_not_pushed_out_by_those_that_were_there() -> 
     planned = plan([*entries, back, *later], policy(keep_last=3), NOW)
     assert {d.entry.step for d in planned.kept} == {98, 99, 100, 101, 102, 103}
     assert "if a job was started again while its clock was behind" in reasons_for(planned, 11)
-    known = replace(back, original=Original(back.saved_at, 1))
+    known = replace(back, original=Earlier(back.saved_at, 1))
     assert left([*entries, known]) == {40, 98, 99, 100}
     assert left([*entries, known, *later]) == {101, 102, 103}
 

@@ -51,7 +51,7 @@ def metric_names() -> dict[str, tuple[str, ...]]:
             continue
         for family in collector.collect():
             labels = vars(family).get("_labelnames") or vars(collector).get("_labelnames", ())
-            for ending in {"counter": ("_total",), "histogram": ("_bucket",)}.get(
+            for ending in {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(
                 family.type, ("",)
             ):
                 found[family.name + ending] = tuple(labels)

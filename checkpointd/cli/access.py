@@ -1,0 +1,76 @@
+"""Whether a typed path is there and may be looked at; what to do where a right is missing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from checkpointd.cli.errors import USAGE, CliError, DeniedError
+from checkpointd.core.permissions import cure_of_denial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from checkpointd.ledger import Entry
+
+
+def denied(error: PermissionError, path: str) -> DeniedError:
+    """The error about a path that this user may not look at."""
+    named = os.path.abspath(os.fsdecode(error.filename or path))
+    return DeniedError(f"{named}: {error.strerror}.", cure_of_denial(named))
+
+
+def must_exist(path: str) -> None:
+    """Refuse a path that is not there and is no prefix of anything that is.
+
+    Raises:
+        DeniedError: this user may not look.
+        CliError: with exit code 2.
+    """
+    from checkpointd.formats import locate
+
+    try:
+        if locate(os.path.abspath(path)) is not None or os.path.lexists(path):
+            return
+    except PermissionError as error:
+        raise denied(error, path) from None
+    except OSError:
+        if os.path.lexists(path):
+            return
+    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)
+
+
+def refuse_unseen(newest_first: Iterable[Entry]) -> None:
+    """Refuse to name the newest where this user may not look at what may be newer.
+
+    Args:
+        newest_first: the checkpoints among which the newest that is still there is looked for.
+
+    Raises:
+        DeniedError: this user may not look at one of them, and none that is newer is there.
+    """
+    from checkpointd.formats import generation_of
+
+    for entry in newest_first:
+        try:
+            found = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+        except PermissionError as error:
+            raise denied(error, entry.checkpoint.path) from None
+        except OSError:
+            continue
+        if found.key == entry.generation.key:
+            return
+
+
+def why_not_current(entry: Entry) -> str:
+    """Why a verdict may not be about what is on disk now; empty if it is."""
+    from checkpointd.formats import generation_of
+
+    try:
+        found = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+        is_current = found.key == entry.generation.key
+    except PermissionError as error:
+        return f"what is on disk could not be looked at: {denied(error, entry.checkpoint.path)}"
+    except OSError:
+        is_current = False
+    return "" if is_current else "the content on disk is not the one that was verified"
