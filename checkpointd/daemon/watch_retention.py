@@ -344,6 +344,5 @@ class WatchRetention:
             vault=copied,
             reserve=limits.reserve(disk.total),
             problem=problem,
-            total=disk.total,
             filesystem=filesystem,
         )
