@@ -106,4 +106,5 @@ async def running(root: Path) -> AsyncIterator[Daemon]:
         yield daemon
     finally:
         await daemon.retention.close()
+        daemon.watches.evaluators.close()
         await daemon.ledger.close()

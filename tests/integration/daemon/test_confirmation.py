@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,8 @@ from tests.helpers.retention_daemon import ENFORCE, running, write
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.helpers.retention_daemon import Daemon
 
 
 @pytest.fixture(autouse=True)
@@ -117,5 +121,41 @@ def test_much_that_was_not_shown_is_not_carried_out(root: Path) -> None:
             await daemon.retention.prune("w", apply=False)
             await daemon.retention.prune("w", apply=True)
             assert list(tree(root)) == ["ckpt-5"]
+
+    asyncio.run(main())
+
+
+def test_a_person_is_asked_once_for_a_run_also_after_a_restart(root: Path) -> None:
+    """What was the newest by number when the run was dropped goes later without a question."""
+    policy = ASKING.model_copy(update={"keep_last": 2, "keep_runs": 1})
+
+    async def save(daemon: Daemon, *steps: int) -> None:
+        for step in steps:
+            checkpoint, generation = WRITERS["file"](root / f"ckpt-{step}", next(times))
+            checkpoint = replace(checkpoint, version=str(step), step=step)
+            await daemon.ledger(record_verdict, (checkpoint, generation))
+        await daemon.round()
+
+    times = count(1000.0)
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(policy)
+            await daemon.round()
+            await save(daemon, 7, 8, 9)
+            await save(daemon, 1, 2)
+            (hold,) = daemon.retention.outcomes.holds["w"]
+            assert hold.reason == "older_runs"
+            assert set(tree(root)) == {"ckpt-8", "ckpt-9", "ckpt-1", "ckpt-2"}
+            await daemon.retention.prune("w", apply=True)
+            assert set(tree(root)) == {"ckpt-9", "ckpt-1", "ckpt-2"}
+        async with running(root) as daemon:
+            daemon.begin(policy)
+            await save(daemon, 10)
+            assert daemon.retention.outcomes.holds["w"] == ()
+            assert set(tree(root)) == {"ckpt-2", "ckpt-10"}
+            await save(daemon, 3, 4)
+            (hold,) = daemon.retention.outcomes.holds["w"]
+            assert hold.reason == "older_runs"
 
     asyncio.run(main())

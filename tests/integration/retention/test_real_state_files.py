@@ -43,7 +43,12 @@ def test_a_checkpoint_manager_carries_on_when_one_of_its_list_is_gone(
     assert manager.restore_or_initialize() == manager.latest_checkpoint
     assert int(value) == 8
     manager.save()
-    assert find_references(root).paths == {manager.latest_checkpoint}
+    found = find_references(root)
+    assert found.paths == {manager.latest_checkpoint}
+    (order,) = found.saving_orders
+    indexes = ((i, p, Path(f"{p}.index")) for i, p in enumerate(manager.checkpoints))
+    there = [(i, p, index.stat().st_mtime) for i, p, index in indexes if index.exists()]
+    assert [order.place_of(prefix, at) for _, prefix, at in there] == [i for i, _, _ in there]
 
 
 def test_a_savers_file_of_another_name_counts(tmp_path: Path) -> None:
