@@ -9,7 +9,7 @@ SOAK_year := tests/integration/retention/test_simulated_year.py tests/integratio
 SOAK_jobs := tests/end_to_end/retention/test_trainers.py
 SOAK_daemon := $(filter-out $(SOAK_jobs),$(wildcard tests/end_to_end/retention/test_*.py))
 
-.PHONY: run test lint unit docs wheel changelog wild fuzz soak bench imports clean
+.PHONY: run test lint unit docs wheel deb changelog wild fuzz soak bench imports clean
 
 run: $(STAMP)
 	$(BIN)/checkpointd demo
@@ -29,6 +29,10 @@ docs: $(STAMP)
 
 wheel: $(STAMP)
 	$(BIN)/python -m hatchling build -t wheel -d dist
+
+deb: wheel
+	$(BIN)/checkpointd docs --man > dist/checkpointd.1
+	.ci/deb dist/checkpointd-*.whl dist/checkpointd.1 dist
 
 changelog: $(STAMP)
 	$(BIN)/python .ci/changelog $(VERSION)

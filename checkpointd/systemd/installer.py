@@ -13,7 +13,7 @@ from checkpointd.config import parse
 from checkpointd.systemd import layout, plan, service
 from checkpointd.systemd.permissions import identity
 from checkpointd.systemd.service import InstallError
-from checkpointd.systemd.shipped import LISTEN
+from checkpointd.systemd.shipped import LISTEN, PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from checkpointd.systemd.disk import Disk
     from checkpointd.systemd.layout import Layout
     from checkpointd.systemd.plan import Named
+
+_PACKAGED = "/lib/systemd/system"
+"""Where a distribution's package has the units."""
 
 
 @dataclass
@@ -48,20 +51,23 @@ def install(disk: Disk, place: Layout, watches: Sequence[str], root: str = "") -
     done = Outcome()
     program = service.find_program()
     service.check_program(program, place, identity(place.user))
-    is_new = not disk.exists(f"{place.unit_dir}/{place.template}.service")
-    listen = service.free_listen(place.config_dir) if place.template != place.unit else LISTEN
+    packaged = program == PROGRAM and disk.exists(f"{_PACKAGED}/{place.template}.service")
+    listen = LISTEN if place == layout.HOST else service.free_listen(place.config_dir)
     first = plan.first_config(place, watches, listen)
     if not disk.exists(first.path):
         parse(tomllib.loads(first.text), Path(first.path))
     elif watches:
         done.notes.append(f"{first.path} is yours: add each directory to it as a [[watch]].")
-    accounts = plan.accounts(place, service.first_group(place.user))
+    accounts = plan.accounts(place, service.first_group(place.user), packaged=packaged)
     disk.put(accounts)
     _run(disk, done, accounts, "sysusers")
     disk.put([first])
     _run(disk, done, accounts, "tmpfiles")
     named = _named(disk, place, watches, listen, root, done)
-    files = [*plan.units(place, program, named), *plan.drop_ins(place, named)]
+    files = plan.drop_ins(place, named, packaged=packaged)
+    if not packaged:
+        files = [*plan.units(place, program, named), *files]
+    is_new = not disk.exists(files[0].path)
     before = len(disk.steps)
     disk.put(files)
     changed = {step for step, _ in disk.steps[before:]} & {plan.Step.WRITE, plan.Step.UPDATE}

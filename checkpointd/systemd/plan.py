@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.systemd import render
-from checkpointd.systemd.shipped import shipped
+from checkpointd.systemd.shipped import LISTEN, STATE_DIR, shipped
 from checkpointd.systemd.stamp import body, is_untouched, stamped
 
 if TYPE_CHECKING:
@@ -83,30 +83,40 @@ def units(layout: Layout, program: str, named: Named) -> list[File]:
     ]
 
 
-def drop_ins(layout: Layout, named: Named) -> list[File]:
-    """What of the config the units have to know."""
+def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[File]:
+    """What of the config the units have to know.
+
+    Args:
+        layout: of the service.
+        named: by the config.
+        packaged: whether the units belong to a distribution's package and stay as they are.
+    """
     base = f"{layout.unit_dir}/{layout.unit}"
     found = []
     if not layout.is_own:
         text = render.directories(named.roots, named.writable, named.groups)
         found.append(File(f"{base}.service.d/directories.conf", text))
-    if layout.template != layout.unit:
-        found.append(File(f"{base}.socket.d/listen.conf", render.listen_drop_in(named.listen)))
+    is_instance = layout.template != layout.unit
+    if is_instance or (packaged and (named.state_dir, named.listen) != (STATE_DIR, LISTEN)):
+        control = "" if is_instance else named.state_dir
+        text = render.listen_drop_in(named.listen, control)
+        found.append(File(f"{base}.socket.d/listen.conf", text))
     return found
 
 
-def accounts(layout: Layout, group: str) -> list[File]:
+def accounts(layout: Layout, group: str, *, packaged: bool = False) -> list[File]:
     """The user and the directories of a service, for systemd-sysusers and systemd-tmpfiles.
 
     Args:
         layout: of the service.
         group: the first group of its user.
+        packaged: whether those of the host's own service are in a distribution's package.
     """
-    if layout.is_own:
-        return []
     if layout.template != layout.unit:
         name = f"/etc/tmpfiles.d/checkpointd-{layout.user}.conf"
         return [File(name, render.tmpfiles(layout, group))]
+    if layout.is_own or packaged:
+        return []
     return [
         File("/etc/sysusers.d/checkpointd.conf", shipped("checkpointd.sysusers")),
         File("/etc/tmpfiles.d/checkpointd.conf", shipped("checkpointd.tmpfiles")),

@@ -96,11 +96,18 @@ def directories(
     return "\n".join(lines) + "\n"
 
 
-def listen_drop_in(listen: str) -> str:
-    """Return the drop-in of an instance's socket: the address of its status page."""
+def listen_drop_in(listen: str, state_dir: str = "") -> str:
+    """Return the drop-in of a socket: the address of the status page.
+
+    Args:
+        listen: the address.
+        state_dir: where the control socket is, if the unit's own places are to be replaced.
+    """
+    places = ["", f"{state_dir}/control.sock", listen] if state_dir else [listen]
     return (
         "# The address is that of [web] listen in the config: after a change there, run\n"
-        f"# `checkpointd systemd install --user NAME` again.\n[Socket]\nListenStream={listen}\n"
+        "# `checkpointd systemd install` again.\n[Socket]\n"
+        + "".join(f"ListenStream={place}\n" for place in places)
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import grp
 import os
 import pwd
+import socket
 import sys
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from checkpointd.config import load
+from checkpointd.config import ConfigError, load
 from checkpointd.config.locate import read
 from checkpointd.systemd import layout, permissions, render
 from checkpointd.systemd.plan import Named
@@ -94,18 +96,25 @@ def name_all(
 
 
 def free_listen(config_dir: str) -> str:
-    """Return the first address for a status page that no other service on this host has."""
+    """Return the first address for a status page that nothing on this host has.
+
+    Args:
+        config_dir: of the service itself, whose own address does not count.
+    """
     taken = set()
-    for path in glob.glob("/etc/checkpointd*/config.toml"):
-        if os.path.dirname(path) != config_dir:
+    for path in glob.glob("/etc/checkpointd*"):
+        if path != config_dir:
             try:
-                web = read(Path(path))[0].get("web", {})
-            except Exception:  # noqa: BLE001, S112 - a broken config takes no address
-                continue
+                web = read(Path(path, "config.toml"))[0].get("web", {})
+            except ConfigError:  # it may not be read, and then has the default most likely
+                web = {}
             taken.add(web.get("listen", LISTEN) if isinstance(web, dict) else LISTEN)
     host, _, port = LISTEN.rpartition(":")
-    choices = (f"{host}:{number}" for number in range(int(port), int(port) + _PORTS))
-    return next(choice for choice in choices if choice not in taken)
+    for number in range(int(port), int(port) + _PORTS):
+        if f"{host}:{number}" not in taken:
+            with contextlib.suppress(OSError), socket.create_server((host, number)):
+                return f"{host}:{number}"
+    raise InstallError(f"No port from {port} on is free: write a config with [web] listen first.")
 
 
 def place_for(user: str | None, *, is_root: bool) -> Layout:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.daemon import Daemon
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 def test_every_format_gets_its_verdict_with_what_was_shown(daemon: Daemon, made: Path) -> None:

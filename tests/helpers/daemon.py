@@ -13,12 +13,14 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.helpers.scene import SCAN_ONLY
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DEADLINE = 60.0
+DEADLINE = 200.0
 _POLL = 0.05
 
 CONFIG = """
@@ -35,6 +37,11 @@ path = "runs"
 settle = "1s"
 torn_after = "5s"
 """
+SCANNING = f"""{CONFIG}
+[watch.verify]
+{SCAN_ONLY}
+"""
+"""For what is not about loading: no interpreter imports TensorFlow, which takes 3 s of CPU."""
 
 
 def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:

@@ -15,7 +15,9 @@ TEXTS = {ROOT / "README.md": (ROOT / "README.md").read_text(encoding="utf-8"), *
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _BLOCK_OR_HEADING = re.compile(r"^ *```.*?^ *```|^#[^\n]*$", re.MULTILINE | re.DOTALL)
 _CALL = re.compile(r"(?:^|[ (/])checkpointd ((?:-|[a-z])[^|)>&#\\]*)")
-_OTHER_PROGRAMS = re.compile(r"(sudo )?(useradd|install|chgrp|pip|ln|usermod|systemctl|curl)\b")
+_OTHER_PROGRAMS = re.compile(
+    r"(sudo )?(useradd|install|chgrp|pip|ln|usermod|systemctl|curl|apt|podman)\b"
+)
 
 
 def blocks(language: str) -> list[str]:

@@ -6,10 +6,10 @@
 set -u
 PATH=/usr/local/bin:$PATH
 ok() { echo "ok $1"; }
-get() { /usr/bin/python3 -c "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())" "$1"; }
+get() { /usr/bin/python3 -c "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=60).read().decode())" "$1"; }
 web=http://127.0.0.1:9746
 runs=/data/runs/resnet
-waited() { for _ in $(seq 300); do "$@" && return 0; sleep 0.1; done; return 1; }
+waited() { for _ in $(seq 1200); do "$@" && return 0; sleep 0.1; done; return 1; }
 journal() { journalctl -u "${1:-checkpointd}" -o cat --no-pager; }
 here=$(dirname "$0")
 
@@ -45,6 +45,7 @@ setpriv --reuid=bob --regid=bob --init-groups checkpointd status >/dev/null && o
 source "$here/reinstall.sh"
 source "$here/restart.sh"
 source "$here/instance.sh"
+source "$here/own.sh"
 
 cp /etc/checkpointd/config.toml /tmp/good.toml
 printf '[worker]\nconcurrency = 0\n' >>/etc/checkpointd/config.toml
@@ -78,5 +79,9 @@ checkpointd=$(readlink /usr/local/bin/checkpointd)
 $checkpointd systemd uninstall && [[ ! -e /etc/systemd/system/checkpointd.service && -e /etc/checkpointd/config.toml ]] && ok "uninstall leaves the config"
 systemctl daemon-reload
 systemctl cat checkpointd >/dev/null 2>&1 || ok "and no unit"
+rm -rf /opt/checkpointd /etc/checkpointd
+source "$here/deb.sh"
 journal | tail -n 40
+echo "CPU seconds: $(awk "/usage_usec/ {print int(\$2 / 1000000)}" /sys/fs/cgroup/cpu.stat | head -n1)"
+journalctl -o cat --no-pager | grep -i "firewall" | sort | uniq -c | head -n 3
 exit 0

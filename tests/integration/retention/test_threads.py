@@ -114,7 +114,8 @@ def test_a_closed_thread_begins_nothing_more_and_tells_when_it_is_through() -> N
         await asyncio.to_thread(begun.wait)
         disk.close()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(disk.ended(), 0.05)
+            async with asyncio.timeout(0.05):
+                await disk.ended()
         gate.set()
         await disk.ended()
         results = await asyncio.gather(*calls, return_exceptions=True)

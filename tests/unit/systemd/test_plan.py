@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from checkpointd.systemd.layout import HOST, for_user, own
-from checkpointd.systemd.plan import File, Named, Step, drop_ins, first_config, step, units
+from checkpointd.systemd.plan import (
+    File,
+    Named,
+    Step,
+    accounts,
+    drop_ins,
+    first_config,
+    step,
+    units,
+)
 from checkpointd.systemd.stamp import body, is_untouched, stamped
 
 UNIT = File("/etc/systemd/system/checkpointd.service", "[Service]\nNice=10\n")
@@ -95,3 +104,16 @@ def test_a_unit_of_an_own_systemd_has_nothing_that_needs_privileges() -> None:
     assert "WantedBy=default.target" in service.text
     assert "ListenStream=/home/alice/.local/state/checkpointd/control.sock" in socket.text
     assert "SocketUser" not in socket.text
+
+
+def test_the_units_of_a_package_stay_as_they_are() -> None:
+    """What the config changes in them is in a drop-in, which replaces the places of the socket."""
+    assert [f.path.rpartition("/")[2] for f in drop_ins(HOST, NAMED, packaged=True)] == [
+        "directories.conf"
+    ]
+    assert accounts(HOST, "checkpointd", packaged=True) == []
+    named = Named("/var/lib/checkpointd", "0.0.0.0:80")
+    text = drop_ins(HOST, named, packaged=True)[1].text
+    assert text.partition("[Socket]\n")[2] == (
+        "ListenStream=\nListenStream=/var/lib/checkpointd/control.sock\nListenStream=0.0.0.0:80\n"
+    )
