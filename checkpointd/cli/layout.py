@@ -49,6 +49,8 @@ def _broken(paragraph: Text, first: int, width: int) -> Iterator[Text]:
         if end > start and word.end() - start > room and not (is_too_long and end - start < room):
             yield paragraph[start:end]
             start, room = word.start(1), width
+        elif end == start and word.end() - start > room:
+            start = word.start(1)
         end = word.end()
     yield paragraph[start : max(end, start)]
 

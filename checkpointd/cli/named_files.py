@@ -74,6 +74,7 @@ def _problem(path: Path, loc: Loc, message: str) -> Problem:
 
 def _watch_warnings(watch: WatchSettings, account: Account | None) -> Found:
     yield from _root_warnings(watch, account)
+    yield from _trash_warnings(watch, account)
     verify = watch.verify
     for key in ("python_path", "read_paths"):
         for place in getattr(verify, key):
@@ -109,6 +110,23 @@ def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
         yield ("path",), f"{root} does not exist yet; the daemon waits for it"
     elif not os.path.isdir(root):
         yield ("path",), f"{root} is not a directory"
+
+
+def _trash_warnings(watch: WatchSettings, account: Account | None) -> Found:
+    """Why nothing could be moved to `trash_dir`."""
+    from checkpointd.retention.trash import nearest_directory, place_of, why_unusable
+
+    place = place_of(watch)
+    if watch.retention.mode == "off" or place.is_inside:
+        return
+    if why := why_unusable(place):
+        yield ("retention", "trash_dir"), why
+    elif account is not None:
+        there = nearest_directory(os.path.dirname(place.directory))
+        (cure,) = denials(account, [(there, MAY_WRITE)])
+        if cure:
+            message = f"{account.name} may not write into {there}. {cure.rstrip('.')}"
+            yield ("retention", "trash_dir"), message
 
 
 def _module_warnings(watch: WatchSettings) -> Found:

@@ -31,11 +31,11 @@ def plan_here(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     """The plan of a watch as an object; while no daemon is running."""
     from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.public import public_plan
+    from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
-    return public_plan(
-        watch.name, confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
-    )
+    planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
+    return public_plan(watch.name, with_trash_holds(planned, ledger, watch))
 
 
 def apply_here(
@@ -51,6 +51,7 @@ def apply_here(
     Returns:
         For each watch its plan as an object, with `removals`.
     """
+    from checkpointd.ledger import TrashTtl
     from checkpointd.retention import Pruner
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
@@ -89,6 +90,7 @@ def apply_here(
             if below is not None:
                 planned = plan_watch(ledger, watch, time.time(), root=below, by_person=True)
             if not holder:
+                ledger.record_trash_ttl(watch.name, TrashTtl(watch.retention.trash_ttl))
                 before = ledger.policy_records(watch.name)
                 ledger.record_policies(watch.name, confirmed(watch, planned, time.time(), before))
             outcome = public_plan(watch.name, planned)

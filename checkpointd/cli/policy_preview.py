@@ -52,9 +52,10 @@ def _previews(config: Config) -> Iterator[tuple[str, str]]:
 def _preview(ledger: Ledger, watch: WatchSettings) -> str:
     from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.summary import preview_text
+    from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
     if not ledger.entries(watch.name, limit=1):
         return ""
-    planned = plan_watch(ledger, watch, time.time())
-    return preview_text(confirm_plan(ledger, watch, planned))
+    planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
+    return preview_text(with_trash_holds(planned, ledger, watch))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from checkpointd.cli.workspace import Workspace
     from checkpointd.config import WatchSettings
-    from checkpointd.ledger import Ages, KnownTrash
+    from checkpointd.ledger import Ages, KnownTrash, TrashTtl
     from checkpointd.retention.trash import TrashPlace
 
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Holding:
     """One trash and the policy for it; `is_former` says that no watch has it any more.
 
-    `mode` is `unknown` where neither the config nor the ledger has the policy.
+    `mode` is `unknown` where neither the config nor the ledger has the policy. What was moved there
+    until `kept_until` stays for `kept_ttl` seconds if that is longer.
     """
 
     watch: str
@@ -34,6 +35,12 @@ class Holding:
     ttl: float
     mode: str
     is_former: bool = False
+    kept_ttl: float = 0.0
+    kept_until: float = 0.0
+
+    def ttl_of(self, at: float) -> float:
+        """How long an item stays that was moved there at a time."""
+        return max(self.ttl, self.kept_ttl if at <= self.kept_until else 0.0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class _Known:
     ages: Ages
     trashes: tuple[KnownTrash, ...] = ()
     roots: tuple[tuple[str, str], ...] = ()
+    ttls: tuple[tuple[str, TrashTtl], ...] = ()
 
 
 def holdings_of(workspace: Workspace, watch: str | None) -> tuple[list[Holding], Ages]:
@@ -83,7 +91,9 @@ def _known(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _Known:
             raise
         return _Known(WallAges(time.time()))
     try:
-        return _Known(ledger.ages(), tuple(ledger.trashes()), tuple(ledger.roots().items()))
+        trashes, roots = tuple(ledger.trashes()), ledger.roots()
+        ttls = [(name, ttl) for name in roots if (ttl := ledger.trash_ttl(name)) is not None]
+        return _Known(ledger.ages(), trashes, tuple(roots.items()), tuple(ttls))
     except LedgerError:
         return _Known(WallAges(time.time()))
     finally:
@@ -91,20 +101,35 @@ def _known(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _Known:
 
 
 def _with_config(known: _Known, configured: Iterable[WatchSettings]) -> list[Holding]:
-    from checkpointd.retention.trash import TrashPlace, place_of
+    from checkpointd.retention.trash import TrashPlace
+    from checkpointd.retention.trash_ttl import former_policy
 
     configured = tuple(configured)
-    holdings = [
-        Holding(w.name, place_of(w), w.retention.trash_ttl, w.retention.mode) for w in configured
-    ]
+    holdings = [_of(w, dict(known.ttls).get(w.name)) for w in configured]
     directories = {holding.place.directory for holding in holdings}
-    policies = {str(w.path): (w.retention.trash_ttl, w.retention.mode) for w in configured}
+    policies = {str(w.path): w.retention for w in configured}
     for one in known.trashes:
         if one.directory not in directories:
-            ttl, mode = policies.get(one.root, (one.ttl, one.mode))
+            ttl, mode = former_policy(one, policies.get(one.root))
             place = TrashPlace(one.root, one.directory)
             holdings.append(Holding(one.watch, place, ttl, mode, is_former=True))
     return holdings
+
+
+def _of(watch: WatchSettings, before: TrashTtl | None) -> Holding:
+    from checkpointd.retention.trash import place_of
+    from checkpointd.retention.trash_ttl import updated
+
+    policy = watch.retention
+    found = updated(before, policy.trash_ttl, time.time(), policy.confirm)
+    return Holding(
+        watch.name,
+        place_of(watch),
+        policy.trash_ttl,
+        policy.mode,
+        kept_ttl=found.kept_ttl,
+        kept_until=found.kept_until,
+    )
 
 
 def _without_config(known: _Known, roots: dict[str, str]) -> list[Holding]:

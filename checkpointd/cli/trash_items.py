@@ -60,7 +60,7 @@ class Found:
         """The object of `trash list --json`."""
         manifest, holding = self.item.manifest, self.holding
         stays = holding.mode in ("off", "unknown") or self.is_copy
-        expires = None if stays else now + max(0.0, holding.ttl - self.age)
+        expires = None if stays else now + max(0.0, holding.ttl_of(manifest.at) - self.age)
         return {
             "watch": holding.watch,
             "path": self.item.path,

@@ -107,8 +107,17 @@ def _trash_errors(watches: Sequence[Any], base: Path, roots: Sequence[tuple[str,
     for i, watch in enumerate(watches):
         path = _text(watch.get("retention") if isinstance(watch, dict) else None, "trash_dir")
         directory = absolute(path, base) if path else None
+        places = places_of([directory, *(root for _, root in roots)]) if directory else {}
         for name, root in roots:
-            if directory and (directory.is_relative_to(root) or root.is_relative_to(directory)):
+            if directory and (
+                directory.is_relative_to(root)
+                or root.is_relative_to(directory)
+                or (
+                    directory in places
+                    and root in places
+                    and places[directory].overlaps(places[root])
+                )
+            ):
                 message = f"{directory} is inside watch {name!r} or contains it; name another"
                 yield ("watch", i, "retention", "trash_dir"), message
 

@@ -24,14 +24,13 @@ class DiskUsage:
     """What was last found out about the file system of a watch, in bytes.
 
     `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that,
-    `total` the size of the file system, `vault` what its copies occupy (None without a vault).
+    `vault` what its copies occupy (None without a vault).
     """
 
     available: int | None = None
     trash: int | None = None
     reserve: int | None = None
     problem: str = ""
-    total: int | None = None
     vault: int | None = None
     filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
 

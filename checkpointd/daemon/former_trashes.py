@@ -22,6 +22,7 @@ from checkpointd.retention.trash import (
     TrashLimits,
     TrashPlace,
 )
+from checkpointd.retention.trash_ttl import former_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,9 @@ class FormerTrash:
             self._pruner.recover()
             self._recovered = True
         limits = TrashLimits(
-            ttl, self._records.ages(), self._records.largest_bytes(self.known.watch)
+            ttl,
+            self._records.ages(),
+            self._records.largest_bytes(self.known.watch),
         )
         expired = None if mode == "off" else self._pruner.expire(limits)
         if self._pruner.trash.remove_if_empty():
@@ -180,7 +183,7 @@ class FormerTrashes:
         known = former.known
         same_root = [s for s in self._running().values() if str(s.path) == known.root]
         policy = same_root[0].retention if same_root else None
-        ttl, mode = (policy.trash_ttl, policy.mode) if policy else (known.ttl, known.mode)
+        ttl, mode = former_policy(known, policy)
         errors: tuple[str, ...] = ()
         try:
             expired = await former.expire(ttl, mode)

@@ -13,6 +13,7 @@ from checkpointd.ledger import (
     Pin,
     PolicyRecords,
     Pruned,
+    TrashTtl,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +90,14 @@ class LedgerRecords:
     def trashes(self) -> list[KnownTrash]:
         """Every trash that something was moved to."""
         return self._ledger.wait(Ledger.trashes)
+
+    def trash_ttl(self, watch: str) -> TrashTtl | None:
+        """For how long items of the trash of a watch stay."""
+        return self._ledger.wait(Ledger.trash_ttl, watch)
+
+    def record_trash_ttl(self, watch: str, ttl: TrashTtl) -> None:
+        """Record that."""
+        self._ledger.wait(Ledger.record_trash_ttl, watch, ttl)
 
     def forget_trash(self, directory: str) -> None:
         """Forget a trash that is empty."""

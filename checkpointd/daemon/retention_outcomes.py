@@ -62,7 +62,11 @@ class RetentionOutcomes:
             removals: what was removed already.
         """
         planned = _left(planned, removals)
-        holds = self.holds[name] = (*planned.holds, *planned.unconfirmed)
+        holds = self.holds[name] = (
+            *planned.holds,
+            *planned.unconfirmed,
+            *planned.kept_in_trash,
+        )
         if name not in self.previews:
             log.info("retention plan", watch=name, message=preview_text(planned))
         self.previews[name] = preview_line(planned)

@@ -143,7 +143,7 @@ class StatusBuilder:
             trash_reserve_bytes=watch.trash_reserve_bytes,
             vault_bytes=usage.vault,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
-            filesystem_size_bytes=usage.total,
+            filesystem_size_bytes=usage.filesystem.size_bytes,
         )
 
     def _watch(self, name: str) -> WatchStatus:

@@ -14,6 +14,7 @@ import structlog
 from checkpointd.daemon.disk_usage import DiskTrend, DiskUsage
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.vault_keeper import VaultKeeper
+from checkpointd.ledger import TrashTtl
 from checkpointd.retention import Pruner, Removal, TrashError
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
 from checkpointd.retention.policy import is_changed, note_enforced
@@ -28,6 +29,8 @@ from checkpointd.retention.trash import (
     known_trash,
     place_of,
 )
+from checkpointd.retention.trash_holds import with_trash_holds
+from checkpointd.retention.trash_ttl import limits_of, ttl_of
 from checkpointd.retention.vault import is_copy_wanted
 from checkpointd.retention.watch_plan import plan_watch, reference_index
 
@@ -227,10 +230,15 @@ class WatchRetention:
             if by is ApplyBy.PERSON:
                 self.preview.check(self.name, planned)
                 if not problem:
+                    ttl = TrashTtl(self.settings.retention.trash_ttl)
+                    self._records.record_trash_ttl(self.name, ttl)
                     before = self._records.policy_records(self.name)
                     records = confirmed(self.settings, planned, time.time(), before)
                     self._records.record_policies(self.name, records)
                     planned = replace(planned, unconfirmed=())
+            planned = with_trash_holds(
+                planned, self._records, self.settings, by_person=by is ApplyBy.PERSON
+            )
             if by is ApplyBy.NOBODY or planned.unconfirmed:
                 return planned, []
             changed = is_changed(self._records, self.settings)
@@ -274,11 +282,10 @@ class WatchRetention:
             return Expired((), (holder,)) if holder else self._pruner.empty(ids)
 
     def _limits(self) -> TrashLimits:
-        return TrashLimits(
-            self.settings.retention.trash_ttl,
-            self._records.ages(),
-            self._records.largest_bytes(self.name),
-        )
+        found = ttl_of(self._records, self.settings, time.time())
+        if found != self._records.trash_ttl(self.name):
+            self._records.record_trash_ttl(self.name, found)
+        return limits_of(self._records, self.settings, found)
 
     def _recover(self) -> None:
         with self._keeper.locked() as holder:
@@ -337,6 +344,5 @@ class WatchRetention:
             vault=copied,
             reserve=limits.reserve(disk.total),
             problem=problem,
-            total=disk.total,
             filesystem=filesystem,
         )

@@ -16,7 +16,7 @@ from checkpointd.ledger.hook_queue import HookCounts, HookEvent
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
-from checkpointd.ledger.trashes import KnownTrash
+from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 __all__ = [
     "AcceptedPolicy",
@@ -38,5 +38,6 @@ __all__ = [
     "SeriesSummary",
     "State",
     "StateLock",
+    "TrashTtl",
     "WallAges",
 ]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
-    from checkpointd.ledger.trashes import KnownTrash
+    from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
@@ -229,6 +229,10 @@ class Reader(SeriesReader):
         """Every trash that something was moved to, of watches that are configured or not."""
         found = self._rows("SELECT value FROM meta WHERE key LIKE 'trash:%' ORDER BY key")
         return [known for (text,) in found if (known := trashes.load(text)) is not None]
+
+    def trash_ttl(self, watch: str) -> TrashTtl | None:
+        """For how long items of the trash of a watch stay; None if that was never recorded."""
+        return trashes.load_ttl(self._meta(f"trash_ttl:{watch}"))
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""

@@ -35,3 +35,31 @@ def load(text: str) -> KnownTrash | None:
     texts = (found.directory, found.root, found.watch, found.mode)
     is_sound = all(isinstance(text, str) for text in texts) and found.root.startswith("/")
     return found if is_sound and math.isfinite(float(found.ttl)) else None
+
+
+@dataclass(frozen=True)
+class TrashTtl:
+    """For how long items of the trash of a watch stay, in seconds.
+
+    Those that were moved there until `kept_until` (seconds since the epoch) stay for `kept_ttl`,
+    because nobody has confirmed yet that `ttl` is shorter now.
+    """
+
+    ttl: float
+    kept_ttl: float = 0.0
+    kept_until: float = 0.0
+
+
+def dump_ttl(ttl: TrashTtl) -> str:
+    """The text of a record."""
+    return json.dumps(asdict(ttl), sort_keys=True)
+
+
+def load_ttl(text: str | None) -> TrashTtl | None:
+    """The record in a text; None if there is none, or it is damaged."""
+    try:
+        found = TrashTtl(**json.loads(text or ""))
+        numbers = (float(found.ttl), float(found.kept_ttl), float(found.kept_until))
+    except (ValueError, TypeError):
+        return None
+    return found if all(map(math.isfinite, numbers)) else None

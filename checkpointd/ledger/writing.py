@@ -93,6 +93,11 @@ class Writer(TrustReader):
             with self._writing():
                 self._set_meta(_trash_key(trash.directory), trashes.dump(trash))
 
+    def record_trash_ttl(self, watch: str, ttl: trashes.TrashTtl) -> None:
+        """Record for how long items of the trash of a watch stay."""
+        with self._writing():
+            self._set_meta(f"trash_ttl:{watch}", trashes.dump_ttl(ttl))
+
     def forget_trash(self, directory: str) -> None:
         """Forget a trash that is empty."""
         with self._writing():

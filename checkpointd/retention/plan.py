@@ -44,8 +44,9 @@ class RetentionPlan:
     `suspects` are the paths of valid ones that are not on disk as they were verified: they should
     be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. `unmet`
     is why `max_total_bytes` is not met, `unconfirmed` why the plan waits for a person
-    (`checkpointd.retention.confirmation`). Whether anything is carried out is up to the caller: see
-    `policy.mode`.
+    (`checkpointd.retention.confirmation`), `kept_in_trash` why the trash keeps what it has for
+    longer than `trash_ttl` (`checkpointd.retention.trash_ttl`). Whether anything is carried out is
+    up to the caller: see `policy.mode`.
     """
 
     policy: RetentionSettings
@@ -55,6 +56,7 @@ class RetentionPlan:
     unevaluated: tuple[Entry, ...] = ()
     unmet: str = ""
     unconfirmed: tuple[Hold, ...] = ()
+    kept_in_trash: tuple[Hold, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:

@@ -48,7 +48,7 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
                 "message": hold.message,
                 "cure": hold.cure,
             }
-            for hold in (*plan.holds, *plan.unconfirmed)
+            for hold in (*plan.holds, *plan.unconfirmed, *plan.kept_in_trash)
         ],
         "unmet": plan.unmet,
     }

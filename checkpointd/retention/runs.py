@@ -165,7 +165,7 @@ class _Walk:
         latest = self._latest
         was_seen_later = one.sequence > front.sequence
         is_doubtful = one.id in self._doubtful
-        if self._at_each_fall and (was_seen_later or (is_doubtful and one.number == front.number)):
+        if self._at_each_fall and was_seen_later:
             self._begin(one)
         elif is_doubtful or latest is None:
             self.may_be_restarts = True

@@ -173,7 +173,7 @@ def _order(
     if by == "witnesses":
         listed = saving_orders.of(group)
         runs = runs_of_series(series, doubts, credible, saved_before(listed))
-        doubts.update(_without_a_number(series))
+        doubts.update(_only_by_time(series))
     else:
         runs = Runs({one.id: 0 for one in series})
     if by == "number":
@@ -235,15 +235,15 @@ def _by_number(one: Sighting) -> tuple[Number, int, float]:
     return one.number or (), one.sequence, one.saved_at
 
 
-def _without_a_number(series: Sequence[Sighting]) -> dict[int, str]:
-    """Those that only their save time places: found together, and without a number."""
-    together: dict[int, list[int]] = {}
+def _only_by_time(series: Sequence[Sighting]) -> dict[int, str]:
+    """Those that only their save time places: found together, without a number or with the same."""
+    together: dict[tuple[int, Number | None], list[Sighting]] = {}
     for one in series:
-        if one.number is None:
-            together.setdefault(one.sequence, []).append(one.id)
+        together.setdefault((one.sequence, one.number), []).append(one)
     return {
-        identity: f"{len(ids)} were found together, and only save time says which is newer"
-        for ids in together.values()
-        if len(ids) > 1
-        for identity in ids
+        one.id: f"{len(found)} were found together{' with the same number' if number else ''}, and "
+        "only save time says which is newer"
+        for (_, number), found in together.items()
+        if len(found) > 1
+        for one in found
     }

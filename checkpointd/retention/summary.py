@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.plan import RetentionPlan
 
 _NOT_YET = "min_age"
+_UNUSABLE = "trash_unusable"
 _WITHOUT_VERDICT = frozenset({State.PENDING, State.WRITING, State.SUPERSEDED})
 
 
@@ -117,9 +118,12 @@ def preview_line(plan: RetentionPlan) -> str:
 def preview_text(plan: RetentionPlan) -> str:
     """The same, and why it waits or is on hold if it is."""
     line = preview_line(plan)
+    for kept in plan.kept_in_trash:
+        line = f"{line} On hold ({kept.reason}): {kept.message} {kept.cure}"
     if plan.unconfirmed:
         first = plan.unconfirmed[0]
-        return f"{line} On hold ({first.reason}): {first.cure}"
+        why = f"{first.message} " if first.reason == _UNUSABLE else ""
+        return f"{line} On hold ({first.reason}): {why}{first.cure}"
     if plan.holds:
         reasons = ", ".join(dict.fromkeys(hold.reason for hold in plan.holds))
         count = len({hold.series for hold in plan.holds})

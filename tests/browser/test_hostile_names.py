@@ -140,19 +140,22 @@ def test_every_page_can_be_read_by_everybody(
 def test_a_page_follows_the_daemon_without_being_loaded_again(
     daemon: Daemon, browser: Browser
 ) -> None:
-    """A valid checkpoint ends the alarm of its series; the focus stays where it is."""
+    """A valid checkpoint ends the alarm of its series, whose row moves; the focus goes with it."""
     browser.open(f"{daemon.url}/")
     browser.press_tab()
     assert browser.value("document.activeElement.className") == "skip"
-    browser.value("window.same = true; document.querySelector('nav a').focus()")
     name = NAMES[-1]
     row = f"[...document.querySelectorAll('tr')].find(r => r.innerText.includes({name!r}))"
+    browser.value(f"window.same = true; {row}.querySelector('a').focus()")
+    focus = "document.activeElement.getAttribute('href')"
+    focused = browser.value(focus)
+    assert focused.startswith("/series/")
     state = f"{row}.querySelector('.tag').innerText"
     assert browser.value(state) == "invalid"
     write_bundle(daemon.runs / name / "ckpt-2", {VALUE: np.ones(4, "float32")})
     eventually("the page to follow", lambda: browser.value(state) != "invalid")
     assert browser.value("window.same") is True
-    assert browser.value("document.activeElement.innerText") == "All series"
+    assert browser.value(focus) == focused
     lost = "document.querySelector('#lost:not([hidden])')?.innerText || ''"
     assert browser.value(lost) == ""
     browser.value("window.real = window.fetch; window.fetch = () => Promise.reject(); 0")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.daemon import Daemon, daemon_in
+from tests.helpers.daemon import CONFIG, Daemon, daemon_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+def config() -> str:
+    """The config of `daemon`; files whose tests are not about loading give SCANNING instead."""
+    return CONFIG
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, config: str) -> Iterator[Daemon]:
     """A daemon on an empty directory, not started yet."""
-    with daemon_in(tmp_path) as made:
+    with daemon_in(tmp_path, config) as made:
         yield made

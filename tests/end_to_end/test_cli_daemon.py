@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.helpers.daemon import SCANNING
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.helpers.daemon import Daemon
+
+
+pytestmark = pytest.mark.slow(20)
+
+
+@pytest.fixture
+def config() -> str:
+    """Nothing here is about loading."""
+    return SCANNING
 
 
 @pytest.fixture

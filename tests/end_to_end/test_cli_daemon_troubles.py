@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.helpers.daemon import SCANNING
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.helpers.daemon import Daemon
 
 FAILED = "checkpointd_config_last_reload_successful 0"
+
+
+@pytest.fixture
+def config() -> str:
+    """Nothing here is about loading."""
+    return SCANNING
 
 
 def test_a_config_that_is_no_toml_any_more_reaches_the_daemon_and_stops_nobody(

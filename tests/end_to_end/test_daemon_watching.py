@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.daemon import Daemon
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow(30), pytest.mark.timeout(600)]
 
 _SICK = """
 [daemon]
@@ -77,7 +77,7 @@ def remote(tmp_path: Path) -> Iterator[Fuse]:
 def ready(daemon: Daemon) -> bool:
     """What `/readyz` answers."""
     try:
-        with urllib.request.urlopen(daemon.url + "/readyz", timeout=5) as answer:
+        with urllib.request.urlopen(daemon.url + "/readyz", timeout=30) as answer:
             return bool(answer.status == 200)
     except urllib.error.HTTPError as error:
         if error.code == 503:
@@ -107,7 +107,7 @@ def test_a_disk_that_hangs_under_a_verification_holds_up_nobody_else(
     )
     assert 'checkpointd_watch_up{watch="runs"} 1.0' in daemon.text("/metrics")
     assert not ready(daemon)
-    assert urllib.request.urlopen(daemon.url + "/healthz", timeout=5).status == 200
+    assert urllib.request.urlopen(daemon.url + "/healthz", timeout=30).status == 200
     assert any("has not responded" in problem for problem in daemon.status()["problems"])
     assert daemon.verdict(daemon.runs / "plain.keras")["verdict"] == "valid"
     remote.answer()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers import manual
-from tests.helpers.daemon import CONFIG, daemon_in
+from tests.helpers.daemon import SCANNING, daemon_in
 from tests.helpers.formats import bundle
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def filled(words: tuple[str, ...], path: Path) -> list[str]:
     stands_for = {
         "PATH": str(path),
         "/data/runs/resnet/ckpt-7": str(path),
+        "DIRECTORY": str(path.parent),
         "WATCH": "resnet",
         "TOPIC": "formats",
         "REASON": "finite.nan",
@@ -39,7 +40,7 @@ def filled(words: tuple[str, ...], path: Path) -> list[str]:
 
 def test_every_command_that_is_shown_runs(tmp_path: Path) -> None:
     """None is a usage error, a fault of ours, or cannot reach the service."""
-    config = CONFIG.replace('name = "runs"', 'name = "resnet"')
+    config = SCANNING.replace('name = "runs"', 'name = "resnet"')
     config += '\n[watch.retention]\nmode = "enforce"\nkeep_last = 1\n'
     with daemon_in(tmp_path, config) as daemon:
         for step in (6, 7):

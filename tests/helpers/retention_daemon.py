@@ -92,7 +92,7 @@ class Daemon:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait until a condition holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - no event covers everything that is waited for
             await asyncio.sleep(0.01)
 

@@ -156,6 +156,7 @@ class World:
         runs: dict[int, list[Save]] = {}
         for save in self.disk.values():
             runs.setdefault(save.run, []).append(save)
+        oldest = min(sorted(runs, reverse=True)[:2], default=0)  # `keep_runs` counts each start
         for run in range(self.run):
             # What is left of a run is only what the next one went on from: it is part of that one.
             start = self.starts.get(run + 1, 0)
@@ -165,6 +166,7 @@ class World:
         kept = {
             save.path
             for run in sorted(runs, reverse=True)[:2]
+            if run >= oldest
             for save in sorted(runs[run], key=lambda s: s.order)[-KEEP:]
             if not self._is_older_than_others_found_with_it(save)
         }

@@ -118,7 +118,7 @@ class Scene:
     def ask(self, question: str, **parameters: str) -> Any:
         """The data of an answer of the API."""
         asked = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.url}/api/v1/{question}?{asked}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{question}?{asked}", timeout=60) as answer:
             return json.load(answer)["data"]
 
     def result(self, query: str) -> list[Any]:
@@ -254,6 +254,8 @@ def test_every_alert_and_every_panel_is_evaluated_and_finds_its_metrics(scene: S
     eventually("all rules evaluated", lambda: not _rules_that_are_not(scene, "ok"), 30)
     fires = 'ALERTS{alertname="CheckpointdNonFinite", alertstate="firing", series=~".+"}'
     eventually("the alert", lambda: scene.value(fires), 30)
+    for alert in scene.ask("alerts")["alerts"]:
+        assert "<error" not in "".join(alert["annotations"].values())
     expressions = [alert.expr for alert in all_alerts(RULES)]
     for metric in sorted(set(re.findall(r"\b(?:checkpointd_\w+|up)\b", " ".join(expressions)))):
         assert bool(scene.result(metric)) is (metric not in ABSENT), metric

@@ -100,8 +100,13 @@ def holds() -> str:
     """Every hold, with its cure."""
     from checkpointd.retention.confirmation import CONFIRMATION_HOLDS
     from checkpointd.retention.holds import HOLDS
+    from checkpointd.retention.trash_holds import TRASH_HOLDS
 
-    cures = {**{spec.reason: spec.cure for spec in HOLDS}, **CONFIRMATION_HOLDS}
+    cures = {
+        **{spec.reason: spec.cure for spec in HOLDS},
+        **CONFIRMATION_HOLDS,
+        **TRASH_HOLDS,
+    }
     return _table(("hold", "what to do"), [(f"`{name}`", cure) for name, cure in cures.items()])
 
 

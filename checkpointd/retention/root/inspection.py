@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.files import opened_root
-from checkpointd.retention.root import owner, pin_copy
+from checkpointd.retention.root import owner, pin_copy, trash_place
 from checkpointd.retention.root.doubts import RootDoubts
 from checkpointd.retention.root.record_file import RecordFile, opened_records, read
 from checkpointd.retention.trash import unknown_items
@@ -62,7 +62,9 @@ def read_records(root: str) -> dict[str, RecordFile | None]:
     Raises:
         OSError: they are there and cannot be read.
     """
-    files: dict[str, RecordFile | None] = dict.fromkeys((pin_copy.NAME, owner.NAME))
+    files: dict[str, RecordFile | None] = dict.fromkeys(
+        (pin_copy.NAME, owner.NAME, trash_place.NAME)
+    )
     with opened_root(root) as root_fd:
         try:
             with opened_records(root_fd) as records_fd:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.files import opened_root
-from checkpointd.retention.root import owner, pin_copy
+from checkpointd.retention.root import owner, pin_copy, trash_place
 from checkpointd.retention.root.doubts import RootDoubts
 from checkpointd.retention.root.inspection import doubts_about, read_records, unreadable
 from checkpointd.retention.root.lock import RootLock
@@ -87,6 +87,8 @@ class RootKeeper:
             self._begin()
         except OSError as error:
             return RootDoubts(pins=unreadable(self._root, error))
+        if not holder:
+            self._find_trash(files[trash_place.NAME])
         copied = pin_copy.pins_in(self._root, files[pin_copy.NAME])
         if copied:
             self._records.add_pins(copied)
@@ -147,6 +149,18 @@ class RootKeeper:
                 "checkpointd may be pruning here."
             )
 
+    def _find_trash(self, file: RecordFile | None) -> None:
+        try:
+            before = trash_place.adopt(self._place, file, self._records.trashes())
+        except OSError as error:
+            self.problem = (
+                f"The trash of {self._root} is still called as when its path was another, and "
+                f"cannot be renamed: {error.strerror}."
+            )
+            return
+        if before:
+            self._records.forget_trash(before)
+
     def _is_ahead(self, found: RecordFile) -> bool:
         if found.digest == self._records.accepted(self._watch, owner.NAME):
             return False
@@ -165,6 +179,9 @@ class RootKeeper:
                     self._write_if_new(records_fd, pin_copy.NAME, files, self._pins())
                     written = self._write_if_new(records_fd, owner.NAME, files, self._owner())
                     self._written = written.digest
+                    if not self._place.is_inside:
+                        body = trash_place.body_of(self._place)
+                        self._write_if_new(records_fd, trash_place.NAME, files, body)
         except OSError as error:
             self.problem = (
                 f"{self._root}/{ROOT_RECORDS} cannot be written: {error.strerror}; pins are only "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from checkpointd.ledger import Pin, Pruned
+    from checkpointd.ledger import KnownTrash, Pin, Pruned
 
 
 class RootReader(Protocol):
@@ -58,6 +58,14 @@ class RootLedger(RootReader, Protocol):
     @property
     def opening_progress(self) -> int:
         """`progress` when the ledger was opened, before this process wrote anything."""
+        ...
+
+    def trashes(self) -> list[KnownTrash]:
+        """Every trash that something was moved to."""
+        ...
+
+    def forget_trash(self, directory: str) -> None:
+        """Forget a trash that is empty or has another name."""
         ...
 
     def confirm(self, watch: str) -> bool:

@@ -15,6 +15,7 @@ from checkpointd.retention.trash.expiry import (
     to_delete,
 )
 from checkpointd.retention.trash.forecast import SpaceForecast, forecast
+from checkpointd.retention.trash.inspection import nearest_directory, why_unusable
 from checkpointd.retention.trash.item import NotInTrashError, TrashError, TrashItem, bytes_of
 from checkpointd.retention.trash.place import TrashPlace, known_trash, place_of, trash_place
 from checkpointd.retention.trash.recovery import Recovered
@@ -38,9 +39,11 @@ __all__ = [
     "forecast",
     "known_trash",
     "min_free_bytes",
+    "nearest_directory",
     "place_of",
     "pruned_of",
     "to_delete",
     "trash_place",
     "unknown_items",
+    "why_unusable",
 ]

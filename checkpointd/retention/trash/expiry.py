@@ -66,18 +66,29 @@ class TrashLimits:
     """What decides how long an item stays: `ttl` in seconds, and the space that others need.
 
     `largest` is the size of the largest checkpoint of the watch, `min_free` gives for the size of
-    a disk the bytes that should be free beside the next saves.
+    a disk the bytes that should be free beside the next saves. What was moved here until
+    `kept_until` stays for `kept_ttl` seconds if that is longer.
     """
 
     ttl: float
     ages: Ages
     largest: int = 0
     min_free: Callable[[int], float] | None = None
+    kept_ttl: float = 0.0
+    kept_until: float = 0.0
 
     @property
     def next_saves(self) -> int:
         """How many bytes the next saves need."""
         return NEXT_SAVES * self.largest
+
+    def ttl_of(self, item: TrashItem) -> float:
+        """How long an item stays, in seconds."""
+        return max(self.ttl, self.kept_ttl if item.manifest.at <= self.kept_until else 0.0)
+
+    def is_kept_longer(self, item: TrashItem) -> bool:
+        """Whether an item is older than `ttl`, and stays."""
+        return self.ttl < self.ages.age(item.manifest.at) <= self.ttl_of(item)
 
     def reserve(self, total: int) -> int:
         """How many bytes should be free on a disk of a size."""
@@ -104,11 +115,16 @@ def to_delete(items: Sequence[TrashItem], disk: Disk, limits: TrashLimits) -> li
     """
     age = {item.id: limits.ages.age(item.manifest.at) for item in items}
     oldest_first = sorted(items, key=lambda i: (i.manifest.policy_changed, -age[i.id], i.id))
-    reason = f"it has been in the trash for longer than trash_ttl = {exact_duration(limits.ttl)}"
-    found = [Deleted(item, reason) for item in oldest_first if age[item.id] > limits.ttl]
+    reason = "it has been in the trash for longer than trash_ttl = {}"
+    ttl = {item.id: limits.ttl_of(item) for item in items}
+    found = [
+        Deleted(item, reason.format(exact_duration(ttl[item.id])))
+        for item in oldest_first
+        if age[item.id] > ttl[item.id]
+    ]
     free = disk.free + sum(one.item.manifest.size_bytes for one in found)
     for item in oldest_first:
-        if age[item.id] > limits.ttl:
+        if age[item.id] > ttl[item.id]:
             continue
         last = item.manifest.policy_changed
         needed = limits.next_saves if last else limits.reserve(disk.total)

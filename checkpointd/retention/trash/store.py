@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.retention.files import exists, opened_below, opened_root, parts_of
 from checkpointd.retention.trash import expiry, item_directory, moves, recovery
+from checkpointd.retention.trash.inspection import is_same_mount
 from checkpointd.retention.trash.item import (
     NotInTrashError,
     TrashError,
@@ -280,8 +281,8 @@ class Trash:
 
 
 def _refuse_another_disk(root_fd: int, trash_fd: int, place: TrashPlace) -> None:
-    if os.fstat(root_fd).st_dev != os.fstat(trash_fd).st_dev:
+    if not is_same_mount(root_fd, trash_fd):
         raise TrashError(
-            f"trash_dir is not on the file system of {place.root!r}, and nothing is copied: name "
-            "a directory that is"
+            f"trash_dir is not on the file system of {place.root!r}, or in another mount of it, "
+            "and nothing is copied: name a directory that is"
         )

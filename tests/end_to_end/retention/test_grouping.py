@@ -41,7 +41,7 @@ _GRID = [f"fold_2/epoch_{e}_step_{s}.weights.h5" for e in (1, 2, 3) for s in (1,
 _CLEAR = [f"clear_epoch_{n}.weights.h5" for n in range(1, 7)]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_templates_that_holds_name_end_them(daemon: Daemon, made: Path) -> None:
     """Nothing goes until the config says what names mean; then exactly what it says goes.
 

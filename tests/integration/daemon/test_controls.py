@@ -176,7 +176,7 @@ def test_a_disk_that_hangs_is_reported_after_a_while(
     began = time.monotonic()
 
     def hung(path: str) -> Any:
-        answers.wait(30)
+        answers.wait(300)
         return find_checkpoints(path)
 
     monkeypatch.setattr(controls_module, "_DISK_SECONDS", 0.1)
@@ -185,7 +185,7 @@ def test_a_disk_that_hangs_is_reported_after_a_while(
     answers.set()
     assert status == 503
     assert "The disk has not answered about" in message
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
 
 
 @pytest.mark.parametrize("command", ["verify", "pin"])

@@ -94,10 +94,13 @@ def test_a_root_that_is_not_mounted_is_not_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_watch_with_another_trash_directory_decides_about_the_old_one(tmp_path: Path) -> None:
-    """By its `trash_ttl`, as it is now."""
+    """By its `trash_ttl`, as it is now, if nobody is asked; a lower one deletes nothing else."""
     known = _pruned(tmp_path, ttl=3600.0)
     policy = POLICY.model_copy(update={"trash_ttl": 0.0})
     settings = WatchSettings(name="w", path=tmp_path / "root", retention=policy)
+    assert _round(tmp_path, {"/elsewhere": settings}) == [known]
+    never = policy.model_copy(update={"confirm": "never"})
+    settings = settings.model_copy(update={"retention": never})
     assert _round(tmp_path, {"/elsewhere": settings}) == []
     assert not (tmp_path / "root" / ".checkpointd-trash").exists()
     assert known.ttl == 3600.0

@@ -186,7 +186,7 @@ def test_a_change_in_the_moment_of_the_end_does_not_keep_retention_running(
             for _ in range(turns):
                 await asyncio.sleep(0)
             watch.task.cancel()
-            done, _ = await asyncio.wait([watch.task], timeout=5)
+            done, _ = await asyncio.wait([watch.task], timeout=60)
             assert done
 
     asyncio.run(main())

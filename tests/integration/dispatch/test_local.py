@@ -165,7 +165,7 @@ OUTCOMES = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_any_end_of_a_child_gives_a_verdict_and_the_next_one_is_verified(
     weights: Path, tmp_path: Path
 ) -> None:

@@ -30,7 +30,8 @@ def test_an_exclusive_holder_waits_for_the_others_and_they_for_it() -> None:
         ]
         await asyncio.sleep(0)
         cancelled.cancel()
-        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*tasks)
 
     asyncio.run(work())
     for beside in seen:

@@ -66,6 +66,10 @@ CLOCKS = {
         ("watch", False), ("save", 1), ("host", 2 * HOUR), ("start again", 0), ("host", 0.0),
         ("watch", True), ("save", 2),
     ],
+    "the same with a clock that is behind": [
+        ("watch", False), ("save", 1), ("host", -2 * HOUR), ("start again", 0), ("host", 0.0),
+        ("watch", True), ("save", 2),
+    ],
     "a clock that was ahead at the first save of a run that is found with others": [
         ("save", 1), ("host", 400 * DAY), ("watch", False), ("start again", 0), ("host", 0.0),
         ("save", 2),

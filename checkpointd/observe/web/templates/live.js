@@ -32,8 +32,12 @@
       if (answer.status === 401) location.reload();
       if (!answer.ok) throw new Error(answer.status);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const focused = document.activeElement;
+      const [link, row] = [focused.getAttribute("href"), focused.closest("[id]")?.id];
       for (const name of ["header", "main", "footer"])
         sync(document.querySelector(name), page.querySelector(name));
+      if (link && document.activeElement !== focused)
+        document.querySelector(`[id="${row}"] [href="${link}"]`)?.focus({ preventScroll: true });
       document.title = page.title;
       answered = new Date();
       lost.hidden = true;

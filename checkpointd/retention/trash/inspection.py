@@ -1,0 +1,75 @@
+"""Whether checkpoints could be moved to a trash outside the root; nothing is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from checkpointd.core.text import size
+from checkpointd.retention.trash.expiry import disk_of
+from checkpointd.retention.trees import DIRECTORY
+
+if TYPE_CHECKING:
+    from checkpointd.retention.trash.place import TrashPlace
+
+_MOUNT = re.compile(r"^mnt_id:\s*(\d+)", re.MULTILINE)
+_LEAST_FREE = 1 << 20
+
+
+def why_unusable(place: TrashPlace) -> str:
+    """Why nothing can be moved to a trash, in a sentence; empty if it can, or nobody knows yet.
+
+    A removal is a rename: nothing is ever copied, so that a full disk or a crash loses nothing.
+    """
+    if place.is_inside or not os.path.isdir(place.root):
+        return ""
+    directory = os.path.dirname(place.directory)
+    try:
+        there = nearest_directory(directory)
+        if not is_same_mount(place.root, there):
+            return (
+                f"{directory} and {place.root} are not on one file system and in one mount, so "
+                "that nothing can be renamed from one to the other, and nothing is ever copied: "
+                "name a directory that is, or leave trash_dir out (under systemd one "
+                "ReadWritePaths= must contain both)"
+            )
+        if not os.access(there, os.W_OK | os.X_OK):
+            return f"{there} cannot be written by user {os.geteuid()}, who must own it or its group"
+        free = disk_of(there).free
+    except OSError as error:
+        return f"{directory} cannot be used: {error.strerror}"
+    if free < _LEAST_FREE:
+        return f"the file system of {directory} is full: {size(free)} are free"
+    return ""
+
+
+def is_same_mount(one: str | int, other: str | int) -> bool:
+    """Whether something can be renamed from one directory to another.
+
+    A bind mount is the same file system and another mount: there a rename fails as well.
+
+    Raises:
+        OSError: one cannot be opened.
+    """
+    return _mount_of(one) == _mount_of(other)
+
+
+def _mount_of(directory: str | int) -> tuple[int, str]:
+    file = os.open(directory, DIRECTORY & ~os.O_NOFOLLOW) if isinstance(directory, str) else -1
+    number = directory if isinstance(directory, int) else file
+    try:
+        device = os.fstat(number).st_dev
+        with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as facts:
+            found = _MOUNT.search(facts.read())
+        return device, found[1] if found else ""
+    finally:
+        if file >= 0:
+            os.close(file)
+
+
+def nearest_directory(path: str) -> str:
+    """The nearest directory above a path that exists, or itself."""
+    while not os.path.isdir(path) and path != "/":
+        path = os.path.dirname(path)
+    return path
