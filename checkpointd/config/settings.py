@@ -32,7 +32,7 @@ class DaemonSettings(Section):
     """Ledger, scratch and control socket; default: the service's, else the user's own."""
 
     log_format: Literal["auto", "json", "console"] = "auto"
-    """`auto` writes for people on a terminal and JSON elsewhere."""
+    """`auto`: for people on a terminal, fields in the journal, JSON elsewhere."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""

@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+import structlog
+
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
@@ -36,6 +38,8 @@ _PRECONDITION_FAILED = 412
 _NO_FORMAT = 415
 _UNPROCESSABLE = 422
 _UNAVAILABLE = 503
+
+log = structlog.get_logger()
 
 
 class Controls:
@@ -116,11 +120,13 @@ class Controls:
         """Protect a checkpoint from pruning."""
         entry = await self._known(path)
         await self._on_ledger(Ledger.pin, entry.checkpoint.path, note)
+        log.info("pinned", watch=entry.checkpoint.watch, path=entry.path, note=note)
         return {"path": entry.checkpoint.path, "pinned": True}
 
     async def unpin(self, path: str) -> dict[str, Any]:
         """Take that protection away."""
         await self._on_ledger(Ledger.unpin, path)
+        log.info("unpinned", path=path)
         return {"path": path, "pinned": False}
 
     async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
@@ -128,12 +134,14 @@ class Controls:
         entry = await self._known(path)
         for tag in tags:
             await self._on_ledger(Ledger.tag, entry.path, tag)
+        log.info("tagged", watch=entry.checkpoint.watch, path=entry.path, tags=list(tags))
         return {"path": entry.path, "tags": sorted(entry.tags.union(tags))}
 
     async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
         """Take tags from a path."""
         for tag in tags:
             await self._on_ledger(Ledger.untag, path, tag)
+        log.info("untagged", path=path, tags=list(tags))
         return {"path": path, "untagged": sorted(tags)}
 
     async def restore(self, path: str) -> dict[str, Any]:

@@ -26,6 +26,9 @@ _FIRST_RETRY_SECONDS = 10.0
 _LAST_RETRY_SECONDS = 3600.0
 _LAST_PAUSE_SECONDS = 300.0
 _DOUBLINGS = 12
+_CALL_A_PERSON = 3
+"""So many failures in a row are no short interruption."""
+
 _GIVE_UP_ATTEMPTS = 10
 _GIVE_UP_SECONDS = 24 * 3600.0
 _TICK_SECONDS = 1.0
@@ -206,12 +209,12 @@ class HookRunner:
         return False
 
     def _note_failure(self, name: str, event: HookEvent, command: str, error: str) -> None:
-        is_new = name not in self.failures
+        failed = self._in_a_row.get(name, 0)
         self.failures[name] = (
             f"Watch {name}: the hook {command} failed: {error.rstrip('.')}. It is tried again; "
             f"correct it, or take it out of `{event.event}`, and see `checkpointd hooks list`."
         )
-        write = log.warning if is_new else log.debug
+        write = {1: log.info, _CALL_A_PERSON: log.warning}.get(failed, log.debug)
         write(
             "hook failed",
             watch=name,
@@ -220,6 +223,7 @@ class HookRunner:
             command=command,
             error=error,
             attempt=event.attempts + 1,
+            failed_in_a_row=failed,
         )
 
     async def close(self) -> None:

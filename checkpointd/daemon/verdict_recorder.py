@@ -8,6 +8,7 @@ import structlog
 
 from checkpointd.core.request import End
 from checkpointd.core.verdict import Verdict
+from checkpointd.daemon.retry_scheduler import is_transient
 from checkpointd.ledger import Ledger, State
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ class VerdictRecorder:
     def _publish(self, report: Report, **more: bool) -> None:
         checkpoint = report.checkpoint
         self._metrics.reported(report)
-        write = log.info if report.verdict is Verdict.VALID else log.warning
+        is_retried = report.verdict is Verdict.INCONCLUSIVE and is_transient(report)
+        needs_nobody = report.verdict is Verdict.VALID or is_retried
+        write = log.info if needs_nobody else log.warning
         write(
             str(report.verdict),
             watch=checkpoint.watch,

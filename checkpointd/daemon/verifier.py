@@ -142,7 +142,7 @@ class Verifier:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 raise
-            log.warning("verification abandoned, the disk does not answer", path=path)
+            log.info("verification abandoned, the disk does not answer", path=path)
             if item.compare:
                 self._work.push_background(item)
             else:

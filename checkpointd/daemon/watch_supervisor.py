@@ -66,9 +66,10 @@ class WatchSupervisor:
         if not changed:
             return
         for name in changed:
-            log.warning(
-                "disk does not answer" if name in watches else "disk answers again", watch=name
-            )
+            if name in watches:
+                log.warning("disk does not answer", watch=name)
+            else:
+                log.info("disk answers again", watch=name)
         self._hung = watches
         self._work.pause(self._hung)
         self._verifier.abandon(self._hung)

@@ -1,7 +1,7 @@
-"""The log: one JSON object a line under systemd and in pipes, readable lines on a terminal.
+"""The log: fields of the journal under systemd, JSON in pipes, readable lines on a terminal.
 
-Everything goes to standard error, including the logs of watchdog, aiohttp and asyncio, and
-Python's warnings.
+Everything goes to standard error or to the journal behind it, including the logs of watchdog,
+aiohttp and asyncio, and Python's warnings.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import structlog
 
 from checkpointd.core.text import encodable, printable
+from checkpointd.observe.journal import PRIORITIES, JournalHandler
+from checkpointd.observe.log_causes import OneWarningACause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 LogFormat = Literal["auto", "json", "console"]
 
-_SYSLOG = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 _QUIET = ("watchdog", "aiohttp", "asyncio")
 
 
@@ -37,7 +38,8 @@ def configure(
     """Set up logging for the whole process; calling it again replaces what was set up.
 
     Args:
-        log_format: `auto` is `console` on a terminal and `json` elsewhere.
+        log_format: `auto` is `console` on a terminal, the journal's own fields where standard
+            error is the journal, and `json` elsewhere.
         level: the lowest level that is written: debug, info, warning or error.
         stream: where to write; standard error by default.
         environ: where `JOURNAL_STREAM` is read; the environment of this process by default.
@@ -53,13 +55,17 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(
+    stream_handler = logging.StreamHandler(out)
+    stream_handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=_json(journal) if json else _console(out),
         )
     )
+    handler: logging.Handler = stream_handler
+    if journal and log_format == "auto":
+        handler = JournalHandler(stream_handler)
+    handler.addFilter(OneWarningACause())
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -69,6 +75,8 @@ def configure(
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
+        if isinstance(old, JournalHandler):
+            old.close()
     root.addHandler(handler)
     root.setLevel(level.upper())
     for name in _QUIET:
@@ -117,7 +125,7 @@ class _Prefixed:
         self._renderer = renderer
 
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> str:
-        priority = _SYSLOG.get(str(event.get("level")), 6)
+        priority = PRIORITIES.get(str(event.get("level")), 6)
         line = self._renderer(logger, name, event)
         text = line.decode() if isinstance(line, bytes) else line
         return f"<{priority}>{text}"

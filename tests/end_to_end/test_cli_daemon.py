@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.helpers.daemon import Daemon
 
 
+pytestmark = pytest.mark.slow(20)
+
+
 @pytest.fixture
 def config() -> str:
     """Nothing here is about loading."""

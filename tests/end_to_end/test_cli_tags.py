@@ -14,7 +14,7 @@ from tests.helpers.daemon import daemon_in, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow(30), pytest.mark.timeout(600)]
 
 
 def test_tags_without_a_daemon(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.daemon import Daemon
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow(30), pytest.mark.timeout(600)]
 
 
 def test_every_format_gets_its_verdict_with_what_was_shown(daemon: Daemon, made: Path) -> None:
@@ -91,7 +91,7 @@ def test_sigterm_ends_everything_cleanly(daemon: Daemon, made: Path) -> None:
     eventually("a worker", lambda: process.children(recursive=True))
     children = process.children(recursive=True)
     assert daemon.stop() == 0, daemon.log
-    gone, alive = psutil.wait_procs(children, timeout=10)
+    gone, alive = psutil.wait_procs(children, timeout=60)
     assert gone
     assert not alive
     assert not (daemon.home / "state" / "scratch").exists()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.daemon import Daemon
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow(30), pytest.mark.timeout(600)]
 
 _POLICY = """
 [watch.verify]

@@ -16,7 +16,7 @@ from tests.helpers.daemon import CONFIG, Daemon, eventually
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow(30), pytest.mark.timeout(600)]
 
 LINK = "latest-valid"
 PUBLISH = "\n[watch.publish]\nverdict_file = true\nlatest_link = true\n"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow(30), pytest.mark.timeout(600)]
 
 
 def again(daemon: Daemon, path: Path, known: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:

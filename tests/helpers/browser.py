@@ -33,7 +33,7 @@ _FLAGS = (
     "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
 )
-_SECONDS = 30.0
+_SECONDS = 100.0
 _AXE = importlib.resources.files("axe_core_python") / "axe.min.js"
 _RUN_AXE = """axe.run().then(found => JSON.stringify(found.violations.map(
     one => [one.id, one.impact, ...one.nodes.map(node => node.html.slice(0, 200))])))"""

@@ -44,7 +44,7 @@ def checkpointd(
         errors="surrogateescape",
         env=environment(home, **more),
         cwd=cwd or home,
-        timeout=110,
+        timeout=250,
         check=False,
     )
 

@@ -128,7 +128,7 @@ class Daemon:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(100)
         self.process = None
         return code
 
@@ -139,7 +139,7 @@ class Daemon:
     def text(self, path: str) -> str:
         """Ask for a page."""
         asked = urllib.request.Request(self.url + path, headers=self.headers)
-        with urllib.request.urlopen(asked, timeout=10, context=self.tls) as answer:
+        with urllib.request.urlopen(asked, timeout=60, context=self.tls) as answer:
             body: bytes = answer.read()
             return body.decode()
 
@@ -164,7 +164,7 @@ class Daemon:
         found: dict[str, Any] = eventually(f"a verdict on {path}\n{self.log}", verdict_of, seconds)
         return found
 
-    def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, timeout: float = 200) -> subprocess.CompletedProcess[str]:
         """Run the command line with its config."""
         return subprocess.run(
             [*self._command, *arguments],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_SECONDS = 10.0
+_SECONDS = 60.0
 
 
 @dataclass

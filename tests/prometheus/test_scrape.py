@@ -118,7 +118,7 @@ class Scene:
     def ask(self, question: str, **parameters: str) -> Any:
         """The data of an answer of the API."""
         asked = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.url}/api/v1/{question}?{asked}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/{question}?{asked}", timeout=60) as answer:
             return json.load(answer)["data"]
 
     def result(self, query: str) -> list[Any]:

@@ -34,7 +34,9 @@ confined() { get $web/api/v1/status | grep -q '"self_test": *"passed"'; }
 waited confined && ok "the sandbox is whole under the hardened unit"
 told() { systemctl show -p StatusText checkpointd | grep -q "1 valid"; }
 waited told && ok "status text counts it"
-journal | grep -q '"event": *"valid"' && ok "the journal has it as JSON"
+fields() { journalctl CHECKPOINTD_WATCH=resnet CHECKPOINTD_EVENT=valid CHECKPOINTD_PATH="$runs/given" -o "$1" --no-pager; }
+waited eval 'fields verbose | grep -q "_SYSTEMD_UNIT=checkpointd.service"' && ok "the journal has its fields"
+fields cat | grep -q "^valid watch=resnet path=$runs/given " && ok "and a line for people"
 journal | grep -q "mode is different" || ok "modes on disk are those of the unit"
 [[ $(stat -c '%A %U %G' /etc/checkpointd /etc/checkpointd/config.toml /var/lib/checkpointd /var/lib/checkpointd/control.sock | tr '\n' ' ') == "drwxr-x--- root checkpointd -rw-r----- root checkpointd drwxr-x--- checkpointd checkpointd srw-rw---- checkpointd checkpointd " ]] && ok "and those of the manual"
 systemd-analyze security checkpointd --threshold=12 >/dev/null && ok "exposure is 1.2 or less"

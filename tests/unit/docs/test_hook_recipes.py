@@ -52,7 +52,7 @@ def run(name: str, home: Path, **variables: str) -> subprocess.CompletedProcess[
         env={**os.environ, **facts, **variables},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from checkpointd.observe.journal import JournalHandler
 from checkpointd.observe.logs import configure, in_journal
 from tests.helpers.observe import ODD
 
@@ -133,7 +134,7 @@ def test_a_terminal_gets_readable_lines() -> None:
 
 
 def test_the_journal_is_recognised_and_gets_a_priority(tmp_path: Path) -> None:
-    """$JOURNAL_STREAM names the stream: then `journalctl -p warning` finds our warnings."""
+    """$JOURNAL_STREAM names the stream: fields, or JSON behind what `journalctl -p` goes by."""
     with (tmp_path / "journal").open("w", encoding="utf-8") as out:
         stat = os.fstat(out.fileno())
         environ = {"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
@@ -141,6 +142,8 @@ def test_the_journal_is_recognised_and_gets_a_priority(tmp_path: Path) -> None:
         assert not in_journal(out, {"JOURNAL_STREAM": "1:1"})
         assert not in_journal(io.StringIO(), environ)
         configure(stream=out, environ=environ)
+        assert isinstance(logging.getLogger().handlers[0], JournalHandler)
+        configure("json", stream=out, environ=environ)
         structlog.get_logger().warning("invalid")
     line = (tmp_path / "journal").read_text(encoding="utf-8")
     assert line.startswith("<4>{")
