@@ -11,7 +11,7 @@ from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.retention.trash import TrashError, place_of
 from checkpointd.retention.trees import NotUnchangedError
-from checkpointd.retention.vault import Vault, restore_copy, to_copy
+from checkpointd.retention.vault import Vault, copies_to_keep, restore_copy, to_copy
 from checkpointd.worker.limits import lower_priority
 
 if TYPE_CHECKING:
@@ -60,11 +60,12 @@ class VaultKeeper:
         Raises:
             OSError: the vault cannot be read or written.
         """
-        count = planned.policy.vault
         self.problems = []
-        if count is None or planned.policy.mode != "enforce":
+        if planned.policy.vault is None or planned.policy.mode != "enforce":
             return
         disk = await self._disk()
+        records = await disk(self._records.policy_records, self._settings.name)
+        count = copies_to_keep(planned.policy, records)
         await disk(self._vault.adopt)
         for entry in to_copy(planned, await disk(self._vault.items)):
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from checkpointd.retention.eligibility import is_eligible
@@ -9,7 +11,8 @@ from checkpointd.retention.eligibility import is_eligible
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from checkpointd.ledger import Entry
+    from checkpointd.config import RetentionSettings
+    from checkpointd.ledger import Entry, PolicyRecords
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.trash import TrashItem
 
@@ -42,6 +45,39 @@ def is_copy_wanted(
     return not any(
         path_or_id == item.id or (path_or_id == item.path and was_valid(item)) for item in trashed
     )
+
+
+def copies_to_keep(policy: RetentionSettings, records: PolicyRecords) -> int:
+    """How many copies of each path stay; a number that is lower now has to be confirmed.
+
+    Args:
+        policy: of the watch.
+        records: the policy that was accepted for it, and one that waits for a person.
+    """
+    now = policy.vault or 0
+    if policy.confirm == "never" or records.accepted is None or records.waiting is None:
+        return now
+    try:
+        before = json.loads(records.accepted.policy)["retention"]["vault"]
+    except (ValueError, KeyError, TypeError):
+        return now
+    return max(now, before) if isinstance(before, int) else now
+
+
+def too_many(copies: Iterable[TrashItem], count: int) -> list[TrashItem]:
+    """The copies beyond so many of the newest of each path.
+
+    Args:
+        copies: the items of the vault, newest first.
+        count: how many of each path stay.
+    """
+    seen = Counter[str]()
+    found = []
+    for copy in copies:
+        seen[copy.path] += 1
+        if seen[copy.path] > count:
+            found.append(copy)
+    return found
 
 
 def to_copy(planned: RetentionPlan, items: Iterable[TrashItem]) -> list[Entry]:

@@ -28,6 +28,7 @@ from checkpointd.retention.trash.expiry import disk_of, min_free_bytes
 from checkpointd.retention.trash.item import finished_items, item_ids
 from checkpointd.retention.trash.manifest import Manifest, Stage, write_manifest
 from checkpointd.retention.trees import NotUnchangedError, opened
+from checkpointd.retention.vault.choice import too_many
 from checkpointd.retention.vault.copying import copy_file, copy_tree
 from checkpointd.retention.vault.place import former_place, vault_place
 
@@ -211,14 +212,10 @@ class Vault:
         Raises:
             OSError: something cannot be deleted.
         """
-        seen: dict[str, int] = {}
-        deleted = []
-        for item in self._items.items():
-            seen[item.path] = seen.get(item.path, 0) + 1
-            if seen[item.path] > count:
-                with self.place.opened() as vault_fd:
-                    item_directory.delete(vault_fd, item.id, self._step)
-                deleted.append(item)
+        deleted = too_many(self._items.items(), count)
+        for item in deleted:
+            with self.place.opened() as vault_fd:
+                item_directory.delete(vault_fd, item.id, self._step)
         return deleted
 
     def empty(self, ids: frozenset[str]) -> Expired:

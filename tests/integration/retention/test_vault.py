@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checkpointd.config import RetentionSettings
+from checkpointd.config import RetentionSettings, WatchSettings
 from checkpointd.ledger import Ledger
 from checkpointd.retention import TrashError, plan
+from checkpointd.retention.confirmation import confirm_and_record, confirmed
+from checkpointd.retention.trash_holds import with_trash_holds
 from checkpointd.retention.trees import NotUnchangedError
-from checkpointd.retention.vault import Vault, store, to_copy
+from checkpointd.retention.vault import Vault, copies_to_keep, store, to_copy
+from tests.helpers import manual
 from tests.helpers.ledger import WRITERS, record_verdict, tree
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention import RetentionPlan
 
 POLICY = RetentionSettings(vault=1, mode="enforce")
 
@@ -167,3 +172,93 @@ def test_only_valid_ones_at_paths_that_are_overwritten_are_copied(
     assert chosen(vault) == []
     _save(ledger, root, "file", 1500.0)
     assert chosen(vault) == ["best"]
+
+
+def test_a_clock_that_was_put_back_does_not_cost_the_newest_copy(
+    ledger: Ledger, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order in which copies were made counts."""
+    vault = Vault(str(root))
+    _kept(vault, _save(ledger, root, "file", 1000.0))
+    now = store.time.time()
+    monkeypatch.setattr(store.time, "time", lambda: now - 86400)
+    _kept(vault, _save(ledger, root, "file", 2000.0))
+    vault.expire(1)
+    assert [item.manifest.generation.saved_at for item in vault.items()] == [2000.0]
+
+
+def test_copies_of_older_versions_are_listed_and_taken_over(ledger: Ledger, root: Path) -> None:
+    """Each is one rename; what was never finished there goes."""
+    vault, former = Vault(str(root)), root / ".checkpointd-vault"
+    _kept(vault, _save(ledger, root, "file"))
+    (root / ".checkpointd" / "vault").rename(former)
+    (former / "20260101T000000Z-00000000" / "content").mkdir(parents=True)
+    (item,) = vault.items()
+    (root / "best").unlink()
+    vault.adopt()
+    assert not former.exists()
+    vault.restore(item)
+    assert (root / "best").read_bytes()
+
+
+def test_whoever_owns_the_run_can_remove_its_copies(ledger: Ledger, root: Path) -> None:
+    """A copy has the owner and the mode of the directory that its checkpoint was in."""
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files to others")
+    os.chown(root, 12345, 12345)
+    root.chmod(0o750)
+    _kept(Vault(str(root)), _save(ledger, root, "file"))
+    made = root / ".checkpointd" / "vault"
+    (item,) = made.iterdir()
+    for directory in (made.parent, made, item, item / "content"):
+        found = directory.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 12345, 0o750)
+
+
+def test_the_picture_in_the_manual_is_what_happens(ledger: Ledger, root: Path) -> None:
+    """Every column of it: what is at the path, and what the vault has."""
+    page = manual.TEXTS[manual.DIRECTORY / "retention.md"]
+    block = page[page.index("save of best.keras ") :].split("```")[0]
+    rows = [[cell.strip() for cell in re.split(r"\s{2,}", line)] for line in block.splitlines()]
+    saves, verdicts, at_path, *vaults = rows
+    assert saves[1:] == at_path[1:]
+    for title, *kept in vaults:
+        count = int(title[-1])
+        vault = Vault(str(root / str(count)))
+        os.makedirs(root / str(count))
+        for number, verdict, copies in zip(saves[1:], verdicts[1:], kept, strict=True):
+            if verdict == "valid":
+                _kept(vault, _save(ledger, root / str(count), "file", float(number)))
+                vault.expire(count)
+            found = sorted(int(i.manifest.generation.saved_at) for i in vault.items())
+            assert " ".join(map(str, found)) == copies
+
+
+def test_a_lower_number_deletes_nothing_before_it_is_confirmed(ledger: Ledger, root: Path) -> None:
+    """The hold says how many copies would go; with `confirm = "never"` nobody is asked."""
+    vault = Vault(str(root))
+    for number in range(3):
+        _kept(vault, _save(ledger, root, "file", 1000.0 + number))
+
+    def watch(**keys: Any) -> WatchSettings:
+        policy = POLICY.model_copy(update=keys)
+        return WatchSettings(name="w", path=root, retention=policy)
+
+    def planned(settings: WatchSettings) -> RetentionPlan:
+        made = plan(ledger.entries("w"), settings.retention, 2000.0)
+        made = confirm_and_record(ledger, settings, made)
+        return with_trash_holds(made, ledger, settings)
+
+    assert planned(watch(vault=3)).kept_in_trash == ()
+    (hold,) = planned(watch(vault=1)).kept_in_trash
+    assert hold.message == (
+        "vault was lowered from 3 to 1: copies that would be deleted for good at once: 2 (14 B); "
+        "they stay."
+    )
+    lower = watch(vault=1).retention
+    assert copies_to_keep(lower, ledger.policy_records("w")) == 3
+    never = watch(vault=1, confirm="never").retention
+    assert copies_to_keep(never, ledger.policy_records("w")) == 1
+    accepted = confirmed(watch(vault=1), planned(watch(vault=1)), 1.0, ledger.policy_records("w"))
+    ledger.record_policies("w", accepted)
+    assert copies_to_keep(lower, ledger.policy_records("w")) == 1
