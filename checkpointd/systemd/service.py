@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.config import ConfigError, load
 from checkpointd.config.locate import read
+from checkpointd.config.settings import HOOK_EVENTS
 from checkpointd.systemd import layout, permissions, render
 from checkpointd.systemd.plan import Named
 from checkpointd.systemd.shipped import LISTEN
@@ -91,7 +92,10 @@ def name_all(
         why = permissions.obstacle(str(watch.path), member, _wanted(watch))
         if why:
             problems.append(f"{watch.name}: {user.name} {why}.")
-    named = Named(state_dir, _listen(config), tuple(roots), tuple(writable), tuple(groups))
+    has_hooks = any(getattr(w.hooks, event) for w in config.watch for event in HOOK_EVENTS)
+    named = Named(
+        state_dir, _listen(config), tuple(roots), tuple(writable), tuple(groups), has_hooks
+    )
     return named, problems
 
 
@@ -164,11 +168,24 @@ def _writable(config: Config) -> Sequence[str]:
     found: list[Path | None] = []
     for watch in config.watch:
         if _prunes(watch):
-            found += [watch.path, watch.retention.trash_dir]
+            found += _renamed_within(watch)
         found += [watch.verdict_directory, watch.link_directory]
     state = config.state_dir
     kept = [path for path in found if path is not None and not path.is_relative_to(state)]
     return list(dict.fromkeys(str(path) for path in kept))
+
+
+def _renamed_within(watch: WatchSettings) -> list[Path | None]:
+    """The directories between which a watch renames: each one is a mount of its own for a service.
+
+    So what contains both the root and its `trash_dir` is made writable; nothing can be renamed from
+    one mount to another, even if they are of one file system.
+    """
+    trash = watch.retention.trash_dir
+    if trash is None:
+        return [watch.path]
+    both = Path(os.path.commonpath([watch.path, trash]))
+    return [watch.path, trash] if both == Path("/") else [both]
 
 
 def _prunes(watch: WatchSettings) -> bool:

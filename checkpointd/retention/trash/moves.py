@@ -45,12 +45,15 @@ def move_in(item_fd: int, parent_fd: int, manifest: Manifest, step: Callable[[st
 
 def is_whole(item_fd: int, manifest: Manifest) -> bool:
     """Whether an item still holds what was moved into it: the job's user may have changed it."""
-    with opened(CONTENT, item_fd) as content_fd:
-        return all(
-            is_intact(content_fd, part, _name(manifest), manifest.generation)
-            for part in manifest.parts
-            if not part.companion
-        )
+    try:
+        with opened(CONTENT, item_fd) as content_fd:
+            return all(
+                is_intact(content_fd, part, _name(manifest), manifest.generation)
+                for part in manifest.parts
+                if not part.companion
+            )
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def move_back(

@@ -119,6 +119,9 @@ def test_what_was_changed_in_the_trash_is_not_restored(field: Field) -> None:
         with pytest.raises(TrashError, match="were removed or changed"):
             field.pruner.restore(path)
         assert field.state(path.rpartition("/")[2]) is State.TRASHED
+    shutil.rmtree(contents[first])
+    with pytest.raises(TrashError, match="were removed or changed"):
+        field.pruner.restore(first)
 
 
 @as_root
