@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.cli.graph_view import show_graph
 from checkpointd.cli.output import console, grid, print_table, print_text
 from checkpointd.core.text import printable, size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_TABLES = frozenset({"tensors", "signatures", "path", "size_bytes", "members", "totals", "problem"})
+_TABLES = frozenset(
+    {"tensors", "graphs", "signatures", "path", "size_bytes", "members", "totals", "problem"}
+)
 
 
-def show_inspection(facts: dict[str, Any]) -> None:
-    """Print what is in a checkpoint."""
+def show_inspection(facts: dict[str, Any], *, ops: bool = False) -> None:
+    """Print what is in a checkpoint.
+
+    Args:
+        facts: what was found.
+        ops: also print the operations that each graph uses.
+    """
     out = console()
     print_text(out, printable(str(facts.get("path", ""))))
     table = grid("", "")
@@ -32,7 +40,10 @@ def show_inspection(facts: dict[str, Any]) -> None:
     if facts.get("problem"):
         table.add_row("problem", printable(str(facts["problem"])))
     print_table(out, table)
-    _signatures(out, facts.get("signatures") or {})
+    graphs = facts.get("graphs") or []
+    _signatures(out, facts.get("signatures") or {}, graphs)
+    for graph in graphs:
+        show_graph(out, graph, ops=ops)
     _tensors(out, facts.get("tensors") or [])
 
 
@@ -56,15 +67,21 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _signatures(out: Console, signatures: dict[str, Any]) -> None:
+def _signatures(out: Console, signatures: dict[str, Any], graphs: list[dict[str, Any]]) -> None:
     if not signatures:
         return
-    table = grid("signature", "", "name", "dtype", "shape")
+    served = next((g for g in graphs if set(signatures) == set(g.get("methods", ()))), {})
+    tensors = served.get("tensors", {})
+    table = grid(
+        "signature", "", "name", "dtype", "shape", *(["tensor in the graph"] if tensors else [])
+    )
     for name, ends in signatures.items():
         label = printable(str(name))
         for end, word in (("inputs", "takes"), ("outputs", "gives")):
+            names = tensors.get(name, {}).get(end, {})
             for tensor in ends.get(end, ()):
-                table.add_row(label, word, *_tensor(tensor))
+                inner = [printable(names.get(tensor[0], ""))] if tensors else []
+                table.add_row(label, word, *_tensor(tensor), *inner)
                 label = ""
     out.print()
     print_table(out, table)

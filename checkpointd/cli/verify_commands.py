@@ -170,10 +170,18 @@ def _run(work: Any) -> Any:
         raise KeyboardInterrupt from None
 
 
-def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> int:
+def inspect(
+    context: typer.Context,
+    path: PathArgument,
+    ops: Annotated[
+        bool, typer.Option("--ops", help="Also the operations that the graphs of a SavedModel use.")
+    ] = False,
+    json: Json = False,
+) -> int:
     """List what is in a checkpoint.
 
-    Format, writer, tensors, dtypes, shapes, bytes, signatures, custom objects. Loads nothing.
+    Format, writer, tensors, dtypes, shapes, bytes, custom objects; of a SavedModel each graph with
+    its tags, signatures, their methods, and functions. Loads nothing.
     Exit code 1 if it is not whole, 2 if it is no checkpoint.
     """
     from checkpointd.cli.output import json_line
@@ -202,7 +210,7 @@ def inspect(context: typer.Context, path: PathArgument, json: Json = False) -> i
     else:
         from checkpointd.cli.inspect_view import show_inspection
 
-        show_inspection(facts)
+        show_inspection(facts, ops=ops)
     return errors.INVALID if facts.get("problem") else errors.OK
 
 

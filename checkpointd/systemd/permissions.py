@@ -9,6 +9,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.core.permissions import group_name, user_name
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -65,7 +67,7 @@ def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
         bits = wanted if part == real else stat.S_IXOTH
         if user.uid != 0 and not _allowed(found, user, bits):
             verb = "use" if part == real else "enter"
-            owner = _owner(found.st_uid)
+            owner = user_name(found.st_uid)
             return f"cannot {verb} {part} (mode {stat.S_IMODE(found.st_mode):04o}, of {owner})"
     return ""
 
@@ -79,10 +81,7 @@ def group_needed(path: str, user: Identity, wanted: int = READ) -> str:
     through_group = found.st_mode & wanted << 3 == wanted << 3
     if _allowed(found, user, wanted) or not through_group or not found.st_gid:
         return ""
-    try:
-        return grp.getgrgid(found.st_gid).gr_name
-    except KeyError:
-        return str(found.st_gid)
+    return group_name(found.st_gid)
 
 
 def _allowed(found: os.stat_result, user: Identity, bits: int) -> bool:
@@ -99,10 +98,3 @@ def _downwards(path: str) -> Iterator[str]:
     yield "/"
     for count in range(1, len(parts) + 1):
         yield "/" + "/".join(parts[:count])
-
-
-def _owner(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

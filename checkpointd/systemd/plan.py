@@ -53,6 +53,7 @@ class Named:
     roots: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    has_hooks: bool = False
 
 
 def step(file: File, existing: str | None) -> Step:
@@ -94,7 +95,9 @@ def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[Fi
     base = f"{layout.unit_dir}/{layout.unit}"
     found = []
     if not layout.is_own:
-        text = render.directories(named.roots, named.writable, named.groups)
+        text = render.directories(
+            named.roots, named.writable, named.groups, has_hooks=named.has_hooks
+        )
         found.append(File(f"{base}.service.d/directories.conf", text))
     is_instance = layout.template != layout.unit
     if is_instance or (packaged and (named.state_dir, named.listen) != (STATE_DIR, LISTEN)):

@@ -71,28 +71,33 @@ def _own(text: str, layout: Layout) -> str:
 
 
 def directories(
-    roots: Iterable[str], writable: Sequence[str], groups: Sequence[str], *, own: bool = False
+    roots: Iterable[str],
+    writable: Sequence[str],
+    groups: Sequence[str],
+    *,
+    has_hooks: bool = False,
 ) -> str:
-    """Return the drop-in with the directories of the config.
+    """Return the drop-in with what the config names.
 
     Args:
         roots: of the watches; the service waits for their mounts.
         writable: what the service writes besides its state.
         groups: whose members may read the roots, where not everybody may.
-        own: for a user's own systemd, which confines no files.
+        has_hooks: whether there are hooks, which may connect to this host.
     """
     lines = [
-        "# The directories that the config names: after a change there, run",
-        "# `checkpointd systemd install` again.",
+        "# What the config names: after a change there, run `checkpointd systemd install` again.",
     ]
     named = " ".join(quoted(root) for root in roots)
-    if named and not own:
+    if named:
         lines += ["[Unit]", f"RequiresMountsFor={named}"]
-    if (writable or groups) and not own:
+    if writable or groups or has_hooks:
         lines += ["", "[Service]"]
-        lines += [f"ReadWritePaths={quoted('-' + path)}" for path in writable]
-        if groups:
-            lines.append(f"SupplementaryGroups={' '.join(groups)}")
+    lines += [f"ReadWritePaths={quoted('-' + path)}" for path in writable]
+    if groups:
+        lines.append(f"SupplementaryGroups={' '.join(groups)}")
+    if has_hooks:
+        lines += ["RestrictAddressFamilies=AF_INET AF_INET6", "IPAddressAllow=localhost"]
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.config import ConfigError, load
 from checkpointd.config.locate import read
+from checkpointd.config.settings import HOOK_EVENTS
 from checkpointd.systemd import layout, permissions, render
 from checkpointd.systemd.plan import Named
 from checkpointd.systemd.shipped import LISTEN
@@ -91,7 +92,10 @@ def name_all(
         why = permissions.obstacle(str(watch.path), member, _wanted(watch))
         if why:
             problems.append(f"{watch.name}: {user.name} {why}.")
-    named = Named(state_dir, _listen(config), tuple(roots), tuple(writable), tuple(groups))
+    has_hooks = any(getattr(w.hooks, event) for w in config.watch for event in HOOK_EVENTS)
+    named = Named(
+        state_dir, _listen(config), tuple(roots), tuple(writable), tuple(groups), has_hooks
+    )
     return named, problems
 
 

@@ -141,7 +141,8 @@ class SettleTracker:
                 track.closed = observation.closed
                 track.observation = observation
             else:
-                if observation.temporary != track.observation.temporary:
+                was_closed = track.observation.open and not observation.open
+                if was_closed or observation.temporary != track.observation.temporary:
                     track.since = now
                 track.closed = track.closed or observation.closed
                 track.observation = observation
@@ -154,7 +155,9 @@ class SettleTracker:
             else:
                 self.note_unchanged(path, _generation(observation).key, track.since)
                 self.forget(path)
-        wake_at = min((self._due(track) for track in self._tracks.values()), default=None)
+        wake_at = min(
+            (at for track in self._tracks.values() if (at := self._due(track)) > now), default=None
+        )
         return StepResult(tuple(decisions), tuple(coalesced), wake_at)
 
     def _begin(self, path: str, observation: Observation, now: float) -> _Track:
@@ -199,7 +202,7 @@ class SettleTracker:
         return track.since + self._torn_after
 
     def _due(self, track: _Track) -> float:
-        if self._is_complete(track):
+        if self._is_complete(track) and not track.observation.open:
             return track.since + self._settle
         return self._torn_at(track)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.helpers.daemon import CONFIG, Daemon, daemon_in
+from tests.helpers.made_once import made_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +41,12 @@ _MAKE = """
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One checkpoint of each format, and `nan.keras`."""
-    home = tmp_path_factory.mktemp("made")
-    script = home / "make.py"
-    script.write_text(textwrap.dedent(_MAKE))
-    subprocess.run([sys.executable, str(script), str(home)], check=True, capture_output=True)
-    return home
+    return made_once(tmp_path_factory, "made", _make)
+
+
+def _make(home: Path) -> None:
+    script = [sys.executable, "-c", textwrap.dedent(_MAKE), str(home)]
+    subprocess.run(script, check=True, capture_output=True)
 
 
 @pytest.fixture

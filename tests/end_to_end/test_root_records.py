@@ -184,7 +184,7 @@ def test_an_older_ledger_is_put_back(daemon: Daemon, home: Path, made: Path) -> 
     eventually("the older ledger", lambda: ledger.accepted("runs", "ledger.json"))
     eventually("everything is read", lambda: not ledger.unread("runs"))
     ledger.close()
-    eventually("the end of the hold", lambda: "ledger_put_back" not in holds(daemon), 120)
+    eventually("the end of the hold", lambda: "ledger_put_back" not in holds(daemon))
     assert names(runs) == {"5", "6"}
 
 

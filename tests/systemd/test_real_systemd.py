@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,11 @@ def _system_python() -> str:
     return python
 
 
-def _packages(directory: Path) -> None:
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ships, as `make deb` builds it: the wheel, and the Debian package with it."""
+    pytest.importorskip("hatchling", reason="hatchling is missing: the wheel is NOT installed")
+    directory = tmp_path_factory.mktemp("packages")
     hatchling = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(directory)]
     subprocess.run(hatchling, cwd=ROOT, check=True, capture_output=True)
     page = directory / "checkpointd.1"
@@ -73,18 +77,64 @@ def _packages(directory: Path) -> None:
     if shutil.which("dpkg-deb"):
         [wheel] = directory.glob("*.whl")
         deb = [str(ROOT / ".ci" / "deb"), str(wheel), str(page), str(directory)]
-        subprocess.run(deb, check=True, capture_output=True)
+        env = {**os.environ, "DEBEMAIL": "packages@debian.org"}
+        subprocess.run(deb, check=True, capture_output=True, env=env)
+    return directory
+
+
+def test_the_wheel_has_the_units_of_the_checkout_and_no_others(packages: Path) -> None:
+    """They exist once: what ships is what stands in systemd/."""
+    [wheel] = packages.glob("*.whl")
+    prefix = "checkpointd/systemd/files/"
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith(prefix)]
+        found = {name.removeprefix(prefix): archive.read(name) for name in names}
+    here = ROOT / "systemd"
+    expected = {str(p.relative_to(here)): p.read_bytes() for p in here.rglob("*") if p.is_file()}
+    assert found == expected
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="there is no dpkg-deb")
+def test_the_debian_package_has_the_units_for_root_and_lintian_finds_nothing(
+    packages: Path,
+) -> None:
+    """Everything belongs to root; the config is dpkg's conffile, and not readable for everybody."""
+    [deb] = packages.glob("*.deb")
+
+    def ask(*command: str) -> str:
+        return subprocess.run(
+            [*command, str(deb)], capture_output=True, text=True, check=True
+        ).stdout
+
+    rows = [line.split(maxsplit=5) for line in ask("dpkg-deb", "-c").splitlines()]
+    modes = {row[5].removeprefix("."): row[0] for row in rows}
+    assert {row[1] for row in rows} == {"root/root"}
+    assert modes["/etc/checkpointd/config.toml"] == "-rw-r-----"
+    for unit in (ROOT / "systemd").glob("checkpointd*.s*"):
+        if unit.suffix in (".service", ".socket", ".slice"):
+            assert modes[f"/lib/systemd/system/{unit.name}"] == "-rw-r--r--"
+    assert subprocess.run(
+        ["dpkg-deb", "--info", str(deb), "conffiles"], capture_output=True, text=True, check=True
+    ).stdout.split() == ["/etc/checkpointd/config.toml"]
+    if shutil.which("lintian"):
+        done = subprocess.run(
+            ["lintian", "--allow-root", "--fail-on", "error,warning", str(deb)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.timeout(600)
 def test_the_commands_of_the_readme_install_a_service_that_a_real_systemd_runs(
-    tmp_path: Path,
+    packages: Path, tmp_path: Path
 ) -> None:
     """From nothing to a verdict; READY, STATUS, WATCHDOG and STOPPING; restarts; one for a user."""
-    pytest.importorskip("hatchling", reason="hatchling is missing: the wheel is NOT installed")
     _system_python()
-    packages = next(p for p in sys.path if p.endswith("site-packages"))
-    _packages(tmp_path)
+    dependencies = next(p for p in sys.path if p.endswith("site-packages"))
+    for package in packages.iterdir():
+        shutil.copy(package, tmp_path)
     commands = manual.block("sh", "python3 -m venv /opt/checkpointd")
     lines = [line.split("  #")[0].rstrip() for line in commands.splitlines()]
     (tmp_path / "commands").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -101,7 +151,7 @@ def test_the_commands_of_the_readme_install_a_service_that_a_real_systemd_runs(
             str(HERE / "boot-systemd.sh"),
             *("-b", f"{tmp_path}:/run/given"),
             *("-b", f"{HERE}:/run/tests"),
-            *("-b", f"{packages}:{_PACKAGES}"),
+            *("-b", f"{dependencies}:{_PACKAGES}"),
             *("-s", str(setup)),
             "--",
             *("/usr/bin/env", "-C", "/run/given", "PIP_NO_INDEX=1", "PIP_CONFIG_FILE=/dev/null"),

@@ -11,7 +11,9 @@ from checkpointd.formats import Candidate, FormatError, ProbeState, generation_o
 from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
+from checkpointd.tensors.stream import opened
 from checkpointd.verify.keras_files import keras_config
+from checkpointd.verify.scan.saved_model.outline import outline
 from checkpointd.verify.scan.saved_model.reading import (
     UninspectableGraphError,
     encoded_text,
@@ -29,7 +31,8 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
     Returns:
         JSON-serialisable facts: `path`, `format`, `writer`, `size_bytes`, `members`, `tensors`
         (each `name`, `dtype`, `shape`, `bytes`, `role`, `decided_by`), `totals`, `signatures`,
-        `custom_objects`, `golden_record`; and `problem` if it is not whole.
+        `graphs` (see `outline`), `custom_objects`, `golden_record`; and `problem` if it is not
+        whole.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -46,6 +49,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
         "tensors": [],
         "totals": {},
         "signatures": {},
+        "graphs": [],
         "custom_objects": [],
         "golden_record": Path(golden.path_for(path, seen.format)).exists(),
         "problem": "" if seen.state is ProbeState.COMPLETE else seen.message,
@@ -84,10 +88,26 @@ def _add_contents(facts: dict[str, Any], path: str, format: Format) -> None:  # 
         info = _described(path)
         facts["signatures"] = dict(info.signatures)
         facts["writer"] = f"tensorflow {info.tensorflow_version}".strip()
+        facts["graphs"] = _outlined(path)
         return
     config = keras_config.read(path, planned.format)
     facts["writer"] = f"keras {config.keras_version}" if config.keras_version else ""
     facts["custom_objects"] = list(config.custom_objects)
+
+
+def _outlined(path: str) -> list[dict[str, Any]]:
+    """List what each graph of a SavedModel offers; nothing where they are text.
+
+    Raises:
+        FormatError: they are malformed.
+    """
+    if not Path(path + GRAPH).exists():
+        return []
+    with opened(path + GRAPH) as source:
+        return outline(
+            lambda offset, size: source.read(offset, max(0, min(size, source.size - offset))),
+            source.size,
+        )
 
 
 def _described(path: str) -> SavedModelInfo:

@@ -91,7 +91,7 @@ class Scenes:
 
     def _settle(self) -> None:
         try:
-            eventually("verdicts and removals", self._nothing_left, 250)
+            eventually("verdicts and removals", self._nothing_left, 500)
         except AssertionError as error:
             error.add_note(self._left)
             raise
@@ -122,7 +122,7 @@ def _not_removed(daemon: Daemon) -> str:
 
 
 @pytest.mark.slow(75)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_what_a_person_would_keep_stays(daemon: Daemon, made: Path, invariants: Invariants) -> None:
     """In every scene; what is on hold names its cure, and pruning works where nothing is."""
     scenes = Scenes(daemon, made)

@@ -72,5 +72,5 @@ def test_the_trash_gives_way_without_waiting_for_a_verdict(
     assert trashed() == 3
     with (small_disk / "other.bin").open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small_disk).free - _MIB)
-    eventually("the trash to give way", lambda: trashed() < 2, 30)
+    eventually("the trash to give way", lambda: trashed() < 2)
     assert all(path.exists() for path in paths[3:])

@@ -46,7 +46,7 @@ keep_last = 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0 if os.environ.get("SOAK") else 300)
+@pytest.mark.timeout(0 if os.environ.get("SOAK") else 600)
 def test_no_training_job_and_no_reader_meets_an_error(
     daemon: Daemon, invariants: Invariants
 ) -> None:
@@ -81,7 +81,7 @@ def test_no_training_job_and_no_reader_meets_an_error(
         for line in out.splitlines():
             count, _, what = line.partition(" ")
             invariants.situations[what] += int(count)
-    eventually("something to be removed", lambda: _trashed(daemon) >= 2 * SAVES - 10, 100)
+    eventually("something to be removed", lambda: _trashed(daemon) >= 2 * SAVES - 10, 400)
     invariants.situations["removals beside training jobs"] += _trashed(daemon)
 
 

@@ -22,6 +22,12 @@ def test_a_watch_that_only_reads_needs_no_right() -> None:
     assert "[Unit]" not in directories([], [], [])
 
 
+def test_hooks_may_connect_to_this_host() -> None:
+    """And to no other, unless a person adds it."""
+    text = directories([], [], [], has_hooks=True)
+    assert "RestrictAddressFamilies=AF_INET AF_INET6\nIPAddressAllow=localhost\n" in text
+
+
 def test_a_path_cannot_break_out_of_its_line() -> None:
     """Nor be taken for a specifier of systemd."""
     assert quoted("/data/50%") == "/data/50%%"

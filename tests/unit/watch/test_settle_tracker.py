@@ -131,9 +131,16 @@ def test_what_is_open_for_writing_is_neither_settled_nor_torn(tracker: SettleTra
     """A writer that pauses with its file open has not finished, however long it takes."""
     tracker.step(0.0, {PATH: observed(CUT, open=True)})
     assert tracker.step(1e6, {PATH: observed(CUT, open=True)}).decisions == ()
-    assert states(tracker.step(1e6, {PATH: observed(CUT)}).decisions) == ["torn"]
+    assert tracker.step(1e6, {PATH: observed(CUT, open=True)}).wake_at is None, "it would spin"
+    assert tracker.step(1e6, {PATH: observed(CUT)}).decisions == (), "it was closed just now"
+    assert states(tracker.step(1e6 + 900, {PATH: observed(CUT)}).decisions) == ["torn"]
+
+
+def test_what_looks_complete_and_is_open_waits_for_torn_after(tracker: SettleTracker) -> None:
+    """It may have been flushed in the middle; there is nothing to do at `settle`."""
     tracker.step(0.0, {PATH: observed(open=True)})
-    assert tracker.step(899.0, {PATH: observed(open=True)}).decisions == ()
+    step = tracker.step(899.0, {PATH: observed(open=True)})
+    assert (step.decisions, step.wake_at) == ((), 900.0)
 
 
 def test_a_file_that_is_kept_open_is_judged_in_the_end(tracker: SettleTracker) -> None:
