@@ -66,6 +66,15 @@ def live_series(series: str, every: int = 600, minutes: int = 60) -> dict[str, s
     return found
 
 
+def saved_often(state: str) -> dict[str, str]:
+    """A series that is saved every other minute; each save gets the same verdict a minute later."""
+    return {
+        of("newest_state", f'{ONE}, state="{state}"'): "1 0 " * 20,
+        of("newest_state", f'{ONE}, state="writing"'): "0 1 " * 20,
+        of("newest_state", f'{ONE}, state="valid"'): "0x39",
+    }
+
+
 def scans(last: float, minutes: int, seconds: float) -> dict[str, str]:
     """What is exported of a watch whose last scan was at a time; ten have taken so long each."""
     return {
