@@ -63,7 +63,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
     import sys
 
     from checkpointd.cli.client import Client
-    from checkpointd.cli.output import json_line
+    from checkpointd.cli.output import console, json_line, print_text
     from checkpointd.core.text import printable
 
     try:
@@ -76,10 +76,11 @@ def reload(context: typer.Context, json: Json = False) -> int:
     if json:
         json_line(answer)
     else:
+        out = console(sys.stdout if good else sys.stderr)
         for line in str(answer.get("message", "")).splitlines():
-            print(printable(line), file=sys.stdout if good else sys.stderr)
+            print_text(out, printable(line), 4)
         for name, preview in dict(answer.get("watches", {})).items():
-            print(printable(f"{name}: {preview}"))
+            print_text(out, printable(f"{name}: {preview}"), 4)
         if not good:
-            print("The daemon keeps its old config.", file=sys.stderr)
+            print_text(out, "The daemon keeps its old config.")
     return OK if good else CONFIG
