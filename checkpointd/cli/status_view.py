@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         WorkerStatus,
     )
 
+_WORDS = {State.TRASHED: "pruned"}
+"""What a count is called where the state's own name says too much: the trash may have given way."""
+
 _COUNTED = [state for state in State if state not in (State.GONE, State.UNKNOWN)]
 
 
@@ -123,7 +126,11 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     message = f": {sentence(watch.message)}" if watch.message else ""
     state = f"{'up' if watch.up else 'down'}, {watch.method}{message}"
     table.add_row("  state", Text(state, "" if watch.up else "red"))
-    counts = [f"{watch.counts[state]} {state}" for state in _COUNTED if watch.counts.get(state)]
+    counts = [
+        f"{watch.counts[state]} {_WORDS.get(state, state)}"
+        for state in _COUNTED
+        if watch.counts.get(state)
+    ]
     if watch.unknown:
         counts.append(f"{watch.unknown} that are no checkpoints")
     table.add_row("  contains", ", ".join(counts) or "nothing yet")
@@ -134,7 +141,11 @@ def _watch(out: Console, watch: WatchStatus) -> None:
         (watch.filesystem_avail_bytes, "free"),
     )
     disk = [f"{size(count)} {what}" for count, what in sizes if count is not None]
-    table.add_row("  disk", ", ".join(disk) or "not measured yet")
+    facts = ", ".join(disk) or "not measured yet"
+    if watch.filesystem.next_saves_fit:
+        table.add_row("  disk", facts)
+    else:
+        table.add_row("  disk", Text(f"{facts}: too little for the next saves", "yellow"))
     table.add_row("  pruning", printable(watch.plan or watch.mode))
     holds = [(h.series, h.message or f"{h.reason}.", h.cure) for h in watch.holds]
     for hold in merged_holds(holds):
