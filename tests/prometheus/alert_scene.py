@@ -67,11 +67,11 @@ def live_series(series: str, every: int = 600, minutes: int = 60) -> dict[str, s
 
 
 def saved_often(state: str) -> dict[str, str]:
-    """A series that is saved every other minute; each save gets the same verdict a minute later."""
+    """A series that is saved every other minute; after a valid one all get the same verdict."""
     return {
-        of("newest_state", f'{ONE}, state="{state}"'): "1 0 " * 20,
+        of("newest_state", f'{ONE}, state="{state}"'): "0 0 " + "1 0 " * 19,
         of("newest_state", f'{ONE}, state="writing"'): "0 1 " * 20,
-        of("newest_state", f'{ONE}, state="valid"'): "0x39",
+        of("newest_state", f'{ONE}, state="valid"'): "1 0x38",
     }
 
 

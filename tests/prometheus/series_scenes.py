@@ -143,7 +143,7 @@ SERIES = [
         "NewestInvalid",
         "it saves every other minute, and each save is invalid",
         saved_often("invalid"),
-        "40m",
+        "9m",
         ['{instance="a:1", series="ckpt-{}", watch="w"}'],
     ),
     Scene(

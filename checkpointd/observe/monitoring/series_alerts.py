@@ -125,9 +125,17 @@ def _last_verdict(state: str) -> str:
         f'max_over_time(checkpointd_newest_state{{state="{state}"}}[10m]) == 1\n'
         f"  and {of_series}\n"
         '    checkpointd_newest_state{state=~"writing|pending|superseded"} == 1\n'
-        f"  unless {of_series}\n"
-        '    max_over_time(checkpointd_newest_state{state="valid"}[10m]) == 1'
+        f"  unless {of_series} (\n"
+        f"    {_last_time('valid')}\n"
+        f"      > {of_series}\n"
+        f"    {_last_time(state)}\n"
+        "  )"
     )
+
+
+def _last_time(state: str) -> str:
+    """When the newest checkpoint was last seen in a state."""
+    return f'max_over_time((timestamp(checkpointd_newest_state{{state="{state}"}} == 1))[10m:15s])'
 
 
 def _no_valid(settings: RuleSettings) -> Iterator[Alert]:
