@@ -124,7 +124,9 @@ def _calm(status: DaemonStatus, series: Sequence[SeriesStatus], quiet: int) -> H
     valid = sum(one.state == "valid" for one in series)
     detail = f"The newest checkpoint of {valid} series is valid." if valid else "Nothing to do."
     if quiet:
-        return Headline("wait", "Nothing is broken", f"{detail} {quiet} stopped saving.")
+        many = f"More than {MAX_SERIES}" if quiet > MAX_SERIES else str(quiet)
+        title = "One series has" if quiet == 1 else f"{many} series have"
+        return Headline("wait", f"{title} stopped saving", detail)
     return Headline("good", "All is well", detail)
 
 
