@@ -49,12 +49,13 @@ def status(context: typer.Context, json: Json = False) -> int:
     from checkpointd.cli.status_view import show_status
     from checkpointd.observe.status import DaemonStatus
 
-    public = Client(workspace_of(context).locations().state_dir).get("/api/v1/status")
+    client = Client(workspace_of(context).locations().state_dir)
+    public = client.get("/api/v1/status")
     status = DaemonStatus.from_public(public)
     if json:
         json_line(public)
     else:
-        show_status(status)
+        show_status(status, client.get("/api/v1/series"))
     return OK if status.healthy else INVALID
 
 
