@@ -103,6 +103,10 @@ LOADERS: list[LoaderSpec] = [
 ]
 
 
+NOTHING_LOADED = "Nothing was loaded."
+"""Why a check of a loaded model is skipped where no better reason is known."""
+
+
 def loaders_of(format: Format) -> list[LoaderSpec]:  # noqa: A002 - the field's own name
     """Return the loaders of a format, in the table's order."""
     return [spec for spec in LOADERS if format in spec.formats]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.expansion import most_unpacked
 from checkpointd.core.format_specs import Format
-from checkpointd.core.loader_specs import why_nothing_loads
+from checkpointd.core.loader_specs import NOTHING_LOADED, why_nothing_loads
 from checkpointd.core.suite import CHECKS, NEEDED_TO_LOAD, REASONS, SPECS, SWITCHED_OFF
 from checkpointd.dispatch.out_of_memory import evidence
 
@@ -203,10 +203,13 @@ def nothing_to_load(
 ) -> list[CheckResult]:
     """Return the results of a load stage that would load nothing; empty where it has to run.
 
-    It saves starting TensorFlow for weights that nothing can be loaded into. What the user asked
-    for beyond the suite is left to the stage, which says what that needs.
+    It saves starting TensorFlow for weights that nothing can be loaded into, and where `skip`
+    names `load`. What the user asked for beyond the suite is left to the stage, which says what
+    that needs.
     """
     why = why_nothing_loads(facts.format, settings.builder)
+    if "load" in settings.skip:
+        why = why or NOTHING_LOADED
     is_known = facts.format is not Format.UNKNOWN
     if not why or not is_known or settings.evaluate.is_set or not set(order) <= set(CHECKS):
         return []

@@ -16,13 +16,14 @@ from checkpointd.retention.collector import paused_collector
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import has_shown, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
-from checkpointd.retention.holds import Hold, SeriesState, hold_older_runs, holds_of
+from checkpointd.retention.holds import Hold, hold_older_runs, holds_of
 from checkpointd.retention.limits import deferred, within_size
 from checkpointd.retention.protections import StateOnDisk
 from checkpointd.retention.references import NO_REFERENCES
 from checkpointd.retention.root.doubts import RootDoubts
 from checkpointd.retention.series_order import departed_sighting, order_series
 from checkpointd.retention.series_planner import PolicyRules, SeriesPlanner
+from checkpointd.retention.series_state import SeriesState
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS

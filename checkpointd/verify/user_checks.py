@@ -17,6 +17,7 @@ import numpy as np
 from checkpointd import checks as public
 from checkpointd.core.check_result import CheckResult, Outcome, skipped
 from checkpointd.core.format_specs import Format
+from checkpointd.core.loader_specs import NOTHING_LOADED
 from checkpointd.core.suite import USER_CHECKS_NEED
 from checkpointd.core.verify_settings import ENTRY_POINTS, LOAD_STAGE
 from checkpointd.tensors import baseline
@@ -71,7 +72,7 @@ def check(context: Context, asked: UserCheck) -> CheckResult:
     """Run one of the user's checks."""
     loaded = getattr(context, "loaded", None)
     if asked.stage == LOAD_STAGE and loaded is None:
-        return skipped(asked.name, getattr(context, "nothing_loaded", "Nothing was loaded."))
+        return skipped(asked.name, getattr(context, "nothing_loaded", NOTHING_LOADED))
     user_code.use_python_path(context.request.settings)
     try:
         function = find(asked)

@@ -37,10 +37,7 @@ path = "runs"
 settle = "1s"
 torn_after = "5s"
 """
-SCANNING = f"""{CONFIG}
-[watch.verify]
-{SCAN_ONLY}
-"""
+SCANNING = f"{CONFIG}verify = {{ {SCAN_ONLY} }}\n"
 """For what is not about loading: no interpreter imports TensorFlow, which takes 3 s of CPU."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
+from checkpointd.core.loader_specs import NOTHING_LOADED
 from checkpointd.verify.suite import Context
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class LoadContext(Context):
     loaded: Loaded | None = None
     record: Golden | None = None
     seeded: bool = False
-    nothing_loaded: str = "Nothing was loaded."
+    nothing_loaded: str = NOTHING_LOADED
     nothing_recorded: str = "There is no golden record: save through GoldenCheckpoint."
 
     @property

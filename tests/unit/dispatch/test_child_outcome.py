@@ -178,6 +178,9 @@ def test_weights_without_a_builder_start_no_load_stage() -> None:
     assert [r.outcome for r in results] == [Outcome.SKIP] * 2
     assert "name a builder" in results[0].message
     assert "skip" in results[1].message
+    model = Facts(format=Format.KERAS)
+    results = child_outcome.nothing_to_load(order, model, VerifySettings(skip=("load",)))
+    assert [r.message[:7] for r in results] == ["Switche", "Nothing"]
     for facts, settings, names in (
         (weights, VerifySettings(builder="model:build"), order),
         (weights, VerifySettings(), (*order, "of_the_user")),
