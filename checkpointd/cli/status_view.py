@@ -168,7 +168,8 @@ def _watch(out: Console, watch: WatchStatus) -> None:
         if watch.counts.get(state)
     ]
     if watch.unknown:
-        counts.append(f"{watch.unknown} that are no checkpoints")
+        what = "that is no checkpoint" if watch.unknown == 1 else "that are no checkpoints"
+        counts.append(f"{watch.unknown} {what}")
     table.add_row("  contains", ", ".join(counts) or "nothing yet")
     sizes = (
         (watch.retained_bytes, "kept"),
