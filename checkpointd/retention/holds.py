@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
 from checkpointd.retention import grouping
+from checkpointd.series.unread import unread_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from checkpointd.ledger import Entry
     from checkpointd.retention.series_state import SeriesState
@@ -75,6 +76,18 @@ def hold_older_runs(watch: str, series: str, leaving: Sequence[Entry]) -> Hold:
     newest, count = leaving[0].path, len(leaving)
     message = f"{count} of older runs would be removed, of which {newest!r} is the newest."
     return Hold(watch, series, OLDER_RUNS.reason, message, OLDER_RUNS.cure)
+
+
+def holds_unread(watch: str, labels: Iterable[str], templates: Sequence[str]) -> tuple[Hold, ...]:
+    """Hold names whose numbers cannot be read: none of these series ever has a second checkpoint.
+
+    Args:
+        watch: the watch's name.
+        labels: of its series that have one checkpoint.
+        templates: its `version` templates.
+    """
+    found = unread_numbers(labels, templates)
+    return tuple(_hold(watch, one.label, NUMBERS_UNREAD, one.doubt) for one in found)
 
 
 def _listing_failed(state: SeriesState) -> str:
@@ -182,6 +195,13 @@ OLDER_RUNS = HoldSpec(
 
 _USE_TEMPLATE = "Write the `version` template that the hold names into the config."
 
+NUMBERS_UNREAD = HoldSpec(
+    "numbers_unread",
+    lambda _: None,  # found by the plan, for all series of a watch: `holds_unread`
+    _USE_TEMPLATE,
+)
+"""Names with several numbers, of which none is known to count: each would be kept for ever."""
+
 HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "listing_failed",
@@ -241,6 +261,7 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec("number_unclear", grouping.number_unclear, _USE_TEMPLATE),
     HoldSpec("steps_unclear", grouping.steps_unclear, _USE_TEMPLATE),
     HoldSpec("numbers_independent", grouping.numbers_independent, _USE_TEMPLATE),
+    NUMBERS_UNREAD,
     HoldSpec(
         "tensors_differ",
         grouping.tensors_differ,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import WallAges
+from checkpointd.ledger import State, WallAges
 from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.collector import paused_collector
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.eligibility import has_shown, saved_checkpoint
 from checkpointd.retention.evaluation import NOT_EVALUATED, unevaluated
-from checkpointd.retention.holds import Hold, hold_older_runs, holds_of
+from checkpointd.retention.holds import Hold, hold_older_runs, holds_of, holds_unread
 from checkpointd.retention.limits import deferred, within_size
 from checkpointd.retention.protections import StateOnDisk
 from checkpointd.retention.references import NO_REFERENCES
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.limits import FileSystem
     from checkpointd.retention.references import References
+    from checkpointd.retention.series_order import SeriesOrder
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,21 @@ def plan(
     suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
+    for watch, labels in sorted(_alone(orders).items()):
+        holds += holds_unread(watch, labels, templates)
     made = tuple(decisions)
     return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
+
+
+def _alone(orders: Mapping[tuple[str, str], SeriesOrder]) -> dict[str, list[str]]:
+    """The labels of series with one checkpoint, by watch; what is overwritten has earlier ones."""
+    found: dict[str, list[str]] = {}
+    for (watch, _), order in orders.items():
+        if len(order.newest_first) == 1:
+            entry = order.newest_first[0]
+            if entry.state is not State.UNKNOWN and not entry.before:
+                found.setdefault(watch, []).append(entry.checkpoint.series)
+    return found
 
 
 def _ends_a_run(decision: Decision, dropped: frozenset[tuple[int, int]]) -> bool:

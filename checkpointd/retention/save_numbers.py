@@ -37,8 +37,9 @@ def number_of(version: str, step: int | None, metrics: Mapping[str, float]) -> N
         return (step,)
     of_name = _of_version(version)
     if step is not None:
-        # An epoch and the step within it: the step alone starts again in each epoch.
-        return of_name if of_name and len(of_name) > 1 and of_name[-1] == step else (step,)
+        # An epoch and the step within it: either alone does not order them.
+        both = of_name is not None and len(of_name) > 1 and step in (of_name[0], of_name[-1])
+        return of_name if both else (step,)
     if of_name and len(of_name) == 1 and of_name[0] in metrics.values():
         return None
     return of_name

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from checkpointd.core.format_specs import Format
 from checkpointd.ledger import State
-from checkpointd.retention import References, plan
+from checkpointd.retention import References, RetentionPlan, plan
 from checkpointd.retention.references import UnreadableStateFile
 from checkpointd.retention.root import RootDoubts
+from checkpointd.series.names import parse_name
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, NOW, hold_reasons, policy, reasons_for, series
 
@@ -68,6 +71,31 @@ def test_names_that_leave_it_open_hold_until_a_template_says_it() -> None:
     assert "step_{model}.h5" in hold.cure
     settled = plan(entries, policy(keep_last=1), NOW, templates=("step_{step}.h5",))
     assert (len(settled.removals), settled.holds) == (3, ())
+
+
+def test_names_with_several_numbers_hold_once_until_a_template_says_which_counts() -> None:
+    """Each is a series of one, which no rule touches, until a template says what varies."""
+
+    def planned(names: list[str], *templates: str) -> RetentionPlan:
+        entries = []
+        for i, name in enumerate(names):
+            parsed = parse_name(name, Format.KERAS, templates)
+            at = NOW - (len(names) - i) * HOUR
+            one = entry(i, path=f"/w/{name}", series=parsed.series, step=parsed.step, saved_at=at)
+            checkpoint = replace(one.checkpoint, version=parsed.version)
+            entries.append(replace(one, checkpoint=checkpoint))
+        return plan(entries, policy(keep_last=3), NOW, templates=templates)
+
+    names = [f"net_{a}_{b}.keras" for a in (1, 2, 3) for b in (10, 20, 30, 40)]
+    (hold,) = planned(names).holds
+    assert (hold.reason, hold.series) == ("numbers_unread", "net_{}_{}.keras")
+    assert "The 12 checkpoints 'net_1_10.keras', 'net_1_20.keras', …" in hold.message
+    saves, one_job, models = re.findall(r'"([^"]+)"', hold.cure)
+    for template, series_left, removed in ((saves, 3, 3), (one_job, 1, 9), (models, 12, 0)):
+        settled = planned(names, template)
+        assert settled.holds == ()
+        assert len({d.entry.checkpoint.series for d in settled.decisions}) == series_left
+        assert len(settled.removals) == removed
 
 
 def test_a_streak_of_invalid_ones_holds() -> None:
