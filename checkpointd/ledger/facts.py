@@ -47,6 +47,15 @@ class Earlier:
     sequence: int
 
 
+def first_saved_at(saved_at: float, original: Earlier | None) -> float:
+    """When a content was first saved, of its time now and that of the same content before it.
+
+    The earlier one: a copy is later, and a time that was corrected is earlier. 0 is no time.
+    """
+    times = (saved_at,) if original is None else (saved_at, original.saved_at)
+    return min((at for at in times if at > 0), default=saved_at)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
@@ -76,7 +85,7 @@ class Entry:
     @property
     def content_saved_at(self) -> float:
         """When this content was first saved, also if it was copied back without its time."""
-        return self.saved_at if self.original is None else self.original.saved_at
+        return first_saved_at(self.saved_at, self.original)
 
     @property
     def path(self) -> str:

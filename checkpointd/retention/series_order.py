@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from checkpointd.ledger import State
-from checkpointd.ledger.facts import ABSENT
+from checkpointd.ledger.facts import ABSENT, first_saved_at
 from checkpointd.retention.groups import group_of
 from checkpointd.retention.runs import Runs, runs_of_series
 from checkpointd.retention.save_numbers import number_of
@@ -112,7 +112,7 @@ def departed_sighting(
         departed.id,
         checkpoint.path,
         number_of(checkpoint.version, departed.step, checkpoint.metrics),
-        departed.saved_at if departed.original is None else departed.original.saved_at,
+        first_saved_at(departed.saved_at, departed.original),
         departed.first_seen,
         departed.seen,
         departed.sequence,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import ChangeKind, Ledger, Pin, Pruned, State
-from checkpointd.ledger.facts import Earlier
+from checkpointd.ledger.facts import Earlier, first_saved_at
 from tests.helpers.ledger import record_verdict, report, write_file
 
 if TYPE_CHECKING:
@@ -160,6 +160,20 @@ def test_content_that_was_at_the_path_before_is_known_to_be_copied_back(tmp_path
     (departed,) = ledger.departed("w")
     assert departed.original == Earlier(6000.0, 3)
     assert departed.before == last.before
+
+
+def test_a_save_time_that_was_corrected_counts(tmp_path: Path) -> None:
+    """A copy without its time, then `touch -d`: the first time at the path was the wrong one."""
+    assert first_saved_at(1000.0, Earlier(5000.0, 1)) == 1000.0
+    assert first_saved_at(5000.0, Earlier(1000.0, 1)) == 1000.0
+    assert first_saved_at(0.0, Earlier(1000.0, 1)) == 1000.0
+    assert first_saved_at(0.0, None) == 0.0
+    ledger = Ledger.open(tmp_path)
+    for at in (5000.0, 1000.0):
+        saved = write_file(tmp_path / "m-2.h5", at)
+        entry = ledger.record_report(report(*saved, facts=Facts(digest="a")))
+    assert entry.original == Earlier(5000.0, 1)
+    assert entry.content_saved_at == 1000.0
 
 
 def test_content_that_two_versions_have_in_common_tells_nothing(tmp_path: Path) -> None:
