@@ -1,6 +1,7 @@
 """`list` and `show`: the checkpoints that the ledger knows, and one report in full."""
 
 import contextlib
+import time
 from typing import Annotated, Any
 
 import typer
@@ -38,7 +39,10 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List the known checkpoints by series, newest first."""
+    """List the known checkpoints by series, in each the newest run first, and its last step.
+
+    With --json newest first by save time, whatever the series.
+    """
     from checkpointd.cli.output import json_line
     from checkpointd.ledger.public import public_entry
 
@@ -55,17 +59,17 @@ def list_(
         watch, None if everything else _LIMIT + 1, frozenset(state or _STATES)
     )
     more = not everything and len(entries) > _LIMIT
-    rows = [public_entry(entry) for entry in (entries[:_LIMIT] if more else entries)]
+    shown = entries[:_LIMIT] if more else entries
     if json:
-        for row in rows:
-            json_line(row)
+        for entry in shown:
+            json_line(public_entry(entry))
         return OK
-    if not rows:
+    if not shown:
         print(f"No checkpoint is {' or '.join(state)}." if state else "No checkpoint is known yet.")
         return OK
-    from checkpointd.cli.list_view import show_list
+    from checkpointd.cli.list_view import by_series, show_list
 
-    show_list(rows)
+    show_list([public_entry(entry) for entry in by_series(shown, time.time())])
     if more:
         print(f"Only the newest {_LIMIT} are shown; --all shows the rest.")
     return OK

@@ -1,19 +1,24 @@
-"""How `list` looks: the series with the newest checkpoint first, each by step, newest first."""
+"""How `list` looks: the series with the newest checkpoint first, each with its newest run first."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, console, grid, print_table
 from checkpointd.core.text import duration, printable, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from checkpointd.ledger import Entry
 
 
 def show_list(rows: list[dict[str, Any]]) -> None:
     """Print checkpoints.
 
     Args:
-        rows: their public objects, newest first.
+        rows: their public objects, in the order of `by_series`.
     """
     from rich.text import Text
 
@@ -23,7 +28,7 @@ def show_list(rows: list[dict[str, Any]]) -> None:
         column.justify = "right"
         column.no_wrap = True
     table.columns[0].no_wrap = True
-    for row in by_series(rows):
+    for row in rows:
         state = row["state"]
         verdict = Text(state, COLOURS.get(state, ""))
         verdict.append(" pinned" if row["pinned"] else "", "dim")
@@ -44,18 +49,17 @@ def show_list(rows: list[dict[str, Any]]) -> None:
     print_table(console(), table)
 
 
-def by_series(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of one series after each other, by step where there is one; pure.
+def by_series(entries: Sequence[Entry], now: float) -> list[Entry]:
+    """The checkpoints of one series after each other, each series as `prune` orders it; pure.
+
+    The newest run comes first, and within a run the last step.
 
     Args:
-        rows: newest first; so the series with the newest one comes first.
+        entries: newest first by save time; so the series with the newest one comes first.
+        now: seconds since the epoch.
     """
-    series: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        series.setdefault((row["watch"], row["series"]), []).append(row)
-    return [row for members in series.values() for row in sorted(members, key=_newest_first)]
+    from checkpointd.retention.series_order import order_series
 
-
-def _newest_first(row: dict[str, Any]) -> tuple[bool, float, float]:
-    step = row["step"]
-    return (step is None, -(step or 0), -row["saved_at"])
+    orders = order_series(entries, now)
+    series = dict.fromkeys((e.checkpoint.watch, e.checkpoint.series) for e in entries)
+    return [entry for key in series for entry in orders[key].newest_first]

@@ -131,6 +131,9 @@ def restore(
     if dry_run:
         rows = [{**one.row(time.time()), "refusal": why_taken(one)} for one in chosen]
         _print_rows(rows, json=json)
+        if not json:
+            count = sum(not row["refusal"] for row in rows)
+            print(f"{count} of these would be restored; nothing was changed (--dry-run).")
     else:
         refused = trash_changes.restore(workspace, chosen, json=json)
     if missing:

@@ -134,11 +134,8 @@ class EventHandler:
             self._note_labelled(event)
         elif isinstance(event, WatchHealth):
             write = log.info if event.up else log.warning
-            write(
-                "watch is up" if event.up else "watch is down",
-                watch=event.watch,
-                message=event.message,
-            )
+            reason = {"message": event.message} if event.message else {}
+            write("watch is up" if event.up else "watch is down", watch=event.watch, **reason)
             self._feed.emit([Change(ChangeKind.AVAILABILITY, event.watch)])
 
     def _note_labelled(self, event: Reconciled) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from checkpointd.core.format_specs import Format
 
 TRUNCATED = "truncated"
+CUT_SHORT = ": the save was cut short."
+"""What a file without its end means once nobody writes it any more."""
 MISSING_MEMBER = "missing_member"
 MALFORMED = "malformed"
 NOT_A_CHECKPOINT = "not_a_checkpoint"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from checkpointd.formats import snappy
-from checkpointd.formats.facts import MALFORMED, TRUNCATED, UNREADABLE, FormatError
+from checkpointd.formats.facts import CUT_SHORT, MALFORMED, TRUNCATED, UNREADABLE, FormatError
 from checkpointd.formats.protobuf import read_varint
 from checkpointd.formats.storage import LOCAL
 
@@ -55,9 +55,7 @@ def parse_footer(tail: bytes, size: int) -> Handle:
         FormatError: there is no footer, or it points outside the table.
     """
     if len(tail) < FOOTER_BYTES or not tail.endswith(MAGIC):
-        raise FormatError(
-            TRUNCATED, f"The index has {size} bytes and no footer: the save was cut short."
-        )
+        raise FormatError(TRUNCATED, f"The index has {size} bytes and no footer{CUT_SHORT}")
     footer = tail[-FOOTER_BYTES:]
     at = 0
     values = []

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.formats.facts import MALFORMED, TRUNCATED, FormatError
+from checkpointd.formats.facts import CUT_SHORT, MALFORMED, TRUNCATED, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,7 +162,7 @@ def _zip64(extra: bytes, values: tuple[int, int, int]) -> tuple[int, int, int]:
 def truncated(size: int) -> FormatError:
     """Make the error of an archive without an end."""
     return FormatError(
-        TRUNCATED, f"The archive has {size} bytes and no central directory: the save was cut short."
+        TRUNCATED, f"The archive has {size} bytes and no central directory{CUT_SHORT}"
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.formats import Candidate, Probe, ProbeState
+from checkpointd.formats.facts import CUT_SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -196,7 +197,8 @@ class SettleTracker:
                 return SettleDecision(candidate, probe, "torn", reason, message, overdue=True)
         if track.writing_reported:
             return None
-        return SettleDecision(candidate, probe, "writing", reason, message or "")
+        so_far = (message or "").replace(CUT_SHORT, " yet: it is being written.")
+        return SettleDecision(candidate, probe, "writing", reason, so_far)
 
     def _torn_at(self, track: _Track) -> float:
         return track.since + self._torn_after

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _VERSIONED = 'series=~".*[{][}].*"'
 _SINGLE = 'series!~".*[{][}].*"'
+_LATEST = (
+    "checkpointd latest {{ $labels.watch }}{{ with $labels.series }} --series '{{ . }}'{{ end }}"
+)
 
 
 def alerts(settings: RuleSettings) -> Iterator[Alert]:
@@ -42,8 +45,8 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
         "5m",
         WARNING,
         "The newest checkpoint of {{ $labels.series }} in {{ $labels.watch }} is invalid",
-        "`checkpointd list {{ $labels.watch }} --state invalid` shows it, `checkpointd latest "
-        "{{ $labels.watch }}` what to resume from.",
+        f"`checkpointd list {{{{ $labels.watch }}}} --state invalid` shows it, `{_LATEST}` what to "
+        "resume from.",
         "An invalid checkpoint",
         "the newest checkpoint of a series is bad",
     )
@@ -59,8 +62,8 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
         CRITICAL,
         "NaN or Inf in the weights of {{ with $labels.series }}{{ . }} in {{ end }}"
         "{{ $labels.watch }}",
-        "The job trains on with numbers that are lost. Stop it, and resume from what `checkpointd "
-        "latest {{ $labels.watch }}` prints.",
+        "The job trains on with numbers that are lost. Stop it, and resume from what "
+        f"`{_LATEST}` prints.",
         "NaN or Inf in the weights",
         "weights are NaN or infinite, now or in the last hour",
     )
@@ -152,8 +155,8 @@ def _no_valid(settings: RuleSettings) -> Iterator[Alert]:
         "10m",
         CRITICAL,
         "{{ $labels.series }} in {{ $labels.watch }} is saved, and not valid any more",
-        "Several saves in a row are not valid. Resume from what `checkpointd latest "
-        "{{ $labels.watch }}` prints, and look at the job.",
+        "Several saves in a row are not valid. Resume from what "
+        f"`{_LATEST}` prints, and look at the job.",
         "No valid checkpoint",
         "a series is saved, but several saves in a row are not valid",
         cause="not_valid",
