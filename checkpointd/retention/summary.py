@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.text import exact_duration, iso, size
 from checkpointd.ledger import State
+from checkpointd.retention.holds import NUMBERS_UNREAD
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -123,12 +124,17 @@ def preview_text(plan: RetentionPlan) -> str:
     if plan.unconfirmed:
         first = plan.unconfirmed[0]
         why = f"{first.message} " if first.reason == _UNUSABLE else ""
-        return f"{line} On hold ({first.reason}): {why}{first.cure}"
-    if plan.holds:
-        reasons = list(dict.fromkeys(hold.reason for hold in plan.holds))
-        count = len({hold.series for hold in plan.holds})
+        line = f"{line} On hold ({first.reason}): {why}{first.cure}"
+    holds = [hold for hold in plan.holds if hold.reason != NUMBERS_UNREAD.reason]
+    if holds:
+        reasons = list(dict.fromkeys(hold.reason for hold in holds))
+        count = len({hold.series for hold in holds})
         line += f" {count} series {'is' if count == 1 else 'are'} on hold"
         if len(reasons) > 1:
-            return f"{line}: {', '.join(reasons)}."
-        line += f" ({reasons[0]}): {plan.holds[0].message} {plan.holds[0].cure}"
+            line += f": {', '.join(reasons)}."
+        else:
+            line += f" ({reasons[0]}): {holds[0].message} {holds[0].cure}"
+    for hold in plan.holds:
+        if hold.reason == NUMBERS_UNREAD.reason:
+            line += f" On hold ({hold.reason}): {hold.message} {hold.cure}"
     return line

@@ -72,6 +72,7 @@ def unread_numbers(labels: Iterable[str], templates: Sequence[str] = ()) -> list
 
 
 def _unread(directory: str, names: Sequence[str], templates: Sequence[str]) -> Unread | None:
+    names = sorted(names, key=lambda name: (len(name), name))
     matches = [list(_NUMBER.finditer(name)) for name in names]
     values = [{match[0] for match in column} for column in zip(*matches, strict=True)]
     varying = [at for at, found in enumerate(values) if len(found) >= _MIN_VALUES]

@@ -62,6 +62,7 @@ def test_what_is_restored_can_be_seen_before(world: World) -> None:
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
     output = world.run("restore", "--dry-run", "*_[12].h5")
     assert "cannot be restored: 'm_epoch_1.h5' exists again: move that away first" in output
+    assert "1 of these would be restored; nothing was changed" in output
     assert _on_disk(world) == {"1", "9"}
 
 

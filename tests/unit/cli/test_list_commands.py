@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from checkpointd.cli import list_commands
+from checkpointd.cli.list_view import by_series
 from checkpointd.ledger import State
+from tests.helpers.ledger import entry
+from tests.helpers.plans import HOUR, NOW
 
 
 def test_it_lists_every_state_of_what_is_at_its_path() -> None:
     """The words are written out there, so that `--help` does not import the ledger."""
     elsewhere = {State.TRASHED, State.GONE, State.UNKNOWN}
     assert list(list_commands._STATES) == [s for s in State if s not in elsewhere]
+
+
+def test_the_newest_run_of_a_series_comes_first_and_its_last_step() -> None:
+    """A job that diverged at step 13 and was started again from step 7 is at step 9 now."""
+    steps = (6, 7, 12, 13, 8, 9)
+    entries = [
+        entry(
+            i,
+            step=step,
+            saved_at=NOW - (9 - i) * HOUR,
+            seen=NOW - (9 - i) * HOUR,
+            sequence=i,
+            state=State.INVALID if step == 13 else State.VALID,
+        )
+        for i, step in enumerate(steps, 1)
+    ]
+    shown = by_series(entries[::-1], NOW)
+    assert [one.step for one in shown] == [9, 8, 13, 12, 7, 6]

@@ -44,3 +44,7 @@ def test_a_line_says_why_nothing_happens() -> None:
     other = replace(held.holds[0], series="b", reason="metric_missing")
     several = replace(held, holds=(*held.holds, other))
     assert preview_text(several).endswith("2 series are on hold: invalid_streak, metric_missing.")
+    unread = Hold("w", "net_{}_{}", "numbers_unread", "Two numbers.", "Use a template.")
+    for one in (waiting, several):
+        both = preview_text(replace(one, holds=(*one.holds, unread)))
+        assert both == f"{preview_text(one)} On hold (numbers_unread): Two numbers. Use a template."

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from checkpointd.core.checkpoint import Generation, Member
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import Candidate, Probe, ProbeState
+from checkpointd.formats.facts import incomplete
+from checkpointd.formats.zipfiles import truncated
 from checkpointd.watch.observation import Observation, observation_of
 from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
@@ -87,6 +89,19 @@ def test_an_unfinished_file_is_torn_only_after_torn_after(tracker: SettleTracker
         "structure.truncated",
         "It ends early.",
     )
+
+
+def test_a_file_without_its_end_is_called_cut_short_only_when_nobody_writes_it(
+    tracker: SettleTracker,
+) -> None:
+    """A running save looks the same as one that was killed."""
+    probe = incomplete(Format.KERAS, truncated(500))
+    (writing,) = tracker.step(0.0, {PATH: observed(probe)}).decisions
+    assert writing.message == (
+        "The archive has 500 bytes and no central directory yet: it is being written."
+    )
+    (torn,) = tracker.step(900.0, {PATH: observed(probe)}).decisions
+    assert torn.message.endswith("no central directory: the save was cut short.")
 
 
 def test_an_old_file_is_settled_at_first_sight(tracker: SettleTracker) -> None:
