@@ -56,7 +56,10 @@ def overwritten(series: Sequence[Sighting], credible: dict[int, float]) -> Past:
         before = one.before or ((one.original,) if one.original else ())
         for earlier in before:
             latest = in_order[bisect_left(sequences, earlier.sequence)][1]
-            _add(past, one, earlier.sequence, earlier.saved_at, latest)
+            # The same content as now: its time may have been corrected since.
+            is_same = one.original is not None and earlier.sequence == one.original.sequence
+            saved_at = one.saved_at if is_same else earlier.saved_at
+            _add(past, one, earlier.sequence, saved_at, latest)
         if not before:
             count = bisect_right(times, one.first_seen)
             sequence = highest[count - 1] if count else 0

@@ -79,6 +79,28 @@ def holds(entries: Sequence[Entry], **keys: object) -> set[str]:
     return hold_reasons(plan(entries, policy(**{"keep_last": 3, **keys}), NOW))
 
 
+def test_a_save_time_that_was_corrected_places_a_copy_among_its_neighbours() -> None:
+    """Found with the time of its copy, and then given its own with `touch -d`."""
+    entries = [
+        entry(n, step=n, saved_at=NOW - (9 - n) * HOUR, seen=NOW - 60, sequence=1)
+        for n in (6, 7, 8)
+    ]
+    wrong = Earlier(NOW - 60, 1)
+    copied = entry(
+        2,
+        step=2,
+        saved_at=NOW - 7 * HOUR,
+        first_seen=NOW - 60,
+        seen=NOW - 30,
+        sequence=2,
+        original=wrong,
+        before=(wrong,),
+    )
+    (order,) = order_series([*entries, copied], NOW).values()
+    assert [e.step for e in order.newest_first] == [8, 7, 6, 2]
+    assert "save time" not in order.newest_by().get(2, "")
+
+
 def test_versions_copied_in_any_order_without_times_are_held() -> None:
     """A parallel copy of twelve exports: TensorFlow Serving serves 12, whatever its time is."""
     order = [12, 1, 10, 3, 2, 11, 5, 4, 8, 6, 9, 7]
