@@ -49,12 +49,13 @@ def status(context: typer.Context, json: Json = False) -> int:
     from checkpointd.cli.status_view import show_status
     from checkpointd.observe.status import DaemonStatus
 
-    public = Client(workspace_of(context).locations().state_dir).get("/api/v1/status")
+    client = Client(workspace_of(context).locations().state_dir)
+    public = client.get("/api/v1/status")
     status = DaemonStatus.from_public(public)
     if json:
         json_line(public)
     else:
-        show_status(status)
+        show_status(status, client.get("/api/v1/series"))
     return OK if status.healthy else INVALID
 
 
@@ -63,7 +64,7 @@ def reload(context: typer.Context, json: Json = False) -> int:
     import sys
 
     from checkpointd.cli.client import Client
-    from checkpointd.cli.output import json_line
+    from checkpointd.cli.output import console, json_line, print_text
     from checkpointd.core.text import printable
 
     try:
@@ -76,10 +77,11 @@ def reload(context: typer.Context, json: Json = False) -> int:
     if json:
         json_line(answer)
     else:
+        out = console(sys.stdout if good else sys.stderr)
         for line in str(answer.get("message", "")).splitlines():
-            print(printable(line), file=sys.stdout if good else sys.stderr)
+            print_text(out, printable(line), 4)
         for name, preview in dict(answer.get("watches", {})).items():
-            print(printable(f"{name}: {preview}"))
+            print_text(out, printable(f"{name}: {preview}"), 4)
         if not good:
-            print("The daemon keeps its old config.", file=sys.stderr)
+            print_text(out, "The daemon keeps its old config.")
     return OK if good else CONFIG

@@ -75,8 +75,7 @@ def latest(
         raise CliError(f"{newest.undecided} {cure}", INCONCLUSIVE)
     entry = newest.entry
     if entry is None:
-        shown = f" that has shown {', '.join(sorted(required))}" if required else ""
-        raise CliError(f"There is no valid checkpoint{shown} in {where}.", NOTHING)
+        raise CliError(_none_valid(where, required, newest_valid(order, ()).entry), NOTHING)
     if json:
         from checkpointd.cli.output import json_line
         from checkpointd.ledger.public import public_entry
@@ -91,6 +90,20 @@ def latest(
         sys.stdout.flush()
         sys.stdout.buffer.write(os.fsencode(entry.checkpoint.path) + b"\n")
     return OK
+
+
+def _none_valid(where: str, required: frozenset[str], other: "Entry | None") -> str:
+    """That there is none, and which valid one has shown less than is required."""
+    if not required:
+        return f"There is no valid checkpoint in {where}."
+    message = f"No valid checkpoint in {where} has shown {', '.join(sorted(required))}."
+    if other is None or other.report is None:
+        return message
+    shown = ", ".join(other.report.shown) or "nothing"
+    return (
+        f"{message} The newest valid one, {other.checkpoint.path}, has shown {shown}; "
+        "`checkpointd show` says of each check why it was skipped."
+    )
 
 
 def _required(names: list[str]) -> frozenset[str]:

@@ -65,14 +65,18 @@ def table_lines(table: Table, width: int) -> Iterator[Text]:
     """The lines of a table.
 
     Args:
-        table: made by `grid`; of its columns, `no_wrap` ones are kept beside each other.
+        table: made by `grid`; of its columns, `no_wrap` ones are kept beside each other, and one
+            with a `width` is at least as wide.
         width: of the terminal.
     """
     rows = _rows(table)
     if not rows:
         return
     count = len(table.columns)
-    widths = [max((_longest_line(row[i]) for row in rows), default=0) for i in range(count)]
+    widths = [
+        max([column.width or 0, *(_longest_line(row[i]) for row in rows)])
+        for i, column in enumerate(table.columns)
+    ]
     below = _columns_below(table, rows, widths, width)
     beside = [i for i in range(count) if i not in below]
     last = beside[-1] if beside else -1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.output import COLOURS, console, grid, merged_holds, print_table, when
-from checkpointd.core.text import ago, iso, printable, sentence, size
+from checkpointd.core.text import ago, duration, iso, printable, sentence, size
 from checkpointd.ledger import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Console
     from rich.table import Table
 
@@ -22,11 +24,21 @@ if TYPE_CHECKING:
         WorkerStatus,
     )
 
+_WORDS = {State.TRASHED: "pruned"}
+"""What a count is called where the state's own name says too much: the trash may have given way."""
+
+_MOST_QUIET = 5
+
 _COUNTED = [state for state in State if state not in (State.GONE, State.UNKNOWN)]
 
 
-def show_status(status: DaemonStatus) -> None:
-    """Print the daemon's status."""
+def show_status(status: DaemonStatus, series: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Print the daemon's status.
+
+    Args:
+        status: of the daemon.
+        series: as `/api/v1/series` has them; those that have stopped saving are named.
+    """
     from rich.text import Text
 
     out = console()
@@ -53,8 +65,7 @@ def show_status(status: DaemonStatus) -> None:
         table.add_row(f"{worker.kind} worker", sentence(_worker(worker)))
     tone = "yellow" if status.sandbox.missing else ""
     table.add_row("sandbox", Text(printable(status.sandbox.line), tone))
-    if bad := _bad(status):
-        table.add_row("attention", Text(bad, "bold red"))
+    _attention(table, status, series)
     for problem in status.problems:
         table.add_row("problem", Text(sentence(problem), "yellow"))
     print_table(out, table)
@@ -90,14 +101,42 @@ def _queue(queue: QueueStatus) -> str:
     return f"{queue.length} waiting{oldest}"
 
 
+def _attention(table: Table, status: DaemonStatus, series: Sequence[Mapping[str, Any]]) -> None:
+    """What is bad now, what was, and which series have stopped saving."""
+    from rich.text import Text
+
+    for one in status.attention:
+        what = printable(f"{one.verdict}: {one.path}  {one.reason}")
+        table.add_row("attention", Text(what, COLOURS.get(one.verdict, "")))
+    if bad := _bad(status):
+        table.add_row("" if status.attention else "earlier", bad)
+    for text in _quiet(series):
+        table.add_row("attention", Text(text, "yellow"))
+
+
 def _bad(status: DaemonStatus) -> str:
-    """How many checkpoints are invalid or inconclusive now, and the command that lists them."""
+    """How many checkpoints are invalid or inconclusive, and the command that lists them."""
     states = [state for state in ("invalid", "inconclusive") if status.count(state)]
     if not states:
         return ""
     counts = ", ".join(f"{status.count(state)} {state}" for state in states)
     options = "".join(f" --state {state}" for state in states)
     return f"{counts}: `checkpointd list{options}` lists them"
+
+
+def _quiet(series: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What there is to say of the series that have stopped saving."""
+    quiet = [one for one in series if one.get("is_quiet") and one.get("newest")]
+    found = [
+        printable(
+            f"{one['watch']} / {one['series']} has stopped saving: the last save was "
+            f"{ago(one['newest']['saved_at'], time.time())}, before that one came every "
+            f"{duration(one['usual_interval'])}"
+        )
+        for one in quiet[:_MOST_QUIET]
+    ]
+    more = len(quiet) - _MOST_QUIET
+    return [*found, f"{more} more series have stopped saving"] if more > 0 else found
 
 
 def _worker(worker: WorkerStatus) -> str:
@@ -123,9 +162,14 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     message = f": {sentence(watch.message)}" if watch.message else ""
     state = f"{'up' if watch.up else 'down'}, {watch.method}{message}"
     table.add_row("  state", Text(state, "" if watch.up else "red"))
-    counts = [f"{watch.counts[state]} {state}" for state in _COUNTED if watch.counts.get(state)]
+    counts = [
+        f"{watch.counts[state]} {_WORDS.get(state, state)}"
+        for state in _COUNTED
+        if watch.counts.get(state)
+    ]
     if watch.unknown:
-        counts.append(f"{watch.unknown} that are no checkpoints")
+        what = "that is no checkpoint" if watch.unknown == 1 else "that are no checkpoints"
+        counts.append(f"{watch.unknown} {what}")
     table.add_row("  contains", ", ".join(counts) or "nothing yet")
     sizes = (
         (watch.retained_bytes, "kept"),
@@ -134,7 +178,11 @@ def _watch(out: Console, watch: WatchStatus) -> None:
         (watch.filesystem_avail_bytes, "free"),
     )
     disk = [f"{size(count)} {what}" for count, what in sizes if count is not None]
-    table.add_row("  disk", ", ".join(disk) or "not measured yet")
+    facts = ", ".join(disk) or "not measured yet"
+    if watch.filesystem.next_saves_fit:
+        table.add_row("  disk", facts)
+    else:
+        table.add_row("  disk", Text(f"{facts}: too little for the next saves", "yellow"))
     table.add_row("  pruning", printable(watch.plan or watch.mode))
     holds = [(h.series, h.message or f"{h.reason}.", h.cure) for h in watch.holds]
     for hold in merged_holds(holds):

@@ -137,6 +137,7 @@ class Workspace:
 
     def _salvaged(self, error: ConfigError) -> Locations:
         from checkpointd.cli.client import Client
+        from checkpointd.cli.output import console, print_text
         from checkpointd.core.text import printable
 
         left = configuration.salvage(self.config_path)
@@ -145,7 +146,7 @@ class Workspace:
             f"The config is broken, going on without it, with the state in {left.state_dir}; "
             f"`checkpointd config check` lists all errors: {first}."
         )
-        print(printable(message), file=sys.stderr)
+        print_text(console(sys.stderr), printable(message))
         try:
             watches = Client(left.state_dir).get("/api/v1/status")["watches"]
             roots = {str(watch["name"]): Path(str(watch["path"])) for watch in watches}

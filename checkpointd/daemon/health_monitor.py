@@ -67,6 +67,7 @@ class HealthMonitor:
                     up=status.up,
                     reconciled=status.ready,
                     hung=status.hung,
+                    begins=status.begins,
                     message=status.message,
                 )
             )

@@ -24,13 +24,15 @@ SUPERVISOR_SECONDS = 30.0
 class WatchProgress:
     """One watch: whether it can see its directory, and whether it has compared all of it once.
 
-    `hung`: its file system does not answer. `message` is why the watch is down.
+    `hung`: its file system does not answer. `begins`: it has not looked at its directory yet.
+    `message` is why the watch is down.
     """
 
     name: str
     up: bool = True
     reconciled: bool = False
     hung: bool = False
+    begins: bool = False
     message: str = ""
 
 
@@ -81,9 +83,13 @@ def judge(
         if (text := _stuck(name, at, now, limit))
     ]
     problems = [
-        Problem(reasons.WATCH_DOWN, _down(watch)) for watch in progress.watches if not watch.up
+        Problem(reasons.WATCH_DOWN, _down(watch))
+        for watch in progress.watches
+        if not watch.up and not watch.begins
     ]
-    scanning = [printable(w.name) for w in progress.watches if w.up and not w.reconciled]
+    scanning = [
+        printable(w.name) for w in progress.watches if w.begins or (w.up and not w.reconciled)
+    ]
     if scanning:
         text = f"The first scan is not done yet: {', '.join(scanning)}."
         problems.append(Problem(reasons.FIRST_SCAN, text))

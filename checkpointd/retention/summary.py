@@ -125,7 +125,10 @@ def preview_text(plan: RetentionPlan) -> str:
         why = f"{first.message} " if first.reason == _UNUSABLE else ""
         return f"{line} On hold ({first.reason}): {why}{first.cure}"
     if plan.holds:
-        reasons = ", ".join(dict.fromkeys(hold.reason for hold in plan.holds))
+        reasons = list(dict.fromkeys(hold.reason for hold in plan.holds))
         count = len({hold.series for hold in plan.holds})
-        line += f" {count} series {'is' if count == 1 else 'are'} on hold: {reasons}."
+        line += f" {count} series {'is' if count == 1 else 'are'} on hold"
+        if len(reasons) > 1:
+            return f"{line}: {', '.join(reasons)}."
+        line += f" ({reasons[0]}): {plan.holds[0].message} {plan.holds[0].cure}"
     return line

@@ -101,7 +101,9 @@ WatchEvent = (
 class WatcherStatus:
     """The state of one watcher, for the status page; `last_reconcile_at` is 0 before the first.
 
-    `hung`: its file system does not respond. `restarts` counts observers that stopped unexpectedly.
+    `hung`: its file system does not respond. `begins`: it has not looked at its directory yet, so
+    that it is neither known to be there nor to be missing. `restarts` counts observers that
+    stopped unexpectedly.
     """
 
     up: bool
@@ -115,3 +117,4 @@ class WatcherStatus:
     ready: bool
     hung: bool = False
     restarts: int = 0
+    begins: bool = False

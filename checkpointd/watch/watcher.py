@@ -153,6 +153,7 @@ class Watcher:
             ready=self._ready,
             hung=hung,
             restarts=self._restarts,
+            begins=self._health is None and not hung and self._thread.is_alive(),
         )
 
     def _was_restarted(self) -> bool:

@@ -66,6 +66,15 @@ def live_series(series: str, every: int = 600, minutes: int = 60) -> dict[str, s
     return found
 
 
+def saved_often(state: str) -> dict[str, str]:
+    """A series that is saved every other minute; after a valid one all get the same verdict."""
+    return {
+        of("newest_state", f'{ONE}, state="{state}"'): "0 0 " + "1 0 " * 19,
+        of("newest_state", f'{ONE}, state="writing"'): "0 1 " * 20,
+        of("newest_state", f'{ONE}, state="valid"'): "1 0x38",
+    }
+
+
 def scans(last: float, minutes: int, seconds: float) -> dict[str, str]:
     """What is exported of a watch whose last scan was at a time; ten have taken so long each."""
     return {

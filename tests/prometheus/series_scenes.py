@@ -10,6 +10,7 @@ from tests.prometheus.alert_scene import (
     W,
     live_series,
     of,
+    saved_often,
     stopped_series,
 )
 
@@ -139,6 +140,23 @@ SERIES = [
     ),
     Scene("NewestInvalid", "a good one has followed", live_series("ckpt-{}"), "60m"),
     Scene(
+        "NewestInvalid",
+        "it saves every other minute, and each save is invalid",
+        saved_often("invalid"),
+        "9m",
+        ['{instance="a:1", series="ckpt-{}", watch="w"}'],
+    ),
+    Scene(
+        "NewestInvalid",
+        "a good one has followed, and the next save is slow",
+        {
+            of("newest_state", f'{ONE}, state="invalid"'): "1x3 0x20",
+            of("newest_state", f'{ONE}, state="valid"'): "0x3 1 0x20",
+            of("newest_state", f'{ONE}, state="writing"'): "0x4 1x20",
+        },
+        "12m",
+    ),
+    Scene(
         "NonFinite",
         "the first NaN of a watch",
         {
@@ -175,6 +193,13 @@ SERIES = [
         ['{instance="a:1", series="ckpt-{}", watch="w"}'],
     ),
     Scene("Inconclusive", "the retry was valid", live_series("ckpt-{}"), "60m"),
+    Scene(
+        "Inconclusive",
+        "it saves every other minute, and none can be judged",
+        saved_often("inconclusive"),
+        "40m",
+        ['{instance="a:1", series="ckpt-{}", watch="w"}'],
+    ),
     Scene(
         "WritingStuck",
         "a save is written to for hours",

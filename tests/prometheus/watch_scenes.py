@@ -96,12 +96,22 @@ WATCHES = [
         "DiskFull",
         "saves fill it within hours",
         {
-            of("filesystem_avail_bytes", W): "2e11-1e9x60",
-            of("filesystem_size_bytes", W): "1e12x60",
-            of("trash_reserve_bytes", W): "1e10x60",
+            of("filesystem_avail_bytes", W): "2e11-1e9x80",
+            of("filesystem_size_bytes", W): "1e12x80",
+            of("trash_reserve_bytes", W): "1e10x80",
         },
-        "60m",
+        "80m",
         ['{instance="a:1", watch="w"}'],
+    ),
+    Scene(
+        "DiskFull",
+        "another program writes a few large files just after Prometheus was started",
+        {
+            of("filesystem_avail_bytes", W): "2e11-1e9x40",
+            of("filesystem_size_bytes", W): "1e12x40",
+            of("trash_reserve_bytes", W): "1e10x40",
+        },
+        "40m",
     ),
     Scene(
         "DiskFull",

@@ -18,7 +18,8 @@ STRUCTURE = {
     ),
     "structure.missing_member": Reason(
         _F,
-        "A file of the checkpoint is missing: copy the checkpoint again, whole, from its source.",
+        "A file of the checkpoint is missing: if its job was killed while it saved, resume from an "
+        "older one; if it is a copy, copy it again, whole, from its source.",
         _FILE,
     ),
     "structure.malformed": Reason(

@@ -141,12 +141,15 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
         f"predict_linear(checkpointd_state_filesystem_avail_bytes[6h], {DAY}) < 0\n"
         "and\n"
         "checkpointd_state_filesystem_avail_bytes\n"
-        "  < 0.2 * checkpointd_state_filesystem_size_bytes",
+        "  < 0.2 * checkpointd_state_filesystem_size_bytes\n"
+        "and\n"
+        "checkpointd_state_filesystem_avail_bytes offset 1h",
         "30m",
         CRITICAL,
         "The disk of state_dir on {{ $labels.instance }} fills up",
-        "{{ $value | humanize1024 }}B, now or within a day. Once it is full no verdict can be "
-        "recorded.",
+        "{{ if lt $value 0.0 }}At the rate of the last hours it is full within a day."
+        "{{ else }}Only {{ $value | humanize1024 }}B are free.{{ end }} Once it is full no verdict "
+        "can be recorded.",
         "The ledger cannot be written",
         "the disk of `state_dir` is nearly full (less than 1 GB), or will be within a day",
     )

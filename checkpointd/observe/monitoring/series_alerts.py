@@ -38,7 +38,7 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
     )
     yield Alert(
         "NewestInvalid",
-        'checkpointd_newest_state{state="invalid"} == 1',
+        _last_verdict("invalid"),
         "5m",
         WARNING,
         "The newest checkpoint of {{ $labels.series }} in {{ $labels.watch }} is invalid",
@@ -66,7 +66,7 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
     )
     yield Alert(
         "Inconclusive",
-        'checkpointd_newest_state{state="inconclusive"} == 1',
+        _last_verdict("inconclusive"),
         "30m",
         WARNING,
         "The newest checkpoint of {{ $labels.series }} in {{ $labels.watch }} could not be judged",
@@ -110,6 +110,32 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
         "A clock is ahead",
         "save times lie in the future, so that a job that stops is noticed late",
     )
+
+
+def _last_verdict(state: str) -> str:
+    """The newest checkpoint is in a state, or was until the save that has no verdict yet.
+
+    Without the second part each save would begin the alert's `for` anew, and a job that saves
+    more often than that would never raise it.
+    """
+    of_series = "on (job, instance, watch, series)"
+    return (
+        f'checkpointd_newest_state{{state="{state}"}} == 1\n'
+        "or\n"
+        f'max_over_time(checkpointd_newest_state{{state="{state}"}}[10m]) == 1\n'
+        f"  and {of_series}\n"
+        '    checkpointd_newest_state{state=~"writing|pending|superseded"} == 1\n'
+        f"  unless {of_series} (\n"
+        f"    {_last_time('valid')}\n"
+        f"      > {of_series}\n"
+        f"    {_last_time(state)}\n"
+        "  )"
+    )
+
+
+def _last_time(state: str) -> str:
+    """When the newest checkpoint was last seen in a state."""
+    return f'max_over_time((timestamp(checkpointd_newest_state{{state="{state}"}} == 1))[10m:15s])'
 
 
 def _no_valid(settings: RuleSettings) -> Iterator[Alert]:

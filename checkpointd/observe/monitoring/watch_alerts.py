@@ -79,11 +79,15 @@ def alerts(_settings: RuleSettings) -> Iterator[Alert]:
         "or\n"
         f"predict_linear(checkpointd_filesystem_avail_bytes[6h], {DAY}) < 0\n"
         "and\n"
-        "checkpointd_filesystem_avail_bytes < 0.3 * checkpointd_filesystem_size_bytes",
+        "checkpointd_filesystem_avail_bytes < 0.3 * checkpointd_filesystem_size_bytes\n"
+        "and\n"
+        "checkpointd_filesystem_avail_bytes offset 1h",
         "15m",
         CRITICAL,
         "The disk of {{ $labels.watch }} on {{ $labels.instance }} fills up",
-        "{{ $value | humanize1024 }}B, now or within a day. Once it is full, saves are cut short.",
+        "{{ if lt $value 0.0 }}At the rate of the last hours it is full within a day."
+        "{{ else }}Only {{ $value | humanize1024 }}B are free: less than the next saves and a "
+        "reserve may need.{{ end }} Once it is full, saves are cut short.",
         "The disk fills up",
         "the next saves may not fit, or the disk will be full within a day",
     )

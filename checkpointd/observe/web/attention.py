@@ -124,7 +124,9 @@ def _calm(status: DaemonStatus, series: Sequence[SeriesStatus], quiet: int) -> H
     valid = sum(one.state == "valid" for one in series)
     detail = f"The newest checkpoint of {valid} series is valid." if valid else "Nothing to do."
     if quiet:
-        return Headline("wait", "Nothing is broken", f"{detail} {quiet} stopped saving.")
+        many = f"More than {MAX_SERIES}" if quiet > MAX_SERIES else str(quiet)
+        title = "One series has" if quiet == 1 else f"{many} series have"
+        return Headline("wait", f"{title} stopped saving", detail)
     return Headline("good", "All is well", detail)
 
 
@@ -151,10 +153,22 @@ def _daemon(status: DaemonStatus) -> Iterable[Todo]:
             status.config_error,
             cure="Find every error with: checkpointd config check. Then: checkpointd reload.",
         )
-    down = tuple(f"Watch {printable(w.name)} is down" for w in status.watches if not w.up)
+    elsewhere = tuple(
+        beginning
+        for watch in status.watches
+        for beginning in (
+            *(() if watch.up else (f"Watch {printable(watch.name)} is down",)),
+            *(() if watch.filesystem.next_saves_fit else (_space_problem(watch),)),
+        )
+    )
     for problem in status.problems:
-        if problem != status.config_error and not (down and problem.startswith(down)):
+        if problem != status.config_error and not problem.startswith(elsewhere):
             yield Todo(Rank.PROBLEM if status.healthy else Rank.UNHEALTHY, problem)
+
+
+def _space_problem(watch: WatchStatus) -> str:
+    """How the daemon's problem begins which says that the next saves may not fit."""
+    return f"Watch {watch.name}: the trash holds "
 
 
 def _watches(status: DaemonStatus) -> Iterable[Todo]:
@@ -200,18 +214,21 @@ def _disks(status: DaemonStatus, now: float) -> Iterable[Todo]:
         total = size(watches[0].filesystem.size_bytes or 0)
         why = f"{free} of {total} are free."
         if tight:
-            why += " The next saves do not fit."
+            why += " That is too little for the next two saves and a reserve."
         if left is not None and left > 0:
             last = duration(max(watch.filesystem.observed_seconds for watch in watches))
             why += f" At the rate of the last {last} it is full in {duration(left)}."
         is_urgent = bool(tight) or (left is not None and left < URGENT_SECONDS)
-        soon = "is almost full" if tight else f"will be full in {duration(max(left or 0, 0))}"
+        is_full = any(not watch.filesystem_avail_bytes for watch in watches)
+        soon = f"will be full in {duration(max(left or 0, 0))}"
+        if tight:
+            soon = "is full" if is_full else "has too little space for the next saves"
         yield Todo(
             Rank.DISK_URGENT if is_urgent else Rank.DISK_SOON,
             f"The disk of {names} {soon}",
             why,
-            cure="Free space, or see what may go: checkpointd prune. Then: checkpointd prune "
-            "--apply, and checkpointd trash empty.",
+            cure="See what may go: checkpointd prune. Then: checkpointd prune --apply, and "
+            "checkpointd trash empty. If nothing may go, keep fewer checkpoints, or free space.",
         )
 
 

@@ -82,7 +82,8 @@ def counts(watch: WatchStatus) -> list[tuple[str, int]]:
     if watch.unknown:
         known.setdefault("unknown", watch.unknown)
     states = [str(state) for state in State if state is not State.GONE]
-    return [(state, known[state]) for state in states if known.get(state)]
+    words = {str(State.TRASHED): "pruned"}  # they need not be in the trash any more
+    return [(words.get(state, state), known[state]) for state in states if known.get(state)]
 
 
 def render_page(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> str:

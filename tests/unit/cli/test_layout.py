@@ -45,6 +45,17 @@ def test_a_word_that_fits_on_no_line_stays_where_it_is() -> None:
     ]
 
 
+def test_columns_with_a_width_are_aligned_over_tables() -> None:
+    """As in `doctor`, which prints each finding as soon as it is there."""
+    printed = []
+    for name, level in (("disk", "ok"), ("watch-limits", "warning")):
+        made = grid("", "", "")
+        made.columns[0].width, made.columns[1].width = 13, 8
+        made.add_row(name, level, "text")
+        printed += [line.plain.index("text") for line in table_lines(made, 80)]
+    assert printed == [25, 25]
+
+
 def test_a_table_that_fits_is_aligned() -> None:
     """Without blanks at the end of its lines."""
     assert table(("a", "1", "short"), ("bb", "22", "x"), headers=("n", "m", "path")) == [

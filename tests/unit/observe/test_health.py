@@ -55,6 +55,15 @@ def test_an_unreachable_watch_does_not_hold_up_readiness() -> None:
     assert health.problems == (Problem("watch_down", "Watch bert is down: Stale file handle."),)
 
 
+def test_a_watch_that_has_not_looked_at_its_directory_is_not_ready() -> None:
+    """Nobody knows yet whether the directory is there: it is neither down nor scanned."""
+    begins = WatchProgress("bert", up=False, begins=True, message="It has not scanned yet.")
+    health = judge(replace(GOOD, watches=(WATCH, begins)), 101.0)
+    assert (health.healthy, health.ready) == (True, False)
+    text = "The first scan is not done yet: bert."
+    assert health.problems == (Problem("first_scan", text),)
+
+
 def test_a_watch_still_scanning_is_not_ready() -> None:
     """Readiness comes with the first scan of the last reachable watch."""
     health = judge(replace(GOOD, watches=(replace(WATCH, reconciled=False),)), 101.0)

@@ -113,6 +113,20 @@ def test_a_watch_that_is_down_is_reported_once() -> None:
     assert len(todos(state, [], NOW)) == 1
 
 
+def test_a_disk_that_is_too_full_is_reported_once() -> None:
+    """Under `enforce` the daemon has a sentence of its own about it; a full disk is called full."""
+    full = status(
+        watches=[disk(next_saves_fit=False) | {"filesystem_avail_bytes": 0}],
+        problems=["Watch resnet: the trash holds 0 B, the disk has 0 B free."],
+    )
+    (todo,) = todos(full, [], NOW)
+    assert todo.what == "The disk of resnet is full"
+    tight = status(watches=[disk(next_saves_fit=False) | {"filesystem_avail_bytes": 1024}])
+    (todo,) = todos(tight, [], NOW)
+    assert todo.what == "The disk of resnet has too little space for the next saves"
+    assert "two saves and a reserve" in todo.why
+
+
 def test_series_of_one_cause_are_one_entry() -> None:
     """A page of the same sentence would hide what else there is."""
     found = todos(status(), [bad_series(f"s{n}-{{}}") for n in range(50)], NOW)
@@ -127,3 +141,7 @@ def test_series_that_stopped_saving_end_in_a_line() -> None:
     found = todos(status(), quiet, NOW)
     assert len(found) == MAX_SERIES + 1
     assert found[-1].what == "30 more series have stopped saving"
+    assert headline(status(), quiet, found).title == "More than 20 series have stopped saving"
+    one = quiet[:1]
+    told = headline(status(), one, todos(status(), one, NOW))
+    assert told.title == "One series has stopped saving"
