@@ -50,6 +50,7 @@ def latest(
     from checkpointd.retention.eligibility import has_shown
     from checkpointd.retention.newest_valid import newest_valid
     from checkpointd.retention.series_order import order_series
+    from checkpointd.retention.state_orders import saving_orders_beside
 
     required = _required(requires or [])
     workspace = workspace_of(context)
@@ -63,7 +64,8 @@ def latest(
     ((watch, label),) = chosen
     of_series = [e for e in present if e.checkpoint.series == label]
     by = _order_by(workspace, watch)
-    order = order_series(of_series, time.time(), by=by)[watch, label]
+    listed = saving_orders_beside(of_series)
+    order = order_series(of_series, time.time(), by=by, saving_orders=listed)[watch, label]
     refuse_unseen(e for e in order.newest_first if has_shown(e, required))
     newest = newest_valid(order, required)
     if newest.undecided:

@@ -161,7 +161,8 @@ class EventHandler:
                 event.message,
                 event.listing,
             )
-            log.info("writing", watch=event.watch, path=path, message=event.message)
+            if known is None or known.state is not State.WRITING:
+                log.info("writing", watch=event.watch, path=path, message=event.message)
         elif event.state == "torn":
             settings = self._watches.verify_settings(event.watch)
             reason = event.reason or "structure.truncated"

@@ -20,6 +20,7 @@ from checkpointd.ledger.facts import ABSENT
 from checkpointd.retention.eligibility import has_shown
 from checkpointd.retention.newest_valid import newest_valid
 from checkpointd.retention.series_order import order_series
+from checkpointd.retention.state_orders import saving_orders_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -152,7 +153,8 @@ def links(
     """
     present = [entry for entry in entries if entry.state not in ABSENT]
     found, undecided = [], dict[str, frozenset[str]]()
-    for (_, label), order in order_series(present, now, by=by).items():
+    listed = saving_orders_beside(present)
+    for (_, label), order in order_series(present, now, by=by, saving_orders=listed).items():
         newest = newest_valid(order, require)
         directory = file_name(label, safe="{} ")
         if newest.undecided:

@@ -323,7 +323,8 @@ class WatchRetention:
             disk = disk_of(self.root)
         policy = self.settings.retention
         items, copies = self._pruner.trash.items(), self.vault.copies()
-        if items or copies:
+        reserved = policy.mode == "enforce" and self._pruner.trash.keep_reserve()
+        if items or copies or reserved:
             self._records.record_trash(known_trash(self.settings))
         trashed = bytes_of(items)
         copied = bytes_of(copies) if copies or policy.vault is not None else None

@@ -28,6 +28,9 @@ GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 BUNDLE_PART = re.compile(r"(?s)(?P<prefix>.*)\.(?:index|data-(?P<shard>\d{5})-of-(?P<of>\d{5}))")
 """One file of a tensor bundle (tensorflow/core/util/tensor_bundle/naming.cc)."""
 
+CALLED_SO = re.compile(r"(?i)ckpt|checkpoint|^variables$|^cp[-_.]?\d")
+"""How prefixes of checkpoints are called, and hardly anything else."""
+
 KERAS_CONFIG, KERAS_METADATA = "config.json", "metadata.json"
 KERAS_WEIGHTS = ("model.weights.h5", "model.weights.npz")
 """What `save(path, zipped=False)` of Keras 3 puts into its directory, beside `assets/`."""

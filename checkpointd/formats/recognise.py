@@ -13,6 +13,7 @@ from checkpointd.formats.directories import format_of, tree
 from checkpointd.formats.facts import Candidate, Recognised
 from checkpointd.formats.members import member_of, members_of
 from checkpointd.formats.storage import LOCAL
+from checkpointd.formats.unfinished import unfinished_bundles, unfinished_savedmodel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,10 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     found: list[Candidate] = []
     whole = format_of(directory, entries, storage)
     if whole is not None:
-        found.extend(_found(directory, whole, tree(directory, whole, storage)))
+        members = tree(directory, whole, storage)
+        if not members and whole is Format.SAVEDMODEL:
+            members = unfinished_savedmodel(directory, storage)
+        found.extend(_found(directory, whole, members))
         entries = [entry for entry in entries if not names.belongs(entry.name, whole)]
     files = _files(directory, entries)
     descend = sorted(
@@ -48,6 +52,10 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
         if entry.is_dir and not names.is_temporary_directory(entry.name)
     )
     links = list[str]()
+    present = {part["prefix"] for name in files if (part := names.BUNDLE_PART.fullmatch(name))}
+    for prefix, parts in unfinished_bundles(directory, entries, present, storage).items():
+        path = os.path.join(directory, prefix)
+        found.extend(_found(path, Format.TF_CHECKPOINT, members_of(path, parts, storage)))
     for name, hint, parts in _group(files):
         path = os.path.join(directory, name)
         if all(parts.values()):
@@ -80,6 +88,8 @@ def generation_of(
     spec = spec_of(format)
     if spec is not None and spec.directory_test and storage.stat(path).is_dir:
         members = tree(path, format, storage)
+        if not members and format is Format.SAVEDMODEL:
+            members = unfinished_savedmodel(path, storage)
     elif format is Format.TF_CHECKPOINT or path.endswith(names.WEIGHTS_MAP):
         directory, name = os.path.split(path)
         kind = Format.TF_CHECKPOINT if format is Format.TF_CHECKPOINT else Format.HDF5_WEIGHTS
@@ -88,7 +98,10 @@ def generation_of(
         grouped = _group(_files(directory, entries))
         parts = next((p for n, hint, p in grouped if (n, hint) == (name, kind)), {})
         members = members_of(path, parts, storage)
-        if not parts and format is Format.TF_CHECKPOINT and storage.stat(path).is_file:
+        if not members and format is Format.TF_CHECKPOINT:
+            left = unfinished_bundles(directory or ".", entries, (), storage).get(name, {})
+            members = members_of(path, left, storage)
+        if not members and format is Format.TF_CHECKPOINT and storage.stat(path).is_file:
             members = (member_of("", storage.stat(path)),)  # see `tf1_format`
     else:
         return Generation((member_of("", storage.stat(path)),))

@@ -38,6 +38,7 @@ from checkpointd.formats.graph import (
 from checkpointd.formats.protobuf import walk
 from checkpointd.formats.storage import LOCAL
 from checkpointd.formats.tf_checkpoint import explain, probe_bundle
+from checkpointd.formats.unfinished import UNFINISHED, is_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +104,8 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
 def _check_presence(members: Mapping[str, Member]) -> None:
     graphs = [member for name in names.GRAPH_FILES if (member := members.get("/" + name))]
     if not graphs:
+        if is_unfinished(members):
+            raise FormatError(MISSING_MEMBER, UNFINISHED)
         raise FormatError(
             MISSING_MEMBER, "saved_model.pb is not there: it is written after the variables."
         )

@@ -6,11 +6,10 @@ A bundle's writer finishes the shards first and writes the index's footer last.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import content, table, tf1_format
+from checkpointd.formats import content, names, table, tf1_format
 from checkpointd.formats.bundle import (
     NO_HEADER,
     OBJECT_GRAPH,
@@ -36,6 +35,7 @@ from checkpointd.formats.facts import (
     unknown,
 )
 from checkpointd.formats.storage import LOCAL
+from checkpointd.formats.unfinished import UNFINISHED, is_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,6 @@ __all__ = [
 ]
 
 _HEAD_BYTES = 64
-_CALLED_SO = re.compile(r"(?i)ckpt|checkpoint|^variables$|^cp[-_.]?\d")
-"""How prefixes of checkpoints are called, and hardly anything else."""
 _MAX_UNFOLDED = 1 << 20
 
 
@@ -127,7 +125,7 @@ def _is_meant(prefix: str, index: Member, error: FormatError, storage: Storage) 
     Other programs use that name for their files, too; it is one by its prefix, by its footer, or
     as what was put in its place.
     """
-    if error.word == MISSING_MEMBER or _CALLED_SO.search(os.path.basename(prefix)):
+    if error.word == MISSING_MEMBER or names.CALLED_SO.search(os.path.basename(prefix)):
         return True
     path, size = prefix + ".index", index.size
     tail = storage.pread(path, max(0, size - len(table.MAGIC)), len(table.MAGIC))
@@ -148,6 +146,8 @@ def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -
     """
     index = members.get(".index")
     if index is None:
+        if is_unfinished(members):
+            raise FormatError(MISSING_MEMBER, UNFINISHED)
         raise FormatError(
             MISSING_MEMBER, "The .index file is not there, it is written after the shards."
         )

@@ -15,8 +15,10 @@ def explain(error: OSError, path: str) -> str:
         errno.EPERM: f"not permitted: check the owner and attributes of {directory!r}",
         errno.EEXIST: "something new was created at its path; the next start resolves it",
         errno.EROFS: "its file system is read-only",
-        errno.ENOSPC: "the disk is full and the trash could not be written: delete something "
-        "there that is no valid checkpoint, such as an unfinished save",
+        errno.ENOSPC: "the disk is full and the trash could not be written, which takes 1 MiB: "
+        "delete something there that is no valid checkpoint, such as what "
+        "`checkpointd list --state invalid` prints or an unfinished save, then run "
+        "`checkpointd prune --apply`",
         errno.EDQUOT: "the quota is used up and the trash could not be written: free some space",
         errno.EXDEV: "it is not on the file system of the watch's root: make that a separate watch",
         errno.ELOOP: "a symbolic link is in its path, and none is followed",

@@ -89,6 +89,15 @@ def is_directory(checkpoint: Checkpoint, generation: Generation) -> bool:
     )
 
 
+def _directory_after(generation: Generation) -> str:
+    """What follows a prefix in the name of a directory that holds all that is there: `_temp`.
+
+    Empty where there is none: TensorFlow leaves one if a save is killed early.
+    """
+    tops = {member.name.partition("/")[0] for member in generation.members if "/" in member.name}
+    return tops.pop() if len(tops) == 1 else ""
+
+
 def parts_of(
     parent_fd: int,
     name: str,
@@ -116,7 +125,8 @@ def parts_of(
         FileNotFoundError: it is gone.
         OSError: it cannot be read.
     """
-    if is_directory(checkpoint, generation):
+    name += (below := _directory_after(generation))
+    if below or is_directory(checkpoint, generation):
         found = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
         if not stat.S_ISDIR(found.st_mode):
             raise NotUnchangedError("it is not a directory any more")

@@ -1,7 +1,8 @@
 """Which of the known checkpoints is the newest valid one, for `latest` and for the links.
 
-It is the one that at least two of number, save time and order of being first seen call the newest.
-Where no two agree it is not known, and whoever asks is given both candidates.
+It is the one that at least two of number, save time and order of being first seen call the newest,
+and that no state file lists before another. Where no two agree, a state file that lists all the
+candidates decides; else it is not known, and whoever asks is given the candidates.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from checkpointd.ledger import Entry
+    from checkpointd.retention.saving_order import ListedSeries
     from checkpointd.retention.series_order import SeriesOrder
 
 _AGREEING = 2
@@ -76,8 +78,13 @@ def newest_valid(order: SeriesOrder, required: Iterable[str]) -> NewestValid:
             else [i for i in votes if by_id[i].sequence == last_seen.sequence]
         )
     elected = [i for i, count in votes.items() if count >= _AGREEING]
+    if len(elected) != 1:
+        elected = _last_listed(order, votes)
     if len(elected) == 1:
-        return NewestValid(by_id[elected[0]])
+        entry = by_id[elected[0]]
+        later = ((one, newest(_after(entry, one, valid), one.place)) for one in order.listed)
+        contradicted = next(((one.path, e) for one, e in later if e is not None), None)
+        return NewestValid(entry) if contradicted is None else _undecided(entry, *contradicted)
     said = {
         "number": by_number,
         "save time": by_time,
@@ -86,6 +93,29 @@ def newest_valid(order: SeriesOrder, required: Iterable[str]) -> NewestValid:
     texts = [f"by {name} it is {e.path!r}" for name, e in said.items() if e is not None]
     return NewestValid(
         undecided="Which one is the newest is not certain: " + ", ".join(texts) + "."
+    )
+
+
+def _last_listed(order: SeriesOrder, candidates: Iterable[int]) -> list[int]:
+    """The candidate that a state file lists last, if one lists them all."""
+    known = frozenset(candidates)
+    for one in order.listed:
+        if known <= one.places.keys():
+            return [max(known, key=one.places.__getitem__)]
+    return []
+
+
+def _after(entry: Entry, listed: ListedSeries, valid: Iterable[Entry]) -> list[Entry]:
+    """What a state file lists after a checkpoint."""
+    place = listed.places.get(entry.id)
+    return [e for e in valid if place is not None and listed.places.get(e.id, -1) > place]
+
+
+def _undecided(entry: Entry, path: str, later: Entry) -> NewestValid:
+    return NewestValid(
+        undecided="Which one is the newest is not certain: by number, save time and the order in "
+        f"which they were first seen it is {entry.path!r}, by the state file {path!r} it is "
+        f"{later.path!r}."
     )
 
 

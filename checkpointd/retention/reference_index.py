@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 from checkpointd.formats import state_file
 from checkpointd.retention.reference_walk import Walk
 from checkpointd.retention.references import References, UnreadableStateFile
-from checkpointd.retention.saving_order import SavingOrder
 from checkpointd.retention.spellings import Spellings
+from checkpointd.retention.state_orders import saving_order_of
 from checkpointd.retention.state_references import read_state_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from checkpointd.retention.saving_order import SavingOrder
     from checkpointd.retention.state_references import StateReferences
 
 _SWEEP_SHARE = 3.0
@@ -107,7 +108,9 @@ class ReferenceIndex:
             listed = {path for _, state in states for path in state.listed}
             self._listed = frozenset(self._spellings.of_names(listed))
             several = ((path, state) for path, state in states if len(state.saved) > 1)
-            self._orders = tuple(self._order(path, state) for path, state in several)
+            self._orders = tuple(
+                saving_order_of(path, state, self._spellings) for path, state in several
+            )
         return References(
             frozenset(self._spellings.of_links(links | latest)),
             (*self._root.errors(), *self._empty(self._root)),
@@ -116,17 +119,6 @@ class ReferenceIndex:
             tuple(e for walk in self._links for e in (*walk.errors(), *self._empty(walk))),
             self._orders,
         )
-
-    def _order(self, path: str, state: StateReferences) -> SavingOrder:
-        """What a state file says of the order, without names that stand for two of its list."""
-        places: dict[str, int] = {}
-        ambiguous = set[str]()
-        for place, names in enumerate(state.saved):
-            for name in self._spellings.of_names(names):
-                if places.setdefault(name, place) != place:
-                    ambiguous.add(name)
-        exact = {name: place for name, place in places.items() if name not in ambiguous}
-        return SavingOrder(path, exact, state.timestamps, state.written_at)
 
     @staticmethod
     def _empty(walk: Walk) -> tuple[str, ...]:

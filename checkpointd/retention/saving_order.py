@@ -58,6 +58,10 @@ class ListedSeries:
     path: str
     places: Mapping[int, int]
 
+    def place(self, entry: Entry) -> tuple[int, ...]:
+        """The place of one that is listed."""
+        return (self.places[entry.id],)
+
     def contradiction(self, rank: Mapping[int, int]) -> tuple[int, int] | None:
         """Two that were saved in this order, but are in the other by rank; None if there are none.
 

@@ -54,6 +54,7 @@ class SeriesOrder:
         scattered: the save times are those of a copy that kept none, and so is the order in which
             they were first seen.
         by: what decides.
+        listed: the order of saving by each state file that lists two or more.
     """
 
     newest_first: tuple[Entry, ...]
@@ -66,6 +67,7 @@ class SeriesOrder:
     scattered: bool = False
     by: OrderBy = "witnesses"
     other_runs: tuple[tuple[Entry, ...], ...] = ()
+    listed: tuple[ListedSeries, ...] = ()
 
     def by_first_seen(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those last seen first; those found together by their place."""
@@ -202,6 +204,7 @@ def _order(
         scattered=runs.scattered,
         by=by,
         other_runs=_other_runs(ordered, runs, sightings),
+        listed=listed,
     )
 
 

@@ -85,18 +85,24 @@ def compare_tree(
     """Check that every member is as it was, none is missing and none was added.
 
     Temporary files of writers, rsync or NFS, which the watch ignores, are not members: they are
-    moved along. With `alone` nothing else may be in the directory.
+    moved along. With `alone` nothing else may be in the directory. Of a save that was killed
+    early they are all there is; then nothing else at all may be there.
     """
-    if alone and (other := next(others_in(top_fd, generation), None)) is not None:
+    expected = {"/" + m.name.partition("/")[2]: m for m in generation.members}
+    of_temporaries = any(_is_temporary(name, top) for name in expected)
+    if (
+        alone
+        and not of_temporaries
+        and (other := next(others_in(top_fd, generation), None)) is not None
+    ):
         raise NotAloneError(
             f"its directory also holds {other!r}, which is not part of it: move that elsewhere if "
             "the checkpoint should be pruned"
         )
-    expected = {m.name: m for m in generation.members}
     kind = _kind_of(generation)
-    with contextlib.closing(_files_below(top_fd, top)) as files:
+    with contextlib.closing(_files_below(top_fd, top, every=of_temporaries)) as files:
         for name, found in files:
-            if not belongs(name[1:].partition("/")[0], kind):
+            if not of_temporaries and not belongs(name[1:].partition("/")[0], kind):
                 continue
             member = expected.pop(name, None)
             if member is None:
@@ -117,6 +123,11 @@ def others_in(top_fd: int, generation: Generation) -> Iterator[str]:
                 yield entry.name
 
 
+def _is_temporary(name: str, top: str) -> bool:
+    directory, _, base = name.rpartition("/")
+    return is_left_out(base, directory.rpartition("/")[2] or top, is_directory=False)
+
+
 def _kind_of(generation: Generation) -> Format:
     """The format of a directory, all of whose members belong to it."""
     tops = {member.name.split("/")[1] for member in generation.members if "/" in member.name}
@@ -124,8 +135,10 @@ def _kind_of(generation: Generation) -> Format:
     return next(of_all, Format.SAVEDMODEL)
 
 
-def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result], None, None]:
-    """Every file that is not temporary, by its path below a directory, beginning with `/`."""
+def _files_below(
+    top_fd: int, top: str, *, every: bool = False
+) -> Generator[tuple[str, os.stat_result], None, None]:
+    """Every file that is not temporary, or `every` one, by its path below a directory (`/...`)."""
     device = os.fstat(top_fd).st_dev
     left = [("", os.dup(top_fd))]
     try:
@@ -143,7 +156,7 @@ def _files_below(top_fd: int, top: str) -> Generator[tuple[str, os.stat_result],
                         is_directory or not _is_of_one_mount(entry.name, file)
                     ):
                         raise NotUnchangedError(f"something is mounted on {name!r}")
-                    if is_left_out(entry.name, directory, is_directory=is_directory):
+                    if not every and is_left_out(entry.name, directory, is_directory=is_directory):
                         continue
                     if not is_directory:
                         yield name, found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats import LOCAL, Stat
 from checkpointd.formats.state_file import NAME as STATE_FILE
+from checkpointd.formats.unfinished import is_part_of_one_beside
 from checkpointd.watch.links import links_out_of
 from checkpointd.watch.scan import Listing, list_directory, read_stems, relative_to, walk
 
@@ -134,8 +135,9 @@ class DirectoryTree:
         while directory not in self._nodes and len(directory) > len(self._root):
             directory = os.path.dirname(directory)
         wanted.setdefault(directory, False)
-        # A directory becomes a SavedModel when files appear in its variables/.
-        if os.path.basename(directory) == "variables" and directory != self._root:
+        # A directory becomes a SavedModel when files appear in its variables/, and PREFIX_temp/
+        # holds the first files of PREFIX.
+        if directory != self._root and is_part_of_one_beside(os.path.basename(directory)):
             wanted.setdefault(os.path.dirname(directory), False)
 
     def refresh(self, wanted: dict[str, bool]) -> Iterator[Listing]:

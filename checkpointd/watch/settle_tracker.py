@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from checkpointd.watch.observation import Observation
 
 _TRUNCATED = "structure.truncated"
+_REPORT_SECONDS = 5.0
+"""What grows is reported so often, with its present size."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,15 @@ class _Track:
     observation: Observation
     since: float
     closed: bool
-    writing_reported: bool = False
+    reported: Generation | None = None
+    reported_at: float = 0.0
+
+    def is_reported(self, now: float) -> bool:
+        """Whether it was reported as being written, as it is or a moment ago."""
+        if self.reported is None:
+            return False
+        is_same = self.reported == _generation(self.observation)
+        return is_same or now - self.reported_at < _REPORT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,7 @@ class SettleTracker:
                 continue
             decisions.append(decision)
             if decision.state == "writing":
-                track.writing_reported = True
+                track.reported, track.reported_at = _generation(observation), now
             else:
                 self.note_unchanged(path, _generation(observation).key, track.since)
                 self.forget(path)
@@ -195,7 +205,7 @@ class SettleTracker:
             reason, message = probe.reason or _TRUNCATED, probe.message
             if overdue and not track.observation.open:
                 return SettleDecision(candidate, probe, "torn", reason, message, overdue=True)
-        if track.writing_reported:
+        if track.is_reported(now):
             return None
         so_far = (message or "").replace(CUT_SHORT, " yet: it is being written.")
         return SettleDecision(candidate, probe, "writing", reason, so_far)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import psutil
@@ -12,9 +14,10 @@ import psutil
 from checkpointd.ledger import Ledger
 from checkpointd.retention import plan
 from tests.bench.row import Measured, Row, median
-from tests.helpers.daemon import Daemon, daemon_in
+from tests.helpers.daemon import Daemon, daemon_in, eventually
 from tests.helpers.ledger import entry, record_verdict, write_file
 from tests.helpers.plans import NOW, policy
+from tests.helpers.watch import hdf5_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,10 +47,13 @@ def _fill(daemon: Daemon, count: int, series: int) -> None:
     """Write checkpoints, and a ledger that knows them as valid."""
     (daemon.home / "state").mkdir()
     ledger = Ledger.open(daemon.home / "state")
-    began = time.time() - count * 60
+    began, content = time.time() - count * 60 - 3600, hdf5_bytes()
     for number in range(count):
-        path = daemon.runs / str(number % series) / f"m-{number // series}.h5"
-        record_verdict(ledger, write_file(path, began + number * 60))
+        path = daemon.runs / f"run-{number % series}" / f"ckpt-{number // series:05}.h5"
+        saved, generation = write_file(path, began + number * 60, content)
+        label = f"run-{number % series}/ckpt-{{}}.h5"
+        placed = replace(saved, series=label, version=f"{number // series:05}")
+        record_verdict(ledger, (placed, generation))
     ledger.close()
 
 
@@ -113,8 +119,37 @@ def hundred_thousand(place: Place) -> Sequence[Measured]:
 
 
 def _latest(daemon: Daemon) -> None:
-    done = daemon.cli("latest", str(daemon.runs / "0"))
+    done = daemon.cli("latest", str(daemon.runs / "run-0"))
     assert done.returncode == 0, done.stderr
+
+
+def removals(place: Place) -> Sequence[Measured]:
+    """A round that moves a thousand checkpoints into the trash."""
+    count = place.count(1000)
+    config = _CONFIG.replace(
+        "keep_last = 5", 'keep_last = 5\nmode = "enforce"\nconfirm = "never"\nmin_age = "1ms"'
+    )
+    with daemon_in(place.home, config) as daemon:
+        _fill(daemon, count + 5, 1)
+        began = time.time()
+        _started(daemon)
+
+        def pruned() -> list[float]:
+            time.sleep(0.5)
+            times = [e["timestamp"] for e in daemon.events() if e.get("event") == "pruned"]
+            found = [datetime.fromisoformat(one).timestamp() for one in times]
+            return found if len(found) >= count else []
+
+        found = eventually("all removals", pruned, 120)
+        daemon.stop()
+    return [
+        Measured(
+            f"from the start to the end of a round with {count} removals",
+            max(found) - began,
+            "s",
+            10,
+        )
+    ]
 
 
 def planning(place: Place) -> Sequence[Measured]:
@@ -151,5 +186,6 @@ def planning(place: Place) -> Sequence[Measured]:
 ROWS = (
     Row("known_10000", ten_thousand),
     Row("known_100000", hundred_thousand),
+    Row("removals", removals),
     Row("planning", planning),
 )

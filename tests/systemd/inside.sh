@@ -71,7 +71,8 @@ waited restarted && ok "a stuck daemon is restarted by the watchdog"
 waited valid && ok "and still knows the verdict"
 systemctl stop checkpointd
 [[ $(systemctl show -p Result --value checkpointd) == success ]] && ok "stopped cleanly"
-get $web/healthz >/dev/null && [[ $(systemctl is-active checkpointd) == active ]] && ok "a scrape starts it"
+active() { [[ $(systemctl is-active checkpointd) == active ]]; }
+get $web/healthz >/dev/null && waited active && ok "a scrape starts it"
 
 printf '[worker]\nconcurrency = 0\n' >/etc/checkpointd/config.toml
 systemctl restart checkpointd 2>/dev/null

@@ -48,7 +48,7 @@ def make(trash_fd: int, manifest: Manifest, who: access.Access, step: Callable[[
             discard(trash_fd, identity)
             raise
     else:
-        _keep_reserve(trash_fd)
+        keep_reserve(trash_fd)
     return identity
 
 
@@ -86,6 +86,28 @@ def discard(trash_fd: int, identity: str) -> bool:
     return True
 
 
+def keep_reserve(trash_fd: int) -> bool:
+    """Reserve space for the next manifest, as on a full disk pruning is needed most.
+
+    Returns:
+        Whether it is reserved.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(_RESERVE, flags, 0o600, dir_fd=trash_fd)
+    except OSError:
+        return False
+    try:
+        if os.fstat(file).st_size < _RESERVE_BYTES:
+            os.posix_fallocate(file, 0, _RESERVE_BYTES)
+    except OSError:
+        remove_reserve(trash_fd)
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
 def remove_reserve(trash_fd: int) -> None:
     """Remove the reserve of a trash that gets no more items."""
     with contextlib.suppress(FileNotFoundError):
@@ -115,14 +137,3 @@ def _write(
             access.give(content_fd, who)
         access.give(item_fd, who)
     os.fsync(trash_fd)
-
-
-def _keep_reserve(trash_fd: int) -> None:
-    """Reserve space for the next manifest: on a full disk pruning is needed most."""
-    with contextlib.suppress(OSError):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        file = os.open(_RESERVE, flags, 0o600, dir_fd=trash_fd)
-        try:
-            os.posix_fallocate(file, 0, _RESERVE_BYTES)
-        finally:
-            os.close(file)

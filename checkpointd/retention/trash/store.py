@@ -209,6 +209,22 @@ class Trash:
             return expiry.unreadable(self.place, error)
         return expiry.delete(self.place, chosen, stopped=stopped, on_step=self._step)
 
+    def keep_reserve(self) -> bool:
+        """Reserve space for the first removal while the disk is not full; False if there is none.
+
+        Nothing is written into an empty root, which may be a mount point without its disk.
+        """
+        try:
+            with opened_root(self.root) as root_fd:
+                if not os.listdir(root_fd):
+                    return False
+                with self.place.created(root_fd) as trash_fd:
+                    return is_same_mount(root_fd, trash_fd) and item_directory.keep_reserve(
+                        trash_fd
+                    )
+        except OSError:
+            return False
+
     def remove_if_empty(self) -> bool:
         """Remove the trash of a watch that is no more; False if anything is left in it.
 

@@ -73,6 +73,7 @@ def ask(
             work=Work(ledger, verified),
             timeout=20.0,
             compare=cast("Any", None),
+            retry_hooks=cast("Any", None),
         )
         try:
             return await use(controls)

@@ -114,7 +114,9 @@ def test_a_child_that_fills_the_disk_is_killed_and_the_next_checkpoint_is_verifi
     exits: list[str] = []
 
     async def work() -> dict[str, Report]:
-        dispatcher = LocalDispatcher(WorkerSettings(timeout=60.0), disk, exits.append)
+        dispatcher = LocalDispatcher(
+            WorkerSettings(timeout=60.0), disk, lambda cause, _memory: exits.append(cause)
+        )
         found = {}
         try:
             for name in ("spills", *_ENDED):

@@ -177,7 +177,23 @@ assert result.done, result.reason
 assert not (field.root / ".checkpointd-trash" / "reserve").exists()
 
 fill.unlink()
-record_verdict(field.ledger, write_file(field.root / "m-6.h5", 1006.0, b"small"))
+record_verdict(field.ledger, write_file(field.root / "m-5.h5", 1005.0, b"small"))
+field.prune()
+field.pruner.trash.empty(frozenset(i.id for i in field.pruner.trash.items()))
+assert field.pruner.trash.remove_if_empty()
+assert field.pruner.trash.keep_reserve() and field.pruner.trash.keep_reserve()
+record_verdict(field.ledger, write_file(field.root / "m-7.h5", 1007.0, b"small"))
+record_verdict(field.ledger, write_file(field.root / "m-8.h5", 1008.0, b"small"))
+with fill.open("wb", buffering=0) as file:
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
+assert all(result.done for result in field.prune())
+assert not field.pruner.trash.keep_reserve()
+fill.unlink()
+record_verdict(field.ledger, write_file(field.root / "m-9.h5", 1009.0, b"small"))
 planned = field.plan()
 subprocess.run(["mount", "--bind", field.root, field.root], check=True)
 subprocess.run(["mount", "-o", "remount,bind,ro", field.root], check=True)

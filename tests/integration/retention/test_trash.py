@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from checkpointd.core.checkpoint import Checkpoint
+from checkpointd.formats import recognise
 from checkpointd.ledger import State
 from checkpointd.retention import (
     Pruner,
     TrashError,
 )
 from checkpointd.retention.trash import min_free_bytes
+from checkpointd.retention.trees import NotUnchangedError
 from tests.helpers.ledger import record_verdict, tree, write_file
 from tests.helpers.retention import limits
 
@@ -204,3 +207,34 @@ def test_the_trash_is_emptied_when_its_time_has_come(field: Field) -> None:
     assert expired.errors == ()
     assert (field.root / "ckpt-3" / "saved_model.pb").exists()
     assert field.pruner.trash.bytes() == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ckpt-5_temp/part-00000-of-00001.data-00000-of-00001.tempstate7",
+        "ckpt-5.data-00000-of-00001.tempstate7",
+        "5/variables/variables_temp/part-00000-of-00001.data-00000-of-00001.tempstate7",
+    ],
+)
+def test_what_a_killed_save_left_is_moved_and_restored_unless_more_is_there(
+    field: Field, name: str
+) -> None:
+    """It consists of temporary files alone, which a save that goes on adds to."""
+    (field.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (field.root / name).write_bytes(b"first shard")
+    top = field.root / "5"
+    (found,) = recognise(str(top if top.exists() else field.root)).found
+    checkpoint = Checkpoint(path=found.path, format=found.hint, watch="a", series="s")
+    record_verdict(field.ledger, (checkpoint, found.generation))
+    entry = field.ledger.entry(found.path)
+    assert entry is not None
+    before, trash = tree(field.root), field.pruner.trash
+    item = trash.put(entry, rule="quarantine", reason="it is invalid", guard=lambda _: None)
+    assert not (field.root / name).exists()
+    trash.restore(item.id)
+    assert {path: data for path, data in tree(field.root).items() if path in before} == before
+    if "_temp/" in name:
+        (field.root / name).with_name("part-00001-of-00002.index").write_bytes(b"")
+        with pytest.raises(NotUnchangedError, match="was not there"):
+            trash.put(entry, rule="quarantine", reason="it is invalid", guard=lambda _: None)

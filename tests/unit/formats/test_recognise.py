@@ -78,8 +78,6 @@ def test_shards_without_an_index_are_a_candidate(tmp_path: Path) -> None:
         "checkpoint",
         "checkpoint.tmp0123456789abcdef0123456789abcdef",
         "m.h5.golden.npz",
-        "ckpt-1.data-00000-of-00001.tempstate1234567890",
-        "ckpt-1.index.tempstate99",
         ".model.h5.Xy3abC",
         ".checkpointd-tmp-0011223344556677.npz",
         "tmpab12_xyz",

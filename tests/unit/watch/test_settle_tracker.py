@@ -75,7 +75,7 @@ def test_every_change_starts_the_clock_again(tracker: SettleTracker) -> None:
     """A writer that pauses for less than the settle delay is still writing."""
     tracker.step(0.0, {PATH: observed(size=1)})
     tracker.step(4.0, {PATH: observed(size=2)})
-    assert tracker.step(8.0, {PATH: observed(size=2)}).decisions == ()
+    assert states(tracker.step(8.0, {PATH: observed(size=2)}).decisions) == ["writing"]
     assert states(tracker.step(9.0, {PATH: observed(size=2)}).decisions) == ["settled"]
 
 
@@ -182,10 +182,14 @@ def test_a_time_in_the_future_waits_by_the_monotonic_clock(tracker: SettleTracke
     assert states(tracker.step(5.0, {PATH: observed()}).decisions) == ["settled"]
 
 
-def test_writing_is_reported_once(tracker: SettleTracker) -> None:
-    """A long save does not fill the log."""
-    decided = [tracker.step(float(t), {PATH: observed(CUT, size=t)}).decisions for t in range(10)]
-    assert [states(d) for d in decided] == [["writing"], *([[]] * 9)]
+def test_what_grows_is_reported_every_few_seconds_with_its_size(tracker: SettleTracker) -> None:
+    """Not with every change, and not if nothing changes."""
+    decided = [
+        (t, decision.state, decision.candidate.generation.size_bytes)
+        for t in range(60)
+        for decision in tracker.step(float(t), {PATH: observed(CUT, size=min(t, 12))}).decisions
+    ]
+    assert decided == [(t, "writing", min(t, 12)) for t in (0, 5, 10, 15)]
 
 
 def test_a_generation_marked_incomplete_waits_until_it_changes(
