@@ -173,19 +173,23 @@ def test_any_end_of_a_child_gives_a_verdict_and_the_next_one_is_verified(
 
     All by one dispatcher: what one child did must not be felt by any that comes after it.
     """
+    patient = WorkerSettings.model_validate({"timeout": 200.0, "memory": "2GiB"})
+    quick = patient.model_copy(update={"timeout": 10.0})
 
     async def work(dispatcher: LocalDispatcher) -> None:
         await dispatcher.warm(VerifySettings())
         for builder, verdict, reason in OUTCOMES:
+            dispatcher.configure(quick if reason == "load.timeout" else patient)
             report = report_of(await dispatcher.verify(make_request(weights, builder)))
             assert (report.verdict, report.reason) == (verdict, reason), (builder, report.message)
+            dispatcher.configure(patient)
             report = report_of(await dispatcher.verify(make_request(weights, "good")))
             assert report.verdict is Verdict.VALID, (builder, report.message)
             assert {"intact", "loads", "runs"} <= set(report.shown)
             zygotes = {row["pid"] for row in dispatcher.status()}
             assert {p.pid for p in psutil.Process().children(recursive=True)} <= zygotes
 
-    with_dispatcher(tmp_path, work, timeout=10.0, memory="2GiB")
+    with_dispatcher(tmp_path, work)
 
 
 def test_results_before_a_crash_are_kept(weights: Path, tmp_path: Path) -> None:
