@@ -346,6 +346,5 @@ def test_the_newest_by_each_witness_stays() -> None:
         *live(range(1, 8)),
         *live([99], first=50, start=NOW - 90 * DAY, daemon_ahead=89 * DAY),
     ]
-    orders = order_series(entries, NOW)
-    (order,) = orders.values()
+    (order,) = order_series(entries, NOW).values()
     assert set(order.newest_by()) == {50, 7}
