@@ -30,7 +30,7 @@ def wrapped(text: Text, width: int, indent: int = 0) -> Iterator[Text]:
     """The lines of a text, broken between words; those after the first are indented.
 
     Args:
-        text: may have several lines; each begins anew, with the blanks that it begins with.
+        text: may have several lines; each is wrapped by itself and keeps its indentation.
         width: of the terminal.
         indent: blanks before each line but the first.
     """

@@ -4,14 +4,16 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Annotated
 
 import typer
 
 from checkpointd.cli.access import must_exist
 from checkpointd.cli.errors import NOTHING, OK, CliError, DeniedError
+from checkpointd.cli.marking import mark
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import aliases, known_paths, workspace_of, writing
+from checkpointd.cli.workspace import aliases, known_paths, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,26 +34,18 @@ def pin(
     The pin stays with the path, whatever is saved there later, survives a lost ledger, and goes
     where the root goes. A link stands for what it leads to, too.
     """
-    from checkpointd.cli.client import Client, NoDaemonError
-
     workspace = workspace_of(context)
     with contextlib.suppress(DeniedError):  # the daemon can look, and decides who may pin
         must_exist(path)
     state_dir = workspace.locations().state_dir
     for known in known_paths(workspace, path):
-        try:
-            Client(state_dir).post("pin", path=known, note=note)
-        except NoDaemonError as error:
-            with writing(state_dir, error) as ledger:
-                ledger.pin(known, note)
+        mark(state_dir, "pin", known, methodcaller("pin", known, note), note=note)
         _print_result(known, pinned=True, json=json)
     return OK
 
 
 def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     """Remove the protection of `pin`."""
-    from checkpointd.cli.client import Client, NoDaemonError
-
     workspace = workspace_of(context)
     ledger = workspace.ledger()
     try:
@@ -63,11 +57,7 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
     if known is None:
         raise CliError(f"{names[0]} is not pinned.", NOTHING)
     state_dir = workspace.locations().state_dir
-    try:
-        Client(state_dir).post("unpin", path=known)
-    except NoDaemonError as error:
-        with writing(state_dir, error) as writable:
-            writable.unpin(known)
+    mark(state_dir, "unpin", known, methodcaller("unpin", known))
     return _print_result(known, pinned=False, json=json)
 
 

@@ -2,15 +2,19 @@
 
 import contextlib
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from checkpointd.cli.access import must_exist
 from checkpointd.cli.errors import NOTHING, OK, USAGE, CliError, DeniedError
+from checkpointd.cli.marking import mark
 from checkpointd.cli.options import Json, PathArgument
 from checkpointd.cli.pin_commands import exists
-from checkpointd.cli.workspace import aliases, known_paths, workspace_of, writing
+from checkpointd.cli.workspace import aliases, known_paths, workspace_of
+
+if TYPE_CHECKING:
+    from checkpointd.ledger import Ledger
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +35,10 @@ def tag(
     A tag alone keeps nothing: name it in `keep_tags`, or pin the checkpoint. Like a pin, it stays
     with the path, whatever is saved there later, and goes where the root goes.
     """
-    from checkpointd.cli.client import Client, NoDaemonError
+
+    def write(ledger: "Ledger") -> None:
+        for name in names:
+            ledger.tag(known, name)
 
     _check(names)
     workspace = workspace_of(context)
@@ -39,12 +46,7 @@ def tag(
         must_exist(path)
     state_dir = workspace.locations().state_dir
     for known in known_paths(workspace, path):
-        try:
-            Client(state_dir).post("tag", path=known, tags=names)
-        except NoDaemonError as error:
-            with writing(state_dir, error) as ledger:
-                for name in names:
-                    ledger.tag(known, name)
+        mark(state_dir, "tag", known, write, tags=names)
         _print_result(known, names, tagged=True, json=json)
     return OK
 
@@ -58,7 +60,6 @@ def untag(
     json: Json = False,
 ) -> int:
     """Take tags from a checkpoint."""
-    from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.core.text import printable
 
     _check(names or [])
@@ -79,13 +80,13 @@ def untag(
         has = ", ".join(sorted(carried[known]))
         raise CliError(f"{printable(known)} is not tagged {missing[0]}; it carries {has}.", NOTHING)
     leaving = names or sorted(carried[known])
+
+    def write(ledger: "Ledger") -> None:
+        for name in leaving:
+            ledger.untag(known, name)
+
     state_dir = workspace.locations().state_dir
-    try:
-        Client(state_dir).post("untag", path=known, tags=leaving)
-    except NoDaemonError as error:
-        with writing(state_dir, error) as writable:
-            for name in leaving:
-                writable.untag(known, name)
+    mark(state_dir, "untag", known, write, tags=leaving)
     _print_result(known, leaving, tagged=False, json=json)
     return OK
 

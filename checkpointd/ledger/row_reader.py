@@ -23,7 +23,7 @@ _TELLING = (
     "(b.digest != '' AND NOT EXISTS (SELECT 1 FROM reports x WHERE x.digest = b.digest "
     "AND x.series = b.series AND x.watch = b.watch AND x.path != b.path))"
 )
-"""Whether the content of a report is that of one path of its series; else it tells nothing."""
+"""Whether the content of a report is that of one path of its series; else it identifies no path."""
 
 ORIGINAL = (
     "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "  # noqa: S608 - our own names

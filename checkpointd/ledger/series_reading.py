@@ -28,7 +28,7 @@ _OLDER = 1e11
 """What is taken off a time that is wrong, in seconds."""
 
 _SAVES = 21
-"""How many of the last saves tell how often a series is saved."""
+"""The interval between saves is measured over so many of the last ones."""
 
 _REPORTS = 4
 """How many reports are looked at for each content that is wanted."""

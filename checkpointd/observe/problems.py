@@ -1,4 +1,4 @@
-"""What can need attention besides a verdict: a closed list, one row for each reason.
+"""What can need attention other than a verdict: a closed list, one row for each reason.
 
 The row is where a reason is declared: the label of `checkpointd_problems`, the sentence about it in
 the documentation, and the heading of the runbook that says what to do.

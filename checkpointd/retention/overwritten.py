@@ -1,4 +1,4 @@
-"""What was at the paths of a series before the present contents: it tells where runs began; pure.
+"""What was at the paths of a series before the present contents, to find where runs began; pure.
 
 A job that is started again writes over what it saved before, and a copy may take the place of both.
 Reports say when each content was saved and seen. Where there is none, only the time is known at

@@ -52,7 +52,7 @@ def with_trash_holds(
         plan: of the watch.
         ledger: the ledger.
         watch: the watch.
-        by_person: whether a person has it carried out, and is told of each removal that fails.
+        by_person: whether a person has it carried out, and sees each removal that fails.
     """
     why = "" if by_person or watch.retention.mode == "off" else why_unusable(place_of(watch))
     if why:

@@ -116,7 +116,7 @@ def _may_count(name: str, match: re.Match[str], values: Iterable[str]) -> bool:
 
 
 def _models(name: str, matches: Sequence[re.Match[str]]) -> list[str]:
-    """A field for each number that may tell models apart."""
+    """A field for each number that may distinguish models."""
     fields: list[str] = []
     for match in matches:
         before = name[: match.start()]

@@ -28,7 +28,7 @@ _PACKAGED = "/lib/systemd/system"
 
 @dataclass
 class Outcome:
-    """What there is to print besides the files: sentences, and commands for later."""
+    """What there is to print in addition to the files: sentences, and commands for later."""
 
     notes: list[str] = field(default_factory=list)
     next_steps: list[str] = field(default_factory=list)

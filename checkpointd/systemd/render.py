@@ -81,7 +81,7 @@ def directories(
 
     Args:
         roots: of the watches; the service waits for their mounts.
-        writable: what the service writes besides its state.
+        writable: what the service writes in addition to its state.
         groups: whose members may read the roots, where not everybody may.
         has_hooks: whether there are hooks, which may connect to this host.
     """

@@ -1,4 +1,4 @@
-"""Marks what was written, so that a later run can tell whether somebody has changed it."""
+"""Marks what was written, so that a later run can see whether somebody has changed it."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def test_latest_moves_no_cursor_on_a_terminal(world: World) -> None:
             timeout=60,
         )
         os.close(theirs)
-        told = terminal.read(4096).decode()
-    assert told == f"{world.runs}/a\\x1b[2J\\nb/m_epoch_1.h5\r\n"
+        message = terminal.read(4096).decode()
+    assert message == f"{world.runs}/a\\x1b[2J\\nb/m_epoch_1.h5\r\n"
 
 
 def test_latest_takes_what_was_started_again_for_newer(world: World) -> None:
@@ -82,8 +82,8 @@ def test_latest_takes_what_was_started_again_for_newer(world: World) -> None:
 def test_latest_refuses_to_choose_between_series(world: World) -> None:
     """It lists them, and takes the label with --series."""
     one, two = world.put("m_epoch_1.h5"), world.put("best.h5")
-    told = world.run("latest", "a", code=2)
-    assert told.splitlines()[1:] == ["  --series best.h5", "  --series 'm_epoch_{}.h5'"]
+    message = world.run("latest", "a", code=2)
+    assert message.splitlines()[1:] == ["  --series best.h5", "  --series 'm_epoch_{}.h5'"]
     assert world.run("latest", "a", "--series", "m_epoch_{}.h5") == f"{one}\n"
     assert world.run("latest", "a", "--series", "best.h5") == f"{two}\n"
     unknown = world.run("latest", "a", "--series", "x", code=4)
@@ -96,9 +96,9 @@ def test_latest_asks_for_what_was_shown(world: World) -> None:
     newest = world.put("m_epoch_2.h5")
     assert world.run("latest", "a", "--requires", "resumes") == f"{resumes}\n"
     assert world.run("latest", "a", "--requires", "intact,resumes") == f"{resumes}\n"
-    told = world.run("latest", "a", "--requires", "predicts", code=4)
-    assert told.startswith("No valid checkpoint in a has shown predicts.")
-    assert f"The newest valid one, {newest}, has shown intact, loads;" in told
+    message = world.run("latest", "a", "--requires", "predicts", code=4)
+    assert message.startswith("No valid checkpoint in a has shown predicts.")
+    assert f"The newest valid one, {newest}, has shown intact, loads;" in message
 
 
 def test_latest_gives_a_name_as_its_bytes(world: World) -> None:
@@ -166,14 +166,14 @@ def test_wait_gives_the_verdict_that_is_there(world: World) -> None:
 def test_wait_without_a_daemon_ends(world: World) -> None:
     """Nobody would ever give a verdict; outside of every watch neither."""
     world.put("waiting.h5", None)
-    told = world.run("wait", "runs/waiting.h5", "--timeout", "1s", code=69)
-    assert "no daemon is running" in told
+    message = world.run("wait", "runs/waiting.h5", "--timeout", "1s", code=69)
+    assert "no daemon is running" in message
     (world.home / "other.h5").touch()
     assert "is not in any watch" in world.run("wait", "other.h5", code=2)
 
 
 def test_a_pin_is_kept_without_a_daemon(world: World) -> None:
-    """And shown; taking away what is not pinned is told."""
+    """And shown; unpinning what is not pinned is reported."""
     path = world.put("m_epoch_1.h5")
     assert world.run("pin", "runs/m_epoch_1.h5", "--note", "shipped") == f"pinned  {path}\n"
     assert "pinned" in world.run("list")
@@ -237,7 +237,7 @@ def test_a_ledger_that_cannot_be_trusted_is_told_in_its_own_sentence(
         ("unpin", path),
         ("wait", path, "--timeout", "0.2s"),
     ):
-        told = world.run(*command, code=69)
-        assert "ledger" in told
-        assert "bug in checkpointd" not in told
-        assert len(told.splitlines()) == 1
+        message = world.run(*command, code=69)
+        assert "ledger" in message
+        assert "bug in checkpointd" not in message
+        assert len(message.splitlines()) == 1

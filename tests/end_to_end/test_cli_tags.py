@@ -53,7 +53,7 @@ def test_tags_without_a_daemon(tmp_path: Path) -> None:
 
 
 def test_tags_through_a_daemon(tmp_path: Path, made: Path) -> None:
-    """The daemon plans anew at once; its copy in the root is found with a new state directory."""
+    """The daemon plans again at once; its copy in the root is found with a new state directory."""
     runs = tmp_path / "runs"
     runs.mkdir()
     for number in range(5):

@@ -59,7 +59,7 @@ def test_a_full_state_disk_is_told_and_nothing_is_lost(
                 continue
     second = daemon.runs / "second.keras"
     shutil.copy(made / "plain.keras", second)
-    eventually("the trouble to be told", lambda: "ledger cannot be written" in daemon.log)
+    eventually("the trouble to be reported", lambda: "ledger cannot be written" in daemon.log)
     assert daemon.status()["healthy"]
     filler.unlink()
     assert daemon.verdict(second)["verdict"] == "valid"
@@ -85,11 +85,11 @@ def test_hooks_are_run_until_they_succeed_whatever_happens_to_the_daemon(
     daemon: Daemon, made: Path
 ) -> None:
     """What a hook fails with is counted, named and tried again, after `kill -9` too."""
-    told, hook = daemon.home / "told", daemon.home / "hook.sh"
-    told.mkdir()
+    received, hook = daemon.home / "received", daemon.home / "hook.sh"
+    received.mkdir()
     hook.write_text(
         f"#!/bin/sh\n[ -e {daemon.home}/works ] || {{ echo no route >&2; exit 3; }}\n"
-        f'cat > "{told}/$CHECKPOINTD_HOOK_ID.$CHECKPOINTD_EVENT"\n'
+        f'cat > "{received}/$CHECKPOINTD_HOOK_ID.$CHECKPOINTD_EVENT"\n'
     )
     hook.chmod(0o755)
     hooks = f'on_verdict = ["{hook}"]\non_valid = ["{hook}"]\n'
@@ -110,8 +110,8 @@ def test_hooks_are_run_until_they_succeed_whatever_happens_to_the_daemon(
     (daemon.home / "works").touch()
     daemon.start()
     assert daemon.cli("hooks", "retry").returncode == 0
-    eventually("both events", lambda: len(list(told.iterdir())) == 2)
-    for file in told.iterdir():
+    eventually("both events", lambda: len(list(received.iterdir())) == 2)
+    for file in received.iterdir():
         assert json.loads(file.read_text())["verdict"] == "valid"
     eventually("an empty queue", lambda: daemon.status()["hooks"][0]["pending"] == 0)
     assert daemon.cli("hooks", "list").stdout == "Nothing waits for a hook.\n"

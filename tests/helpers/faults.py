@@ -54,8 +54,8 @@ _UNEXPECTED = 70
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A root with some checkpoints and a ledger that knows them; its name says what is done."""
+class NamedStage:
+    """A root and a ledger in a directory whose name says what is done with which kind."""
 
     top: Path
 
@@ -73,6 +73,10 @@ class Stage:
     def root(self) -> Path:
         """The watched directory."""
         return self.top / "root"
+
+
+class Stage(NamedStage):
+    """A root with some checkpoints and a ledger that knows them."""
 
     @property
     def place(self) -> TrashPlace:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from checkpointd.formats.names import FORMER_VAULT
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import Pruner
 from checkpointd.retention.vault import Vault, restore_copy
-from tests.helpers.faults import perform_all
+from tests.helpers.faults import NamedStage, perform_all
 from tests.helpers.invariants import END, LOST, OUTSIDE
 from tests.helpers.ledger import WRITERS, generation_on_disk, record_verdict
 
@@ -38,26 +37,11 @@ MEMBERS = {
 """The names of the files of each kind that `WRITERS` writes, after the checkpoint's own."""
 
 
-@dataclass(frozen=True)
-class VaultStage:
-    """A root with one path that was copied and then saved again; its name says what is done."""
+class VaultStage(NamedStage):
+    """A root with one path that was copied and then saved again.
 
-    top: Path
-
-    @property
-    def act(self) -> str:
-        """What is done to it: another copy, a copy brought back, or older copies taken over."""
-        return self.top.name.split("-")[0]
-
-    @property
-    def kind(self) -> str:
-        """What a checkpoint is on disk."""
-        return self.top.name.split("-")[1]
-
-    @property
-    def root(self) -> Path:
-        """The watched directory."""
-        return self.top / "root"
+    What is done is another copy, a copy brought back, or older copies taken over.
+    """
 
     @property
     def path(self) -> str:

@@ -207,7 +207,7 @@ DAEMON = [
     ),
     Scene(
         "WatchTakenOut",
-        "an hour later nobody needs to be told again",
+        "an hour later nobody needs to be notified again",
         {sample("up"): "1x200", of("watch_up", 'watch="b"'): "1x60 stale"},
         "180m",
     ),

@@ -49,7 +49,7 @@ class Alert:
         description: what it means and where to look first.
         runbook: a heading of the page `operations`.
         meaning: the same in one line of that page, without templates.
-        cause: a label that tells alerts of the same name apart; empty for none.
+        cause: a label that distinguishes alerts of the same name; empty for none.
     """
 
     name: str

@@ -83,7 +83,7 @@ TOP = (
     ),
     Panel(
         "Problems",
-        "What needs attention besides verdicts; the status names each.",
+        "What needs attention other than verdicts; the status names each.",
         "none",
         ((f"sum({of('problems', '', HOST)})", ""),),
         1,

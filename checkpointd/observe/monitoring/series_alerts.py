@@ -118,7 +118,7 @@ def alerts(settings: RuleSettings) -> Iterator[Alert]:
 def _last_verdict(state: str) -> str:
     """The newest checkpoint is in a state, or was until the save that has no verdict yet.
 
-    Without the second part each save would begin the alert's `for` anew, and a job that saves
+    Without the second part each save would restart the alert's `for`, and a job that saves
     more often than that would never raise it.
     """
     of_series = "on (job, instance, watch, series)"

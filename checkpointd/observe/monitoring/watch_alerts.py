@@ -46,7 +46,7 @@ def alerts(_settings: RuleSettings) -> Iterator[Alert]:
         "0m",
         WARNING,
         "File events of {{ $labels.watch }} on {{ $labels.instance }} are lost",
-        "Scans find what the events do not tell, a little later.",
+        "Scans find what the events do not report, a little later.",
         "File events are lost",
         "the kernel drops events, or their observer keeps stopping; scans find what is missed",
     )

@@ -1,8 +1,8 @@
 """Curves and timelines as SVG: pure geometry, that the templates draw.
 
 The drawings stretch to the width of the page; what is written stands beside them as text, so that
-it neither stretches nor needs a script. A verdict is a colour and a height, so that it can be told
-without colours.
+it neither stretches nor needs a script. A verdict is a colour and a height, so that it can be
+recognised without colours.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ NAME = "trash.json"
 
 
 def body_of(place: TrashPlace) -> dict[str, Any]:
-    """What is written: the inode tells a root that was renamed from a copy of it.
+    """What is written: by the inode a root that was renamed differs from a copy of it.
 
     Raises:
         OSError: the root is not there.

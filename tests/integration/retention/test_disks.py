@@ -153,24 +153,25 @@ assert len(trash.items()) == 3
 now = time.time()
 assert trash.expire(TrashLimits(3600, WallAges(now))).deleted == ()
 fill = field.root / "fill"
-with fill.open("wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError:
-        pass
+
+
+def fill_up():
+    with fill.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+fill_up()
 deleted = trash.expire(TrashLimits(3600, WallAges(now))).deleted
 assert [Path(i.path).name for i in deleted] == ["m-0.h5"], deleted
 assert "nearly full" in deleted[0].reason, deleted
 
 field.write("file", 0)
 record_verdict(field.ledger, write_file(field.root / "m-5.h5", 1005.0, b"small"))
-with fill.open("ab", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError:
-        pass
+fill_up()
 assert (field.root / ".checkpointd-trash" / "reserve").exists()
 (result,) = field.prune()
 assert result.done, result.reason
@@ -184,12 +185,7 @@ assert field.pruner.trash.remove_if_empty()
 assert field.pruner.trash.keep_reserve() and field.pruner.trash.keep_reserve()
 record_verdict(field.ledger, write_file(field.root / "m-7.h5", 1007.0, b"small"))
 record_verdict(field.ledger, write_file(field.root / "m-8.h5", 1008.0, b"small"))
-with fill.open("wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError:
-        pass
+fill_up()
 assert all(result.done for result in field.prune())
 assert not field.pruner.trash.keep_reserve()
 fill.unlink()

@@ -51,7 +51,7 @@ def test_tags_are_found_again_as_pins_are(field: Field) -> None:
 def test_a_copy_without_tags_is_one_of_an_earlier_version(
     field: Field, tags: list[dict[str, Any]] | None
 ) -> None:
-    """Its pins count, and it is written anew; one with what is no tag is damaged."""
+    """Its pins count, and it is written again; one with what is no tag is damaged."""
     field.write("file", 3)
     pin = {"id": "one", "path": "ckpt-0", "note": "prod", "at": 1.0}
     look(keeper(field))

@@ -35,7 +35,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 def install(
     root: Path, place: Layout = HOST, *watches: str, dry_run: bool = False
 ) -> tuple[list[Step], Outcome]:
-    """What was done with each file, and what is printed besides."""
+    """What was done with each file, and what else is printed."""
     disk = Disk(str(root), dry_run=dry_run)
     done = installer.install(disk, place, watches, str(root))
     return [step for step, _ in disk.steps], done

@@ -125,7 +125,7 @@ def test_a_copy_that_keeps_old_times_is_not_torn_while_it_runs(tracker: SettleTr
 
 
 def test_what_was_decided_too_early_is_torn_by_its_last_change(tracker: SettleTracker) -> None:
-    """A verification that finds it unfinished does not begin the wait anew."""
+    """A verification that finds it unfinished does not restart the wait."""
     tracker.step(0.0, {PATH: observed()})
     assert states(tracker.step(5.0, {PATH: observed()}).decisions) == ["settled"]
     tracker.mark_incomplete(PATH, found().generation.key)

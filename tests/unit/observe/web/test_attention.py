@@ -143,5 +143,5 @@ def test_series_that_stopped_saving_end_in_a_line() -> None:
     assert found[-1].what == "30 more series have stopped saving"
     assert headline(status(), quiet, found).title == "More than 20 series have stopped saving"
     one = quiet[:1]
-    told = headline(status(), one, todos(status(), one, NOW))
-    assert told.title == "One series has stopped saving"
+    message = headline(status(), one, todos(status(), one, NOW))
+    assert message.title == "One series has stopped saving"

@@ -14,7 +14,7 @@ from tests.helpers.observe import points
 
 
 def test_a_verdict_is_a_colour_and_a_height() -> None:
-    """So that it can be told without colours."""
+    """So that it can be recognised without colours."""
     bars = timeline(points(*"vic"))
     assert [bar.verdict for bar in bars] == ["valid", "invalid", "inconclusive"]
     assert len({bar.height for bar in bars}) == 3

@@ -1,4 +1,4 @@
-"""Shards that are newer than their index: damage is told from a save or a copy that goes on."""
+"""Shards that are newer than their index: damage differs from a save or copy that goes on."""
 
 from __future__ import annotations
 
