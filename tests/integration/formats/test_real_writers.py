@@ -29,6 +29,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an 
 
 google_crc32c = pytest.importorskip("google_crc32c")
 
+TEMPORARY = ("/variables_temp/", ".tempstate", ".tmp")
+"""What the path of a file has while TensorFlow has not put it in its place."""
+
 
 def walk(directory: Path) -> Iterator[Candidate]:
     """Give every candidate below a directory."""
@@ -175,7 +178,7 @@ def test_every_state_that_a_savedmodel_passes_through_is_incomplete_or_uncertain
     assert seen
     assert probed(tmp_path / "m").certain
     for parts, state, certain in seen:
-        temporary = tuple(part for part in parts if ".tmp" in part or ".tempstate" in part)
+        temporary = tuple(part for part in parts if any(mark in part for mark in TEMPORARY))
         assert temporary in {(), parts}
         if state is ProbeState.COMPLETE:
             assert not temporary
