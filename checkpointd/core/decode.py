@@ -30,6 +30,9 @@ MAX_INTEGER = 2**64
 """No whole number in a report is as large; a larger one could not be formatted or exported."""
 
 
+_MEMBER = dict.fromkeys(("name", "device", "inode", "size", "mtime_ns", "ctime_ns")).keys()
+
+
 class DecodeError(ValueError):
     """The data do not have the agreed structure; the message names the key."""
 
@@ -88,6 +91,12 @@ def _enum(kind: type[T], data: Any, key: str) -> T:
 
 def member(data: Any) -> Member:
     """Read a `Member`."""
+    if type(data) is dict and data.keys() == _MEMBER:  # the way it was written: there are many
+        name, *numbers = (data[key] for key in _MEMBER)
+        if type(name) is str and all(
+            type(number) is int and -MAX_INTEGER < number < MAX_INTEGER for number in numbers
+        ):
+            return Member(name, *numbers)
     return Member(
         _get(data, "name", str),
         *(_get(data, key, int) for key in ("device", "inode", "size", "mtime_ns", "ctime_ns")),

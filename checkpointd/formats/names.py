@@ -163,6 +163,18 @@ def is_companion(name: str) -> bool:
 def hint_of(name: str) -> Format:
     """Return what the extension promises; UNKNOWN when it promises nothing."""
     lowered = name.lower()
-    endings = ((end, spec.name) for spec in FORMATS for end in spec.endings)
-    promised = [(len(end), format) for end, format in endings if lowered.endswith(end)]  # noqa: A001
-    return max(promised, default=(0, Format.UNKNOWN))[1]
+    if lowered.endswith(_ALL_ENDINGS):
+        for ending, promised in _ENDINGS:
+            if lowered.endswith(ending):
+                return promised
+    return Format.UNKNOWN
+
+
+_ENDINGS = sorted(
+    ((ending, spec.name) for spec in FORMATS for ending in spec.endings),
+    key=lambda pair: (len(pair[0]), pair[1]),
+    reverse=True,
+)
+"""The endings of names with the format that each promises, the longest first."""
+
+_ALL_ENDINGS = tuple(ending for ending, _ in _ENDINGS)

@@ -206,7 +206,7 @@ class Reader(SeriesReader):
         found = self._rows(
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC", (rows.path_bytes(path),)
         )
-        return [report for (i,) in found if (report := self._report(i)) is not None]
+        return [report for (i,) in found if (report := self.report(i)) is not None]
 
     def last_reported(self, limit: int) -> list[Entry]:
         """The entries with the newest reports, newest first, across watches."""

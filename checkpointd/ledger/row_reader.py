@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.ledger import rows
 from checkpointd.ledger.errors import LedgerError, explain
 from checkpointd.ledger.facts import Earlier, Entry, State
+from checkpointd.ledger.summaries import COLUMNS, ReportSummary, SummaryDecoder, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Report
 
 _NO_TAGS: frozenset[str] = frozenset()
-_CACHED_REPORTS = 1024
-_CACHED_BYTES = 32 * 1024 * 1024
+_CACHED_REPORTS = 64
+_CACHED_BYTES = 4 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
 _TELLING = (
     "(b.digest != '' AND NOT EXISTS (SELECT 1 FROM reports x WHERE x.digest = b.digest "
@@ -42,9 +43,15 @@ BEFORE = (
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
     "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence, "
-    f"{BEFORE} FROM checkpoints c "
+    f"{BEFORE}, %s FROM checkpoints c "
     f"LEFT JOIN pins p ON p.path = c.path {ORIGINAL}"
 )
+SUMMARY = ", ".join(f"s.{name}" for name in COLUMNS)
+WITH_SUMMARY = "LEFT JOIN summaries s ON s.report = c.report"
+"""Joins `s`, the summary of the report about a checkpoint."""
+
+_WHOLE = f"{_ENTRY % 'NULL'}"
+_SUMMARISED = f"{_ENTRY % SUMMARY} {WITH_SUMMARY}"
 
 
 def original_of(saved_at: float | None, sequence: int) -> Earlier | None:
@@ -102,6 +109,7 @@ class RowReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._reports = ReportCache(self._body)
+        self._summaries = SummaryDecoder()
         self._found_together: int | None = None
 
     def close(self) -> None:
@@ -126,15 +134,23 @@ class RowReader:
             raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
 
     def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
-        found = self._entries(clauses, values)
+        found = list(self._to_entries(self._rows(f"{_WHOLE} {clauses}", values), self._whole))
         return found[0] if found else None
 
     def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
-        return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
+        """Entries with the summaries of their reports."""
+        found = self._rows(f"{_SUMMARISED} {clauses}", values)
+        return list(self._to_entries(found, self._summary_of))
 
-    def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned, tags, saved_before, sequence_before, before in found:
-            data = dict(zip(rows.COLUMNS, row, strict=True))
+    def _to_entries(
+        self,
+        found: Iterable[Any],
+        report_of: Callable[[int | None, Sequence[Any]], Report | ReportSummary | None],
+    ) -> Iterable[Entry]:
+        count = len(rows.COLUMNS)
+        for row in found:
+            data = dict(zip(rows.COLUMNS, row[:count], strict=True))
+            pinned, tags, saved_before, sequence_before, before, *summary = row[count:]
             try:
                 checkpoint = rows.load_checkpoint(data["checkpoint"])
                 generation = rows.load_generation(data["generation"])
@@ -144,7 +160,7 @@ class RowReader:
                     f"The ledger's row {data['id']} is damaged; restart the daemon, it sets a "
                     "broken ledger aside."
                 ) from None
-            report = self._reports.get(data["report"]) if data["report"] is not None else None
+            report = report_of(data["report"], summary)
             if report is None and state in (State.VALID, State.INVALID, State.INCONCLUSIVE):
                 state = State.PENDING
             yield Entry(
@@ -168,5 +184,24 @@ class RowReader:
         found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
         return bytes(found[0][0]) if found else None
 
-    def _report(self, number: int | None) -> Report | None:
+    def report(self, number: int | None) -> Report | None:
+        """The whole report with an id; None if there is none, or it is damaged."""
         return None if number is None else self._reports.get(number)
+
+    def report_of(self, entry: Entry) -> Report | None:
+        """The whole report of an entry of a list."""
+        summary = entry.report
+        return self.report(summary.id) if isinstance(summary, ReportSummary) else summary
+
+    def _whole(self, number: int | None, _: Sequence[Any]) -> Report | None:
+        return self.report(number)
+
+    def _summary_of(self, number: int | None, row: Sequence[Any]) -> ReportSummary | None:
+        """A summary from its row, else from the report."""
+        if number is None:
+            return None
+        found = self._summaries.summary(row)
+        if found is not None:
+            return found
+        report = self.report(number)
+        return None if report is None else summary_of(number, report)

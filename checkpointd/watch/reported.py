@@ -75,9 +75,10 @@ class ReportedGenerations:
             return GenerationComparison.NEW
         if not identity:
             return GenerationComparison.DUE
-        if identity[:_KEY] != generation.key:
+        now = generation.identity
+        if identity[:_KEY] != now[:_KEY]:
             return GenerationComparison.REPLACED
-        if generation.identity.startswith(identity):
+        if now.startswith(identity):
             return GenerationComparison.SAME
         return GenerationComparison.METADATA_CHANGED
 
