@@ -133,7 +133,7 @@ class DepartedCheckpoint:
     before: tuple[Earlier, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RecordedPath:
     """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series.
 

@@ -177,9 +177,10 @@ class Reader(SeriesReader):
     def recorded_paths(self, watch: str) -> dict[str, RecordedPath]:
         """Everything recorded of a watch that was there when it was last seen, by path.
 
-        The identity is empty where the content still needs a verdict, so that the watch reports it.
+        The identity is empty where the content still needs a verdict, so that the watch reports it;
+        only there is known for how long it has been there.
         """
-        ages = self.ages()
+        ages, labels = self.ages(), dict[bytes, str]()
         found = self._rows(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
             "THEN generation ELSE '' END, key, seen "
@@ -188,7 +189,10 @@ class Reader(SeriesReader):
         )
         return {
             rows.path_text(path): RecordedPath(
-                _identity(generation), rows.text_of(series), key, ages.age(seen)
+                _identity(generation),
+                labels.get(series) or labels.setdefault(series, rows.text_of(series)),
+                "" if generation else key,
+                0.0 if generation else ages.age(seen),
             )
             for path, series, generation, key, seen in found
         }
@@ -215,7 +219,7 @@ class Reader(SeriesReader):
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?",
             (rows.path_bytes(path), _LAST_REPORTS),
         )
-        reports = (self._report(i) for (i,) in found)
+        reports = (self.report(i) for (i,) in found)
         return next((r for r in reports if r is not None and "intact" in r.shown), None)
 
     def last_reported(self, limit: int) -> list[Entry]:

@@ -39,6 +39,7 @@ _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _ON_DISK = f"NOT IN ({_ABSENT}, 'unknown')"
 _VERIFIED = "IN ('valid', 'invalid', 'inconclusive')"
 _VALID = "= 'valid'"
+_VERDICTS = (State.VALID, State.INVALID, State.INCONCLUSIVE)
 _SAVED = "MIN(c.saved_at, c.seen)"
 _PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
 
@@ -108,15 +109,14 @@ class SeriesReader(RowReader):
             return None
         latest = time.time() + _CLOCK_SKEW
         last_valid, step = self._last_valid(key, latest)
-        valid = self._newest(key, _VALID, latest)
-        verified = self._newest(key, _VERIFIED, latest)
-        ((not_valid, since),) = self._rows(
-            f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
-            f"AND c.series = ? AND +c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
-            f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
-            f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
-            (*key, latest, latest, valid.id if valid else None),
-        )
+        newest = self._newest(key, _ON_DISK, latest)
+        verified = newest
+        if newest is not None and newest.state not in _VERDICTS:
+            verified = self._newest(key, _VERIFIED, latest)
+        valid, not_valid, since = verified, 0, None
+        if verified is not None and verified.state is not State.VALID:
+            valid = self._newest(key, _VALID, latest)
+            not_valid, since = self._not_valid(key, latest, valid)
         saves = self._rows(
             "SELECT MIN(saved_at, finished_at) FROM reports WHERE watch = ? AND series = ? "
             "ORDER BY id DESC LIMIT ?",
@@ -133,13 +133,26 @@ class SeriesReader(RowReader):
             facts=facts,
             metrics=metrics,
             count=count,
-            newest=self._newest(key, _ON_DISK, latest),
+            newest=newest,
             newest_verified=verified,
             newest_valid=valid,
             not_valid=not_valid,
             not_valid_since=since,
             saves=tuple(sorted({saved for (saved,) in saves}, reverse=True)[:_SAVES]),
         )
+
+    def _not_valid(
+        self, key: tuple[str, bytes], latest: float, valid: CheckpointSummary | None
+    ) -> tuple[int, float | None]:
+        """How many newer than the newest valid one are not, and when the first was saved."""
+        ((count, since),) = self._rows(
+            f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
+            f"AND c.series = ? AND +c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
+            f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
+            f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
+            (*key, latest, latest, valid.id if valid else None),
+        )
+        return count, since
 
     def _last_valid(self, key: tuple[str, bytes], latest: float) -> tuple[float, int | None]:
         """When the newest valid one was saved, on disk or not, and its step.

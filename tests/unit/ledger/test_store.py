@@ -109,9 +109,9 @@ def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Led
     recorded = ledger.recorded_paths("w")
     assert all(0 <= path.seen_seconds < 60 for path in recorded.values())
     assert {p: dataclasses.replace(r, seen_seconds=0.0) for p, r in recorded.items()} == {
-        "/w/done": RecordedPath(generation().identity, "ckpt-{}", key),
+        "/w/done": RecordedPath(generation().identity, "ckpt-{}"),
         "/w/waits": RecordedPath("", "ckpt-{}", key),
-        "/w/odd": RecordedPath(generation().identity, "ckpt-{}", key),
+        "/w/odd": RecordedPath(generation().identity, "ckpt-{}"),
     }
     assert ledger.counts() == {"w": {State.VALID: 1, State.PENDING: 1, State.UNKNOWN: 1}}
 
