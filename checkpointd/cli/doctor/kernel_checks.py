@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,10 @@ _SKEW_SECONDS = 60.0
 _MAX_FILES = 5_000
 _UNSYNCHRONISED = 5
 _TIMEX_BYTES = 512
+_SECCOMP_CURE = (
+    "Landlock and a seccomp filter need a kernel with both. In a container they also need a seccomp "
+    "profile that allows them, as RuntimeDefault of Kubernetes and the default of podman do."
+)
 
 
 def watch_limits(host: Host) -> Iterator[Finding]:
@@ -81,6 +86,7 @@ def _directories(roots: list[str]) -> int:
 def sandbox(host: Host) -> Iterator[Finding]:
     """Which layers confine the workers, and which are missing here."""
     from checkpointd.worker import landlock
+    from checkpointd.worker.sandbox_trial import try_sandbox
     from checkpointd.worker.syscalls import this_machine
 
     cure = (
@@ -104,10 +110,20 @@ def sandbox(host: Host) -> Iterator[Finding]:
         active = f" The security modules are {modules}." if modules else ""
         yield problem(f"Without Landlock nothing is loaded: {error}.{active}", cure)
         return
-    if "Seccomp:" not in _text(Path("/proc/self/status")):
-        yield problem("This kernel has no seccomp.", "Use a kernel with CONFIG_SECCOMP_FILTER.")
-        return
-    yield ok(f"Landlock version {version} and seccomp are available")
+    try:
+        state = try_sandbox(tempfile.gettempdir())
+    except FileNotFoundError:
+        state = None
+    if state is None:
+        yield warning(
+            "The sandbox could not be tried: no directory for temporary files can be written.",
+            "Set TMPDIR to one that can.",
+        )
+    elif state.missing:
+        lacking = "; ".join(state.missing)
+        yield problem(f"Without the whole sandbox nothing is loaded: {lacking}.", _SECCOMP_CURE)
+    else:
+        yield ok(f"Landlock version {version}, seccomp, self-test passed")
 
 
 def _text(path: Path) -> str:
