@@ -1,9 +1,13 @@
-"""Tries the sandbox before there is a checkpoint, in a child that ends at once. Python 3.9."""
+"""Tries the sandbox before there is a checkpoint, in a child that ends at once. Python 3.9.
+
+`python -m checkpointd.worker.sandbox_trial DIRECTORY` prints the state as JSON, or null.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -53,3 +57,7 @@ def _state_of_child(scratch: str, sentinel: str) -> bytes:
         answer = pipe.read()
     os.waitpid(pid, 0)
     return answer
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(to_json(try_sandbox(sys.argv[1]))))
