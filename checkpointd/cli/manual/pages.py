@@ -27,6 +27,7 @@ TOPICS = (
     "hooks",
     "training-api",
     "user-checks",
+    "fleet",
     "security",
     "performance",
     "architecture",
