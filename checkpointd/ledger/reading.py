@@ -51,8 +51,12 @@ class Reader(SeriesReader):
         series: str | None = None,
         states: Collection[State] | None = None,
         limit: int | None = None,
+        below: Collection[str] = (),
     ) -> list[Entry]:
-        """Entries, newest saved first; without `states` those that are at their path now."""
+        """Entries, newest saved first; without `states` those that are at their path now.
+
+        With `below` only those that are one of these directories, or inside one.
+        """
         where, values = ["1"], list[Any]()
         if watch is not None:
             where.append("c.watch = ?")
@@ -65,8 +69,16 @@ class Reader(SeriesReader):
         else:
             where.append(f"c.state IN ({', '.join('?' * len(states))})")
             values.extend(str(state) for state in states)
-        values.append(-1 if limit is None else limit)
         order = "ORDER BY c.saved_at DESC, c.id DESC LIMIT ?"
+        if below:
+            where = [f"+{one}" if one.startswith("c.") else one for one in where]
+            each = "c.path = ? OR (c.path > ? AND c.path < ?)"  # this index alone is to be used
+            where.append(f"({' OR '.join([each] * len(below))})")
+            for directory in map(rows.path_bytes, below):
+                top = directory.rstrip(b"/")
+                values += [directory, top + b"/", top + b"0"]
+            order = f"ORDER BY +{order.removeprefix('ORDER BY ')}"
+        values.append(-1 if limit is None else limit)
         return self._entries(f"WHERE {' AND '.join(where)} {order}", values)
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:

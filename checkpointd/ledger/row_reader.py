@@ -28,10 +28,13 @@ _TELLING = (
 
 ORIGINAL = (
     "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "  # noqa: S608 - our own names
-    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest "
+    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = +b.digest "
     f"WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1 AND {_TELLING}) END"
 )
-"""Joins `o`, the first report about a path with the content that is there again."""
+"""Joins `o`, the first report about a path with the content that is there again.
+
+`+b.digest` keeps SQLite from using the index of digests: very many may have none.
+"""
 
 BEFORE = (
     "CASE WHEN c.first_seen != c.seen THEN (SELECT group_concat(b.sequence || ' ' || b.saved_at "  # noqa: S608 - our own names

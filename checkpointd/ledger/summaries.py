@@ -40,6 +40,7 @@ INSERT = (
 )
 
 _NOTHING: dict[str, float] = {}
+_Model = tuple[Format, str, str, str, str, bool]
 _KNOWN_MOST = 10_000
 _MEASURED = 7
 
@@ -53,6 +54,7 @@ class FactsSummary:
     tensors_digest: str
     model_digest: str
     evaluated_by: str
+    has_golden: bool
     step: int | None
     metrics: Mapping[str, float]
     evaluation: Mapping[str, float]
@@ -95,7 +97,7 @@ def row_of(number: int | None, report: Report) -> tuple[Any, ...]:
     return (*values, rows.seal(values))
 
 
-def _model(facts: Facts) -> list[str]:
+def _model(facts: Facts) -> list[Any]:
     """What the checkpoints of one series have in common."""
     return [
         str(facts.format),
@@ -103,6 +105,7 @@ def _model(facts: Facts) -> list[str]:
         facts.tensors_digest,
         facts.model_digest,
         facts.evaluated_by,
+        facts.has_golden,
     ]
 
 
@@ -126,7 +129,7 @@ class SummaryDecoder:
     """Reads rows; what many of them have in common is kept once."""
 
     def __init__(self) -> None:
-        self._models: dict[str, tuple[Format, str, str, str, str]] = {}
+        self._models: dict[str, _Model] = {}
         self._plain: dict[str, FactsSummary] = {}
         self._shown: dict[str, tuple[str, ...]] = {}
         self._texts: dict[str, str] = {}
@@ -191,11 +194,12 @@ class SummaryDecoder:
             non_finite or 0,
         )
 
-    def _model(self, text: str) -> tuple[Format, str, str, str, str]:
+    def _model(self, text: str) -> _Model:
         found = self._models.get(text)
         if found is None:
-            kind, writer, tensors, layers, evaluated_by = json.loads(text)
-            found = self._models[text] = (Format(kind), writer, tensors, layers, evaluated_by)
+            kind, writer, tensors, layers, evaluated_by, golden = json.loads(text)
+            found = (Format(kind), writer, tensors, layers, evaluated_by, bool(golden))
+            self._models[text] = found
         return found
 
 
@@ -217,6 +221,7 @@ def summary_of(number: int, report: Report) -> ReportSummary:
             facts.tensors_digest,
             facts.model_digest,
             facts.evaluated_by,
+            facts.has_golden,
             facts.step,
             facts.metrics,
             facts.evaluation,

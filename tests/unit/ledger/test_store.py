@@ -98,6 +98,18 @@ def test_entries_come_newest_saved_first_and_can_be_chosen(ledger: Ledger) -> No
     assert ledger.entries(states=[]) == []
 
 
+def test_entries_can_be_those_inside_a_directory(ledger: Ledger) -> None:
+    """Or at its path; a directory whose name only begins alike is another one."""
+    for at, path in enumerate(("/w/a", "/w/a/1", "/w/a/b/\udcff", "/w/a0", "/w/a.h5", "/w/ab/1")):
+        ledger.record_seen(_checkpoint(path), generation(1000.0 + at), State.PENDING)
+    ledger.record_gone("/w/a/1")
+    inside = ["/w/a/b/\udcff", "/w/a"]
+    assert [e.path for e in ledger.entries(below=["/w/a"])] == inside
+    assert [e.path for e in ledger.entries("w", below=["/x", "/w/a/"], limit=1)] == inside[:1]
+    assert len(ledger.entries(below=["/"])) == 5
+    assert ledger.entries("v", below=["/"]) == []
+
+
 def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Ledger) -> None:
     """A restart verifies nothing again that has a verdict, and everything that has none."""
     ledger.record_report(report(_checkpoint("/w/done"), generation()))
