@@ -56,8 +56,9 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     for prefix, parts in unfinished_bundles(directory, entries, present, storage).items():
         path = os.path.join(directory, prefix)
         found.extend(_found(path, Format.TF_CHECKPOINT, members_of(path, parts, storage)))
+    top = os.path.join(directory, "")
     for name, hint, parts in _group(files):
-        path = os.path.join(directory, name)
+        path = top + name
         if all(parts.values()):
             links.append(os.path.normpath(path + min(parts)))
             continue
