@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         find,
         locations,
         named_config,
+        root_at,
         salvage,
         unnamed_state_dir,
     )
@@ -49,6 +50,7 @@ _MODULE = {
     "parse": "validate",
     "locations": "locate",
     "named_config": "locate",
+    "root_at": "locate",
     "salvage": "locate",
     "unnamed_state_dir": "locate",
 }
@@ -71,6 +73,7 @@ __all__ = [
     "locations",
     "named_config",
     "parse",
+    "root_at",
     "salvage",
     "unnamed_state_dir",
 ]

@@ -33,6 +33,7 @@ from checkpointd.daemon.reverification import Reverifier
 from checkpointd.daemon.runtimes import Runtimes
 from checkpointd.daemon.scrubber import Scrubber
 from checkpointd.daemon.servers import Servers
+from checkpointd.daemon.staging import StagingDispatcher
 from checkpointd.daemon.state_usage import StateUsage
 from checkpointd.daemon.status_builder import StatusBuilder
 from checkpointd.daemon.status_cache import StatusCache
@@ -91,6 +92,9 @@ class Service:
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
         self._dispatcher = LocalDispatcher(config.worker, self._scratch, self._metrics.worker_exit)
 
+        self._staging = StagingDispatcher(
+            self._dispatcher, config.state_dir / "staging", config.daemon.staging_bytes
+        )
         self._work = WorkQueue(self._metrics.coalesced)
         self._retries = RetryScheduler(self._ledger, self._work.push)
         self._reverifier = Reverifier(self._watches, self._ledger, self._work)
@@ -100,7 +104,7 @@ class Service:
             self._work,
             self._watches,
             RequestBuilder(self._watches, self._ledger),
-            self._dispatcher,
+            self._staging,
             self._recorder,
             self._retries,
         )
@@ -179,6 +183,7 @@ class Service:
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
         self._health.add_source(problems.HOOK, self._hooks.problems)
+        self._health.add_source(problems.STAGING, self._staging.problems.values)
         self._health.add_source(problems.WEB, self._servers.problems)
         self._health.add_source(problems.SANDBOX, lambda: [self._status.sandbox().problem])
 
@@ -195,6 +200,7 @@ class Service:
             self._is_locked = True
             with contextlib.suppress(OSError):
                 remove_tree(self._scratch)
+            self._staging.remove_all()
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
@@ -306,5 +312,6 @@ class Service:
         await self._ledger.close()
         with contextlib.suppress(OSError):
             remove_tree(self._scratch)
+        self._staging.remove_all()
         self._lock.release()
         log.info("stopped")

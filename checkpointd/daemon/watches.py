@@ -13,7 +13,7 @@ from checkpointd.daemon.evaluators import Evaluators
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.runtimes import Runtimes
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Watch:
     """
 
     settings: WatchSettings
-    watcher: Watcher
+    watcher: AnyWatcher
     labelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
