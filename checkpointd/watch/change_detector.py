@@ -82,8 +82,7 @@ class ChangeDetector:
         storage: Storage = LOCAL,
     ) -> None:
         self.requested: set[str] = set()
-        self.local = storage is LOCAL
-        self.atomic = storage is not LOCAL
+        self.local, self.atomic = storage is LOCAL, storage is not LOCAL
         self._storage = storage
         self._probe = partial(probe_candidate, storage=storage)
         self.last_seconds = 0.0
@@ -142,8 +141,8 @@ class ChangeDetector:
             present.update(candidate.path for candidate in listing.candidates)
         self._check_pending(present)
         if may_report_gone():
-            pending = {candidate.path for candidate in self._pending.pending}
-            self._report_gone(pending.union(self._reported) - present)
+            known = {candidate.path for candidate in self._pending.pending}.union(self._reported)
+            self._report_gone(known - present)
         self._series = {}
         return self._decide(now)
 
@@ -262,6 +261,7 @@ class ChangeDetector:
             closed=closed or self.atomic,
             trust_times=self.atomic or (initial and self.local),
             temporary=self._temporaries(candidate, probed),
+            was_reported=path in self._reported,
         )
 
     def _temporaries(self, candidate: Candidate, probed: Probe) -> tuple[Member, ...]:
@@ -278,8 +278,8 @@ class ChangeDetector:
         if requested:
             if (probed := self._probe(candidate, was_reported=True)) is not None:
                 self.requested.discard(path)
-                overdue = is_old(generation, self._settings.torn_after)
-                overdue = overdue and (self.local or self.atomic)
+                old = is_old(generation, self._settings.torn_after)
+                overdue = old and (self.local or self.atomic)
                 self._report(SettleDecision(candidate, probed, "settled", overdue=overdue))
         elif comparison is GenerationComparison.METADATA_CHANGED:
             self._reported.record(path, generation)
