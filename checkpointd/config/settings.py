@@ -40,8 +40,7 @@ class DaemonSettings(Section):
     """The least severe level that is logged."""
 
     staging_bytes: SizeOrAuto = Field(default="auto", json_schema_extra={"x-since": "0.2"})
-    """The most that copies from buckets may take in the state directory; `auto`: half of its disk's
-    free space."""
+    """The most that copies from buckets take of the disk; `auto`: half of what is free."""
 
 
 class WorkerSettings(Section):

@@ -86,7 +86,7 @@ class StagingDispatcher:
                 lambda: generation_of(path, fmt, BucketStorage(path))
             )
             async with self._copied(Checkpoint(path, fmt), generation) as (copy, _):
-                return await self._dispatcher.inspect(copy, fmt)
+                return {**await self._dispatcher.inspect(copy, fmt), "path": path}
         except (OSError, StagingError) as error:
             return {"error": str(getattr(error, "strerror", None) or error)}
 

@@ -24,6 +24,7 @@ TOPICS = (
     "formats",
     "retention",
     "operations",
+    "buckets",
     "hooks",
     "training-api",
     "user-checks",
