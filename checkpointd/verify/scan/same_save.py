@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats import Candidate, temporaries
 from checkpointd.formats.bundle import shard_path
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 
 if TYPE_CHECKING:
     from checkpointd.tensors import TensorStats
