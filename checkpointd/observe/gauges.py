@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from checkpointd.observe.snapshot import (
+        EngineSnapshot,
         SeriesSnapshot,
         Snapshot,
         StateDirSnapshot,
@@ -120,6 +121,7 @@ class GaugeCollector(Collector):
             ("reason",),
             [((reason,), float(now.problems.get(reason, 0))) for reason in PROBLEMS],
         )
+        yield from _fleet(now.engine)
         yield from _state_dir(now.state_dir)
         yield from _web(now.web)
         yield _family(
@@ -191,6 +193,28 @@ class GaugeCollector(Collector):
             ("watch", "series", "metric"),
             evaluations,
         )
+
+
+def _fleet(engine: EngineSnapshot | None) -> Iterator[GaugeMetricFamily]:
+    for name, help_, value in (
+        (
+            "fleet_scheduler_up",
+            "Whether the Dask scheduler answers; absent where this host verifies.",
+            None if engine is None else float(engine.reachable),
+        ),
+        (
+            "fleet_workers",
+            "Workers of checkpointd that are connected to the scheduler.",
+            None if engine is None else float(engine.workers),
+        ),
+        (
+            "fleet_slots",
+            "Checkpoints that these workers verify at a time.",
+            None if engine is None else float(engine.slots),
+        ),
+    ):
+        if value is not None:
+            yield _family(name, help_, (), [((), value)])
 
 
 def _state_dir(state: StateDirSnapshot | None) -> Iterator[GaugeMetricFamily]:

@@ -18,6 +18,7 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.observe.metrics import MAX_USER_REASONS, Metrics
 from checkpointd.observe.problems import PROBLEMS
 from checkpointd.observe.snapshot import (
+    EngineSnapshot,
     SeriesSnapshot,
     Snapshot,
     StateDirSnapshot,
@@ -74,6 +75,7 @@ SNAPSHOT = Snapshot(
     problems={"hook": 2},
     memory_limits={"scan": 2**30},
     state_dir=StateDirSnapshot(used=4096, avail=2**30, size=2**31),
+    engine=EngineSnapshot(reachable=True, workers=3, slots=6),
 )
 
 
