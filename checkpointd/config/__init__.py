@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from checkpointd.config.dispatch import DispatchSettings
     from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
     from checkpointd.config.locate import (
         Locations,
@@ -36,6 +37,7 @@ _MODULE = {
     "Config": "settings",
     "ConfigDeniedError": "errors",
     "ConfigError": "errors",
+    "DispatchSettings": "dispatch",
     "Locations": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
@@ -59,6 +61,7 @@ __all__ = [
     "Config",
     "ConfigDeniedError",
     "ConfigError",
+    "DispatchSettings",
     "Locations",
     "Problem",
     "PublishSettings",

@@ -29,13 +29,22 @@ def missing_extra() -> str:
     return f"URLs of buckets need the package obstore, which is not installed: {_INSTALL}"
 
 
-def bucket_errors(watches: Sequence[Any]) -> Iterator[tuple[Loc, str]]:
-    """Yield the key and the message of each error of a watch whose path is a URL."""
+def bucket_errors(watches: Sequence[Any], dispatch: Any) -> Iterator[tuple[Loc, str]]:
+    """Yield the key and the message of each error of a watch whose path is a URL.
+
+    Args:
+        watches: the tables `[[watch]]`.
+        dispatch: the table `[dispatch]`.
+    """
+    is_fleet = isinstance(dispatch, dict) and dispatch.get("engine") not in (None, "local")
     urls: list[tuple[int, str]] = []
     for i, watch in enumerate(watches):
         path = watch.get("path") if isinstance(watch, dict) else None
         if not isinstance(path, str) or not is_url(path):
             continue
+        if is_fleet:
+            message = "copies of a bucket are on this host alone: leave [dispatch] engine out"
+            yield ("watch", i, "path"), message
         if missing := missing_extra():
             yield ("watch", i, "path"), missing
         try:

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.config.buckets import bucket_errors
+from checkpointd.config.dispatch import dispatch_errors
 from checkpointd.config.features import features_errors
 from checkpointd.config.locate import absolute, default_state_dir
 from checkpointd.config.same_place import places_of
@@ -52,7 +53,8 @@ def contradictions(data: dict[str, Any], base: Path) -> Errors:
     named = [(name, root) for _, name, root in roots if root]
     yield from _publish_errors(tables, base, named)
     yield from _trash_errors(tables, base, named)
-    yield from bucket_errors(tables)
+    yield from bucket_errors(tables, data.get("dispatch"))
+    yield from dispatch_errors(data.get("dispatch"))
 
 
 def _root_errors(

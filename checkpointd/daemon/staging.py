@@ -25,9 +25,10 @@ from checkpointd.dispatch.private_copy import answer_for_original
 from checkpointd.formats import generation_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection
     from pathlib import Path
 
+    from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.checkpoint import Generation
     from checkpointd.core.format_specs import Format
@@ -170,10 +171,6 @@ class StagingDispatcher:
         """Remove what is left of copies; while none is made."""
         _remove(str(self._directory))
 
-    def forget(self, path: str) -> None:
-        """Forget a problem with a checkpoint that is not there any more."""
-        self.problems.pop(path, None)
-
     async def warm(self, settings: VerifySettings) -> None:
         """Start the interpreters of these settings; see `Dispatcher`."""
         await self._dispatcher.warm(settings)
@@ -185,6 +182,23 @@ class StagingDispatcher:
     async def close(self) -> None:
         """End every process that was started."""
         await self._dispatcher.close()
+
+    def forget(self, used: Collection[str]) -> None:
+        """Forget the interpreters that no settings name any more; see `Dispatcher`."""
+        self._dispatcher.forget(used)
+
+    def configure(self, worker: WorkerSettings) -> None:
+        """Use other settings from now on; see `Dispatcher`."""
+        self._dispatcher.configure(worker)
+
+    @property
+    def capacity(self) -> int:
+        """How many verifications can run now; see `Dispatcher`."""
+        return self._dispatcher.capacity
+
+    def engine(self) -> dict[str, Any]:
+        """Return what is known of the engine; see `Dispatcher`."""
+        return self._dispatcher.engine()
 
     def status(self) -> list[dict[str, Any]]:
         """Return the processes behind it; see `Dispatcher`."""

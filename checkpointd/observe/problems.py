@@ -46,6 +46,7 @@ HOOK = "hook"
 WEB = "web"
 STAGING = "staging"
 SANDBOX = "sandbox"
+FLEET = "fleet"
 
 PROBLEMS: dict[str, ProblemSpec] = {
     EVENT_LOOP_STUCK: ProblemSpec(
@@ -81,5 +82,9 @@ PROBLEMS: dict[str, ProblemSpec] = {
         "A checkpoint could not be copied from its bucket to be verified.", "A bucket fails"
     ),
     SANDBOX: ProblemSpec("The sandbox is not in force as a whole.", "Nothing is loaded"),
+    FLEET: ProblemSpec(
+        "The Dask scheduler or its workers cannot be reached, or see other files.",
+        "The fleet does not verify",
+    ),
 }
 """Every value of the label `reason` of `checkpointd_problems`."""
