@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from checkpointd.config.dispatch import DispatchSettings
 from checkpointd.config.retention import RetentionSettings
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
@@ -19,6 +20,7 @@ from checkpointd.config.types import (
     SwitchOrDirectory,
     Templates,
     Text,
+    ThreadsOrAuto,
     WatchName,
 )
 from checkpointd.config.verify import VerifyConfig
@@ -49,6 +51,9 @@ class WorkerSettings(Section):
 
     memory: SizeOrAuto = "auto"
     """The memory limit of one worker; `auto`: what the machine can spare, less a tenth."""
+
+    threads: ThreadsOrAuto = "auto"
+    """TensorFlow's threads in one load worker; `auto`: a core each, at most 16; 1 under a quota."""
 
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""
@@ -159,6 +164,7 @@ class Config(Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     watch: tuple[WatchSettings, ...] = ()
 
     @property
