@@ -146,7 +146,8 @@ async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
     from checkpointd.daemon.staging import StagingDispatcher
     from checkpointd.dispatch.local import LocalDispatcher
 
-    local = LocalDispatcher(config.worker if config else WorkerSettings(), scratch)
+    worker = config.worker if config else WorkerSettings()
+    local = LocalDispatcher(worker.model_copy(update={"spares": 0}), scratch)
     budget = config.daemon.staging_bytes if config else "auto"
     dispatcher = StagingDispatcher(local, scratch / "staging", budget)
     try:
