@@ -30,7 +30,7 @@ MAX_INTEGER = 2**64
 """No whole number in a report is as large; a larger one could not be formatted or exported."""
 
 
-_MEMBER = dict.fromkeys(("name", "device", "inode", "size", "mtime_ns", "ctime_ns")).keys()
+_MEMBER = ("name", "device", "inode", "size", "mtime_ns", "ctime_ns")
 
 
 class DecodeError(ValueError):
@@ -91,15 +91,23 @@ def _enum(kind: type[T], data: Any, key: str) -> T:
 
 def member(data: Any) -> Member:
     """Read a `Member`."""
-    if type(data) is dict and data.keys() == _MEMBER:  # the way it was written: there are many
-        name, *numbers = (data[key] for key in _MEMBER)
-        if type(name) is str and all(
-            type(number) is int and -MAX_INTEGER < number < MAX_INTEGER for number in numbers
+    if type(data) is dict:  # the way it was written, without a call for each: there are very many
+        name, *numbers = (data.get(key) for key in _MEMBER)
+        tag = data.get("tag", "")
+        if (
+            type(name) is str
+            and type(tag) is str
+            and all(type(n) is int and -MAX_INTEGER < n < MAX_INTEGER for n in numbers)
         ):
-            return Member(name, *numbers)
+            return Member(name, *numbers, tag)
     return Member(
         _get(data, "name", str),
-        *(_get(data, key, int) for key in ("device", "inode", "size", "mtime_ns", "ctime_ns")),
+        _get(data, "device", int),
+        _get(data, "inode", int),
+        _get(data, "size", int),
+        _get(data, "mtime_ns", int),
+        _get(data, "ctime_ns", int),
+        _get_or(data, "tag", str, ""),
     )
 
 

@@ -21,7 +21,10 @@ class Entry(NamedTuple):
 
 
 class Stat(NamedTuple):
-    """What the storage knows of one file, symbolic links followed; sizes in bytes."""
+    """What the storage knows of one file, symbolic links followed; sizes in bytes.
+
+    `tag` is what an object store calls this content; empty for a file.
+    """
 
     device: int
     inode: int
@@ -30,6 +33,7 @@ class Stat(NamedTuple):
     ctime_ns: int
     is_dir: bool
     is_file: bool
+    tag: str = ""
 
 
 class Storage(Protocol):
