@@ -92,14 +92,14 @@ def _enum(kind: type[T], data: Any, key: str) -> T:
 def member(data: Any) -> Member:
     """Read a `Member`."""
     if type(data) is dict:  # the way it was written, without a call for each: there are very many
-        name, *numbers = (data.get(key) for key in _MEMBER)
+        values: list[Any] = [data.get(key) for key in _MEMBER]
         tag = data.get("tag", "")
         if (
-            type(name) is str
+            type(values[0]) is str
             and type(tag) is str
-            and all(type(n) is int and -MAX_INTEGER < n < MAX_INTEGER for n in numbers)
+            and all(type(n) is int and -MAX_INTEGER < n < MAX_INTEGER for n in values[1:])
         ):
-            return Member(name, *numbers, tag)
+            return Member(*values, tag=tag)
     return Member(
         _get(data, "name", str),
         _get(data, "device", int),
