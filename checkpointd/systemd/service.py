@@ -93,8 +93,15 @@ def name_all(
         if why:
             problems.append(f"{watch.name}: {user.name} {why}.")
     has_hooks = any(getattr(w.hooks, event) for w in config.watch for event in HOOK_EVENTS)
+    scheduler = config.dispatch.address[0] if config.dispatch.engine == "dask" else ""
     named = Named(
-        state_dir, _listen(config), tuple(roots), tuple(writable), tuple(groups), has_hooks
+        state_dir,
+        _listen(config),
+        tuple(roots),
+        tuple(writable),
+        tuple(groups),
+        has_hooks,
+        scheduler,
     )
     return named, problems
 
