@@ -153,6 +153,7 @@ class StatusBuilder:
             vault_bytes=usage.vault,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
             filesystem_size_bytes=usage.filesystem.size_bytes,
+            next_save_bytes=usage.next_save,
         )
 
     def _watch(self, name: str) -> WatchStatus:

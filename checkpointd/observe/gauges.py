@@ -43,6 +43,7 @@ _WATCH_HELP = {
     "vault_bytes": "Bytes in the vault of the watch; absent without one.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
     "filesystem_size_bytes": "Size of the file system of the watch.",
+    "next_save_bytes": "Bytes that the next save may need: the largest checkpoint of the watch.",
     "hooks_pending": "Events that wait for a hook of the watch; absent without hooks.",
     "series_dropped": "Series of the watch left out of these metrics because there are too many.",
     "evaluations_dropped": "Results left out of evaluation because a series has too many.",
@@ -149,6 +150,7 @@ class GaugeCollector(Collector):
             rows["vault_bytes"].append((name, watch.vault_bytes))
             rows["filesystem_avail_bytes"].append((name, watch.filesystem_avail_bytes))
             rows["filesystem_size_bytes"].append((name, watch.filesystem_size_bytes))
+            rows["next_save_bytes"].append((name, watch.next_save_bytes))
             rows["series_dropped"].append((name, len(watch.series) - len(series)))
             rows["evaluations_dropped"].append(
                 (name, sum(max(0, len(one.evaluation) - _MAX_EVALUATIONS) for one in series))

@@ -51,6 +51,7 @@ class WatchSnapshot:
     vault_bytes: int | None = None
     filesystem_avail_bytes: int | None = None
     filesystem_size_bytes: int | None = None
+    next_save_bytes: int | None = None
 
 
 @dataclass(frozen=True)

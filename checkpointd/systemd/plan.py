@@ -58,6 +58,7 @@ class Named:
     groups: tuple[str, ...] = ()
     has_hooks: bool = False
     scheduler: str = ""
+    has_buckets: bool = False
 
 
 def step(file: File, existing: str | None) -> Step:
@@ -105,6 +106,7 @@ def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[Fi
             named.groups,
             has_hooks=named.has_hooks,
             scheduler=named.scheduler,
+            has_buckets=named.has_buckets,
         )
         found.append(File(f"{base}.service.d/directories.conf", text))
     is_instance = layout.template != layout.unit

@@ -78,6 +78,7 @@ def directories(
     *,
     has_hooks: bool = False,
     scheduler: str = "",
+    has_buckets: bool = False,
 ) -> str:
     """Return the drop-in with what the config names.
 
@@ -87,6 +88,7 @@ def directories(
         groups: whose members may read the roots, where not everybody may.
         has_hooks: whether there are hooks, which may connect to this host.
         scheduler: the host of the Dask scheduler, which the service connects to; or empty.
+        has_buckets: whether there are buckets, which are on other hosts.
     """
     lines = [
         "# What the config names: after a change there, run `checkpointd systemd install` again.",
@@ -94,17 +96,18 @@ def directories(
     named = " ".join(quoted(root) for root in roots)
     if named:
         lines += ["[Unit]", f"RequiresMountsFor={named}"]
-    if writable or groups or has_hooks or scheduler:
+    if writable or groups or has_hooks or has_buckets or scheduler:
         lines += ["", "[Service]"]
     lines += [f"ReadWritePaths={quoted('-' + path)}" for path in writable]
     if groups:
         lines.append(f"SupplementaryGroups={' '.join(groups)}")
-    if has_hooks or scheduler:
+    if has_hooks or has_buckets or scheduler:
         lines.append("RestrictAddressFamilies=AF_INET AF_INET6")
-    if has_hooks:
-        lines.append("IPAddressAllow=localhost")
-    if scheduler:
-        lines.append(f"IPAddressAllow={_address(scheduler)}")
+    if has_buckets:
+        lines.append("IPAddressAllow=any")
+    else:
+        lines += ["IPAddressAllow=localhost"] if has_hooks else []
+        lines += [f"IPAddressAllow={_address(scheduler)}"] if scheduler else []
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 
+WARM = b'{"warm":true}\n'
+"""What a spare sends when it waits for its second job."""
+
+WARM_UP = "warm_up"
+"""The first job of a spare: it enters its sandbox, warms up, and waits for a LOAD."""
+
 SENTINEL = ".foreign"
 
 MAX_DATAGRAM = 16 * 1024
@@ -99,7 +105,8 @@ class Job:
     """Daemon to child: what to do. `request` and `facts` are the `to_json` of these facts.
 
     `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
-    `enforce` nothing is loaded unless the whole sandbox is active.
+    `enforce` nothing is loaded unless the whole sandbox is active. `limits` replace those with
+    which a spare was started.
     """
 
     stage: str
@@ -109,6 +116,7 @@ class Job:
     checks: tuple[str, ...] = ()
     target: str = ""
     enforce: bool = True
+    limits: ChildLimits | None = None
 
     @property
     def sentinel(self) -> str:
@@ -138,7 +146,9 @@ def decode_fork_request(data: bytes) -> ForkRequest:
 
 def decode_job(data: bytes) -> Job:
     """Decode a `Job`; the daemon is trusted."""
-    return Job(**json.loads(data))
+    raw = json.loads(data)
+    limits = raw.pop("limits", None)
+    return Job(**raw, limits=None if limits is None else ChildLimits(**limits))
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -64,6 +64,7 @@ SNAPSHOT = Snapshot(
             vault_bytes=2048,
             filesystem_avail_bytes=2**40,
             filesystem_size_bytes=2**41,
+            next_save_bytes=512,
         ),
         WatchSnapshot(name="bert", up=False),
     ),

@@ -79,7 +79,7 @@ async def dispatching(fleet: Fleet, home: Path) -> AsyncIterator[FleetDispatcher
     """A daemon's dispatcher, which knows all workers."""
     (home / "config.toml").write_text(f'[daemon]\nstate_dir = "state"\n{fleet.config}')
     config = configuration.load(home / "config.toml")
-    made = FleetDispatcher(config.dispatch, config.worker, home / "scratch")
+    made = FleetDispatcher(config.dispatch, config.worker, home / "state/scratch")
     made.start()
     try:
         await until("all workers to be known", lambda: made.engine()["workers"] == WORKERS)
@@ -264,7 +264,7 @@ def test_a_certificate_of_another_ca_is_refused(fleet: Fleet, tmp_path: Path) ->
     async def work() -> str:
         (tmp_path / "config.toml").write_text(f'[daemon]\nstate_dir = "s"\n{stranger.config}')
         config = configuration.load(tmp_path / "config.toml")
-        made = FleetDispatcher(config.dispatch, config.worker, tmp_path / "scratch")
+        made = FleetDispatcher(config.dispatch, config.worker, tmp_path / "state/scratch")
         made.start()
         try:
             await until("an answer", lambda: made.engine()["message"].startswith("tls://"))
