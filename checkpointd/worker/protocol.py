@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.report import Facts
 
-SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
+SCAN, LOAD, INSPECT, COPY, DIFF = SCAN_STAGE, LOAD_STAGE, "inspect", "copy", "diff"
 
 SENTINEL = ".foreign"
 
@@ -99,7 +99,8 @@ class Job:
     """Daemon to child: what to do. `request` and `facts` are the `to_json` of these facts.
 
     `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
-    `enforce` nothing is loaded unless the whole sandbox is active.
+    `enforce` nothing is loaded unless the whole sandbox is active. `other` is the request of the
+    second checkpoint of a DIFF, and with `weights_only` nothing but the model's weights counts.
     """
 
     stage: str
@@ -109,6 +110,8 @@ class Job:
     checks: tuple[str, ...] = ()
     target: str = ""
     enforce: bool = True
+    other: Mapping[str, Any] | None = None
+    weights_only: bool = False
 
     @property
     def sentinel(self) -> str:
