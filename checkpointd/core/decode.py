@@ -11,7 +11,7 @@ from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.format_specs import Format
 from checkpointd.core.report import MAX_PACKED, Digest, Facts, Report
-from checkpointd.core.request import Previous, Request
+from checkpointd.core.request import Former, Previous, Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
@@ -197,6 +197,7 @@ def facts(data: Any) -> Facts:
         evaluation=_metrics(data, "evaluation") if "evaluation" in data else {},
         evaluated_by=_get_or(data, "evaluated_by", str, ""),
         environment=_texts(data, "environment"),
+        checksums=_texts(data, "checksums") if "checksums" in data else {},
         optimizer_step=_optional_int(data, "optimizer_step"),
         optimizer_tensors=_optional_digests(data, "optimizer_tensors"),
         other_tensors=_optional_digests(data, "other_tensors"),
@@ -234,6 +235,7 @@ def check_result(data: Any) -> CheckResult:
 def request(data: Any) -> Request:
     """Read a `Request`."""
     previous = data.get("previous") if isinstance(data, dict) else None
+    former = data.get("former") if isinstance(data, dict) else None
     return Request(
         checkpoint(_get(data, "checkpoint", dict)),
         generation(_get(data, "generation", dict)),
@@ -249,6 +251,11 @@ def request(data: Any) -> Request:
         copied=_get(data, "copied", bool),
         digest=_get(data, "digest", str),
         best=_numbers(data, "best"),
+        former=Former(
+            generation(_get(former, "generation", dict)), facts(_get(former, "facts", dict))
+        )
+        if former
+        else None,
     )
 
 

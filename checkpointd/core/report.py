@@ -44,12 +44,13 @@ class Facts:
     `digest` covers every member's bytes. `tensors_digest` covers the names, shapes and dtypes
     of the model's weights, `model_digest` its configuration without what only training depends
     on (empty: the file has none); `tensors` holds what the next one of the series is compared with,
-    packed (see `checkpointd.tensors.baseline`). `weight_change_ratio` is how far the weights have
-    moved, at least, by their own norm. `signatures` maps a name to its inputs and outputs, each
-    `[name, dtype, shape]`. `evaluation` holds the metrics of `evaluate`, `evaluated_by` its digest.
-    `optimizer_step` is what the restored optimizer counts; `optimizer_tensors` and
-    `other_tensors` (None: unknown) are what is stored of the optimizer, and of all else: they go
-    from scan to load, and are kept in no report.
+    packed (see `checkpointd.tensors.baseline`). `checksums` holds the CRC32C and the CRC32 of small
+    members, which show later whether a single byte has changed. `weight_change_ratio` is how far
+    the weights have moved, at least, by their own norm. `signatures` maps a name to its inputs and
+    outputs, each `[name, dtype, shape]`. `evaluation` holds the metrics of `evaluate`,
+    `evaluated_by` its digest. `optimizer_step` is what the restored optimizer counts;
+    `optimizer_tensors` and `other_tensors` (None: unknown) are what is stored of the optimizer, and
+    of all else: they go from scan to load, and are kept in no report.
     """
 
     format: Format = Format.UNKNOWN
@@ -71,6 +72,7 @@ class Facts:
     evaluation: Mapping[str, float] = field(default_factory=dict)
     evaluated_by: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
     optimizer_step: int | None = None
     optimizer_tensors: tuple[Digest, ...] | None = None
     other_tensors: tuple[Digest, ...] | None = None

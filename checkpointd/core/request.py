@@ -27,13 +27,22 @@ class Previous:
 
 
 @dataclass(frozen=True)
+class Former:
+    """What was last read whole at the path that is to be verified."""
+
+    generation: Generation
+    facts: Facts
+
+
+@dataclass(frozen=True)
 class Request:
     """One verification to be done: picklable, free of TensorFlow, complete on another host.
 
     `overdue`: it has not changed for so long that its writer must be done, so a missing part is a
     failure; otherwise that ends the verification as INCOMPLETE. `copied`: it changes more often
     than a verification takes, so a private copy of it is to be verified. `digest`: its content
-    (`Facts.digest`) when this generation was read before; empty if it was not. `best` holds, for
+    (`Facts.digest`) when this generation was read before; empty if it was not. `former` shows
+    what has changed since, where other content was there before. `best` holds, for
     each metric that is bounded by it, the best value of the series' valid checkpoints.
     """
 
@@ -45,6 +54,7 @@ class Request:
     copied: bool = False
     digest: str = ""
     best: Mapping[str, float] = field(default_factory=dict)
+    former: Former | None = None
 
 
 class End(str, enum.Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checkpointd.core.request import Previous, Request
+from checkpointd.core.request import Former, Previous, Request
 from checkpointd.core.suite import CHECKS, INTACT_CHECKS
 from checkpointd.core.verify_settings import MAX
 from checkpointd.daemon.structure_failure import was_checkpoint
@@ -60,11 +60,13 @@ class RequestBuilder:
         digest = ""
         if not item.replaced:
             digest = await self._ledger(Ledger.digest_of, checkpoint.path, item.generation)
+        before = await self._ledger(Ledger.last_intact, checkpoint.path)
         return Request(
             checkpoint,
             item.generation,
             settings,
             previous,
+            former=Former(before.generation, before.facts) if before else None,
             best=await self._best(item, settings),
             overdue=item.overdue,
             digest=digest,

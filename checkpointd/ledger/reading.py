@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
+_LAST_REPORTS = 5
 _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
@@ -207,6 +208,15 @@ class Reader(SeriesReader):
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC", (rows.path_bytes(path),)
         )
         return [report for (i,) in found if (report := self._report(i)) is not None]
+
+    def last_intact(self, path: str) -> Report | None:
+        """The newest report about a path whose content was read whole, among the last few."""
+        found = self._rows(
+            "SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?",
+            (rows.path_bytes(path), _LAST_REPORTS),
+        )
+        reports = (self._report(i) for (i,) in found)
+        return next((r for r in reports if r is not None and "intact" in r.shown), None)
 
     def last_reported(self, limit: int) -> list[Entry]:
         """The entries with the newest reports, newest first, across watches."""

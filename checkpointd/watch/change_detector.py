@@ -177,8 +177,7 @@ class ChangeDetector:
         return {incomplete.path for incomplete in batch.incomplete} | batch.requested
 
     def _all_paths(self) -> set[str]:
-        pending = {candidate.path for candidate in self._pending.pending}
-        return pending.union(self._reported)
+        return {candidate.path for candidate in self._pending.pending}.union(self._reported)
 
     def _process(self, listing: Listing, batch: Batch, *, initial: bool) -> None:
         self._on_response()
@@ -263,6 +262,7 @@ class ChangeDetector:
             closed=closed,
             trust_times=initial and self.local,
             temporary=self._temporaries(candidate, probed),
+            was_reported=path in self._reported,
         )
 
     def _temporaries(self, candidate: Candidate, probed: Probe) -> tuple[Member, ...]:

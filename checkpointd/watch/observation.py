@@ -21,7 +21,8 @@ class Observation:
     `closed`: its writer has closed it since. `open`: a process has one of its files open for
     writing. `age`: seconds since anything about its files changed, by the wall clock; None where
     their times cannot be trusted. A time in the future counts as now. `temporary`: the temporary
-    files that its writer works on, as they are now.
+    files that its writer works on, as they are now. `maybe_damaged`: a checkpoint of several files
+    was reported at its path, so that a part that is not whole may be damage, and no save.
     """
 
     candidate: Candidate
@@ -30,6 +31,7 @@ class Observation:
     open: bool = False
     age: float | None = None
     temporary: tuple[Member, ...] = ()
+    maybe_damaged: bool = False
 
 
 def observation_of(
@@ -39,6 +41,7 @@ def observation_of(
     closed: bool,
     trust_times: bool,
     temporary: tuple[Member, ...] = (),
+    was_reported: bool = False,
 ) -> Observation:
     """Return an observation of what was just probed.
 
@@ -48,12 +51,20 @@ def observation_of(
         closed: its writer has closed it, or one of its files.
         trust_times: the times of its files say how long it has not changed.
         temporary: the temporary files that belong to it.
+        was_reported: a checkpoint was reported at its path.
     """
     age = None
     if trust_times:
         age = time.time() - _last_change((*candidate.generation.members, *temporary))
     single = closed and is_single_file(candidate)
-    return Observation(candidate, probed, single, age=age, temporary=temporary)
+    return Observation(
+        candidate,
+        probed,
+        single,
+        age=age,
+        temporary=temporary,
+        maybe_damaged=was_reported and not is_single_file(candidate),
+    )
 
 
 def is_single_file(candidate: Candidate) -> bool:

@@ -4,7 +4,8 @@ A pure state machine: it receives the time and what was observed, and keeps what
 Any change restarts the clock, one of the temporary files that belong to a save as well; there is no
 wait for what the format itself proves, or for a file that is known to be closed, and none is called
 torn that a process has open for writing. When a generation was decided before, and is not finished
-after all, the clock goes on from its last change.
+after all, the clock goes on from its last change. What was a whole checkpoint before and is none
+any more is reported once, too: only a verification can tell damage from a save that goes on.
 """
 
 from __future__ import annotations
@@ -192,9 +193,21 @@ class SettleTracker:
         complete = track.observation.probe.state is ProbeState.COMPLETE
         return complete and self._incomplete_message(track) is None
 
+    def _may_be_damaged(self, track: _Track) -> bool:
+        """Whether a verification has still to tell what is not whole, and was so before."""
+        seen = track.observation
+        return (
+            seen.probe.state is ProbeState.INCOMPLETE
+            and seen.maybe_damaged
+            and not (seen.open or seen.temporary)
+            and self._incomplete_message(track) is None
+        )
+
     def _judge(self, track: _Track, now: float) -> SettleDecision | None:
         candidate, probe = track.observation.candidate, track.observation.probe
         overdue = now >= self._torn_at(track)
+        if self._may_be_damaged(track) and now - track.since >= self._settle:
+            return SettleDecision(candidate, probe, "settled", overdue=overdue)
         if probe.state is ProbeState.COMPLETE:
             message = self._incomplete_message(track)
             calm = probe.certain or track.closed or now - track.since >= self._settle
@@ -214,7 +227,8 @@ class SettleTracker:
         return track.since + self._torn_after
 
     def _due(self, track: _Track) -> float:
-        if self._is_complete(track) and not track.observation.open:
+        may_settle = self._is_complete(track) and not track.observation.open
+        if may_settle or self._may_be_damaged(track):
             return track.since + self._settle
         return self._torn_at(track)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
 
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint
-from checkpointd.core.request import End, Request
+from checkpointd.core.request import End, Former, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import locate
 from checkpointd.verify.scan.scan_stage import scan
@@ -54,10 +54,11 @@ def request_for(path: Path | str, **settings: Any) -> Request:
     return Request(Checkpoint(found.path, found.hint), found.generation, VerifySettings(**settings))
 
 
-def scanned(path: Path | str, **settings: Any) -> Scanned:
-    """Run the scan side over a path."""
+def scanned(path: Path | str, former: Former | None = None, **settings: Any) -> Scanned:
+    """Run the scan side over a path, given what was read whole there before."""
     results: list[CheckResult] = []
-    end, facts, message = scan(request_for(path, **settings), results.append)
+    request = replace(request_for(path, **settings), former=former)
+    end, facts, message = scan(request, results.append)
     return Scanned(end, facts, message, {r.name: r for r in results})
 
 

@@ -22,7 +22,7 @@ from checkpointd.golden import binding
 from checkpointd.tensors import MODEL, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import stored_digests
-from checkpointd.verify.scan import fingerprint, safety
+from checkpointd.verify.scan import fingerprint, safety, small_members
 from checkpointd.verify.scan.structure import contents_of, plan_of
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def _read(context: ScanContext) -> CheckResult:
         if difference is not None:
             return difference
         context.learn(has_golden=True, metrics=dict(record.metrics), step=record.step)
+    context.learn(checksums=small_members.checksums(context.request, context.facts.format))
     details = {
         "bytes_read": context.request.generation.size_bytes,
         "fingerprints": list(fingerprints),

@@ -10,7 +10,7 @@ from checkpointd.core.request import End, Request
 from checkpointd.core.suite import INTACT_CHECKS
 from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
-from checkpointd.verify.scan.same_save import is_of_one_save
+from checkpointd.verify.scan.damage import is_damaged
 from checkpointd.verify.scan.scan_context import ScanContext
 from checkpointd.verify.suite import Emit, Stop, blocks, import_checks, run
 from checkpointd.verify.user_checks import run_user_checks
@@ -67,12 +67,12 @@ def scan(
 
 def _not_written_yet(context: ScanContext, results: Iterable[CheckResult]) -> str:
     """Return a message on what its writer may still have to write; empty if nothing is missing."""
-    if context.incomplete or has_followed(context.request.generation, context.facts.format):
-        return context.incomplete
     failed = [r for r in results if r.name in INTACT_CHECKS and r.outcome is Outcome.FAIL]
-    if not failed or is_of_one_save(context):
+    if has_followed(context.request.generation, context.facts.format):
+        failed = []
+    if not (failed or context.incomplete) or is_damaged(context):
         return ""
-    return failed[0].message
+    return context.incomplete or failed[0].message
 
 
 def _current_generation(request: Request) -> Generation | None:

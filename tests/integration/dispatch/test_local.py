@@ -22,6 +22,7 @@ from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
+from checkpointd.dispatch.zygote import Zygote
 from checkpointd.formats import generation_of
 
 if TYPE_CHECKING:
@@ -241,18 +242,13 @@ def test_without_fork_each_checkpoint_gets_a_fresh_interpreter(
 
 
 def test_without_fork_two_jobs_and_a_warm_up_do_not_disturb_each_other(
-    weights: Path, tmp_path: Path
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interpreter that works as a child is never ended because another one is wanted."""
+    never = property(lambda _: False, lambda *_: None)
+    monkeypatch.setattr(Zygote, "can_fork", never, raising=False)
 
     async def work(dispatcher: LocalDispatcher) -> None:
-        async def no_fork() -> None:
-            while True:
-                for zygote in dispatcher.zygotes:
-                    zygote.can_fork = False
-                await asyncio.sleep(0)
-
-        spoil = asyncio.create_task(no_fork())
         answers = asyncio.gather(
             *(dispatcher.verify(make_request(weights, "good")) for _ in range(3))
         )
@@ -261,7 +257,6 @@ def test_without_fork_two_jobs_and_a_warm_up_do_not_disturb_each_other(
             report = report_of(answer)
             assert report.verdict is Verdict.VALID, report.message
         await warm
-        spoil.cancel()
 
     with_dispatcher(tmp_path, work, concurrency=2)
 

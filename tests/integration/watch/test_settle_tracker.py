@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from checkpointd.core.check_result import Outcome
-from checkpointd.core.request import End, Request
+from checkpointd.core.request import End, Former, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import ProbeState, locate, probe
 from checkpointd.verify.scan.scan_stage import scan
@@ -23,8 +24,6 @@ from tests.helpers.scan import request_for, seeded
 from tests.helpers.watch import ready, watching, write_keras
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from checkpointd.core.check_result import CheckResult
     from checkpointd.watch.events import GenerationUpdate
 
@@ -81,19 +80,28 @@ def bring(source: Path, target: Path, name: str, *, keep_times: bool) -> None:
     (shutil.copy2 if keep_times else shutil.copy)(f"{source}{name}", there)
 
 
-def judge(path: Path, *, overdue: bool = False) -> tuple[End | None, list[CheckResult]]:
+def judge(
+    path: Path, *, overdue: bool = False, former: Former | None = None
+) -> tuple[End | None, list[CheckResult]]:
     """What the daemon makes of a path as it is now; None while its probe waits on."""
     found = locate(str(path))
-    if found is None or (probe(found).state is not ProbeState.COMPLETE and not overdue):
+    waits = found is None or (probe(found).state is not ProbeState.COMPLETE and not overdue)
+    if waits and (found is None or former is None):
         return None, []
     results: list[CheckResult] = []
-    request = replace(request_for(path), overdue=overdue)
+    request = replace(request_for(path), overdue=overdue, former=former)
     return scan(request, results.append)[0], results
 
 
-def is_blamed(path: Path) -> bool:
+def former_of(path: Path) -> Former:
+    """What the last report about a path has of it, which is whole."""
+    request = request_for(path)
+    return Former(request.generation, scan(request, lambda _: None)[1])
+
+
+def is_blamed(path: Path, former: Former | None = None) -> bool:
     """Whether it would be called invalid now."""
-    end, results = judge(path)
+    end, results = judge(path, former=former)
     return end is End.DONE and any(r.outcome is Outcome.FAIL for r in results)
 
 
@@ -126,10 +134,37 @@ def test_a_save_over_an_older_one_is_not_torn_while_it_goes_on(
     target = tmp_path / kind
     for name in members(made / f"{kind}-1"):
         bring(made / f"{kind}-1", target, name, keep_times=True)
+    former = former_of(target)
     for name in members(made / f"{kind}-2"):
         bring(made / f"{kind}-2", target, name, keep_times=False)
         assert not is_blamed(target), name
+        assert not is_blamed(target, former), name
     end, results = judge(target)
+    assert end is End.DONE
+    assert {r.outcome for r in results} <= {Outcome.PASS, Outcome.SKIP}
+
+
+@pytest.mark.parametrize("kind", ["exported", "saved", "keras2"])
+def test_a_copy_that_stops_within_a_file_is_not_damage(
+    made: Path, tmp_path: Path, kind: str
+) -> None:
+    """In place, with the old bytes behind the new ones (`rsync --inplace`) or cut off (`cp`)."""
+    target = tmp_path / kind
+    for name in members(made / f"{kind}-1"):
+        bring(made / f"{kind}-1", target, name, keep_times=True)
+    former = former_of(target)
+    random = seeded()
+    *before_the_last, last = members(made / f"{kind}-2")
+    for name in before_the_last:
+        new = Path(f"{made / kind}-2{name}").read_bytes()
+        old = Path(f"{target}{name}").read_bytes()
+        for cut in [0, len(new) - 1, *(random.randrange(len(new) // 9, len(new)) for _ in "12345")]:
+            for rest in (b"", old[cut:]):
+                Path(f"{target}{name}").write_bytes(new[:cut] + rest)
+                assert not is_blamed(target, former), (name, cut, len(rest))
+        Path(f"{target}{name}").write_bytes(new)
+    bring(made / f"{kind}-2", target, last, keep_times=False)
+    end, results = judge(target, former=former)
     assert end is End.DONE
     assert {r.outcome for r in results} <= {Outcome.PASS, Outcome.SKIP}
 

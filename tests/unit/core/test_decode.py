@@ -14,7 +14,7 @@ from checkpointd.core.checkpoint import Checkpoint, Generation, Member
 from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import FORMATS, Format
 from checkpointd.core.report import MAX_PACKED, Digest, Facts
-from checkpointd.core.request import Previous, Request
+from checkpointd.core.request import Former, Previous, Request
 from checkpointd.core.verify_settings import (
     MAX_METRICS,
     Bound,
@@ -58,6 +58,7 @@ facts = st.builds(
     ),
     evaluated_by=names,
     environment=st.dictionaries(names, names, max_size=2),
+    checksums=st.dictionaries(names, names, max_size=2),
     optimizer_step=st.none() | counts,
     optimizer_tensors=st.none()
     | st.lists(
@@ -91,6 +92,7 @@ requests = st.builds(
     copied=st.booleans(),
     digest=names,
     best=st.dictionaries(names, st.floats(allow_nan=False), max_size=2),
+    former=st.none() | st.builds(Former, generations, facts),
 )
 
 

@@ -270,3 +270,27 @@ def test_only_complete_files_settle_and_only_unchanged_incomplete_ones_are_torn(
                 assert now - changed >= 900.0
         assert step.wake_at is None or step.wake_at > now
         assert len(tracker) <= 1
+
+
+def test_what_was_whole_and_is_not_any_more_is_reported_once_for_a_verification(
+    tracker: SettleTracker,
+) -> None:
+    """It may be damage; if the verification waits on, so does this, from the last change."""
+    changed = observed(CUT, maybe_damaged=True)
+    assert states(tracker.step(0.0, {PATH: changed}).decisions) == ["writing"]
+    assert tracker.step(4.0, {PATH: changed}).wake_at == 5.0
+    assert states(tracker.step(5.0, {PATH: changed}).decisions) == ["settled"]
+    tracker.mark_incomplete(PATH, found(1).generation.key)
+    assert states(tracker.step(6.0, {PATH: changed}).decisions) == ["writing"]
+    assert tracker.step(899.0, {PATH: changed}).decisions == ()
+    assert states(tracker.step(900.0, {PATH: changed}).decisions) == ["torn"]
+
+
+@pytest.mark.parametrize("how", [{"open": True}, {"temporary": found(1).generation.members}])
+def test_what_somebody_works_on_is_no_damage(
+    tracker: SettleTracker, how: dict[str, object]
+) -> None:
+    """A file that is open for writing, or a temporary one beside it."""
+    changed = observed(CUT, maybe_damaged=True, **how)
+    assert states(tracker.step(0.0, {PATH: changed}).decisions) == ["writing"]
+    assert tracker.step(60.0, {PATH: changed}).decisions == ()
