@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from checkpointd.verify.scan.diff.numbers import comparable, compare
+from checkpointd.verify.scan.diff.numbers import Difference, comparable, compare
 
 SEED = random.SystemRandom().randrange(2**32)
 
@@ -19,14 +19,17 @@ def blocks(values: np.ndarray, size: int) -> list[np.ndarray]:
     return [data[i : i + size] for i in range(0, len(data), size)]
 
 
-def difference(one: np.ndarray, other: np.ndarray, first: int = 4099, second: int = 65537):
+def difference(
+    one: np.ndarray, other: np.ndarray, first: int = 4099, second: int = 65537
+) -> Difference:
     """Compare two arrays that come in blocks of odd sizes."""
     return compare(blocks(one, first), str(one.dtype), blocks(other, second), str(other.dtype))
 
 
 @pytest.mark.parametrize("kinds", [("float32", "float32"), ("float32", "float16"), ("f8", "f4")])
-def test_floats_differ_as_numpy_has_it(kinds) -> None:
+def test_floats_differ_as_numpy_has_it(kinds: tuple[str, str]) -> None:
     """Absolute, relative and Euclidean differences are those of float64, however bytes come."""
+    print(f"seed {SEED}")  # noqa: T201 - to repeat it
     rng = np.random.default_rng(SEED)
     one = rng.normal(size=200_003).astype(kinds[0])
     other = (one + rng.normal(size=one.size) * 1e-3).astype(kinds[1])
@@ -72,7 +75,7 @@ def test_what_has_no_value_is_equal_or_not() -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0)])
-def test_scalars_and_empty_tensors_are_compared(shape) -> None:
+def test_scalars_and_empty_tensors_are_compared(shape: tuple[int, ...]) -> None:
     """Nothing in common with a division by zero."""
     found = difference(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
     assert (found.differing, found.relative) == (0, 0.0)

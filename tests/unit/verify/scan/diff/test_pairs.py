@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpointd.verify.scan.diff.pairs import CONTENT, LAYER, RENUMBERED, Tensor, pair
+from checkpointd.verify.scan.diff.pairs import CONTENT, LAYER, RENUMBERED, Pairing, Tensor, pair
 
 
 def tensors(*rows: tuple[str, tuple[int, ...], int], role: str = "model") -> list[Tensor]:
@@ -22,7 +22,7 @@ def tensors(*rows: tuple[str, tuple[int, ...], int], role: str = "model") -> lis
     ]
 
 
-def names(found):
+def names(found: Pairing) -> dict[tuple[str, str], str]:
     """Return the pairs as names, and why."""
     return {(p.first.name, p.second.name): p.by for p in found.pairs}
 
@@ -46,7 +46,7 @@ def test_numbered_variables_are_paired_in_the_order_in_which_keras_makes_them() 
 
 
 def test_variables_of_an_unknown_order_stay_unpaired() -> None:
-    """A user's layer with two weights of one shape: a guess would report differences that are none."""
+    """A guess would report differences of weights of one shape that are none."""
     numbered = tensors(("mine/vars/0", (4,), 1), ("mine/vars/1", (4,), 2))
     named = tensors(("mine/alpha", (4,), 3), ("mine/omega", (4,), 4))
     found = pair(numbered, named)
