@@ -12,6 +12,7 @@ from checkpointd.cli import (
     docs_commands,
     doctor_commands,
     hook_commands,
+    kubernetes_commands,
     latest_commands,
     list_commands,
     monitoring_commands,
@@ -83,6 +84,7 @@ for group in (
     doctor_commands,
     systemd_commands,
     monitoring_commands,
+    kubernetes_commands,
     docs_commands,
     version_commands,
 ):

@@ -16,7 +16,7 @@ from checkpointd.cli.errors import (
     CliError,
     NoStateError,
 )
-from checkpointd.cli.options import Json, PathArgument, seconds
+from checkpointd.cli.options import Json, seconds
 from checkpointd.cli.workspace import (
     Workspace,
     aliases,
@@ -39,7 +39,11 @@ def add_to(app: typer.Typer) -> None:
 
 def wait(
     context: typer.Context,
-    path: PathArgument,
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A checkpoint.")] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="All checkpoints of all watches, as they are on disk now."),
+    ] = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long, such as 90s.")
     ] = "5m",
@@ -48,12 +52,23 @@ def wait(
     """Block until a checkpoint's present content has a verdict.
 
     Exit codes: 0 valid, 1 invalid, 3 inconclusive, 4 no verdict in time, 69 no daemon is running
-    to verify it or the ledger cannot be read.
+    to verify it or the ledger cannot be read. With --all 0 says that each has a verdict.
     """
-    from checkpointd.cli.client import Client, NoDaemonError
-
     limit = seconds("--timeout", timeout)
     workspace = workspace_of(context)
+    if (path is None) is not every:
+        raise CliError("Name one checkpoint, or use --all.", USAGE)
+    if path is None:
+        from checkpointd.cli.waiting_for_all import wait_for_all
+
+        wait_for_all(workspace, limit)
+        return OK
+    return _wait_for(workspace, path, limit, json=json)
+
+
+def _wait_for(workspace: Workspace, path: str, limit: float, *, json: bool) -> int:
+    from checkpointd.cli.client import Client, NoDaemonError
+
     must_exist(path)
     locations = workspace.locations()
     if locations.roots and not any(

@@ -19,6 +19,7 @@ from checkpointd.config.types import (
     SwitchOrDirectory,
     Templates,
     Text,
+    ThreadsOrAuto,
     WatchName,
 )
 from checkpointd.config.verify import VerifyConfig
@@ -49,6 +50,9 @@ class WorkerSettings(Section):
 
     memory: SizeOrAuto = "auto"
     """The memory limit of one worker; `auto`: what the machine can spare, less a tenth."""
+
+    threads: ThreadsOrAuto = "auto"
+    """TensorFlow's threads in one load worker; `auto`: a core each, at most 16; 1 under a quota."""
 
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""

@@ -59,6 +59,12 @@ def _size_or_auto(value: object) -> object:
     return value if value == "auto" else parse_size(value)
 
 
+def _count_or_auto(value: object) -> object:
+    if value == "auto" or (type(value) is int and 0 < value <= _MOST_THREADS):
+        return value
+    raise ValueError(f'must be "auto", or a whole number from 1 to {_MOST_THREADS}')
+
+
 def _switch_or_path(value: object) -> object:
     return value if isinstance(value, bool) else check_path(value)
 
@@ -126,6 +132,7 @@ def _text_schema(pattern: str, example: str, **more: object) -> WithJsonSchema:
 
 
 _DURATION_PATTERN = r"^(\s*\d+(\.\d+)?\s*(ms|[smhdw]))+\s*$"
+_MOST_THREADS = 1024
 _SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B\s*$"
 _DURATIONS: list[dict[str, object]] = [
     {"type": "string", "pattern": _DURATION_PATTERN},
@@ -220,6 +227,21 @@ SizeOrAuto = Annotated[
             "examples": ["auto", "16GiB"],
             "x-type": 'size, or `"auto"`',
             "x-unit": "bytes",
+        }
+    ),
+]
+ThreadsOrAuto = Annotated[
+    Literal["auto"] | int,
+    BeforeValidator(_count_or_auto),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "auto"},
+                {"type": "integer", "minimum": 1, "maximum": _MOST_THREADS},
+            ],
+            "examples": ["auto", 1],
+            "x-type": 'whole number, or `"auto"`',
+            "x-unit": "threads",
         }
     ),
 ]

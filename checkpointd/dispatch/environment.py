@@ -19,12 +19,13 @@ _KEPT = (
 )
 
 
-def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
+def zygote_environment(scratch: Path, source: str, threads: int = 1) -> dict[str, str]:
     """Return the clean environment of a zygote and all its children.
 
     Args:
         scratch: the dispatcher's directory, for whatever a library writes.
         source: directory to import checkpointd from in a foreign interpreter, or empty.
+        threads: how many TensorFlow uses.
     """
     kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
     if source:
@@ -42,8 +43,8 @@ def zygote_environment(scratch: Path, source: str) -> dict[str, str]:
         "HDF5_PLUGIN_PRELOAD": "::",
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "TF_NUM_INTRAOP_THREADS": "1",
-        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",

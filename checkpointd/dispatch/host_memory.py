@@ -38,7 +38,7 @@ def available_bytes(root: Path = _ROOT) -> int:
     total = meminfo.get("MemTotal:", 0) << 10
     available = meminfo.get("MemAvailable:", meminfo.get("MemFree:", 0)) << 10
     free = max(0, available - reserve(total))
-    if _text(root / "proc/sys/vm/overcommit_memory") == _NEVER_OVERCOMMIT:
+    if text_of(root / "proc/sys/vm/overcommit_memory") == _NEVER_OVERCOMMIT:
         free = min(free, (meminfo.get("CommitLimit:", 0) - meminfo.get("Committed_AS:", 0)) << 10)
     for limit, used in _limits_and_usage(root):
         free = min(free, limit - used - reserve(min(limit, total or limit)))
@@ -57,7 +57,7 @@ def oom_kills(root: Path = _ROOT) -> int:
 
 def _limits_and_usage(root: Path) -> Iterator[tuple[int, int]]:
     """Yield limit and usage of each memory control group of this process, upwards (cgroups(7))."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in text_of(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if not controllers:
@@ -69,11 +69,11 @@ def _limits_and_usage(root: Path) -> Iterator[tuple[int, int]]:
         else:
             continue
         for mount in mounts:
-            for group in _upwards(mount, path):
+            for group in upwards(mount, path):
                 yield from _limit_and_usage(group, limits, usage, prefix)
 
 
-def _upwards(mount: Path, path: str) -> Iterator[Path]:
+def upwards(mount: Path, path: str) -> Iterator[Path]:
     """Yield the directories of a group and those above; a container has only the last of them."""
     parts = [part for part in path.split("/") if part not in ("", "..")]
     for count in range(len(parts), -1, -1):
@@ -83,8 +83,8 @@ def _upwards(mount: Path, path: str) -> Iterator[Path]:
 def _limit_and_usage(
     group: Path, limits: tuple[str, ...], usage: str, prefix: str
 ) -> Iterator[tuple[int, int]]:
-    bounds = [int(text) for name in limits if (text := _text(group / name)).isdigit()]
-    used = _text(group / usage)
+    bounds = [int(text) for name in limits if (text := text_of(group / name)).isdigit()]
+    used = text_of(group / usage)
     if not used.isdigit() or min(bounds, default=_NO_LIMIT) >= _NO_LIMIT:
         return
     stat = _numbers(group / "memory.stat")
@@ -94,11 +94,12 @@ def _limit_and_usage(
 
 def _numbers(path: Path) -> dict[str, int]:
     """Return the numbers of a file with a name and a number in each line."""
-    rows = (line.split() for line in _text(path).splitlines())
+    rows = (line.split() for line in text_of(path).splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the stripped text of a small file; empty where it cannot be read."""
     with contextlib.suppress(OSError):
         return path.read_text(encoding="ascii", errors="replace").strip()
     return ""

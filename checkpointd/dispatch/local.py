@@ -20,6 +20,7 @@ from checkpointd.core.suite import checks_of
 from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
+from checkpointd.dispatch.host_cores import usable_threads
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
 from checkpointd.dispatch.zygote_connection import ZygoteError
@@ -56,7 +57,7 @@ class LocalDispatcher:
         self._worker = worker
         self._scratch = scratch
         self._slots = asyncio.Semaphore(worker.concurrency)
-        self.zygotes = ZygotePool(scratch, worker.idle_exit)
+        self.zygotes = ZygotePool(scratch, worker.idle_exit, usable_threads(worker.threads))
         self._stages = StageRunner(
             self.zygotes, on_exit or (lambda _cause, _memory: None), worker.concurrency
         )
@@ -211,7 +212,7 @@ class LocalDispatcher:
         await self.zygotes.close()
 
     def configure(self, worker: WorkerSettings) -> None:
-        """Use other settings from now on; `concurrency` and `idle_exit` stay as they are."""
+        """Use other settings from now on; `concurrency`, `threads`, `idle_exit` stay."""
         self._worker = worker
 
     def status(self) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ class Zygote:
     that started it ends.
     """
 
-    def __init__(self, kind: str, python: str, scratch: Path) -> None:
+    def __init__(self, kind: str, python: str, scratch: Path, threads: int = 1) -> None:
         self.kind = kind
         self.python = python or sys.executable
         self.environment: Mapping[str, str] = {}
@@ -89,6 +89,7 @@ class Zygote:
         self.busy = 0
         self.pid = 0
         self._scratch = scratch
+        self._threads = threads
         self._process: subprocess.Popen[bytes] | None = None
         self._reaper: threading.Thread | None = None
         self._connection: ZygoteConnection | None = None
@@ -134,7 +135,13 @@ class Zygote:
             self._connection = ZygoteConnection(ours)
             with theirs:
                 self._process = zygote_start.launch(
-                    self.python, self.kind, theirs.fileno(), log, self._scratch, source
+                    self.python,
+                    self.kind,
+                    theirs.fileno(),
+                    log,
+                    self._scratch,
+                    source,
+                    self._threads,
                 )
             self.pid = self._process.pid
             try:

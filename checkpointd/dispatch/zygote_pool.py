@@ -52,10 +52,12 @@ class ZygotePool:
     Args:
         scratch: the dispatcher's directory.
         idle_exit: seconds after which an unused load zygote is ended.
+        threads: how many TensorFlow uses in each child.
     """
 
-    def __init__(self, scratch: Path, idle_exit: float) -> None:
+    def __init__(self, scratch: Path, idle_exit: float, threads: int = 1) -> None:
         self._scratch = scratch
+        self._threads = threads
         self._idle_exit = idle_exit
         self._zygotes: dict[Key, Zygote] = {}
         self._starts: dict[Key, _Start] = {}
@@ -138,7 +140,7 @@ class ZygotePool:
     async def _bring_up(self, key: Key) -> Zygote:
         if key in self._zygotes:
             self.discard(*key)
-        zygote = Zygote(*key, self._scratch)
+        zygote = Zygote(*key, self._scratch, self._threads)
         try:
             await zygote.start()
         except asyncio.CancelledError:

@@ -34,7 +34,13 @@ except OSError as error:
 
 
 def launch(
-    python: str, kind: str, control: int, log: IO[bytes], scratch: Path, source: str
+    python: str,
+    kind: str,
+    control: int,
+    log: IO[bytes],
+    scratch: Path,
+    source: str,
+    threads: int = 1,
 ) -> subprocess.Popen[bytes]:
     """Start a zygote; returns at once, whatever file system its interpreter is on.
 
@@ -47,6 +53,7 @@ def launch(
         log: file for its output.
         scratch: its working directory.
         source: directory to import checkpointd from in a foreign interpreter, or empty.
+        threads: how many TensorFlow uses in its children.
 
     Raises:
         OSError: no process can be started.
@@ -59,7 +66,7 @@ def launch(
         stdout=log,
         stderr=log,
         cwd=scratch,
-        env=zygote_environment(scratch, source),
+        env=zygote_environment(scratch, source, threads),
         start_new_session=True,
     )
 

@@ -24,6 +24,7 @@ TOPICS = (
     "formats",
     "retention",
     "operations",
+    "kubernetes",
     "hooks",
     "training-api",
     "user-checks",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.check_result import CheckResult, failed, passed, skipped
 from checkpointd.core.format_specs import Format
+from checkpointd.core.verify_settings import LOAD_STAGE
 from checkpointd.verify import stored_digests
 from checkpointd.verify.load import optimizers, runtime, train_step
 from checkpointd.verify.load.loaders import weights
@@ -78,7 +79,15 @@ def check(context: LoadContext) -> CheckResult:
         step_now = context.facts.step if step_now is None else step_now
         fell, note = fell_back(back.step, step_now, context.request.previous)
         problems += [fell] if fell else []
-    return judge(back, problems, train_step.make(loaded, context.record), note)
+    step = train_step.make(loaded, context.record, put_back=_is_used_again(context))
+    return judge(back, problems, step, note)
+
+
+def _is_used_again(context: LoadContext) -> bool:
+    """Whether a later check needs the model as it was loaded."""
+    settings = context.request.settings
+    own = any(check.stage == LOAD_STAGE for check in settings.checks)
+    return own or settings.evaluate.is_set
 
 
 def _why_unusable(context: LoadContext, in_file: Optimizer) -> str:

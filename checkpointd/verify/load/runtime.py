@@ -1,4 +1,4 @@
-"""The libraries that load checkpoints: imported once, kept to one thread and off the GPU.
+"""The libraries that load checkpoints: imported once, kept quiet and off the GPU.
 
 No op is run here: the process that imports them is forked for every checkpoint.
 """

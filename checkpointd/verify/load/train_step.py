@@ -1,4 +1,4 @@
-"""One real training step on a loaded model, which is left with the weights that it had.
+"""One real training step on a loaded model, which can be left with the weights that it had.
 
 With labels in the golden record it is the model's own `train_step`, given its batch as `fit` gives
 it, and whatever goes wrong counts. Without labels nothing that rests on made-up ones may count:
@@ -54,16 +54,20 @@ class _NotMadeError(Exception):
     """No step can be made, which is no fault; the message explains why."""
 
 
-def make(loaded: Loaded, record: Golden | None) -> TrainStep:
+def make(loaded: Loaded, record: Golden | None, *, put_back: bool = True) -> TrainStep:
     """Make one training step, where one can be made.
 
     Args:
         loaded: the model and its optimizer.
         record: whose batch it is made on; without one it is made on inputs from the model's spec.
+        put_back: restore the weights afterwards, which takes a copy of them.
     """
     try:
         _check_possible(loaded.model)
-        with _put_back(loaded.model), warnings.catch_warnings():
+        with contextlib.ExitStack() as stack:
+            if put_back:
+                stack.enter_context(_put_back(loaded.model))
+            stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             return _attempt(loaded, record)
     except _NotMadeError as reason:
@@ -228,7 +232,7 @@ def _finite(values: Any) -> bool:
         sparse = hasattr(value, "indices") and hasattr(value, "dense_shape")
         array = backends.numpy_of(value.values if sparse else value)
         if array.dtype.kind == "V" or "float" in str(array.dtype):
-            array = array.astype(np.float32)
+            array = array.astype(np.float32, copy=False)
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             return False
     return True

@@ -1,0 +1,47 @@
+"""How many threads a library may use in a child: its cores, and the CPU quota of its control group.
+
+Children run at SCHED_IDLE, so their threads take only what others leave. That does not hold for a
+quota: what an idle core does for a child is taken from what the quota leaves to everything else in
+the same control group, which may be the training job.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from checkpointd.dispatch.host_memory import text_of, upwards
+
+_ROOT = Path("/")
+_MOST = 16
+"""More threads than this make no load faster, and each maps a stack."""
+
+
+def usable_threads(threads: int | str, root: Path = _ROOT) -> int:
+    """Return how many threads to use.
+
+    Args:
+        threads: the number that is configured, or `"auto"`.
+        root: directory that holds `proc` and `sys`.
+    """
+    if isinstance(threads, int):
+        return threads
+    return 1 if has_cpu_quota(root) else min(_MOST, len(os.sched_getaffinity(0)))
+
+
+def has_cpu_quota(root: Path = _ROOT) -> bool:
+    """Whether a control group of this process limits its CPU time (cgroups(7), `cpu.max`)."""
+    for line in text_of(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:
+            mounts, name = ("sys/fs/cgroup", "sys/fs/cgroup/unified"), "cpu.max"
+        elif "cpu" in controllers.split(","):
+            mounts, name = ("sys/fs/cgroup/cpu", f"sys/fs/cgroup/{controllers}"), "cpu.cfs_quota_us"
+        else:
+            continue
+        for mount in mounts:
+            quotas = (text_of(group / name).split() for group in upwards(root / mount, path))
+            if any(quota and quota[0].isdigit() for quota in quotas):
+                return True
+    return False
