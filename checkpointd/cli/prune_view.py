@@ -42,6 +42,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     for held in merged_holds(holds):
         for start, text in zip(("on hold", "", ""), filter(None, held), strict=False):
             print_text(out, Text(f"{start:<9}{printable(text)}", "yellow"), 9)
+    for note in plan.get("notes", ()):
+        print_text(out, Text(printable(str(note)), "yellow"))
     if plan.get("unmet"):
         print_text(out, Text(printable(str(plan["unmet"])), "yellow"))
     if not decisions:

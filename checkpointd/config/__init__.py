@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from checkpointd.config.dispatch import DispatchSettings
     from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
     from checkpointd.config.locate import (
         Locations,
@@ -35,6 +36,7 @@ _MODULE = {
     "Config": "settings",
     "ConfigDeniedError": "errors",
     "ConfigError": "errors",
+    "DispatchSettings": "dispatch",
     "Locations": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
@@ -57,6 +59,7 @@ __all__ = [
     "Config",
     "ConfigDeniedError",
     "ConfigError",
+    "DispatchSettings",
     "Locations",
     "Problem",
     "PublishSettings",

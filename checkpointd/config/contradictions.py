@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.config.dispatch import dispatch_errors
 from checkpointd.config.features import features_errors
 from checkpointd.config.locate import absolute, default_state_dir
 from checkpointd.config.same_place import places_of
@@ -50,6 +51,7 @@ def contradictions(data: dict[str, Any], base: Path) -> Errors:
     named = [(name, root) for _, name, root in roots if root]
     yield from _publish_errors(tables, base, named)
     yield from _trash_errors(tables, base, named)
+    yield from dispatch_errors(data.get("dispatch"))
 
 
 def _root_errors(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from checkpointd.config.dispatch import DispatchSettings
 from checkpointd.config.retention import RetentionSettings
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
@@ -160,6 +161,7 @@ class Config(Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     watch: tuple[WatchSettings, ...] = ()
 
     @property

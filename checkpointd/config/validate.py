@@ -190,6 +190,7 @@ def _resolve(config: Config, base: Path) -> Config:
         update={
             "daemon": daemon,
             "web": config.web.resolved(base),
+            "dispatch": config.dispatch.resolved(base),
             "watch": tuple(watch(w) for w in config.watch),
         }
     )

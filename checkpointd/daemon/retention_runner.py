@@ -165,10 +165,10 @@ class RetentionRunner:
 
     async def _make_space(self, watch: WatchRetention) -> None:
         """Let the trash give way to the next saves; rounds are late where verdicts are late."""
-        if watch.settings.retention.mode == "off" or not watch.usage.trash:
+        if watch.name not in self._watches or self._why_unavailable(watch.name):
             return
-        is_available = watch.name in self._watches and not self._why_unavailable(watch.name)
-        if is_available and await watch.lacks_space():
+        lacks_space = await watch.follow_disk()
+        if lacks_space and watch.usage.trash and watch.settings.retention.mode != "off":
             await self._expire(watch)
             await watch.measure()
 
@@ -264,7 +264,8 @@ class RetentionRunner:
             return "Pruning is off."
         try:
             async with asyncio.timeout(_PREVIEW_SECONDS):
-                await self._watches[name].labelled.wait()
+                if not await self._watches[name].is_listed():
+                    return f"Not known: {self._why_unavailable(name)}"
                 planned, _ = await self._plan(watch, ApplyBy.NOBODY)
         except TimeoutError:
             return f"Not known yet: {self._why_unavailable(name) or 'the disk is slow.'}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import UserDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.runtimes import Runtimes
     from checkpointd.watch.watcher import Watcher
+
+_LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -27,6 +30,17 @@ class Watch:
     settings: WatchSettings
     watcher: Watcher
     labelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def is_listed(self) -> bool:
+        """Wait until its series are up to date; False once its directory cannot be read."""
+        while not self.labelled.is_set():
+            status = self.watcher.status()
+            if not (status.up or status.begins):
+                return False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self.labelled.wait()
+        return True
 
 
 class Watches(UserDict[str, Watch]):

@@ -10,18 +10,17 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
 from checkpointd.core.remove_tree import remove_tree
-from checkpointd.core.report import Facts, Report, with_facts
+from checkpointd.core.report import Facts
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import checks_of
-from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
 from checkpointd.dispatch.host_cores import usable_threads
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
+from checkpointd.dispatch.reports import make_report
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
+    from checkpointd.core.check_result import CheckResult
     from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import ChildResult
     from checkpointd.dispatch.stage_runner import OnExit
@@ -158,7 +158,7 @@ class LocalDispatcher:
                 facts = _merged(stage, facts, reported, request, result)
         if sandbox is not None:
             facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.summary})
-        report = _report(request, facts, checks, time.monotonic() - started, stderr)
+        report = make_report(request, facts, checks, time.monotonic() - started, stderr)
         return Answer(End.DONE, "", report)
 
     def _job(self, stage: str, request: Request, **more: Any) -> Job:
@@ -211,6 +211,15 @@ class LocalDispatcher:
         """End every zygote, and with them their children."""
         await self.zygotes.close()
 
+    @property
+    def capacity(self) -> int:
+        """As many as `concurrency`; see `Dispatcher`."""
+        return self._worker.concurrency
+
+    def engine(self) -> dict[str, Any]:
+        """Return that this host verifies; see `Dispatcher`."""
+        return {"name": "local"}
+
     def configure(self, worker: WorkerSettings) -> None:
         """Use other settings from now on; `concurrency`, `threads`, `idle_exit` stay."""
         self._worker = worker
@@ -232,30 +241,3 @@ def _merged(
     evaluation = request.settings.evaluate
     evaluated_by = evaluation.digest if evaluation.is_set else ""
     return answer_validator.merge_load_facts(facts, reported, evaluated_by, result.environment)
-
-
-def _report(
-    request: Request,
-    facts: Facts,
-    checks: list[CheckResult],
-    seconds: float,
-    stderr: str,
-) -> Report:
-    verdict, reason, message, shown = decide(checks, request.settings.fail_on)
-    checkpoint = with_facts(replace(request.checkpoint, format=facts.format), facts)
-    noisy = any(c.outcome in (Outcome.FAIL, Outcome.ERROR) for c in checks)
-    return Report(
-        checkpoint=checkpoint,
-        generation=request.generation,
-        verdict=verdict,
-        reason=reason,
-        message=message,
-        shown=shown,
-        checks=tuple(checks),
-        # Long, and only the load stage needs them.
-        facts=replace(facts, optimizer_tensors=None, other_tensors=None),
-        duration_seconds=seconds,
-        settings_digest=request.settings.digest,
-        finished_at=time.time(),
-        stderr=stderr if noisy else "",
-    )

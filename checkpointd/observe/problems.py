@@ -45,6 +45,7 @@ PUBLISH = "publish"
 HOOK = "hook"
 WEB = "web"
 SANDBOX = "sandbox"
+FLEET = "fleet"
 
 PROBLEMS: dict[str, ProblemSpec] = {
     EVENT_LOOP_STUCK: ProblemSpec(
@@ -77,5 +78,9 @@ PROBLEMS: dict[str, ProblemSpec] = {
         "A file of the web server (certificate, password) is broken.", "A web file is broken"
     ),
     SANDBOX: ProblemSpec("The sandbox is not in force as a whole.", "Nothing is loaded"),
+    FLEET: ProblemSpec(
+        "The Dask scheduler or its workers cannot be reached, or see other files.",
+        "The fleet does not verify",
+    ),
 }
 """Every value of the label `reason` of `checkpointd_problems`."""

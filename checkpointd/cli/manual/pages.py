@@ -28,6 +28,7 @@ TOPICS = (
     "hooks",
     "training-api",
     "user-checks",
+    "fleet",
     "security",
     "performance",
     "architecture",
