@@ -146,7 +146,8 @@ async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
     from checkpointd.config import WorkerSettings
     from checkpointd.dispatch.local import LocalDispatcher
 
-    dispatcher = LocalDispatcher(config.worker if config else WorkerSettings(), scratch)
+    worker = config.worker if config else WorkerSettings()
+    dispatcher = LocalDispatcher(worker.model_copy(update={"spares": 0}), scratch)
     try:
         view.begin(targets[0])
         async for public in verify_here(targets, dispatcher, view.check):

@@ -58,6 +58,9 @@ class WorkerSettings(Section):
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""
 
+    spares: Annotated[int, Field(ge=0, le=8)] = 1
+    """How many warm children wait for a small checkpoint, 220 MB each; `0`: none."""
+
     sandbox: Literal["enforce", "best-effort"] = "enforce"
     """If the kernel cannot confine a worker, `enforce` loads nothing and `best-effort` loads."""
 

@@ -85,7 +85,7 @@ class WorkerStatus:
     """One interpreter that verifies; `message` is why it could not be started.
 
     `forks` and `environment` are None for one that was not started, `sandbox` is also None for
-    one that has not tried it.
+    one that has not tried it. `spares` are its warm children, which wait for a checkpoint.
     """
 
     kind: str = "?"
@@ -98,6 +98,7 @@ class WorkerStatus:
     sandbox: WorkerSandbox | None = None
     message: str = ""
     memory_bytes: int | None = None
+    spares: int = 0
 
     def to_public(self) -> dict[str, Any]:
         """The object of the status; what only a process that was started has is left out else."""

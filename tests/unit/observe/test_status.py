@@ -60,7 +60,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
         "trash_reserve_bytes holds plan filesystem"
     )
     assert " ".join(public["workers"][0]) == (
-        "kind python up pid busy forks environment sandbox message memory_bytes"
+        "kind python up pid busy forks environment sandbox message memory_bytes spares"
     )
     assert " ".join(public["last_verdicts"][0]) == "id path watch verdict reason message at"
     assert " ".join(public["watches"][0]["filesystem"]) == (
