@@ -20,6 +20,7 @@ from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.buckets import outcome_of_bucket
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
@@ -260,6 +261,8 @@ class RetentionRunner:
     async def preview(self, name: str) -> str:
         """What the policy of a watch would now remove, as soon as it is listed, in a sentence."""
         watch, settings = self._running.get(name), self._watches[name].settings
+        if settings.bucket:
+            return "Nothing is removed from a bucket."
         if watch is None or settings.retention.mode == "off":
             return "Pruning is off."
         try:
@@ -281,6 +284,8 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        if self._watches[name].settings.bucket:
+            return outcome_of_bucket(self._watches[name].settings, apply=apply)
         watch = self._running[name]
         skipped = why_skipped(watch.settings) if apply and not force else ""
         apply = apply and not skipped
@@ -309,6 +314,8 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        if self._watches[name].settings.bucket:
+            return {"watch": name, "trash": 0}
         watch = self._running[name]
         try:
             count = await watch.accept()

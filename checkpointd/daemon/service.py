@@ -33,6 +33,7 @@ from checkpointd.daemon.reverification import Reverifier
 from checkpointd.daemon.runtimes import Runtimes
 from checkpointd.daemon.scrubber import Scrubber
 from checkpointd.daemon.servers import Servers
+from checkpointd.daemon.staging import StagingDispatcher
 from checkpointd.daemon.state_usage import StateUsage
 from checkpointd.daemon.status_builder import StatusBuilder
 from checkpointd.daemon.status_cache import StatusCache
@@ -95,6 +96,9 @@ class Service:
             lambda: self._work.wake(),  # noqa: PLW0108 - made below
         )
 
+        self._staging = StagingDispatcher(
+            self._dispatcher, config.state_dir / "staging", config.daemon.staging_bytes
+        )
         self._work = WorkQueue(
             self._metrics.coalesced,
             (lambda: self._dispatcher.capacity) if engine.is_fleet(config) else None,
@@ -107,7 +111,7 @@ class Service:
             self._work,
             self._watches,
             RequestBuilder(self._watches, self._ledger),
-            self._dispatcher,
+            self._staging,
             self._recorder,
             self._retries,
         )
@@ -186,6 +190,7 @@ class Service:
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
         self._health.add_source(problems.HOOK, self._hooks.problems)
+        self._health.add_source(problems.STAGING, self._staging.problems.values)
         self._health.add_source(problems.WEB, self._servers.problems)
         self._health.add_source(
             problems.FLEET, lambda: self._dispatcher.engine().get("problems", ())
@@ -205,6 +210,7 @@ class Service:
             self._is_locked = True
             with contextlib.suppress(OSError):
                 remove_tree(self._scratch)
+            self._staging.remove_all()
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
@@ -316,5 +322,6 @@ class Service:
         await self._ledger.close()
         with contextlib.suppress(OSError):
             remove_tree(self._scratch)
+        self._staging.remove_all()
         self._lock.release()
         log.info("stopped")

@@ -44,6 +44,7 @@ VAULT = "vault"
 PUBLISH = "publish"
 HOOK = "hook"
 WEB = "web"
+STAGING = "staging"
 SANDBOX = "sandbox"
 FLEET = "fleet"
 
@@ -76,6 +77,9 @@ PROBLEMS: dict[str, ProblemSpec] = {
     HOOK: ProblemSpec("The last hook of a watch failed.", "A hook fails"),
     WEB: ProblemSpec(
         "A file of the web server (certificate, password) is broken.", "A web file is broken"
+    ),
+    STAGING: ProblemSpec(
+        "A checkpoint could not be copied from its bucket to be verified.", "A bucket fails"
     ),
     SANDBOX: ProblemSpec("The sandbox is not in force as a whole.", "Nothing is loaded"),
     FLEET: ProblemSpec(

@@ -24,6 +24,7 @@ TOPICS = (
     "formats",
     "retention",
     "operations",
+    "buckets",
     "kubernetes",
     "hooks",
     "training-api",
