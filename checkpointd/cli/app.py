@@ -8,6 +8,7 @@ import typer
 from checkpointd.cli import (
     config_commands,
     daemon_commands,
+    diff_commands,
     docs_commands,
     doctor_commands,
     hook_commands,
@@ -70,6 +71,7 @@ def _options(
 for group in (
     daemon_commands,
     verify_commands,
+    diff_commands,
     list_commands,
     latest_commands,
     wait_commands,
