@@ -99,7 +99,8 @@ def member(data: Any) -> Member:
             and type(tag) is str
             and all(type(n) is int and -MAX_INTEGER < n < MAX_INTEGER for n in values[1:])
         ):
-            return Member(*values, tag=tag)
+            name, device, inode, size, mtime_ns, ctime_ns = values
+            return Member(name, device, inode, size, mtime_ns, ctime_ns, tag)
     return Member(
         _get(data, "name", str),
         _get(data, "device", int),
