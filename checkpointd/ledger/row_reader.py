@@ -12,7 +12,7 @@ from checkpointd.ledger.facts import Earlier, Entry, State
 from checkpointd.ledger.summaries import COLUMNS, ReportSummary, SummaryDecoder, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from checkpointd.core.report import Report
 
@@ -136,13 +136,20 @@ class RowReader:
         except sqlite3.Error as error:
             raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
 
+    def _each_row(self, statement: str, values: Sequence[Any]) -> Iterator[Any]:
+        """The same one by one: all of them take more memory than what is made of them."""
+        try:
+            yield from self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
+
     def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
         found = list(self._to_entries(self._rows(f"{_WHOLE} {clauses}", values), self._whole))
         return found[0] if found else None
 
     def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
         """Entries with the summaries of their reports."""
-        found = self._rows(f"{_SUMMARISED} {clauses}", values)
+        found = self._each_row(f"{_SUMMARISED} {clauses}", values)
         return list(self._to_entries(found, self._summary_of))
 
     def _to_entries(
@@ -150,12 +157,12 @@ class RowReader:
         found: Iterable[Any],
         report_of: Callable[[int | None, Sequence[Any]], Report | ReportSummary | None],
     ) -> Iterable[Entry]:
-        count = len(rows.COLUMNS)
+        count, shared = len(rows.COLUMNS), dict[str, str]()
         for row in found:
             data = dict(zip(rows.COLUMNS, row[:count], strict=True))
             pinned, tags, saved_before, sequence_before, before, *summary = row[count:]
             try:
-                checkpoint = rows.load_checkpoint(data["checkpoint"])
+                checkpoint = rows.load_checkpoint(data["checkpoint"], shared)
                 generation = rows.load_generation(data["generation"])
                 state = State(data["state"])
             except (ValueError, RecursionError):
