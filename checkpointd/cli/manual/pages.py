@@ -26,6 +26,7 @@ TOPICS = (
     "operations",
     "kubernetes",
     "hooks",
+    "attestations",
     "training-api",
     "user-checks",
     "security",
