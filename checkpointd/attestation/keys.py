@@ -62,6 +62,10 @@ def read_private(path: str) -> PrivateKey:
     """
     serialization = _serialization()
     data, mode = _read(path)
+    if b"PUBLIC KEY" in data:
+        raise AttestationError(
+            f"{path} cannot be used to sign: it is a public key: name the private one."
+        )
     if mode & 0o007:
         raise AttestationError(
             f"The private key {path} can be read by everybody on this host: chmod 600 {path}"
@@ -74,10 +78,7 @@ def read_private(path: str) -> PrivateKey:
             "store it without one, readable by its user alone."
         ) from None
     except Exception as error:
-        if b"PUBLIC KEY" in data:
-            why = "it is a public key: name the private one"
-        else:
-            why = f"it is no private key in PEM format: {_HOW}"
+        why = f"it is no private key in PEM format: {_HOW}"
         raise AttestationError(f"{path} cannot be used to sign: {why}.") from error
     if _algorithm(key) is None:
         raise AttestationError(f"{path} is not a key of the kind {_KINDS}: {_HOW}.")
@@ -117,13 +118,17 @@ def _serialization() -> Any:
 
 def _read(path: str) -> tuple[bytes, int]:
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise AttestationError(f"The key {path} is no regular file.")
-            return file.read(_MAX_PEM), status.st_mode
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(descriptor).st_mode
+            data = os.read(descriptor, _MAX_PEM) if stat.S_ISREG(mode) else b""
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise AttestationError(f"The key {path} cannot be read: {error.strerror}.") from None
+    if not stat.S_ISREG(mode):
+        raise AttestationError(f"The key {path} is no regular file.")
+    return data, mode
 
 
 def _identity(public: Any) -> str:

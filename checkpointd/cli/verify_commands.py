@@ -12,7 +12,7 @@ import typer
 from checkpointd.cli import errors
 from checkpointd.cli.access import denied, must_exist
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import Workspace, known_path, workspace_of
+from checkpointd.cli.workspace import Workspace, absolute, known_path, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -144,9 +144,13 @@ def scratch_directory() -> Iterator[Path]:
 async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
     from checkpointd.cli.verifying import verify_here
     from checkpointd.config import WorkerSettings
+    from checkpointd.daemon.staging import StagingDispatcher
     from checkpointd.dispatch.local import LocalDispatcher
 
-    dispatcher = LocalDispatcher(config.worker if config else WorkerSettings(), scratch)
+    worker = config.worker if config else WorkerSettings()
+    local = LocalDispatcher(worker.model_copy(update={"spares": 0}), scratch)
+    budget = config.daemon.staging_bytes if config else "auto"
+    dispatcher = StagingDispatcher(local, scratch / "staging", budget)
     try:
         view.begin(targets[0])
         async for public in verify_here(targets, dispatcher, view.check):
@@ -185,14 +189,17 @@ def inspect(
     its tags, signatures, their methods, and functions. Loads nothing.
     Exit code 1 if it is not whole, 2 if it is no checkpoint.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.cli.output import json_line
     from checkpointd.formats import ProbeState, locate, probe
 
     workspace_of(context)
     must_exist(path)
     try:
-        found = locate(os.path.abspath(path))
-        probed = probe(found) if found else None
+        where = absolute(path)
+        storage = storage_of(where)
+        found = locate(where, storage)
+        probed = probe(found, storage) if found else None
     except PermissionError as error:
         raise denied(error, path) from None
     except OSError as error:
@@ -219,15 +226,17 @@ def no_checkpoint_at(path: str) -> str:
     """Explain that what is at a path is no checkpoint."""
     from checkpointd.cli.verifying import no_checkpoint
 
-    absolute = os.path.abspath(path)
-    return f"{absolute} {no_checkpoint(absolute)['message']}"
+    where = absolute(path)
+    return f"{where} {no_checkpoint(where)['message']}"
 
 
 async def _inspect(path: str, fmt: Any, scratch: Path) -> dict[str, Any]:
     from checkpointd.config import WorkerSettings
+    from checkpointd.daemon.staging import StagingDispatcher
     from checkpointd.dispatch.local import LocalDispatcher
 
-    dispatcher = LocalDispatcher(WorkerSettings(), scratch)
+    local = LocalDispatcher(WorkerSettings(), scratch)
+    dispatcher = StagingDispatcher(local, scratch / "staging", "auto")
     try:
         return await dispatcher.inspect(path, fmt)
     finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,7 +20,6 @@ from checkpointd.ledger import Ledger, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from checkpointd.config import Config, WatchSettings
     from checkpointd.daemon.threads import LedgerThread
@@ -61,17 +61,18 @@ class AttestationRunner:
 
     async def configure(self, config: Config) -> None:
         """Attest the watches of a config from now on, if it has a key."""
-        await self.close()
+        await self._stop()
         self._begin(config, config.watch)
 
     def _begin(self, config: Config, watches: Iterable[WatchSettings]) -> None:
-        roots = [watch.path for watch in config.watch]
+        roots = [watch.path for watch in config.watch if isinstance(watch.path, Path)]
         for settings in watches:
             directory = config.attestation_directory(settings)
-            if directory is None or config.attest.key_file is None:
-                continue
+            key_file = config.attest.key_file
+            if directory is None or key_file is None or not isinstance(settings.path, Path):
+                continue  # what is in a bucket has no files here
             writer = AttestationWriter(directory, settings.path, roots)
-            watch = _WatchAttester(settings.name, config.attest.key_file, writer)
+            watch = _WatchAttester(settings.name, key_file, writer)
             self._running[settings.name] = watch
             watch.task = asyncio.create_task(self._run(watch))
 
@@ -81,7 +82,11 @@ class AttestationRunner:
             self._running[change.watch].requested.set()
 
     async def close(self) -> None:
-        """Attest no more; what was attested stays."""
+        """Attest no more, and end the processes that read; what was attested stays."""
+        await self._stop()
+        await self._dispatcher.close()
+
+    async def _stop(self) -> None:
         running, self._running = self._running, {}
         self.problems.clear()
         for watch in running.values():

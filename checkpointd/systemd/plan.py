@@ -54,6 +54,7 @@ class Named:
     writable: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     has_hooks: bool = False
+    has_buckets: bool = False
 
 
 def step(file: File, existing: str | None) -> Step:
@@ -96,7 +97,11 @@ def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[Fi
     found = []
     if not layout.is_own:
         text = render.directories(
-            named.roots, named.writable, named.groups, has_hooks=named.has_hooks
+            named.roots,
+            named.writable,
+            named.groups,
+            has_hooks=named.has_hooks,
+            has_buckets=named.has_buckets,
         )
         found.append(File(f"{base}.service.d/directories.conf", text))
     is_instance = layout.template != layout.unit

@@ -76,6 +76,7 @@ def directories(
     groups: Sequence[str],
     *,
     has_hooks: bool = False,
+    has_buckets: bool = False,
 ) -> str:
     """Return the drop-in with what the config names.
 
@@ -84,6 +85,7 @@ def directories(
         writable: what the service writes in addition to its state.
         groups: whose members may read the roots, where not everybody may.
         has_hooks: whether there are hooks, which may connect to this host.
+        has_buckets: whether there are buckets, which are on other hosts.
     """
     lines = [
         "# What the config names: after a change there, run `checkpointd systemd install` again.",
@@ -91,12 +93,14 @@ def directories(
     named = " ".join(quoted(root) for root in roots)
     if named:
         lines += ["[Unit]", f"RequiresMountsFor={named}"]
-    if writable or groups or has_hooks:
+    if writable or groups or has_hooks or has_buckets:
         lines += ["", "[Service]"]
     lines += [f"ReadWritePaths={quoted('-' + path)}" for path in writable]
     if groups:
         lines.append(f"SupplementaryGroups={' '.join(groups)}")
-    if has_hooks:
+    if has_buckets:
+        lines += ["RestrictAddressFamilies=AF_INET AF_INET6", "IPAddressAllow=any"]
+    elif has_hooks:
         lines += ["RestrictAddressFamilies=AF_INET AF_INET6", "IPAddressAllow=localhost"]
     return "\n".join(lines) + "\n"
 

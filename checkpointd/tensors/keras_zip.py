@@ -11,7 +11,6 @@ import errno
 import os
 import shutil
 import tempfile
-import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -29,7 +28,9 @@ from checkpointd.tensors import (
     hdf5,
     npz,
 )
-from checkpointd.tensors.stream import BLOCK, ByteRange, Checksum, Source, opened, stream
+from checkpointd.tensors.checksums import Checksum, crc32
+from checkpointd.tensors.source import Source, opened
+from checkpointd.tensors.stream import BLOCK, ByteRange, stream
 from checkpointd.tensors.window import Window
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def _unpacks(source: Source, member: ZipMember, target: IO[bytes]) -> bool:
     crc = size = 0
     try:
         for data in unpack(blocks(), member.method, member.size, member.name):
-            crc, size = zlib.crc32(data, crc), size + len(data)
+            crc, size = crc32(data, crc), size + len(data)
             if size > member.size:
                 return False
             target.write(data)

@@ -102,7 +102,7 @@ class Statistics:
 
     def _count_rows(self, rows: Array) -> None:
         with np.errstate(all="ignore"):
-            sums = np.einsum("ij,ij->i", rows, rows)
+            sums = np.matmul(rows[:, None, :], rows[:, :, None]).reshape(-1)
             fine = np.isfinite(sums)
             if fine.all():
                 self._sum += float(sums.sum(dtype=np.float64))

@@ -14,7 +14,8 @@ from checkpointd.formats import member_path
 from checkpointd.formats.tf_checkpoint import shard_path
 from checkpointd.tensors import hdf5, keras_zip
 from checkpointd.tensors.bundle_tallies import value_width
-from checkpointd.tensors.stream import BLOCK, Source, opened
+from checkpointd.tensors.source import Source, opened
+from checkpointd.tensors.stream import BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """The child: reads one job, enters its sandbox, runs one stage, answers line by line.
 
+A spare enters its sandbox and warms up before there is a checkpoint; see `_wait_warm`.
 Python 3.9; what a stage imports is imported by the zygote beforehand.
 """
 
@@ -10,7 +11,9 @@ import os
 import signal
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Callable, NoReturn
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Callable, NoReturn
 
 from checkpointd.core import decode
 from checkpointd.core.check_result import CheckResult, failed, skipped
@@ -60,7 +63,9 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
             os.chdir(job.scratch)
             os.environ.update(dict.fromkeys(_TEMPORARY, job.scratch))
             tempfile.tempdir = job.scratch
-            _run_in_sandbox(job, lambda message: connection.sendall(protocol.encode(message)))
+            _run_in_sandbox(
+                job, lines, lambda message: connection.sendall(protocol.encode(message))
+            )
         code = 0
     except BaseException:  # noqa: BLE001 - the daemon reports it, from this output
         sys.excepthook(*sys.exc_info())
@@ -71,7 +76,7 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
         os._exit(code)
 
 
-def _run_in_sandbox(job: Job, send: Send) -> None:
+def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
     """Enter the sandbox, report its state, and do the job."""
     request = decode.request(job.request)
     other = decode.request(job.other) if job.other is not None else None
@@ -80,6 +85,12 @@ def _run_in_sandbox(job: Job, send: Send) -> None:
     send({"sandbox": to_json(state)})
     if not state.missing:
         os.environ[CONFINED] = "1"
+    if job.stage == protocol.WARM_UP:
+        next_job = _wait_warm(job, state, lines, send)
+        if next_job is None:
+            return
+        job, request = next_job, decode.request(next_job.request)
+        send({"sandbox": to_json(state)})
     if job.stage == protocol.LOAD and job.enforce and state.missing:
         _refuse(job, state, send)
         return
@@ -94,6 +105,30 @@ def _run_in_sandbox(job: Job, send: Send) -> None:
             send({"inspection": {**answer, "error": answer["message"]}})
         else:
             send({**answer, "facts": to_json(Facts(format=request.checkpoint.format))})
+
+
+def _wait_warm(job: Job, state: SandboxState, lines: BinaryIO, send: Send) -> Job | None:
+    """Warm up without a checkpoint, and wait for one; None where there will be none.
+
+    Nothing but code of ours, of TensorFlow and of Keras has run when the job arrives, so its
+    limits can be set then. One that is not wholly confined is of no use.
+    """
+    if state.missing:
+        return None
+    from checkpointd.verify.load.warm_up import warm_up
+
+    warm_up(job.scratch)
+    send({"warm": True})  # `protocol.WARM`
+    line = lines.readline()
+    if not line:
+        return None
+    asked = protocol.decode_job(line)
+    if asked.limits is not None:
+        used = int(time.process_time()) + 1
+        limits = replace(asked.limits, cpu_seconds=asked.limits.cpu_seconds + used)
+        confinement.apply_limits(limits)
+        os.environ[MEMORY] = str(limits.memory_bytes)
+    return asked
 
 
 def _refuse(job: Job, state: SandboxState, send: Send) -> None:

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
 DIFF, DIGEST = "diff", "digest"
 
+WARM = b'{"warm":true}\n'
+"""What a spare sends when it waits for its second job."""
+
+WARM_UP = "warm_up"
+"""The first job of a spare: it enters its sandbox, warms up, and waits for a LOAD."""
+
 SENTINEL = ".foreign"
 
 MAX_DATAGRAM = 16 * 1024
@@ -100,8 +106,9 @@ class Job:
     """Daemon to child: what to do. `request` and `facts` are the `to_json` of these facts.
 
     `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
-    `enforce` nothing is loaded unless the whole sandbox is active. `other` is the request of the
-    second checkpoint of a DIFF, and with `weights_only` nothing but the model's weights counts.
+    `enforce` nothing is loaded unless the whole sandbox is active. `limits` replace those with
+    which a spare was started. `other` is the request of the second checkpoint of a DIFF, and with
+    `weights_only` nothing but the model's weights counts.
     """
 
     stage: str
@@ -111,6 +118,7 @@ class Job:
     checks: tuple[str, ...] = ()
     target: str = ""
     enforce: bool = True
+    limits: ChildLimits | None = None
     other: Mapping[str, Any] | None = None
     weights_only: bool = False
 
@@ -142,7 +150,9 @@ def decode_fork_request(data: bytes) -> ForkRequest:
 
 def decode_job(data: bytes) -> Job:
     """Decode a `Job`; the daemon is trusted."""
-    return Job(**json.loads(data))
+    raw = json.loads(data)
+    limits = raw.pop("limits", None)
+    return Job(**raw, limits=None if limits is None else ChildLimits(**limits))
 
 
 def _object(data: bytes) -> dict[str, Any]:

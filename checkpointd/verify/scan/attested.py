@@ -12,11 +12,13 @@ from checkpointd.attestation.digests import name_in_model
 from checkpointd.core.request import End
 from checkpointd.formats import generation_of, member_path
 from checkpointd.tensors import MemberDigest, combine
-from checkpointd.tensors.stream import ByteRange, Checksum, opened, stream
+from checkpointd.tensors.checksums import Checksum
+from checkpointd.tensors.source import opened
+from checkpointd.tensors.stream import ByteRange, stream
 
 if TYPE_CHECKING:
     from checkpointd.core.request import Request
-    from checkpointd.tensors.statistics import Array
+    from checkpointd.tensors.checksums import Block
 
 
 class _SHA256:
@@ -25,9 +27,9 @@ class _SHA256:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def feed(self, block: Array) -> None:
+    def feed(self, block: Block) -> None:
         """Take the next bytes."""
-        self._digest.update(block)
+        self._digest.update(block.data)
 
     @property
     def text(self) -> str:

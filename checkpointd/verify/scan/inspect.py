@@ -11,7 +11,7 @@ from checkpointd.formats import Candidate, FormatError, ProbeState, generation_o
 from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.saved_model.outline import outline
 from checkpointd.verify.scan.saved_model.reading import (

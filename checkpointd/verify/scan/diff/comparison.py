@@ -139,10 +139,8 @@ def _role(spec: TensorSpec) -> str:
     return OTHER if roles.is_random_state(spec.name) else spec.role
 
 
-def _content(stats: TensorStats) -> tuple[int, float | None] | None:
-    if item_size(stats.dtype) is None:
-        return None
-    return stats.crc32, stats.sum_of_squares
+def _content(stats: TensorStats) -> int | None:
+    return None if item_size(stats.dtype) is None else stats.crc32
 
 
 def _compare(one: Side, other: Side, *, weights_only: bool) -> dict[str, Any]:

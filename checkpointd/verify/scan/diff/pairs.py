@@ -52,7 +52,7 @@ class Tensor:
     role: str
     dtype: str
     shape: tuple[int, ...]
-    content: tuple[int, float | None] | None = None
+    content: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,18 @@ def _pair_role(found: Pairing, ones: list[Tensor], others: list[Tensor]) -> None
             rest.by(KEY, _key)
         elif _equal_sets(ones, others, _unnumbered_kind):
             rest.in_order(RENUMBERED, _unnumbered_kind, _numbers)
-        rest.by(NAME, lambda t: (t.name, t.content) if t.content else None)
+        rest.by(NAME, lambda t: (t.name, t.content) if t.content is not None else None)
         rest.by(NAME, _name)
         rest.by(KEY, _key)
     else:
         rest.by(NAME, _name)
         rest.by_layer()
         rest.by(PLACE, _place)
-    rest.by(CONTENT, lambda t: (t.dtype, t.shape, t.content) if t.content else None, several=True)
+    rest.by(
+        CONTENT,
+        lambda t: (t.dtype, t.shape, t.content) if t.content is not None else None,
+        several=True,
+    )
     rest.finish(same_scheme=same_scheme)
 
 

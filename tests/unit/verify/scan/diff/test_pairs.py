@@ -16,7 +16,7 @@ def tensors(*rows: tuple[str, tuple[int, ...], int], role: str = "model") -> lis
             role=role,
             dtype="float32",
             shape=shape,
-            content=(crc, None),
+            content=crc,
         )
         for number, (name, shape, crc) in enumerate(rows)
     ]
