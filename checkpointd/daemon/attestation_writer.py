@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.attestation import SUFFIX, envelope, keys, statement
-from checkpointd.attestation.digests import FileDigest
+from checkpointd.attestation.digests import FileDigest, name_in_model
 from checkpointd.core.request import Request
 from checkpointd.core.text import iso
 from checkpointd.core.verdict import Verdict
@@ -91,17 +91,23 @@ class AttestationWriter:
             OSError: it cannot be written; `filename` is its path.
         """
         key = keys.read_private(str(key_file))
-        files = [FileDigest(row["name"], row["size"], row["sha256"]) for row in found["files"]]
+        path, rows = entry.checkpoint.path, found["files"]
+        files = [
+            FileDigest(
+                name_in_model(path, row["name"], alone=len(rows) == 1), row["size"], row["sha256"]
+            )
+            for row in rows
+        ]
         report = entry.report
         assert report is not None  # noqa: S101 - `due` has chosen it
         payload = statement.write(
-            os.path.basename(entry.checkpoint.path),
+            os.path.basename(path),
             files,
             report.shown,
             verifier=VERIFIER,
             created=iso(report.finished_at),
             details={
-                "path": entry.checkpoint.path,
+                "path": path,
                 "watch": entry.checkpoint.watch,
                 "format": str(report.facts.format),
                 "series": entry.checkpoint.series,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.attestation.digests import name_in_model
 from checkpointd.core.request import End
 from checkpointd.formats import generation_of, member_path
 from checkpointd.tensors import MemberDigest, combine
@@ -42,7 +41,7 @@ def digest(request: Request) -> dict[str, Any]:
 
     Returns:
         `end` (DONE or SUPERSEDED), and where it is DONE `digest`, which is `Facts.digest` for the
-        same bytes, and `files`, each with `name`, `size` and `sha256`.
+        same bytes, and `files`, each with `name` (as in `checkpoint.Member`), `size` and `sha256`.
 
     Raises:
         OSError: it could not be read.
@@ -56,8 +55,7 @@ def digest(request: Request) -> dict[str, Any]:
                 whole = [[ByteRange(0, source.size, sink)] for sink in (checksum, sha256)]
                 stream(source, whole)
             members.append(MemberDigest(member.name, checksum.size, checksum.crc32c))
-            name = name_in_model(path, member.name, alone=len(generation.members) == 1)
-            files.append({"name": name, "size": checksum.size, "sha256": sha256.text})
+            files.append({"name": member.name, "size": checksum.size, "sha256": sha256.text})
         now = generation_of(path, request.checkpoint.format)
     except FileNotFoundError:
         return {"end": str(End.SUPERSEDED)}
