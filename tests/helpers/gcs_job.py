@@ -33,6 +33,7 @@ def main() -> None:
     for name, fmt in (("b.keras", None), ("b.weights.h5", None), ("ckpt-2", "tf_checkpoint")):
         save(model, f"{ROOT}/ours/{name}", format=fmt, golden=x[:2])
     save(model, f"{ROOT}/ours/export", golden=x[:2])
+    sys.stdout.write(f"{tf.io.gfile.listdir(f'{ROOT}/ours')}\n")
     for url in (f"{ROOT}/ours/c.h5", "s3://ckpts/c.keras"):
         try:
             save(model, url)
