@@ -55,8 +55,8 @@ def verify(
         if record:
             refused = _record(workspace, found.targets, view)
         elif found.targets:
-            with _scratch() as scratch:
-                _run(_verify(found.targets, config, scratch, view))
+            with scratch_directory() as scratch:
+                run_until_signal(_verify(found.targets, config, scratch, view))
     return _exit_code(view.verdicts, missing=bool(found.missing), refused=refused)
 
 
@@ -127,7 +127,8 @@ def _record(workspace: Workspace, targets: Any, view: Any) -> list[int]:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_directory() -> Iterator[Path]:
+    """Make a directory for a dispatcher, and remove it in the end."""
     import tempfile
 
     from checkpointd.core.remove_tree import remove_tree
@@ -158,7 +159,7 @@ async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
         await dispatcher.close()
 
 
-def _run(work: Any) -> Any:
+def run_until_signal(work: Any) -> Any:
     """Run a coroutine; SIGTERM cancels it as Ctrl-C does, so that nothing is left behind."""
     import asyncio
     import signal
@@ -204,13 +205,13 @@ def inspect(
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
     if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
-        raise errors.CliError(_no_checkpoint(path), errors.USAGE)
-    with _scratch() as scratch:
-        facts = _run(_inspect(found.path, probed.format, scratch))
+        raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
+    with scratch_directory() as scratch:
+        facts = run_until_signal(_inspect(found.path, probed.format, scratch))
     if facts.get("error"):
         raise errors.CliError(f"{found.path}: {facts['error']}", errors.INVALID)
     if facts.get("format") == "unknown":
-        raise errors.CliError(_no_checkpoint(path), errors.USAGE)
+        raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
     facts = {"path": found.path, "size_bytes": found.generation.size_bytes, **facts}
     if json:
         json_line(facts)
@@ -221,7 +222,8 @@ def inspect(
     return errors.INVALID if facts.get("problem") else errors.OK
 
 
-def _no_checkpoint(path: str) -> str:
+def no_checkpoint_at(path: str) -> str:
+    """Explain that what is at a path is no checkpoint."""
     from checkpointd.cli.verifying import no_checkpoint
 
     where = absolute(path)

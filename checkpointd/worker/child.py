@@ -79,7 +79,8 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
 def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
     """Enter the sandbox, report its state, and do the job."""
     request = decode.request(job.request)
-    allowed = access_rules.rules_for_request(request, job.scratch, job.target)
+    other = decode.request(job.other) if job.other is not None else None
+    allowed = access_rules.rules_for_request(request, job.scratch, job.target, other)
     state = sandbox.enter_child(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
     send({"sandbox": to_json(state)})
     if not state.missing:
@@ -94,13 +95,13 @@ def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
         _refuse(job, state, send)
         return
     try:
-        _work(job, request, send)
+        _work(job, request, other, send)
     except PermissionError:
         # A Landlock rule is for the file itself; one that replaced it since cannot be opened.
         if not allowed.replaced():
             raise
         answer = {"end": str(End.SUPERSEDED), "message": "It was replaced while it was read."}
-        if job.stage in (protocol.COPY, protocol.INSPECT):
+        if job.stage not in (protocol.SCAN, protocol.LOAD):
             send({"inspection": {**answer, "error": answer["message"]}})
         else:
             send({**answer, "facts": to_json(Facts(format=request.checkpoint.format))})
@@ -145,7 +146,7 @@ def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     send({"end": str(End.DONE), "message": "", "facts": to_json(decode.facts(job.facts))})
 
 
-def _work(job: Job, request: Request, send: Send) -> None:
+def _work(job: Job, request: Request, other: Request | None, send: Send) -> None:
     def emit(result: CheckResult) -> None:
         send({"check": to_json(result)})
 
@@ -162,6 +163,16 @@ def _work(job: Job, request: Request, send: Send) -> None:
         from checkpointd.worker.copying import copy
 
         send({"inspection": copy(request, job.target)})
+        return
+    elif job.stage == protocol.DIGEST:
+        from checkpointd.verify.scan.attested import digest
+
+        send({"inspection": digest(request)})
+        return
+    elif other is not None:
+        from checkpointd.verify.scan.diff.comparison import diff
+
+        send({"inspection": diff(request, other, weights_only=job.weights_only)})
         return
     else:
         from checkpointd.verify.scan.inspect import inspect

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Facts
 
 SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
+DIFF, DIGEST = "diff", "digest"
 
 WARM = b'{"warm":true}\n'
 """What a spare sends when it waits for its second job."""
@@ -106,7 +107,8 @@ class Job:
 
     `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
     `enforce` nothing is loaded unless the whole sandbox is active. `limits` replace those with
-    which a spare was started.
+    which a spare was started. `other` is the request of the second checkpoint of a DIFF, and with
+    `weights_only` nothing but the model's weights counts.
     """
 
     stage: str
@@ -117,6 +119,8 @@ class Job:
     target: str = ""
     enforce: bool = True
     limits: ChildLimits | None = None
+    other: Mapping[str, Any] | None = None
+    weights_only: bool = False
 
     @property
     def sentinel(self) -> str:
