@@ -87,7 +87,7 @@ class LocalDispatcher:
                 answer = await self._verify(request, emit, spare)
                 return answer_for_original(answer, request, spare.path) if spare else answer
             finally:
-                await self._spares.done(spare)
+                self._spares.done(spare)
 
     async def _copy(self, job: Job, size: int) -> ChildResult:
         return await self._child(ChildTask(job, "", size))
