@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
@@ -20,6 +19,7 @@ from checkpointd.core.check_result import Outcome
 from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch import child_result
 from checkpointd.dispatch.local import LocalDispatcher
+from tests.helpers.children import only_zygotes_are_left
 from tests.helpers.scan import request_for, write_weights
 
 if TYPE_CHECKING:
@@ -174,13 +174,7 @@ def reports(requests: list[Request], scratch: Path) -> list[Report]:
                 answer = await dispatcher.verify(request)
                 assert answer.report is not None, (request, answer)
                 found.append(answer.report)
-            zygotes = {row["pid"] for row in dispatcher.status()}
-            for _ in range(1000):
-                left = {p.pid for p in psutil.Process().children(recursive=True)} - zygotes
-                if not left:
-                    break
-                await asyncio.sleep(0.02)
-            assert not left
+            await only_zygotes_are_left(dispatcher)
         finally:
             await dispatcher.close()
         return found
