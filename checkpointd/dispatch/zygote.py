@@ -25,6 +25,7 @@ from checkpointd.dispatch.child_scratch import (
     received_descriptors,
     tail,
 )
+from checkpointd.dispatch.early_load import NOTHING, Exchange, sending
 from checkpointd.dispatch.foreign_packages import package_copy
 from checkpointd.dispatch.process_monitor import ProcessMonitor, QuotaExceededError
 from checkpointd.dispatch.quota import run_within_quota
@@ -192,7 +193,12 @@ class Zygote:
             await asyncio.sleep(0.01)
 
     async def run(
-        self, job: Job, limits: ChildLimits, seconds: float, on_check: OnCheck | None = None
+        self,
+        job: Job,
+        limits: ChildLimits,
+        seconds: float,
+        on_check: OnCheck | None = None,
+        exchange: Exchange = NOTHING,
     ) -> ChildResult:
         """Run one job in a new child.
 
@@ -201,6 +207,7 @@ class Zygote:
             limits: of the child.
             seconds: wall-clock seconds after which the child is killed.
             on_check: called with each check as it finishes.
+            exchange: what a load that begins early needs of its scan.
 
         Returns:
             What the child did, however it ended.
@@ -216,7 +223,7 @@ class Zygote:
         try:
             with child_scratch(self.kind, self._scratch) as (scratch, stderr):
                 job = replace(job, scratch=str(scratch))
-                await self._run(child, job, stderr, limits, seconds, on_check, result)
+                await self._run(child, job, stderr, limits, seconds, on_check, exchange, result)
                 result.stderr = printable_lines(tail(stderr))
         except OSError as error:
             raise ZygoteError(f"no worker can be made: {error.strerror}") from None
@@ -232,6 +239,7 @@ class Zygote:
         limits: ChildLimits,
         seconds: float,
         on_check: OnCheck | None,
+        exchange: Exchange,
         result: ChildResult,
     ) -> None:
         ours, theirs = socket.socketpair()
@@ -244,10 +252,15 @@ class Zygote:
             monitor = ProcessMonitor(child.descriptors[1:], limits, result.peak)
             reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(seconds), sending(exchange, writer):
                     writer.write(protocol.encode(job))
                     answers = receive_answers(
-                        job, reader, result, on_check, lambda: self._wait_status(child)
+                        job,
+                        reader,
+                        result,
+                        on_check,
+                        lambda: self._wait_status(child),
+                        exchange.on_facts,
                     )
                     status = await run_within_quota(
                         answers, Path(job.scratch), limits.file_bytes, monitor

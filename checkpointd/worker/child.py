@@ -60,7 +60,9 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
             os.chdir(job.scratch)
             os.environ.update(dict.fromkeys(_TEMPORARY, job.scratch))
             tempfile.tempdir = job.scratch
-            _run_in_sandbox(job, lambda message: connection.sendall(protocol.encode(message)))
+            _run_in_sandbox(
+                job, lambda message: connection.sendall(protocol.encode(message)), lines.readline
+            )
         code = 0
     except BaseException:  # noqa: BLE001 - the daemon reports it, from this output
         sys.excepthook(*sys.exc_info())
@@ -71,7 +73,7 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
         os._exit(code)
 
 
-def _run_in_sandbox(job: Job, send: Send) -> None:
+def _run_in_sandbox(job: Job, send: Send, read: Callable[[], bytes]) -> None:
     """Enter the sandbox, report its state, and do the job."""
     request = decode.request(job.request)
     allowed = access_rules.rules_for_request(request, job.scratch, job.target)
@@ -83,7 +85,7 @@ def _run_in_sandbox(job: Job, send: Send) -> None:
         _refuse(job, state, send)
         return
     try:
-        _work(job, request, send)
+        _work(job, request, send, read)
     except PermissionError:
         # A Landlock rule is for the file itself; one that replaced it since cannot be opened.
         if not allowed.replaced():
@@ -110,7 +112,7 @@ def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     send({"end": str(End.DONE), "message": "", "facts": to_json(decode.facts(job.facts))})
 
 
-def _work(job: Job, request: Request, send: Send) -> None:
+def _work(job: Job, request: Request, send: Send, read: Callable[[], bytes]) -> None:
     def emit(result: CheckResult) -> None:
         send({"check": to_json(result)})
 
@@ -120,9 +122,10 @@ def _work(job: Job, request: Request, send: Send) -> None:
     if job.stage == protocol.SCAN:
         from checkpointd.verify.scan.scan_stage import scan
 
-        end, facts, message = scan(request, emit, learned)
+        end, facts, message = scan(request, emit, learned, early=job.early)
     elif job.stage == protocol.LOAD:
-        end, facts, message = _load(request, decode.facts(job.facts), emit, learned)
+        pending = (lambda: protocol.decode_facts(read())) if job.early else None
+        end, facts, message = _load(request, decode.facts(job.facts), emit, learned, pending)
     elif job.stage == protocol.COPY:
         from checkpointd.worker.copying import copy
 
@@ -141,12 +144,13 @@ def _load(
     facts: Facts,
     emit: Callable[[CheckResult], None],
     learned: Callable[[Facts], None],
+    pending: Callable[[], Facts] | None,
 ) -> tuple[End, Facts, str]:
     from checkpointd.verify.load.load_stage import load_suite
 
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed before it was loaded."
-    facts = load_suite(request, facts, emit, learned)
+    facts = load_suite(request, facts, emit, learned, pending)
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed while it was loaded."
     return End.DONE, facts, ""

@@ -99,7 +99,9 @@ class Job:
     """Daemon to child: what to do. `request` and `facts` are the `to_json` of these facts.
 
     `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
-    `enforce` nothing is loaded unless the whole sandbox is active.
+    `enforce` nothing is loaded unless the whole sandbox is active. `early`: the load begins while
+    the weights are scanned. Then a SCAN reports its facts once more, before `safety`'s result, and
+    a LOAD gets those that the scan ends with in a second line.
     """
 
     stage: str
@@ -109,6 +111,7 @@ class Job:
     checks: tuple[str, ...] = ()
     target: str = ""
     enforce: bool = True
+    early: bool = False
 
     @property
     def sentinel(self) -> str:
@@ -139,6 +142,11 @@ def decode_fork_request(data: bytes) -> ForkRequest:
 def decode_job(data: bytes) -> Job:
     """Decode a `Job`; the daemon is trusted."""
     return Job(**json.loads(data))
+
+
+def decode_facts(data: bytes) -> Facts:
+    """Decode the second line of a LOAD that began early; the daemon is trusted."""
+    return decode.facts(json.loads(data))
 
 
 def _object(data: bytes) -> dict[str, Any]:
