@@ -8,9 +8,11 @@ import typer
 from checkpointd.cli import (
     config_commands,
     daemon_commands,
+    diff_commands,
     docs_commands,
     doctor_commands,
     hook_commands,
+    kubernetes_commands,
     latest_commands,
     list_commands,
     monitoring_commands,
@@ -69,6 +71,7 @@ def _options(
 for group in (
     daemon_commands,
     verify_commands,
+    diff_commands,
     list_commands,
     latest_commands,
     wait_commands,
@@ -81,6 +84,7 @@ for group in (
     doctor_commands,
     systemd_commands,
     monitoring_commands,
+    kubernetes_commands,
     docs_commands,
     version_commands,
 ):

@@ -12,6 +12,7 @@ from checkpointd.cli.workspace import workspace_of
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(run)
+    app.command()(worker)
     app.command()(status)
     app.command()(reload)
     app.command()(demo)
@@ -22,6 +23,17 @@ def run(context: typer.Context) -> int:
     from checkpointd.daemon import run as run_daemon
 
     return run_daemon(workspace_of(context).config_path)
+
+
+def worker(context: typer.Context) -> int:
+    """Verify on this host what daemons on other hosts hand out through a Dask scheduler.
+
+    It reads [dispatch] and [worker] of its config, and needs the same files at the same paths as
+    the daemon. SIGTERM stops it. See `checkpointd docs fleet`.
+    """
+    from checkpointd.daemon.fleet_worker import run_worker
+
+    return run_worker(workspace_of(context).config_path)
 
 
 def demo(

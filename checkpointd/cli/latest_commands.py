@@ -12,6 +12,7 @@ from checkpointd.cli.access import denied, refuse_unseen
 from checkpointd.cli.errors import INCONCLUSIVE, NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import Workspace, aliases, below, workspace_of
+from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 def latest(
     context: typer.Context,
     where: Annotated[
-        str, typer.Argument(metavar="WATCH_OR_DIR", help="A watch's name, or a directory.")
+        str, typer.Argument(metavar="WATCH_OR_DIR", help="A watch's name, a directory, or a URL.")
     ],
     series: Annotated[
         str | None, typer.Option("--series", help="Its label, such as 'ckpt-{}'.")
@@ -149,6 +150,8 @@ def _present(workspace: Workspace, where: str) -> "list[Entry]":
 
 
 def _is_directory(path: str) -> bool:
+    if is_url(path):
+        return True
     try:
         return stat.S_ISDIR(os.stat(path).st_mode)
     except PermissionError as error:

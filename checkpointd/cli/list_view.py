@@ -11,6 +11,8 @@ from checkpointd.core.text import duration, printable, size
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.text import Text
+
     from checkpointd.ledger import Entry
 
 
@@ -42,11 +44,21 @@ def show_list(rows: list[dict[str, Any]]) -> None:
             "" if row["step"] is None else str(row["step"]),
             size(row["size_bytes"]),
             duration(now - row["saved_at"]),
-            ", ".join(row["shown"]),
+            _shown(row),
             printable(row["series"]),
             path,
         )
     print_table(console(), table)
+
+
+def _shown(row: dict[str, Any]) -> Text:
+    """What was shown, and whether that was compared with a golden record."""
+    from rich.text import Text
+
+    text = Text(", ".join(row["shown"]))
+    if row["golden"]:
+        text.append(", golden" if row["shown"] else "golden", "dim")
+    return text
 
 
 def by_series(entries: Sequence[Entry], now: float) -> list[Entry]:

@@ -61,6 +61,9 @@ def show_status(status: DaemonStatus, series: Sequence[Mapping[str, Any]] = ()) 
     table.add_row("queue", _queue(status.queue))
     for path in status.verifying:
         table.add_row("", f"verifying {printable(path)}")
+    if status.engine.line:
+        tone = "" if status.engine.reachable and status.engine.workers else "yellow"
+        table.add_row("fleet", Text(sentence(status.engine.line), tone))
     for worker in status.workers:
         table.add_row(f"{worker.kind} worker", sentence(_worker(worker)))
     tone = "yellow" if status.sandbox.missing else ""

@@ -1,6 +1,5 @@
 """`wait`: block until a checkpoint has a verdict, for shell scripts."""
 
-import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,9 +15,10 @@ from checkpointd.cli.errors import (
     CliError,
     NoStateError,
 )
-from checkpointd.cli.options import Json, PathArgument, seconds
+from checkpointd.cli.options import Json, seconds
 from checkpointd.cli.workspace import (
     Workspace,
+    absolute,
     aliases,
     below,
     known_path,
@@ -39,7 +39,11 @@ def add_to(app: typer.Typer) -> None:
 
 def wait(
     context: typer.Context,
-    path: PathArgument,
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="A checkpoint.")] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="All checkpoints of all watches, as they are on disk now."),
+    ] = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="How long, such as 90s.")
     ] = "5m",
@@ -48,19 +52,30 @@ def wait(
     """Block until a checkpoint's present content has a verdict.
 
     Exit codes: 0 valid, 1 invalid, 3 inconclusive, 4 no verdict in time, 69 no daemon is running
-    to verify it or the ledger cannot be read.
+    to verify it or the ledger cannot be read. With --all 0 says that each has a verdict.
     """
-    from checkpointd.cli.client import Client, NoDaemonError
-
     limit = seconds("--timeout", timeout)
     workspace = workspace_of(context)
+    if (path is None) is not every:
+        raise CliError("Name one checkpoint, or use --all.", USAGE)
+    if path is None:
+        from checkpointd.cli.waiting_for_all import wait_for_all
+
+        wait_for_all(workspace, limit)
+        return OK
+    return _wait_for(workspace, path, limit, json=json)
+
+
+def _wait_for(workspace: Workspace, path: str, limit: float, *, json: bool) -> int:
+    from checkpointd.cli.client import Client, NoDaemonError
+
     must_exist(path)
     locations = workspace.locations()
     if locations.roots and not any(
         below(name, tuple(map(str, locations.roots.values()))) for name in aliases(path, locations)
     ):
         raise CliError(
-            f"{os.path.abspath(path)} is not in any watch, so it will never get a verdict.", USAGE
+            f"{absolute(path)} is not in any watch, so it will never get a verdict.", USAGE
         )
     started = time.monotonic()
     client = Client(locations.state_dir)
@@ -73,11 +88,11 @@ def wait(
         passed = time.monotonic() - started
         if passed >= limit:
             raise CliError(
-                f"{os.path.abspath(path)} has no verdict after {limit:g} s{_why(entry)}", NOTHING
+                f"{absolute(path)} has no verdict after {limit:g} s{_why(entry)}", NOTHING
             )
         if passed >= min(_DAEMON_SECONDS, limit / 2) and not client.is_up():
             raise NoDaemonError(
-                f"{os.path.abspath(path)} has no verdict, and no daemon is running to verify it."
+                f"{absolute(path)} has no verdict, and no daemon is running to verify it."
             )
         time.sleep(_POLL_SECONDS)
 
@@ -108,10 +123,13 @@ def _must_be_checkpoint(path: str) -> None:
     Raises:
         CliError: with exit code 2.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import locate
 
     try:
-        if not os.path.isdir(path) or locate(os.path.abspath(path)) is not None:
+        where = absolute(path)
+        storage = storage_of(where)
+        if not storage.stat(where).is_dir or locate(where, storage) is not None:
             return
     except OSError:
         return

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from checkpointd.config.dispatch import DispatchSettings
     from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
     from checkpointd.config.locate import (
         Locations,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         find,
         locations,
         named_config,
+        root_at,
         salvage,
         unnamed_state_dir,
     )
@@ -35,6 +37,7 @@ _MODULE = {
     "Config": "settings",
     "ConfigDeniedError": "errors",
     "ConfigError": "errors",
+    "DispatchSettings": "dispatch",
     "Locations": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
@@ -49,6 +52,7 @@ _MODULE = {
     "parse": "validate",
     "locations": "locate",
     "named_config": "locate",
+    "root_at": "locate",
     "salvage": "locate",
     "unnamed_state_dir": "locate",
 }
@@ -57,6 +61,7 @@ __all__ = [
     "Config",
     "ConfigDeniedError",
     "ConfigError",
+    "DispatchSettings",
     "Locations",
     "Problem",
     "PublishSettings",
@@ -71,6 +76,7 @@ __all__ = [
     "locations",
     "named_config",
     "parse",
+    "root_at",
     "salvage",
     "unnamed_state_dir",
 ]

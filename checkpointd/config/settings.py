@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from checkpointd.config.dispatch import DispatchSettings
 from checkpointd.config.retention import RetentionSettings
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
@@ -22,6 +23,7 @@ from checkpointd.config.types import (
     Text,
     ThreadsOrAuto,
     WatchName,
+    WatchRoot,
 )
 from checkpointd.config.verify import VerifyConfig
 from checkpointd.config.web import WebSettings
@@ -38,6 +40,9 @@ class DaemonSettings(Section):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""
+
+    staging_bytes: SizeOrAuto = Field(default="auto", json_schema_extra={"x-since": "0.2"})
+    """The most that copies from buckets take of the disk; `auto`: half of what is free."""
 
 
 class WorkerSettings(Section):
@@ -60,6 +65,9 @@ class WorkerSettings(Section):
 
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""
+
+    spares: Annotated[int, Field(ge=0, le=8)] = 1
+    """How many warm children wait for a small checkpoint, 220 MB each; `0`: none."""
 
     sandbox: Literal["enforce", "best-effort"] = "enforce"
     """If the kernel cannot confine a worker, `enforce` loads nothing and `best-effort` loads."""
@@ -113,14 +121,14 @@ class WatchSettings(Section):
     name: WatchName
     """Letters, digits and `_ . -`; a label in Prometheus."""
 
-    path: Location
-    """The root directory. A root that is missing is waited for. Roots may not overlap."""
+    path: WatchRoot
+    """The root directory, or a URL: `gs://bucket/prefix`, `s3://…`. Roots may not overlap."""
 
     method: Literal["auto", "inotify", "poll"] = "auto"
     """How changes are noticed; `auto` decides by the file system."""
 
     poll_interval: Duration = 10.0
-    """How often the root is compared where no events come: NFS, FUSE."""
+    """How often the root is compared where no events come: NFS, FUSE. Of a bucket: `"60s"`."""
 
     settle: Duration = 5.0
     """Quiet time after which a save counts as finished, where its format does not prove it."""
@@ -129,7 +137,7 @@ class WatchSettings(Section):
     """An unfinished save is verified as it is after this long without a change."""
 
     scrub_every: DurationOrNever = 30 * 86400.0
-    """How often valid checkpoints are read again, to find bit rot; or `"never"`."""
+    """How often valid checkpoints are read again, to find bit rot; or `"never"`, as of a bucket."""
 
     include: tuple[Text, ...] = ("**",)
     """Globs, relative to the root, of what is watched."""
@@ -144,6 +152,11 @@ class WatchSettings(Section):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     hooks: HookSettings = Field(default_factory=HookSettings)
+
+    @property
+    def bucket(self) -> str:
+        """The URL of a watch of a bucket; empty for one of a directory."""
+        return self.path if isinstance(self.path, str) else ""
 
     @property
     def verdict_directory(self) -> Path | None:
@@ -164,6 +177,7 @@ class Config(Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     watch: tuple[WatchSettings, ...] = ()
 
     @property

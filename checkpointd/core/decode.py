@@ -90,7 +90,12 @@ def member(data: Any) -> Member:
     """Read a `Member`."""
     return Member(
         _get(data, "name", str),
-        *(_get(data, key, int) for key in ("device", "inode", "size", "mtime_ns", "ctime_ns")),
+        _get(data, "device", int),
+        _get(data, "inode", int),
+        _get(data, "size", int),
+        _get(data, "mtime_ns", int),
+        _get(data, "ctime_ns", int),
+        _get_or(data, "tag", str, ""),
     )
 
 

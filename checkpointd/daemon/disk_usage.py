@@ -24,7 +24,7 @@ class DiskUsage:
     """What was last found out about the file system of a watch, in bytes.
 
     `reserve` is what the trash leaves free, `problem` a sentence if there is no space for that,
-    `vault` what its copies occupy (None without a vault).
+    `vault` what its copies occupy (None without a vault), `next_save` what the next one may need.
     """
 
     available: int | None = None
@@ -33,6 +33,7 @@ class DiskUsage:
     problem: str = ""
     vault: int | None = None
     filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
+    next_save: int | None = None
 
 
 class DiskTrend:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.servers import Servers
     from checkpointd.daemon.status_builder import StatusBuilder
     from checkpointd.daemon.watch_manager import WatchManager
-    from checkpointd.dispatch.local import LocalDispatcher
+    from checkpointd.dispatch import Dispatcher
     from checkpointd.observe.metrics import Metrics
     from checkpointd.observe.notify import Notifier
 
@@ -42,7 +42,7 @@ class Reloader:
         self,
         active: ActiveConfig,
         servers: Servers,
-        dispatcher: LocalDispatcher,
+        dispatcher: Dispatcher,
         manager: WatchManager,
         metrics: Metrics,
         notifier: Notifier,
@@ -89,6 +89,7 @@ class Reloader:
         active.config = new.model_copy(
             update={
                 "daemon": old.daemon,
+                "dispatch": old.dispatch,
                 "web": self._servers.access.web.model_copy(update={"listen": old.web.listen}),
                 "worker": _with_sandbox(old.worker, new.worker.sandbox),
             }
@@ -137,6 +138,7 @@ def _needs_restart(old: Config, new: Config) -> list[str]:
     pairs = (
         ("daemon.state_dir", old.daemon.state_dir, new.daemon.state_dir),
         ("web.listen", old.web.listen, new.web.listen),
+        ("dispatch", old.dispatch, new.dispatch),
         ("worker", old.worker, _with_sandbox(new.worker, old.worker.sandbox)),
     )
     return [key for key, before, after in pairs if before != after]

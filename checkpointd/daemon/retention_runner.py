@@ -20,6 +20,7 @@ from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.buckets import outcome_of_bucket
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
@@ -165,10 +166,10 @@ class RetentionRunner:
 
     async def _make_space(self, watch: WatchRetention) -> None:
         """Let the trash give way to the next saves; rounds are late where verdicts are late."""
-        if watch.settings.retention.mode == "off" or not watch.usage.trash:
+        if watch.name not in self._watches or self._why_unavailable(watch.name):
             return
-        is_available = watch.name in self._watches and not self._why_unavailable(watch.name)
-        if is_available and await watch.lacks_space():
+        lacks_space = await watch.follow_disk()
+        if lacks_space and watch.usage.trash and watch.settings.retention.mode != "off":
             await self._expire(watch)
             await watch.measure()
 
@@ -260,11 +261,14 @@ class RetentionRunner:
     async def preview(self, name: str) -> str:
         """What the policy of a watch would now remove, as soon as it is listed, in a sentence."""
         watch, settings = self._running.get(name), self._watches[name].settings
+        if settings.bucket:
+            return "Nothing is removed from a bucket."
         if watch is None or settings.retention.mode == "off":
             return "Pruning is off."
         try:
             async with asyncio.timeout(_PREVIEW_SECONDS):
-                await self._watches[name].labelled.wait()
+                if not await self._watches[name].is_listed():
+                    return f"Not known: {self._why_unavailable(name)}"
                 planned, _ = await self._plan(watch, ApplyBy.NOBODY)
         except TimeoutError:
             return f"Not known yet: {self._why_unavailable(name) or 'the disk is slow.'}"
@@ -280,6 +284,8 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        if self._watches[name].settings.bucket:
+            return outcome_of_bucket(self._watches[name].settings, apply=apply)
         watch = self._running[name]
         skipped = why_skipped(watch.settings) if apply and not force else ""
         apply = apply and not skipped
@@ -308,6 +314,8 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        if self._watches[name].settings.bucket:
+            return {"watch": name, "trash": 0}
         watch = self._running[name]
         try:
             count = await watch.accept()

@@ -13,7 +13,7 @@ from checkpointd import __version__
 from checkpointd.core.remove_tree import remove_tree
 from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.daemon import retention_runner, status_cache
+from checkpointd.daemon import engine, retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
 from checkpointd.daemon.changes import ChangeFeed
@@ -34,6 +34,7 @@ from checkpointd.daemon.reverification import Reverifier
 from checkpointd.daemon.runtimes import Runtimes
 from checkpointd.daemon.scrubber import Scrubber
 from checkpointd.daemon.servers import Servers
+from checkpointd.daemon.staging import StagingDispatcher
 from checkpointd.daemon.state_usage import StateUsage
 from checkpointd.daemon.status_builder import StatusBuilder
 from checkpointd.daemon.status_cache import StatusCache
@@ -45,7 +46,6 @@ from checkpointd.daemon.watch_manager import WatchError, WatchManager
 from checkpointd.daemon.watch_supervisor import WatchSupervisor
 from checkpointd.daemon.watches import Watches
 from checkpointd.daemon.work_queue import WorkQueue
-from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.ledger import ChangeKind, LedgerError, StateLock
 from checkpointd.observe import problems
 from checkpointd.observe.metrics import Metrics
@@ -90,9 +90,20 @@ class Service:
         self._runtimes = Runtimes()
         self._watches = Watches(self._runtimes)
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
-        self._dispatcher = LocalDispatcher(config.worker, self._scratch, self._metrics.worker_exit)
+        self._dispatcher = engine.make_dispatcher(
+            config,
+            self._scratch,
+            self._metrics,
+            lambda: self._work.wake(),  # noqa: PLW0108 - made below
+        )
 
-        self._work = WorkQueue(self._metrics.coalesced)
+        self._staging = StagingDispatcher(
+            self._dispatcher, config.state_dir / "staging", config.daemon.staging_bytes
+        )
+        self._work = WorkQueue(
+            self._metrics.coalesced,
+            (lambda: self._dispatcher.capacity) if engine.is_fleet(config) else None,
+        )
         self._retries = RetryScheduler(self._ledger, self._work.push)
         self._reverifier = Reverifier(self._watches, self._ledger, self._work)
         self._recorder = VerdictRecorder(self._ledger, self._metrics)
@@ -102,7 +113,7 @@ class Service:
             self._work,
             self._watches,
             RequestBuilder(self._watches, self._ledger),
-            self._dispatcher,
+            self._staging,
             self._recorder,
             self._retries,
             self._duty_cycle,
@@ -144,7 +155,7 @@ class Service:
         self._servers = Servers(config.web, config.state_dir / "control.sock", inherited_sockets())
         self._cache = StatusCache(self._ledger)
         self._state_usage = StateUsage(config.state_dir)
-        self._health = HealthMonitor(self._watches, self._work, config.worker.timeout)
+        self._health = HealthMonitor(self._watches, self._work, engine.longest(config))
         self._status = StatusBuilder(
             self._active,
             self._cache,
@@ -183,7 +194,11 @@ class Service:
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
         self._health.add_source(problems.HOOK, self._hooks.problems)
+        self._health.add_source(problems.STAGING, self._staging.problems.values)
         self._health.add_source(problems.WEB, self._servers.problems)
+        self._health.add_source(
+            problems.FLEET, lambda: self._dispatcher.engine().get("problems", ())
+        )
         self._health.add_source(problems.SANDBOX, lambda: [self._status.sandbox().problem])
 
     async def start(self) -> None:
@@ -199,6 +214,7 @@ class Service:
             self._is_locked = True
             with contextlib.suppress(OSError):
                 remove_tree(self._scratch)
+            self._staging.remove_all()
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
@@ -209,7 +225,7 @@ class Service:
             raise StartError(f"{state} cannot be used: {error.strerror}") from None
         except (LedgerError, ListenError, WatchError) as error:
             raise StartError(str(error)) from None
-        self._start_tasks(config.worker.concurrency)
+        self._start_tasks(engine.most_at_a_time(config))
         self._metrics.watches(watch.name for watch in config.watch)
         self._metrics.reload(ok=True, at=self._active.loaded_at)
         # So the status of the sandbox is known before there is a checkpoint.
@@ -310,5 +326,6 @@ class Service:
         await self._ledger.close()
         with contextlib.suppress(OSError):
             remove_tree(self._scratch)
+        self._staging.remove_all()
         self._lock.release()
         log.info("stopped")

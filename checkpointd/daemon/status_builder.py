@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from checkpointd import __version__
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
 from checkpointd.observe.series_status import SeriesStatus
-from checkpointd.observe.snapshot import Snapshot, WatchSnapshot
+from checkpointd.observe.snapshot import EngineSnapshot, Snapshot, WatchSnapshot
 from checkpointd.observe.status import (
     DaemonStatus,
+    EngineStatus,
     HoldStatus,
     QueueStatus,
     WatchStatus,
@@ -85,6 +86,7 @@ class StatusBuilder:
             queue=self._queue(),
             verifying=tuple(sorted(self.work.running)),
             workers=workers,
+            engine=self.engine(),
             sandbox=self.sandbox(),
             last_verdicts=self.cache.last_verdicts,
             attention=self.cache.attention,
@@ -109,6 +111,12 @@ class StatusBuilder:
         """One line for `systemctl status`."""
         return self.build().line
 
+    def engine(self) -> EngineStatus:
+        """Who verifies."""
+        known = self.dispatcher.engine()
+        kept = {key: known[key] for key in known if key != "problems"}
+        return EngineStatus(**kept)
+
     def sandbox(self) -> SandboxStatus:
         """What confines the loading of models, as far as the workers have found out."""
         mode = self.active.config.worker.sandbox
@@ -130,6 +138,7 @@ class StatusBuilder:
             problems=status.problem_counts,
             memory_limits={w.kind: w.memory_bytes for w in status.workers if w.memory_bytes},
             state_dir=self.state_usage.last,
+            engine=_engine_snapshot(status.engine),
         )
 
     def _watch_snapshot(self, watch: WatchStatus) -> WatchSnapshot:
@@ -147,6 +156,7 @@ class StatusBuilder:
             vault_bytes=usage.vault,
             filesystem_avail_bytes=watch.filesystem_avail_bytes,
             filesystem_size_bytes=usage.filesystem.size_bytes,
+            next_save_bytes=usage.next_save,
         )
 
     def _watch(self, name: str) -> WatchStatus:
@@ -184,6 +194,12 @@ class StatusBuilder:
 
     def _workers(self) -> tuple[WorkerStatus, ...]:
         return tuple(map(_worker, self.dispatcher.status()))
+
+
+def _engine_snapshot(engine: EngineStatus) -> EngineSnapshot | None:
+    if engine.name == "local":
+        return None
+    return EngineSnapshot(engine.reachable, engine.workers, engine.slots)
 
 
 def _worker(row: dict[str, Any]) -> WorkerStatus:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
-from checkpointd.daemon.disk_usage import DiskTrend, DiskUsage
+from checkpointd.daemon.disk_meter import DiskMeter
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.vault_keeper import VaultKeeper
 from checkpointd.ledger import TrashTtl
@@ -23,9 +23,6 @@ from checkpointd.retention.root import RootKeeper
 from checkpointd.retention.trash import (
     Expired,
     TrashLimits,
-    bytes_of,
-    disk_of,
-    forecast,
     known_trash,
     place_of,
 )
@@ -39,13 +36,14 @@ if TYPE_CHECKING:
 
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Generation
+    from checkpointd.daemon.disk_usage import DiskUsage
     from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.ledger_records import LedgerRecords
     from checkpointd.retention import RetentionPlan, TrashItem
     from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.reference_index import ReferenceIndex
     from checkpointd.retention.root import RootDoubts
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,8 +92,6 @@ class WatchRetention:
         self.due = 0.0
         """When to plan although nothing has changed, in monotonic seconds."""
         self.task: asyncio.Task[None] | None = None
-        self.usage = DiskUsage()
-        self._trend = DiskTrend()
         self._records = records
         self.plan_seconds = 0.0
         """How long the last plan took, without what was removed."""
@@ -103,6 +99,7 @@ class WatchRetention:
         self._pruner = Pruner(self.root, records, place, threads=_THREADS)
         self._keeper = RootKeeper(settings.name, place, records)
         self.vault = VaultKeeper(settings, records, self._pruner.trash, digest)
+        self._meter = DiskMeter(settings, self._pruner.trash, self.vault, records)
         self._recovered = False
         self.preview = Preview()
         self._reverified: dict[str, Generation] = {}
@@ -185,9 +182,9 @@ class WatchRetention:
         """Delete what has been in the trash for longer than `trash_ttl`, or earlier if needed."""
         return await self._on_disk(self._expire)
 
-    async def lacks_space(self) -> bool:
-        """Whether the next saves may not find the space that they need."""
-        return await self._on_disk(self._lacks_space)
+    async def follow_disk(self) -> bool:
+        """Find out what is free; return whether the next saves may not find what they need."""
+        return await self._on_disk(self._follow_disk)
 
     async def accept(self) -> int:
         """Have pruning go on with what the ledger knows; return how many items were unknown."""
@@ -200,9 +197,14 @@ class WatchRetention:
 
     async def measure(self) -> None:
         """Find out how full the file system is."""
-        self.usage = await self._on_disk(self._measure)
+        await self._on_disk(self._measure)
 
-    def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
+    @property
+    def usage(self) -> DiskUsage:
+        """How full the file system is, as far as that is known."""
+        return self._meter.usage
+
+    def reverify(self, watcher: AnyWatcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
         known = {d.entry.path: d.entry.generation for d in planned.decisions}
         self._reverified = {p: of for p, of in self._reverified.items() if known.get(p) == of}
@@ -269,10 +271,6 @@ class WatchRetention:
             by_person=by is ApplyBy.PERSON,
         )
 
-    def _lacks_space(self) -> bool:
-        disk = disk_of(self.root)
-        return disk.free < self._limits().reserve(disk.total)
-
     def _expire(self) -> Expired:
         with self._keeper.locked() as holder:
             return Expired((), ()) if holder else self._pruner.expire(self._limits())
@@ -317,33 +315,13 @@ class WatchRetention:
     def _accept(self) -> int:
         return len(self._keeper.accept())
 
-    def _measure(self) -> DiskUsage:
-        disk = None
-        with contextlib.suppress(OSError):
-            disk = disk_of(self.root)
-        policy = self.settings.retention
-        items, copies = self._pruner.trash.items(), self.vault.copies()
-        reserved = policy.mode == "enforce" and self._pruner.trash.keep_reserve()
-        if items or copies or reserved:
-            self._records.record_trash(known_trash(self.settings))
-        trashed = bytes_of(items)
-        copied = bytes_of(copies) if copies or policy.vault is not None else None
+    def _measure(self) -> None:
+        self._meter.measure(self._limits())
+
+    def _follow_disk(self) -> bool:
+        disk = self._meter.follow()
         if disk is None:
-            return DiskUsage(
-                self.usage.available, trashed, copied, filesystem=self.usage.filesystem
-            )
-        mode, limits = policy.mode, self._limits()
-        ahead = forecast(items, disk, limits, is_off=mode == "off")
-        text = ahead.text if ahead is not None and (items or mode == "enforce") else ""
-        problem = f"Watch {self.name}: {text}." if text else ""
-        filesystem = self._trend.measured(
-            self.root, disk, next_saves_fit=ahead is None or ahead.is_enough
-        )
-        return DiskUsage(
-            available=disk.free,
-            trash=trashed,
-            vault=copied,
-            reserve=limits.reserve(disk.total),
-            problem=problem,
-            filesystem=filesystem,
-        )
+            return False
+        if self._meter.has_turned(disk):
+            self._measure()
+        return disk.free < (self.usage.reserve or 0)

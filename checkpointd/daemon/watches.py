@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import UserDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from checkpointd.daemon.evaluators import Evaluators
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.runtimes import Runtimes
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
+
+_LOOK_SECONDS = 0.05
 
 
 @dataclass
@@ -25,8 +28,19 @@ class Watch:
     """
 
     settings: WatchSettings
-    watcher: Watcher
+    watcher: AnyWatcher
     labelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def is_listed(self) -> bool:
+        """Wait until its series are up to date; False once its directory cannot be read."""
+        while not self.labelled.is_set():
+            status = self.watcher.status()
+            if not (status.up or status.begins):
+                return False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self.labelled.wait()
+        return True
 
 
 class Watches(UserDict[str, Watch]):

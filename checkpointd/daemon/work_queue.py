@@ -30,14 +30,20 @@ class WorkQueue:
     Args:
         on_coalesced: called with a watch's name when an older generation of a path was replaced
             before it was verified.
+        capacity: returns how many may be verified at a time; by default as many as are taken.
     """
 
-    def __init__(self, on_coalesced: Callable[[str], None] = lambda _watch: None) -> None:
+    def __init__(
+        self,
+        on_coalesced: Callable[[str], None] = lambda _watch: None,
+        capacity: Callable[[], int] | None = None,
+    ) -> None:
         self.running: dict[str, Running] = {}
         self._foreground = Queue()
         self._background = Queue()
         self._paused: frozenset[str] = frozenset()
         self._on_coalesced = on_coalesced
+        self._capacity = capacity
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -91,14 +97,24 @@ class WorkQueue:
     async def take(self) -> Item:
         """Wait for the next item and mark it as running, until `done` is called."""
         while True:
-            item = self._foreground.pop(self.running, self._paused) or self._background.pop(
-                self.running, self._paused
-            )
+            item = self._pop() if self._has_room() else None
             if item is not None:
                 self.running[item.checkpoint.path] = Running(item, time.monotonic())
                 return item
             self._changed.clear()
             await self._changed.wait()
+
+    def _has_room(self) -> bool:
+        return self._capacity is None or len(self.running) < self._capacity()
+
+    def _pop(self) -> Item | None:
+        return self._foreground.pop(self.running, self._paused) or self._background.pop(
+            self.running, self._paused
+        )
+
+    def wake(self) -> None:
+        """Look again at what may be taken: the capacity has changed."""
+        self._changed.set()
 
     def done(self, item: Item) -> None:
         """End what `take` began: the path may be taken again."""

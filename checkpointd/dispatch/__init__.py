@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.format_specs import Format
     from checkpointd.core.request import Answer, Request
@@ -32,6 +33,19 @@ class Dispatcher(Protocol):
 
     async def close(self) -> None:
         """End every process that was started."""
+
+    def forget(self, used: Collection[str]) -> None:
+        """Forget the interpreters that no settings name any more."""
+
+    def configure(self, worker: WorkerSettings) -> None:
+        """Use other settings from now on; `concurrency` and `idle_exit` stay as they are."""
+
+    @property
+    def capacity(self) -> int:
+        """How many verifications may go on at a time; it may change."""
+
+    def engine(self) -> dict[str, Any]:
+        """Return who verifies: `name`, and for a cluster what `observe.status` has of it."""
 
     def status(self) -> list[dict[str, Any]]:
         """Return the processes behind it: `kind`, `up`, `pid`, `busy`, `python`, `message`."""

@@ -38,7 +38,7 @@ class ChildResult:
         checks: its check results, in order.
         facts: those that it reported before it ran the user's checks.
         finished: its last answer; None if it ended early.
-        inspection: the answer of an INSPECT or COPY.
+        inspection: the answer of an INSPECT, COPY or DIFF.
         environment: what its interpreter reported before it was forked.
         signal: the number of the signal that killed it; 0 if none did.
         exit_code: as of wait(2).

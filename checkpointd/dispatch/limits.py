@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checkpointd.core.expansion import most_unpacked
-from checkpointd.worker.protocol import INSPECT, LOAD, SCAN, ChildLimits
+from checkpointd.worker.protocol import DIFF, INSPECT, LOAD, SCAN, ChildLimits
 
 _MiB = 1 << 20
 _SCAN_BYTES = 1024 * _MiB
@@ -72,7 +72,7 @@ def limits_for(
         used = used - _SCAN_BYTES if stage == LOAD else min(used, _SCAN_BYTES)
     data = max(used, spare, _LOAD_MAPPED_MIN) if stage == LOAD else used
     # The scan unpacks the weights of a compressed archive into a file without a name.
-    written = most_unpacked(size) if stage in (SCAN, INSPECT) else size
+    written = most_unpacked(size) if stage in (SCAN, INSPECT, DIFF) else size
     return ChildLimits(
         data_bytes=NO_LIMIT if alone else data,
         file_bytes=_FILE_BYTES + written,

@@ -10,32 +10,34 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.encode import to_json
 from checkpointd.core.remove_tree import remove_tree
-from checkpointd.core.report import Facts, Report, with_facts
+from checkpointd.core.report import Facts
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import checks_of
-from checkpointd.core.verdict import decide
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import answer_validator, child_outcome, early_load, out_of_memory
 from checkpointd.dispatch.early_load import NOTHING, EarlyLoad
 from checkpointd.dispatch.host_cores import usable_threads
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
-from checkpointd.dispatch.stage_runner import ChildTask, StageRunner
+from checkpointd.dispatch.reports import make_report
+from checkpointd.dispatch.spare_pool import SparePool
+from checkpointd.dispatch.stage_runner import ChildTask, StageRunner, has_fault
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
-from checkpointd.worker.protocol import COPY, INSPECT, LOAD, SCAN, Job, SandboxState
+from checkpointd.worker.protocol import COPY, DIFF, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Sequence
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
+    from checkpointd.core.check_result import CheckResult
     from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import ChildResult
-    from checkpointd.dispatch.early_load import Exchange, Scanned
+    from checkpointd.dispatch.early_load import Exchange, Plan, Scanned
+    from checkpointd.dispatch.spare import Spare
     from checkpointd.dispatch.stage_runner import OnExit
 
 _INSPECT_SECONDS = 120.0
@@ -61,6 +63,7 @@ class LocalDispatcher:
         self._slots = asyncio.Semaphore(worker.concurrency)
         self._threads = usable_threads(worker.threads)
         self.zygotes = ZygotePool(scratch, worker.idle_exit, self._threads)
+        self._spares = SparePool(self.zygotes, worker)
         self._stages = StageRunner(
             self.zygotes, on_exit or (lambda _cause, _memory: None), worker.concurrency
         )
@@ -71,6 +74,8 @@ class LocalDispatcher:
         kinds = [(SCAN, "")] if skipped else [(SCAN, ""), (LOAD, settings.python)]
         for kind, python in kinds:
             await self.zygotes.warm(kind, python)
+        if not skipped:
+            self._spares.prepare(settings)
 
     async def verify(
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
@@ -78,9 +83,17 @@ class LocalDispatcher:
         """Verify one generation; see `Dispatcher`."""
         emit = on_check or (lambda _result: None)
         async with self._slots:
-            if request.copied:
-                return await self._verify_copy(request, emit)
-            return await self._verify(request, emit)
+            spare = self._spares.take(request, self._copy)
+            try:
+                if request.copied:
+                    return await self._verify_copy(request, emit)
+                answer = await self._verify(request, emit, spare)
+                return answer_for_original(answer, request, spare.path) if spare else answer
+            finally:
+                await self._spares.done(spare)
+
+    async def _copy(self, job: Job, size: int) -> ChildResult:
+        return await self._child(ChildTask(job, "", size))
 
     async def _verify_copy(
         self, request: Request, on_check: Callable[[CheckResult], None]
@@ -108,10 +121,15 @@ class LocalDispatcher:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(remove_tree, directory)
 
-    async def _verify(self, request: Request, on_check: Callable[[CheckResult], None]) -> Answer:
+    async def _verify(
+        self,
+        request: Request,
+        on_check: Callable[[CheckResult], None],
+        spare: Spare | None = None,
+    ) -> Answer:
         early = self._early_load(request, on_check)
         try:
-            return await self._run_stages(request, on_check, early)
+            return await self._run_stages(request, on_check, early, spare)
         finally:
             if early is not None:
                 await early.end()
@@ -143,6 +161,7 @@ class LocalDispatcher:
         request: Request,
         on_check: Callable[[CheckResult], None],
         early: EarlyLoad | None,
+        spare: Spare | None,
     ) -> Answer:
         started = time.monotonic()
         deadline = started + self._worker.timeout
@@ -167,7 +186,7 @@ class LocalDispatcher:
             plan = early_load.plan_of(early, stage, names, facts, on_check)
             names = plan.names
             task = self._task(stage, request, facts, checks, names, plan.exchange)
-            result = await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
+            result = await self._run(task, worker, deadline, plan, spare)
             deadline += result.waited
             sandbox = result.sandbox or sandbox
             stderr = result.stderr or stderr
@@ -195,7 +214,7 @@ class LocalDispatcher:
                 facts = _merged(stage, facts, reported, request, result)
         if sandbox is not None:
             facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.summary})
-        report = _report(request, facts, checks, time.monotonic() - started, stderr)
+        report = make_report(request, facts, checks, time.monotonic() - started, stderr)
         return Answer(End.DONE, "", report)
 
     def _task(
@@ -212,6 +231,27 @@ class LocalDispatcher:
         size = child_outcome.memory_needed(checks, request.generation.size_bytes)
         return ChildTask(job, request.settings.python if stage == LOAD else "", size, exchange)
 
+    async def _run(
+        self,
+        task: ChildTask,
+        worker: WorkerSettings,
+        deadline: float,
+        plan: Plan,
+        spare: Spare | None,
+    ) -> ChildResult:
+        """Run a stage; the load stage in a spare where there is one and nothing is wrong there."""
+        if spare is None or task.job.stage != LOAD:
+            return await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
+        result = await self._stages.run_in_spare(spare, task, worker, deadline)
+        if result is None:
+            result = await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
+            if spare.found_fault and not has_fault(result):
+                self._spares.does_not_suit(spare)
+            return result
+        for check in result.checks:
+            plan.on_check(check)
+        return result
+
     def _job(self, stage: str, request: Request, **more: Any) -> Job:
         enforce = self._worker.sandbox == "enforce"
         return Job(stage, "", to_json(request), enforce=enforce, **more)
@@ -224,9 +264,23 @@ class LocalDispatcher:
     async def inspect(self, path: str, fmt: Format) -> dict[str, Any]:
         """Describe what a checkpoint holds; see `Dispatcher`."""
         request = Request(Checkpoint(path, fmt), Generation(()), VerifySettings())
-        job = self._job(INSPECT, request)
+        return await self._described(ChildTask(self._job(INSPECT, request)), _INSPECT_SECONDS)
+
+    async def diff(
+        self, first: Request, second: Request, *, weights_only: bool = False
+    ) -> dict[str, Any]:
+        """Compare the tensors and the configuration of two checkpoints.
+
+        Returns:
+            What `checkpointd.verify.scan.diff.comparison.diff` does, or `{"error": message}`.
+        """
+        job = self._job(DIFF, first, other=to_json(second), weights_only=weights_only)
+        size = first.generation.size_bytes + second.generation.size_bytes
+        return await self._described(ChildTask(job, "", size), self._worker.timeout)
+
+    async def _described(self, task: ChildTask, seconds: float) -> dict[str, Any]:
         try:
-            run = await self._child(ChildTask(job), _INSPECT_SECONDS)
+            run = await self._child(task, seconds)
         except ZygoteError as error:
             return {"error": str(error)}
         if run.inspection is not None:
@@ -246,16 +300,31 @@ class LocalDispatcher:
 
     async def close(self) -> None:
         """End every zygote, and with them their children."""
+        await self._spares.close()
         await self.zygotes.close()
+
+    @property
+    def capacity(self) -> int:
+        """As many as `concurrency`; see `Dispatcher`."""
+        return self._worker.concurrency
+
+    def engine(self) -> dict[str, Any]:
+        """Return that this host verifies; see `Dispatcher`."""
+        return {"name": "local"}
 
     def configure(self, worker: WorkerSettings) -> None:
         """Use other settings from now on; `concurrency`, `threads`, `idle_exit` stay."""
         self._worker = worker
+        self._spares.configure(worker)
 
     def status(self) -> list[dict[str, Any]]:
         """Return the processes behind it; see `Dispatcher`."""
         return [
-            {**row, "memory_bytes": self._stages.memory_of(row["kind"], self._worker)}
+            {
+                **row,
+                "memory_bytes": self._stages.memory_of(row["kind"], self._worker),
+                "spares": self._spares.ready(row["pid"]),
+            }
             for row in self.zygotes.status()
         ]
 
@@ -269,30 +338,3 @@ def _merged(
     evaluation = request.settings.evaluate
     evaluated_by = evaluation.digest if evaluation.is_set else ""
     return answer_validator.merge_load_facts(facts, reported, evaluated_by, result.environment)
-
-
-def _report(
-    request: Request,
-    facts: Facts,
-    checks: list[CheckResult],
-    seconds: float,
-    stderr: str,
-) -> Report:
-    verdict, reason, message, shown = decide(checks, request.settings.fail_on)
-    checkpoint = with_facts(replace(request.checkpoint, format=facts.format), facts)
-    noisy = any(c.outcome in (Outcome.FAIL, Outcome.ERROR) for c in checks)
-    return Report(
-        checkpoint=checkpoint,
-        generation=request.generation,
-        verdict=verdict,
-        reason=reason,
-        message=message,
-        shown=shown,
-        checks=tuple(checks),
-        # Long, and only the load stage needs them.
-        facts=replace(facts, optimizer_tensors=None, other_tensors=None),
-        duration_seconds=seconds,
-        settings_digest=request.settings.digest,
-        finished_at=time.time(),
-        stderr=stderr if noisy else "",
-    )

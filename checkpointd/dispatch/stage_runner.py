@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from checkpointd.core.check_result import Outcome
 from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
 from checkpointd.dispatch.child_result import ChildResult
 from checkpointd.dispatch.early_load import NOTHING, Exchange
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
+    from checkpointd.dispatch.spare import Spare
     from checkpointd.dispatch.zygote_pool import ZygotePool
     from checkpointd.worker.protocol import ChildLimits, Job
 
@@ -145,6 +147,35 @@ class StageRunner:
             result = await self._attempt(task, limits, deadline, on_check)
         return replace(result, waited=waited)
 
+    async def run_in_spare(
+        self, spare: Spare, task: ChildTask, worker: WorkerSettings, deadline: float
+    ) -> ChildResult | None:
+        """Run the load stage in a spare.
+
+        Args:
+            spare: a child that has warmed up, for one checkpoint.
+            task: what to do.
+            worker: the settings.
+            deadline: on the monotonic clock.
+
+        Returns:
+            What it did; None where a new child has to load the checkpoint itself: everything but
+            a load without any fault, and the end of its time.
+        """
+        waiting = time.monotonic()
+        async with self._lock.shared():
+            waited = time.monotonic() - waiting
+            limits = self.limits(task, worker, worker.timeout)
+            seconds = max(0.1, deadline + waited - time.monotonic())
+            result = await spare.run(task.job, limits, seconds)
+        if result is None:
+            return None
+        self._zygotes.mark_used()
+        self._on_exit(_cause(result), result.peak.by_check)
+        spare.found_fault = has_fault(result)
+        clean = result.finished is not None and not spare.found_fault
+        return replace(result, waited=waited) if clean or result.timed_out else None
+
     async def _attempt(
         self, task: ChildTask, limits: ChildLimits, deadline: float, on_check: OnCheck
     ) -> ChildResult:
@@ -206,6 +237,11 @@ class _FinalResults:
         """Emit the results that were held back: there is no second attempt."""
         for check in self._held_back:
             self.emit(check)
+
+
+def has_fault(result: ChildResult) -> bool:
+    """Whether any check found a fault or could not be done."""
+    return any(check.outcome in (Outcome.FAIL, Outcome.ERROR) for check in result.checks)
 
 
 def _has_no_more(limits: ChildLimits, result: ChildResult) -> bool:

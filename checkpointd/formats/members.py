@@ -24,7 +24,7 @@ def member_path(path: str, name: str) -> str:
 
 def member_of(name: str, seen: Stat) -> Member:
     """Note what a file is known by."""
-    return Member(name, seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns)
+    return Member(name, seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns, seen.tag)
 
 
 def members_of(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Member, ...]:

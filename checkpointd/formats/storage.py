@@ -24,7 +24,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stat:
-    """What the storage knows of one file, symbolic links followed; sizes in bytes."""
+    """What the storage knows of one file, symbolic links followed; sizes in bytes.
+
+    `tag` is what an object store calls this content; empty for a file.
+    """
 
     device: int
     inode: int
@@ -33,6 +36,7 @@ class Stat:
     ctime_ns: int
     is_dir: bool
     is_file: bool
+    tag: str = ""
 
 
 class Storage(Protocol):

@@ -26,6 +26,7 @@ def public_entry(entry: Entry) -> dict[str, Any]:
         "reason": report.reason if report else "",
         "message": report.message if report else entry.message,
         "shown": list(report.shown) if report else [],
+        "golden": report.facts.has_golden if report else False,
         "verified_at": report.finished_at if report else None,
         "duration_seconds": report.duration_seconds if report else None,
         "pinned": entry.pinned,

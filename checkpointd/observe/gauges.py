@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from checkpointd.observe.snapshot import (
+        EngineSnapshot,
         SeriesSnapshot,
         Snapshot,
         StateDirSnapshot,
@@ -42,6 +43,7 @@ _WATCH_HELP = {
     "vault_bytes": "Bytes in the vault of the watch; absent without one.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
     "filesystem_size_bytes": "Size of the file system of the watch.",
+    "next_save_bytes": "Bytes that the next save may need: the largest checkpoint of the watch.",
     "hooks_pending": "Events that wait for a hook of the watch; absent without hooks.",
     "series_dropped": "Series of the watch left out of these metrics because there are too many.",
     "evaluations_dropped": "Results left out of evaluation because a series has too many.",
@@ -120,6 +122,7 @@ class GaugeCollector(Collector):
             ("reason",),
             [((reason,), float(now.problems.get(reason, 0))) for reason in PROBLEMS],
         )
+        yield from _fleet(now.engine)
         yield from _state_dir(now.state_dir)
         yield from _web(now.web)
         yield _family(
@@ -147,6 +150,7 @@ class GaugeCollector(Collector):
             rows["vault_bytes"].append((name, watch.vault_bytes))
             rows["filesystem_avail_bytes"].append((name, watch.filesystem_avail_bytes))
             rows["filesystem_size_bytes"].append((name, watch.filesystem_size_bytes))
+            rows["next_save_bytes"].append((name, watch.next_save_bytes))
             rows["series_dropped"].append((name, len(watch.series) - len(series)))
             rows["evaluations_dropped"].append(
                 (name, sum(max(0, len(one.evaluation) - _MAX_EVALUATIONS) for one in series))
@@ -191,6 +195,28 @@ class GaugeCollector(Collector):
             ("watch", "series", "metric"),
             evaluations,
         )
+
+
+def _fleet(engine: EngineSnapshot | None) -> Iterator[GaugeMetricFamily]:
+    for name, help_, value in (
+        (
+            "fleet_scheduler_up",
+            "Whether the Dask scheduler answers; absent where this host verifies.",
+            None if engine is None else float(engine.reachable),
+        ),
+        (
+            "fleet_workers",
+            "Workers of checkpointd that are connected to the scheduler.",
+            None if engine is None else float(engine.workers),
+        ),
+        (
+            "fleet_slots",
+            "Checkpoints that these workers verify at a time.",
+            None if engine is None else float(engine.slots),
+        ),
+    ):
+        if value is not None:
+            yield _family(name, help_, (), [((), value)])
 
 
 def _state_dir(state: StateDirSnapshot | None) -> Iterator[GaugeMetricFamily]:

@@ -44,7 +44,9 @@ VAULT = "vault"
 PUBLISH = "publish"
 HOOK = "hook"
 WEB = "web"
+STAGING = "staging"
 SANDBOX = "sandbox"
+FLEET = "fleet"
 
 PROBLEMS: dict[str, ProblemSpec] = {
     EVENT_LOOP_STUCK: ProblemSpec(
@@ -76,6 +78,13 @@ PROBLEMS: dict[str, ProblemSpec] = {
     WEB: ProblemSpec(
         "A file of the web server (certificate, password) is broken.", "A web file is broken"
     ),
+    STAGING: ProblemSpec(
+        "A checkpoint could not be copied from its bucket to be verified.", "A bucket fails"
+    ),
     SANDBOX: ProblemSpec("The sandbox is not in force as a whole.", "Nothing is loaded"),
+    FLEET: ProblemSpec(
+        "The Dask scheduler or its workers cannot be reached, or see other files.",
+        "The fleet does not verify",
+    ),
 }
 """Every value of the label `reason` of `checkpointd_problems`."""

@@ -51,6 +51,7 @@ class WatchSnapshot:
     vault_bytes: int | None = None
     filesystem_avail_bytes: int | None = None
     filesystem_size_bytes: int | None = None
+    next_save_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ class WebSnapshot:
 
 
 @dataclass(frozen=True)
+class EngineSnapshot:
+    """A fleet: whether its scheduler answers, its workers, and what they verify at a time."""
+
+    reachable: bool
+    workers: int
+    slots: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The whole daemon; `workers` maps a kind to whether it can work (idle counts as up).
 
@@ -92,3 +102,4 @@ class Snapshot:
     problems: Mapping[str, int] = field(default_factory=dict)
     memory_limits: Mapping[str, int] = field(default_factory=dict)
     state_dir: StateDirSnapshot | None = None
+    engine: EngineSnapshot | None = None

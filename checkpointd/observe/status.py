@@ -90,7 +90,7 @@ class WorkerStatus:
     """One interpreter that verifies; `message` is why it could not be started.
 
     `forks` and `environment` are None for one that was not started, `sandbox` is also None for
-    one that has not tried it.
+    one that has not tried it. `spares` are its warm children, which wait for a checkpoint.
     """
 
     kind: str = "?"
@@ -103,6 +103,7 @@ class WorkerStatus:
     sandbox: WorkerSandbox | None = None
     message: str = ""
     memory_bytes: int | None = None
+    spares: int = 0
 
     def to_public(self) -> dict[str, Any]:
         """The object of the status; what only a process that was started has is left out else."""
@@ -153,6 +154,34 @@ class WebAccess:
 
 
 @dataclass(frozen=True)
+class EngineStatus:
+    """Who verifies: this host (`local`), or the workers of a Dask cluster.
+
+    `hosts` are those of its workers, `slots` how many checkpoints they verify at a time; `message`
+    is why the scheduler cannot be reached.
+    """
+
+    name: str = "local"
+    scheduler: str = ""
+    reachable: bool = True
+    workers: int = 0
+    hosts: tuple[str, ...] = ()
+    slots: int = 0
+    message: str = ""
+
+    @property
+    def line(self) -> str:
+        """One line about it; empty for this host."""
+        if self.name == "local":
+            return ""
+        if not self.reachable:
+            return f"{self.name}, {self.scheduler} is not reachable: {self.message}"
+        workers = f"{self.workers} worker{'' if self.workers == 1 else 's'}"
+        places = f"{self.slots} at a time, on {', '.join(self.hosts)}"
+        return f"{self.name}, {self.scheduler}, {workers}" + (f", {places}" if self.workers else "")
+
+
+@dataclass(frozen=True)
 class DaemonStatus:
     """Everything that the daemon reports about itself; times are seconds since the epoch."""
 
@@ -171,6 +200,7 @@ class DaemonStatus:
     queue: QueueStatus = field(default_factory=QueueStatus)
     verifying: tuple[str, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()
+    engine: EngineStatus = field(default_factory=EngineStatus)
     sandbox: SandboxStatus = field(default_factory=SandboxStatus)
     last_verdicts: tuple[VerdictStatus, ...] = ()
     attention: tuple[VerdictStatus, ...] = ()

@@ -27,6 +27,7 @@ from checkpointd.retention.series_state import SeriesState
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
+from checkpointd.series.lone_numbers import lone_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +48,8 @@ class RetentionPlan:
     be verified again. `unevaluated` are to be verified again for a metric of `evaluate`. `unmet`
     is why `max_total_bytes` is not met, `unconfirmed` why the plan waits for a person
     (`checkpointd.retention.confirmation`), `kept_in_trash` why the trash keeps what it has for
-    longer than `trash_ttl` (`checkpointd.retention.trash_ttl`). Whether anything is carried out is
+    longer than `trash_ttl` (`checkpointd.retention.trash_ttl`). `notes` are sentences about what
+    no rule can ever remove because of its name. Whether anything is carried out is
     up to the caller: see `policy.mode`.
     """
 
@@ -59,6 +61,7 @@ class RetentionPlan:
     unmet: str = ""
     unconfirmed: tuple[Hold, ...] = ()
     kept_in_trash: tuple[Hold, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[Decision, ...]:
@@ -165,10 +168,19 @@ def plan(
     suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
+    notes: list[str] = []
     for watch, labels in sorted(_alone(orders).items()):
         holds += holds_unread(watch, labels, templates)
-    made = tuple(decisions)
-    return RetentionPlan(policy, made, tuple(holds), suspects, tuple(to_evaluate), unmet)
+        notes += lone_numbers(labels, templates)
+    return RetentionPlan(
+        policy,
+        tuple(decisions),
+        tuple(holds),
+        suspects,
+        tuple(to_evaluate),
+        unmet,
+        notes=tuple(notes),
+    )
 
 
 def _alone(orders: Mapping[tuple[str, str], SeriesOrder]) -> dict[str, list[str]]:

@@ -51,4 +51,5 @@ def public_plan(watch: str, plan: RetentionPlan) -> dict[str, Any]:
             for hold in (*plan.holds, *plan.unconfirmed, *plan.kept_in_trash)
         ],
         "unmet": plan.unmet,
+        "notes": list(plan.notes),
     }

@@ -104,7 +104,7 @@ def summarize(plan: RetentionPlan) -> PlanSummary:
 
 
 def preview_line(plan: RetentionPlan) -> str:
-    """What the policy of a watch would now do, in a sentence."""
+    """What the policy of a watch would now do, and what it can never remove, in sentences."""
     policy = plan.policy
     if policy.mode == "off":
         return "Pruning is off."
@@ -113,7 +113,7 @@ def preview_line(plan: RetentionPlan) -> str:
     summary = summarize(plan)
     removes = policy.mode == "enforce" and summary.count and not plan.unconfirmed
     verb = "removes" if removes else "would remove"
-    return f"{policy.mode}: {verb} {summary.text}."
+    return " ".join((f"{policy.mode}: {verb} {summary.text}.", *plan.notes))
 
 
 def preview_text(plan: RetentionPlan) -> str:

@@ -33,9 +33,11 @@ from checkpointd.tensors import (
     unique,
 )
 from checkpointd.tensors.bundle_tallies import CHECKSUM_BYTES, lengths_end, tally_for
+from checkpointd.tensors.checksums import Checksum
 from checkpointd.tensors.object_graph import ObjectGraph
+from checkpointd.tensors.source import opened
 from checkpointd.tensors.statistics import item_size
-from checkpointd.tensors.stream import ByteRange, Checksum, layered, opened, stream
+from checkpointd.tensors.stream import ByteRange, layered, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import google_crc32c
 import numpy as np
 
-from checkpointd.tensors.statistics import Array, item_size
+from checkpointd.tensors.checksums import Block
+from checkpointd.tensors.statistics import item_size
 from checkpointd.tensors.stream import Tally
 
 if TYPE_CHECKING:
@@ -29,12 +30,16 @@ def tally_for(spec: TensorSpec, *, big_endian: bool) -> Tally:
     """Choose what reads a tensor; its `crc32c` is what the index has to hold."""
     if spec.dtype == "string":
         return StringTally(spec, big_endian=big_endian)
-    width = item_size(spec.dtype) or 1
-    if spec.dtype.startswith("complex"):
-        width //= 2
+    width = value_width(spec.dtype)
     if big_endian and width > 1:
         return SwappedTally(spec, width)
     return Tally(spec, with_crc32c=True)
+
+
+def value_width(dtype: str) -> int:
+    """Return the bytes whose order depends on the machine: of one value, or of half a complex."""
+    width = item_size(dtype) or 1
+    return width // 2 if dtype.startswith("complex") else width
 
 
 def lengths_end(data: bytes) -> int:
@@ -54,15 +59,15 @@ class SwappedTally(Tally):
         self._stored = 0
         self._left = b""
 
-    def feed(self, block: Array) -> None:
+    def feed(self, block: Block) -> None:
         """Take the next bytes."""
-        self._stored = google_crc32c.extend(self._stored, block)
-        data = np.frombuffer(self._left + block.tobytes(), np.uint8)
+        self._stored = block.crc32c_after(self._stored)
+        data = np.frombuffer(self._left + block.data.tobytes(), np.uint8)
         whole = len(data) - len(data) % self._width
         self._left = data[whole:].tobytes()
         if whole:
             swapped = np.ascontiguousarray(data[:whole].reshape(-1, self._width)[:, ::-1])
-            super().feed(swapped.reshape(-1))
+            super().feed(Block(swapped.reshape(-1)))
         self.crc32c = self._stored
 
 
@@ -80,17 +85,17 @@ class StringTally(Tally):
         self._at_bytes = False
         self._big_endian = big_endian
 
-    def feed(self, block: Array) -> None:
+    def feed(self, block: Block) -> None:
         """Take the next bytes."""
         if not self._at_bytes:
-            data = self._head + block.tobytes()
+            data = self._head + block.data.tobytes()
             at = self._lengths(data)
             if self._missing or len(data) < at + CHECKSUM_BYTES:
                 self._head = data[at:]
                 return
             self._at_bytes = True
-            block = np.frombuffer(data, np.uint8)[at:]
-        self.crc32c = google_crc32c.extend(self.crc32c, block)
+            block = Block(np.frombuffer(data, np.uint8)[at:])
+        self.crc32c = block.crc32c_after(self.crc32c)
 
     def _lengths(self, data: bytes) -> int:
         at = 0

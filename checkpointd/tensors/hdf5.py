@@ -7,6 +7,7 @@ in bounded slices; what HDF5's checksums report on the way becomes a `Problem`.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import signal
@@ -25,8 +26,11 @@ from checkpointd.tensors import (
     roles,
     unique,
 )
+from checkpointd.tensors.checksums import Block, Checksum
+from checkpointd.tensors.source import opened
 from checkpointd.tensors.statistics import item_size
-from checkpointd.tensors.stream import ByteRange, Checksum, Tally, arranged, opened, stream
+from checkpointd.tensors.stream import ByteRange, Tally, arranged, stream
+from checkpointd.tensors.window import Window
 
 import h5py  # isort: skip - after checkpointd.tensors, which forbids HDF5 to lock files
 import numpy as np  # isort: skip
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.tensors.hdf5_tree import ExternalReference
-    from checkpointd.tensors.window import Window
 
 SLICE = 8 << 20
 """Bytes of values asked of h5py at once."""
@@ -74,20 +77,22 @@ class Layout:
     filters: tuple[str, ...] = ()
 
 
-def open_hdf5(where: str | Window) -> Any:
-    """Open an HDF5 file for reading, without a lock.
+@contextlib.contextmanager
+def open_hdf5(where: str | Window) -> Iterator[Any]:
+    """Open an HDF5 file for reading for the length of a `with` block, without a lock.
+
+    HDF5 reads through a `Source`, so that nothing of the file stays in the page cache.
 
     Raises:
         FormatError: it is truncated, or no HDF5 file.
         OSError: it could not be read.
     """
-    return guarded(
-        lambda: (
-            h5py.File(where, "r", locking=False, rdcc_nbytes=_CHUNK_CACHE)
-            if isinstance(where, str)
-            else h5py.File(where, "r", rdcc_nbytes=_CHUNK_CACHE)
-        )
-    )
+    with contextlib.ExitStack() as stack:
+        if isinstance(where, str):
+            source = stack.enter_context(opened(where))
+            where = Window(source, 0, source.size)
+        file = where
+        yield stack.enter_context(guarded(lambda: h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)))
 
 
 def guarded(action: Callable[[], T], seconds: float = _CALL_SECONDS) -> T:
@@ -151,6 +156,7 @@ def _layout(handle: Any, size: int) -> Layout:
         return Layout("", (), tree.foreign)
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
     datasets: list[Dataset] = []
+    layers: dict[str, str] = {}
     filters: set[str] = set()
     unallocated = surplus = 0
     for name, (key, dataset) in zip(names, found):
@@ -159,7 +165,8 @@ def _layout(handle: Any, size: int) -> Layout:
         stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
         path = key.replace("\\", "/")  # Keras 2.13 on Windows
         role = roles.of_hdf5(path, shape, legacy_weights=legacy_weights)
-        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by)
+        layer = hdf5_tree.layer_of(handle, key, layers)
+        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by, layer)
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
         unwritten, beyond = hdf5_tree.storage(dataset, stored)
         unallocated, surplus = unallocated + unwritten, surplus + beyond
@@ -222,7 +229,7 @@ def read_slices(handle: Any, dataset: Dataset, tally: Tally) -> Problem | None:
     try:
         for index in slabs(spec.shape, max(1, plain.itemsize)):
             values = np.ascontiguousarray(source[index], dtype=plain)
-            tally.feed(values.reshape(-1).view(np.uint8))
+            tally.feed(Block(values.reshape(-1).view(np.uint8)))
     except (OSError, RuntimeError) as error:
         number = _errno_of(error)
         if number is not None:

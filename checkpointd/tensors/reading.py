@@ -168,7 +168,7 @@ def _of_directory(path: str, names: tuple[str, ...]) -> ReadPlan:
     others = tuple(name for name in names if name != weights)
     if weights.endswith(".npz"):
         from checkpointd.tensors import npz
-        from checkpointd.tensors.stream import opened
+        from checkpointd.tensors.source import opened
         from checkpointd.tensors.window import Window
 
         with opened(path + weights) as source:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from checkpointd.tensors.stream import Source
+    from checkpointd.tensors.source import Source
 
 
 class Window(io.RawIOBase):

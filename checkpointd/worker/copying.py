@@ -15,7 +15,8 @@ from checkpointd import golden
 from checkpointd.core.encode import to_json
 from checkpointd.core.request import End
 from checkpointd.formats import generation_of, member_path
-from checkpointd.tensors.stream import BLOCK, opened
+from checkpointd.tensors.source import opened
+from checkpointd.tensors.stream import BLOCK
 
 if TYPE_CHECKING:
     from checkpointd.core.request import Request

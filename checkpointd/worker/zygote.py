@@ -14,15 +14,13 @@ import select
 import signal
 import socket
 import sys
-import tempfile
 import time
 import warnings
 from typing import TYPE_CHECKING
 
 from checkpointd.core.encode import to_json
-from checkpointd.worker import access_rules, child, limits, protocol, sandbox
-from checkpointd.worker.landlock import WRITE
-from checkpointd.worker.protocol import ForkRequest, Notice, SandboxState
+from checkpointd.worker import child, limits, protocol, sandbox, sandbox_trial
+from checkpointd.worker.protocol import ForkRequest, Notice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +53,7 @@ def main(stage: str, control: socket.socket, parent: int) -> int:
     gc.collect()
     gc.freeze()
     can_fork = _can_fork()
-    state = _try_sandbox() if can_fork else None
+    state = sandbox_trial.try_sandbox(os.getcwd()) if can_fork else None
     ready = Notice("ready", can_fork=can_fork, environment=environment, sandbox=state)
     control.send(protocol.encode(ready))
     _serve(control)
@@ -74,9 +72,10 @@ def _preload(stage: str) -> Mapping[str, str]:
         return {**environment, "python": python}
     from checkpointd.tensors import bundle, hdf5, keras_zip
     from checkpointd.verify.scan import inspect, scan_stage
+    from checkpointd.verify.scan.diff import comparison
     from checkpointd.worker import copying
 
-    del bundle, copying, hdf5, inspect, keras_zip, scan_stage
+    del bundle, comparison, copying, hdf5, inspect, keras_zip, scan_stage
     return {"python": python}
 
 
@@ -101,43 +100,6 @@ def _can_fork() -> bool:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return False
-
-
-def _try_sandbox() -> SandboxState | None:
-    """Enter the sandbox in a child that has no checkpoint, and return its state.
-
-    Returns:
-        The state; None where that could not be tried, for example on a full disk.
-    """
-    try:
-        with tempfile.TemporaryDirectory(dir=os.getcwd()) as scratch:
-            sentinel = scratch + protocol.SENTINEL
-            with open(sentinel, "wb"):
-                pass
-            try:
-                answer = _sandbox_of_trial_child(scratch, sentinel)
-            finally:
-                os.unlink(sentinel)
-    except OSError:  # each child enters its own sandbox in any case
-        return None
-    return protocol.decode_sandbox_state(answer) if answer else None
-
-
-def _sandbox_of_trial_child(scratch: str, sentinel: str) -> bytes:
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            rules = (*access_rules.interpreter_rules(), (scratch, WRITE))
-            state = sandbox.enter_child(access_rules.AccessRules(rules), sentinel)
-            os.write(write, json.dumps(to_json(state)).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        answer = pipe.read()
-    os.waitpid(pid, 0)
-    return answer
 
 
 def _become(connection: socket.socket, request: ForkRequest, stderr: int) -> NoReturn:

@@ -97,6 +97,7 @@ LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
 """What permissions forbid to read."""
 
 ELSEWHERE = {
+    "structure.workers_lost": "integration/dispatch/fleet/test_fleet.py",
     "integrity.not_readable": "integration/tensors/test_file_readers.py",
     "load.not_restored": "integration/verify/load/test_unsaved_state.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",

@@ -45,7 +45,7 @@ class Daemon:
         self.asked: list[str] = []
         self.pruned: list[str] = []
         self.deleted: list[str] = []
-        self.status = SimpleNamespace(up=True, ready=True, message="")
+        self.status = SimpleNamespace(up=True, ready=True, message="", begins=False)
         self.feed = ChangeFeed()
         self.ledger = LedgerThread(self.feed.emit)
         self.watches = Watches(Runtimes())
@@ -85,9 +85,9 @@ class Daemon:
 
     async def round(self) -> None:
         """Wait until another round has ended."""
-        before = self.retention.usage("w")
+        before = self.retention.usage("w").filesystem
         self.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
-        await until(lambda: self.retention.usage("w") is not before)
+        await until(lambda: self.retention.usage("w").filesystem is not before)
 
 
 async def until(condition: Callable[[], Any]) -> None:

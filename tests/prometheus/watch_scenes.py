@@ -134,6 +134,25 @@ WATCHES = [
         "60m",
     ),
     Scene(
+        "NextSaveDoesNotFit",
+        "it fills within a minute",
+        {
+            of("filesystem_avail_bytes", W): "5e9 1e9x5",
+            of("next_save_bytes", W): "2e9x6",
+        },
+        "3m",
+        ['{instance="a:1", watch="w"}'],
+    ),
+    Scene(
+        "NextSaveDoesNotFit",
+        "the trash gives way at once, as it does",
+        {
+            of("filesystem_avail_bytes", W): "1e9 " + "5e9 5e9 5e9 1e9 " * 3,
+            of("next_save_bytes", W): "2e9x12",
+        },
+        "12m",
+    ),
+    Scene(
         "TrashLarge",
         "a third of a full disk",
         {

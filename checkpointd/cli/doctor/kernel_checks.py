@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from checkpointd.cli.doctor.finding import Finding
     from checkpointd.cli.doctor.host import Host
+    from checkpointd.worker.protocol import SandboxState
 
 _INOTIFY = Path("/proc/sys/fs/inotify")
 _LSM = Path("/sys/kernel/security/lsm")
@@ -29,6 +33,11 @@ _SKEW_SECONDS = 60.0
 _MAX_FILES = 5_000
 _UNSYNCHRONISED = 5
 _TIMEX_BYTES = 512
+_TRIAL_SECONDS = 30.0
+_SECCOMP_CURE = (
+    "Landlock and a seccomp filter need a kernel with both. In a container they also need a "
+    "seccomp profile that allows them, as the default ones of Kubernetes and of podman do."
+)
 
 
 def watch_limits(host: Host) -> Iterator[Finding]:
@@ -104,10 +113,30 @@ def sandbox(host: Host) -> Iterator[Finding]:
         active = f" The security modules are {modules}." if modules else ""
         yield problem(f"Without Landlock nothing is loaded: {error}.{active}", cure)
         return
-    if "Seccomp:" not in _text(Path("/proc/self/status")):
-        yield problem("This kernel has no seccomp.", "Use a kernel with CONFIG_SECCOMP_FILTER.")
-        return
-    yield ok(f"Landlock version {version} and seccomp are available")
+    state = _tried()
+    if state is None:
+        yield warning(
+            "The sandbox could not be tried: no directory for temporary files can be written.",
+            "Set TMPDIR to one that can.",
+        )
+    elif state.missing:
+        lacking = "; ".join(state.missing)
+        yield problem(f"Without the whole sandbox nothing is loaded: {lacking}.", _SECCOMP_CURE)
+    else:
+        yield ok(f"Landlock version {version}, seccomp, self-test passed")
+
+
+def _tried() -> SandboxState | None:
+    """The state of a sandbox that was entered once; None where that could not be tried."""
+    from checkpointd.core.decode import DecodeError
+    from checkpointd.worker.protocol import decode_sandbox_state
+
+    try:
+        command = [sys.executable, "-m", "checkpointd.worker.sandbox_trial", tempfile.gettempdir()]
+        done = subprocess.run(command, capture_output=True, timeout=_TRIAL_SECONDS, check=False)
+        return decode_sandbox_state(done.stdout)
+    except (OSError, DecodeError, subprocess.SubprocessError):
+        return None
 
 
 def _text(path: Path) -> str:

@@ -115,10 +115,11 @@ def metrics() -> str:
     from prometheus_client import ProcessCollector
 
     from checkpointd.observe.metrics import Metrics
-    from checkpointd.observe.snapshot import Snapshot, WebSnapshot
+    from checkpointd.observe.snapshot import EngineSnapshot, Snapshot, WebSnapshot
 
     web = WebSnapshot(certificate_not_after=0.0, files_good=True)
-    registry = Metrics(lambda: Snapshot(web=web)).registry
+    engine = EngineSnapshot(reachable=True, workers=0, slots=0)
+    registry = Metrics(lambda: Snapshot(web=web, engine=engine)).registry
     rows = []
     for collector in vars(registry)["_collector_to_names"]:
         if isinstance(collector, ProcessCollector):

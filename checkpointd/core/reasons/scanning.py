@@ -8,6 +8,12 @@ _F, _E, _W, _N = Severity.FAIL, Severity.ERROR, Severity.WARN, Severity.NOTE
 _FILE, _RECORD, _DANGER, _READER = Basis.FILE, Basis.RECORD, Basis.DANGER, Basis.READER
 
 STRUCTURE = {
+    "structure.workers_lost": Reason(
+        _E,
+        "Two workers of the fleet were lost while they verified it: read the log of both hosts, "
+        "then run `checkpointd verify` on it on a host where nothing else runs.",
+        Basis.MACHINE,
+    ),
     "structure.truncated": Reason(
         _F,
         (

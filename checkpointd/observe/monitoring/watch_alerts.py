@@ -92,6 +92,17 @@ def alerts(_settings: RuleSettings) -> Iterator[Alert]:
         "the next saves may not fit, or the disk will be full within a day",
     )
     yield Alert(
+        "NextSaveDoesNotFit",
+        "checkpointd_filesystem_avail_bytes < checkpointd_next_save_bytes",
+        "1m",
+        CRITICAL,
+        "The next save of {{ $labels.watch }} on {{ $labels.instance }} does not fit",
+        "{{ $value | humanize1024 }}B are free, and checkpoints there are larger: the next save is "
+        "cut short, and with most trainers the job ends. `checkpointd prune` shows what can go.",
+        "The disk fills up",
+        "less is free than the largest checkpoint needs",
+    )
+    yield Alert(
         "TrashLarge",
         "checkpointd_trash_bytes > 0.2 * checkpointd_filesystem_size_bytes\n"
         "and\n"

@@ -124,9 +124,10 @@ def _curve(
         return None
     low, high = min(finite), max(finite)
     is_log = low > 0 and high / low > _LOG_RATIO
+    scale = max(abs(low), abs(high)) or 1.0  # the largest floats are further apart than any float
 
     def place(index: int, value: float) -> tuple[float, float]:
-        at, bottom, top = (math.log(v) if is_log else v for v in (value, low, high))
+        at, bottom, top = (math.log(v) if is_log else v / scale for v in (value, low, high))
         share = (at - bottom) / (top - bottom) if top > bottom else 0.5
         x = _MARGIN + index / max(len(values) - 1, 1) * (WIDTH - 2 * _MARGIN)
         return round(x, 2), round(HEIGHT - _MARGIN - share * (HEIGHT - 2 * _MARGIN), 2)

@@ -22,8 +22,9 @@ from checkpointd.formats import Candidate, temporaries
 from checkpointd.formats.bundle import shard_path
 from checkpointd.tensors.baseline import model_tensors, unpack
 from checkpointd.tensors.bundle_tallies import tally_for
+from checkpointd.tensors.checksums import Block
 from checkpointd.tensors.one_byte import CRC32, CRC32C, Difference, chance_of_one_byte
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 from checkpointd.verify.scan.small_members import has_changed_byte
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _crc32c(bundle: BundlePlan, stored: Stored) -> int:
     with opened(shard_path(bundle.prefix, entry.shard, bundle.index.num_shards)) as source:
         for at in range(entry.offset, entry.offset + entry.size, _BLOCK * _READ_BLOCKS):
             data = source.read(at, min(_BLOCK * _READ_BLOCKS, entry.offset + entry.size - at))
-            tally.feed(np.frombuffer(data, np.uint8))
+            tally.feed(Block(np.frombuffer(data, np.uint8)))
     return tally.crc32c
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from checkpointd.formats.protobuf import fields
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 from checkpointd.verify.keras_files.origin import release
 from checkpointd.verify.scan.canonical import SAVED_MODEL, canonical
 from checkpointd.verify.scan.farmhash import fingerprint64

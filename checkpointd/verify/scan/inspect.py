@@ -11,7 +11,7 @@ from checkpointd.formats import Candidate, FormatError, ProbeState, generation_o
 from checkpointd.formats.graph import GRAPH, TEXT_GRAPH, SavedModelInfo, read_graph
 from checkpointd.tensors import MODEL, OPTIMIZER
 from checkpointd.tensors.reading import plan
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.saved_model.outline import outline
 from checkpointd.verify.scan.saved_model.reading import (
@@ -85,7 +85,7 @@ def _add_contents(facts: dict[str, Any], path: str, format: Format) -> None:  # 
         "optimizer_bytes": sum(s.size_bytes for s in planned.specs if s.role == OPTIMIZER),
     }
     if format is Format.SAVEDMODEL:
-        info = _described(path)
+        info = described(path)
         facts["signatures"] = dict(info.signatures)
         facts["writer"] = f"tensorflow {info.tensorflow_version}".strip()
         facts["graphs"] = _outlined(path)
@@ -110,7 +110,7 @@ def _outlined(path: str) -> list[dict[str, Any]]:
         )
 
 
-def _described(path: str) -> SavedModelInfo:
+def described(path: str) -> SavedModelInfo:
     """Read the metadata of a SavedModel, binary or text.
 
     Raises:

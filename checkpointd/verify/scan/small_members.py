@@ -16,7 +16,8 @@ from checkpointd.formats import member_path
 from checkpointd.formats.graph import GRAPH, VARIABLES
 from checkpointd.formats.savedmodel import FINGERPRINT, KERAS_METADATA
 from checkpointd.tensors.one_byte import CRC32, CRC32C, Difference, chance_of_one_byte
-from checkpointd.tensors.stream import BLOCK, opened
+from checkpointd.tensors.source import opened
+from checkpointd.tensors.stream import BLOCK
 
 if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Member

@@ -34,7 +34,7 @@ from checkpointd.formats.graph import (
 from checkpointd.formats.protobuf import walk
 from checkpointd.tensors import bundle, reading
 from checkpointd.tensors.baseline import model_tensors
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.keras_files.model_digest import digest_of_model
 from checkpointd.verify.scan.saved_model.reading import (

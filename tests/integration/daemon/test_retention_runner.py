@@ -13,10 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from checkpointd.config import RetentionSettings
-from checkpointd.daemon import retention_runner, watch_retention
+from checkpointd.daemon import disk_meter, retention_runner, watch_retention
 from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.ledger import Change, ChangeKind, Ledger
 from checkpointd.retention import Pruner, Trash, plan
+from checkpointd.retention.trash import Disk
 from tests.helpers.ledger import WRITERS, record_verdict, tree
 from tests.helpers.retention_daemon import ENFORCE, running, until, write
 
@@ -93,6 +94,58 @@ def test_what_is_too_young_is_planned_again_when_it_is_not(
                     return
                 await asyncio.sleep(0.05)
             pytest.fail(f"nothing was removed in 10 s: {sorted(tree(root))}")
+
+    asyncio.run(main())
+
+
+def test_what_is_free_is_known_between_the_rounds_in_any_mode(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills within seconds is a problem at once, and none any more when it is emptied.
+
+    What is not pruned is told to be decided on while the trash can still be written.
+    """
+    monkeypatch.setattr(retention_runner, "_SPACE_SECONDS", 0.02)
+    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.02)
+    disks = [Disk(10**9, 9 * 10**8)]
+    monkeypatch.setattr(disk_meter, "disk_of", lambda _: disks[-1])
+    write(root, "file", 4)
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(RetentionSettings(keep_last=1, mode="dry-run"))
+            await daemon.round()
+            assert daemon.retention.disk_problems() == [""]
+            for free, is_tight in ((1000, True), (8 * 10**8, False)):
+                disks.append(Disk(10**9, free))
+                for _ in range(200):
+                    if bool(daemon.retention.disk_problems()[0]) is is_tight:
+                        break
+                    await asyncio.sleep(0.02)
+                usage = daemon.retention.usage("w")
+                assert (usage.available, usage.filesystem.next_saves_fit) == (free, not is_tight)
+                assert (usage.next_save or 0) > 0
+                assert ("decide before it is" in usage.problem) is is_tight
+
+    asyncio.run(main())
+    assert not (root / ".checkpointd-trash").exists()
+
+
+def test_the_preview_of_a_directory_that_is_missing_is_answered_at_once(root: Path) -> None:
+    """And one that is not listed yet is waited for."""
+    write(root, "file", 4)
+
+    async def main() -> None:
+        async with running(root) as daemon:
+            daemon.begin(RetentionSettings(keep_last=1, mode="dry-run"), labelled=False)
+            daemon.status.up, daemon.status.message = False, "There is no directory here."
+            async with asyncio.timeout(5):
+                told = await daemon.retention.preview("w")
+            assert told == "Not known: There is no directory here."
+            daemon.status.begins = True
+            asyncio.get_running_loop().call_later(0.2, daemon.watches["w"].labelled.set)
+            daemon.status.up = True
+            assert "2 of 4" in await daemon.retention.preview("w")
 
     asyncio.run(main())
 

@@ -157,7 +157,7 @@ def test_what_a_changed_policy_removed_is_the_last_to_be_deleted_for_space(
     """The disk is nearly full, and the next saves fit: it stays, and the status says what comes."""
     write(root, "file", 4)
     monkeypatch.setattr(expiry, "disk_of", lambda _: Disk(1000, 20))
-    monkeypatch.setattr("checkpointd.daemon.watch_retention.disk_of", lambda _: Disk(1000, 20))
+    monkeypatch.setattr("checkpointd.daemon.disk_meter.disk_of", lambda _: Disk(1000, 20))
 
     async def act(daemon: Daemon) -> None:
         daemon.begin(ENFORCE)

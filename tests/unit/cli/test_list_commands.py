@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from checkpointd.cli import list_commands
-from checkpointd.cli.list_view import by_series
+from checkpointd.cli.list_view import by_series, show_list
 from checkpointd.ledger import State
+from checkpointd.ledger.public import public_entry
 from tests.helpers.ledger import entry
 from tests.helpers.plans import HOUR, NOW
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_it_lists_every_state_of_what_is_at_its_path() -> None:
@@ -31,3 +37,13 @@ def test_the_newest_run_of_a_series_comes_first_and_its_last_step() -> None:
     ]
     shown = by_series(entries[::-1], NOW)
     assert [one.step for one in shown] == [9, 8, 13, 12, 7, 6]
+
+
+def test_it_shows_what_has_a_golden_record(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside what was shown, in no column of its own."""
+    plain = public_entry(entry(1))
+    show_list([plain, {**plain, "shown": ["intact"], "golden": True}])
+    lines = capsys.readouterr().out.splitlines()
+    assert "golden" not in lines[1]
+    assert "intact, golden" in lines[2]
+    assert plain["golden"] is False

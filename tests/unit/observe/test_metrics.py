@@ -18,6 +18,7 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.observe.metrics import MAX_USER_REASONS, Metrics
 from checkpointd.observe.problems import PROBLEMS
 from checkpointd.observe.snapshot import (
+    EngineSnapshot,
     SeriesSnapshot,
     Snapshot,
     StateDirSnapshot,
@@ -63,6 +64,7 @@ SNAPSHOT = Snapshot(
             vault_bytes=2048,
             filesystem_avail_bytes=2**40,
             filesystem_size_bytes=2**41,
+            next_save_bytes=512,
         ),
         WatchSnapshot(name="bert", up=False),
     ),
@@ -74,6 +76,7 @@ SNAPSHOT = Snapshot(
     problems={"hook": 2},
     memory_limits={"scan": 2**30},
     state_dir=StateDirSnapshot(used=4096, avail=2**30, size=2**31),
+    engine=EngineSnapshot(reachable=True, workers=3, slots=6),
 )
 
 

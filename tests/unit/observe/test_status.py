@@ -51,8 +51,8 @@ def test_programs_find_the_keys_that_they_know() -> None:
     public = STATUS.to_public()
     assert " ".join(public) == (
         "version pid started_at config_path config_loaded_at config_error state_dir healthy ready "
-        "problems problem_counts watches queue verifying workers sandbox last_verdicts attention "
-        "hooks web web_access last_scrape_at"
+        "problems problem_counts watches queue verifying workers engine sandbox last_verdicts "
+        "attention hooks web web_access last_scrape_at"
     )
     assert " ".join(public["watches"][0]) == (
         "name path method up ready message mode counts unknown last_reconcile_at "
@@ -60,7 +60,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
         "trash_reserve_bytes holds plan filesystem"
     )
     assert " ".join(public["workers"][0]) == (
-        "kind python up pid busy forks environment sandbox message memory_bytes"
+        "kind python up pid busy forks environment sandbox message memory_bytes spares"
     )
     assert " ".join(public["last_verdicts"][0]) == "id path watch verdict reason message at"
     assert " ".join(public["watches"][0]["filesystem"]) == (

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from checkpointd.ledger import State
 from checkpointd.retention import Hold, plan
+from checkpointd.retention.public import public_plan
 from checkpointd.retention.summary import preview_line, preview_text, summarize
 from tests.helpers.ledger import entry
 from tests.helpers.plans import NOW, policy, series
@@ -48,3 +49,13 @@ def test_a_line_says_why_nothing_happens() -> None:
     for one in (waiting, several):
         both = preview_text(replace(one, holds=(*one.holds, unread)))
         assert both == f"{preview_text(one)} On hold (numbers_unread): Two numbers. Use a template."
+
+
+def test_a_line_names_what_no_rule_can_ever_remove() -> None:
+    """Names with a date alone are a series each: a note, and no hold."""
+    entries = [entry(n, path=f"/w/m_2026010{n}.h5", series=f"m_2026010{n}.h5") for n in range(1, 6)]
+    made = plan(entries, policy(mode="enforce", keep_last=1), NOW)
+    assert made.holds == ()
+    assert preview_line(made).startswith("enforce: would remove nothing of 5. The 5 checkpoints ")
+    assert "m_{date}.h5" in preview_text(made)
+    assert public_plan("w", made)["notes"] == list(made.notes)

@@ -14,16 +14,10 @@ from hypothesis import strategies as st
 
 from checkpointd.formats import FormatError
 from checkpointd.tensors import MODEL, TensorSpec
+from checkpointd.tensors.checksums import Checksum
+from checkpointd.tensors.source import FileShrankError, opened
 from checkpointd.tensors.statistics import Statistics, item_size
-from checkpointd.tensors.stream import (
-    ByteRange,
-    Checksum,
-    FileShrankError,
-    Tally,
-    arranged,
-    opened,
-    stream,
-)
+from checkpointd.tensors.stream import ByteRange, Tally, arranged, stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,15 +43,24 @@ def expected(values: np.ndarray) -> tuple[int, int, float | None]:
     return int(nan.sum()), int(inf.sum()), total if np.isfinite(total) else None
 
 
-@given(values=some_arrays, before=st.integers(0, 9), block=st.sampled_from([1, 3, 7, 64, 4096]))
+@given(
+    values=some_arrays,
+    before=st.integers(0, 40),
+    after=st.sampled_from([1, 1000]),
+    block=st.sampled_from([1, 3, 7, 17, 24, 64, 4096]),
+)
 @settings(deadline=None, max_examples=80)
 def test_what_is_counted_does_not_depend_on_how_the_file_is_cut(
-    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, before: int, block: int
+    tmp_path_factory: pytest.TempPathFactory,
+    values: np.ndarray,
+    before: int,
+    after: int,
+    block: int,
 ) -> None:
     """For any array, place in the file and block size, the counts and checksums are numpy's."""
     path = tmp_path_factory.mktemp("stream") / "file"
     raw = values.tobytes()
-    path.write_bytes(b"\xff" * before + raw + b"\xff")
+    path.write_bytes(b"\xff" * before + raw + b"\xff" * after)
     spec = TensorSpec("w", "w", MODEL, values.dtype.name, values.shape, len(raw))
     tally, whole = Tally(spec, with_crc32c=True), Checksum(with_crc32=True)
     with opened(str(path)) as source:

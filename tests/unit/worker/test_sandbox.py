@@ -16,7 +16,7 @@ from checkpointd.core.request import Previous, Request
 from checkpointd.core.verify_settings import Evaluation, UserCheck, VerifySettings
 from checkpointd.dispatch.environment import zygote_environment
 from checkpointd.verify import user_code
-from checkpointd.worker import access_rules, landlock, zygote
+from checkpointd.worker import access_rules, landlock, sandbox_trial
 from checkpointd.worker.landlock import READ, READ_DIR, READ_FILE, WRITE, supported_rights
 from checkpointd.worker.protocol import SandboxState
 
@@ -159,14 +159,10 @@ def test_a_zygote_inherits_no_variable_that_loads_code_or_holds_credentials(
 
 
 def test_a_zygote_that_cannot_try_the_sandbox_reports_no_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Its scratch is gone, or the disk full: each child enters its own sandbox in any case."""
-    gone = tmp_path / "scratch"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    assert zygote._try_sandbox() is None
+    assert sandbox_trial.try_sandbox(str(tmp_path / "gone")) is None
 
 
 def test_an_error_in_the_trial_child_leaves_no_second_zygote(
@@ -177,9 +173,8 @@ def test_an_error_in_the_trial_child_leaves_no_second_zygote(
     def fails(*_: object) -> SandboxState:
         raise MemoryError
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(zygote.sandbox, "enter_child", fails)
-    state = zygote._try_sandbox()
+    monkeypatch.setattr(sandbox_trial.sandbox, "enter_child", fails)
+    state = sandbox_trial.try_sandbox(str(tmp_path))
     with (tmp_path / "came back").open("a") as file:
         file.write(f"{os.getpid()}\n")
     assert state is None

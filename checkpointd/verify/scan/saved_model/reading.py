@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.text import printable
 from checkpointd.formats.facts import TRUNCATED, FormatError
 from checkpointd.formats.graph import GRAPH, IMAGE_GRAPH, TEXT_GRAPH, described
-from checkpointd.tensors.stream import opened
+from checkpointd.tensors.source import opened
 from checkpointd.verify.scan.saved_model import text as graph_text
 from checkpointd.verify.scan.saved_model.meta_graph import read_graphs
 

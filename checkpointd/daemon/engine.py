@@ -1,0 +1,55 @@
+"""The dispatcher that the config asks for, and how many verifications it may be given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from checkpointd.dispatch.fleet.dispatcher import FleetDispatcher
+from checkpointd.dispatch.local import LocalDispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from checkpointd.config import Config
+    from checkpointd.dispatch import Dispatcher
+    from checkpointd.observe.metrics import Metrics
+
+_MOST_IN_FLEET = 64
+"""Verifications that one daemon has done by a fleet at a time, at most."""
+
+
+def is_fleet(config: Config) -> bool:
+    """Whether other hosts verify."""
+    return config.dispatch.engine == "dask"
+
+
+def make_dispatcher(
+    config: Config, scratch: Path, metrics: Metrics, on_change: Callable[[], None]
+) -> Dispatcher:
+    """Make the dispatcher.
+
+    Args:
+        config: its [dispatch] and [worker].
+        scratch: a directory for it alone.
+        metrics: counts children and workers that end.
+        on_change: called when another number of verifications may go on.
+    """
+    if not is_fleet(config):
+        return LocalDispatcher(config.worker, scratch, metrics.worker_exit)
+    return FleetDispatcher(
+        config.dispatch, config.worker, scratch, on_change, lambda: metrics.worker_exit("lost")
+    )
+
+
+def most_at_a_time(config: Config) -> int:
+    """Return for how many verifications there has to be a task."""
+    return _MOST_IN_FLEET if is_fleet(config) else config.worker.concurrency
+
+
+def longest(config: Config) -> float:
+    """Return after how many seconds somebody should have ended a verification.
+
+    One that waits for a fleet may wait for as long as its scheduler is down.
+    """
+    return float("inf") if is_fleet(config) else config.worker.timeout
