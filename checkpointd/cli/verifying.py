@@ -6,6 +6,8 @@ checkpoint or was never finished, gets one in the same shape.
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import contextlib
 import os
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from checkpointd.config import Config, WatchSettings
     from checkpointd.core.check_result import CheckResult
@@ -130,8 +132,8 @@ async def verify_here(
     targets: Sequence[Target],
     dispatcher: Dispatcher,
     on_check: Callable[[Target, CheckResult], None],
-) -> AsyncIterator[dict[str, Any]]:
-    """Verify in children of this process, one after the other.
+) -> AsyncGenerator[dict[str, Any]]:
+    """Verify in children of this process, as many at once as the dispatcher takes.
 
     Args:
         targets: what to verify.
@@ -141,22 +143,29 @@ async def verify_here(
     Yields:
         The public object of each target, in order.
     """
-    for target in targets:
-        if target.checkpoint is None:
-            yield target.problem or no_checkpoint(target.path)
-            continue
-        yield await _verify(target, target.checkpoint, dispatcher, on_check)
+    waiting = collections.deque(
+        asyncio.ensure_future(_verify(target, dispatcher, on_check)) for target in targets
+    )
+    try:
+        while waiting:
+            yield await waiting[0]
+            waiting.popleft()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def _verify(
     target: Target,
-    checkpoint: Checkpoint,
     dispatcher: Dispatcher,
     on_check: Callable[[Target, CheckResult], None],
 ) -> dict[str, Any]:
     from checkpointd.formats import generation_of
 
-    generation = target.generation
+    checkpoint, generation = target.checkpoint, target.generation
+    if checkpoint is None:
+        return target.problem or no_checkpoint(target.path)
     for _ in range(_ATTEMPTS):
         request = Request(checkpoint, generation, target.settings, overdue=True)
         answer = await dispatcher.verify(request, lambda check: on_check(target, check))
