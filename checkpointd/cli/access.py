@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from checkpointd.cli.errors import USAGE, CliError, DeniedError
+from checkpointd.cli.errors import UNREACHABLE, USAGE, CliError, DeniedError
+from checkpointd.cli.workspace import absolute
 from checkpointd.core.permissions import cure_of_denial
+from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from checkpointd.formats import Storage
     from checkpointd.ledger import Entry
 
 
 def denied(error: PermissionError, path: str) -> DeniedError:
     """The error about a path that this user may not look at."""
-    named = os.path.abspath(os.fsdecode(error.filename or path))
+    named = os.fsdecode(error.filename or path)
+    if is_url(named):
+        return DeniedError(f"{named}: {error.strerror}.", "")
+    named = os.path.abspath(named)
     return DeniedError(f"{named}: {error.strerror}.", cure_of_denial(named))
 
 
@@ -27,17 +33,30 @@ def must_exist(path: str) -> None:
         DeniedError: this user may not look.
         CliError: with exit code 2.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import locate
 
     try:
-        if locate(os.path.abspath(path)) is not None or os.path.lexists(path):
+        where = absolute(path)
+        storage = storage_of(where)
+        if locate(where, storage) is not None or _exists(where, storage):
             return
     except PermissionError as error:
         raise denied(error, path) from None
-    except OSError:
+    except OSError as error:
+        if is_url(path) and not isinstance(error, FileNotFoundError):
+            raise CliError(f"{path}: {error.strerror or error}.", UNREACHABLE) from None
         if os.path.lexists(path):
             return
-    raise CliError(f"{os.path.abspath(path)}: there is no such path.", USAGE)
+    raise CliError(f"{absolute(path)}: there is no such path.", USAGE)
+
+
+def _exists(path: str, storage: Storage) -> bool:
+    """Whether anything is at a path, also a link that leads nowhere."""
+    if not is_url(path):
+        return os.path.lexists(path)
+    storage.stat(path)
+    return True
 
 
 def refuse_unseen(newest_first: Iterable[Entry]) -> None:
@@ -49,11 +68,13 @@ def refuse_unseen(newest_first: Iterable[Entry]) -> None:
     Raises:
         DeniedError: this user may not look at one of them, and none that is newer is there.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import generation_of
 
     for entry in newest_first:
         try:
-            found = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+            place = storage_of(entry.checkpoint.path)
+            found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
         except PermissionError as error:
             raise denied(error, entry.checkpoint.path) from None
         except OSError:
@@ -64,10 +85,12 @@ def refuse_unseen(newest_first: Iterable[Entry]) -> None:
 
 def why_not_current(entry: Entry) -> str:
     """Why a verdict may not be about what is on disk now; empty if it is."""
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import generation_of
 
     try:
-        found = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+        place = storage_of(entry.checkpoint.path)
+        found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
         is_current = found.key == entry.generation.key
     except PermissionError as error:
         return f"what is on disk could not be looked at: {denied(error, entry.checkpoint.path)}"

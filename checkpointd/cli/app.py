@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from checkpointd.cli import (
+    attest_commands,
     config_commands,
     daemon_commands,
+    diff_commands,
     docs_commands,
     doctor_commands,
     hook_commands,
@@ -70,6 +72,8 @@ def _options(
 for group in (
     daemon_commands,
     verify_commands,
+    diff_commands,
+    attest_commands,
     list_commands,
     latest_commands,
     wait_commands,

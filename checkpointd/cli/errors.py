@@ -18,11 +18,11 @@ BROKEN_PIPE = 141
 
 EXIT_CODES = {
     OK: "Success; for `verify`: all are valid.",
-    INVALID: "At least one is invalid; for `status`: not healthy.",
+    INVALID: "At least one is invalid; for `status`: not healthy; for `diff`: they differ.",
     USAGE: "Wrong usage, no such path, or what is there is no checkpoint.",
     INCONCLUSIVE: (
         "None is invalid, at least one is inconclusive; for `latest`: it is not certain which is "
-        "the newest."
+        "the newest; for `diff`: it is not certain that they are the same."
     ),
     NOTHING: "Nothing was found, none is valid, or the wait timed out.",
     REFUSED: "`prune --apply`: not all was removed; a check right before refused at least one; "

@@ -29,11 +29,14 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
 
 def plan_here(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     """The plan of a watch as an object; while no daemon is running."""
+    from checkpointd.retention.buckets import outcome_of_bucket
     from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.public import public_plan
     from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
+    if watch.bucket:
+        return outcome_of_bucket(watch, apply=False)
     planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
     return public_plan(watch.name, with_trash_holds(planned, ledger, watch))
 
@@ -53,6 +56,7 @@ def apply_here(
     """
     from checkpointd.ledger import TrashTtl
     from checkpointd.retention import Pruner
+    from checkpointd.retention.buckets import outcome_of_bucket
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.preview import why_skipped
@@ -63,6 +67,9 @@ def apply_here(
 
     outcomes = []
     for watch in watches:
+        if watch.bucket:
+            outcomes.append(outcome_of_bucket(watch, apply=True))
+            continue
         skipped = "" if force else why_skipped(watch)
         if skipped:
             outcomes.append({**plan_here(ledger, watch), "skipped": skipped})
@@ -113,6 +120,8 @@ def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
     from checkpointd.retention.trash import place_of
 
     for watch in watches:
+        if watch.bucket:
+            continue
         try:
             RootKeeper(watch.name, place_of(watch), ledger).accept()
         except OSError as error:

@@ -47,7 +47,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     if plan.get("unmet"):
         print_text(out, Text(printable(str(plan["unmet"])), "yellow"))
     if not decisions:
-        out.print("no checkpoint is known yet")
+        print_text(out, Text(printable(_why_empty(plan))))
         return
     table = grid("", "step", "size", "path")
     for column in table.columns[1:3]:
@@ -74,6 +74,13 @@ def show_plan(plan: dict[str, Any]) -> None:
     out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees}){more}")
     if plan.get("space"):
         print_text(out, Text(str(plan["space"]), "yellow"))
+
+
+def _why_empty(plan: dict[str, Any]) -> str:
+    """Why a plan decides nothing."""
+    if plan.get("failed") or plan.get("skipped"):
+        return "nothing is planned"  # `show_removals` prints why
+    return str(plan.get("message") or "no checkpoint is known yet")
 
 
 def show_removals(plan: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import typer
 from checkpointd.cli import errors
 from checkpointd.cli.access import denied, must_exist
 from checkpointd.cli.options import Json, PathArgument
-from checkpointd.cli.workspace import Workspace, known_path, workspace_of
+from checkpointd.cli.workspace import Workspace, absolute, known_path, workspace_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,8 +56,8 @@ def verify(
         if record:
             refused = _record(workspace, found.targets, view)
         elif found.targets:
-            with _scratch() as scratch:
-                _run(_verify(found.targets, config, scratch, view))
+            with scratch_directory() as scratch:
+                run_until_signal(_verify(found.targets, config, scratch, view))
     return _exit_code(view.verdicts, missing=bool(found.missing), refused=refused)
 
 
@@ -128,7 +128,8 @@ def _record(workspace: Workspace, targets: Any, view: Any) -> list[int]:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch_directory() -> Iterator[Path]:
+    """Make a directory for a dispatcher, and remove it in the end."""
     import tempfile
 
     from checkpointd.core.remove_tree import remove_tree
@@ -144,22 +145,27 @@ def _scratch() -> Iterator[Path]:
 async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
     from checkpointd.cli.verifying import verify_here
     from checkpointd.config import WorkerSettings
+    from checkpointd.daemon.staging import StagingDispatcher
     from checkpointd.dispatch.local import LocalDispatcher
 
     worker = config.worker if config else WorkerSettings()
     at_once = max(worker.concurrency, min(len(os.sched_getaffinity(0)), len(targets)))
-    worker = worker.model_copy(update={"concurrency": at_once})
-    dispatcher = LocalDispatcher(worker, scratch)
+    worker = worker.model_copy(update={"spares": 0, "concurrency": at_once})
+    local = LocalDispatcher(worker, scratch)
+    budget = config.daemon.staging_bytes if config else "auto"
+    dispatcher = StagingDispatcher(local, scratch / "staging", budget)
     try:
         view.begin(targets[0])
-        async with contextlib.aclosing(verify_here(targets, dispatcher, view.check)) as results:
+        async with contextlib.aclosing(
+            verify_here(targets, dispatcher, view.check, at_once)
+        ) as results:
             async for public in results:
                 view.show(public)
     finally:
         await dispatcher.close()
 
 
-def _run(work: Any) -> Any:
+def run_until_signal(work: Any) -> Any:
     """Run a coroutine; SIGTERM cancels it as Ctrl-C does, so that nothing is left behind."""
     import asyncio
     import signal
@@ -189,26 +195,29 @@ def inspect(
     its tags, signatures, their methods, and functions. Loads nothing.
     Exit code 1 if it is not whole, 2 if it is no checkpoint.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.cli.output import json_line
     from checkpointd.formats import ProbeState, locate, probe
 
     workspace_of(context)
     must_exist(path)
     try:
-        found = locate(os.path.abspath(path))
-        probed = probe(found) if found else None
+        where = absolute(path)
+        storage = storage_of(where)
+        found = locate(where, storage)
+        probed = probe(found, storage) if found else None
     except PermissionError as error:
         raise denied(error, path) from None
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
     if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
-        raise errors.CliError(_no_checkpoint(path), errors.USAGE)
-    with _scratch() as scratch:
-        facts = _run(_inspect(found.path, probed.format, scratch))
+        raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
+    with scratch_directory() as scratch:
+        facts = run_until_signal(_inspect(found.path, probed.format, scratch))
     if facts.get("error"):
         raise errors.CliError(f"{found.path}: {facts['error']}", errors.INVALID)
     if facts.get("format") == "unknown":
-        raise errors.CliError(_no_checkpoint(path), errors.USAGE)
+        raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
     facts = {"path": found.path, "size_bytes": found.generation.size_bytes, **facts}
     if json:
         json_line(facts)
@@ -219,18 +228,21 @@ def inspect(
     return errors.INVALID if facts.get("problem") else errors.OK
 
 
-def _no_checkpoint(path: str) -> str:
+def no_checkpoint_at(path: str) -> str:
+    """Explain that what is at a path is no checkpoint."""
     from checkpointd.cli.verifying import no_checkpoint
 
-    absolute = os.path.abspath(path)
-    return f"{absolute} {no_checkpoint(absolute)['message']}"
+    where = absolute(path)
+    return f"{where} {no_checkpoint(where)['message']}"
 
 
 async def _inspect(path: str, fmt: Any, scratch: Path) -> dict[str, Any]:
     from checkpointd.config import WorkerSettings
+    from checkpointd.daemon.staging import StagingDispatcher
     from checkpointd.dispatch.local import LocalDispatcher
 
-    dispatcher = LocalDispatcher(WorkerSettings(), scratch)
+    local = LocalDispatcher(WorkerSettings(), scratch)
+    dispatcher = StagingDispatcher(local, scratch / "staging", "auto")
     try:
         return await dispatcher.inspect(path, fmt)
     finally:

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.cli.workspace import aliases, below
+from checkpointd.cli.workspace import absolute, aliases, below
 from checkpointd.config import Locations
 from checkpointd.core.check_result import failed, skipped
 from checkpointd.core.checkpoint import Checkpoint, Generation
@@ -62,7 +62,7 @@ def find(paths: Sequence[str], config: Config | None) -> VerifyTargets:
     missing: list[str] = []
     empty: list[str] = []
     for typed in paths:
-        path = os.path.abspath(typed)
+        path = absolute(typed)
         try:
             found = _find(*_in_watch(path, config), config)
         except FileNotFoundError:
@@ -86,6 +86,7 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
         watch: the one that contains the path; without one, there may still be watches below it.
         config: of these watches.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.watch.scan import find_checkpoints
 
     root, templates = (str(watch.path), watch.version) if watch else ("", ())
@@ -95,7 +96,9 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
     def unreadable(directory: str, error: OSError) -> None:
         targets.append(Target(directory, problem=_unreadable(directory, error)))
 
-    found = find_checkpoints(path, root=root, templates=templates, unreadable=unreadable)
+    found = find_checkpoints(
+        path, storage_of(path), root=root, templates=templates, unreadable=unreadable
+    )
     for checkpoint, generation in found:
         name, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
         if inner is not watch:
@@ -132,20 +135,26 @@ async def verify_here(
     targets: Sequence[Target],
     dispatcher: Dispatcher,
     on_check: Callable[[Target, CheckResult], None],
+    at_once: int,
 ) -> AsyncGenerator[dict[str, Any]]:
-    """Verify in children of this process, as many at once as the dispatcher takes.
+    """Verify in children of this process, several at once.
 
     Args:
         targets: what to verify.
         dispatcher: who does it.
         on_check: called with each check as it finishes.
+        at_once: how many are copied from a bucket, or verified, at a time.
 
     Yields:
         The public object of each target, in order.
     """
-    waiting = collections.deque(
-        asyncio.ensure_future(_verify(target, dispatcher, on_check)) for target in targets
-    )
+    slots = asyncio.Semaphore(at_once)
+
+    async def verify(target: Target) -> dict[str, Any]:
+        async with slots:
+            return await _verify(target, dispatcher, on_check)
+
+    waiting = collections.deque(asyncio.ensure_future(verify(target)) for target in targets)
     try:
         while waiting:
             yield await waiting[0]
@@ -161,6 +170,8 @@ async def _verify(
     dispatcher: Dispatcher,
     on_check: Callable[[Target, CheckResult], None],
 ) -> dict[str, Any]:
+    from checkpointd.buckets import storage_of
+    from checkpointd.daemon.staging import StagingError
     from checkpointd.formats import generation_of
 
     checkpoint, generation = target.checkpoint, target.generation
@@ -168,11 +179,15 @@ async def _verify(
         return target.problem or no_checkpoint(target.path)
     for _ in range(_ATTEMPTS):
         request = Request(checkpoint, generation, target.settings, overdue=True)
-        answer = await dispatcher.verify(request, lambda check: on_check(target, check))
+        try:
+            answer = await dispatcher.verify(request, lambda check: on_check(target, check))
+        except StagingError as error:
+            return _judged(checkpoint, generation, failed("structure", "unreadable", str(error)))
         if answer.end is not End.SUPERSEDED:
             break
         with contextlib.suppress(OSError):
-            generation = generation_of(checkpoint.path, checkpoint.format)
+            place = storage_of(checkpoint.path)
+            generation = generation_of(checkpoint.path, checkpoint.format, place)
     return public_answer(checkpoint, generation, answer)
 
 

@@ -1,6 +1,5 @@
 """`wait`: block until a checkpoint has a verdict, for shell scripts."""
 
-import os
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ from checkpointd.cli.errors import (
 from checkpointd.cli.options import Json, seconds
 from checkpointd.cli.workspace import (
     Workspace,
+    absolute,
     aliases,
     below,
     known_path,
@@ -75,7 +75,7 @@ def _wait_for(workspace: Workspace, path: str, limit: float, *, json: bool) -> i
         below(name, tuple(map(str, locations.roots.values()))) for name in aliases(path, locations)
     ):
         raise CliError(
-            f"{os.path.abspath(path)} is not in any watch, so it will never get a verdict.", USAGE
+            f"{absolute(path)} is not in any watch, so it will never get a verdict.", USAGE
         )
     started = time.monotonic()
     client = Client(locations.state_dir)
@@ -88,11 +88,11 @@ def _wait_for(workspace: Workspace, path: str, limit: float, *, json: bool) -> i
         passed = time.monotonic() - started
         if passed >= limit:
             raise CliError(
-                f"{os.path.abspath(path)} has no verdict after {limit:g} s{_why(entry)}", NOTHING
+                f"{absolute(path)} has no verdict after {limit:g} s{_why(entry)}", NOTHING
             )
         if passed >= min(_DAEMON_SECONDS, limit / 2) and not client.is_up():
             raise NoDaemonError(
-                f"{os.path.abspath(path)} has no verdict, and no daemon is running to verify it."
+                f"{absolute(path)} has no verdict, and no daemon is running to verify it."
             )
         time.sleep(_POLL_SECONDS)
 
@@ -123,10 +123,13 @@ def _must_be_checkpoint(path: str) -> None:
     Raises:
         CliError: with exit code 2.
     """
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import locate
 
     try:
-        if not os.path.isdir(path) or locate(os.path.abspath(path)) is not None:
+        where = absolute(path)
+        storage = storage_of(where)
+        if not storage.stat(where).is_dir or locate(where, storage) is not None:
             return
     except OSError:
         return

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd import config as configuration
-from checkpointd.cli.errors import CONFIG, UNREACHABLE, CliError, DeniedError, NoStateError
+from checkpointd.cli.errors import (
+    CONFIG,
+    UNREACHABLE,
+    USAGE,
+    CliError,
+    DeniedError,
+    NoStateError,
+)
+from checkpointd.core.urls import is_url, other_scheme, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +157,9 @@ class Workspace:
         print_text(console(sys.stderr), printable(message))
         try:
             watches = Client(left.state_dir).get("/api/v1/status")["watches"]
-            roots = {str(watch["name"]): Path(str(watch["path"])) for watch in watches}
+            roots = {
+                str(w["name"]): configuration.root_at(str(w["path"]), Path("/")) for w in watches
+            }
         except (CliError, LookupError, TypeError):
             roots = {}
         return configuration.Locations(left.state_dir, roots or left.roots)
@@ -183,7 +193,13 @@ class Workspace:
         )
 
     def present(
-        self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
+        self,
+        watch: str | None,
+        limit: int | None = None,
+        only: frozenset[str] | None = None,
+        *,
+        series: str | None = None,
+        below: tuple[str, ...] = (),
     ) -> list[Entry]:
         """The known checkpoints that are on disk, newest first; of one watch, or all.
 
@@ -191,6 +207,8 @@ class Workspace:
             watch: the name of one, or None for all.
             limit: how many at most.
             only: the states that are wanted; all by default.
+            series: the label of one, or None for all.
+            below: directories that they must be in; anywhere by default.
 
         Raises:
             CliError: there is no ledger yet, or it cannot be read.
@@ -206,7 +224,9 @@ class Workspace:
                 for s in State
                 if s not in ABSENT and s is not State.UNKNOWN and (only is None or s in only)
             ]
-            return ledger.entries(watch=watch, states=states, limit=limit)
+            return ledger.entries(
+                watch=watch, series=series, states=states, limit=limit, below=below
+            )
         finally:
             ledger.close()
 
@@ -219,12 +239,30 @@ def workspace_of(context: typer.Context) -> Workspace:
     return workspace
 
 
+def absolute(path: str) -> str:
+    """A typed path as an absolute one; a URL of a bucket without slashes at its end.
+
+    Raises:
+        CliError: it is a URL that names nothing in a bucket.
+    """
+    if scheme := other_scheme(path):
+        raise CliError(f"{path}: {scheme}:// is not known, only gs:// and s3:// are.", USAGE)
+    if not is_url(path):
+        return os.path.abspath(path)
+    try:
+        return str(parse_url(path))
+    except ValueError as error:
+        raise CliError(f"{error}.", USAGE) from None
+
+
 def aliases(path: str, locations: Locations) -> tuple[str, ...]:
     """The names under which the ledger may know a path: as typed, and through each root.
 
     A root in the config may be a symlink, or the path that was typed may go through one.
     """
-    typed = os.path.abspath(path)
+    typed = absolute(path)
+    if is_url(typed):
+        return (typed,)
     real = os.path.realpath(path)
     return tuple(dict.fromkeys([typed, *_through(real, locations), real]))
 
@@ -239,11 +277,12 @@ def known_path(workspace: Workspace, path: str) -> str:
 
 def known_paths(workspace: Workspace, path: str) -> list[str]:
     """Every path of a checkpoint that a path names: a link in a root, and what it leads to."""
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import locate
 
     locations = workspace.locations()
     try:
-        found = locate(os.path.abspath(path))
+        found = locate(absolute(path), storage_of(path))
     except OSError:
         found = None
     names = [*(aliases(found.path, locations) if found else ()), *aliases(path, locations)]
@@ -286,6 +325,8 @@ def writing(state_dir: Path, no_daemon: CliError) -> Iterator[Ledger]:
 
 def _through(real: str, locations: Locations) -> Iterator[str]:
     for root in locations.roots.values():
+        if is_url(root):
+            continue
         base = os.path.realpath(root)
         if real == base or real.startswith(base.rstrip("/") + "/"):
             yield os.path.normpath(f"{root}/{os.path.relpath(real, base)}")

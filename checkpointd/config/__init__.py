@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         find,
         locations,
         named_config,
+        root_at,
         salvage,
         unnamed_state_dir,
     )
@@ -51,6 +52,7 @@ _MODULE = {
     "parse": "validate",
     "locations": "locate",
     "named_config": "locate",
+    "root_at": "locate",
     "salvage": "locate",
     "unnamed_state_dir": "locate",
 }
@@ -74,6 +76,7 @@ __all__ = [
     "locations",
     "named_config",
     "parse",
+    "root_at",
     "salvage",
     "unnamed_state_dir",
 ]

@@ -12,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.config.buckets import bucket_errors
 from checkpointd.config.dispatch import dispatch_errors
 from checkpointd.config.features import features_errors
 from checkpointd.config.locate import absolute, default_state_dir
 from checkpointd.config.same_place import places_of
 from checkpointd.config.verify import direction
 from checkpointd.core.suite import CHECKS
+from checkpointd.core.urls import is_url, other_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +40,7 @@ def contradictions(data: dict[str, Any], base: Path) -> Errors:
     watches = data.get("watch")
     tables = watches if isinstance(watches, list) else []
     roots = [
-        (i, _text(watch, "name"), absolute(path, base) if (path := _text(watch, "path")) else None)
+        (i, _text(watch, "name"), absolute(path, base) if (path := _directory(watch)) else None)
         for i, watch in enumerate(tables)
         if isinstance(watch, dict)
     ]
@@ -51,6 +53,7 @@ def contradictions(data: dict[str, Any], base: Path) -> Errors:
     named = [(name, root) for _, name, root in roots if root]
     yield from _publish_errors(tables, base, named)
     yield from _trash_errors(tables, base, named)
+    yield from bucket_errors(tables, data.get("dispatch"))
     yield from dispatch_errors(data.get("dispatch"))
 
 
@@ -189,6 +192,11 @@ def _bound_errors(verify: dict[str, Any]) -> Errors:
                 ("bounds", metric, "within_of_best"),
                 f'the name {metric!r} does not show which way is better: add mode = "max" or "min"',
             )
+
+
+def _directory(watch: Any) -> str:
+    path = _text(watch, "path")
+    return "" if is_url(path) or other_scheme(path) else path
 
 
 def _text(table: Any, key: str) -> str:

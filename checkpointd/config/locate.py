@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
 from checkpointd.config.service_place import running_service
 from checkpointd.core.permissions import cure_of_denial, user_name
+from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +31,10 @@ SERVICE_STATE_DIR = Path("/var/lib/checkpointd")
 
 @dataclass(frozen=True)
 class Locations:
-    """The state directory, and the root of each watch by its name; all absolute."""
+    """The state directory, and the root of each watch by its name; all absolute, or URLs."""
 
     state_dir: Path
-    roots: dict[str, Path]
+    roots: dict[str, Path | str]
 
 
 def find(option: Path | None) -> Path:
@@ -111,6 +112,11 @@ def absolute(path: str | Path, base: Path) -> Path:
     return Path(os.path.normpath(base / os.path.expanduser(path)))
 
 
+def root_at(path: str, base: Path) -> Path | str:
+    """Resolve the path of a watch; a URL stays one, without a slash at its end."""
+    return path.rstrip("/") if is_url(path) else absolute(path, base)
+
+
 def read(path: Path) -> tuple[dict[str, Any], str]:
     """Read a TOML file.
 
@@ -153,13 +159,13 @@ def locations(path: Path) -> Locations | None:
     state = daemon.get("state_dir") if isinstance(daemon, dict) else 0
     if not isinstance(state, str | None) or not isinstance(watches, list):
         return None
-    roots: dict[str, Path] = {}
+    roots: dict[str, Path | str] = {}
     for watch in watches:
         name = watch.get("name") if isinstance(watch, dict) else None
         root = watch.get("path") if isinstance(watch, dict) else None
         if not (isinstance(name, str) and isinstance(root, str) and name and root):
             return None
-        roots[name] = absolute(root, base)
+        roots[name] = root_at(root, base)
     return Locations(absolute(state, base) if state else default_state_dir(base), roots)
 
 
@@ -182,7 +188,7 @@ def salvage(path: Path) -> Locations:
         raise ConfigError(path, [Problem("daemon.state_dir", "must be a path in quotes")])
     watches = data.get("watch", [])
     roots = {
-        watch["name"]: absolute(watch["path"], base)
+        watch["name"]: root_at(watch["path"], base)
         for watch in (watches if isinstance(watches, list) else [])
         if isinstance(watch, dict)
         and all(isinstance(watch.get(key), str) and watch[key] for key in ("name", "path"))

@@ -15,6 +15,7 @@ from checkpointd.config.types import (
     Duration,
     DurationOrNever,
     Location,
+    Share,
     ShownName,
     SizeOrAuto,
     SwitchOrDirectory,
@@ -22,6 +23,7 @@ from checkpointd.config.types import (
     Text,
     ThreadsOrAuto,
     WatchName,
+    WatchRoot,
 )
 from checkpointd.config.verify import VerifyConfig
 from checkpointd.config.web import WebSettings
@@ -39,6 +41,9 @@ class DaemonSettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""
 
+    staging_bytes: SizeOrAuto = Field(default="auto", json_schema_extra={"x-since": "0.2"})
+    """The most that copies from buckets take of the disk; `auto`: half of what is free."""
+
 
 class WorkerSettings(Section):
     """`[worker]`: the limits of the processes that read and load checkpoints."""
@@ -55,8 +60,14 @@ class WorkerSettings(Section):
     threads: ThreadsOrAuto = "auto"
     """TensorFlow's threads in one load worker; `auto`: a core each, at most 16; 1 under a quota."""
 
+    duty_cycle: Share | None = None
+    """At most this share of the time is spent verifying, per worker; unset: all of it."""
+
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""
+
+    spares: Annotated[int, Field(ge=0, le=8)] = 1
+    """How many warm children wait for a small checkpoint, 220 MB each; `0`: none."""
 
     sandbox: Literal["enforce", "best-effort"] = "enforce"
     """If the kernel cannot confine a worker, `enforce` loads nothing and `best-effort` loads."""
@@ -73,6 +84,13 @@ class PublishSettings(Section):
 
     require: tuple[ShownName, ...] = ()
     """What the target of a link must have shown."""
+
+
+class AttestSettings(Section):
+    """`[attest]`: signed statements about valid checkpoints, for others to verify."""
+
+    key_file: Annotated[Location | None, Field(json_schema_extra={"x-since": "0.2"})] = None
+    """A private key in PEM (ECDSA or Ed25519); without one nothing is attested."""
 
 
 HOOK_EVENTS = ("on_verdict", "on_valid", "on_hold", "on_pruned")
@@ -110,14 +128,14 @@ class WatchSettings(Section):
     name: WatchName
     """Letters, digits and `_ . -`; a label in Prometheus."""
 
-    path: Location
-    """The root directory. A root that is missing is waited for. Roots may not overlap."""
+    path: WatchRoot
+    """The root directory, or a URL: `gs://bucket/prefix`, `s3://…`. Roots may not overlap."""
 
     method: Literal["auto", "inotify", "poll"] = "auto"
     """How changes are noticed; `auto` decides by the file system."""
 
     poll_interval: Duration = 10.0
-    """How often the root is compared where no events come: NFS, FUSE."""
+    """How often the root is compared where no events come: NFS, FUSE. Of a bucket: `"60s"`."""
 
     settle: Duration = 5.0
     """Quiet time after which a save counts as finished, where its format does not prove it."""
@@ -126,7 +144,7 @@ class WatchSettings(Section):
     """An unfinished save is verified as it is after this long without a change."""
 
     scrub_every: DurationOrNever = 30 * 86400.0
-    """How often valid checkpoints are read again, to find bit rot; or `"never"`."""
+    """How often valid checkpoints are read again, to find bit rot; or `"never"`, as of a bucket."""
 
     include: tuple[Text, ...] = ("**",)
     """Globs, relative to the root, of what is watched."""
@@ -141,6 +159,11 @@ class WatchSettings(Section):
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     hooks: HookSettings = Field(default_factory=HookSettings)
+
+    @property
+    def bucket(self) -> str:
+        """The URL of a watch of a bucket; empty for one of a directory."""
+        return self.path if isinstance(self.path, str) else ""
 
     @property
     def verdict_directory(self) -> Path | None:
@@ -161,6 +184,7 @@ class Config(Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    attest: AttestSettings = Field(default_factory=AttestSettings)
     dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     watch: tuple[WatchSettings, ...] = ()
 
@@ -170,6 +194,12 @@ class Config(Section):
         if self.daemon.state_dir is None:
             raise AssertionError("load() resolves state_dir")
         return self.daemon.state_dir
+
+    def attestation_directory(self, watch: WatchSettings) -> Path | None:
+        """Where the attestations of a watch are: with its verdict files; None without a key."""
+        if self.attest.key_file is None:
+            return None
+        return watch.verdict_directory or self.state_dir / "verdicts" / watch.name
 
     def to_public(self) -> dict[str, Any]:
         """Return what `config show` prints."""

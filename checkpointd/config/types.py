@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
+    PlainValidator,
     StringConstraints,
     WithJsonSchema,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 from checkpointd.core import verify_settings
 from checkpointd.core.suite import SHOWS
 from checkpointd.core.tags import why_no_tag
+from checkpointd.core.urls import SCHEMES, is_url, other_scheme, parse_url
 from checkpointd.retention_rules.local_time import zone
 
 
@@ -49,6 +51,23 @@ def check_path(value: object) -> object:
     if isinstance(value, str) and "\0" in value:
         raise ValueError("a path cannot contain a NUL character")
     return value
+
+
+def check_root(value: object) -> Path | str:
+    """Return a directory as a path, and a URL of a bucket as a text.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a path or a URL in quotes")  # noqa: TRY004 - pydantic's way
+    check_path(value)
+    if scheme := other_scheme(value):
+        known = " and ".join(f"{name}://" for name in SCHEMES)
+        raise ValueError(f"{scheme}:// is not known here, only {known} are")
+    return str(parse_url(value)) if is_url(value) else Path(value)
 
 
 def _duration_or_never(value: object) -> object:
@@ -188,6 +207,13 @@ Location = Annotated[
     BeforeValidator(check_path),
     WithJsonSchema({"type": "string", "minLength": 1, "x-type": "path"}),
 ]
+WatchRoot = Annotated[
+    Path | str,
+    PlainValidator(check_root),
+    WithJsonSchema({"type": "string", "minLength": 1, "x-type": "path or URL"}),
+]
+"""A directory, or what is below a URL of a bucket: the only ones that are texts."""
+
 TrashMode = Annotated[
     str,
     BeforeValidator(check_trash_mode),

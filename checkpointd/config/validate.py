@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     Loc = tuple[str | int, ...]
 
+_OF_BUCKETS = {"poll_interval": 60.0, "scrub_every": None}
+"""Defaults of a bucket's watch: each listing and each byte that is read costs money."""
+
 _SENTENCES = {
     "int_type": "expected a whole number",
     "int_parsing": "expected a whole number",
@@ -170,12 +173,14 @@ def _resolve(config: Config, base: Path) -> Config:
         policy = settings.retention
         trash_dir = absolute(policy.trash_dir, base) if policy.trash_dir else None
         links = tuple(absolute(p, base) for p in policy.links)
-        update = {
-            "path": absolute(settings.path, base),
+        update: dict[str, Any] = {
+            "path": settings.bucket or absolute(settings.path, base),
             "verify": verify,
             "retention": policy.model_copy(update={"links": links, "trash_dir": trash_dir}),
             "publish": publish,
         }
+        if settings.bucket:
+            update |= {k: v for k, v in _OF_BUCKETS.items() if k not in settings.model_fields_set}
         return settings.model_copy(update=update)
 
     def directory(where: bool | Path, default: str) -> bool | Path:
@@ -190,6 +195,13 @@ def _resolve(config: Config, base: Path) -> Config:
         update={
             "daemon": daemon,
             "web": config.web.resolved(base),
+            "attest": config.attest.model_copy(
+                update={
+                    "key_file": absolute(config.attest.key_file, base)
+                    if config.attest.key_file
+                    else None
+                }
+            ),
             "dispatch": config.dispatch.resolved(base),
             "watch": tuple(watch(w) for w in config.watch),
         }

@@ -20,7 +20,8 @@ class Member:
     """One file of a checkpoint and its identity.
 
     `name` is what is appended to the checkpoint's path: empty for the file itself,
-    `.index` for a prefix, `/variables/variables.index` in a directory.
+    `.index` for a prefix, `/variables/variables.index` in a directory. `tag` is what an object
+    store calls this content of an object (its ETag or generation); empty for a file.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Member:
     size: int
     mtime_ns: int
     ctime_ns: int
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ class Generation:
 
     @property
     def key(self) -> str:
-        """Identity across time: names, sizes and modification times, never the device."""
-        text = "\n".join(f"{m.name}\0{m.size}\0{m.mtime_ns}" for m in self.members)
+        """Identity across time: names, sizes, times and a store's tags, never the device."""
+        text = "\n".join(
+            f"{m.name}\0{m.size}\0{m.mtime_ns}" + (f"\0{m.tag}" if m.tag else "")
+            for m in self.members
+        )
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     @property

@@ -20,6 +20,7 @@ from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
+from checkpointd.retention.buckets import outcome_of_bucket
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
@@ -76,6 +77,7 @@ class RetentionRunner:
         metrics: counts what is pruned.
         digest: returns the digest of a checkpoint's content; empty if it cannot be read.
         note_holds: called with the holds of each plan of a watch.
+        upgraded: set once the ledger has what plans need of each report; None: it has.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class RetentionRunner:
         metrics: Metrics,
         digest: Callable[[Item], Awaitable[str]],
         note_holds: Callable[[str, Iterable[Hold]], Awaitable[None]] | None = None,
+        upgraded: asyncio.Event | None = None,
     ) -> None:
         self.outcomes = RetentionOutcomes(metrics)
         self._records = LedgerRecords(ledger)
@@ -94,6 +97,7 @@ class RetentionRunner:
         self._metrics = metrics
         self._digest = digest
         self._note_holds = note_holds
+        self._upgraded = upgraded
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._owners = TrashOwners(self._running)
@@ -230,6 +234,8 @@ class RetentionRunner:
             return status.message or "It is not listed yet."
         if not watch.labelled.is_set():
             return "It has just been listed, and its series are not up to date yet."
+        if self._upgraded is not None and not self._upgraded.is_set():
+            return "The ledger of an older version is being brought up to date; wait a minute."
         return ""
 
     async def _plan(
@@ -260,6 +266,8 @@ class RetentionRunner:
     async def preview(self, name: str) -> str:
         """What the policy of a watch would now remove, as soon as it is listed, in a sentence."""
         watch, settings = self._running.get(name), self._watches[name].settings
+        if settings.bucket:
+            return "Nothing is removed from a bucket."
         if watch is None or settings.retention.mode == "off":
             return "Pruning is off."
         try:
@@ -281,6 +289,8 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        if self._watches[name].settings.bucket:
+            return outcome_of_bucket(self._watches[name].settings, apply=apply)
         watch = self._running[name]
         skipped = why_skipped(watch.settings) if apply and not force else ""
         apply = apply and not skipped
@@ -309,6 +319,8 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
+        if self._watches[name].settings.bucket:
+            return {"watch": name, "trash": 0}
         watch = self._running[name]
         try:
             count = await watch.accept()

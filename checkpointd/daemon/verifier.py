@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,14 @@ import structlog
 
 from checkpointd.core.request import Answer, End
 from checkpointd.daemon.retry_scheduler import RETRY_SECONDS, is_transient, retry_delay
+from checkpointd.daemon.staging import StagingError
 from checkpointd.daemon.structure_failure import NOT_A_CHECKPOINT, structure_failure
 from checkpointd.ledger import LedgerError
 
 if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.core.request import Request
+    from checkpointd.daemon.duty_cycle import DutyCycle
     from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.request_builder import RequestBuilder
     from checkpointd.daemon.retry_scheduler import RetryScheduler
@@ -23,10 +26,12 @@ if TYPE_CHECKING:
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.dispatch import Dispatcher
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
 
 _SUPERSEDED_AT_ONCE = 3
 _SUPERSEDED_SECONDS = 300.0
+_STAGED_SOONER = 4
+"""A bucket that could not be read is tried again after a quarter of the usual delays."""
 
 log = structlog.get_logger()
 
@@ -41,6 +46,7 @@ class Verifier:
         dispatcher: answers requests.
         recorder: records outcomes.
         retries: retries what failed for transient reasons.
+        duty_cycle: lets workers rest after each verification.
     """
 
     def __init__(
@@ -51,6 +57,7 @@ class Verifier:
         dispatcher: Dispatcher,
         recorder: VerdictRecorder,
         retries: RetryScheduler,
+        duty_cycle: DutyCycle,
     ) -> None:
         self._work = work
         self._watches = watches
@@ -58,6 +65,7 @@ class Verifier:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._retries = retries
+        self._duty_cycle = duty_cycle
         self._tasks: dict[str, asyncio.Task[Answer]] = {}
         self._superseded: dict[str, int] = {}
 
@@ -65,17 +73,22 @@ class Verifier:
         """Verify what waits, one item at a time, until cancelled; run as many as may work."""
         while True:
             item = await self._work.take()
+            began = time.monotonic()
             path = item.checkpoint.path
             try:
                 await self._process(item)
             except LedgerError as error:
                 log.error("ledger cannot be written", error=str(error))
                 self._retries.schedule(item, RETRY_SECONDS)
+            except StagingError as error:
+                log.warning("not verified yet", path=path, message=str(error))
+                self._retries.schedule(item, retry_delay(item.attempt) / _STAGED_SOONER)
             except Exception:
                 log.exception("verification failed because of a bug in checkpointd", path=path)
                 self._retries.schedule(item, RETRY_SECONDS)
             finally:
                 self._work.done(item)
+            await self._duty_cycle.rest(time.monotonic() - began)
 
     async def request(self, item: Item, listing: int = 0) -> None:
         """Record that a generation has no verdict yet, and have it verified.
@@ -151,7 +164,7 @@ class Verifier:
         finally:
             del self._tasks[path]
 
-    async def _compare(self, item: Item, watcher: Watcher) -> None:
+    async def _compare(self, item: Item, watcher: AnyWatcher) -> None:
         """Keep a verdict if the content still has the digest of its report."""
         checkpoint = item.checkpoint
         answer = await self._dispatch(item, self._requests.comparison(item))
@@ -168,7 +181,7 @@ class Verifier:
             log.info("other content", watch=checkpoint.watch, path=checkpoint.path)
             await self.request(replace(item, compare="", replaced=not item.scrub))
 
-    async def _verify(self, item: Item, watcher: Watcher) -> None:
+    async def _verify(self, item: Item, watcher: AnyWatcher) -> None:
         changes_fast = self._superseded.get(item.checkpoint.path, 0) >= _SUPERSEDED_AT_ONCE
         request = await self._requests.verification(item, copied=changes_fast)
         answer = await self._dispatch(item, request)
@@ -194,7 +207,7 @@ class Verifier:
         report = structure_failure(checkpoint, item.generation, settings, NOT_A_CHECKPOINT, message)
         return Answer(End.DONE, report=report)
 
-    async def _finish(self, report: Report, item: Item, watcher: Watcher) -> None:
+    async def _finish(self, report: Report, item: Item, watcher: AnyWatcher) -> None:
         if not await self._recorder.verified(report):
             self._overwritten(item, watcher)
             return
@@ -202,7 +215,7 @@ class Verifier:
         if is_transient(report):
             self._retries.schedule(item, retry_delay(item.attempt))
 
-    async def _without_verdict(self, item: Item, answer: Answer, watcher: Watcher) -> None:
+    async def _without_verdict(self, item: Item, answer: Answer, watcher: AnyWatcher) -> None:
         path = item.checkpoint.path
         if answer.end is End.SUPERSEDED:
             self._superseded[path] = self._superseded.get(path, 0) + 1
@@ -213,13 +226,13 @@ class Verifier:
         elif answer.end is End.SUPERSEDED:
             self._ask_watcher_later(path, watcher)
 
-    def _ask_watcher_later(self, path: str, watcher: Watcher) -> None:
+    def _ask_watcher_later(self, path: str, watcher: AnyWatcher) -> None:
         """Have a path reported again; one that is overwritten all the time, less and less often."""
         over = self._superseded.get(path, 0) - _SUPERSEDED_AT_ONCE  # 0: it is gone meanwhile
         seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
         asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 
-    def _overwritten(self, item: Item, watcher: Watcher) -> None:
+    def _overwritten(self, item: Item, watcher: AnyWatcher) -> None:
         """Verify what is there now: it waits already, or its watcher reports it again."""
         path, watch = item.checkpoint.path, item.checkpoint.watch
         log.info("superseded", watch=watch, path=path)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd.daemon.publish_runner import directories
 from checkpointd.daemon.watches import Watch
 from checkpointd.ledger import Ledger, LedgerError
-from checkpointd.watch.watcher import Watcher
+from checkpointd.watch.any_watcher import watcher_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,7 @@ class WatchManager:
             self._inbox.send(event, loop)
 
         try:
-            watcher = Watcher(
+            watcher = watcher_class(settings)(
                 settings,
                 {path: entry.identity for path, entry in recorded.items()},
                 emit,
@@ -136,8 +137,10 @@ class WatchManager:
         await self._watches.check_evaluator(name)
         await self._reverifier.renew(name)
         watcher.start()
-        self._retention.begin(settings)
-        self._publishing.begin(settings, [watch.path for watch in configured])
+        if not settings.bucket:
+            self._retention.begin(settings)
+        roots = [watch.path for watch in configured if isinstance(watch.path, Path)]
+        self._publishing.begin(settings, roots)
 
     async def _stop(self, name: str, configured: Sequence[WatchSettings]) -> None:
         watch = self._watches.pop(name)

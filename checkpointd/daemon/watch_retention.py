@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.evaluation import CurrentEvaluation
     from checkpointd.retention.reference_index import ReferenceIndex
     from checkpointd.retention.root import RootDoubts
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -204,7 +204,7 @@ class WatchRetention:
         """How full the file system is, as far as that is known."""
         return self._meter.usage
 
-    def reverify(self, watcher: Watcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
+    def reverify(self, watcher: AnyWatcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
         known = {d.entry.path: d.entry.generation for d in planned.decisions}
         self._reverified = {p: of for p, of in self._reverified.items() if known.get(p) == of}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.observe.metrics import Metrics
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class WatchSupervisor:
         self._work = work
         self._verifier = verifier
         self._feed = feed
-        self._counted: dict[Watcher, tuple[int, int]] = {}
+        self._counted: dict[AnyWatcher, tuple[int, int, int]] = {}
         self._hung: frozenset[str] = frozenset()
 
     def check(self) -> None:
@@ -51,10 +51,11 @@ class WatchSupervisor:
         hung, counted = set[str](), {}
         for name, watch in self._watches.items():
             status = watch.watcher.status()
-            overflows, restarts = self._counted.get(watch.watcher, (0, 0))
+            overflows, restarts, pages = self._counted.get(watch.watcher, (0, 0, 0))
             self._metrics.overflow(name, max(0, status.overflows - overflows))
             self._metrics.restarted(name, max(0, status.restarts - restarts))
-            counted[watch.watcher] = (status.overflows, status.restarts)
+            self._metrics.listed(name, max(0, status.pages - pages))
+            counted[watch.watcher] = (status.overflows, status.restarts, status.pages)
             if status.hung:
                 hung.add(name)
         self._counted = counted

@@ -14,7 +14,7 @@ from checkpointd.daemon.evaluators import Evaluators
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.runtimes import Runtimes
-    from checkpointd.watch.watcher import Watcher
+    from checkpointd.watch.any_watcher import AnyWatcher
 
 _LOOK_SECONDS = 0.05
 
@@ -28,7 +28,7 @@ class Watch:
     """
 
     settings: WatchSettings
-    watcher: Watcher
+    watcher: AnyWatcher
     labelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def is_listed(self) -> bool:

@@ -11,7 +11,6 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from checkpointd.core import decode
@@ -25,6 +24,7 @@ from checkpointd.dispatch.child_scratch import (
     received_descriptors,
     tail,
 )
+from checkpointd.dispatch.early_load import NOTHING, Exchange, sending
 from checkpointd.dispatch.foreign_packages import package_copy
 from checkpointd.dispatch.process_monitor import ProcessMonitor, QuotaExceededError
 from checkpointd.dispatch.quota import run_within_quota
@@ -34,7 +34,8 @@ from checkpointd.worker.protocol import ChildLimits, ForkRequest, Job, SandboxSt
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
 
     from checkpointd.core.check_result import CheckResult
 
@@ -58,7 +59,7 @@ class ZygoteStartError(ZygoteError):
 
 
 @dataclass
-class _Child:
+class ChildProcess:
     """One child as long as it runs.
 
     `exited` is None where the zygote itself turns into the child.
@@ -67,9 +68,14 @@ class _Child:
     number: int
     exited: asyncio.Future[int] | None = None
     descriptors: list[int] = field(default_factory=list)
+    scratch: Path = field(init=False)
+    stderr: int = field(init=False)
+    reader: asyncio.StreamReader = field(init=False)
+    writer: asyncio.StreamWriter = field(init=False)
 
     @property
     def pidfd(self) -> int:
+        """Return the descriptor that signals it."""
         return self.descriptors[0]
 
 
@@ -192,7 +198,12 @@ class Zygote:
             await asyncio.sleep(0.01)
 
     async def run(
-        self, job: Job, limits: ChildLimits, seconds: float, on_check: OnCheck | None = None
+        self,
+        job: Job,
+        limits: ChildLimits,
+        seconds: float,
+        on_check: OnCheck | None = None,
+        exchange: Exchange = NOTHING,
     ) -> ChildResult:
         """Run one job in a new child.
 
@@ -201,6 +212,7 @@ class Zygote:
             limits: of the child.
             seconds: wall-clock seconds after which the child is killed.
             on_check: called with each check as it finishes.
+            exchange: what a load that begins early needs of its scan.
 
         Returns:
             What the child did, however it ended.
@@ -208,68 +220,92 @@ class Zygote:
         Raises:
             ZygoteError: the zygote was lost before it could fork.
         """
-        self._number += 1
         self.busy += 1
-        self._used = True
-        result = ChildResult()
-        child = _Child(self._number)
         try:
-            with child_scratch(self.kind, self._scratch) as (scratch, stderr):
-                job = replace(job, scratch=str(scratch))
-                await self._run(child, job, stderr, limits, seconds, on_check, result)
-                result.stderr = printable_lines(tail(stderr))
-        except OSError as error:
-            raise ZygoteError(f"no worker can be made: {error.strerror}") from None
+            async with self.child(limits) as child:
+                return await self.run_in(child, job, limits, seconds, on_check, exchange)
         finally:
             self.busy -= 1
-        return result
 
-    async def _run(
+    @contextlib.asynccontextmanager
+    async def child(self, limits: ChildLimits) -> AsyncIterator[ChildProcess]:
+        """Fork a child, which waits for its job; afterwards it is dead and its scratch removed.
+
+        Raises:
+            ZygoteError: the zygote was lost before it could fork, or nothing can be made for it.
+        """
+        self._number += 1
+        self._used = True
+        child = ChildProcess(self._number)
+        writer: asyncio.StreamWriter | None = None
+        ours: socket.socket | None = None
+        try:
+            with child_scratch(self.kind, self._scratch) as (child.scratch, child.stderr):
+                try:
+                    ours, theirs = socket.socketpair()
+                    ours.setblocking(False)
+                    with theirs:
+                        await self._fork(child, limits, theirs.fileno(), child.stderr)
+                    child.reader, writer = await asyncio.open_connection(
+                        sock=ours, limit=protocol.MAX_LINE
+                    )
+                    child.writer = writer
+                    yield child
+                except (ZygoteError, OSError, TimeoutError):
+                    if not child.descriptors:
+                        raise ZygoteError("the zygote was lost") from None
+                    raise
+                finally:
+                    kill_and_close(child.descriptors)
+                    if self._connection is not None:
+                        self._connection.forget_child(child.number)
+                    if writer is not None:
+                        writer.close()
+                    elif ours is not None:
+                        ours.close()
+        except OSError as error:
+            raise ZygoteError(f"no worker can be made: {error.strerror}") from None
+
+    async def run_in(
         self,
-        child: _Child,
+        child: ChildProcess,
         job: Job,
-        stderr: int,
         limits: ChildLimits,
         seconds: float,
-        on_check: OnCheck | None,
-        result: ChildResult,
-    ) -> None:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        writer: asyncio.StreamWriter | None = None
+        on_check: OnCheck | None = None,
+        exchange: Exchange = NOTHING,
+    ) -> ChildResult:
+        """Run one job in a child that waits for it; see `run`."""
+        job = replace(job, scratch=str(child.scratch))
+        result = ChildResult(limits=limits)
         try:
-            with theirs:
-                await self._fork(child, limits, theirs.fileno(), stderr)
-            result.limits = limits
             monitor = ProcessMonitor(child.descriptors[1:], limits, result.peak)
-            reader, writer = await asyncio.open_connection(sock=ours, limit=protocol.MAX_LINE)
             try:
-                async with asyncio.timeout(seconds):
-                    writer.write(protocol.encode(job))
+                async with asyncio.timeout(seconds), sending(exchange, child.writer):
+                    child.writer.write(protocol.encode(job))
                     answers = receive_answers(
-                        job, reader, result, on_check, lambda: self._wait_status(child)
+                        job,
+                        child.reader,
+                        result,
+                        on_check,
+                        lambda: self.wait_status(child),
+                        exchange.on_facts,
                     )
                     status = await run_within_quota(
-                        answers, Path(job.scratch), limits.file_bytes, monitor
+                        answers, child.scratch, limits.file_bytes, monitor
                     )
             except (TimeoutError, decode.DecodeError, QuotaExceededError) as error:
                 result.set_kill_reason(error)
                 status = await self._kill(child)
             result.set_exit_status(status)
         except (ZygoteError, OSError, TimeoutError):
-            if not child.descriptors:
-                raise ZygoteError("the zygote was lost") from None
             result.lost = True
-        finally:
-            kill_and_close(child.descriptors)
-            if self._connection is not None:
-                self._connection.forget_child(child.number)
-            if writer is not None:
-                writer.close()
-            else:
-                ours.close()
+        result.stderr = printable_lines(tail(child.stderr))
+        return result
 
-    async def _fork(self, child: _Child, limits: ChildLimits, stream: int, stderr: int) -> None:
+    async def _fork(
+        self, child: ChildProcess, limits: ChildLimits, stream: int, stderr: int
+    ) -> None:
         """Let the zygote fork the child, or turn into it."""
         if self._connection is None:
             raise ZygoteError("it was not started")
@@ -286,7 +322,8 @@ class Zygote:
         finally:
             child.descriptors = child.descriptors or received_descriptors(forked)
 
-    async def _wait_status(self, child: _Child) -> int:
+    async def wait_status(self, child: ChildProcess) -> int:
+        """Wait for a child's end and return its wait status."""
         if child.exited is not None:
             return await asyncio.shield(child.exited)  # a cancelled wait is repeated by `_kill`
         loop = asyncio.get_running_loop()
@@ -301,8 +338,8 @@ class Zygote:
         code = self._process.wait()
         return -code if code < 0 else code << 8
 
-    async def _kill(self, child: _Child) -> int:
+    async def _kill(self, child: ChildProcess) -> int:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
         async with asyncio.timeout(_KILL_GRACE_SECONDS):
-            return await self._wait_status(child)
+            return await self.wait_status(child)

@@ -111,6 +111,15 @@ class ZygotePool:
             with contextlib.suppress(ZygoteError):
                 await self.get(kind, python)
 
+    def current(self, kind: str, python: str) -> Zygote | None:
+        """Return the zygote that runs for a stage; None if there is none, and none is started."""
+        zygote = self._zygotes.get((kind, python))
+        return zygote if zygote is not None and zygote.up else None
+
+    def is_current(self, zygote: Zygote) -> bool:
+        """Whether a zygote runs and is not discarded."""
+        return zygote.up and zygote in self._zygotes.values()
+
     def mark_used(self) -> None:
         """Restart the clock of `idle_exit`: there is something to load."""
         self._last_load = time.monotonic()

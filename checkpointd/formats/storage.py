@@ -8,12 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat as mode_bits
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a directory; `is_dir` and `is_file` speak of the name itself, not of a link."""
 
     name: str
@@ -22,9 +20,11 @@ class Entry:
     is_symlink: bool
 
 
-@dataclass(frozen=True)
-class Stat:
-    """What the storage knows of one file, symbolic links followed; sizes in bytes."""
+class Stat(NamedTuple):
+    """What the storage knows of one file, symbolic links followed; sizes in bytes.
+
+    `tag` is what an object store calls this content; empty for a file.
+    """
 
     device: int
     inode: int
@@ -33,6 +33,7 @@ class Stat:
     ctime_ns: int
     is_dir: bool
     is_file: bool
+    tag: str = ""
 
 
 class Storage(Protocol):

@@ -61,6 +61,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Times the observer of file events stopped unexpectedly and was restarted.",
         ("watch",),
     ),
+    "list_pages": ("Requests for a page of the listing of a bucket.", ("watch",)),
     "scrubs": ("Valid checkpoints read again and found unchanged.", ("watch",)),
     "worker_exits": ("Worker processes that ended.", ("cause",)),
     "web_refused": ("Connections and requests over TCP that were refused.", ("cause",)),

@@ -233,6 +233,10 @@ class Metrics:
         """Count restarts of the observer of a watch after it stopped unexpectedly."""
         self._counters["watch_restarts"].labels(watch).inc(times)
 
+    def listed(self, watch: str, pages: int) -> None:
+        """Count the requested pages of listings of a bucket."""
+        self._counters["list_pages"].labels(watch).inc(pages)
+
     def scrubbed(self, watch: str) -> None:
         """Count a valid checkpoint read again and found unchanged."""
         self._counters["scrubs"].labels(watch).inc()

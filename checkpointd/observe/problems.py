@@ -42,8 +42,10 @@ SIZE_LIMIT = "size_limit"
 DISK_SPACE = "disk_space"
 VAULT = "vault"
 PUBLISH = "publish"
+ATTEST = "attest"
 HOOK = "hook"
 WEB = "web"
+STAGING = "staging"
 SANDBOX = "sandbox"
 FLEET = "fleet"
 
@@ -73,9 +75,13 @@ PROBLEMS: dict[str, ProblemSpec] = {
     PUBLISH: ProblemSpec(
         "Verdict files or `latest-valid` links could not be written.", "Publishing fails"
     ),
+    ATTEST: ProblemSpec("Valid checkpoints could not be attested.", "Attesting fails"),
     HOOK: ProblemSpec("The last hook of a watch failed.", "A hook fails"),
     WEB: ProblemSpec(
         "A file of the web server (certificate, password) is broken.", "A web file is broken"
+    ),
+    STAGING: ProblemSpec(
+        "A checkpoint could not be copied from its bucket to be verified.", "A bucket fails"
     ),
     SANDBOX: ProblemSpec("The sandbox is not in force as a whole.", "Nothing is loaded"),
     FLEET: ProblemSpec(

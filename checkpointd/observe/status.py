@@ -74,10 +74,15 @@ class WatchStatus:
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """How many saves wait, and since when the oldest of them has been waiting."""
+    """How many saves wait, and since when the oldest of them has been waiting.
+
+    `resting_until`: when the next worker goes on that rests because of `duty_cycle`; None if none
+    rests, or nothing waits.
+    """
 
     length: int = 0
     oldest_at: float | None = None
+    resting_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class WorkerStatus:
     """One interpreter that verifies; `message` is why it could not be started.
 
     `forks` and `environment` are None for one that was not started, `sandbox` is also None for
-    one that has not tried it.
+    one that has not tried it. `spares` are its warm children, which wait for a checkpoint.
     """
 
     kind: str = "?"
@@ -98,6 +103,7 @@ class WorkerStatus:
     sandbox: WorkerSandbox | None = None
     message: str = ""
     memory_bytes: int | None = None
+    spares: int = 0
 
     def to_public(self) -> dict[str, Any]:
         """The object of the status; what only a process that was started has is left out else."""

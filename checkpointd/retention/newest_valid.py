@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from checkpointd.buckets import storage_of
 from checkpointd.formats import generation_of
 from checkpointd.ledger.facts import FINISHED
 from checkpointd.retention.eligibility import has_shown
@@ -122,7 +123,8 @@ def _undecided(entry: Entry, path: str, later: Entry) -> NewestValid:
 def is_unchanged_on_disk(entry: Entry) -> bool:
     """Whether the content on disk is the one that the ledger knows, by names, sizes and times."""
     try:
-        found = generation_of(entry.checkpoint.path, entry.checkpoint.format)
+        place = storage_of(entry.checkpoint.path)
+        found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
     except OSError:
         return False
     return found.key == entry.generation.key

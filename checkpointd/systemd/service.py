@@ -80,21 +80,30 @@ def name_all(
     config = load(config_path)
     daemon = read(config_path)[0].get("daemon", {})
     state_dir = str(config.state_dir) if daemon.get("state_dir") else place.state_dir
-    roots = [str(watch.path) for watch in config.watch]
+    roots = [str(watch.path) for watch in config.watch if not watch.bucket]
     writable = list(_writable(config))
     if state_dir != place.state_dir:
         writable.append(state_dir)
-    groups = [name for watch in config.watch if (name := _group(watch, user))]
+    watches = [watch for watch in config.watch if not watch.bucket]
+    groups = [name for watch in watches if (name := _group(watch, user))]
     groups = list(dict.fromkeys(groups))
     member = user.joined(groups)
     problems = []
-    for watch in () if place.is_own else config.watch:
+    for watch in () if place.is_own else watches:
         why = permissions.obstacle(str(watch.path), member, _wanted(watch))
         if why:
             problems.append(f"{watch.name}: {user.name} {why}.")
     has_hooks = any(getattr(w.hooks, event) for w in config.watch for event in HOOK_EVENTS)
+    scheduler = config.dispatch.address[0] if config.dispatch.engine == "dask" else ""
     named = Named(
-        state_dir, _listen(config), tuple(roots), tuple(writable), tuple(groups), has_hooks
+        state_dir,
+        _listen(config),
+        tuple(roots),
+        tuple(writable),
+        tuple(groups),
+        has_hooks,
+        scheduler,
+        any(watch.bucket for watch in config.watch),
     )
     return named, problems
 
@@ -183,9 +192,9 @@ def _renamed_within(watch: WatchSettings) -> list[Path | None]:
     """
     trash = watch.retention.trash_dir
     if trash is None:
-        return [watch.path]
+        return [Path(watch.path)]
     both = Path(os.path.commonpath([watch.path, trash]))
-    return [watch.path, trash] if both == Path("/") else [both]
+    return [Path(watch.path), trash] if both == Path("/") else [both]
 
 
 def _prunes(watch: WatchSettings) -> bool:

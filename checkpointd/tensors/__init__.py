@@ -29,7 +29,8 @@ class TensorSpec:
 
     `name` is unique in its checkpoint and as near as the container allows to the variable's own
     (`dense/kernel`); `key` is its name in the container; `dtype` is numpy's or ml_dtypes' name;
-    `decided_by` is what decided its role.
+    `decided_by` is what decided its role; `layer` the names of the layers that hold it
+    (`mha/query`), where a file that numbers variables states them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TensorSpec:
     shape: tuple[int, ...]
     size_bytes: int
     decided_by: str = ""
+    layer: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,16 @@ def tally_for(spec: TensorSpec, *, big_endian: bool) -> Tally:
     """Choose what reads a tensor; its `crc32c` is what the index has to hold."""
     if spec.dtype == "string":
         return StringTally(spec, big_endian=big_endian)
-    width = item_size(spec.dtype) or 1
-    if spec.dtype.startswith("complex"):
-        width //= 2
+    width = value_width(spec.dtype)
     if big_endian and width > 1:
         return SwappedTally(spec, width)
     return Tally(spec, with_crc32c=True)
+
+
+def value_width(dtype: str) -> int:
+    """Return the bytes whose order depends on the machine: of one value, or of half a complex."""
+    width = item_size(dtype) or 1
+    return width // 2 if dtype.startswith("complex") else width
 
 
 def lengths_end(data: bytes) -> int:

@@ -156,6 +156,7 @@ def _layout(handle: Any, size: int) -> Layout:
         return Layout("", (), tree.foreign)
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
     datasets: list[Dataset] = []
+    layers: dict[str, str] = {}
     filters: set[str] = set()
     unallocated = surplus = 0
     for name, (key, dataset) in zip(names, found):
@@ -164,7 +165,8 @@ def _layout(handle: Any, size: int) -> Layout:
         stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
         path = key.replace("\\", "/")  # Keras 2.13 on Windows
         role = roles.of_hdf5(path, shape, legacy_weights=legacy_weights)
-        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by)
+        layer = hdf5_tree.layer_of(handle, key, layers)
+        spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by, layer)
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))
         unwritten, beyond = hdf5_tree.storage(dataset, stored)
         unallocated, surplus = unallocated + unwritten, surplus + beyond

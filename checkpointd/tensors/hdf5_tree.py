@@ -209,3 +209,34 @@ def text_attribute(item: Any, name: str) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else ""
+
+
+def layer_of(handle: Any, key: str, known: dict[str, str]) -> str:
+    """Name the layers that hold a variable of Keras 3's numbered ones, as in `mha/query`.
+
+    Args:
+        handle: the open file.
+        key: of the variable, such as `layers/multi_head_attention/query_dense/vars/0`.
+        known: the names of groups that were read before; it is added to.
+
+    Returns:
+        The names, outermost first; empty where the innermost layer's is not in the file.
+    """
+    groups = key.split("/")[:-2]
+    if not groups or key.split("/")[-2] != "vars":
+        return ""
+    names = []
+    for depth in range(1, len(groups) + 1):
+        path = "/".join(groups[:depth]) + "/vars"
+        if path not in known:
+            known[path] = _name_of_variables(handle["/".join(groups[:depth])])
+        names.append(known[path])
+    return "/".join(name for name in names if name) if names[-1] else ""
+
+
+def _name_of_variables(group: Any) -> str:
+    if "vars" not in group.keys():  # noqa: SIM118 - `in` follows links
+        return ""
+    if not isinstance(group.get("vars", getlink=True), h5py.HardLink):
+        return ""
+    return text_attribute(group["vars"], "name")

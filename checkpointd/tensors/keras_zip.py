@@ -106,7 +106,7 @@ def plan(path: str) -> ArchivePlan:
                 inside.append(ArchivedHDF5(member, _layout(source, member, unpacked), unpacked))
                 continue
             if member.name.endswith(".npz"):
-                total += npz.array_bytes(_window(source, member, unpacked), member.name)
+                total += npz.array_bytes(window_of(source, member, unpacked), member.name)
             if unpacked is not None:
                 unpacked.close()
         on_failure.pop_all()
@@ -132,7 +132,7 @@ def read(planned: ArchivePlan) -> tuple[tuple[TensorStats, ...], MembersRead]:
             if item.unpacked is not None:
                 stream(item.unpacked, [pieces])
             if not problems and any(d.offset is None for d in item.layout.datasets):
-                with hdf5.open_hdf5(_window(source, item.member, item.unpacked)) as handle:
+                with hdf5.open_hdf5(window_of(source, item.member, item.unpacked)) as handle:
                     problems += hdf5.read_rest(handle, item.layout, tallies)
     digest = MemberDigest("", whole.size, whole.crc32c)
     results = tuple(t.result() for _, tallies, _ in counted for t in tallies)
@@ -162,13 +162,14 @@ def _mismatches(checked: list[tuple[ZipMember, Checksum]]) -> list[Problem]:
 
 
 def _layout(source: Source, member: ZipMember, unpacked: Source | None) -> hdf5.Layout:
-    with hdf5.open_hdf5(_window(source, member, unpacked)) as handle:
+    with hdf5.open_hdf5(window_of(source, member, unpacked)) as handle:
         layout = hdf5.layout(handle, member.size)
     hdf5.pieces_of(layout, 0)
     return layout
 
 
-def _window(source: Source, member: ZipMember, unpacked: Source | None) -> Window:
+def window_of(source: Source, member: ZipMember, unpacked: Source | None) -> Window:
+    """Return a member as a file: in the archive, or where it was unpacked."""
     if unpacked is not None:
         return Window(unpacked, 0, member.size)
     return Window(source, member.data_offset, member.size)

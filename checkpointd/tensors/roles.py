@@ -119,10 +119,15 @@ def _of_object(
     return _no_weight(parts, shape) or Role(MODEL, why)
 
 
+def is_random_state(name: str) -> bool:
+    """Whether a variable's own name is that of the state of a random generator."""
+    return any(_RANDOM.match(part) for part in name.split("/"))
+
+
 def _no_weight(parts: list[str], shape: tuple[int, ...] | None) -> Role | None:
     """Explain why a tensor is no weight, whatever holds it; None where nothing shows that."""
     path = "/".join(parts)
-    if any(_RANDOM.match(part) for part in parts):
+    if is_random_state(path):
         return Role(OTHER, f"the state of a random generator: {path}")
     if shape == ():
         return Role(OTHER, f"a single number that nothing shows to be trained: {path}")

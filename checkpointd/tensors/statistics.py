@@ -57,7 +57,7 @@ class Statistics:
         self.inf = 0
         self.minus_inf = 0
         self._sum = 0.0
-        self._decode = _decoder(dtype)
+        self._decode = decoder(dtype)
         self._item_size = item_size(dtype) or 1
         self._rest = b""
 
@@ -117,7 +117,7 @@ class Statistics:
             self._sum += float(np.einsum("i,i->", finite, finite))
 
 
-def _decoder(dtype: str) -> Callable[[Array], Array] | None:
+def decoder(dtype: str) -> Callable[[Array], Array] | None:
     """The function that turns bytes into floating-point values; None if there are none."""
     special = {
         "bfloat16": _from_bfloat16,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Candidate, Probe, ProbeState, generation_of, temporaries
+from checkpointd.formats import LOCAL, Candidate, Probe, ProbeState, generation_of, temporaries
 from checkpointd.watch.events import (
     Coalesced,
     GenerationUpdate,
@@ -31,7 +31,7 @@ from checkpointd.watch.observation import (
 )
 from checkpointd.watch.rechecks import Rechecks
 from checkpointd.watch.reported import GenerationComparison, ReportedGenerations
-from checkpointd.watch.scan import describe
+from checkpointd.watch.scan import describe, next_listing
 from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
 if TYPE_CHECKING:
@@ -39,16 +39,12 @@ if TYPE_CHECKING:
 
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Checkpoint, Member
+    from checkpointd.formats import Storage
     from checkpointd.watch.directory_tree import DirectoryTree
     from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing
 
 _CHECK_SECONDS = 0.25
-
-
-def next_listing() -> int:
-    """Return a number for a listing that no other has, of any watch and any start of the daemon."""
-    return secrets.randbits(62) or 1
 
 
 class ChangeDetector:
@@ -63,10 +59,12 @@ class ChangeDetector:
         unchanged: of paths without a verdict: the key of their generation, and its age in seconds.
         on_response: called whenever the file system has responded.
         now: the monotonic clock.
+        storage: where the checkpoints are.
 
     Attributes:
         requested: paths of which the present generation is to be reported once more.
         local: the file system is local, so that its times and open files can be trusted.
+        atomic: every file appears as a whole under its name, and its time is when it did: objects.
         last_seconds: how long the last `check` took.
     """
 
@@ -81,9 +79,12 @@ class ChangeDetector:
         unchanged: Mapping[str, tuple[str, float]],
         on_response: Callable[[], None],
         now: float,
+        storage: Storage = LOCAL,
     ) -> None:
         self.requested: set[str] = set()
-        self.local = True
+        self.local, self.atomic = storage is LOCAL, storage is not LOCAL
+        self._storage = storage
+        self._probe = partial(probe_candidate, storage=storage)
         self.last_seconds = 0.0
         self._settings = settings
         self._root = str(settings.path)
@@ -140,7 +141,8 @@ class ChangeDetector:
             present.update(candidate.path for candidate in listing.candidates)
         self._check_pending(present)
         if may_report_gone():
-            self._report_gone(self._all_paths() - present)
+            known = {candidate.path for candidate in self._pending.pending}.union(self._reported)
+            self._report_gone(known - present)
         self._series = {}
         return self._decide(now)
 
@@ -175,9 +177,6 @@ class ChangeDetector:
             self.mark_incomplete(incomplete.path, incomplete.key)
         self.requested |= batch.requested
         return {incomplete.path for incomplete in batch.incomplete} | batch.requested
-
-    def _all_paths(self) -> set[str]:
-        return {candidate.path for candidate in self._pending.pending}.union(self._reported)
 
     def _process(self, listing: Listing, batch: Batch, *, initial: bool) -> None:
         self._on_response()
@@ -243,7 +242,7 @@ class ChangeDetector:
             )
             return
         self._found_in[path] = self._listing
-        probed = probe_candidate(candidate, was_reported=was_reported)
+        probed = self._probe(candidate, was_reported=was_reported)
         if probed is None:
             return
         if probed.state is ProbeState.UNKNOWN and was_reported:
@@ -259,8 +258,8 @@ class ChangeDetector:
         self._observations[path] = observation_of(
             candidate,
             probed,
-            closed=closed,
-            trust_times=initial and self.local,
+            closed=closed or self.atomic,
+            trust_times=self.atomic or (initial and self.local),
             temporary=self._temporaries(candidate, probed),
             was_reported=path in self._reported,
         )
@@ -269,7 +268,7 @@ class ChangeDetector:
         """What its writer may still be working on, where something is missing."""
         marked = self._pending.is_marked_incomplete(candidate.path)
         is_whole = probed.state is ProbeState.COMPLETE and not marked
-        return () if is_whole else temporaries(candidate)
+        return () if is_whole else temporaries(candidate, self._storage)
 
     def _report_unchanged(
         self, candidate: Candidate, comparison: GenerationComparison, *, requested: bool
@@ -277,9 +276,10 @@ class ChangeDetector:
         """Report content that was reported before, if requested or if its metadata changed."""
         path, generation = candidate.path, candidate.generation
         if requested:
-            if (probed := probe_candidate(candidate, was_reported=True)) is not None:
+            if (probed := self._probe(candidate, was_reported=True)) is not None:
                 self.requested.discard(path)
-                overdue = self.local and is_old(generation, self._settings.torn_after)
+                old = is_old(generation, self._settings.torn_after)
+                overdue = old and (self.local or self.atomic)
                 self._report(SettleDecision(candidate, probed, "settled", overdue=overdue))
         elif comparison is GenerationComparison.METADATA_CHANGED:
             self._reported.record(path, generation)
@@ -295,7 +295,7 @@ class ChangeDetector:
             if path in present:
                 continue
             try:
-                generation = generation_of(path, candidate.hint)
+                generation = generation_of(path, candidate.hint, self._storage)
             except (FileNotFoundError, NotADirectoryError):
                 if not self._tree.is_unreadable(path):
                     self._report_gone({path})

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.formats import LOCAL, Stat
+from checkpointd.formats import LOCAL
 from checkpointd.formats.state_file import NAME as STATE_FILE
 from checkpointd.formats.unfinished import is_part_of_one_beside
 from checkpointd.watch.links import links_out_of
@@ -18,6 +18,7 @@ from checkpointd.watch.scan import Listing, list_directory, read_stems, relative
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from checkpointd.formats import Stat, Storage
     from checkpointd.watch.globs import Selection
 
 
@@ -48,8 +49,9 @@ class DirectoryTree:
     is below it.
     """
 
-    def __init__(self, root: str, selection: Selection) -> None:
+    def __init__(self, root: str, selection: Selection, storage: Storage = LOCAL) -> None:
         self._root = root
+        self._storage = storage
         self._selection = selection
         self._nodes: dict[str, _Node] = {}
         self._state_files: dict[str, _StateFile] = {}
@@ -72,11 +74,11 @@ class DirectoryTree:
         """Read the state file of a directory if it has changed; return whether its stems have."""
         directory = listing.directory
         before = self.stems(directory)
-        stat = _state_file_stat(directory) if listing.managed else None
+        stat = self._state_file_stat(directory) if listing.managed else None
         if stat is None:
             self._state_files.pop(directory, None)
         elif (known := self._state_files.get(directory)) is None or known.stat != stat:
-            self._state_files[directory] = _StateFile(stat, read_stems(directory))
+            self._state_files[directory] = _StateFile(stat, read_stems(directory, self._storage))
         return self.stems(directory) != before
 
     def links_leaving(self) -> list[str]:
@@ -91,7 +93,7 @@ class DirectoryTree:
         """List everything again, one directory at a time."""
         before = self._nodes
         self._nodes, self.errors = {}, {}
-        for listing in walk(self._root, self._root, self._selection):
+        for listing in walk(self._root, self._root, self._selection, self._storage):
             self._store(listing)
             yield listing
         if self.errors:
@@ -148,7 +150,7 @@ class DirectoryTree:
             todo = [(directory, deep)]
             while todo:
                 at, walk_on = todo.pop()
-                listing = list_directory(at, self._root, self._selection)
+                listing = list_directory(at, self._root, self._selection, self._storage)
                 if at != self._root and _is_missing(listing.error):
                     self._drop(at)
                     continue
@@ -192,17 +194,16 @@ class DirectoryTree:
             links_out_of(self._root, listing.links),
         )
 
+    def _state_file_stat(self, directory: str) -> Stat | None:
+        try:
+            return self._storage.stat(os.path.join(directory, STATE_FILE))
+        except OSError:
+            return None
+
     def _drop(self, top: str) -> None:
         for directory in list(self._subtree(top)):
             del self._nodes[directory]
             self._state_files.pop(directory, None)
-
-
-def _state_file_stat(directory: str) -> Stat | None:
-    try:
-        return LOCAL.stat(os.path.join(directory, STATE_FILE))
-    except OSError:
-        return None
 
 
 def _is_missing(error: OSError | None) -> bool:

@@ -103,7 +103,7 @@ class WatcherStatus:
 
     `hung`: its file system does not respond. `begins`: it has not looked at its directory yet, so
     that it is neither known to be there nor to be missing. `restarts` counts observers that
-    stopped unexpectedly.
+    stopped unexpectedly. `pages` counts the requested pages of listings of a bucket.
     """
 
     up: bool
@@ -118,3 +118,4 @@ class WatcherStatus:
     hung: bool = False
     restarts: int = 0
     begins: bool = False
+    pages: int = 0

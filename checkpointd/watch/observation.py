@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Candidate, Probe, ProbeState, member_path, probe
+from checkpointd.formats import LOCAL, Candidate, Probe, ProbeState, member_path, probe
 from checkpointd.watch.writers import written_of
 
 if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Generation, Member
+    from checkpointd.formats import Storage
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,16 @@ def _last_change(members: tuple[Member, ...]) -> float:
     return max((max(m.mtime_ns, m.ctime_ns) for m in members), default=0) / 1e9
 
 
-def probe_candidate(candidate: Candidate, *, was_reported: bool) -> Probe | None:
+def probe_candidate(
+    candidate: Candidate, *, was_reported: bool, storage: Storage = LOCAL
+) -> Probe | None:
     """Probe a candidate; None if it is gone or cannot be judged.
 
     What has the name of a checkpoint, or was reported as one, and cannot be read counts as
     complete: its verification then reports why it cannot be read.
     """
     try:
-        return probe(candidate)
+        return probe(candidate, storage)
     except FileNotFoundError:
         return None
     except OSError:

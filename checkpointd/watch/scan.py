@@ -6,11 +6,13 @@ A listing that fails is an error in its result, and never means that checkpoints
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
+from checkpointd.core.urls import is_url
 from checkpointd.formats import Candidate, ProbeState, locate, probe, recognise, state_file
 from checkpointd.formats.storage import LOCAL, Storage
 from checkpointd.series.names import parse_name
@@ -41,6 +43,11 @@ class Listing:
     links: tuple[str, ...] = ()
 
 
+def next_listing() -> int:
+    """Return a number for a listing that no other has, of any watch and any start of the daemon."""
+    return secrets.randbits(62) or 1
+
+
 def relative_to(root: str, path: str) -> str:
     """Return a path below the root, relative to it; empty for the root itself."""
     if path == root:
@@ -57,7 +64,9 @@ def list_directory(
         recognised = recognise(directory, storage)
     except OSError as error:
         return Listing(directory, (), (), error)
-    candidates = tuple(c for c in recognised.found if selection.takes(relative_to(root, c.path)))
+    candidates = recognised.found
+    if not selection.takes_all:
+        candidates = tuple(c for c in candidates if selection.takes(relative_to(root, c.path)))
     subdirectories = tuple(
         path
         for path in recognised.descend
@@ -118,7 +127,7 @@ def find_checkpoints(
         FileNotFoundError: nothing exists at this path.
         OSError: the directory itself cannot be listed.
     """
-    path = os.path.abspath(path)
+    path = path if is_url(path) else os.path.abspath(path)
     candidate = locate(path, storage)
     if candidate is not None:
         return (_describe(candidate, root or os.path.dirname(candidate.path), templates, storage),)

@@ -106,16 +106,22 @@ def checkpoint_rules(path: str, fmt: Format, generation: Generation | None) -> t
     return tuple(rules)
 
 
-def rules_for_request(request: Request, scratch: str, target: str = "") -> AccessRules:
+def rules_for_request(
+    request: Request, scratch: str, target: str = "", other: Request | None = None
+) -> AccessRules:
     """Return everything that one verification may open.
 
     Args:
         request: what is verified, and how.
         scratch: the child's directory.
         target: the directory for a copy; empty if it makes none.
+        other: the checkpoint that it is compared with.
     """
     checkpoint, settings, previous = request.checkpoint, request.settings, request.previous
     checkpoint_paths = checkpoint_rules(checkpoint.path, checkpoint.format, request.generation)
+    if other is not None:
+        second = other.checkpoint
+        checkpoint_paths += checkpoint_rules(second.path, second.format, other.generation)
     rules = [*interpreter_rules(), *checkpoint_paths, (scratch, WRITE)]
     if target:
         rules.append((target, WRITE))

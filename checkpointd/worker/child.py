@@ -1,5 +1,6 @@
 """The child: reads one job, enters its sandbox, runs one stage, answers line by line.
 
+A spare enters its sandbox and warms up before there is a checkpoint; see `_wait_warm`.
 Python 3.9; what a stage imports is imported by the zygote beforehand.
 """
 
@@ -10,7 +11,9 @@ import os
 import signal
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Callable, NoReturn
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Callable, NoReturn
 
 from checkpointd.core import decode
 from checkpointd.core.check_result import CheckResult, failed, skipped
@@ -60,7 +63,9 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
             os.chdir(job.scratch)
             os.environ.update(dict.fromkeys(_TEMPORARY, job.scratch))
             tempfile.tempdir = job.scratch
-            _run_in_sandbox(job, lambda message: connection.sendall(protocol.encode(message)))
+            _run_in_sandbox(
+                job, lines, lambda message: connection.sendall(protocol.encode(message))
+            )
         code = 0
     except BaseException:  # noqa: BLE001 - the daemon reports it, from this output
         sys.excepthook(*sys.exc_info())
@@ -71,28 +76,59 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
         os._exit(code)
 
 
-def _run_in_sandbox(job: Job, send: Send) -> None:
+def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
     """Enter the sandbox, report its state, and do the job."""
     request = decode.request(job.request)
-    allowed = access_rules.rules_for_request(request, job.scratch, job.target)
+    other = decode.request(job.other) if job.other is not None else None
+    allowed = access_rules.rules_for_request(request, job.scratch, job.target, other)
     state = sandbox.enter_child(allowed, job.sentinel, may_set_times=job.stage == protocol.COPY)
     send({"sandbox": to_json(state)})
     if not state.missing:
         os.environ[CONFINED] = "1"
+    if job.stage == protocol.WARM_UP:
+        next_job = _wait_warm(job, state, lines, send)
+        if next_job is None:
+            return
+        job, request = next_job, decode.request(next_job.request)
+        send({"sandbox": to_json(state)})
     if job.stage == protocol.LOAD and job.enforce and state.missing:
         _refuse(job, state, send)
         return
     try:
-        _work(job, request, send)
+        _work(job, request, other, lines, send)
     except PermissionError:
         # A Landlock rule is for the file itself; one that replaced it since cannot be opened.
         if not allowed.replaced():
             raise
         answer = {"end": str(End.SUPERSEDED), "message": "It was replaced while it was read."}
-        if job.stage in (protocol.COPY, protocol.INSPECT):
+        if job.stage not in (protocol.SCAN, protocol.LOAD):
             send({"inspection": {**answer, "error": answer["message"]}})
         else:
             send({**answer, "facts": to_json(Facts(format=request.checkpoint.format))})
+
+
+def _wait_warm(job: Job, state: SandboxState, lines: BinaryIO, send: Send) -> Job | None:
+    """Warm up without a checkpoint, and wait for one; None where there will be none.
+
+    Nothing but code of ours, of TensorFlow and of Keras has run when the job arrives, so its
+    limits can be set then. One that is not wholly confined is of no use.
+    """
+    if state.missing:
+        return None
+    from checkpointd.verify.load.warm_up import warm_up
+
+    warm_up(job.scratch)
+    send({"warm": True})  # `protocol.WARM`
+    line = lines.readline()
+    if not line:
+        return None
+    asked = protocol.decode_job(line)
+    if asked.limits is not None:
+        used = int(time.process_time()) + 1
+        limits = replace(asked.limits, cpu_seconds=asked.limits.cpu_seconds + used)
+        confinement.apply_limits(limits)
+        os.environ[MEMORY] = str(limits.memory_bytes)
+    return asked
 
 
 def _refuse(job: Job, state: SandboxState, send: Send) -> None:
@@ -110,7 +146,7 @@ def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     send({"end": str(End.DONE), "message": "", "facts": to_json(decode.facts(job.facts))})
 
 
-def _work(job: Job, request: Request, send: Send) -> None:
+def _work(job: Job, request: Request, other: Request | None, lines: BinaryIO, send: Send) -> None:
     def emit(result: CheckResult) -> None:
         send({"check": to_json(result)})
 
@@ -120,13 +156,24 @@ def _work(job: Job, request: Request, send: Send) -> None:
     if job.stage == protocol.SCAN:
         from checkpointd.verify.scan.scan_stage import scan
 
-        end, facts, message = scan(request, emit, learned)
+        end, facts, message = scan(request, emit, learned, early=job.early)
     elif job.stage == protocol.LOAD:
-        end, facts, message = _load(request, decode.facts(job.facts), emit, learned)
+        pending = (lambda: protocol.decode_facts(lines.readline())) if job.early else None
+        end, facts, message = _load(request, decode.facts(job.facts), emit, learned, pending)
     elif job.stage == protocol.COPY:
         from checkpointd.worker.copying import copy
 
         send({"inspection": copy(request, job.target)})
+        return
+    elif job.stage == protocol.DIGEST:
+        from checkpointd.verify.scan.attested import digest
+
+        send({"inspection": digest(request)})
+        return
+    elif other is not None:
+        from checkpointd.verify.scan.diff.comparison import diff
+
+        send({"inspection": diff(request, other, weights_only=job.weights_only)})
         return
     else:
         from checkpointd.verify.scan.inspect import inspect
@@ -141,12 +188,13 @@ def _load(
     facts: Facts,
     emit: Callable[[CheckResult], None],
     learned: Callable[[Facts], None],
+    pending: Callable[[], Facts] | None,
 ) -> tuple[End, Facts, str]:
     from checkpointd.verify.load.load_stage import load_suite
 
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed before it was loaded."
-    facts = load_suite(request, facts, emit, learned)
+    facts = load_suite(request, facts, emit, learned, pending)
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed while it was loaded."
     return End.DONE, facts, ""

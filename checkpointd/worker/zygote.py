@@ -72,9 +72,10 @@ def _preload(stage: str) -> Mapping[str, str]:
         return {**environment, "python": python}
     from checkpointd.tensors import bundle, hdf5, keras_zip
     from checkpointd.verify.scan import inspect, scan_stage
+    from checkpointd.verify.scan.diff import comparison
     from checkpointd.worker import copying
 
-    del bundle, copying, hdf5, inspect, keras_zip, scan_stage
+    del bundle, comparison, copying, hdf5, inspect, keras_zip, scan_stage
     return {"python": python}
 
 

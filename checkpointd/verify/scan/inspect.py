@@ -85,7 +85,7 @@ def _add_contents(facts: dict[str, Any], path: str, format: Format) -> None:  # 
         "optimizer_bytes": sum(s.size_bytes for s in planned.specs if s.role == OPTIMIZER),
     }
     if format is Format.SAVEDMODEL:
-        info = _described(path)
+        info = described(path)
         facts["signatures"] = dict(info.signatures)
         facts["writer"] = f"tensorflow {info.tensorflow_version}".strip()
         facts["graphs"] = _outlined(path)
@@ -110,7 +110,7 @@ def _outlined(path: str) -> list[dict[str, Any]]:
         )
 
 
-def _described(path: str) -> SavedModelInfo:
+def described(path: str) -> SavedModelInfo:
     """Read the metadata of a SavedModel, binary or text.
 
     Raises:

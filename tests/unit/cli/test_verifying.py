@@ -53,7 +53,7 @@ def test_results_come_in_the_order_of_the_arguments() -> None:
 
     async def all_of_them() -> list[str]:
         dispatcher: Any = Backwards(4)
-        results = verify_here(targets(4), dispatcher, lambda _target, _check: None)
+        results = verify_here(targets(4), dispatcher, lambda _target, _check: None, 4)
         return [public["path"] async for public in results]
 
     assert asyncio.run(all_of_them()) == ["0", "1", "2", "3"]
@@ -65,7 +65,7 @@ def test_what_is_still_running_ends_where_the_caller_gives_up() -> None:
     async def interrupted() -> int:
         dispatcher = Backwards(4)
         anyhow: Any = dispatcher
-        results = verify_here(targets(3), anyhow, lambda _target, _check: None)
+        results = verify_here(targets(4), anyhow, lambda _target, _check: None, 3)
         first = asyncio.ensure_future(anext(results))
         await asyncio.sleep(0.01)
         first.cancel()

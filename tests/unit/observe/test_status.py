@@ -60,13 +60,13 @@ def test_programs_find_the_keys_that_they_know() -> None:
         "trash_reserve_bytes holds plan filesystem"
     )
     assert " ".join(public["workers"][0]) == (
-        "kind python up pid busy forks environment sandbox message memory_bytes"
+        "kind python up pid busy forks environment sandbox message memory_bytes spares"
     )
     assert " ".join(public["last_verdicts"][0]) == "id path watch verdict reason message at"
     assert " ".join(public["watches"][0]["filesystem"]) == (
         "device size_bytes full_at observed_seconds next_saves_fit"
     )
-    assert " ".join(public["queue"]) == "length oldest_at"
+    assert " ".join(public["queue"]) == "length oldest_at resting_until"
     assert " ".join(public["web_access"]) == (
         "tls client_certificates basic_auth certificate_not_after"
     )

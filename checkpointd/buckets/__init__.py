@@ -1,0 +1,20 @@
+"""Checkpoints in buckets: listings, reads that are pinned to one content, and staging.
+
+`client` is the only module that calls obstore. `BucketStorage` is a `formats.Storage`, so that the
+same code decides about objects as about files; `stage` copies one generation to the local disk.
+"""
+
+from __future__ import annotations
+
+from checkpointd.buckets.client import ObjectChangedError
+from checkpointd.buckets.staging import StagingStoppedError, stage
+from checkpointd.buckets.storage import BucketStorage, storage_of, why_not_listed
+
+__all__ = [
+    "BucketStorage",
+    "ObjectChangedError",
+    "StagingStoppedError",
+    "stage",
+    "storage_of",
+    "why_not_listed",
+]

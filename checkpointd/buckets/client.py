@@ -1,0 +1,212 @@
+"""One bucket, by obstore: lists, looks and reads; every error is an `OSError` with a sentence.
+
+Credentials and endpoints are found as obstore finds them: in the environment (`AWS_…`, `GOOGLE_…`)
+and from the machine's role. This is the only module that imports it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from checkpointd.config.buckets import missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from checkpointd.core.urls import BucketUrl
+
+PAGE = 1000
+"""The number of keys in a page of a listing, of every store that is known."""
+
+_CHUNK = 4 << 20
+_CONNECT, _READ, _RETRIES, _RETRY_SECONDS = "5s", "20s", 2, 10
+_LONGEST = "24h"
+_BLAME = re.compile(
+    r"(?s)<Code>(?P<code>[^<]+)</Code>(?:\s*<Message>(?P<message>[^<]*)</Message>)?"
+)
+_REFUSALS = ("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_STATUS = re.compile(r"status code: (?P<status>\d{3} [A-Za-z ]+)")
+_HTTP_ERRORS = re.compile(r"HTTP error: ([^,\n]+)")
+
+
+class ObjectChangedError(FileNotFoundError):
+    """An object is not the one that was listed any more: it was written over or deleted."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object: its key, size in bytes, when it was written, and what tells its content apart."""
+
+    key: str
+    size: int
+    mtime_ns: int
+    tag: str
+
+
+class BucketClient:
+    """One bucket; safe to use from any thread.
+
+    Args:
+        url: names it.
+
+    Raises:
+        OSError: obstore is not installed, or what the environment says cannot be used.
+    """
+
+    def __init__(self, url: BucketUrl) -> None:
+        if missing := missing_extra():
+            raise OSError(errno.ENOSYS, missing, url.root)
+        self._root = url.root
+        try:
+            self._store = _open(url, os.environ)
+        except Exception as error:  # noqa: BLE001 - obstore's errors have no common base
+            raise self._error(error, "") from None
+
+    def pages(self, prefix: str) -> Iterator[list[StoredObject]]:
+        """List every object below a prefix, page by page, in one flat listing.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        import obstore
+
+        try:
+            for page in obstore.list(self._store, prefix or None, chunk_size=PAGE):
+                yield [_stored(meta) for meta in page]
+        except GeneratorExit:
+            raise
+        except Exception as error:  # noqa: BLE001 - the same
+            raise self._error(error, prefix) from None
+
+    def list_directory(self, prefix: str) -> tuple[list[str], list[StoredObject]]:
+        """List what is directly below a prefix: the prefixes below it, and the objects.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        import obstore
+
+        try:
+            found = obstore.list_with_delimiter(self._store, prefix or None)
+        except Exception as error:  # noqa: BLE001 - the same
+            raise self._error(error, prefix) from None
+        return list(found["common_prefixes"]), [_stored(meta) for meta in found["objects"]]
+
+    def head(self, key: str) -> StoredObject:
+        """Look at one object.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            OSError: it cannot be looked at.
+        """
+        import obstore
+
+        try:
+            return _stored(obstore.head(self._store, key))
+        except Exception as error:  # noqa: BLE001 - the same
+            raise self._error(error, key) from None
+
+    def read(self, found: StoredObject, offset: int, size: int) -> bytes:
+        """Read a piece of an object, if it still is the one that was found.
+
+        Raises:
+            ObjectChangedError: it is not.
+            OSError: it cannot be read.
+        """
+        import obstore
+
+        end = min(offset + size, found.size)
+        if offset >= end:
+            return b""
+        options: Any = {**_pinned(found), "range": (offset, end)}
+        try:
+            return bytes(obstore.get(self._store, found.key, options=options).bytes())
+        except Exception as error:  # noqa: BLE001 - the same
+            raise self._error(error, found.key) from None
+
+    def stream(self, found: StoredObject) -> Iterator[Any]:
+        """Read a whole object in pieces, if it still is the one that was found.
+
+        Raises:
+            ObjectChangedError: it is not.
+            OSError: it cannot be read.
+        """
+        import obstore
+
+        options: Any = _pinned(found)
+        try:
+            got = obstore.get(self._store, found.key, options=options)
+            meta = _stored(got.meta)
+            if (meta.size, meta.tag) == (found.size, found.tag):
+                yield from got.stream(min_chunk_size=_CHUNK)
+                return
+        except GeneratorExit:
+            raise
+        except Exception as error:  # noqa: BLE001 - the same
+            raise self._error(error, found.key) from None
+        raise ObjectChangedError(errno.ENOENT, "It was written over", found.key)
+
+    def _error(self, error: Exception, key: str) -> OSError:
+        """Return an error of obstore's as one that says what to do."""
+        name = f"{self._root}/{key}" if key else self._root
+        kind = type(error).__name__
+        detail, code = _detail(str(error)), _BLAME.search(str(error))
+        if kind in ("PreconditionError", "NotModifiedError"):
+            return ObjectChangedError(errno.ENOENT, "It was written over", name)
+        if code is not None and code["code"] == "NoSuchBucket":
+            return FileNotFoundError(errno.ENOENT, "There is no such bucket", name)
+        if kind in ("NotFoundError", "FileNotFoundError"):
+            return FileNotFoundError(errno.ENOENT, "There is no such object", name)
+        refused = code is not None and code["code"] in _REFUSALS
+        if refused or kind in ("PermissionDeniedError", "UnauthenticatedError"):
+            why = f"The store refuses access ({detail}): look at the credentials and their rights"
+            return PermissionError(errno.EACCES, why, name)
+        return OSError(errno.EIO, f"The store does not answer as it should ({detail})", name)
+
+
+def _open(url: BucketUrl, environment: Mapping[str, str]) -> Any:
+    from obstore.store import GCSStore, S3Store
+
+    endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "STORAGE_EMULATOR_HOST")
+    plain = any(environment.get(name, "").startswith("http://") for name in endpoints)
+    client: Any = {"connect_timeout": _CONNECT, "read_timeout": _READ, "timeout": _LONGEST}
+    if plain:
+        client["allow_http"] = True
+    retry: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
+    if url.scheme == "s3":
+        return S3Store(url.bucket, client_options=client, retry_config=retry)
+    emulator = environment.get("STORAGE_EMULATOR_HOST", "")
+    more: Any = {}
+    if emulator:
+        base = emulator if "://" in emulator else f"http://{emulator}"
+        client["allow_http"] = base.startswith("http://")
+        more = {"base_url": base, "skip_signature": True}
+    return GCSStore(url.bucket, client_options=client, retry_config=retry, **more)
+
+
+def _stored(meta: Any) -> StoredObject:
+    tag = meta["e_tag"] or meta.get("version") or ""
+    at = meta["last_modified"]
+    nanoseconds = int(at.timestamp()) * 10**9 + at.microsecond * 1000
+    return StoredObject(meta["path"], int(meta["size"]), nanoseconds, tag)
+
+
+def _pinned(found: StoredObject) -> dict[str, str]:
+    return {"if_match": found.tag} if found.tag else {}
+
+
+def _detail(text: str) -> str:
+    """What a person needs of a long report of an error."""
+    blame = _BLAME.search(text)
+    if blame is not None:
+        return ": ".join(filter(None, (blame["code"], (blame["message"] or "").rstrip("."))))
+    for pattern in (_STATUS, _HTTP_ERRORS):
+        match = pattern.search(text)
+        if match is not None:
+            return match[1].strip()
+    return text.splitlines()[0][:200].rstrip(".") if text else "no reason is given"

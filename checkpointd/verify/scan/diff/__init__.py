@@ -1,0 +1,1 @@
+"""`checkpointd diff`: pairs the tensors of two checkpoints, and compares what is paired."""

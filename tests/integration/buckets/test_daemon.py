@@ -1,0 +1,183 @@
+"""A real daemon on a bucket of a real S3 server, and the commands that take URLs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("obstore")
+
+from tests.helpers.bundles import bundle
+from tests.helpers.daemon import Daemon, daemon_in, eventually
+from tests.helpers.s3 import S3Server, s3_server
+from tests.helpers.scene import SCAN_ONLY
+from tests.helpers.watch import write_hdf5, write_keras
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONFIG = """
+[daemon]
+state_dir = "state"
+log_format = "json"
+
+[web]
+listen = "127.0.0.1:0"
+
+[[watch]]
+name = "runs"
+path = "URL"
+poll_interval = "1s"
+torn_after = "1h"
+publish = { verdict_file = true }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server for the daemon."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def daemon(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One daemon that watches s3://…/runs, for all tests."""
+    home = tmp_path_factory.mktemp("daemon")
+    config = CONFIG.replace("URL", server.url("runs")) + f"verify = {{ {SCAN_ONLY} }}\n"
+    with daemon_in(home, config) as running:
+        yield running.start()
+        running.stop()
+
+
+def _staged(daemon: Daemon) -> list[Path]:
+    staging = daemon.home / "state/staging"
+    return [path for path in staging.rglob("*") if path.is_file()] if staging.exists() else []
+
+
+def test_each_format_gets_one_verdict_a_generation(
+    daemon: Daemon, server: S3Server, tmp_path: Path
+) -> None:
+    """Objects are verified as files are, once; the copies are gone, the store is asked rarely."""
+    write_hdf5(tmp_path / "a.h5")
+    write_keras(tmp_path / "b.keras")
+    bundle(tmp_path / "ckpt-1")
+    lists = server.lists()
+    server.put_tree(tmp_path, "runs/a")
+    paths = [f"{server.url('runs/a')}/{name}" for name in ("a.h5", "b.keras", "ckpt-1")]
+    assert [daemon.verdict(path)["state"] for path in paths] == ["valid"] * 3
+    polls = daemon.status()["watches"][0]
+    assert polls["up"]
+    assert polls["method"] == "list"
+    assert not _staged(daemon)
+    lines = daemon.text("/metrics").splitlines()
+    counted = [line for line in lines if line.startswith("checkpointd_validations_total{")]
+    assert sum(float(line.rpartition(" ")[2]) for line in counted) == 3
+    pages = next(line for line in lines if line.startswith("checkpointd_list_pages_total{"))
+    assert float(pages.rpartition(" ")[2]) >= 1
+    assert server.lists() > lists
+
+
+def test_commands_take_urls(daemon: Daemon, server: S3Server, tmp_path: Path) -> None:
+    """`latest`, `wait`, `verify`, `inspect`, `list` and `show` take what a watch lists."""
+    bundle(tmp_path / "ckpt-7")
+    server.put_tree(tmp_path, "runs/commands")
+    root = server.url("runs/commands")
+    url = f"{root}/ckpt-7"
+    assert daemon.cli("wait", url, "--timeout", "100s").returncode == 0
+    assert daemon.cli("latest", root).stdout == f"{url}\n"
+    shown = json.loads(daemon.cli("show", f"{url}.index", "--json").stdout)
+    assert (shown["path"], shown["state"]) == (url, "valid")
+    listed = [json.loads(line)["path"] for line in daemon.cli("list", "--json").stdout.splitlines()]
+    assert url in listed
+    verified = daemon.cli("verify", root, "--json")
+    assert verified.returncode == 0, verified.stderr
+    assert json.loads(verified.stdout)["path"] == url
+    inspected = json.loads(daemon.cli("inspect", url, "--json").stdout)
+    assert (inspected["path"], inspected["format"]) == (url, "tf_checkpoint")
+    missing = daemon.cli("verify", f"{root}/missing")
+    assert missing.returncode == 2
+    assert f"{root}/missing" in missing.stderr
+    checked = daemon.cli("config", "check").stdout
+    assert "warning" not in checked
+    finding = json.loads(daemon.cli("doctor", "roots", "--json").stdout)
+    assert finding["level"] == "ok"
+    assert server.url("runs") in finding["message"]
+    pruned = daemon.cli("prune", "--watch", "runs")
+    assert "bucket" in pruned.stdout + pruned.stderr
+
+
+def test_damage_in_an_object_is_found(daemon: Daemon, server: S3Server, tmp_path: Path) -> None:
+    """A flipped byte in a shard is invalid, with the URL in the report and no local path."""
+    files = bundle(tmp_path / "ckpt-1")
+    content = bytearray(files[0].read_bytes())
+    content[3] ^= 1
+    files[0].write_bytes(bytes(content))
+    server.put_tree(tmp_path, "runs/damaged")
+    url = server.url("runs/damaged/ckpt-1")
+    assert daemon.verdict(url)["state"] == "invalid"
+    report = daemon.cli("show", url, "--json").stdout
+    assert "staging" not in report
+    assert json.loads(report)["reason"] == "integrity.checksum_mismatch"
+
+
+def test_what_is_written_over_while_it_is_copied_is_superseded(
+    daemon: Daemon, server: S3Server, tmp_path: Path
+) -> None:
+    """The daemon never reports on a mixture: the new content gets the verdict."""
+    bundle(tmp_path / "old/ckpt-1")
+    bundle(tmp_path / "new/ckpt-1", [b"other/kernel", b"other/bias"])
+    done: list[str] = []
+
+    def write_over(request: str) -> None:
+        if not done and request.endswith("over/ckpt-1.index") and "staging" not in request:
+            method = request.partition(" ")[0]
+            seen.append(method)
+            if len(seen) >= 3:  # two small reads of the probe come first
+                done.append(request)
+                server.put_tree(tmp_path / "new", "runs/over")
+
+    seen: list[str] = []
+    server.before = write_over
+    try:
+        server.put_tree(tmp_path / "old", "runs/over")
+        url = server.url("runs/over/ckpt-1")
+        eventually("the overwrite", lambda: done, 60)
+        size = sum(file.stat().st_size for file in (tmp_path / "new").iterdir())
+        eventually(
+            "a verdict on the new content",
+            lambda: (
+                daemon.entry(url).get("state") == "valid"
+                and daemon.entry(url)["size_bytes"] == size
+            ),
+        )
+    finally:
+        server.before = lambda _request: None
+
+
+def test_a_store_that_is_down_keeps_every_verdict(
+    daemon: Daemon, server: S3Server, tmp_path: Path
+) -> None:
+    """`watch_up` is 0 with the reason, `status` answers, and all is well when it is back."""
+    bundle(tmp_path / "ckpt-1")
+    server.put_tree(tmp_path, "runs/kept")
+    url = server.url("runs/kept/ckpt-1")
+    daemon.verdict(url)
+    server.stop()
+    down = eventually(
+        "the watch to be down",
+        lambda: next((w for w in daemon.status()["watches"] if not w["up"]), None),
+    )
+    assert "cannot be listed" in down["message"]
+    assert 'checkpointd_watch_up{watch="runs"} 0.0' in daemon.text("/metrics")
+    assert daemon.entry(url)["state"] == "valid"
+    server.start()
+    eventually("the watch to be up", lambda: daemon.status()["watches"][0]["up"])
+    assert daemon.entry(url)["state"] == "valid"
+    assert os.listdir(daemon.home / "state/verdicts/runs")
+    shutil.rmtree(tmp_path)
