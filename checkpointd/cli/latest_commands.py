@@ -53,7 +53,7 @@ def latest(
     from checkpointd.retention.series_order import order_series
     from checkpointd.retention.state_orders import saving_orders_beside
 
-    required = _required(requires or [])
+    required = required_words(requires or [])
     workspace = workspace_of(context)
     present = _present(workspace, where)
     known = sorted({(e.checkpoint.watch, e.checkpoint.series) for e in present})
@@ -107,7 +107,12 @@ def _none_valid(where: str, required: frozenset[str], other: "Entry | None") -> 
     )
 
 
-def _required(names: list[str]) -> frozenset[str]:
+def required_words(names: list[str]) -> frozenset[str]:
+    """Read what `--requires` was given.
+
+    Raises:
+        CliError: it is nothing that a report can show.
+    """
     from checkpointd.core.suite import SHOWS
 
     required = frozenset(word for name in names for word in name.split(",") if word)

@@ -82,6 +82,13 @@ class PublishSettings(Section):
     """What the target of a link must have shown."""
 
 
+class AttestSettings(Section):
+    """`[attest]`: signed statements about valid checkpoints, for others to verify."""
+
+    key_file: Annotated[Location | None, Field(json_schema_extra={"x-since": "0.2"})] = None
+    """A private key in PEM (ECDSA or Ed25519); without one nothing is attested."""
+
+
 HOOK_EVENTS = ("on_verdict", "on_valid", "on_hold", "on_pruned")
 """What a hook can be run for."""
 
@@ -173,6 +180,7 @@ class Config(Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    attest: AttestSettings = Field(default_factory=AttestSettings)
     dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     watch: tuple[WatchSettings, ...] = ()
 
@@ -182,6 +190,12 @@ class Config(Section):
         if self.daemon.state_dir is None:
             raise AssertionError("load() resolves state_dir")
         return self.daemon.state_dir
+
+    def attestation_directory(self, watch: WatchSettings) -> Path | None:
+        """Where the attestations of a watch are: with its verdict files; None without a key."""
+        if self.attest.key_file is None:
+            return None
+        return watch.verdict_directory or self.state_dir / "verdicts" / watch.name
 
     def to_public(self) -> dict[str, Any]:
         """Return what `config show` prints."""

@@ -16,6 +16,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import engine, retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
+from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
 from checkpointd.daemon.controls import Controls
@@ -135,6 +136,9 @@ class Service:
             self._hooks.note_holds,
         )
         self._publishing = PublishRunner(self._ledger)
+        self._attesting = AttestationRunner(
+            self._ledger, engine.local_of(self._dispatcher, config, self._scratch)
+        )
         self._manager = WatchManager(
             self._watches,
             self._ledger,
@@ -173,6 +177,7 @@ class Service:
             self._metrics,
             self._notifier,
             self._status,
+            self._attesting,
         )
         self._connect()
 
@@ -181,6 +186,7 @@ class Service:
         self._feed.subscribe(self._cache.on_change, status_cache.CHANGES)
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
+        self._feed.subscribe(self._attesting.on_change, {ChangeKind.VERDICT})
         self._feed.subscribe(self._hooks.on_change, {ChangeKind.VERDICT, ChangeKind.TRASHED})
         self._health.add_source(problems.CONFIG, self._active.problems)
         self._health.add_source(problems.LEDGER, lambda: [self._handler.ledger_error])
@@ -189,6 +195,7 @@ class Service:
         self._health.add_source(problems.DISK_SPACE, self._retention.disk_problems)
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
+        self._health.add_source(problems.ATTEST, self._attesting.problems.values)
         self._health.add_source(problems.HOOK, self._hooks.problems)
         self._health.add_source(problems.STAGING, self._staging.problems.values)
         self._health.add_source(problems.WEB, self._servers.problems)
@@ -217,6 +224,7 @@ class Service:
             await self._cache.refresh()  # so the first scrape and page have all series
             await self._listen()
             await self._manager.start(config.watch)
+            await self._attesting.configure(config)
         except OSError as error:
             raise StartError(f"{state} cannot be used: {error.strerror}") from None
         except (LedgerError, ListenError, WatchError) as error:
@@ -318,6 +326,7 @@ class Service:
         await self._dispatcher.close()
         await self._retention.close()
         await self._publishing.close()
+        await self._attesting.close()
         await self._servers.close()
         await self._ledger.close()
         with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ from checkpointd.core.reasons.reason import Severity
 from checkpointd.core.request import End
 from checkpointd.core.suite import REASONS, SPECS
 from checkpointd.core.text import printable
-from checkpointd.worker.protocol import COPY, DIFF, INSPECT, LOAD, SCAN, Finished
+from checkpointd.worker.protocol import LOAD, SCAN, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,13 +140,13 @@ class AnswerValidator:
         return Finished(finished.end, printable(finished.message, _MAX_MESSAGE), facts)
 
     def inspection(self, inspection: dict[str, Any]) -> dict[str, Any]:
-        """Take the result of an INSPECT, COPY or DIFF.
+        """Take the result of any stage but SCAN and LOAD.
 
         Raises:
             DecodeError: it was not asked for, or it is nested without bounds.
         """
         self._require_open()
-        if self._stage not in (INSPECT, COPY, DIFF) or not _is_bounded(inspection):
+        if self._stage in (SCAN, LOAD) or not _is_bounded(inspection):
             raise DecodeError("an inspection that was not asked for")
         self._ended = True
         return inspection

@@ -25,7 +25,7 @@ from checkpointd.dispatch.spare_pool import SparePool
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner, has_fault
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.dispatch.zygote_pool import ZygotePool
-from checkpointd.worker.protocol import COPY, DIFF, INSPECT, LOAD, SCAN, Job, SandboxState
+from checkpointd.worker.protocol import COPY, DIFF, DIGEST, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -225,6 +225,15 @@ class LocalDispatcher:
         job = self._job(DIFF, first, other=to_json(second), weights_only=weights_only)
         size = first.generation.size_bytes + second.generation.size_bytes
         return await self._described(ChildTask(job, "", size), self._worker.timeout)
+
+    async def digest(self, request: Request) -> dict[str, Any]:
+        """Take the SHA-256 of every file of one generation.
+
+        Returns:
+            What `checkpointd.verify.scan.attested.digest` does, or `{"error": message}`.
+        """
+        task = ChildTask(self._job(DIGEST, request), "", request.generation.size_bytes)
+        return await self._described(task, self._worker.timeout)
 
     async def _described(self, task: ChildTask, seconds: float) -> dict[str, Any]:
         try:

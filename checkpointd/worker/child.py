@@ -101,7 +101,7 @@ def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
         if not allowed.replaced():
             raise
         answer = {"end": str(End.SUPERSEDED), "message": "It was replaced while it was read."}
-        if job.stage in (protocol.COPY, protocol.INSPECT, protocol.DIFF):
+        if job.stage not in (protocol.SCAN, protocol.LOAD):
             send({"inspection": {**answer, "error": answer["message"]}})
         else:
             send({**answer, "facts": to_json(Facts(format=request.checkpoint.format))})
@@ -163,6 +163,11 @@ def _work(job: Job, request: Request, other: Request | None, send: Send) -> None
         from checkpointd.worker.copying import copy
 
         send({"inspection": copy(request, job.target)})
+        return
+    elif job.stage == protocol.DIGEST:
+        from checkpointd.verify.scan.attested import digest
+
+        send({"inspection": digest(request)})
         return
     elif other is not None:
         from checkpointd.verify.scan.diff.comparison import diff

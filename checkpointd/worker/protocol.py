@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.report import Facts
 
-SCAN, LOAD, INSPECT, COPY, DIFF = SCAN_STAGE, LOAD_STAGE, "inspect", "copy", "diff"
+SCAN, LOAD, INSPECT, COPY = SCAN_STAGE, LOAD_STAGE, "inspect", "copy"
+DIFF, DIGEST = "diff", "digest"
 
 WARM = b'{"warm":true}\n'
 """What a spare sends when it waits for its second job."""
