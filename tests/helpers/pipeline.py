@@ -120,7 +120,9 @@ class World:
         self.tasks = SideTasks()
         self.inbox = EventInbox(self.watches)
         self.work = WorkQueue(self.metrics.coalesced)
-        self.reverifier = Reverifier(self.watches, self.ledger, self.work)
+        upgraded = asyncio.Event()
+        upgraded.set()
+        self.reverifier = Reverifier(self.watches, self.ledger, self.work, upgraded)
         self.retries = RetryScheduler(self.ledger, self.work.push)
         self.verifier = Verifier(
             self.work,
