@@ -20,6 +20,7 @@ from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
 from checkpointd.daemon.controls import Controls
+from checkpointd.daemon.duty_cycle import DutyCycle
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.health_monitor import HealthMonitor
@@ -110,6 +111,7 @@ class Service:
         self._reverifier = Reverifier(self._watches, self._ledger, self._work, self._upgrade.done)
         self._recorder = VerdictRecorder(self._ledger, self._metrics)
         self._hooks = HookRunner(self._ledger, self._watches, self._metrics.hook_run)
+        self._duty_cycle = DutyCycle(lambda: self._active.config.worker.duty_cycle)
         self._verifier = Verifier(
             self._work,
             self._watches,
@@ -117,6 +119,7 @@ class Service:
             self._staging,
             self._recorder,
             self._retries,
+            self._duty_cycle,
         )
         self._inbox = EventInbox(self._watches)
         self._handler = EventHandler(
@@ -171,6 +174,7 @@ class Service:
             self._servers,
             self._state_usage,
             self._hooks,
+            self._duty_cycle,
         )
         self._reloader = Reloader(
             self._active,

@@ -18,6 +18,7 @@ from checkpointd.core.report import Facts, Report
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.daemon.changes import ChangeFeed
+from checkpointd.daemon.duty_cycle import DutyCycle
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.request_builder import RequestBuilder
@@ -131,6 +132,7 @@ class World:
             self.dispatcher,  # type: ignore[arg-type]
             VerdictRecorder(self.ledger, self.metrics),
             self.retries,
+            DutyCycle(lambda: None),
         )
         self.handler = EventHandler(
             self.inbox,
