@@ -23,6 +23,12 @@ User = Annotated[
         "own, checkpointd.",
     ),
 ]
+Worker = Annotated[
+    bool,
+    typer.Option(
+        "--worker", help="The service of a worker of a fleet, checkpointd-worker, instead."
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
 ]
@@ -45,6 +51,7 @@ def install(
             "--watch", metavar="DIRECTORY", help="A directory to watch, for the first config."
         ),
     ] = None,
+    worker: Worker = False,
     dry_run: DryRun = False,
     root: Root = "",
 ) -> int:
@@ -59,12 +66,20 @@ def install(
 
     from checkpointd.systemd import installer
     from checkpointd.systemd.disk import Disk
+    from checkpointd.systemd.fleet import install_worker
     from checkpointd.systemd.service import InstallError
 
+    if worker and watch:
+        raise CliError("A worker watches nothing: --worker and --watch do not go together.", USAGE)
     disk = Disk(root, dry_run=dry_run)
     try:
         place = _place(user)
-        done = installer.install(disk, place, watch or (), os.path.abspath(root) if root else "")
+        other = os.path.abspath(root) if root else ""
+        done = (
+            install_worker(disk, place)
+            if worker
+            else installer.install(disk, place, watch or (), other)
+        )
     except InstallError as error:
         raise CliError(str(error), USAGE) from None
     except PermissionError as error:
@@ -77,14 +92,18 @@ def install(
 
 
 @systemd_app.command()
-def uninstall(user: User = None, dry_run: DryRun = False, root: Root = "") -> int:
+def uninstall(
+    user: User = None, worker: Worker = False, dry_run: DryRun = False, root: Root = ""
+) -> int:
     """Remove what `install` wrote, unless you have changed it; config, state and user stay."""
     from checkpointd.systemd import installer
     from checkpointd.systemd.disk import Disk
+    from checkpointd.systemd.fleet import uninstall_worker
     from checkpointd.systemd.service import InstallError
 
+    remove = uninstall_worker if worker else installer.uninstall
     try:
-        done = installer.uninstall(Disk(root, dry_run=dry_run), _place(user))
+        done = remove(Disk(root, dry_run=dry_run), _place(user))
     except InstallError as error:
         raise CliError(str(error), USAGE) from None
     except PermissionError as error:

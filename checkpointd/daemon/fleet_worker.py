@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,12 +11,15 @@ import structlog
 from checkpointd import config as configuration
 from checkpointd.config.errors import ConfigError, Problem
 from checkpointd.daemon.engine import is_fleet
+from checkpointd.dispatch.fleet.link import NOT_INSTALLED
 from checkpointd.ledger import LedgerError, StateLock
 from checkpointd.observe import logs
 from checkpointd.observe.notify import Notifier
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.config import Config
 
 _UNAVAILABLE = 69
 
@@ -42,15 +46,13 @@ def run_worker(path: Path) -> int:
     logs.configure(config.daemon.log_format, config.daemon.log_level)
     place = config.state_dir / "worker"
     notifier = Notifier()
-    try:
-        from checkpointd.dispatch.fleet.worker import serve
-    except ModuleNotFoundError as error:
-        log.error("cannot start", error=f"{error.name} is missing: {how_to_install()}")
+    if find_spec("distributed") is None:
+        log.error("cannot start", error=NOT_INSTALLED)
         return _UNAVAILABLE
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         with StateLock(place):
-            asyncio.run(serve(config, place / "scratch", lambda line: _notify(notifier, line)))
+            asyncio.run(_serve(config, place / "scratch", notifier))
     except OSError as error:
         log.error("cannot start", error=f"{place} cannot be used: {error.strerror}")
         return _UNAVAILABLE
@@ -60,10 +62,22 @@ def run_worker(path: Path) -> int:
     return 0
 
 
+async def _serve(config: Config, scratch: Path, notifier: Notifier) -> None:
+    from checkpointd.dispatch.fleet.worker import serve
+
+    alive = asyncio.create_task(_notify_alive(notifier))
+    try:
+        await serve(config, scratch, lambda line: _notify(notifier, line))
+    finally:
+        alive.cancel()
+
+
 def _notify(notifier: Notifier, line: str) -> None:
     notifier.ready(line)
 
 
-def how_to_install() -> str:
-    """What to do where the extra is missing, as a clause."""
-    return "install checkpointd with its extra, `pip install checkpointd[dask]`"
+async def _notify_alive(notifier: Notifier) -> None:
+    """Notify systemd's watchdog as long as the event loop runs, in which everything happens."""
+    while notifier.watchdog_interval is not None:
+        notifier.watchdog()
+        await asyncio.sleep(notifier.watchdog_interval)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from checkpointd.systemd.layout import Layout
     from checkpointd.systemd.plan import Named
 
-_PACKAGED = "/lib/systemd/system"
+PACKAGED = "/lib/systemd/system"
 """Where a distribution's package has the units."""
 
 
@@ -51,7 +51,7 @@ def install(disk: Disk, place: Layout, watches: Sequence[str], root: str = "") -
     done = Outcome()
     program = service.find_program()
     service.check_program(program, place, identity(place.user))
-    packaged = program == PROGRAM and disk.exists(f"{_PACKAGED}/{place.template}.service")
+    packaged = program == PROGRAM and disk.exists(f"{PACKAGED}/{place.template}.service")
     listen = LISTEN if place == layout.HOST else service.free_listen(place.config_dir)
     first = plan.first_config(place, watches, listen)
     if not disk.exists(first.path):
@@ -60,9 +60,9 @@ def install(disk: Disk, place: Layout, watches: Sequence[str], root: str = "") -
         done.notes.append(f"{first.path} is yours: add each directory to it as a [[watch]].")
     accounts = plan.accounts(place, service.first_group(place.user), packaged=packaged)
     disk.put(accounts)
-    _run(disk, done, accounts, "sysusers")
+    make_accounts(disk, done, accounts, "sysusers")
     disk.put([first])
-    _run(disk, done, accounts, "tmpfiles")
+    make_accounts(disk, done, accounts, "tmpfiles")
     named = _named(disk, place, watches, listen, root, done)
     files = plan.drop_ins(place, named, packaged=packaged)
     if not packaged:
@@ -94,8 +94,8 @@ def _named(
     return named
 
 
-def _run(disk: Disk, done: Outcome, accounts: Sequence[plan.File], kind: str) -> None:
-    """Let systemd make the user or the directories that a file describes."""
+def make_accounts(disk: Disk, done: Outcome, accounts: Sequence[plan.File], kind: str) -> None:
+    """Let systemd make the user (`sysusers`) or the directories (`tmpfiles`) of a service."""
     options = ["--create"] if kind == "tmpfiles" else []
     for file in accounts:
         if f"/{kind}.d/" in file.path:
@@ -160,7 +160,8 @@ def _is_shared(disk: Disk, place: Layout, path: str) -> bool:
     name = os.path.basename(path)
     if name.startswith("checkpointd@."):
         return instances
-    return name == "checkpointd.slice" and (instances or host)
+    worker = disk.exists(f"{layout.HOST.unit_dir}/checkpointd-worker.service")
+    return name == "checkpointd.slice" and (instances or host or worker)
 
 
 def _others(disk: Disk, place: Layout) -> tuple[bool, bool]:

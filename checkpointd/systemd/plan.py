@@ -46,7 +46,10 @@ class File:
 
 @dataclass(frozen=True)
 class Named:
-    """What the config names: where the service answers, and what it reads and writes."""
+    """What the config names: where the service answers, and what it reads and writes.
+
+    `scheduler` is the host of the Dask scheduler that it connects to; empty for none.
+    """
 
     state_dir: str
     listen: str
@@ -54,6 +57,7 @@ class Named:
     writable: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     has_hooks: bool = False
+    scheduler: str = ""
     has_buckets: bool = False
 
 
@@ -101,6 +105,7 @@ def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[Fi
             named.writable,
             named.groups,
             has_hooks=named.has_hooks,
+            scheduler=named.scheduler,
             has_buckets=named.has_buckets,
         )
         found.append(File(f"{base}.service.d/directories.conf", text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -76,6 +77,7 @@ def directories(
     groups: Sequence[str],
     *,
     has_hooks: bool = False,
+    scheduler: str = "",
     has_buckets: bool = False,
 ) -> str:
     """Return the drop-in with what the config names.
@@ -85,6 +87,7 @@ def directories(
         writable: what the service writes in addition to its state.
         groups: whose members may read the roots, where not everybody may.
         has_hooks: whether there are hooks, which may connect to this host.
+        scheduler: the host of the Dask scheduler, which the service connects to; or empty.
         has_buckets: whether there are buckets, which are on other hosts.
     """
     lines = [
@@ -93,16 +96,27 @@ def directories(
     named = " ".join(quoted(root) for root in roots)
     if named:
         lines += ["[Unit]", f"RequiresMountsFor={named}"]
-    if writable or groups or has_hooks or has_buckets:
+    if writable or groups or has_hooks or has_buckets or scheduler:
         lines += ["", "[Service]"]
     lines += [f"ReadWritePaths={quoted('-' + path)}" for path in writable]
     if groups:
         lines.append(f"SupplementaryGroups={' '.join(groups)}")
+    if has_hooks or has_buckets or scheduler:
+        lines.append("RestrictAddressFamilies=AF_INET AF_INET6")
     if has_buckets:
-        lines += ["RestrictAddressFamilies=AF_INET AF_INET6", "IPAddressAllow=any"]
-    elif has_hooks:
-        lines += ["RestrictAddressFamilies=AF_INET AF_INET6", "IPAddressAllow=localhost"]
+        lines.append("IPAddressAllow=any")
+    else:
+        lines += ["IPAddressAllow=localhost"] if has_hooks else []
+        lines += [f"IPAddressAllow={_address(scheduler)}"] if scheduler else []
     return "\n".join(lines) + "\n"
+
+
+def _address(host: str) -> str:
+    """Return what systemd may let through: addresses alone; a name may have any."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return "localhost" if host == "localhost" else "any"
 
 
 def listen_drop_in(listen: str, state_dir: str = "") -> str:

@@ -94,6 +94,7 @@ def name_all(
         if why:
             problems.append(f"{watch.name}: {user.name} {why}.")
     has_hooks = any(getattr(w.hooks, event) for w in config.watch for event in HOOK_EVENTS)
+    scheduler = config.dispatch.address[0] if config.dispatch.engine == "dask" else ""
     named = Named(
         state_dir,
         _listen(config),
@@ -101,6 +102,7 @@ def name_all(
         tuple(writable),
         tuple(groups),
         has_hooks,
+        scheduler,
         any(watch.bucket for watch in config.watch),
     )
     return named, problems

@@ -17,6 +17,7 @@ from tests.helpers import manual
 UNITS = Path(__file__).parents[2] / "systemd"
 UNIT = UNITS / "checkpointd.service"
 TEMPLATE = UNITS / "checkpointd@.service"
+WORKER = UNITS / "checkpointd-worker.service"
 EXPOSURE = 12
 """The exposure level, times ten, above which the unit has been relaxed by accident."""
 
@@ -37,7 +38,9 @@ def directives(path: Path = UNIT) -> list[tuple[str, str]]:
 
 
 @needs_systemd
-@pytest.mark.parametrize("name", ["checkpointd.service", "checkpointd@alice.service"])
+@pytest.mark.parametrize(
+    "name", ["checkpointd.service", "checkpointd@alice.service", "checkpointd-worker.service"]
+)
 def test_systemd_knows_every_directive_of_the_units(name: str, tmp_path: Path) -> None:
     """A misspelt or misplaced directive, which systemd would silently ignore, is an error.
 
@@ -50,7 +53,8 @@ def test_systemd_knows_every_directive_of_the_units(name: str, tmp_path: Path) -
     for kind in ("service", "socket"):
         (tmp_path / f"checkpointd@alice.{kind}").symlink_to(f"checkpointd@.{kind}")
     # systemd looks for what a unit requires only where it finds units.
-    units = [name, name.replace("service", "socket"), "checkpointd.slice"]
+    sockets = [] if "worker" in name else [name.replace("service", "socket")]
+    units = [name, *sockets, "checkpointd.slice"]
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=yes", *(tmp_path / u for u in units)],
         capture_output=True,
@@ -95,6 +99,39 @@ def test_the_template_is_the_service_but_for_user_and_directories() -> None:
             given = "checkpointd@%i.socket"
         expected.append((key, given))
     assert directives(TEMPLATE) == expected
+
+
+def test_a_worker_is_hardened_as_the_daemon_but_for_the_network() -> None:
+    """It is started again whatever ends it, and the cluster connects to it."""
+    other = {
+        "Description": "Verifies TensorFlow checkpoints for daemons of a fleet",
+        "After": "local-fs.target remote-fs.target network-online.target",
+        "Restart": "always",
+        "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
+    }
+    left_out = (
+        *("Requires", "StartLimitIntervalSec", "StartLimitBurst", "ExecReload"),
+        *("RuntimeDirectory", "IPAddressDeny"),
+    )
+    expected = [("Wants", "network-online.target")]
+    for key, value in directives():
+        if key in left_out or value == "checkpointd.socket":
+            continue
+        given = "worker".join(value.rsplit("run", 1)) if key == "ExecStart" else value
+        expected.append((key, other.get(key, given)))
+    assert sorted(directives(WORKER)) == sorted(expected)
+
+
+@needs_systemd
+def test_a_worker_is_exposed_to_no_more_than_the_network() -> None:
+    """What the two lines about addresses allow is all that it may do more than the daemon."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--threshold=20", WORKER],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_modes_agree_wherever_they_are_declared() -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from checkpointd.cli.doctor import kernel_checks, program_checks, service_checks, storage_checks
+from checkpointd.cli.doctor import (
+    fleet_checks,
+    kernel_checks,
+    program_checks,
+    service_checks,
+    storage_checks,
+)
 from checkpointd.cli.doctor.finding import HostCheck
 
 CHECKS = (
@@ -51,6 +57,11 @@ CHECKS = (
         "interpreters",
         "each interpreter that loads checkpoints imports TensorFlow as the service's user",
         program_checks.interpreters,
+    ),
+    HostCheck(
+        "fleet",
+        "Dask, certificates, scheduler and workers, where other hosts verify",
+        fleet_checks.fleet,
     ),
     HostCheck("hooks", "the service may run the command of each hook", program_checks.hooks),
 )

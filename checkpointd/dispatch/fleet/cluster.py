@@ -5,12 +5,15 @@ Only `client` and `worker` import this; the daemon never does.
 
 from __future__ import annotations
 
+import asyncio
 import os
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import dask
 from distributed import Client, Security
+from distributed.comm import parse_host_port
+
+from checkpointd.dispatch.fleet.handshake import CertificateError, shake_hands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +59,21 @@ def security_of(settings: Mapping[str, Any]) -> Security | None:
     return Security(tls_ca_file=tls["ca_file"], require_encryption=True, **pair)
 
 
+async def probe(settings: Mapping[str, Any]) -> None:
+    """Try a connection to the scheduler: Dask itself would wait, or lose the cause of an error.
+
+    Raises:
+        SchedulerError: it cannot be reached, or one side does not accept the other's certificate.
+    """
+    address = parse_host_port(settings["scheduler"].partition("://")[2])
+    try:
+        await asyncio.to_thread(shake_hands, address, settings.get("tls"))
+    except CertificateError as error:
+        raise SchedulerError(f"the certificates do not fit: {error}") from None
+    except (OSError, ValueError) as error:
+        raise SchedulerError(why(error)) from None
+
+
 async def connect(settings: Mapping[str, Any]) -> Client:
     """Connect to the scheduler.
 
@@ -64,6 +82,7 @@ async def connect(settings: Mapping[str, Any]) -> Client:
     """
     scheduler = settings["scheduler"]
     try:
+        await probe(settings)
         client = Client(
             scheduler,
             asynchronous=True,
@@ -73,6 +92,8 @@ async def connect(settings: Mapping[str, Any]) -> Client:
             name="checkpointd",
         )
         await client
+    except SchedulerError as error:
+        raise SchedulerError(f"{scheduler} cannot be reached: {error}.") from None
     except (OSError, TimeoutError, ValueError) as error:
         raise SchedulerError(f"{scheduler} cannot be reached: {why(error)}.") from None
     return client
@@ -82,8 +103,6 @@ def why(error: BaseException) -> str:
     """Explain an error of a connection, as a clause: its innermost cause."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed, the certificates do not fit ({error.reason or error})"
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"{os.fsdecode(error.filename)} does not exist"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -86,6 +86,8 @@ class FleetDispatcher:
     ) -> None:
         self._scheduler = settings.scheduler or ""
         self._local = LocalDispatcher(worker, scratch)
+        # What is staged from a bucket is in the state directory, which no other host sees.
+        self._private = f"{scratch.parent}/"
         self._roster = Roster()
         self._attempts: dict[int, Attempt] = {}
         self._number = 0
@@ -113,6 +115,8 @@ class FleetDispatcher:
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
     ) -> Answer:
         """Verify one generation; see `Dispatcher`."""
+        if request.checkpoint.path.startswith(self._private):
+            return await self._local.verify(request, on_check)
         self.start()
         answer = await self._verify(request)
         if on_check is not None and answer.report is not None:

@@ -8,12 +8,15 @@ import json
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+NOT_INSTALLED = "Dask is not installed: `pip install 'checkpointd[dask]'` where checkpointd is."
 
 _MAX_LINE = 96 * 1024 * 1024
 _FIRST_DELAY_SECONDS = 1.0
@@ -70,9 +73,11 @@ class Link:
         delay = _FIRST_DELAY_SECONDS
         while True:
             try:
-                if await self._serve():
-                    delay = _FIRST_DELAY_SECONDS
                 why = "The process that talks to the scheduler has ended; it is started again."
+                if find_spec("distributed") is None:
+                    why = NOT_INSTALLED
+                elif await self._serve():
+                    delay = _FIRST_DELAY_SECONDS
             except OSError as error:
                 why = f"The process that talks to the scheduler cannot start: {error.strerror}."
             self._on_end(why)

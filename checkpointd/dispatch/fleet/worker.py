@@ -24,7 +24,7 @@ from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import host_memory
 from checkpointd.dispatch.fleet import task
-from checkpointd.dispatch.fleet.cluster import configure, security_of, why
+from checkpointd.dispatch.fleet.cluster import SchedulerError, configure, probe, security_of, why
 from checkpointd.dispatch.fleet.messages import ANNOUNCED, MEMORY, Member, turn
 from checkpointd.dispatch.fleet.verifying import TaskHandler
 from checkpointd.dispatch.local import LocalDispatcher
@@ -83,11 +83,11 @@ async def _until_stopped(
     stopping: asyncio.Event,
     on_ready: Callable[[str], None],
 ) -> None:
-    last = ""
+    last, settings = "", settings_of(config)
     while not stopping.is_set():
         member = _member(config, host)
         worker = _dask_worker(config, scratch, member)
-        problem = await _connected(worker, stopping)
+        problem = await _connected(settings, worker, stopping)
         if not problem:
             last = ""
             log.info(
@@ -114,15 +114,22 @@ async def _until_stopped(
             await _first(asyncio.sleep(_RETRY_SECONDS), stopping.wait())
 
 
-async def _connected(worker: Worker, stopping: asyncio.Event) -> str:
+async def _connected(settings: dict[str, Any], worker: Worker, stopping: asyncio.Event) -> str:
     """Connect to the scheduler; return what hinders, as a clause."""
-    connecting = asyncio.ensure_future(worker.start())
+
+    async def connect() -> None:
+        await probe(settings)
+        await worker.start()
+
+    connecting = asyncio.ensure_future(connect())
     await _first(asyncio.shield(connecting), stopping.wait())
     if not connecting.done():
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
         return "stopped"
     error = connecting.exception()
+    if isinstance(error, SchedulerError):
+        return str(error)
     return "" if error is None else why(error)
 
 
@@ -147,7 +154,6 @@ def _member(config: Config, host: str) -> Member:
 
 def _dask_worker(config: Config, scratch: Path, member: Member) -> Worker:
     dispatch = config.dispatch
-    tls = None if dispatch.tls is None else {key: str(path) for key, path in dispatch.tls}
     return Worker(
         dispatch.scheduler,
         nthreads=member.slots,
@@ -155,13 +161,20 @@ def _dask_worker(config: Config, scratch: Path, member: Member) -> Worker:
         resources={turn(member.id): member.slots, MEMORY: member.memory},
         memory_limit=0,
         local_directory=str(scratch / "dask"),
-        security=security_of({"tls": tls}),
+        security=security_of(settings_of(config)),
         port=dispatch.worker_port,
         dashboard=False,
         dashboard_address="127.0.0.1:0",
         startup_information={ANNOUNCED: lambda _worker: member.announce()},
         death_timeout=30,
     )
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return where the scheduler is, and the files for TLS."""
+    tls = config.dispatch.tls
+    files = None if tls is None else {key: str(path) for key, path in tls}
+    return {"scheduler": config.dispatch.scheduler, "tls": files}
 
 
 def _clear(scratch: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -28,13 +29,13 @@ from checkpointd.dispatch.fleet import dispatcher as module
 from checkpointd.dispatch.fleet.dispatcher import FleetDispatcher
 from checkpointd.formats import generation_of
 from tests.helpers.bundles import bundle
-from tests.helpers.daemon import eventually
+from tests.helpers.cli import checkpointd
+from tests.helpers.daemon import SCANNING, daemon_in, eventually
 from tests.helpers.fleet import Fleet, fleet_in
 from tests.helpers.tls import needs_openssl, pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from tests.helpers.fleet import FleetWorker
 
@@ -78,7 +79,7 @@ async def dispatching(fleet: Fleet, home: Path) -> AsyncIterator[FleetDispatcher
     """A daemon's dispatcher, which knows all workers."""
     (home / "config.toml").write_text(f'[daemon]\nstate_dir = "state"\n{fleet.config}')
     config = configuration.load(home / "config.toml")
-    made = FleetDispatcher(config.dispatch, config.worker, home / "scratch")
+    made = FleetDispatcher(config.dispatch, config.worker, home / "state/scratch")
     made.start()
     try:
         await until("all workers to be known", lambda: made.engine()["workers"] == WORKERS)
@@ -263,7 +264,7 @@ def test_a_certificate_of_another_ca_is_refused(fleet: Fleet, tmp_path: Path) ->
     async def work() -> str:
         (tmp_path / "config.toml").write_text(f'[daemon]\nstate_dir = "s"\n{stranger.config}')
         config = configuration.load(tmp_path / "config.toml")
-        made = FleetDispatcher(config.dispatch, config.worker, tmp_path / "scratch")
+        made = FleetDispatcher(config.dispatch, config.worker, tmp_path / "state/scratch")
         made.start()
         try:
             await until("an answer", lambda: made.engine()["message"].startswith("tls://"))
@@ -299,3 +300,33 @@ def test_what_looks_different_on_the_worker_is_superseded(fleet: Fleet, tmp_path
     assert (changed.end, gone.end) == (End.SUPERSEDED, End.SUPERSEDED)
     assert ".index has another size or time on" in changed.message
     assert ".index cannot be found (No such file or directory) on" in gone.message
+
+
+def test_a_daemon_shows_its_fleet_and_records_what_it_answers(fleet: Fleet, tmp_path: Path) -> None:
+    """In the status, the page, the metrics and `doctor`; it never has numpy in its memory."""
+    with daemon_in(tmp_path, f"{SCANNING}{fleet.config}") as daemon:
+        bundle(tmp_path / "runs/ckpt-1", [b"a", b"b"])
+        daemon.start()
+        assert daemon.verdict(tmp_path / "runs/ckpt-1")["state"] == "valid"
+        status = daemon.status()
+        assert status["engine"]["reachable"]
+        assert status["engine"]["workers"] == WORKERS
+        assert status["workers"] == []
+        assert "checkpointd_fleet_scheduler_up 1.0" in daemon.text("/metrics")
+        assert f"checkpointd_fleet_workers {WORKERS}.0" in daemon.text("/metrics")
+        assert f"{WORKERS} workers" in daemon.text("/")
+        assert daemon.process is not None
+        maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+        assert "numpy" not in maps
+        done = daemon.cli("doctor", "fleet")
+        assert (done.returncode, "answers" in done.stdout) == (0, True), done.stdout
+        assert f"{WORKERS} workers on" in done.stdout
+
+
+def test_doctor_names_a_certificate_that_is_refused(fleet: Fleet, tmp_path: Path) -> None:
+    """As the scheduler refuses it, not as it looks."""
+    stranger = dataclasses.replace(fleet, own=pair(tmp_path, "stranger", pair(tmp_path, "other")))
+    (tmp_path / "config.toml").write_text(f'[daemon]\nstate_dir = "s"\n{stranger.config}')
+    done = checkpointd("-c", str(tmp_path / "config.toml"), "doctor", "fleet", home=tmp_path)
+    assert done.returncode == 1
+    assert "do not accept each other's certificate" in " ".join(done.stdout.split())
