@@ -79,7 +79,7 @@ def differing(path: str, signed: Sequence[FileDigest], found: Sequence[FileDiges
     ours = {file.name for file in found}
     sentences = [f"{file.name} is not signed" for file in found if file.name not in stated]
     sentences += [
-        f"{file.name} has other content"
+        f"{os.path.basename(path) if file.name == '.' else file.name} has other content"
         for file in found
         if stated.get(file.name, file.sha256) != file.sha256
     ]

@@ -80,7 +80,7 @@ INTEGRITY = {
     ),
     "integrity.signature_mismatch": Reason(
         _F,
-        "It is not what was signed with the key of signature_key: ask its writer before it is used.",
+        "It is not what was signed with the key of signature_key: ask its writer before using it.",
         _FILE,
     ),
     "integrity.bit_rot": Reason(
