@@ -16,6 +16,7 @@ from checkpointd.ledger.hook_queue import HookCounts, HookEvent
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
+from checkpointd.ledger.summaries import ReportSummary
 from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Pin",
     "PolicyRecords",
     "Pruned",
+    "ReportSummary",
     "SeriesSummary",
     "State",
     "StateLock",

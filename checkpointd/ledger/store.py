@@ -13,9 +13,9 @@ from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError
 from checkpointd.ledger.facts import ABSENT, Entry, Pruned, State
-from checkpointd.ledger.hook_queue import HookQueue
 from checkpointd.ledger.opening import open_readonly, open_writable
 from checkpointd.ledger.pins import PinFile
+from checkpointd.ledger.summary_writing import SummaryWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ _VERDICTS = {
 }
 
 
-class Ledger(HookQueue):
+class Ledger(SummaryWriter):
     """One connection to the ledger, for use in one thread.
 
     Every method that writes raises LedgerError if it cannot, and then changes nothing.
