@@ -224,6 +224,17 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """A checkpoint that was moved into the trash as `item`; `at` is None for now."""
+
+    path: str
+    rule: str
+    reason: str
+    item: str
+    at: float | None = None
+
+
+@dataclass(frozen=True)
 class Pruned:
     """One pruning: what, when, by which rule and why, its id in the trash.
 

@@ -20,7 +20,7 @@ from checkpointd.ledger.row_reader import BEFORE, ORIGINAL, before_of, original_
 from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -40,6 +40,13 @@ class Reader(SeriesReader):
     def entry(self, path: str) -> Entry | None:
         """The entry of a path; None if it was never seen."""
         return self._one("WHERE c.path = ?", (rows.path_bytes(path),))
+
+    def entries_at(self, paths: Sequence[str]) -> list[Entry | None]:
+        """The entry of each path, in that order; None where it was never seen."""
+        marks = ", ".join("?" * len(paths))
+        asked = [rows.path_bytes(path) for path in paths]
+        found = {e.path: e for e in self._entries(f"WHERE c.path IN ({marks})", asked)}
+        return [found.get(path) for path in paths]
 
     def by_id(self, identity: int) -> Entry | None:
         """The entry with an id; None if there is none."""
