@@ -36,7 +36,7 @@ _IDENTITY = {
 def _free_port() -> int:
     """A port that no outgoing connection takes meanwhile: below those of the kernel."""
     while True:
-        port = random.randrange(15_000, 32_000)  # noqa: S311 - no secret
+        port = random.SystemRandom().randrange(15_000, 32_000)  # no seed: others run beside it
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
