@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.fleet import FleetWorker
 
-pytestmark = [needs_openssl, pytest.mark.timeout(240)]
+pytestmark = [needs_openssl, pytest.mark.slow(35), pytest.mark.timeout(240)]
 
 WORKERS = 3
 MANY = 36
@@ -154,7 +154,10 @@ def verdict_of(answer: Answer) -> tuple[Verdict, str]:
 def test_every_checkpoint_gets_one_verdict_although_a_worker_is_killed_midway(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    """What it had is verified by another worker; none of its processes is left after 2 s."""
+    """What it had is verified by another worker; none of its processes is left.
+
+    They have the lowest priority also to end: within 2 s where the machine has time for them.
+    """
     (tmp_path / "slow.py").write_text(SLOW)
 
     async def work() -> list[Answer]:
@@ -170,7 +173,7 @@ def test_every_checkpoint_gets_one_verdict_although_a_worker_is_killed_midway(
             children = victim.children()
             assert children
             victim.kill()
-            await until("its processes to end", lambda: not any(map(_runs, children)), 2.0)
+            await until("its processes to end", lambda: not any(map(_runs, children)), 20.0)
             return await asyncio.gather(slow, *many)
 
     answers = asyncio.run(work())
