@@ -77,6 +77,7 @@ class RetentionRunner:
         metrics: counts what is pruned.
         digest: returns the digest of a checkpoint's content; empty if it cannot be read.
         note_holds: called with the holds of each plan of a watch.
+        upgraded: set once the ledger has what plans need of each report; None: it has.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class RetentionRunner:
         metrics: Metrics,
         digest: Callable[[Item], Awaitable[str]],
         note_holds: Callable[[str, Iterable[Hold]], Awaitable[None]] | None = None,
+        upgraded: asyncio.Event | None = None,
     ) -> None:
         self.outcomes = RetentionOutcomes(metrics)
         self._records = LedgerRecords(ledger)
@@ -95,6 +97,7 @@ class RetentionRunner:
         self._metrics = metrics
         self._digest = digest
         self._note_holds = note_holds
+        self._upgraded = upgraded
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._owners = TrashOwners(self._running)
@@ -231,6 +234,8 @@ class RetentionRunner:
             return status.message or "It is not listed yet."
         if not watch.labelled.is_set():
             return "It has just been listed, and its series are not up to date yet."
+        if self._upgraded is not None and not self._upgraded.is_set():
+            return "The ledger of an older version is being brought up to date; wait a minute."
         return ""
 
     async def _plan(

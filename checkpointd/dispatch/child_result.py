@@ -100,6 +100,7 @@ async def receive_answers(
     result: ChildResult,
     on_check: Callable[[CheckResult], None] | None,
     wait_for_exit: Callable[[], Awaitable[int]],
+    on_facts: Callable[[Facts], None] | None = None,
 ) -> int:
     """Read a child's answers until it has ended; return its wait status.
 
@@ -110,7 +111,7 @@ async def receive_answers(
         DecodeError: it broke the protocol.
     """
     started = time.monotonic()
-    reading = asyncio.ensure_future(read_answers(job, reader, result, on_check, started))
+    reading = asyncio.ensure_future(read_answers(job, reader, result, on_check, started, on_facts))
     exiting = asyncio.ensure_future(wait_for_exit())
     try:
         await asyncio.wait((reading, exiting), return_when=asyncio.FIRST_COMPLETED)
@@ -134,10 +135,12 @@ async def read_answers(
     result: ChildResult,
     on_check: Callable[[CheckResult], None] | None,
     started: float,
+    on_facts: Callable[[Facts], None] | None = None,
 ) -> None:
     """Read a child's answers until it closes its end; anything unexpected is refused.
 
-    `started` is when it received its job, on the monotonic clock.
+    `on_facts` is called with what a scan knows before it reads the weights; `started` is when it
+    received its job, on the monotonic clock.
 
     Raises:
         DecodeError: it broke the protocol.
@@ -159,6 +162,10 @@ async def read_answers(
                 on_check(check)
         elif isinstance(answer, Finished):
             result.finished = validator.end(answer)
+        elif isinstance(answer, Facts) and validator.expects_early_facts:
+            early = validator.early_facts(answer)
+            if on_facts is not None:
+                on_facts(early)
         elif isinstance(answer, Facts):
             result.facts = validator.facts(answer)
         else:
