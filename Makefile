@@ -53,7 +53,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "checkpointd needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[buckets,dask,legacy]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[attest,buckets,dask,legacy]" --group dev
 	@touch $(STAMP)
 
 imports: $(STAMP)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from checkpointd.buckets.client import ObjectChangedError
 from checkpointd.buckets.staging import StagingStoppedError, stage
-from checkpointd.buckets.storage import BucketStorage, storage_of
+from checkpointd.buckets.storage import BucketStorage, storage_of, why_not_listed
 
 __all__ = [
     "BucketStorage",
@@ -16,4 +16,5 @@ __all__ = [
     "StagingStoppedError",
     "stage",
     "storage_of",
+    "why_not_listed",
 ]

@@ -152,6 +152,16 @@ class BucketStorage:
         return nodes
 
 
+def why_not_listed(url: str) -> str:
+    """Return why a bucket cannot be listed, as a sentence; empty if it can."""
+    try:
+        storage = BucketStorage(url)
+        next(storage.client.pages(parse_url(url).key), None)
+    except OSError as error:
+        return f"{url} cannot be listed: {error.strerror or error}."
+    return ""
+
+
 def storage_of(path: str) -> Storage:
     """Return where a path is: this machine's file system, or the bucket of a URL.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from checkpointd.cli import (
+    attest_commands,
     config_commands,
     daemon_commands,
     diff_commands,
@@ -72,6 +73,7 @@ for group in (
     daemon_commands,
     verify_commands,
     diff_commands,
+    attest_commands,
     list_commands,
     latest_commands,
     wait_commands,

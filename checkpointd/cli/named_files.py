@@ -96,6 +96,12 @@ def _watch_warnings(watch: WatchSettings, account: Account | None) -> Found:
 
 def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
     root = str(watch.path)
+    if watch.bucket:
+        from checkpointd.buckets import why_not_listed
+
+        if why := why_not_listed(watch.bucket):
+            yield ("path",), why.rstrip(".")
+        return
     if account is not None:
         is_enforced = watch.retention.mode == "enforce"
         for need, verb in (
@@ -116,6 +122,8 @@ def _trash_warnings(watch: WatchSettings, account: Account | None) -> Found:
     """Why nothing could be moved to `trash_dir`."""
     from checkpointd.retention.trash import nearest_directory, place_of, why_unusable
 
+    if watch.bucket:
+        return
     place = place_of(watch)
     if watch.retention.mode == "off" or place.is_inside:
         return

@@ -55,7 +55,7 @@ def _preview(ledger: Ledger, watch: WatchSettings) -> str:
     from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
-    if not ledger.entries(watch.name, limit=1):
+    if watch.bucket or not ledger.entries(watch.name, limit=1):
         return ""
     planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
     return preview_text(with_trash_holds(planned, ledger, watch))

@@ -15,6 +15,7 @@ from checkpointd.config.types import (
     Duration,
     DurationOrNever,
     Location,
+    Share,
     ShownName,
     SizeOrAuto,
     SwitchOrDirectory,
@@ -59,6 +60,9 @@ class WorkerSettings(Section):
     threads: ThreadsOrAuto = "auto"
     """TensorFlow's threads in one load worker; `auto`: a core each, at most 16; 1 under a quota."""
 
+    duty_cycle: Share | None = None
+    """At most this share of the time is spent verifying, per worker; unset: all of it."""
+
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""
 
@@ -80,6 +84,13 @@ class PublishSettings(Section):
 
     require: tuple[ShownName, ...] = ()
     """What the target of a link must have shown."""
+
+
+class AttestSettings(Section):
+    """`[attest]`: signed statements about valid checkpoints, for others to verify."""
+
+    key_file: Annotated[Location | None, Field(json_schema_extra={"x-since": "0.2"})] = None
+    """A private key in PEM (ECDSA or Ed25519); without one nothing is attested."""
 
 
 HOOK_EVENTS = ("on_verdict", "on_valid", "on_hold", "on_pruned")
@@ -173,6 +184,7 @@ class Config(Section):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     web: WebSettings = Field(default_factory=WebSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    attest: AttestSettings = Field(default_factory=AttestSettings)
     dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
     watch: tuple[WatchSettings, ...] = ()
 
@@ -182,6 +194,12 @@ class Config(Section):
         if self.daemon.state_dir is None:
             raise AssertionError("load() resolves state_dir")
         return self.daemon.state_dir
+
+    def attestation_directory(self, watch: WatchSettings) -> Path | None:
+        """Where the attestations of a watch are: with its verdict files; None without a key."""
+        if self.attest.key_file is None:
+            return None
+        return watch.verdict_directory or self.state_dir / "verdicts" / watch.name
 
     def to_public(self) -> dict[str, Any]:
         """Return what `config show` prints."""

@@ -195,6 +195,13 @@ def _resolve(config: Config, base: Path) -> Config:
         update={
             "daemon": daemon,
             "web": config.web.resolved(base),
+            "attest": config.attest.model_copy(
+                update={
+                    "key_file": absolute(config.attest.key_file, base)
+                    if config.attest.key_file
+                    else None
+                }
+            ),
             "dispatch": config.dispatch.resolved(base),
             "watch": tuple(watch(w) for w in config.watch),
         }

@@ -42,6 +42,13 @@ def make_dispatcher(
     )
 
 
+def local_of(dispatcher: Dispatcher, config: Config, scratch: Path) -> LocalDispatcher:
+    """Return what reads files on this host: the dispatcher, or one of its own beside a fleet."""
+    if isinstance(dispatcher, LocalDispatcher):
+        return dispatcher
+    return LocalDispatcher(config.worker, scratch / "local")
+
+
 def most_at_a_time(config: Config) -> int:
     """Return for how many verifications there has to be a task."""
     return _MOST_IN_FLEET if is_fleet(config) else config.worker.concurrency

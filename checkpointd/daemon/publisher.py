@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WatchSettings
+    from checkpointd.core.report import Report
     from checkpointd.ledger import Entry
 
 _DIRECTORY_MODE = 0o750
@@ -33,11 +34,18 @@ class Publisher:
     Args:
         settings: of the watch.
         roots: the watched directories, in which nothing is ever written.
+        report_of: returns the whole report of an entry.
     """
 
-    def __init__(self, settings: WatchSettings, roots: Iterable[Path]) -> None:
+    def __init__(
+        self,
+        settings: WatchSettings,
+        roots: Iterable[Path],
+        report_of: Callable[[Entry], Report | None],
+    ) -> None:
         self._settings = settings
         self._roots = tuple(roots)
+        self._report_of = report_of
         self._written: dict[str, str] | None = None
 
     def publish(self, entries: list[Entry]) -> None:
@@ -56,7 +64,7 @@ class Publisher:
         ):
             if directory is not None:
                 try:
-                    self._prepare(directory)
+                    prepare_directory(directory, self._roots)
                     work(directory, entries)
                 except OSError as error:
                     first = first or error
@@ -79,16 +87,6 @@ class Publisher:
             if directory is not None and directory not in keep:
                 clear(directory)
 
-    def _prepare(self, directory: Path) -> None:
-        real = os.path.realpath(directory)
-        for root in self._roots:
-            watched = os.path.realpath(root)
-            if real == watched or real.startswith(watched.rstrip("/") + "/"):
-                raise OSError(
-                    0, f"leads into the watched directory {root}, where nothing is written", real
-                )
-        _make_directory(directory)
-
     def _publish_verdicts(self, directory: Path, entries: list[Entry]) -> None:
         if self._written is None or not directory.exists():
             self._written = _read(directory)
@@ -104,7 +102,10 @@ class Publisher:
         for name, entry in current.items():
             token = published_content.token(entry)
             if self._written.get(name) != token:
-                _replace(directory / name, _writing(published_content.document(entry)))
+                report = self._report_of(entry)
+                if report is None:  # there is a newer one by now: a change follows
+                    continue
+                replace_file(directory / name, writing(published_content.document(entry, report)))
                 self._written[name] = token
 
     def _publish_links(self, directory: Path, entries: list[Entry]) -> None:
@@ -126,10 +127,10 @@ class Publisher:
             _make_directory(subdirectory)
             _clear(subdirectory, keep=link.name)
             if _target(subdirectory / link.name) != link.target:
-                _replace(subdirectory / link.name, partial(os.symlink, link.target))
+                replace_file(subdirectory / link.name, partial(os.symlink, link.target))
             state_file = subdirectory / published_content.STATE_FILE
             if link.is_prefix and _content(state_file) != link.state:
-                _replace(state_file, _writing(link.state))
+                replace_file(state_file, writing(link.state))
 
 
 def sweep(state_dir: Path, used: Collection[Path]) -> None:
@@ -169,6 +170,26 @@ def _remove(directory: Path) -> None:
         directory.rmdir()
 
 
+def prepare_directory(directory: Path, roots: Iterable[Path]) -> None:
+    """Make a directory to publish to.
+
+    Args:
+        directory: to make.
+        roots: the watched directories, in which nothing is ever written.
+
+    Raises:
+        OSError: it cannot be made, or leads into one of them.
+    """
+    real = os.path.realpath(directory)
+    for root in roots:
+        watched = os.path.realpath(root)
+        if real == watched or real.startswith(watched.rstrip("/") + "/"):
+            raise OSError(
+                0, f"leads into the watched directory {root}, where nothing is written", real
+            )
+    _make_directory(directory)
+
+
 def _make_directory(directory: Path) -> None:
     with contextlib.suppress(FileExistsError):
         directory.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
@@ -176,7 +197,7 @@ def _make_directory(directory: Path) -> None:
         directory.chmod(_DIRECTORY_MODE)  # whatever the umask took away
 
 
-def _replace(path: Path, make: Callable[[str], None]) -> None:
+def replace_file(path: Path, make: Callable[[str], None]) -> None:
     """Create or replace a file in one step: made under a temporary name, then renamed."""
     temporary = os.path.join(path.parent, _TEMPORARY + secrets.token_hex(8))
     try:
@@ -188,7 +209,9 @@ def _replace(path: Path, make: Callable[[str], None]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def _writing(data: bytes) -> Callable[[str], None]:
+def writing(data: bytes) -> Callable[[str], None]:
+    """Return what makes a file of these bytes, for `replace_file`."""
+
     def write(path: str) -> None:
         with open(path, "xb") as file:
             os.fchmod(file.fileno(), _FILE_MODE)

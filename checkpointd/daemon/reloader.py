@@ -15,6 +15,7 @@ from checkpointd.observe.web.credentials import CredentialsError
 
 if TYPE_CHECKING:
     from checkpointd.daemon.active_config import ActiveConfig
+    from checkpointd.daemon.attestation_runner import AttestationRunner
     from checkpointd.daemon.servers import Servers
     from checkpointd.daemon.status_builder import StatusBuilder
     from checkpointd.daemon.watch_manager import WatchManager
@@ -36,6 +37,7 @@ class Reloader:
         metrics: counts reloads.
         notifier: informs systemd.
         status: gives the line that systemd shows.
+        attesting: signs statements.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Reloader:
         metrics: Metrics,
         notifier: Notifier,
         status: StatusBuilder,
+        attesting: AttestationRunner,
     ) -> None:
         self._active = active
         self._servers = servers
@@ -55,6 +58,7 @@ class Reloader:
         self._metrics = metrics
         self._notifier = notifier
         self._status = status
+        self._attesting = attesting
         self._lock = asyncio.Lock()
 
     async def reload(self) -> dict[str, Any]:
@@ -97,6 +101,7 @@ class Reloader:
         self._dispatcher.configure(active.config.worker)
         logs.configure(new.daemon.log_format, new.daemon.log_level)
         problems = await self._manager.replace(new.watch)
+        await self._attesting.configure(active.config)
         self._dispatcher.forget({w.verify.to_settings().python for w in new.watch})
         if new.worker.sandbox != old.worker.sandbox:
             await self._manager.renew_verdicts()

@@ -16,13 +16,16 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import engine, retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
+from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
 from checkpointd.daemon.controls import Controls
+from checkpointd.daemon.duty_cycle import DutyCycle
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.health_monitor import HealthMonitor
 from checkpointd.daemon.hooks import HookRunner
+from checkpointd.daemon.ledger_upgrade import LedgerUpgrade
 from checkpointd.daemon.publish_runner import PublishRunner, directories
 from checkpointd.daemon.publisher import sweep
 from checkpointd.daemon.reloader import Reloader
@@ -86,6 +89,7 @@ class Service:
         self._side_tasks = SideTasks()
         self._feed = ChangeFeed()
         self._ledger = LedgerThread(self._feed.emit)
+        self._upgrade = LedgerUpgrade(self._ledger)
         self._runtimes = Runtimes()
         self._watches = Watches(self._runtimes)
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
@@ -104,9 +108,10 @@ class Service:
             (lambda: self._dispatcher.capacity) if engine.is_fleet(config) else None,
         )
         self._retries = RetryScheduler(self._ledger, self._work.push)
-        self._reverifier = Reverifier(self._watches, self._ledger, self._work)
+        self._reverifier = Reverifier(self._watches, self._ledger, self._work, self._upgrade.done)
         self._recorder = VerdictRecorder(self._ledger, self._metrics)
         self._hooks = HookRunner(self._ledger, self._watches, self._metrics.hook_run)
+        self._duty_cycle = DutyCycle(lambda: self._active.config.worker.duty_cycle)
         self._verifier = Verifier(
             self._work,
             self._watches,
@@ -114,6 +119,7 @@ class Service:
             self._staging,
             self._recorder,
             self._retries,
+            self._duty_cycle,
         )
         self._inbox = EventInbox(self._watches)
         self._handler = EventHandler(
@@ -133,8 +139,12 @@ class Service:
             self._metrics,
             self._verifier.digest,
             self._hooks.note_holds,
+            self._upgrade.done,
         )
         self._publishing = PublishRunner(self._ledger)
+        self._attesting = AttestationRunner(
+            self._ledger, engine.local_of(self._dispatcher, config, self._scratch)
+        )
         self._manager = WatchManager(
             self._watches,
             self._ledger,
@@ -164,6 +174,7 @@ class Service:
             self._servers,
             self._state_usage,
             self._hooks,
+            self._duty_cycle,
         )
         self._reloader = Reloader(
             self._active,
@@ -173,6 +184,7 @@ class Service:
             self._metrics,
             self._notifier,
             self._status,
+            self._attesting,
         )
         self._connect()
 
@@ -181,6 +193,7 @@ class Service:
         self._feed.subscribe(self._cache.on_change, status_cache.CHANGES)
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
+        self._feed.subscribe(self._attesting.on_change, {ChangeKind.VERDICT})
         self._feed.subscribe(self._hooks.on_change, {ChangeKind.VERDICT, ChangeKind.TRASHED})
         self._health.add_source(problems.CONFIG, self._active.problems)
         self._health.add_source(problems.LEDGER, lambda: [self._handler.ledger_error])
@@ -189,6 +202,7 @@ class Service:
         self._health.add_source(problems.DISK_SPACE, self._retention.disk_problems)
         self._health.add_source(problems.VAULT, self._retention.vault_problems)
         self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
+        self._health.add_source(problems.ATTEST, self._attesting.problems.values)
         self._health.add_source(problems.HOOK, self._hooks.problems)
         self._health.add_source(problems.STAGING, self._staging.problems.values)
         self._health.add_source(problems.WEB, self._servers.problems)
@@ -214,9 +228,11 @@ class Service:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
+            await self._upgrade.begin()
             await self._cache.refresh()  # so the first scrape and page have all series
             await self._listen()
             await self._manager.start(config.watch)
+            await self._attesting.configure(config)
         except OSError as error:
             raise StartError(f"{state} cannot be used: {error.strerror}") from None
         except (LedgerError, ListenError, WatchError) as error:
@@ -258,6 +274,7 @@ class Service:
         scrubber = Scrubber(self._watches, self._ledger, self._work)
         loops = [
             self._handler.run(),
+            self._upgrade.run(),
             self._cache.keep_fresh(),
             self._state_usage.run(),
             self._pulse(),
@@ -318,6 +335,7 @@ class Service:
         await self._dispatcher.close()
         await self._retention.close()
         await self._publishing.close()
+        await self._attesting.close()
         await self._servers.close()
         await self._ledger.close()
         with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ from checkpointd.core.reasons.reason import Severity
 from checkpointd.core.request import End
 from checkpointd.core.suite import REASONS, SPECS
 from checkpointd.core.text import printable
-from checkpointd.worker.protocol import COPY, DIFF, INSPECT, LOAD, SCAN, Finished
+from checkpointd.worker.protocol import LOAD, SCAN, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,7 @@ class AnswerValidator:
         self._expected = list(job.checks)
         self._skip = frozenset(job.request["settings"]["skip"])
         self._private = job.request["copied"]
+        self._awaits_scan_facts = job.early and job.stage == SCAN
         self._user_checks = [name for name in job.checks if name not in SPECS]
         self._early_facts: Facts | None = None
         self._has_sandbox = self._ended = False
@@ -106,6 +107,21 @@ class AnswerValidator:
             details=bounded_details(result.details),
         )
 
+    @property
+    def expects_early_facts(self) -> bool:
+        """Whether facts that come now are those that a load begins with."""
+        return self._awaits_scan_facts and self._expected[:1] == ["safety"]
+
+    def early_facts(self, facts: Facts) -> Facts:
+        """Take what a scan knows before it reads the weights, once.
+
+        Raises:
+            DecodeError: the facts are impossible.
+        """
+        self._require_open()
+        self._awaits_scan_facts = False
+        return validated_facts(facts)
+
     def facts(self, facts: Facts) -> Facts:
         """Take the facts that come before the user checks, once, and only then.
 
@@ -140,13 +156,13 @@ class AnswerValidator:
         return Finished(finished.end, printable(finished.message, _MAX_MESSAGE), facts)
 
     def inspection(self, inspection: dict[str, Any]) -> dict[str, Any]:
-        """Take the result of an INSPECT, COPY or DIFF.
+        """Take the result of any stage but SCAN and LOAD.
 
         Raises:
             DecodeError: it was not asked for, or it is nested without bounds.
         """
         self._require_open()
-        if self._stage not in (INSPECT, COPY, DIFF) or not _is_bounded(inspection):
+        if self._stage in (SCAN, LOAD) or not _is_bounded(inspection):
             raise DecodeError("an inspection that was not asked for")
         self._ended = True
         return inspection

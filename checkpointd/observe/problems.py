@@ -42,6 +42,7 @@ SIZE_LIMIT = "size_limit"
 DISK_SPACE = "disk_space"
 VAULT = "vault"
 PUBLISH = "publish"
+ATTEST = "attest"
 HOOK = "hook"
 WEB = "web"
 STAGING = "staging"
@@ -74,6 +75,7 @@ PROBLEMS: dict[str, ProblemSpec] = {
     PUBLISH: ProblemSpec(
         "Verdict files or `latest-valid` links could not be written.", "Publishing fails"
     ),
+    ATTEST: ProblemSpec("Valid checkpoints could not be attested.", "Attesting fails"),
     HOOK: ProblemSpec("The last hook of a watch failed.", "A hook fails"),
     WEB: ProblemSpec(
         "A file of the web server (certificate, password) is broken.", "A web file is broken"

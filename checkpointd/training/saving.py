@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
+import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import golden as records
 from checkpointd.core.format_specs import Format
-from checkpointd.training import atomic, writers
+from checkpointd.core.urls import is_url
+from checkpointd.training import atomic, uploading, writers
 from checkpointd.training.digests import stored_digests
 from checkpointd.training.library import keras_of
 from checkpointd.training.recording import record_model
@@ -38,7 +40,7 @@ def save(
 
     Args:
         model: a Keras 3 or tf-keras model, or a `tf.Module`.
-        path: where; missing directories are made.
+        path: where; missing directories are made. A `gs://` URL is uploaded to by TensorFlow.
         format: one of `savedmodel`, `keras`, `hdf5`, `hdf5_weights`, `tf_checkpoint`; inferred
             from `.keras`, `.weights.h5`, `.h5` and `.hdf5`, anything else is a SavedModel's
             directory, or with `zipped=False` that of Keras 3.
@@ -64,6 +66,22 @@ def save(
         OSError: it cannot be written; what was there before still is.
     """
     chosen = infer_format(os.fspath(path), format, zipped=bool(arguments.get("zipped", True)))
+    if is_url(os.fspath(path)):
+        url = os.fspath(path).rstrip("/")
+        with tempfile.TemporaryDirectory() as directory:
+            save(
+                model,
+                os.path.join(directory, os.path.basename(url)),
+                format=chosen,
+                golden=golden,
+                metrics=metrics,
+                step=step,
+                optimizer=optimizer,
+                compiled=compiled,
+                **arguments,
+            )
+            uploading.upload(directory, url, chosen)
+        return url
     target = _absolute(os.fspath(path))
     if keras_of(model) is None and chosen not in (Format.SAVEDMODEL, Format.TF_CHECKPOINT):
         raise ValueError(
@@ -117,10 +135,14 @@ def infer_format(
     """Choose what a path is saved as; `zipped` as Keras's own `save` takes it.
 
     Raises:
-        ValueError: the format is unknown, or the path is not a local one.
+        ValueError: the format is unknown, or cannot be saved to this URL.
     """
-    if "://" in path:
-        raise ValueError(f"{path!r} is not on a local file system: save there, and copy it.")
+    chosen = _infer(path, format, zipped=zipped)
+    uploading.check(path, chosen)
+    return chosen
+
+
+def _infer(path: str, format: str | Format | None, *, zipped: bool) -> Format:  # noqa: A002
     if format is not None:
         chosen = Format(str(format))
         if chosen is Format.UNKNOWN:

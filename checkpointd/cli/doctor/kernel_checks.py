@@ -56,6 +56,7 @@ def watch_limits(host: Host) -> Iterator[Finding]:
     paths = [
         str(watch.path)
         for watch in host.config.watch
+        if not watch.bucket
         if watch.method == "inotify"
         or (watch.method == "auto" and not is_remote(file_system(str(watch.path))))
     ]

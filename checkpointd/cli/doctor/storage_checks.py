@@ -102,11 +102,14 @@ def roots(host: Host) -> Iterator[Finding]:
         return
     up = {w.name: w for w in host.status.watches} if host.status is not None else {}
     for watch in host.config.watch:
-        findings = list(_root(host, watch))
+        findings = list(_bucket(host, watch) if watch.bucket else _root(host, watch))
         status = up.get(watch.name)
         if status is not None and not findings and (not status.up or status.message):
             level = warning if status.up else problem
             findings.append(level(f"{watch.name}: {status.message}", _WATCH_CURE))
+        if not findings and watch.bucket:
+            every = f"{watch.poll_interval:g} s"
+            findings = [ok(f"{watch.name}: {watch.bucket} can be listed, every {every}")]
         if not findings:
             kind = file_system(str(watch.path))
             remote = is_remote(kind) and watch.method != "inotify"
@@ -118,6 +121,20 @@ def roots(host: Host) -> Iterator[Finding]:
 
 
 _WATCH_CURE = 'The runbook is in `checkpointd docs operations`, under "A watch is down".'
+
+
+def _bucket(host: Host, watch: WatchSettings) -> Iterator[Finding]:
+    """Whether a bucket can be listed with the environment of this process."""
+    from checkpointd.buckets import why_not_listed
+
+    why = why_not_listed(watch.bucket)
+    status = host.status
+    is_up = status is not None and any(w.up for w in status.watches if w.name == watch.name)
+    if why and is_up:
+        cure = "The service has other credentials than you: nothing needs to be done."
+        yield warning(f"{watch.name}: {why}", cure)
+    elif why:
+        yield problem(f"{watch.name}: {why}", "See `checkpointd docs buckets`.")
 
 
 def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
@@ -215,7 +232,7 @@ def disk(host: Host) -> Iterator[Finding]:
     """How much is free for the state, the next saves and the trash, in bytes and in files."""
     watches = host.config.watch if host.config is not None else ()
     places = {"the state": str(host.state_dir)}
-    places |= {watch.name: str(watch.path) for watch in watches}
+    places |= {watch.name: str(watch.path) for watch in watches if not watch.bucket}
     seen: dict[int, list[str]] = {}
     for name, path in places.items():
         try:

@@ -27,6 +27,7 @@ TOPICS = (
     "buckets",
     "kubernetes",
     "hooks",
+    "attestations",
     "training-api",
     "user-checks",
     "fleet",

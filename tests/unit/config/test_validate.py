@@ -74,7 +74,10 @@ def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> Non
         ("[worker]\nconcurrency = 1000", "must be at most 64"),
         ("[worker]\nconcurrency = 1.5", "expected a whole number"),
         ("[worker]\nmemoy = 1", "there is no such key; did you mean 'memory'?"),
-        ("zzzz = 1", "there is no such key; choose from daemon, web, worker, dispatch, watch"),
+        (
+            "zzzz = 1",
+            "there is no such key; choose from daemon, web, worker, attest, dispatch, watch",
+        ),
         ("watch = 3", "expected a list"),
         ("daemon = 3", "expected a table"),
         ("[[watch]]\npath = 'x'", "line 1: watch[0].name: is missing"),
