@@ -11,7 +11,7 @@ import typer
 from checkpointd.cli.access import denied, refuse_unseen
 from checkpointd.cli.errors import INCONCLUSIVE, NOTHING, OK, USAGE, CliError
 from checkpointd.cli.options import Json
-from checkpointd.cli.workspace import Workspace, aliases, below, workspace_of
+from checkpointd.cli.workspace import Workspace, aliases, workspace_of
 from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def latest(
 
     required = required_words(requires or [])
     workspace = workspace_of(context)
-    present = _present(workspace, where)
+    present = _present(workspace, where, series)
+    if not present and series is not None:
+        present = _present(workspace, where, None)
     known = sorted({(e.checkpoint.watch, e.checkpoint.series) for e in present})
     chosen = [key for key in known if series in (None, key[1])]
     if not chosen:
@@ -137,21 +139,19 @@ def _order_by(workspace: Workspace, watch: str) -> "OrderBy":
     return next((w.retention.order for w in watches if w.name == watch), "witnesses")
 
 
-def _present(workspace: Workspace, where: str) -> "list[Entry]":
+def _present(workspace: Workspace, where: str, series: str | None) -> "list[Entry]":
     """The checkpoints that are known, and not gone, in a watch or below a directory."""
     locations = workspace.locations()
     watch = where if where in locations.roots and "/" not in where else None
     if watch is None and not _is_directory(where):
         # Without a config, or with a broken one, the ledger may know the watch all the same.
-        if not locations.roots and (known := workspace.present(where)):
+        if not locations.roots and (known := workspace.present(where, series=series)):
             return known
         names = f"; the watches are {', '.join(locations.roots)}" if locations.roots else ""
         raise CliError(f"{where} is neither a watch nor a directory{names}.", USAGE)
-    entries = workspace.present(watch)
     if watch is not None:
-        return entries
-    directories = aliases(where, locations)
-    return [entry for entry in entries if below(entry.checkpoint.path, directories)]
+        return workspace.present(watch, series=series)
+    return workspace.present(None, series=series, below=aliases(where, locations))
 
 
 def _is_directory(path: str) -> bool:

@@ -101,7 +101,9 @@ def _access(access: WebAccess) -> str:
 
 def _queue(queue: QueueStatus) -> str:
     oldest = f", the oldest since {ago(queue.oldest_at, time.time())}" if queue.oldest_at else ""
-    return f"{queue.length} waiting{oldest}"
+    until = queue.resting_until
+    rests = f"; duty_cycle lets a worker rest until {iso(until)}" if until else ""
+    return f"{queue.length} waiting{oldest}{rests}"
 
 
 def _attention(table: Table, status: DaemonStatus, series: Sequence[Mapping[str, Any]]) -> None:

@@ -193,7 +193,13 @@ class Workspace:
         )
 
     def present(
-        self, watch: str | None, limit: int | None = None, only: frozenset[str] | None = None
+        self,
+        watch: str | None,
+        limit: int | None = None,
+        only: frozenset[str] | None = None,
+        *,
+        series: str | None = None,
+        below: tuple[str, ...] = (),
     ) -> list[Entry]:
         """The known checkpoints that are on disk, newest first; of one watch, or all.
 
@@ -201,6 +207,8 @@ class Workspace:
             watch: the name of one, or None for all.
             limit: how many at most.
             only: the states that are wanted; all by default.
+            series: the label of one, or None for all.
+            below: directories that they must be in; anywhere by default.
 
         Raises:
             CliError: there is no ledger yet, or it cannot be read.
@@ -216,7 +224,9 @@ class Workspace:
                 for s in State
                 if s not in ABSENT and s is not State.UNKNOWN and (only is None or s in only)
             ]
-            return ledger.entries(watch=watch, states=states, limit=limit)
+            return ledger.entries(
+                watch=watch, series=series, states=states, limit=limit, below=below
+            )
         finally:
             ledger.close()
 

@@ -29,7 +29,7 @@ DURATIONS = frozenset(
 )
 """The keys that hold seconds and are written as `"30m"`."""
 
-PERCENTAGES = frozenset({"prune_defer"})
+PERCENTAGES = frozenset({"prune_defer", "duty_cycle"})
 """The keys that hold a share and are written as `"80%"`."""
 
 INLINE = frozenset(

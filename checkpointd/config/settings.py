@@ -15,6 +15,7 @@ from checkpointd.config.types import (
     Duration,
     DurationOrNever,
     Location,
+    Share,
     ShownName,
     SizeOrAuto,
     SwitchOrDirectory,
@@ -58,6 +59,9 @@ class WorkerSettings(Section):
 
     threads: ThreadsOrAuto = "auto"
     """TensorFlow's threads in one load worker; `auto`: a core each, at most 16; 1 under a quota."""
+
+    duty_cycle: Share | None = None
+    """At most this share of the time is spent verifying, per worker; unset: all of it."""
 
     idle_exit: Duration = 600.0
     """The load worker, which holds TensorFlow, exits after this long without work."""

@@ -30,6 +30,9 @@ MAX_INTEGER = 2**64
 """No whole number in a report is as large; a larger one could not be formatted or exported."""
 
 
+_MEMBER = ("name", "device", "inode", "size", "mtime_ns", "ctime_ns")
+
+
 class DecodeError(ValueError):
     """The data do not have the agreed structure; the message names the key."""
 
@@ -88,6 +91,16 @@ def _enum(kind: type[T], data: Any, key: str) -> T:
 
 def member(data: Any) -> Member:
     """Read a `Member`."""
+    if type(data) is dict:  # the way it was written, without a call for each: there are very many
+        values: list[Any] = [data.get(key) for key in _MEMBER]
+        tag = data.get("tag", "")
+        if (
+            type(values[0]) is str
+            and type(tag) is str
+            and all(type(n) is int and -MAX_INTEGER < n < MAX_INTEGER for n in values[1:])
+        ):
+            name, device, inode, size, mtime_ns, ctime_ns = values
+            return Member(name, device, inode, size, mtime_ns, ctime_ns, tag)
     return Member(
         _get(data, "name", str),
         _get(data, "device", int),

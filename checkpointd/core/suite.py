@@ -215,6 +215,15 @@ USER_CHECKS_NEED = {
 """What the user's checks of a stage need."""
 
 
+def safety_first(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the checks of a scan in the order in which they run beside a load.
+
+    What has to pass before anything is loaded, and reads no weights, comes first.
+    """
+    first = ("structure", "safety")
+    return tuple(sorted(names, key=lambda name: first.index(name) if name in first else len(first)))
+
+
 SWITCHED_OFF = "Switched off by skip in [watch.verify]."
 """The message of a check that `skip` names."""
 

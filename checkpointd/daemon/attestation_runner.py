@@ -126,10 +126,15 @@ class AttestationRunner:
         if found.get("error"):
             log.warning("not attested, tried again", path=path, error=found["error"])
         elif found.get("end") == str(End.DONE):
-            if entry.report is None or found.get("digest") != entry.report.facts.digest:
+            try:
+                report = await self._ledger(Ledger.report_of, entry)
+            except LedgerError as error:
+                log.warning("not attested, tried again", path=path, error=str(error))
+                return
+            if report is None or found.get("digest") != report.facts.digest:
                 log.warning("not attested: its bytes are not those that were verified", path=path)
                 return
-            await watch.disk(watch.writer.write, entry, found, watch.key_file)
+            await watch.disk(watch.writer.write, entry, report, found, watch.key_file)
             log.info("attested", watch=watch.name, path=path)
 
     def _note_problem(self, name: str, why: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from checkpointd.core.report import Report
     from checkpointd.ledger import Entry
 
 VERIFIER = f"pkg:pypi/checkpointd@{__version__}"
@@ -78,11 +79,12 @@ class AttestationWriter:
             if self._written.get(name) != f"{published_content.token(entry)} {signer}"
         ]
 
-    def write(self, entry: Entry, found: Mapping[str, Any], key_file: Path) -> None:
+    def write(self, entry: Entry, report: Report, found: Mapping[str, Any], key_file: Path) -> None:
         """Sign what was shown of an entry.
 
         Args:
             entry: a valid one.
+            report: the whole report about it.
             found: the digests of its files, as a child has read them.
             key_file: to sign with.
 
@@ -98,8 +100,6 @@ class AttestationWriter:
             )
             for row in rows
         ]
-        report = entry.report
-        assert report is not None  # noqa: S101 - `due` has chosen it
         payload = statement.write(
             os.path.basename(path),
             files,

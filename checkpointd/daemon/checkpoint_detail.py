@@ -42,7 +42,8 @@ def checkpoint_detail(
         following: the one that was saved after it.
     """
     checkpoint = entry.checkpoint
-    facts = entry.report.facts if entry.report else None
+    report = entry.whole_report
+    facts = report.facts if report else None
     return {
         **public_detail(entry),
         "series_id": series_id(checkpoint.watch, checkpoint.series),

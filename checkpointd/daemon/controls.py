@@ -243,8 +243,9 @@ def _report(path: str, entry: Entry | None, asked: float) -> dict[str, Any]:
         raise ControlError(
             f"{path} is still being written; `checkpointd wait` waits for its verdict.", _CONFLICT
         )
-    if entry.report is not None and entry.report.finished_at >= asked:
-        return {**public_entry(entry), **entry.report.to_public()}
+    report = entry.whole_report
+    if report is not None and report.finished_at >= asked:
+        return {**public_entry(entry), **report.to_public()}
     if entry.state is State.PENDING:
         raise ControlError(
             f"{path} has no verdict yet, it is verified again later; "

@@ -183,7 +183,8 @@ class EventHandler:
         entry = await self._ledger(Ledger.entry, event.path)
         if entry is None or entry.generation.key != event.generation.key:
             return
-        digest = entry.report.facts.digest if entry.report else ""
+        report = entry.whole_report
+        digest = report.facts.digest if report else ""
         item = Item(entry.checkpoint, event.generation, time.time(), compare=digest)
         if digest:
             self._work.push_background(item)

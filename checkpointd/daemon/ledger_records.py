@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from checkpointd.daemon.grouped_calls import GroupedCalls
 from checkpointd.ledger import (
     Ages,
     DepartedCheckpoint,
     Entry,
     KnownTrash,
     Ledger,
+    Moved,
     Pin,
     PolicyRecords,
     Pruned,
@@ -27,6 +29,8 @@ class LedgerRecords:
 
     def __init__(self, ledger: LedgerThread) -> None:
         self._ledger = ledger
+        self._entry = GroupedCalls[str, Entry | None](ledger, Ledger.entries_at)
+        self._trashed = GroupedCalls[Moved, None](ledger, _record_all_trashed)
 
     @property
     def identity(self) -> str:
@@ -45,7 +49,7 @@ class LedgerRecords:
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""
-        return self._ledger.wait(Ledger.entry, path)
+        return self._entry(path)
 
     def entries(self, watch: str | None = None) -> list[Entry]:
         """All entries of a watch."""
@@ -115,7 +119,7 @@ class LedgerRecords:
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
     ) -> None:
         """Record that a checkpoint was moved into the trash."""
-        self._ledger.wait(Ledger.record_trashed, path, rule=rule, reason=reason, item=item, at=at)
+        self._trashed(Moved(path, rule, reason, item, at))
 
     def record_restored(self, path: str, item: str) -> None:
         """Record that a checkpoint came back."""
@@ -164,3 +168,8 @@ class LedgerRecords:
     def accept(self, watch: str, records: Mapping[str, str], items: Iterable[Pruned] = ()) -> None:
         """Record what a person has accepted."""
         self._ledger.wait(Ledger.accept, watch, records, list(items))
+
+
+def _record_all_trashed(ledger: Ledger, moved: list[Moved]) -> list[None]:
+    ledger.record_all_trashed(moved)
+    return [None] * len(moved)

@@ -44,9 +44,13 @@ def directories(watches: Iterable[WatchSettings]) -> frozenset[Path]:
 class _WatchPublisher:
     """The publisher of one watch, its disk thread and its task."""
 
-    def __init__(self, settings: WatchSettings, roots: Iterable[Path]) -> None:
+    def __init__(
+        self, settings: WatchSettings, roots: Iterable[Path], ledger: LedgerThread
+    ) -> None:
         self.settings = settings
-        self.publisher = Publisher(settings, roots)
+        self.publisher = Publisher(
+            settings, roots, lambda entry: ledger.wait(Ledger.report_of, entry)
+        )
         self.requested = asyncio.Event()
         self.disk = DiskThread(f"publish-{settings.name}")
         self.task: asyncio.Task[None] | None = None
@@ -73,7 +77,7 @@ class PublishRunner:
         """
         if settings.verdict_directory is None and settings.link_directory is None:
             return
-        watch = self._running[settings.name] = _WatchPublisher(settings, roots)
+        watch = self._running[settings.name] = _WatchPublisher(settings, roots, self._ledger)
         watch.task = asyncio.create_task(self._run(watch))
 
     def on_change(self, change: Change) -> None:

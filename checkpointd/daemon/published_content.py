@@ -25,6 +25,7 @@ from checkpointd.retention.state_orders import saving_orders_beside
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from checkpointd.core.report import Report
     from checkpointd.ledger import Entry
     from checkpointd.retention.series_order import OrderBy
 
@@ -111,11 +112,8 @@ def verdicts(entries: Iterable[Entry]) -> list[Entry]:
     return [e for e in entries if e.report is not None and e.state not in gone]
 
 
-def document(entry: Entry) -> bytes:
+def document(entry: Entry, report: Report) -> bytes:
     """The contents of a verdict file."""
-    report = entry.report
-    if report is None:
-        raise ValueError("there is no verdict")
     public = report.to_public()
     content = {
         "format_version": FORMAT_VERSION,

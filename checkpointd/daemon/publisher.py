@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from checkpointd.config import WatchSettings
+    from checkpointd.core.report import Report
     from checkpointd.ledger import Entry
 
 _DIRECTORY_MODE = 0o750
@@ -33,11 +34,18 @@ class Publisher:
     Args:
         settings: of the watch.
         roots: the watched directories, in which nothing is ever written.
+        report_of: returns the whole report of an entry.
     """
 
-    def __init__(self, settings: WatchSettings, roots: Iterable[Path]) -> None:
+    def __init__(
+        self,
+        settings: WatchSettings,
+        roots: Iterable[Path],
+        report_of: Callable[[Entry], Report | None],
+    ) -> None:
         self._settings = settings
         self._roots = tuple(roots)
+        self._report_of = report_of
         self._written: dict[str, str] | None = None
 
     def publish(self, entries: list[Entry]) -> None:
@@ -94,7 +102,10 @@ class Publisher:
         for name, entry in current.items():
             token = published_content.token(entry)
             if self._written.get(name) != token:
-                replace_file(directory / name, writing(published_content.document(entry)))
+                report = self._report_of(entry)
+                if report is None:  # there is a newer one by now: a change follows
+                    continue
+                replace_file(directory / name, writing(published_content.document(entry, report)))
                 self._written[name] = token
 
     def _publish_links(self, directory: Path, entries: list[Entry]) -> None:

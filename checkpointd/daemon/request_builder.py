@@ -50,10 +50,9 @@ class RequestBuilder:
         last = await self._ledger(
             Ledger.last_valid, checkpoint.watch, checkpoint.series, checkpoint.path
         )
+        report = last.whole_report if last else None
         previous = (
-            Previous(last.checkpoint.path, last.report.facts, last.step)
-            if last and last.report
-            else None
+            Previous(last.checkpoint.path, report.facts, last.step) if last and report else None
         )
         await self._watches.check_evaluator(checkpoint.watch)
         settings = self._watches.verify_settings(checkpoint.watch)

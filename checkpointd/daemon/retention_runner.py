@@ -14,7 +14,7 @@ from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
-from checkpointd.daemon.retention_outcomes import RetentionOutcomes
+from checkpointd.daemon.retention_outcomes import PlanOutcome, RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
@@ -77,6 +77,7 @@ class RetentionRunner:
         metrics: counts what is pruned.
         digest: returns the digest of a checkpoint's content; empty if it cannot be read.
         note_holds: called with the holds of each plan of a watch.
+        upgraded: set once the ledger has what plans need of each report; None: it has.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class RetentionRunner:
         metrics: Metrics,
         digest: Callable[[Item], Awaitable[str]],
         note_holds: Callable[[str, Iterable[Hold]], Awaitable[None]] | None = None,
+        upgraded: asyncio.Event | None = None,
     ) -> None:
         self.outcomes = RetentionOutcomes(metrics)
         self._records = LedgerRecords(ledger)
@@ -95,6 +97,7 @@ class RetentionRunner:
         self._metrics = metrics
         self._digest = digest
         self._note_holds = note_holds
+        self._upgraded = upgraded
         self._running: dict[str, WatchRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._owners = TrashOwners(self._running)
@@ -188,7 +191,8 @@ class RetentionRunner:
             began = time.monotonic()
             by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
-            self.outcomes.note_plan(watch.name, planned, removals)
+            outcome = await asyncio.to_thread(PlanOutcome.of, planned, removals)
+            self.outcomes.note_plan(watch.name, outcome)
             if self._note_holds is not None:
                 await self._note_holds(watch.name, self.outcomes.holds[watch.name])
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
@@ -231,6 +235,8 @@ class RetentionRunner:
             return status.message or "It is not listed yet."
         if not watch.labelled.is_set():
             return "It has just been listed, and its series are not up to date yet."
+        if self._upgraded is not None and not self._upgraded.is_set():
+            return "The ledger of an older version is being brought up to date; wait a minute."
         return ""
 
     async def _plan(
@@ -297,7 +303,9 @@ class RetentionRunner:
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
         if apply:
-            self.outcomes.note_plan(name, planned, removals)
+            self.outcomes.note_plan(
+                name, await asyncio.to_thread(PlanOutcome.of, planned, removals)
+            )
             watch.requested.set()
         else:
             watch.preview.note(planned)

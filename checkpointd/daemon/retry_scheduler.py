@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.threads import LedgerThread
-    from checkpointd.ledger import Entry
+    from checkpointd.ledger import Entry, ReportSummary
 
 RETRY_SECONDS = 60.0
 """The delay before the first retry."""
 
 _MOST_SECONDS = 24 * 3600.0
 _DOUBLINGS = 12
-_TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
+TRANSIENT = ("timeout", "out_of_memory", "unreadable", "environment")
+"""Last words of reasons that may be gone the next time."""
+
 
 log = structlog.get_logger()
 
@@ -34,12 +36,12 @@ def retry_delay(attempt: int) -> float:
     return min(RETRY_SECONDS * float(1 << min(attempt - 1, _DOUBLINGS)), _MOST_SECONDS)
 
 
-def is_transient(report: Report) -> bool:
+def is_transient(report: Report | ReportSummary) -> bool:
     """Whether a verdict has a reason outside the checkpoint, which may be gone the next time."""
-    return last_word(report) in _TRANSIENT
+    return last_word(report) in TRANSIENT
 
 
-def last_word(report: Report) -> str:
+def last_word(report: Report | ReportSummary) -> str:
     """The part of a report's reason after the check's name."""
     return report.reason.rpartition(".")[2]
 

@@ -12,8 +12,8 @@ import structlog
 from checkpointd.core.format_specs import spec_of
 from checkpointd.core.verdict import Verdict
 from checkpointd.daemon.fair_queue import Item
-from checkpointd.daemon.retry_scheduler import is_transient, last_word
-from checkpointd.ledger import Ledger, LedgerError, State
+from checkpointd.daemon.retry_scheduler import TRANSIENT, is_transient, last_word
+from checkpointd.ledger import Ledger, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
+    from checkpointd.ledger import Entry, ReportSummary
 
 _OUTSIDE_SETTINGS = ("evaluate_error", "check_error", "sandbox_unavailable")
 """Reasons that a user removes elsewhere than in [watch.verify], so that no settings change."""
@@ -33,7 +34,7 @@ _ROUND_SECONDS = 10.0
 log = structlog.get_logger()
 
 
-def is_outdated(report: Report, settings: VerifySettings) -> bool:
+def is_outdated(report: Report | ReportSummary, settings: VerifySettings) -> bool:
     """Whether a verdict may be another under the current settings.
 
     That holds where its reason was outside the checkpoint, for what was invalid or inconclusive
@@ -58,26 +59,47 @@ class Reverifier:
         watches: the watches that run.
         ledger: holds the verdicts.
         work: takes what is to be verified.
+        upgraded: set once every report can be asked for what it says in a moment.
     """
 
-    def __init__(self, watches: Watches, ledger: LedgerThread, work: WorkQueue) -> None:
+    def __init__(
+        self, watches: Watches, ledger: LedgerThread, work: WorkQueue, upgraded: asyncio.Event
+    ) -> None:
         self._watches = watches
         self._ledger = ledger
         self._work = work
+        self._upgraded = upgraded
+        self._due: set[str] = set()
 
     async def renew(self, watch: str) -> None:
-        """Queue everything of a watch that runs whose verdict is outdated.
+        """Queue everything of a watch that runs whose verdict is outdated, now or soon.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         if watch not in self._watches:
             return
+        if not self._upgraded.is_set():
+            self._due.add(watch)
+            return
         settings = self._watches.verify_settings(watch)
-        verdicts = [State.VALID, State.INVALID, State.INCONCLUSIVE]
-        for entry in await self._ledger(Ledger.entries, watch, states=verdicts):
-            if entry.report and is_outdated(entry.report, settings):
-                self._work.push(Item(entry.checkpoint, entry.generation, time.time()))
+        outdated: list[Entry] = []
+        after: Entry | None = None
+        while True:
+            entries = await self._ledger(
+                Ledger.verdicts_to_check,
+                watch,
+                settings.digest,
+                (*TRANSIENT, *_OUTSIDE_SETTINGS),
+                loadable="load" not in settings.skip,
+                after=after,
+            )
+            outdated += [e for e in entries if e.report and is_outdated(e.report, settings)]
+            if not entries:
+                break
+            after = entries[-1]
+        for entry in outdated:
+            self._work.push(Item(entry.checkpoint, entry.generation, time.time()))
 
     async def follow(self, runtimes: Runtimes, renew_zygote: Callable[[str], None]) -> None:
         """Renew verdicts whenever an interpreter has changed, until cancelled.
@@ -86,7 +108,8 @@ class Reverifier:
             runtimes: reports which interpreters have changed.
             renew_zygote: called with an interpreter whose next model a fresh process must load.
         """
-        outdated: set[str] = set()
+        await self._upgraded.wait()
+        outdated, self._due = self._due, set()
         while True:
             await asyncio.sleep(_ROUND_SECONDS)
             used = {name: self._watches.verify_settings(name).python for name in self._watches}

@@ -79,11 +79,12 @@ class Scrubber:
         if not (status.up and status.ready):
             return False
         entry, again = await self._next(name, watch.settings.scrub_every)
-        if entry is None or entry.report is None or name not in self._watches:
+        report = entry.whole_report if entry is not None else None
+        if entry is None or report is None or name not in self._watches:
             return False
         if self._is_waiting(name, entry.path):
             return False
-        digest = entry.report.facts.digest
+        digest = report.facts.digest
         item = Item(entry.checkpoint, entry.generation, time.time(), compare=digest, scrub=True)
         if digest:
             self._work.push_background(item)

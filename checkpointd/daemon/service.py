@@ -20,10 +20,12 @@ from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
 from checkpointd.daemon.controls import Controls
+from checkpointd.daemon.duty_cycle import DutyCycle
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.health_monitor import HealthMonitor
 from checkpointd.daemon.hooks import HookRunner
+from checkpointd.daemon.ledger_upgrade import LedgerUpgrade
 from checkpointd.daemon.publish_runner import PublishRunner, directories
 from checkpointd.daemon.publisher import sweep
 from checkpointd.daemon.reloader import Reloader
@@ -87,6 +89,7 @@ class Service:
         self._side_tasks = SideTasks()
         self._feed = ChangeFeed()
         self._ledger = LedgerThread(self._feed.emit)
+        self._upgrade = LedgerUpgrade(self._ledger)
         self._runtimes = Runtimes()
         self._watches = Watches(self._runtimes)
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
@@ -105,9 +108,10 @@ class Service:
             (lambda: self._dispatcher.capacity) if engine.is_fleet(config) else None,
         )
         self._retries = RetryScheduler(self._ledger, self._work.push)
-        self._reverifier = Reverifier(self._watches, self._ledger, self._work)
+        self._reverifier = Reverifier(self._watches, self._ledger, self._work, self._upgrade.done)
         self._recorder = VerdictRecorder(self._ledger, self._metrics)
         self._hooks = HookRunner(self._ledger, self._watches, self._metrics.hook_run)
+        self._duty_cycle = DutyCycle(lambda: self._active.config.worker.duty_cycle)
         self._verifier = Verifier(
             self._work,
             self._watches,
@@ -115,6 +119,7 @@ class Service:
             self._staging,
             self._recorder,
             self._retries,
+            self._duty_cycle,
         )
         self._inbox = EventInbox(self._watches)
         self._handler = EventHandler(
@@ -134,6 +139,7 @@ class Service:
             self._metrics,
             self._verifier.digest,
             self._hooks.note_holds,
+            self._upgrade.done,
         )
         self._publishing = PublishRunner(self._ledger)
         self._attesting = AttestationRunner(
@@ -168,6 +174,7 @@ class Service:
             self._servers,
             self._state_usage,
             self._hooks,
+            self._duty_cycle,
         )
         self._reloader = Reloader(
             self._active,
@@ -221,6 +228,7 @@ class Service:
             self._scratch.mkdir(mode=0o700, exist_ok=True)
             await asyncio.to_thread(sweep, state, directories(config.watch))
             await self._ledger.open(state)
+            await self._upgrade.begin()
             await self._cache.refresh()  # so the first scrape and page have all series
             await self._listen()
             await self._manager.start(config.watch)
@@ -266,6 +274,7 @@ class Service:
         scrubber = Scrubber(self._watches, self._ledger, self._work)
         loops = [
             self._handler.run(),
+            self._upgrade.run(),
             self._cache.keep_fresh(),
             self._state_usage.run(),
             self._pulse(),

@@ -23,6 +23,7 @@ from checkpointd.observe.status import (
 
 if TYPE_CHECKING:
     from checkpointd.daemon.active_config import ActiveConfig
+    from checkpointd.daemon.duty_cycle import DutyCycle
     from checkpointd.daemon.health_monitor import HealthMonitor
     from checkpointd.daemon.hooks import HookRunner
     from checkpointd.daemon.retention_runner import RetentionRunner
@@ -49,6 +50,7 @@ class StatusBuilder:
         servers: the web server's address and access.
         state_usage: how full the state directory is.
         hooks: what waits for the user's commands.
+        duty_cycle: until when workers rest.
         started_at: seconds since the epoch.
     """
 
@@ -62,6 +64,7 @@ class StatusBuilder:
     servers: Servers
     state_usage: StateUsage
     hooks: HookRunner
+    duty_cycle: DutyCycle
     started_at: float = field(default_factory=time.time)
 
     def build(self) -> DaemonStatus:
@@ -80,7 +83,7 @@ class StatusBuilder:
             problems=tuple(problem.text for problem in health.problems),
             problem_counts=dict(Counter(problem.reason for problem in health.problems)),
             watches=tuple(self._watch(name) for name in self.watches),
-            queue=QueueStatus(len(self.work), self.work.oldest_since),
+            queue=self._queue(),
             verifying=tuple(sorted(self.work.running)),
             workers=workers,
             engine=self.engine(),
@@ -183,6 +186,11 @@ class StatusBuilder:
                 for hold in self.retention.outcomes.holds.get(name, ())
             ),
         )
+
+    def _queue(self) -> QueueStatus:
+        length = len(self.work)
+        resting_until = self.duty_cycle.resting_until if length else None
+        return QueueStatus(length, self.work.oldest_since, resting_until)
 
     def _workers(self) -> tuple[WorkerStatus, ...]:
         return tuple(map(_worker, self.dispatcher.status()))

@@ -71,6 +71,7 @@ class StatusCache:
         self._watches: dict[str, _WatchSeries] = {}
         self._outdated: set[tuple[str, str]] = set()
         self._changed = asyncio.Event()
+        self._is_whole = True
 
     def counts(self, watch: str) -> dict[str, int]:
         """How many checkpoints of a watch are in each state but `gone`."""
@@ -100,30 +101,31 @@ class StatusCache:
 
     async def keep_fresh(self) -> None:
         """Read what has changed, until cancelled; at most a small part of the time."""
-        is_whole = True
         while True:
             self._changed.clear()
             began = time.monotonic()
-            try:
-                await self.refresh(is_whole=is_whole)
-                is_whole = False
-            except LedgerError:
-                is_whole = True
+            with contextlib.suppress(LedgerError):  # read again, and logged elsewhere
+                await self.refresh()
             seconds = time.monotonic() - began
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_REFRESH_SECONDS):
                     await self._changed.wait()
             await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
 
-    async def refresh(self, *, is_whole: bool = True) -> None:
-        """Read the ledger once: every series, or those that have changed since the last time.
+    async def refresh(self) -> None:
+        """Read the ledger once: every series at first, then those that have changed since.
 
         Raises:
             LedgerError: it cannot be read.
         """
         outdated, self._outdated = self._outdated, set()
-        if is_whole or outdated:
-            await self._ledger(self._read, None if is_whole else outdated)
+        is_whole, self._is_whole = self._is_whole, False
+        try:
+            if is_whole or outdated:
+                await self._ledger(self._read, None if is_whole else outdated)
+        except BaseException:
+            self._is_whole = True
+            raise
 
     def _read(self, ledger: Ledger, only: Collection[tuple[str, str]] | None) -> None:
         """Read in the ledger's thread, and hand over before any later change is counted."""

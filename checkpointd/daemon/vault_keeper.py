@@ -84,7 +84,9 @@ class VaultKeeper:
 
         What failed that once is not copied again before it is saved or verified again.
         """
-        expected = entry.report.facts.digest if entry.report else ""
+        known = await disk(self._records.entry, entry.path)
+        report = known.whole_report if known else None
+        expected = report.facts.digest if report else ""
         attempt = f"{entry.generation.key} {expected}"
         if not expected:
             self._note(

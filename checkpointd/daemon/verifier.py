@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from checkpointd.ledger import LedgerError
 if TYPE_CHECKING:
     from checkpointd.core.report import Report
     from checkpointd.core.request import Request
+    from checkpointd.daemon.duty_cycle import DutyCycle
     from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.request_builder import RequestBuilder
     from checkpointd.daemon.retry_scheduler import RetryScheduler
@@ -44,6 +46,7 @@ class Verifier:
         dispatcher: answers requests.
         recorder: records outcomes.
         retries: retries what failed for transient reasons.
+        duty_cycle: lets workers rest after each verification.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Verifier:
         dispatcher: Dispatcher,
         recorder: VerdictRecorder,
         retries: RetryScheduler,
+        duty_cycle: DutyCycle,
     ) -> None:
         self._work = work
         self._watches = watches
@@ -61,6 +65,7 @@ class Verifier:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._retries = retries
+        self._duty_cycle = duty_cycle
         self._tasks: dict[str, asyncio.Task[Answer]] = {}
         self._superseded: dict[str, int] = {}
 
@@ -68,6 +73,7 @@ class Verifier:
         """Verify what waits, one item at a time, until cancelled; run as many as may work."""
         while True:
             item = await self._work.take()
+            began = time.monotonic()
             path = item.checkpoint.path
             try:
                 await self._process(item)
@@ -82,6 +88,7 @@ class Verifier:
                 self._retries.schedule(item, RETRY_SECONDS)
             finally:
                 self._work.done(item)
+            await self._duty_cycle.rest(time.monotonic() - began)
 
     async def request(self, item: Item, listing: int = 0) -> None:
         """Record that a generation has no verdict yet, and have it verified.

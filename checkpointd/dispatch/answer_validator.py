@@ -57,6 +57,7 @@ class AnswerValidator:
         self._expected = list(job.checks)
         self._skip = frozenset(job.request["settings"]["skip"])
         self._private = job.request["copied"]
+        self._awaits_scan_facts = job.early and job.stage == SCAN
         self._user_checks = [name for name in job.checks if name not in SPECS]
         self._early_facts: Facts | None = None
         self._has_sandbox = self._ended = False
@@ -105,6 +106,21 @@ class AnswerValidator:
             message=printable(result.message, _MAX_MESSAGE),
             details=bounded_details(result.details),
         )
+
+    @property
+    def expects_early_facts(self) -> bool:
+        """Whether facts that come now are those that a load begins with."""
+        return self._awaits_scan_facts and self._expected[:1] == ["safety"]
+
+    def early_facts(self, facts: Facts) -> Facts:
+        """Take what a scan knows before it reads the weights, once.
+
+        Raises:
+            DecodeError: the facts are impossible.
+        """
+        self._require_open()
+        self._awaits_scan_facts = False
+        return validated_facts(facts)
 
     def facts(self, facts: Facts) -> Facts:
         """Take the facts that come before the user checks, once, and only then.

@@ -100,21 +100,26 @@ async def receive_answers(
     result: ChildResult,
     on_check: Callable[[CheckResult], None] | None,
     wait_for_exit: Callable[[], Awaitable[int]],
+    on_facts: Callable[[Facts], None] | None = None,
 ) -> int:
     """Read a child's answers until it has ended; return its wait status.
 
-    A process that the child left behind may hold the stream open, so only a short time is spent on
-    answers after the child's end. A child that closes its end must exit soon.
+    With its last answer it has done its work: whoever called this kills it, because giving back
+    the memory of TensorFlow takes longer than a small checkpoint's checks. A process that the child
+    left behind may hold the stream open, so only a short time is spent on answers after the child's
+    end. A child that closes its end must exit soon.
 
     Raises:
         DecodeError: it broke the protocol.
     """
     started = time.monotonic()
-    reading = asyncio.ensure_future(read_answers(job, reader, result, on_check, started))
+    reading = asyncio.ensure_future(read_answers(job, reader, result, on_check, started, on_facts))
     exiting = asyncio.ensure_future(wait_for_exit())
     try:
         await asyncio.wait((reading, exiting), return_when=asyncio.FIRST_COMPLETED)
         timeout = _EXIT_SECONDS if reading.done() else _LAST_ANSWERS_SECONDS
+        if reading.done() and reading.exception() is None and result.finished is not None:
+            return 0
         if not reading.done() or reading.exception() is None:
             await asyncio.wait((reading, exiting), timeout=timeout)
         if reading.done():
@@ -134,10 +139,12 @@ async def read_answers(
     result: ChildResult,
     on_check: Callable[[CheckResult], None] | None,
     started: float,
+    on_facts: Callable[[Facts], None] | None = None,
 ) -> None:
-    """Read a child's answers until it closes its end; anything unexpected is refused.
+    """Read a child's answers up to its last one; anything unexpected is refused.
 
-    `started` is when it received its job, on the monotonic clock.
+    `on_facts` is called with what a scan knows before it reads the weights; `started` is when it
+    received its job, on the monotonic clock.
 
     Raises:
         DecodeError: it broke the protocol.
@@ -159,6 +166,11 @@ async def read_answers(
                 on_check(check)
         elif isinstance(answer, Finished):
             result.finished = validator.end(answer)
+            return
+        elif isinstance(answer, Facts) and validator.expects_early_facts:
+            early = validator.early_facts(answer)
+            if on_facts is not None:
+                on_facts(early)
         elif isinstance(answer, Facts):
             result.facts = validator.facts(answer)
         else:

@@ -13,8 +13,24 @@ _LOAD_MIN = 1024 * _MiB
 _LOAD_MAPPED_MIN = 2048 * _MiB
 """What TensorFlow maps without using it: stacks, and heaps that it never fills."""
 
+_LOADED_SIZES = 2
+"""A load is not begun beside a scan in less memory than its checkpoint's size times this."""
+
 _FILE_BYTES = 64 * _MiB
 NO_LIMIT = 1 << 62
+
+
+def fits_beside_scan(size: int, memory: int | str, spare: int, share: int) -> bool:
+    """Whether a checkpoint can be loaded while it is scanned, within what one child may use.
+
+    Args:
+        size: bytes of the checkpoint.
+        memory: as for `limits_for`, like the rest.
+        spare: bytes that this machine can spare now.
+        share: among how many children.
+    """
+    total = memory if isinstance(memory, int) else spare // share
+    return total - _SCAN_BYTES >= max(_LOAD_MIN, _LOADED_SIZES * size)
 
 
 def limits_for(
@@ -26,6 +42,7 @@ def limits_for(
     spare: int,
     share: int = 1,
     alone: bool = False,
+    beside: bool = False,
 ) -> ChildLimits:
     """Return the limits of a child.
 
@@ -42,6 +59,8 @@ def limits_for(
         spare: bytes that this machine can spare now.
         share: among how many children.
         alone: whether no other child runs, so that it may use all that is free.
+        beside: whether the same checkpoint is scanned and loaded at the same time: what both may
+            use together is what one of them may use otherwise.
     """
     if isinstance(memory, int):
         used = memory
@@ -49,6 +68,8 @@ def limits_for(
         used = max(spare if alone else spare // share, _LOAD_MIN)
     else:
         used = _SCAN_BYTES
+    if beside and not alone:
+        used = used - _SCAN_BYTES if stage == LOAD else min(used, _SCAN_BYTES)
     data = max(used, spare, _LOAD_MAPPED_MIN) if stage == LOAD else used
     # The scan unpacks the weights of a compressed archive into a file without a name.
     written = most_unpacked(size) if stage in (SCAN, INSPECT, DIFF) else size

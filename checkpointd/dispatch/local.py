@@ -17,7 +17,8 @@ from checkpointd.core.report import Facts
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import checks_of
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.dispatch import answer_validator, child_outcome, out_of_memory
+from checkpointd.dispatch import answer_validator, child_outcome, early_load, out_of_memory
+from checkpointd.dispatch.early_load import NOTHING, EarlyLoad
 from checkpointd.dispatch.host_cores import usable_threads
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
 from checkpointd.dispatch.reports import make_report
@@ -28,13 +29,14 @@ from checkpointd.dispatch.zygote_pool import ZygotePool
 from checkpointd.worker.protocol import COPY, DIFF, DIGEST, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Coroutine, Sequence
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.format_specs import Format
     from checkpointd.dispatch.child_result import ChildResult
+    from checkpointd.dispatch.early_load import Exchange, Plan, Scanned
     from checkpointd.dispatch.spare import Spare
     from checkpointd.dispatch.stage_runner import OnExit
 
@@ -59,7 +61,8 @@ class LocalDispatcher:
         self._worker = worker
         self._scratch = scratch
         self._slots = asyncio.Semaphore(worker.concurrency)
-        self.zygotes = ZygotePool(scratch, worker.idle_exit, usable_threads(worker.threads))
+        self._threads = usable_threads(worker.threads)
+        self.zygotes = ZygotePool(scratch, worker.idle_exit, self._threads)
         self._spares = SparePool(self.zygotes, worker)
         self._stages = StageRunner(
             self.zygotes, on_exit or (lambda _cause, _memory: None), worker.concurrency
@@ -87,7 +90,7 @@ class LocalDispatcher:
                 answer = await self._verify(request, emit, spare)
                 return answer_for_original(answer, request, spare.path) if spare else answer
             finally:
-                await self._spares.done(spare)
+                self._spares.done(spare)
 
     async def _copy(self, job: Job, size: int) -> ChildResult:
         return await self._child(ChildTask(job, "", size))
@@ -124,6 +127,42 @@ class LocalDispatcher:
         on_check: Callable[[CheckResult], None],
         spare: Spare | None = None,
     ) -> Answer:
+        early = self._early_load(request, on_check)
+        try:
+            return await self._run_stages(request, on_check, early, spare)
+        finally:
+            if early is not None:
+                await early.end()
+
+    def _early_load(
+        self, request: Request, on_check: Callable[[CheckResult], None]
+    ) -> EarlyLoad | None:
+        """Return a load that may begin while the weights are scanned; None where it has to wait."""
+        settings, size = request.settings, request.generation.size_bytes
+        names = checks_of(LOAD, settings)
+        may_begin = size >= early_load.SMALLEST and self._threads > 1
+        if not may_begin or set(names) <= set(settings.skip):
+            return None
+        if not self._stages.fits_beside_scan(size, self._worker):
+            return None
+
+        def start(known: Scanned) -> Coroutine[Any, Any, ChildResult] | None:
+            task = self._task(LOAD, request, known.facts, known.checks, names, known.exchange)
+            if not self._stages.fits_beside_scan(task.size, self._worker):
+                return None
+            if child_outcome.nothing_to_load(names, known.facts, settings):
+                return None
+            return self._stages.first_attempt(task, self._worker, known.deadline, known.on_check)
+
+        return EarlyLoad(checks_of(SCAN, settings), on_check, start)
+
+    async def _run_stages(
+        self,
+        request: Request,
+        on_check: Callable[[CheckResult], None],
+        early: EarlyLoad | None,
+        spare: Spare | None,
+    ) -> Answer:
         started = time.monotonic()
         deadline = started + self._worker.timeout
         worker, skip = self._worker, request.settings.skip
@@ -144,12 +183,10 @@ class LocalDispatcher:
                     on_check(one)
                 checks += skips
                 continue
-            known = to_json(facts) if stage == LOAD else None
-            job = self._job(stage, request, facts=known, checks=names)
-            size = child_outcome.memory_needed(checks, request.generation.size_bytes)
-            python = request.settings.python if stage == LOAD else ""
-            task = ChildTask(job, python, size)
-            result = await self._run(task, worker, deadline, on_check, spare)
+            plan = early_load.plan_of(early, stage, names, facts, on_check)
+            names = plan.names
+            task = self._task(stage, request, facts, checks, names, plan.exchange)
+            result = await self._run(task, worker, deadline, plan, spare)
             deadline += result.waited
             sandbox = result.sandbox or sandbox
             stderr = result.stderr or stderr
@@ -167,11 +204,12 @@ class LocalDispatcher:
                 ended_in = out_of_memory.with_memory_details(ended_in, result, worker.memory)
                 lost = child_outcome.lost_checks(names, ended_in, checks, skip)
                 checks += (ended_in, *lost)
-                on_check(ended_in)
+                plan.on_check(ended_in)
                 timed_out_in = ended_in.name if result.timed_out else ""
                 reported = result.facts
             else:
                 reported = finished.facts if finished is not None else None
+            plan.finish(checks)
             if reported is not None:
                 facts = _merged(stage, facts, reported, request, result)
         if sandbox is not None:
@@ -179,25 +217,39 @@ class LocalDispatcher:
         report = make_report(request, facts, checks, time.monotonic() - started, stderr)
         return Answer(End.DONE, "", report)
 
+    def _task(
+        self,
+        stage: str,
+        request: Request,
+        facts: Facts,
+        checks: Sequence[CheckResult],
+        names: tuple[str, ...],
+        exchange: Exchange,
+    ) -> ChildTask:
+        known = to_json(facts) if stage == LOAD else None
+        job = self._job(stage, request, facts=known, checks=names, early=exchange is not NOTHING)
+        size = child_outcome.memory_needed(checks, request.generation.size_bytes)
+        return ChildTask(job, request.settings.python if stage == LOAD else "", size, exchange)
+
     async def _run(
         self,
         task: ChildTask,
         worker: WorkerSettings,
         deadline: float,
-        on_check: Callable[[CheckResult], None],
+        plan: Plan,
         spare: Spare | None,
     ) -> ChildResult:
         """Run a stage; the load stage in a spare where there is one and nothing is wrong there."""
-        if spare is None or task.job.stage != LOAD:
-            return await self._stages.run(task, worker, deadline, on_check)
+        if spare is None or task.job.stage != LOAD or plan.begun is not None:
+            return await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
         result = await self._stages.run_in_spare(spare, task, worker, deadline)
         if result is None:
-            result = await self._stages.run(task, worker, deadline, on_check)
+            result = await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
             if spare.found_fault and not has_fault(result):
                 self._spares.does_not_suit(spare)
             return result
         for check in result.checks:
-            on_check(check)
+            plan.on_check(check)
         return result
 
     def _job(self, stage: str, request: Request, **more: Any) -> Job:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from checkpointd.core.check_result import Outcome
 from checkpointd.dispatch import child_outcome, host_memory, out_of_memory
 from checkpointd.dispatch.child_result import ChildResult
-from checkpointd.dispatch.limits import limits_for
+from checkpointd.dispatch.early_load import NOTHING, Exchange
+from checkpointd.dispatch.limits import fits_beside_scan, limits_for
 from checkpointd.dispatch.shared_lock import SharedLock
 from checkpointd.dispatch.zygote import ZygoteStartError
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChildTask:
-    """What a child is to do, in which interpreter, and how large its checkpoint is."""
+    """What a child is to do, in which interpreter, and how large its checkpoint is.
+
+    `exchange`: what it passes on to another child, or gets from it.
+    """
 
     job: Job
     python: str = ""
     size: int = 0
+    exchange: Exchange = NOTHING
 
 
 class StageRunner:
@@ -70,10 +75,21 @@ class StageRunner:
             spare=host_memory.available_bytes(),
             share=self._share,
             alone=alone,
+            beside=task.job.early,
         )
 
+    def fits_beside_scan(self, size: int, worker: WorkerSettings) -> bool:
+        """Whether there is memory to load a checkpoint while it is scanned."""
+        spare = host_memory.available_bytes()
+        return fits_beside_scan(size, worker.memory, spare, self._share)
+
     async def run(
-        self, task: ChildTask, worker: WorkerSettings, deadline: float, on_check: OnCheck
+        self,
+        task: ChildTask,
+        worker: WorkerSettings,
+        deadline: float,
+        on_check: OnCheck,
+        begun: Callable[[OnCheck], Awaitable[ChildResult | None]] | None = None,
     ) -> ChildResult:
         """Run a stage, twice where a second attempt may end otherwise.
 
@@ -85,18 +101,20 @@ class StageRunner:
             worker: the settings.
             deadline: on the monotonic clock; the time spent waiting for other children is added.
             on_check: called with each check once, when its result is final.
+            begun: waits for the first attempt where that has begun already; None: it has not.
         """
         results = _FinalResults(on_check)
-        waiting = time.monotonic()
-        async with self._lock.shared():
-            waited = time.monotonic() - waiting
-            deadline += waited
-            limits = self.limits(task, worker, worker.timeout)
-            first = await self._attempt(task, limits, deadline, results.add_provisional)
+        first = await begun(results.add_provisional) if begun is not None else None
+        if first is None:
+            first = await self.first_attempt(task, worker, deadline, results.add_provisional)
+        waited = first.waited
+        deadline += waited
         crashed = first.lost or child_outcome.is_crash(first)
         if not crashed and not out_of_memory.may_have_run_out(first):
             results.emit_held_back()
-            return replace(first, waited=waited)
+            return first
+        if task.exchange.end_load is not None:
+            await task.exchange.end_load()
         if crashed:
             self._zygotes.discard(task.job.stage, task.python)
         waiting = time.monotonic()
@@ -114,6 +132,20 @@ class StageRunner:
             results.emit_held_back()
             return replace(first, waited=waited)
         return replace(second, waited=waited)
+
+    async def first_attempt(
+        self, task: ChildTask, worker: WorkerSettings, deadline: float, on_check: OnCheck
+    ) -> ChildResult:
+        """Run a stage once, beside other children; see `run`."""
+        waiting = time.monotonic()
+        async with self._lock.shared():
+            waited = time.monotonic() - waiting
+            deadline += waited
+            if task.exchange.on_start is not None:
+                task.exchange.on_start(deadline)
+            limits = self.limits(task, worker, worker.timeout)
+            result = await self._attempt(task, limits, deadline, on_check)
+        return replace(result, waited=waited)
 
     async def run_in_spare(
         self, spare: Spare, task: ChildTask, worker: WorkerSettings, deadline: float
@@ -174,7 +206,7 @@ class StageRunner:
         kind = LOAD if task.job.stage == LOAD else SCAN
         zygote = await self._zygotes.get(kind, task.python)
         try:
-            result = await zygote.run(task.job, limits, seconds, on_check)
+            result = await zygote.run(task.job, limits, seconds, on_check, task.exchange)
             return replace(result, environment=zygote.environment)
         finally:
             self._zygotes.release(zygote)

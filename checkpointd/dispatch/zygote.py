@@ -24,6 +24,7 @@ from checkpointd.dispatch.child_scratch import (
     received_descriptors,
     tail,
 )
+from checkpointd.dispatch.early_load import NOTHING, Exchange, sending
 from checkpointd.dispatch.foreign_packages import package_copy
 from checkpointd.dispatch.process_monitor import ProcessMonitor, QuotaExceededError
 from checkpointd.dispatch.quota import run_within_quota
@@ -202,6 +203,7 @@ class Zygote:
         limits: ChildLimits,
         seconds: float,
         on_check: OnCheck | None = None,
+        exchange: Exchange = NOTHING,
     ) -> ChildResult:
         """Run one job in a new child.
 
@@ -210,6 +212,7 @@ class Zygote:
             limits: of the child.
             seconds: wall-clock seconds after which the child is killed.
             on_check: called with each check as it finishes.
+            exchange: what a load that begins early needs of its scan.
 
         Returns:
             What the child did, however it ended.
@@ -220,7 +223,7 @@ class Zygote:
         self.busy += 1
         try:
             async with self.child(limits) as child:
-                return await self.run_in(child, job, limits, seconds, on_check)
+                return await self.run_in(child, job, limits, seconds, on_check, exchange)
         finally:
             self.busy -= 1
 
@@ -270,6 +273,7 @@ class Zygote:
         limits: ChildLimits,
         seconds: float,
         on_check: OnCheck | None = None,
+        exchange: Exchange = NOTHING,
     ) -> ChildResult:
         """Run one job in a child that waits for it; see `run`."""
         job = replace(job, scratch=str(child.scratch))
@@ -277,10 +281,15 @@ class Zygote:
         try:
             monitor = ProcessMonitor(child.descriptors[1:], limits, result.peak)
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(seconds), sending(exchange, child.writer):
                     child.writer.write(protocol.encode(job))
                     answers = receive_answers(
-                        job, child.reader, result, on_check, lambda: self.wait_status(child)
+                        job,
+                        child.reader,
+                        result,
+                        on_check,
+                        lambda: self.wait_status(child),
+                        exchange.on_facts,
                     )
                     status = await run_within_quota(
                         answers, child.scratch, limits.file_bytes, monitor

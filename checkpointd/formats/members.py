@@ -29,10 +29,10 @@ def member_of(name: str, seen: Stat) -> Member:
 
 def members_of(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Member, ...]:
     """Stat members; a link that leads nowhere, or that we may not follow, is none."""
-    members = []
+    members: list[Member] = []
     for part, link in parts.items():
         try:
-            seen = storage.stat(member_path(path, part))
+            seen = storage.stat(member_path(path, part) if part else path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
@@ -41,4 +41,6 @@ def members_of(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Mem
             raise
         if seen.is_file:
             members.append(member_of(part, seen))
-    return tuple(sorted(members, key=lambda member: member.name))
+    if len(members) > 1:
+        members.sort(key=lambda member: member.name)
+    return tuple(members)

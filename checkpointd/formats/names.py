@@ -68,6 +68,8 @@ _TEMPORARY_DIRECTORIES = re.compile(
 _BUNDLE_TEMPORARY_DIRECTORY = re.compile(r"(?s).+_temp(?:_[0-9a-f]{32})?")
 _BUNDLE_TEMPORARY_PART = re.compile(r"part-\d{5}-of-\d{5}(?:\..+)?")
 _KERAS_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}")
+_PERHAPS_TEMPORARY = re.compile(r"\A(?:\.|part-|model\.)|tmp|\.tempstate|\.partial\Z")
+"""What every name of a temporary file has: one test for the very many that are none."""
 
 
 def belongs(name: str, format: Format) -> bool:  # noqa: A002 - the field's own name
@@ -106,6 +108,8 @@ def is_temporary_file(name: str, directory: str) -> bool:
     A low-memory save makes a file called as Python's `tempfile` does, a low-memory load unpacks
     the weights into a directory called so. Inside a SavedModel such a name is a user's asset.
     """
+    if _PERHAPS_TEMPORARY.search(name) is None:
+        return False
     if is_temporary_member(name, directory) or _KERAS_TEMPORARY.fullmatch(name):
         return True
     return name == "model.weights.h5" and _KERAS_TEMPORARY.fullmatch(directory) is not None
@@ -163,6 +167,21 @@ def is_companion(name: str) -> bool:
 def hint_of(name: str) -> Format:
     """Return what the extension promises; UNKNOWN when it promises nothing."""
     lowered = name.lower()
-    endings = ((end, spec.name) for spec in FORMATS for end in spec.endings)
-    promised = [(len(end), format) for end, format in endings if lowered.endswith(end)]  # noqa: A001
-    return max(promised, default=(0, Format.UNKNOWN))[1]
+    for ending, promised in _ENDINGS.get(lowered[lowered.rfind(".") :], ()):
+        if lowered.endswith(ending):
+            return promised
+    return Format.UNKNOWN
+
+
+def _endings() -> dict[str, list[tuple[str, Format]]]:
+    """The endings of names with the format that each promises, the longest first.
+
+    By what follows the last dot: there may be very many names.
+    """
+    found: dict[str, list[tuple[str, Format]]] = {}
+    for ending, promised in ((end, spec.name) for spec in FORMATS for end in spec.endings):
+        found.setdefault(ending[ending.rfind(".") :], []).append((ending, promised))
+    return {last: sorted(pairs, key=lambda p: -len(p[0])) for last, pairs in found.items()}
+
+
+_ENDINGS = _endings()

@@ -56,8 +56,9 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     for prefix, parts in unfinished_bundles(directory, entries, present, storage).items():
         path = os.path.join(directory, prefix)
         found.extend(_found(path, Format.TF_CHECKPOINT, members_of(path, parts, storage)))
+    top = os.path.join(directory, "")
     for name, hint, parts in _group(files):
-        path = os.path.join(directory, name)
+        path = top + name
         if all(parts.values()):
             links.append(os.path.normpath(path + min(parts)))
             continue
@@ -142,11 +143,12 @@ def _group(files: dict[str, bool]) -> Iterator[tuple[str, Format, dict[str, bool
         for name, link in files.items()
         if name.endswith(names.WEIGHTS_MAP)
     }
-    prefixes = {part["prefix"] for name in files if (part := names.BUNDLE_PART.fullmatch(name))}
+    bundled = {name: part for name in files if (part := names.BUNDLE_PART.fullmatch(name))}
+    prefixes = {part["prefix"] for part in bundled.values()}
     for name, link in files.items():
-        stem, extension = os.path.splitext(name)
-        part = names.BUNDLE_PART.fullmatch(name)
-        shard = SHARD.fullmatch(name)
+        stem, extension = os.path.splitext(name) if prefixes else ("", "")
+        part = bundled.get(name)
+        shard = SHARD.fullmatch(name) if shards else None
         if part:
             bundles.setdefault(part["prefix"], {})[name[len(part["prefix"]) :]] = link
         elif extension == names.META_GRAPH and stem in prefixes:

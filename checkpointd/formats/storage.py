@@ -8,12 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import stat as mode_bits
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a directory; `is_dir` and `is_file` speak of the name itself, not of a link."""
 
     name: str
@@ -22,8 +20,7 @@ class Entry:
     is_symlink: bool
 
 
-@dataclass(frozen=True)
-class Stat:
+class Stat(NamedTuple):
     """What the storage knows of one file, symbolic links followed; sizes in bytes.
 
     `tag` is what an object store calls this content; empty for a file.

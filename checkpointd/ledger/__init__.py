@@ -7,6 +7,7 @@ from checkpointd.ledger.facts import (
     CheckpointSummary,
     DepartedCheckpoint,
     Entry,
+    Moved,
     Pin,
     Pruned,
     SeriesSummary,
@@ -16,6 +17,7 @@ from checkpointd.ledger.hook_queue import HookCounts, HookEvent
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
 from checkpointd.ledger.store import Ledger
+from checkpointd.ledger.summaries import ReportSummary
 from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 __all__ = [
@@ -31,10 +33,12 @@ __all__ = [
     "KnownTrash",
     "Ledger",
     "LedgerError",
+    "Moved",
     "NoLedgerError",
     "Pin",
     "PolicyRecords",
     "Pruned",
+    "ReportSummary",
     "SeriesSummary",
     "State",
     "StateLock",

@@ -7,11 +7,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from checkpointd.core.report import Report
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
-    from checkpointd.core.report import Facts, Report
+    from checkpointd.core.report import Facts
+    from checkpointd.ledger.summaries import FactsSummary, ReportSummary
 
 
 class State(enum.StrEnum):
@@ -60,18 +63,18 @@ def first_saved_at(saved_at: float, original: Earlier | None) -> float:
 class Entry:
     """One path and the generation that was last seen there; times are seconds since the epoch.
 
-    `report` is the newest one about this very generation. `seen` is when this generation was
-    first seen, `sequence` counts generations in the order in which they were seen, whatever the
-    clock said; those found in one listing have the same. `original` is what was at the path before
-    with the same content, None if this is new; `before` are all contents that were verified there,
-    each where it was first seen.
+    `report` is the newest one about this very generation, in lists its summary. `seen` is when this
+    generation was first seen, `sequence` counts generations in the order in which they were seen,
+    whatever the clock said; those found in one listing have the same. `original` is what was at the
+    path before with the same content, None if this is new; `before` are all contents that were
+    verified there, each where it was first seen.
     """
 
     id: int
     checkpoint: Checkpoint
     generation: Generation
     state: State
-    report: Report | None
+    report: Report | ReportSummary | None
     first_seen: float
     saved_at: float
     pinned: bool
@@ -91,6 +94,11 @@ class Entry:
     def path(self) -> str:
         """The checkpoint's path."""
         return self.checkpoint.path
+
+    @property
+    def whole_report(self) -> Report | None:
+        """The report, where this is not one of a list, with a summary of it."""
+        return self.report if isinstance(self.report, Report) else None
 
     @property
     def step(self) -> int | None:
@@ -125,7 +133,7 @@ class DepartedCheckpoint:
     before: tuple[Earlier, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RecordedPath:
     """What the ledger has of a path: `Generation.identity`, empty without a verdict; the series.
 
@@ -177,7 +185,7 @@ class SeriesSummary:
     last_valid: float = 0.0
     last_valid_step: int | None = None
     retained_bytes: int = 0
-    facts: Facts | None = None
+    facts: Facts | FactsSummary | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     count: int = 0
     newest: CheckpointSummary | None = None
@@ -213,6 +221,17 @@ class Pin:
         """The id; pins of earlier versions have one that follows from path and time."""
         text = f"{self.path}\0{self.at!r}".encode("utf-8", "surrogateescape")
         return self.id or hashlib.sha256(text).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A checkpoint that was moved into the trash as `item`; `at` is None for now."""
+
+    path: str
+    rule: str
+    reason: str
+    item: str
+    at: float | None = None
 
 
 @dataclass(frozen=True)

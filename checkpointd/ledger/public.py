@@ -36,6 +36,6 @@ def public_entry(entry: Entry) -> dict[str, Any]:
 
 def public_detail(entry: Entry) -> dict[str, Any]:
     """One checkpoint with its whole report."""
-    report = entry.report
+    report = entry.whole_report
     details = {**report.to_public(), "stderr": report.stderr} if report else {}
     return {**public_entry(entry), **details}

@@ -20,7 +20,7 @@ from checkpointd.ledger.row_reader import BEFORE, ORIGINAL, before_of, original_
 from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
@@ -41,6 +41,13 @@ class Reader(SeriesReader):
         """The entry of a path; None if it was never seen."""
         return self._one("WHERE c.path = ?", (rows.path_bytes(path),))
 
+    def entries_at(self, paths: Sequence[str]) -> list[Entry | None]:
+        """The entry of each path, in that order; None where it was never seen."""
+        marks = ", ".join("?" * len(paths))
+        asked = [rows.path_bytes(path) for path in paths]
+        found = {e.path: e for e in self._entries(f"WHERE c.path IN ({marks})", asked)}
+        return [found.get(path) for path in paths]
+
     def by_id(self, identity: int) -> Entry | None:
         """The entry with an id; None if there is none."""
         return self._one("WHERE c.id = ?", (identity,))
@@ -51,8 +58,12 @@ class Reader(SeriesReader):
         series: str | None = None,
         states: Collection[State] | None = None,
         limit: int | None = None,
+        below: Collection[str] = (),
     ) -> list[Entry]:
-        """Entries, newest saved first; without `states` those that are at their path now."""
+        """Entries, newest saved first; without `states` those that are at their path now.
+
+        With `below` only those that are one of these directories, or inside one.
+        """
         where, values = ["1"], list[Any]()
         if watch is not None:
             where.append("c.watch = ?")
@@ -65,8 +76,16 @@ class Reader(SeriesReader):
         else:
             where.append(f"c.state IN ({', '.join('?' * len(states))})")
             values.extend(str(state) for state in states)
-        values.append(-1 if limit is None else limit)
         order = "ORDER BY c.saved_at DESC, c.id DESC LIMIT ?"
+        if below:
+            where = [f"+{one}" if one.startswith("c.") else one for one in where]
+            each = "c.path = ? OR (c.path > ? AND c.path < ?)"  # this index alone is to be used
+            where.append(f"({' OR '.join([each] * len(below))})")
+            for directory in map(rows.path_bytes, below):
+                top = directory.rstrip(b"/")
+                values += [directory, top + b"/", top + b"0"]
+            order = f"ORDER BY +{order.removeprefix('ORDER BY ')}"
+        values.append(-1 if limit is None else limit)
         return self._entries(f"WHERE {' AND '.join(where)} {order}", values)
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
@@ -177,9 +196,10 @@ class Reader(SeriesReader):
     def recorded_paths(self, watch: str) -> dict[str, RecordedPath]:
         """Everything recorded of a watch that was there when it was last seen, by path.
 
-        The identity is empty where the content still needs a verdict, so that the watch reports it.
+        The identity is empty where the content still needs a verdict, so that the watch reports it;
+        only there is known for how long it has been there.
         """
-        ages = self.ages()
+        ages, labels = self.ages(), dict[bytes, str]()
         found = self._rows(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
             "THEN generation ELSE '' END, key, seen "
@@ -188,7 +208,10 @@ class Reader(SeriesReader):
         )
         return {
             rows.path_text(path): RecordedPath(
-                _identity(generation), rows.text_of(series), key, ages.age(seen)
+                _identity(generation),
+                labels.get(series) or labels.setdefault(series, rows.text_of(series)),
+                "" if generation else key,
+                0.0 if generation else ages.age(seen),
             )
             for path, series, generation, key, seen in found
         }
@@ -207,7 +230,7 @@ class Reader(SeriesReader):
         found = self._rows(
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC", (rows.path_bytes(path),)
         )
-        return [report for (i,) in found if (report := self._report(i)) is not None]
+        return [report for (i,) in found if (report := self.report(i)) is not None]
 
     def last_intact(self, path: str) -> Report | None:
         """The newest report about a path whose content was read whole, among the last few."""
@@ -215,7 +238,7 @@ class Reader(SeriesReader):
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?",
             (rows.path_bytes(path), _LAST_REPORTS),
         )
-        reports = (self._report(i) for (i,) in found)
+        reports = (self.report(i) for (i,) in found)
         return next((r for r in reports if r is not None and "intact" in r.shown), None)
 
     def last_reported(self, limit: int) -> list[Entry]:

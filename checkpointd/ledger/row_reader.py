@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.ledger import rows
 from checkpointd.ledger.errors import LedgerError, explain
 from checkpointd.ledger.facts import Earlier, Entry, State
+from checkpointd.ledger.summaries import COLUMNS, ReportSummary, SummaryDecoder, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from checkpointd.core.report import Report
 
 _NO_TAGS: frozenset[str] = frozenset()
-_CACHED_REPORTS = 1024
-_CACHED_BYTES = 32 * 1024 * 1024
+_CACHED_REPORTS = 64
+_CACHED_BYTES = 4 * 1024 * 1024
 _COLUMNS = ", ".join(f"c.{name}" for name in rows.COLUMNS)
 _TELLING = (
     "(b.digest != '' AND NOT EXISTS (SELECT 1 FROM reports x WHERE x.digest = b.digest "
@@ -27,10 +28,13 @@ _TELLING = (
 
 ORIGINAL = (
     "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "  # noqa: S608 - our own names
-    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = b.digest "
+    "FROM reports b JOIN reports n ON n.id = c.report AND n.digest = +b.digest "
     f"WHERE b.path = c.path AND b.sequence BETWEEN 1 AND c.sequence - 1 AND {_TELLING}) END"
 )
-"""Joins `o`, the first report about a path with the content that is there again."""
+"""Joins `o`, the first report about a path with the content that is there again.
+
+`+b.digest` keeps SQLite from using the index of digests: very many may have none.
+"""
 
 BEFORE = (
     "CASE WHEN c.first_seen != c.seen THEN (SELECT group_concat(b.sequence || ' ' || b.saved_at "  # noqa: S608 - our own names
@@ -42,9 +46,15 @@ BEFORE = (
 _ENTRY = (
     f"SELECT {_COLUMNS}, p.path IS NOT NULL, "  # noqa: S608 - our own names
     "(SELECT group_concat(t.tag) FROM tags t WHERE t.path = c.path), o.saved_at, o.sequence, "
-    f"{BEFORE} FROM checkpoints c "
+    f"{BEFORE}, %s FROM checkpoints c "
     f"LEFT JOIN pins p ON p.path = c.path {ORIGINAL}"
 )
+SUMMARY = ", ".join(f"s.{name}" for name in COLUMNS)
+WITH_SUMMARY = "LEFT JOIN summaries s ON s.report = c.report"
+"""Joins `s`, the summary of the report about a checkpoint."""
+
+_WHOLE = f"{_ENTRY % 'NULL'}"
+_SUMMARISED = f"{_ENTRY % SUMMARY} {WITH_SUMMARY}"
 
 
 def original_of(saved_at: float | None, sequence: int) -> Earlier | None:
@@ -102,6 +112,7 @@ class RowReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._reports = ReportCache(self._body)
+        self._summaries = SummaryDecoder()
         self._found_together: int | None = None
 
     def close(self) -> None:
@@ -125,18 +136,33 @@ class RowReader:
         except sqlite3.Error as error:
             raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
 
+    def _each_row(self, statement: str, values: Sequence[Any]) -> Iterator[Any]:
+        """The same one by one: all of them take more memory than what is made of them."""
+        try:
+            yield from self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
+
     def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
-        found = self._entries(clauses, values)
+        found = list(self._to_entries(self._rows(f"{_WHOLE} {clauses}", values), self._whole))
         return found[0] if found else None
 
     def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
-        return list(self._to_entries(self._rows(f"{_ENTRY} {clauses}", values)))
+        """Entries with the summaries of their reports."""
+        found = self._each_row(f"{_SUMMARISED} {clauses}", values)
+        return list(self._to_entries(found, self._summary_of))
 
-    def _to_entries(self, found: Iterable[Any]) -> Iterable[Entry]:
-        for *row, pinned, tags, saved_before, sequence_before, before in found:
-            data = dict(zip(rows.COLUMNS, row, strict=True))
+    def _to_entries(
+        self,
+        found: Iterable[Any],
+        report_of: Callable[[int | None, Sequence[Any]], Report | ReportSummary | None],
+    ) -> Iterable[Entry]:
+        count, shared = len(rows.COLUMNS), dict[str, str]()
+        for row in found:
+            data = dict(zip(rows.COLUMNS, row[:count], strict=True))
+            pinned, tags, saved_before, sequence_before, before, *summary = row[count:]
             try:
-                checkpoint = rows.load_checkpoint(data["checkpoint"])
+                checkpoint = rows.load_checkpoint(data["checkpoint"], shared)
                 generation = rows.load_generation(data["generation"])
                 state = State(data["state"])
             except (ValueError, RecursionError):
@@ -144,7 +170,7 @@ class RowReader:
                     f"The ledger's row {data['id']} is damaged; restart the daemon, it sets a "
                     "broken ledger aside."
                 ) from None
-            report = self._reports.get(data["report"]) if data["report"] is not None else None
+            report = report_of(data["report"], summary)
             if report is None and state in (State.VALID, State.INVALID, State.INCONCLUSIVE):
                 state = State.PENDING
             yield Entry(
@@ -168,5 +194,24 @@ class RowReader:
         found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
         return bytes(found[0][0]) if found else None
 
-    def _report(self, number: int | None) -> Report | None:
+    def report(self, number: int | None) -> Report | None:
+        """The whole report with an id; None if there is none, or it is damaged."""
         return None if number is None else self._reports.get(number)
+
+    def report_of(self, entry: Entry) -> Report | None:
+        """The whole report of an entry of a list."""
+        summary = entry.report
+        return self.report(summary.id) if isinstance(summary, ReportSummary) else summary
+
+    def _whole(self, number: int | None, _: Sequence[Any]) -> Report | None:
+        return self.report(number)
+
+    def _summary_of(self, number: int | None, row: Sequence[Any]) -> ReportSummary | None:
+        """A summary from its row, else from the report."""
+        if number is None:
+            return None
+        found = self._summaries.summary(row)
+        if found is not None:
+            return found
+        report = self.report(number)
+        return None if report is None else summary_of(number, report)

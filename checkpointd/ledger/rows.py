@@ -63,9 +63,19 @@ def dump(value: Checkpoint | Generation) -> str:
     return json.dumps(to_json(value), separators=(",", ":"))
 
 
-def load_checkpoint(text: str) -> Checkpoint:
-    """Read a checkpoint; ValueError if it is not one."""
-    return decode.checkpoint(json.loads(text))
+def load_checkpoint(text: str, shared: dict[str, str] | None = None) -> Checkpoint:
+    """Read a checkpoint; ValueError if it is not one.
+
+    Args:
+        text: the checkpoint.
+        shared: texts that others have as well, so that each is in memory once; it grows.
+    """
+    data = json.loads(text)
+    if shared is not None and isinstance(data, dict):
+        for key in ("watch", "series"):
+            if isinstance(value := data.get(key), str):
+                data[key] = shared.setdefault(value, value)
+    return decode.checkpoint(data)
 
 
 def load_generation(text: str) -> Generation:

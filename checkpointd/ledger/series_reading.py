@@ -8,18 +8,20 @@ what was seen in the future, before a clock was put right, as older than everyth
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.facts import ABSENT, CheckpointSummary, SeriesSummary, State
-from checkpointd.ledger.row_reader import RowReader
+from checkpointd.ledger.row_reader import SUMMARY, WITH_SUMMARY, RowReader
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from checkpointd.core.report import Report
+    from checkpointd.core.report import Facts, Report
     from checkpointd.ledger.facts import Entry
+    from checkpointd.ledger.summaries import FactsSummary, ReportSummary
 
 _CLOCK_SKEW = 300.0
 """A time that is later than it can be by more than this is wrong."""
@@ -37,12 +39,13 @@ _ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _ON_DISK = f"NOT IN ({_ABSENT}, 'unknown')"
 _VERIFIED = "IN ('valid', 'invalid', 'inconclusive')"
 _VALID = "= 'valid'"
+_VERDICTS = (State.VALID, State.INVALID, State.INCONCLUSIVE)
 _SAVED = "MIN(c.saved_at, c.seen)"
 _PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
 
 _SUMMARY = (
-    f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, c.message, r.step "  # noqa: S608 - our own names
-    "FROM checkpoints c LEFT JOIN reports r ON r.id = c.report"
+    f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, c.message, r.step, "  # noqa: S608 - our own names
+    f"{SUMMARY} FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {WITH_SUMMARY}"
 )
 
 
@@ -73,7 +76,7 @@ class SeriesReader(RowReader):
             "GROUP BY r.path, r.key ORDER BY r.saved DESC, MAX(r.id) DESC LIMIT ?",
             (watch, rows.encode(series), _REPORTS * limit, limit),
         )
-        reports = ((identity, self._report(number)) for number, identity in found)
+        reports = ((identity, self.report(number)) for number, identity in found)
         return [(identity, report) for identity, report in reports if report is not None]
 
     def neighbours(self, entry: Entry) -> tuple[CheckpointSummary | None, CheckpointSummary | None]:
@@ -106,22 +109,20 @@ class SeriesReader(RowReader):
             return None
         latest = time.time() + _CLOCK_SKEW
         last_valid, step = self._last_valid(key, latest)
-        valid = self._newest(key, _VALID, latest)
-        verified = self._newest(key, _VERIFIED, latest)
-        ((not_valid, since),) = self._rows(
-            f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
-            f"AND c.series = ? AND +c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
-            f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
-            f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
-            (*key, latest, latest, valid.id if valid else None),
-        )
+        newest = self._newest(key, _ON_DISK, latest)
+        verified = newest
+        if newest is not None and newest.state not in _VERDICTS:
+            verified = self._newest(key, _VERIFIED, latest)
+        valid, not_valid, since = verified, 0, None
+        if verified is not None and verified.state is not State.VALID:
+            valid = self._newest(key, _VALID, latest)
+            not_valid, since = self._not_valid(key, latest, valid)
         saves = self._rows(
             "SELECT MIN(saved_at, finished_at) FROM reports WHERE watch = ? AND series = ? "
             "ORDER BY id DESC LIMIT ?",
             (*key, 2 * _SAVES),
         )
-        report = self._newest_report(key, verified)
-        metrics = {**report.checkpoint.metrics, **report.facts.metrics} if report else {}
+        facts, metrics = self._newest_facts(key, verified)
         return SeriesSummary(
             watch=watch,
             series=series,
@@ -129,16 +130,29 @@ class SeriesReader(RowReader):
             last_valid=last_valid,
             last_valid_step=step,
             retained_bytes=size,
-            facts=report.facts if report else None,
-            metrics={**metrics, **report.facts.evaluation} if report else {},
+            facts=facts,
+            metrics=metrics,
             count=count,
-            newest=self._newest(key, _ON_DISK, latest),
+            newest=newest,
             newest_verified=verified,
             newest_valid=valid,
             not_valid=not_valid,
             not_valid_since=since,
             saves=tuple(sorted({saved for (saved,) in saves}, reverse=True)[:_SAVES]),
         )
+
+    def _not_valid(
+        self, key: tuple[str, bytes], latest: float, valid: CheckpointSummary | None
+    ) -> tuple[int, float | None]:
+        """How many newer than the newest valid one are not, and when the first was saved."""
+        ((count, since),) = self._rows(
+            f"SELECT COUNT(*), MIN({_SAVED}) FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
+            f"AND c.series = ? AND +c.state IN ('invalid', 'inconclusive') AND ({_PLACE}, c.id) > "
+            f"(SELECT {_PLACE}, c.id FROM checkpoints c WHERE c.id = ? "
+            f"UNION ALL SELECT {-_OLDER * 2}, 0 LIMIT 1)",
+            (*key, latest, latest, valid.id if valid else None),
+        )
+        return count, since
 
     def _last_valid(self, key: tuple[str, bytes], latest: float) -> tuple[float, int | None]:
         """When the newest valid one was saved, on disk or not, and its step.
@@ -158,18 +172,29 @@ class SeriesReader(RowReader):
         found = [row for row in (*timed, *last) if row[0] <= latest] or last
         return max(found, default=(0.0, None), key=lambda row: row[0])
 
-    def _newest_report(
+    def _newest_facts(
         self, key: tuple[str, bytes], verified: CheckpointSummary | None
-    ) -> Report | None:
-        """The report of the newest with a verdict; if none is on disk, the last that there was."""
-        number = None
+    ) -> tuple[Facts | FactsSummary | None, dict[str, float]]:
+        """Facts and metrics of the newest with a verdict; if none is on disk, of the last one."""
+        report: Report | ReportSummary | None = None
+        named: Mapping[str, float] = {}
         if verified is not None:
-            ((number,),) = self._rows("SELECT report FROM checkpoints WHERE id = ?", (verified.id,))
-        if number is None:
+            ((number, text, *summary),) = self._rows(
+                f"SELECT c.report, c.checkpoint, {SUMMARY} FROM checkpoints c {WITH_SUMMARY} "  # noqa: S608 - our own names
+                "WHERE c.id = ?",
+                (verified.id,),
+            )
+            report = self._summary_of(number, summary)
+            with contextlib.suppress(ValueError, RecursionError):
+                named = rows.load_checkpoint(text).metrics
+        if report is None:
             ((number,),) = self._rows(
                 "SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key
             )
-        return self._report(number)
+            if (last := self.report(number)) is None:
+                return None, {}
+            report, named = last, last.checkpoint.metrics
+        return report.facts, {**named, **report.facts.metrics, **report.facts.evaluation}
 
     def _newest(
         self, key: tuple[str, bytes], states: str, latest: float
@@ -192,8 +217,9 @@ class SeriesReader(RowReader):
         report_number: int | None,
         message: bytes,
         step: int | None,
+        *summary: Any,
     ) -> CheckpointSummary:
-        report = self._report(report_number)
+        report = self._summary_of(report_number, summary)
         try:
             named = rows.load_checkpoint(checkpoint).step
         except (ValueError, RecursionError):

@@ -12,12 +12,13 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError
-from checkpointd.ledger.facts import ABSENT, Entry, Pruned, State
-from checkpointd.ledger.hook_queue import HookQueue
+from checkpointd.ledger.facts import ABSENT, Entry, Moved, Pruned, State
 from checkpointd.ledger.opening import open_readonly, open_writable
 from checkpointd.ledger.pins import PinFile
+from checkpointd.ledger.summary_writing import SummaryWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
@@ -33,7 +34,7 @@ _VERDICTS = {
 }
 
 
-class Ledger(HookQueue):
+class Ledger(SummaryWriter):
     """One connection to the ledger, for use in one thread.
 
     Every method that writes raises LedgerError if it cannot, and then changes nothing.
@@ -223,22 +224,30 @@ class Ledger(HookQueue):
         self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
     ) -> None:
         """Record that a checkpoint was moved into the trash as `item`; twice counts once."""
-        entry = self.entry(path)
+        self.record_all_trashed([Moved(path, rule, reason, item, at)])
+
+    def record_all_trashed(self, moved: Sequence[Moved]) -> None:
+        """Record several removals in one transaction, and so with one wait for the disk."""
+        entries = [self.entry(one.path) for one in moved]
         with self._writing():
-            prune = Pruned(
-                path=path,
-                watch=entry.checkpoint.watch if entry else "",
-                at=time.time() if at is None else at,
-                rule=rule,
-                reason=reason,
-                size_bytes=entry.generation.size_bytes if entry else 0,
-                item=item,
-            )
-            if self._store_prune(prune) and entry is not None:
-                about = {"series": entry.checkpoint.series, "step": entry.step}
-                facts = {**dataclasses.asdict(prune), **about}
-                self._queue_hook(prune.watch, "on_pruned", path, facts.copy)
-            self._set_state(ChangeKind.TRASHED, path, State.TRASHED)
+            for one, entry in zip(moved, entries, strict=True):
+                self._record_moved(one, entry)
+
+    def _record_moved(self, moved: Moved, entry: Entry | None) -> None:
+        prune = Pruned(
+            path=moved.path,
+            watch=entry.checkpoint.watch if entry else "",
+            at=time.time() if moved.at is None else moved.at,
+            rule=moved.rule,
+            reason=moved.reason,
+            size_bytes=entry.generation.size_bytes if entry else 0,
+            item=moved.item,
+        )
+        if self._store_prune(prune) and entry is not None:
+            about = {"series": entry.checkpoint.series, "step": entry.step}
+            facts = {**dataclasses.asdict(prune), **about}
+            self._queue_hook(prune.watch, "on_pruned", moved.path, facts.copy)
+        self._set_state(ChangeKind.TRASHED, moved.path, State.TRASHED)
 
     def record_restored(self, path: str, item: str) -> None:
         """Record that a checkpoint was restored from the trash; its verdict is valid again."""

@@ -11,7 +11,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.text import json_text
-from checkpointd.ledger import rows, trashes
+from checkpointd.ledger import rows, summaries, trashes
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, Clock
 from checkpointd.ledger.errors import LedgerError, explain
@@ -133,6 +133,7 @@ class Writer(TrustReader):
                 report.facts.digest,
             ),
         ).lastrowid
+        self._connection.execute(summaries.INSERT, summaries.row_of(number, report))
         self._connection.executemany(
             "INSERT INTO evaluations (report, metric, value, evaluated_by) VALUES (?, ?, ?, ?)",
             rows.evaluations(number, report.facts),

@@ -74,10 +74,15 @@ class WatchStatus:
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """How many saves wait, and since when the oldest of them has been waiting."""
+    """How many saves wait, and since when the oldest of them has been waiting.
+
+    `resting_until`: when the next worker goes on that rests because of `duty_cycle`; None if none
+    rests, or nothing waits.
+    """
 
     length: int = 0
     oldest_at: float | None = None
+    resting_until: float | None = None
 
 
 @dataclass(frozen=True)

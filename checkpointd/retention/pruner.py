@@ -121,7 +121,9 @@ class Pruner:
         if not plan.removals:
             return []
         current = PruningRound(
-            plan, references or ReferenceIndex(self.trash.root), policy_changed=policy_changed
+            plan,
+            references or ReferenceIndex(self.trash.root),
+            policy_changed=policy_changed,
         )
         results = map_in_threads(
             lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
@@ -247,7 +249,7 @@ class Pruner:
                 entry,
                 rule=decision.rule,
                 reason=reason,
-                ledger=self._records.identity,
+                ledger=current.ledger_identity(self._records),
                 guard=lambda dir_fd: self._guard(entry, current, dir_fd),
                 policy_changed=current.policy_changed,
             )

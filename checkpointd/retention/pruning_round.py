@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from checkpointd.ledger import Entry
     from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.pruning_ledger import PruningLedger
     from checkpointd.retention.reference_index import ReferenceIndex
     from checkpointd.retention.references import References
 
@@ -30,11 +31,16 @@ class PruningRound:
     """
 
     def __init__(
-        self, plan: RetentionPlan, references: ReferenceIndex, *, policy_changed: bool = False
+        self,
+        plan: RetentionPlan,
+        references: ReferenceIndex,
+        *,
+        policy_changed: bool = False,
     ) -> None:
         self.policy = plan.policy
         self.policy_changed = policy_changed
         self.references = references
+        self._ledger = ""
         self.open_files = OpenFiles.of([d.entry for d in plan.removals])
         self._leaving: set[int] = set()
         self._series: dict[tuple[str, str], list[Entry]] = {}
@@ -49,6 +55,15 @@ class PruningRound:
                 self._others.setdefault(series, []).append(entry)
             if not decision.keep and decision.rule != KEEP_RUNS:
                 self._shrinking_runs.add((*series, decision.run))
+
+    def ledger_identity(self, records: PruningLedger) -> str:
+        """The identity of the ledger, which stands in the manifest of all that is moved.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        self._ledger = self._ledger or records.identity
+        return self._ledger
 
     def begin(self, entry: Entry) -> None:
         """From now on the checkpoint is not one of those that stay."""

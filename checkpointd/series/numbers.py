@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.series.model_words import is_of_models, numbers_models
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_STEP = 2**63 - 1
 """The largest integer that the ledger holds."""
+
+_NAMES = 2048
+"""So many names are remembered: the runs of a job call their checkpoints alike."""
 
 _NOT_AFTER = r"(?<![0-9A-Za-z])"
 _NOT_BEFORE = r"(?![0-9A-Za-z]|\.[0-9])"
@@ -105,6 +109,7 @@ class Numbers:
     metric_names: tuple[str, ...] = ()
 
 
+@lru_cache(_NAMES)
 def of_name(stem: str) -> Numbers:
     """Return what the numbers of a name mean.
 

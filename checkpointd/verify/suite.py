@@ -42,10 +42,14 @@ class Stop(Exception):  # noqa: N818 - it ends a verification without a verdict,
 
 @dataclass
 class Context:
-    """What the checks of one run share; each stage adds fields to it."""
+    """What the checks of one run share; each stage adds fields to it.
+
+    `waited`: seconds in which a check waited for something else, which are none of its duration.
+    """
 
     request: Request
     facts: Facts = field(default_factory=Facts)
+    waited: float = 0.0
 
     def learn(self, **facts: Any) -> None:
         """Add to the facts, by the field names of `Facts`."""
@@ -130,7 +134,7 @@ def _root(name: str, results: Mapping[str, CheckResult]) -> str:
 
 
 def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckResult:
-    started = time.perf_counter()
+    started, waited = time.perf_counter(), context.waited
     try:
         result = check(context)
     except Stop:
@@ -141,7 +145,7 @@ def _timed(name: str, check: Callable[[C], CheckResult], context: C) -> CheckRes
     return dataclasses.replace(
         result,
         message=printable(result.message),
-        duration_seconds=time.perf_counter() - started,
+        duration_seconds=time.perf_counter() - started - (context.waited - waited),
     )
 
 

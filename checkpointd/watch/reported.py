@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from checkpointd.core.checkpoint import Generation
 
-_KEY = 32
-"""The length of `Generation.key`, with which `Generation.identity` begins."""
+_KEY = 16
+"""The bytes of `Generation.key`, with which `Generation.identity` begins."""
 
 
 class GenerationComparison(enum.Enum):
@@ -42,7 +42,7 @@ class ReportedGenerations:
     """
 
     def __init__(self, identities: Mapping[str, str]) -> None:
-        self._identities = dict(identities)
+        self._identities = {path: _packed(text) for path, text in identities.items()}
         self._unknown: dict[str, str] = {}
         self._seen: dict[str, int] = {}
 
@@ -75,9 +75,10 @@ class ReportedGenerations:
             return GenerationComparison.NEW
         if not identity:
             return GenerationComparison.DUE
-        if identity[:_KEY] != generation.key:
+        now = _packed(generation.identity)
+        if identity[:_KEY] != now[:_KEY]:
             return GenerationComparison.REPLACED
-        if generation.identity.startswith(identity):
+        if now.startswith(identity):
             return GenerationComparison.SAME
         return GenerationComparison.METADATA_CHANGED
 
@@ -88,11 +89,11 @@ class ReportedGenerations:
 
     def is_last_reported(self, path: str, key: str) -> bool:
         """Whether the generation of this key was reported last of a path."""
-        return self._identities.get(path, "")[:_KEY] == key
+        return self._identities.get(path, b"")[:_KEY] == _packed(key)
 
     def record(self, path: str, generation: Generation) -> None:
         """Record what is reported."""
-        self._identities[path] = generation.identity
+        self._identities[path] = _packed(generation.identity)
         self._unknown.pop(path, None)
         self.mark_seen(path, generation)
 
@@ -102,7 +103,7 @@ class ReportedGenerations:
 
     def require_report(self, path: str) -> None:
         """Record that a path has to be reported again; it stays one whose removal is an event."""
-        self._identities[path] = ""
+        self._identities[path] = b""
         self._seen.pop(path, None)
 
     def mark_unknown(self, path: str, generation: Generation) -> None:
@@ -119,3 +120,8 @@ class ReportedGenerations:
         self._unknown.pop(path, None)
         self._seen.pop(path, None)
         return self._identities.pop(path, None) is not None
+
+
+def _packed(text: str) -> bytes:
+    """A key or an identity in half of the space: there may be very many."""
+    return bytes.fromhex(text)

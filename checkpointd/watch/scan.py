@@ -64,7 +64,9 @@ def list_directory(
         recognised = recognise(directory, storage)
     except OSError as error:
         return Listing(directory, (), (), error)
-    candidates = tuple(c for c in recognised.found if selection.takes(relative_to(root, c.path)))
+    candidates = recognised.found
+    if not selection.takes_all:
+        candidates = tuple(c for c in candidates if selection.takes(relative_to(root, c.path)))
     subdirectories = tuple(
         path
         for path in recognised.descend

@@ -70,10 +70,15 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
     except BaseException:  # noqa: BLE001 - the daemon reports it, from this output
         sys.excepthook(*sys.exc_info())
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):  # full, or closed by user code
-                stream.flush()
+        _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    """Write out what was printed: after its last answer a child may be killed."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # full, or closed by a user
+            stream.flush()
 
 
 def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
@@ -95,7 +100,7 @@ def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
         _refuse(job, state, send)
         return
     try:
-        _work(job, request, other, send)
+        _work(job, request, other, lines, send)
     except PermissionError:
         # A Landlock rule is for the file itself; one that replaced it since cannot be opened.
         if not allowed.replaced():
@@ -146,7 +151,7 @@ def _refuse(job: Job, state: SandboxState, send: Send) -> None:
     send({"end": str(End.DONE), "message": "", "facts": to_json(decode.facts(job.facts))})
 
 
-def _work(job: Job, request: Request, other: Request | None, send: Send) -> None:
+def _work(job: Job, request: Request, other: Request | None, lines: BinaryIO, send: Send) -> None:
     def emit(result: CheckResult) -> None:
         send({"check": to_json(result)})
 
@@ -156,9 +161,10 @@ def _work(job: Job, request: Request, other: Request | None, send: Send) -> None
     if job.stage == protocol.SCAN:
         from checkpointd.verify.scan.scan_stage import scan
 
-        end, facts, message = scan(request, emit, learned)
+        end, facts, message = scan(request, emit, learned, early=job.early)
     elif job.stage == protocol.LOAD:
-        end, facts, message = _load(request, decode.facts(job.facts), emit, learned)
+        pending = (lambda: protocol.decode_facts(lines.readline())) if job.early else None
+        end, facts, message = _load(request, decode.facts(job.facts), emit, learned, pending)
     elif job.stage == protocol.COPY:
         from checkpointd.worker.copying import copy
 
@@ -179,6 +185,7 @@ def _work(job: Job, request: Request, other: Request | None, send: Send) -> None
 
         send({"inspection": inspect(request.checkpoint.path, request.checkpoint.format)})
         return
+    _flush()
     send({"end": str(end), "message": message, "facts": to_json(facts)})
 
 
@@ -187,12 +194,13 @@ def _load(
     facts: Facts,
     emit: Callable[[CheckResult], None],
     learned: Callable[[Facts], None],
+    pending: Callable[[], Facts] | None,
 ) -> tuple[End, Facts, str]:
     from checkpointd.verify.load.load_stage import load_suite
 
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed before it was loaded."
-    facts = load_suite(request, facts, emit, learned)
+    facts = load_suite(request, facts, emit, learned, pending)
     if not _unchanged(request, facts):
         return End.SUPERSEDED, facts, "It changed while it was loaded."
     return End.DONE, facts, ""

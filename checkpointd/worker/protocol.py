@@ -107,7 +107,9 @@ class Job:
 
     `checks` are those that it answers for, in order; `target` is the directory for a COPY. With
     `enforce` nothing is loaded unless the whole sandbox is active. `limits` replace those with
-    which a spare was started. `other` is the request of the second checkpoint of a DIFF, and with
+    which a spare was started. `early`: the load begins while the weights are scanned. Then a SCAN
+    reports its facts once more, before `safety`'s result, and a LOAD gets those that the scan ends
+    with in a second line. `other` is the request of the second checkpoint of a DIFF, and with
     `weights_only` nothing but the model's weights counts.
     """
 
@@ -118,6 +120,7 @@ class Job:
     checks: tuple[str, ...] = ()
     target: str = ""
     enforce: bool = True
+    early: bool = False
     limits: ChildLimits | None = None
     other: Mapping[str, Any] | None = None
     weights_only: bool = False
@@ -153,6 +156,11 @@ def decode_job(data: bytes) -> Job:
     raw = json.loads(data)
     limits = raw.pop("limits", None)
     return Job(**raw, limits=None if limits is None else ChildLimits(**limits))
+
+
+def decode_facts(data: bytes) -> Facts:
+    """Decode the second line of a LOAD that began early; the daemon is trusted."""
+    return decode.facts(json.loads(data))
 
 
 def _object(data: bytes) -> dict[str, Any]:

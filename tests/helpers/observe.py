@@ -57,7 +57,7 @@ def status(**changes: Any) -> DaemonStatus:
         "healthy": True,
         "problems": [],
         "watches": [watch()],
-        "queue": {"length": 0, "oldest_at": None},
+        "queue": {"length": 0, "oldest_at": None, "resting_until": None},
         "workers": [{"kind": "scan", "up": True, "pid": 4712, "busy": 0, "python": ""}],
         "last_verdicts": [],
         "web": "http://127.0.0.1:9746",

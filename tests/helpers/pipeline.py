@@ -18,6 +18,7 @@ from checkpointd.core.report import Facts, Report
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.daemon.changes import ChangeFeed
+from checkpointd.daemon.duty_cycle import DutyCycle
 from checkpointd.daemon.event_handler import EventHandler
 from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.request_builder import RequestBuilder
@@ -120,7 +121,9 @@ class World:
         self.tasks = SideTasks()
         self.inbox = EventInbox(self.watches)
         self.work = WorkQueue(self.metrics.coalesced)
-        self.reverifier = Reverifier(self.watches, self.ledger, self.work)
+        upgraded = asyncio.Event()
+        upgraded.set()
+        self.reverifier = Reverifier(self.watches, self.ledger, self.work, upgraded)
         self.retries = RetryScheduler(self.ledger, self.work.push)
         self.verifier = Verifier(
             self.work,
@@ -129,6 +132,7 @@ class World:
             self.dispatcher,  # type: ignore[arg-type]
             VerdictRecorder(self.ledger, self.metrics),
             self.retries,
+            DutyCycle(lambda: None),
         )
         self.handler = EventHandler(
             self.inbox,

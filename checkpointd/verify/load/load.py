@@ -49,6 +49,7 @@ def check(context: LoadContext) -> CheckResult:
         if not loaders:
             raise ImportError(runtime.NO_KERAS)
         result = _load(LoadSource(context, path, context.format, origin), loaders)
+        context.wait_for_scan()
         return unsaved_state.check(context) or result
     except UserCodeError as error:
         return failed("load", "environment", str(error))

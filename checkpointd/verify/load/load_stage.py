@@ -34,6 +34,7 @@ def load_suite(
     facts: Facts,
     emit: Callable[[CheckResult], None],
     learned: Callable[[Facts], None] = lambda _facts: None,
+    pending: Callable[[], Facts] | None = None,
 ) -> Facts:
     """Run the load side of the suite.
 
@@ -42,16 +43,18 @@ def load_suite(
         facts: what the scan side found; its format decides how it is loaded.
         emit: called with each check's result as soon as it is known.
         learned: called with the facts before the user's own checks run, which may not come back.
+        pending: waits for the facts that the scan ends with, where `facts` are earlier ones.
 
     Returns:
         The facts, with signatures, the largest difference of predictions and the environment.
     """
     runtime.preload()
-    context = LoadContext(request, facts)
+    context = LoadContext(request, facts, pending=pending)
     _find_record(context)
     keras_backend.use_for(context.record.environment if context.record else {})
     context.learn(environment={**facts.environment, **runtime.describe()})
     results = run(context, _CHECKS, emit)
+    context.wait_for_scan()
     run_user_checks(context, LOAD_STAGE, emit, learned, {n: r.outcome for n, r in results.items()})
     return context.facts
 

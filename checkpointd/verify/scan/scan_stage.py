@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.report import Facts
 from checkpointd.core.request import End, Request
-from checkpointd.core.suite import INTACT_CHECKS
+from checkpointd.core.suite import INTACT_CHECKS, safety_first
 from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
 from checkpointd.verify.scan.damage import is_damaged
@@ -24,9 +24,15 @@ if TYPE_CHECKING:
 _CHECKS = import_checks(SCAN_STAGE)
 """Imported with this module, which the zygote imports before it forks."""
 
+_SAFETY_FIRST = tuple((name, dict(_CHECKS)[name]) for name in safety_first(dict(_CHECKS)))
+
 
 def scan(
-    request: Request, emit: Emit, learned: Callable[[Facts], None] = lambda _facts: None
+    request: Request,
+    emit: Emit,
+    learned: Callable[[Facts], None] = lambda _facts: None,
+    *,
+    early: bool = False,
 ) -> tuple[End, Facts, str]:
     """Verify a checkpoint as far as that is possible without TensorFlow.
 
@@ -34,6 +40,8 @@ def scan(
         request: which generation of which checkpoint, and how.
         emit: called with the result of each check as soon as it is known.
         learned: called with the facts before the user's checks run, which may never return.
+        early: a load is to begin before the weights have been read: `learned` is also called
+            with what is known then, before the result of `safety`, which runs before `integrity`.
 
     Returns:
         DONE, with what was learned besides the checks; INCOMPLETE where its writer may not be done
@@ -46,7 +54,10 @@ def scan(
     if before is None or before.identity != request.generation.identity:
         return End.SUPERSEDED, context.facts, "It changed before it was read."
     try:
-        results = run(context, _CHECKS, emit)
+        if early:
+            results = run(context, _SAFETY_FIRST, _reporting_facts(context, emit, learned))
+        else:
+            results = run(context, _CHECKS, emit)
         unwritten = "" if request.overdue else _not_written_yet(context, results.values())
         if not unwritten:
             done = {name: result.outcome for name, result in results.items() if blocks(result)}
@@ -63,6 +74,17 @@ def scan(
     if unwritten:
         return End.INCOMPLETE, context.facts, unwritten
     return End.DONE, context.facts, ""
+
+
+def _reporting_facts(context: ScanContext, emit: Emit, learned: Callable[[Facts], None]) -> Emit:
+    """Return `emit`, which also reports the facts before the result of `safety`."""
+
+    def emit_and_report(result: CheckResult) -> None:
+        if result.name == "safety":
+            learned(context.facts)
+        emit(result)
+
+    return emit_and_report
 
 
 def _not_written_yet(context: ScanContext, results: Iterable[CheckResult]) -> str:

@@ -10,6 +10,7 @@ from checkpointd.cli.status_view import show_status
 from checkpointd.observe.status import (
     DaemonStatus,
     FilesystemStatus,
+    QueueStatus,
     VerdictStatus,
     WatchStatus,
     WorkerStatus,
@@ -85,3 +86,13 @@ def test_status_names_the_series_that_have_stopped_saving(
         "one came every 40 s\n" in printed
     )
     assert "2 more series have stopped saving" in printed
+
+
+def test_status_shows_that_duty_cycle_lets_checkpoints_wait(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the time until when, so that nobody looks for another cause."""
+    queue = QueueStatus(2, None, 1_700_000_000.0)
+    show_status(DaemonStatus(healthy=True, ready=True, queue=queue))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2 waiting; duty_cycle lets a worker rest until 2023-11-14" in printed

@@ -39,7 +39,7 @@ class Published:
         (directory / "state").mkdir()
         self.ledger = Ledger.open(directory / "state")
         self.settings = self.configured(**{"verdict_file": True, "latest_link": True, **publish})
-        self.publisher = Publisher(self.settings, [self.root])
+        self.publisher = Publisher(self.settings, [self.root], self.ledger.report_of)
 
     def configured(self, **publish: Any) -> WatchSettings:
         """The watch's settings."""
@@ -144,7 +144,7 @@ def test_another_daemon_goes_on_where_the_last_one_stopped(watch: Published) -> 
     (directory / ".checkpointd-tmp-0123").write_bytes(b"{")
     (directory / "theirs.json").write_bytes(b'{"somebody": "else"}')
     watch.ledger.record_gone(str(paths[1]))
-    watch.publisher = Publisher(watch.settings, [watch.root])
+    watch.publisher = Publisher(watch.settings, [watch.root], watch.ledger.report_of)
     watch.publish()
     assert sorted(os.listdir(directory)) == ["m-0.h5.json", "theirs.json"]
     assert (directory / "m-0.h5.json").stat().st_ino == before

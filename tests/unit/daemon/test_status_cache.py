@@ -68,7 +68,7 @@ def test_counts_agree_with_the_ledger_whatever_is_written_while_it_is_read(
     async def story(ledger: LedgerThread, cache: StatusCache) -> None:
         for begin in range(0, 200, 10):
             writes = [write(ledger, number) for number in range(begin, begin + 10)]
-            reads = [cache.refresh(is_whole=chance.random() < 0.5) for _ in range(4)]
+            reads = [cache.refresh() for _ in range(4)]
             work = [*writes, *reads]
             chance.shuffle(work)
             await asyncio.gather(*work)

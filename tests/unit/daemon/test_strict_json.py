@@ -48,5 +48,5 @@ def test_a_verdict_file_holds_strict_json() -> None:
     made = report()
     checkpoint = replace(made.checkpoint, metrics={"loss": math.nan, "accuracy": 0.5})
     entry = Entry(1, checkpoint, made.generation, State.VALID, made, 1.0, 2.0, pinned=False)
-    metrics = strict(published_content.document(entry))["metrics"]
+    metrics = strict(published_content.document(entry, made))["metrics"]
     assert metrics == {"loss": None, "accuracy": 0.5}

@@ -15,6 +15,7 @@ from checkpointd.core.report import Facts
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
 from checkpointd.ledger.facts import RecordedPath
+from checkpointd.ledger.summaries import summary_of
 from tests.helpers.ledger import generation, report
 
 if TYPE_CHECKING:
@@ -97,6 +98,18 @@ def test_entries_come_newest_saved_first_and_can_be_chosen(ledger: Ledger) -> No
     assert ledger.entries(states=[]) == []
 
 
+def test_entries_can_be_those_inside_a_directory(ledger: Ledger) -> None:
+    """Or at its path; a directory whose name only begins alike is another one."""
+    for at, path in enumerate(("/w/a", "/w/a/1", "/w/a/b/\udcff", "/w/a0", "/w/a.h5", "/w/ab/1")):
+        ledger.record_seen(_checkpoint(path), generation(1000.0 + at), State.PENDING)
+    ledger.record_gone("/w/a/1")
+    inside = ["/w/a/b/\udcff", "/w/a"]
+    assert [e.path for e in ledger.entries(below=["/w/a"])] == inside
+    assert [e.path for e in ledger.entries("w", below=["/x", "/w/a/"], limit=1)] == inside[:1]
+    assert len(ledger.entries(below=["/"])) == 5
+    assert ledger.entries("v", below=["/"]) == []
+
+
 def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Ledger) -> None:
     """A restart verifies nothing again that has a verdict, and everything that has none."""
     ledger.record_report(report(_checkpoint("/w/done"), generation()))
@@ -108,9 +121,9 @@ def test_recorded_paths_have_an_identity_only_where_a_verdict_stands(ledger: Led
     recorded = ledger.recorded_paths("w")
     assert all(0 <= path.seen_seconds < 60 for path in recorded.values())
     assert {p: dataclasses.replace(r, seen_seconds=0.0) for p, r in recorded.items()} == {
-        "/w/done": RecordedPath(generation().identity, "ckpt-{}", key),
+        "/w/done": RecordedPath(generation().identity, "ckpt-{}"),
         "/w/waits": RecordedPath("", "ckpt-{}", key),
-        "/w/odd": RecordedPath(generation().identity, "ckpt-{}", key),
+        "/w/odd": RecordedPath(generation().identity, "ckpt-{}"),
     }
     assert ledger.counts() == {"w": {State.VALID: 1, State.PENDING: 1, State.UNKNOWN: 1}}
 
@@ -168,7 +181,7 @@ def test_a_series_is_summed_up(ledger: Ledger) -> None:
     assert (summary.last_valid, summary.last_valid_step) == (1007, 7)
     assert summary.retained_bytes == 20
     assert before <= summary.last_seen <= time.time()
-    assert summary.facts == Facts()
+    assert summary.facts == summary_of(1, report(_checkpoint(), generation())).facts
 
 
 def test_the_newest_reports_come_first(ledger: Ledger) -> None:

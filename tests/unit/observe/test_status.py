@@ -66,7 +66,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
     assert " ".join(public["watches"][0]["filesystem"]) == (
         "device size_bytes full_at observed_seconds next_saves_fit"
     )
-    assert " ".join(public["queue"]) == "length oldest_at"
+    assert " ".join(public["queue"]) == "length oldest_at resting_until"
     assert " ".join(public["web_access"]) == (
         "tls client_certificates basic_auth certificate_not_after"
     )

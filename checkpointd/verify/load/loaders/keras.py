@@ -207,9 +207,11 @@ def _policy(source: LoadSource) -> str:
     Keras 3 puts a loss scale around the optimizer when the policy is mixed_float16, and does not
     write it into the configuration: the job that goes on sets the policy again before it loads.
     """
+    if not names_policy(source.origin.config, "mixed_float16"):
+        return ""
+    source.context.wait_for_scan()
     scaled = optimizers.has_loss_scale(source.context.facts.optimizer_tensors or ())
-    is_mixed = names_policy(source.origin.config, "mixed_float16")
-    return "mixed_float16" if scaled and is_mixed else ""
+    return "mixed_float16" if scaled else ""
 
 
 def _result(

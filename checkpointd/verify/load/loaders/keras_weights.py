@@ -31,6 +31,7 @@ def load(source: LoadSource, spec: LoaderSpec, _earlier: Sequence[Attempt]) -> A
     built = source.built(needs_keras=True)
     if runtime.library_of(built.model).__name__ != spec.library:
         return None
+    source.context.wait_for_scan()
     stored = source.context.facts.optimizer_tensors or ()
     return weights.load_into_builder(
         source, spec, lambda built: restore(built, source.path, source.origin, stored)
