@@ -6,6 +6,8 @@ checkpoint or was never finished, gets one in the same shape.
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import contextlib
 import os
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from checkpointd.config import Config, WatchSettings
     from checkpointd.core.check_result import CheckResult
@@ -133,27 +135,38 @@ async def verify_here(
     targets: Sequence[Target],
     dispatcher: Dispatcher,
     on_check: Callable[[Target, CheckResult], None],
-) -> AsyncIterator[dict[str, Any]]:
-    """Verify in children of this process, one after the other.
+    at_once: int,
+) -> AsyncGenerator[dict[str, Any]]:
+    """Verify in children of this process, several at once.
 
     Args:
         targets: what to verify.
         dispatcher: who does it.
         on_check: called with each check as it finishes.
+        at_once: how many are copied from a bucket, or verified, at a time.
 
     Yields:
         The public object of each target, in order.
     """
-    for target in targets:
-        if target.checkpoint is None:
-            yield target.problem or no_checkpoint(target.path)
-            continue
-        yield await _verify(target, target.checkpoint, dispatcher, on_check)
+    slots = asyncio.Semaphore(at_once)
+
+    async def verify(target: Target) -> dict[str, Any]:
+        async with slots:
+            return await _verify(target, dispatcher, on_check)
+
+    waiting = collections.deque(asyncio.ensure_future(verify(target)) for target in targets)
+    try:
+        while waiting:
+            yield await waiting[0]
+            waiting.popleft()
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def _verify(
     target: Target,
-    checkpoint: Checkpoint,
     dispatcher: Dispatcher,
     on_check: Callable[[Target, CheckResult], None],
 ) -> dict[str, Any]:
@@ -161,7 +174,9 @@ async def _verify(
     from checkpointd.daemon.staging import StagingError
     from checkpointd.formats import generation_of
 
-    generation = target.generation
+    checkpoint, generation = target.checkpoint, target.generation
+    if checkpoint is None:
+        return target.problem or no_checkpoint(target.path)
     for _ in range(_ATTEMPTS):
         request = Request(checkpoint, generation, target.settings, overdue=True)
         try:

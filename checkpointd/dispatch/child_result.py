@@ -104,8 +104,10 @@ async def receive_answers(
 ) -> int:
     """Read a child's answers until it has ended; return its wait status.
 
-    A process that the child left behind may hold the stream open, so only a short time is spent on
-    answers after the child's end. A child that closes its end must exit soon.
+    With its last answer it has done its work: whoever called this kills it, because giving back
+    the memory of TensorFlow takes longer than a small checkpoint's checks. A process that the child
+    left behind may hold the stream open, so only a short time is spent on answers after the child's
+    end. A child that closes its end must exit soon.
 
     Raises:
         DecodeError: it broke the protocol.
@@ -116,6 +118,8 @@ async def receive_answers(
     try:
         await asyncio.wait((reading, exiting), return_when=asyncio.FIRST_COMPLETED)
         timeout = _EXIT_SECONDS if reading.done() else _LAST_ANSWERS_SECONDS
+        if reading.done() and reading.exception() is None and result.finished is not None:
+            return 0
         if not reading.done() or reading.exception() is None:
             await asyncio.wait((reading, exiting), timeout=timeout)
         if reading.done():
@@ -137,7 +141,7 @@ async def read_answers(
     started: float,
     on_facts: Callable[[Facts], None] | None = None,
 ) -> None:
-    """Read a child's answers until it closes its end; anything unexpected is refused.
+    """Read a child's answers up to its last one; anything unexpected is refused.
 
     `on_facts` is called with what a scan knows before it reads the weights; `started` is when it
     received its job, on the monotonic clock.
@@ -162,6 +166,7 @@ async def read_answers(
                 on_check(check)
         elif isinstance(answer, Finished):
             result.finished = validator.end(answer)
+            return
         elif isinstance(answer, Facts) and validator.expects_early_facts:
             early = validator.early_facts(answer)
             if on_facts is not None:

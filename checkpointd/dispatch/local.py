@@ -90,7 +90,7 @@ class LocalDispatcher:
                 answer = await self._verify(request, emit, spare)
                 return answer_for_original(answer, request, spare.path) if spare else answer
             finally:
-                await self._spares.done(spare)
+                self._spares.done(spare)
 
     async def _copy(self, job: Job, size: int) -> ChildResult:
         return await self._child(ChildTask(job, "", size))
@@ -240,7 +240,7 @@ class LocalDispatcher:
         spare: Spare | None,
     ) -> ChildResult:
         """Run a stage; the load stage in a spare where there is one and nothing is wrong there."""
-        if spare is None or task.job.stage != LOAD:
+        if spare is None or task.job.stage != LOAD or plan.begun is not None:
             return await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
         result = await self._stages.run_in_spare(spare, task, worker, deadline)
         if result is None:

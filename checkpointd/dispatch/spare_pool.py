@@ -46,6 +46,7 @@ class SparePool:
         self._ready: list[Spare] = []
         self._tasks: dict[Spare, asyncio.Task[None]] = {}
         self._making: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._running = 0
         self._wanted: SpareKey | None = None
         self._unsuited: set[tuple[SpareKey, int]] = set()
@@ -88,14 +89,14 @@ class SparePool:
             spare.begin_copy(request, copy)
         return spare
 
-    async def done(self, spare: Spare | None) -> None:
+    def done(self, spare: Spare | None) -> None:
         """Take note that a verification has ended, which had this spare; end the spare."""
         self._running -= 1
-        try:
-            if spare is not None:
-                await spare.close()
-        finally:
-            self._make_later()
+        if spare is not None:
+            task = asyncio.create_task(spare.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._make_later()
 
     def does_not_suit(self, spare: Spare) -> None:
         """Make no more spares like this one: what it loaded loads in a new process only."""
@@ -170,6 +171,7 @@ class SparePool:
         for spare in list(self._ready):
             with contextlib.suppress(ZygoteError, OSError):
                 await self._end(spare)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
 
 def _memory() -> int:

@@ -70,10 +70,15 @@ def run(connection: socket.socket, stderr: int, limits: ChildLimits, parent: int
     except BaseException:  # noqa: BLE001 - the daemon reports it, from this output
         sys.excepthook(*sys.exc_info())
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):  # full, or closed by user code
-                stream.flush()
+        _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    """Write out what was printed: after its last answer a child may be killed."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # full, or closed by a user
+            stream.flush()
 
 
 def _run_in_sandbox(job: Job, lines: BinaryIO, send: Send) -> None:
@@ -180,6 +185,7 @@ def _work(job: Job, request: Request, other: Request | None, lines: BinaryIO, se
 
         send({"inspection": inspect(request.checkpoint.path, request.checkpoint.format)})
         return
+    _flush()
     send({"end": str(end), "message": message, "facts": to_json(facts)})
 
 

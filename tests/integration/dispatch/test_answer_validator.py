@@ -12,7 +12,6 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
@@ -20,6 +19,7 @@ from checkpointd.core.check_result import Outcome
 from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch import child_result
 from checkpointd.dispatch.local import LocalDispatcher
+from tests.helpers.children import only_zygotes_are_left
 from tests.helpers.scan import request_for, write_weights
 
 if TYPE_CHECKING:
@@ -167,15 +167,14 @@ def reports(requests: list[Request], scratch: Path) -> list[Report]:
     """Verify one after the other with one dispatcher that never ends a load by its clock."""
 
     async def work() -> list[Report]:
-        dispatcher = LocalDispatcher(WorkerSettings(timeout=100.0), scratch)
+        dispatcher = LocalDispatcher(WorkerSettings(timeout=100.0, spares=0), scratch)
         found = []
         try:
             for request in requests:
                 answer = await dispatcher.verify(request)
                 assert answer.report is not None, (request, answer)
                 found.append(answer.report)
-            zygotes = {row["pid"] for row in dispatcher.status()}
-            assert {p.pid for p in psutil.Process().children(recursive=True)} <= zygotes
+            await only_zygotes_are_left(dispatcher)
         finally:
             await dispatcher.close()
         return found

@@ -24,6 +24,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.dispatch.zygote import Zygote
 from checkpointd.formats import generation_of
+from tests.helpers.children import only_zygotes_are_left
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -174,7 +175,7 @@ def test_any_end_of_a_child_gives_a_verdict_and_the_next_one_is_verified(
 
     All by one dispatcher: what one child did must not be felt by any that comes after it.
     """
-    patient = WorkerSettings.model_validate({"timeout": 200.0, "memory": "2GiB"})
+    patient = WorkerSettings.model_validate({"timeout": 200.0, "memory": "2GiB", "spares": 0})
     quick = patient.model_copy(update={"timeout": 10.0})
 
     async def work(dispatcher: LocalDispatcher) -> None:
@@ -187,10 +188,9 @@ def test_any_end_of_a_child_gives_a_verdict_and_the_next_one_is_verified(
             report = report_of(await dispatcher.verify(make_request(weights, "good")))
             assert report.verdict is Verdict.VALID, (builder, report.message)
             assert {"intact", "loads", "runs"} <= set(report.shown)
-            zygotes = {row["pid"] for row in dispatcher.status()}
-            assert {p.pid for p in psutil.Process().children(recursive=True)} <= zygotes
+            await only_zygotes_are_left(dispatcher)
 
-    with_dispatcher(tmp_path, work)
+    with_dispatcher(tmp_path, work, spares=0)
 
 
 def test_results_before_a_crash_are_kept(weights: Path, tmp_path: Path) -> None:
