@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,75 +15,29 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from checkpointd.config.type_checks import (
+    MOST_THREADS,
+    check_name,
+    check_path,
+    check_root,
+    check_trash_mode,
+    count_or_auto,
+    dotted,
+    duration_or_never,
+    metric_name,
+    not_relative,
+    size_or_auto,
+    switch_or_path,
+    tags,
+    template,
+    time_zone,
+)
 from checkpointd.config.units import parse_duration, parse_share, parse_size
+from checkpointd.core.suite import SHOWS
 
 if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
-from checkpointd.core import verify_settings
-from checkpointd.core.suite import SHOWS
-from checkpointd.core.tags import why_no_tag
-from checkpointd.core.urls import SCHEMES, is_url, other_scheme, parse_url
-from checkpointd.retention_rules.local_time import zone
-
-
-def check_trash_mode(value: object) -> object:
-    """Refuse what is neither `inherit` nor a mode with which the daemon can use the trash.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if value == "inherit" or (isinstance(value, str) and re.fullmatch(r"[0-3]?7[0-7]{2}", value)):
-        return value
-    raise ValueError('must be "inherit", or a mode in which the owner may do all, such as "0770"')
-
-
-def check_path(value: object) -> object:
-    """Refuse text that cannot be a path.
-
-    Raises:
-        ValueError: it is empty or holds a NUL character.
-    """
-    if isinstance(value, str) and not value:
-        raise ValueError("must not be empty")
-    if isinstance(value, str) and "\0" in value:
-        raise ValueError("a path cannot contain a NUL character")
-    return value
-
-
-def check_root(value: object) -> Path | str:
-    """Return a directory as a path, and a URL of a bucket as a text.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("expected a path or a URL in quotes")  # noqa: TRY004 - pydantic's way
-    check_path(value)
-    if scheme := other_scheme(value):
-        known = " and ".join(f"{name}://" for name in SCHEMES)
-        raise ValueError(f"{scheme}:// is not known here, only {known} are")
-    return str(parse_url(value)) if is_url(value) else Path(value)
-
-
-def _duration_or_never(value: object) -> object:
-    return None if value == "never" else parse_duration(value)
-
-
-def _size_or_auto(value: object) -> object:
-    return value if value == "auto" else parse_size(value)
-
-
-def _count_or_auto(value: object) -> object:
-    if value == "auto" or (type(value) is int and 0 < value <= _MOST_THREADS):
-        return value
-    raise ValueError(f'must be "auto", or a whole number from 1 to {_MOST_THREADS}')
-
-
-def _switch_or_path(value: object) -> object:
-    return value if isinstance(value, bool) else check_path(value)
 
 
 def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
@@ -97,61 +49,11 @@ def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _dotted(value: str) -> str:
-    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value) is None:
-        raise ValueError('expected "package.module:name"')
-    return value
-
-
-def _not_relative(value: str) -> str:
-    if value in (".", ".."):
-        raise ValueError("is not a name: it stands for a directory in every directory")
-    return value
-
-
-def _template(value: str) -> str:
-    try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
-    except ValueError as error:
-        raise ValueError(f"is not a file name template: {error}") from None
-    if not fields or not all(fields):
-        raise ValueError("expected named fields, such as {epoch:02d}")
-    return value
-
-
-def _tags(value: str) -> str:
-    names = [name.strip() for name in value.split(",")]
-    wrong = next(filter(None, map(why_no_tag, names)), None)
-    if wrong is not None:
-        raise ValueError(f"is not a tag, or several with commas between: {wrong}")
-    return ",".join(names)
-
-
-def _time_zone(value: str) -> str:
-    zone(value)
-    return value
-
-
-def _check_name(value: str) -> str:
-    if not verify_settings.is_check_name(value):
-        raise ValueError(
-            "may contain only a-z, 0-9 and _, must begin with a letter, 32 characters at most"
-        )
-    return value
-
-
-def _metric_name(value: str) -> str:
-    if not verify_settings.is_metric_name(value):
-        raise ValueError("is not a metric name: letters, digits and _ . : @ - only, 64 at most")
-    return value
-
-
 def _text_schema(pattern: str, example: str, **more: object) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example], **more})
 
 
 _DURATION_PATTERN = r"^(\s*\d+(\.\d+)?\s*(ms|[smhdw]))+\s*$"
-_MOST_THREADS = 1024
 _SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGT]i?)?B\s*$"
 _DURATIONS: list[dict[str, object]] = [
     {"type": "string", "pattern": _DURATION_PATTERN},
@@ -228,7 +130,7 @@ Duration = Annotated[
 ]
 DurationOrNever = Annotated[
     float | None,
-    BeforeValidator(_duration_or_never),
+    BeforeValidator(duration_or_never),
     WithJsonSchema(
         {
             "anyOf": [{"const": "never"}, *_DURATIONS],
@@ -242,7 +144,7 @@ DurationOrNever = Annotated[
 
 SizeOrAuto = Annotated[
     Literal["auto"] | int,
-    BeforeValidator(_size_or_auto),
+    BeforeValidator(size_or_auto),
     WithJsonSchema(
         {
             "anyOf": [
@@ -258,12 +160,12 @@ SizeOrAuto = Annotated[
 ]
 ThreadsOrAuto = Annotated[
     Literal["auto"] | int,
-    BeforeValidator(_count_or_auto),
+    BeforeValidator(count_or_auto),
     WithJsonSchema(
         {
             "anyOf": [
                 {"const": "auto"},
-                {"type": "integer", "minimum": 1, "maximum": _MOST_THREADS},
+                {"type": "integer", "minimum": 1, "maximum": MOST_THREADS},
             ],
             "examples": ["auto", 1],
             "x-type": 'whole number, or `"auto"`',
@@ -302,7 +204,7 @@ Share = Annotated[
 
 SwitchOrDirectory = Annotated[
     bool | Path,
-    BeforeValidator(_switch_or_path),
+    BeforeValidator(switch_or_path),
     WithJsonSchema(
         {
             "anyOf": [{"type": "boolean"}, {"type": "string", "minLength": 1}],
@@ -325,7 +227,7 @@ StepList = Annotated[
     tuple[Annotated[int, Field(strict=True, ge=0, json_schema_extra={"x-unit": "steps"})], ...],
     Field(min_length=1),
 ]
-TagList = Annotated[tuple[Annotated[Text, AfterValidator(_tags)], ...], Field(min_length=1)]
+TagList = Annotated[tuple[Annotated[Text, AfterValidator(tags)], ...], Field(min_length=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Tolerance = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -337,26 +239,26 @@ ShownName = Annotated[
 ]
 Dotted = Annotated[
     Text,
-    AfterValidator(_dotted),
+    AfterValidator(dotted),
     _text_schema(
         r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$",
         "mylib.layers:CustomDense",
         **{"x-type": '`"module:name"`'},
     ),
 ]
-TimeZone = Annotated[Text, AfterValidator(_time_zone)]
-Template = Annotated[Text, AfterValidator(_template)]
+TimeZone = Annotated[Text, AfterValidator(time_zone)]
+Template = Annotated[Text, AfterValidator(template)]
 Templates = Annotated[
     tuple[Template, ...],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     SchemaSingleText(),
 ]
 CheckName = Annotated[
-    Text, AfterValidator(_check_name), _text_schema(r"^[a-z][a-z0-9_]{0,31}$", "calibrated")
+    Text, AfterValidator(check_name), _text_schema(r"^[a-z][a-z0-9_]{0,31}$", "calibrated")
 ]
-MetricName = Annotated[Text, AfterValidator(_metric_name)]
+MetricName = Annotated[Text, AfterValidator(metric_name)]
 WatchName = Annotated[
     Text,
     StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=64),
-    AfterValidator(_not_relative),
+    AfterValidator(not_relative),
 ]

@@ -9,29 +9,24 @@ import contextlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.core.format_specs import Format
 from checkpointd.core.text import printable
 from checkpointd.formats import FormatError, generation_of
 from checkpointd.formats.tf_checkpoint import OBJECT_GRAPH
-from checkpointd.tensors import MODEL, OTHER, baseline, roles
-from checkpointd.tensors.reading import ReadPlan, plan, read
+from checkpointd.tensors import MODEL
 from checkpointd.tensors.statistics import item_size
 from checkpointd.tensors.values import ValueReader
-from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.diff import configuration
 from checkpointd.verify.scan.diff.numbers import compare
 from checkpointd.verify.scan.diff.pairs import Pair, Tensor, pair
-from checkpointd.verify.scan.inspect import described
+from checkpointd.verify.scan.diff.side import Side, read_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from checkpointd.core.request import Request
-    from checkpointd.tensors import Contents, TensorSpec, TensorStats
-    from checkpointd.verify.keras_files.keras_config import KerasConfig
+    from checkpointd.tensors import TensorStats
 
 SAME, DIFFERENT, INCONCLUSIVE = "same", "different", "inconclusive"
 _MAX_LISTED_BYTES = 5 << 20
@@ -40,32 +35,6 @@ _NAME = 300
 _FLOATING = ("float", "bfloat", "complex")
 _COUNTERS = frozenset({OBJECT_GRAPH, "save_counter"})
 """What TensorFlow's checkpoints keep beside the tensors."""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two checkpoints, read."""
-
-    planned: ReadPlan
-    contents: Contents
-    config: KerasConfig
-    signatures: Mapping[str, Any] | None
-    tensors: Sequence[Tensor]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What it is, for the reader."""
-        return {
-            "path": self.planned.path,
-            "format": str(self.planned.format),
-            "writer": self.config.writer,
-            "tensors": len(self.tensors),
-            "bytes": sum(s.size_bytes for s in self.planned.specs),
-        }
-
-    def stats(self, tensor: Tensor) -> TensorStats:
-        """What was counted in a tensor."""
-        return self.contents.tensors[tensor.number]
 
 
 def diff(first: Request, second: Request, *, weights_only: bool = False) -> dict[str, Any]:
@@ -87,7 +56,7 @@ def diff(first: Request, second: Request, *, weights_only: bool = False) -> dict
     with contextlib.ExitStack() as cleanup:
         for request in (first, second):
             try:
-                side = _read(request, weights_only=weights_only)
+                side = read_side(request, weights_only=weights_only)
             except FormatError as error:
                 return {"error": error.message, "at_fault": request.checkpoint.path}
             cleanup.callback(side.planned.close)
@@ -99,48 +68,6 @@ def diff(first: Request, second: Request, *, weights_only: bool = False) -> dict
             path = request.checkpoint.path
             return {"error": "It was written over while it was read.", "at_fault": path}
     return facts
-
-
-def _read(request: Request, *, weights_only: bool) -> Side:
-    path, generation = request.checkpoint.path, request.generation
-    planned = plan(path, request.checkpoint.format, generation)
-    if planned.format is Format.UNKNOWN:
-        raise FormatError("not_a_checkpoint", "It holds no Keras model and no weights.")
-    if planned.filters:
-        raise FormatError("unreadable", f"Its values are packed by {', '.join(planned.filters)}.")
-    contents = read(planned)
-    signatures = None
-    if planned.format is Format.SAVEDMODEL:
-        signatures = dict(described(path).signatures)
-    # Keras 3's `export` stores each variable of the model twice.
-    weights = {id(spec): name for name, spec in baseline.model_tensors(planned.specs).items()}
-    specs = planned.specs
-    tensors = [
-        Tensor(
-            number=number,
-            name=weights.get(id(spec), spec.name),
-            key=spec.key,
-            layer=spec.layer,
-            role=_role(spec),
-            dtype=spec.dtype,
-            shape=spec.shape,
-            content=_content(contents.tensors[number]),
-        )
-        for number, spec in enumerate(specs)
-        if (id(spec) in weights or spec.role != MODEL)
-        and (_role(spec) == MODEL or not weights_only)
-    ]
-    config = keras_config.read(path, planned.format)
-    return Side(planned, contents, config, signatures, tensors)
-
-
-def _role(spec: TensorSpec) -> str:
-    """The role of a tensor; an exported model's key does not show the state of a generator."""
-    return OTHER if roles.is_random_state(spec.name) else spec.role
-
-
-def _content(stats: TensorStats) -> int | None:
-    return None if item_size(stats.dtype) is None else stats.crc32
 
 
 def _compare(one: Side, other: Side, *, weights_only: bool) -> dict[str, Any]:
