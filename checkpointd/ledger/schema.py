@@ -219,7 +219,7 @@ def check_schema(connection: sqlite3.Connection, version: int) -> None:
 def tables_of(connection: sqlite3.Connection) -> set[tuple[str, ...]]:
     """The tables and indexes of a file, without those that SQLite creates for itself."""
     found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
-    return {row for row in found if not row[1].startswith("sqlite_")}
+    return {row for row in found if not str(row[1]).startswith("sqlite_")}
 
 
 def check_rows(connection: sqlite3.Connection, version: int) -> None:
