@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SMALL = ("m.h5", "m.keras", "m")
 _INTERPRETERS = 4
+_ONE_WORKER = '\n[worker]\nidle_exit = "30m"\n'
 _WORKERS = '\n[worker]\nconcurrency = 2\nidle_exit = "30m"\n'
 
 
@@ -108,7 +109,7 @@ def large(place: Place) -> Sequence[Measured]:
         theirs = median(place.seconds("yardsticks", "load", path))
         home = place.home / f"daemon-{name}"
         home.mkdir()
-        with daemon_in(home, CONFIG + _WORKERS) as daemon:
+        with daemon_in(home, CONFIG + _ONE_WORKER) as daemon:
             daemon.start()
             latency(daemon, place.model("m.h5", 0.9), 1)
             ours = median(latency(daemon, path, place.turns))
