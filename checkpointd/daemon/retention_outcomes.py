@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,11 +14,58 @@ from checkpointd.observe.series_status import NextRemoval
 from checkpointd.retention.summary import leaves, preview_line, preview_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
     from checkpointd.retention.decision import Decision
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class PlanOutcome:
+    """What a plan comes to, without what it decided about each checkpoint.
+
+    `line` and `text` are sentences, `would` is how many a dry run would remove, `first` the first
+    of them; `digest` changes with what is logged.
+    """
+
+    holds: tuple[Hold, ...]
+    line: str
+    text: str
+    next_removals: Mapping[str, NextRemoval]
+    unmet: str
+    would: int
+    first: str
+    digest: str
+
+    @classmethod
+    def of(cls, planned: RetentionPlan, removals: list[Removal]) -> PlanOutcome:
+        """The outcome of a plan; for another thread, because it may be about very many.
+
+        Args:
+            planned: the plan.
+            removals: what was removed already.
+        """
+        planned = _left(planned, removals)
+        holds = (*planned.holds, *planned.unconfirmed, *planned.kept_in_trash)
+        would = planned.removals if planned.policy.mode == "dry-run" else ()
+        digest = hashlib.sha256(
+            repr([(hold.series, hold.reason) for hold in holds]).encode("utf-8", "surrogatepass")
+        )
+        for decision in would:
+            digest.update(os.fsencode(decision.entry.path) + b"\0")
+        return cls(
+            holds,
+            preview_line(planned),
+            preview_text(planned),
+            _next_removals(planned),
+            planned.unmet,
+            len(would),
+            would[0].entry.path if would else "",
+            digest.hexdigest(),
+        )
 
 
 class RetentionOutcomes:
@@ -53,34 +102,25 @@ class RetentionOutcomes:
             state.pop(name, None)
         self.failures.forget(name)
 
-    def note_plan(self, name: str, planned: RetentionPlan, removals: list[Removal]) -> None:
+    def note_plan(self, name: str, outcome: PlanOutcome) -> None:
         """Log holds, and what a dry run would remove, once each time they change.
 
         Args:
             name: the watch's name.
-            planned: its plan.
-            removals: what was removed already.
+            outcome: of its plan.
         """
-        planned = _left(planned, removals)
-        holds = self.holds[name] = (
-            *planned.holds,
-            *planned.unconfirmed,
-            *planned.kept_in_trash,
-        )
+        self.holds[name] = outcome.holds
         if name not in self.previews:
-            log.info("retention plan", watch=name, message=preview_text(planned))
-        self.previews[name] = preview_line(planned)
-        self.next_removals[name] = _next_removals(planned)
+            log.info("retention plan", watch=name, message=outcome.text)
+        self.previews[name] = outcome.line
+        self.next_removals[name] = dict(outcome.next_removals)
         self.unmet.pop(name, None)
-        if planned.unmet:
-            self.unmet[name] = f"Watch {name}: {planned.unmet}"
-        dry = planned.policy.mode == "dry-run"
-        would = [d.entry.path for d in planned.removals] if dry else []
-        outcome = repr((would, [(hold.series, hold.reason) for hold in holds]))
-        if outcome == self._logged.get(name, ""):
+        if outcome.unmet:
+            self.unmet[name] = f"Watch {name}: {outcome.unmet}"
+        if outcome.digest == self._logged.get(name, ""):
             return
-        self._logged[name] = outcome
-        for hold in holds:
+        self._logged[name] = outcome.digest
+        for hold in outcome.holds:
             log.warning(
                 "pruning on hold",
                 watch=name,
@@ -89,8 +129,9 @@ class RetentionOutcomes:
                 message=hold.message,
                 cure=hold.cure,
             )
-        if would:
-            log.info("would prune (dry-run)", watch=name, count=len(would), first=would[0])
+        if outcome.would:
+            first = outcome.first
+            log.info("would prune (dry-run)", watch=name, count=outcome.would, first=first)
 
     def note_refusals(self, name: str, removals: list[Removal]) -> None:
         """Keep what could not be pruned among the daemon's problems until it could."""
@@ -137,5 +178,7 @@ def _next_removals(planned: RetentionPlan) -> dict[str, NextRemoval]:
 
 def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:
     """The plan without what has been removed."""
+    if not removals:
+        return planned
     done = {removal.entry.id for removal in removals if removal.done}
     return replace(planned, decisions=tuple(d for d in planned.decisions if d.entry.id not in done))

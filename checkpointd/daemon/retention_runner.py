@@ -14,7 +14,7 @@ from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
-from checkpointd.daemon.retention_outcomes import RetentionOutcomes
+from checkpointd.daemon.retention_outcomes import PlanOutcome, RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
@@ -191,7 +191,8 @@ class RetentionRunner:
             began = time.monotonic()
             by = ApplyBy.DAEMON if policy.mode == "enforce" else ApplyBy.NOBODY
             planned, removals = await self._plan(watch, by)
-            self.outcomes.note_plan(watch.name, planned, removals)
+            outcome = await asyncio.to_thread(PlanOutcome.of, planned, removals)
+            self.outcomes.note_plan(watch.name, outcome)
             if self._note_holds is not None:
                 await self._note_holds(watch.name, self.outcomes.holds[watch.name])
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
@@ -302,7 +303,9 @@ class RetentionRunner:
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
         if apply:
-            self.outcomes.note_plan(name, planned, removals)
+            self.outcomes.note_plan(
+                name, await asyncio.to_thread(PlanOutcome.of, planned, removals)
+            )
             watch.requested.set()
         else:
             watch.preview.note(planned)

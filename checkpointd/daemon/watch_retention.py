@@ -206,6 +206,9 @@ class WatchRetention:
 
     def reverify(self, watcher: AnyWatcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
+        paths = tuple(paths)
+        if not paths and not self._reverified:
+            return
         known = {d.entry.path: d.entry.generation for d in planned.decisions}
         self._reverified = {p: of for p, of in self._reverified.items() if known.get(p) == of}
         for path in paths:

@@ -83,19 +83,20 @@ def plan_watch(
     references = (index or reference_index(watch)).sweep()
     found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
     entries = found.marked(ledger.entries(watch.name))
-    on_disk = {
-        e.path: sameness_of(e.path, e.checkpoint, e.generation)
-        for e in entries
-        if e.state is State.VALID
-    }
+    changed, touched = set[str](), set[str]()
+    for e in entries:
+        if e.state is State.VALID:
+            same = sameness_of(e.path, e.checkpoint, e.generation)
+            if same is not Sameness.TOUCHED:
+                (changed if same is None else touched).add(e.path)
     planned = partial(
         plan,
         entries,
         watch.retention,
         now,
         references,
-        changed=frozenset(path for path, same in on_disk.items() if same is None),
-        touched=frozenset(path for path, same in on_disk.items() if same is Sameness.CONTENT),
+        changed=frozenset(changed),
+        touched=frozenset(touched),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
         listing=" ".join([problem, *references.errors]).strip(),
         root=found.doubts,

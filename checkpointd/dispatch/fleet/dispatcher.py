@@ -38,6 +38,7 @@ _TRIES = 2
 _SILENT_SECONDS = 20.0
 """A worker that the scheduler has not heard of for so long is taken for lost."""
 
+_LOST = "The worker was lost."
 _LATE_SECONDS = 120.0
 _LOOK_SECONDS = 1.0
 _MISMATCHES = 3
@@ -210,9 +211,10 @@ class FleetDispatcher:
                 attempt.result.set_result(message["payload"])
             elif "returned" in message:
                 attempt.result.set_result(Lost("Its task was cancelled.", counts=False))
+            elif message["killed"]:
+                self._lose(attempt, _LOST)
             else:
-                word = "workers_lost" if message["killed"] else "environment"
-                self._lose(attempt, printable(message["message"], 500), word)
+                self._lose(attempt, printable(message["message"], 500), "environment")
 
     def _note_members(self, rows: list[dict[str, Any]]) -> None:
         """Take who is there; a worker that the scheduler has not heard of lately is not."""
@@ -233,8 +235,7 @@ class FleetDispatcher:
         for attempt in self._attempts.values():
             if attempt.member.id in gone and not attempt.result.done():
                 is_silent = attempt.member.id in seen
-                why = "The worker does not answer." if is_silent else "The worker was lost."
-                self._lose(attempt, why)
+                self._lose(attempt, "The worker does not answer." if is_silent else _LOST)
         self._on_change()
 
     def _down(self, message: str) -> None:
