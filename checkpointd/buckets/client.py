@@ -30,6 +30,7 @@ _BLAME = re.compile(
     r"(?s)<Code>(?P<code>[^<]+)</Code>(?:\s*<Message>(?P<message>[^<]*)</Message>)?"
 )
 _REFUSALS = ("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_ODD_KEY = re.compile(r'invalid path: (?:Error parsing )?Path "(?P<key>[^"]*)"')
 _STATUS = re.compile(r"status code: (?P<status>\d{3} [A-Za-z ]+)")
 _HTTP_ERRORS = re.compile(r"HTTP error: ([^,\n]+)")
 
@@ -155,6 +156,12 @@ class BucketClient:
         """Return an error of obstore's as one that says what to do."""
         name = f"{self._root}/{key}" if key else self._root
         kind = type(error).__name__
+        if (odd := _ODD_KEY.search(str(error))) is not None:
+            why = (
+                f"It holds an object whose key {odd['key']!r} cannot be a path, and no listing can "
+                "leave it out: rename that object, or name a URL that does not contain it"
+            )
+            return OSError(errno.EINVAL, why, name)
         detail, code = _detail(str(error)), _BLAME.search(str(error))
         if kind in ("PreconditionError", "NotModifiedError"):
             return ObjectChangedError(errno.ENOENT, "It was written over", name)

@@ -32,8 +32,7 @@ Nodes = dict[str, StoredObject | None]
 class BucketStorage:
     """One bucket as a `formats.Storage`; used from one thread at a time.
 
-    `pages` counts the requested pages of listings, `odd` the keys of the last flat listing that
-    cannot be paths, which are left out.
+    `pages` counts the requested pages of listings.
 
     Args:
         url: names the bucket; what follows that does not matter.
@@ -47,7 +46,6 @@ class BucketStorage:
         self._bucket = parse_url(url)
         self.client = BucketClient(self._bucket)
         self.pages = 0
-        self.odd = 0
         self._root: str | None = None
         self._directories: dict[str, Nodes] = {}
         self._pieces: OrderedDict[tuple[StoredObject, int, int], bytes] = OrderedDict()
@@ -60,18 +58,16 @@ class BucketStorage:
         """
         prefix = parse_url(root).key
         directories: dict[str, Nodes] = {root: {}}
-        odd = seen = 0
+        seen = 0
         self.pages += 1
         for page in self.client.pages(prefix):
             self.pages += 1 if seen else 0
             seen += len(page)
             on_page()
             for found in page:
-                if is_plain_key(found.key):
+                if is_plain_key(found.key):  # obstore refuses others; nothing may leave a root
                     _add(directories, root, found, self._bucket.root)
-                else:
-                    odd += 1
-        self._root, self._directories, self.odd = root, directories, odd
+        self._root, self._directories = root, directories
 
     @property
     def is_empty(self) -> bool:

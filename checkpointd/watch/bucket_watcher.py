@@ -28,6 +28,10 @@ _AT_MOST_EVERY_SECONDS = 5.0
 
 _RETRY_SECONDS = 15.0
 _HUNG_SECONDS = 60.0
+_EMPTY = (
+    "Nothing is below the URL although checkpoints are known there: are the bucket and the "
+    "credentials the right ones? What is known is kept."
+)
 
 
 class BucketWatcher:
@@ -154,7 +158,7 @@ class BucketWatcher:
         self._had_content = self._had_content or not self._storage.is_empty
         self._seconds, self._last_at = self._clock() - started, time.time()
         self._ready = True
-        self._set_health(True, self._warning(self._storage.odd, suspicious=suspicious))
+        self._set_health(True, _EMPTY if suspicious else "")
         name, unknown = self._settings.name, detector.unknown
         self._emit(Reconciled(name, self._last_at, self._seconds, unknown))
 
@@ -174,16 +178,6 @@ class BucketWatcher:
             storage=storage,
         )
         return self._detector
-
-    def _warning(self, odd: int, *, suspicious: bool) -> str:
-        if suspicious:
-            return (
-                "Nothing is below the URL although checkpoints are known there: are the bucket and "
-                "the credentials the right ones? What is known is kept."
-            )
-        if odd:
-            return f"{odd} keys cannot be paths (an empty part, . or ..) and are left out."
-        return ""
 
     def _emit(self, event: WatchEvent) -> None:
         """Emit an event; the time that this takes does not count as waiting for the store."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -33,9 +34,11 @@ _IDENTITY = {
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+    """A port that no outgoing connection takes meanwhile: below those of the kernel."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)  # no seed: others run beside it
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class S3Server:
@@ -114,7 +117,8 @@ class S3Server:
     def stop(self) -> None:
         """End it; its objects stay."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
