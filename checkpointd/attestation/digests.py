@@ -119,5 +119,5 @@ def differences(stated: Sequence[FileDigest], found: Sequence[FileDigest]) -> li
     sentences += [f"{name} is not in it" for name in ours if name not in theirs]
     for name, file in ours.items():
         if name in theirs and theirs[name].sha256 != file.sha256:
-            sentences.append(f"{name} has other content")
+            sentences.append(f"{'the file' if name == '.' else name} has other content")
     return sentences

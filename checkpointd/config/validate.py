@@ -158,6 +158,9 @@ def _resolve(config: Config, base: Path) -> Config:
             update={
                 "python_path": tuple(absolute(p, base) for p in settings.verify.python_path),
                 "read_paths": tuple(absolute(p, base) for p in settings.verify.read_paths),
+                "signature_key": absolute(settings.verify.signature_key, base)
+                if settings.verify.signature_key
+                else None,
                 "python": absolute(settings.verify.python, base)
                 if settings.verify.python
                 else None,

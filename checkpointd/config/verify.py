@@ -137,6 +137,9 @@ class VerifyConfig(Section):
     python_path: tuple[Location, ...] = ()
     """Directories from which your code is imported."""
 
+    signature_key: Annotated[Location | None, Field(json_schema_extra={"x-since": "0.2"})] = None
+    """A public key in PEM: where OpenSSF Model Signing has signed a checkpoint, it must hold."""
+
     read_paths: tuple[Location, ...] = ()
     """Files and directories that your code may read besides; the sandbox refuses all others."""
 
@@ -188,6 +191,7 @@ class VerifyConfig(Section):
             custom_objects=dict(self.custom_objects),
             python_path=tuple(str(p) for p in self.python_path),
             read_paths=tuple(str(p) for p in self.read_paths),
+            signature_key=str(self.signature_key) if self.signature_key else "",
             python=str(self.python) if self.python else "",
             builder=self.builder or "",
             allow_code=self.allow_code,

@@ -139,6 +139,7 @@ def settings(data: Any) -> VerifySettings:
         custom_objects=_texts(data, "custom_objects"),
         python_path=_strings(data, "python_path"),
         read_paths=_strings(data, "read_paths"),
+        signature_key=_get(data, "signature_key", str),
         python=_get(data, "python", str),
         builder=_get(data, "builder", str),
         allow_code=_get(data, "allow_code", bool),

@@ -190,6 +190,7 @@ class VerifySettings:
     """How a checkpoint is to be verified; the resolved `[watch.verify]` of the config.
 
     `read_paths` are what the user's code may read besides the checkpoint and its own modules;
+    `signature_key` is the file of a public key with which signatures must hold;
     `allow_signatures` names signatures that may read and write files whose paths they are given.
     Without `cross_atol` and `cross_rtol` the noise of rounding decides what another environment
     may change. `runtime` names the interpreter and the libraries that will load it, as far as is
@@ -203,6 +204,7 @@ class VerifySettings:
     custom_objects: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[str, ...] = ()
     read_paths: tuple[str, ...] = ()
+    signature_key: str = ""
     python: str = ""
     builder: str = ""
     allow_code: bool = False

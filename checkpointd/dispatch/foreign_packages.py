@@ -20,6 +20,7 @@ OLDEST_PYTHON = (3, 9)
 
 VERIFICATION = (
     "__init__.py",
+    "attestation",
     "checks.py",
     "core",
     "formats",

@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from checkpointd.attestation import model_signing
 from checkpointd.core.format_specs import Format, spec_of
 from checkpointd.formats import generation_of, member_path
 from checkpointd.formats.names import WEIGHTS_MAP
@@ -126,6 +127,8 @@ def rules_for_request(
     if target:
         rules.append((target, WRITE))
     configured = [*settings.python_path, *settings.read_paths]
+    if settings.signature_key:
+        configured += [settings.signature_key, model_signing.place_of(checkpoint.path)]
     if settings.evaluate.data:
         configured.append(settings.evaluate.data)
     rules += [(path, READ) for path in configured]

@@ -26,6 +26,15 @@ def _records(path: Path) -> list[Path]:
     return [record] if record.exists() else []
 
 
+def _wait_for_spare(daemon: Daemon) -> None:
+    """Wait for what an idle daemon has ready, once it has loaded anything: a spare."""
+    workers = daemon.status()["workers"]
+    if any(worker["kind"] == "load" and worker["up"] for worker in workers):
+        eventually(
+            "a spare", lambda: any(worker["spares"] for worker in daemon.status()["workers"]), 60
+        )
+
+
 def latency(daemon: Daemon, source: Path, turns: int) -> list[float]:
     """Seconds from the rename that completes a checkpoint to its verdict, all checks passed."""
     seconds = []
@@ -35,6 +44,7 @@ def latency(daemon: Daemon, source: Path, turns: int) -> list[float]:
         for record in _records(source):
             shutil.copy(record, target.with_name(target.name + ".golden.npz"))
         (shutil.copytree if source.is_dir() else shutil.copy)(source, staged)
+        _wait_for_spare(daemon)
         began = time.time()
         staged.rename(target)
         entry = daemon.verdict(target, 900)

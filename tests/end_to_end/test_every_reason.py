@@ -98,6 +98,7 @@ LOCKED = {"structure.unreadable": ("locked", "locked.keras")}
 
 ELSEWHERE = {
     "structure.workers_lost": "integration/dispatch/fleet/test_fleet.py",
+    "integrity.signature_mismatch": "unit/verify/scan/test_signature.py",
     "integrity.not_readable": "integration/tensors/test_file_readers.py",
     "load.not_restored": "integration/verify/load/test_unsaved_state.py",
     "integrity.bit_rot": "end_to_end/test_daemon_scrub.py",

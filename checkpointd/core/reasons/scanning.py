@@ -78,6 +78,11 @@ INTEGRITY = {
         "A weight on disk is not the one that the job held: check its memory and the disk.",
         _RECORD,
     ),
+    "integrity.signature_mismatch": Reason(
+        _F,
+        "It is not what was signed with the key of signature_key: ask its writer before using it.",
+        _FILE,
+    ),
     "integrity.bit_rot": Reason(
         _F,
         "The content changed although no file was written: the disk is failing, restore a copy.",

@@ -23,6 +23,7 @@ from checkpointd.tensors import MODEL, baseline, keras_zip
 from checkpointd.tensors.statistics import item_size
 from checkpointd.verify import stored_digests
 from checkpointd.verify.scan import fingerprint, safety, small_members
+from checkpointd.verify.scan.signature import with_signature
 from checkpointd.verify.scan.structure import contents_of, plan_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def check(context: ScanContext) -> CheckResult:
         return skipped(NAME, f"Not read: {unusable}")
     if planned is not None and planned.filters:
         return _filtered(planned.filters)
-    return _read(context)
+    return with_signature(_read(context), context.request)
 
 
 def _filtered(filters: tuple[str, ...]) -> CheckResult:

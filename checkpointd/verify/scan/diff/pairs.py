@@ -106,12 +106,13 @@ def _pair_role(found: Pairing, ones: list[Tensor], others: list[Tensor]) -> None
     else:
         rest.by(NAME, _name)
         rest.by_layer()
-        rest.by(PLACE, _place)
     rest.by(
         CONTENT,
         lambda t: (t.dtype, t.shape, t.content) if t.content is not None else None,
         several=True,
     )
+    if not same_scheme:
+        rest.by(PLACE, _place, all_or_none=True)
     rest.finish(same_scheme=same_scheme)
 
 
@@ -156,7 +157,12 @@ class _Rest:
         self._found, self._ones, self._others = found, ones, others
 
     def by(
-        self, why: str, of: Callable[[Tensor], Hashable | None], *, several: bool = False
+        self,
+        why: str,
+        of: Callable[[Tensor], Hashable | None],
+        *,
+        several: bool = False,
+        all_or_none: bool = False,
     ) -> None:
         """Pair what has the same value of `of`, once on each side or `several` as often on both."""
         ones, others = _grouped(self._ones, of), _grouped(self._others, of)
@@ -165,7 +171,8 @@ class _Rest:
             matching = others.get(value, [])
             if len(group) == len(matching) and (several or len(group) == 1):
                 pairs += [Pair(a, b, why) for a, b in zip(group, matching)]
-        self._take(pairs)
+        if not all_or_none or len(self._ones) == len(self._others) == len(pairs):
+            self._take(pairs)
 
     def in_order(
         self,
