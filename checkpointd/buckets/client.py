@@ -197,14 +197,14 @@ def _open(url: BucketUrl, environment: Mapping[str, str]) -> Any:
 
 
 def _stored(meta: Any) -> StoredObject:
-    tag = meta["e_tag"] or meta.get("version") or ""
+    tag = (meta["e_tag"] or "").strip('"')  # some stores list it without the quotes of a header
     at = meta["last_modified"]
     nanoseconds = int(at.timestamp()) * 10**9 + at.microsecond * 1000
     return StoredObject(meta["path"], int(meta["size"]), nanoseconds, tag)
 
 
 def _pinned(found: StoredObject) -> dict[str, str]:
-    return {"if_match": found.tag} if found.tag else {}
+    return {"if_match": f'"{found.tag}"'} if found.tag else {}
 
 
 def _detail(text: str) -> str:

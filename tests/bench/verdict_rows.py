@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SMALL = ("m.h5", "m.keras", "m")
 _INTERPRETERS = 4
+_ONE_WORKER = '\n[worker]\nidle_exit = "30m"\n'
 _WORKERS = '\n[worker]\nconcurrency = 2\nidle_exit = "30m"\n'
 
 
@@ -24,6 +25,15 @@ def _records(path: Path) -> list[Path]:
     """The golden record beside a file; a SavedModel's is inside it."""
     record = path.with_name(path.name + ".golden.npz")
     return [record] if record.exists() else []
+
+
+def _wait_for_spare(daemon: Daemon) -> None:
+    """Wait for what an idle daemon has ready, once it has loaded anything: a spare."""
+    workers = daemon.status()["workers"]
+    if any(worker["kind"] == "load" and worker["up"] for worker in workers):
+        eventually(
+            "a spare", lambda: any(worker["spares"] for worker in daemon.status()["workers"]), 60
+        )
 
 
 def latency(daemon: Daemon, source: Path, turns: int) -> list[float]:
@@ -35,6 +45,7 @@ def latency(daemon: Daemon, source: Path, turns: int) -> list[float]:
         for record in _records(source):
             shutil.copy(record, target.with_name(target.name + ".golden.npz"))
         (shutil.copytree if source.is_dir() else shutil.copy)(source, staged)
+        _wait_for_spare(daemon)
         began = time.time()
         staged.rename(target)
         entry = daemon.verdict(target, 900)
@@ -108,7 +119,7 @@ def large(place: Place) -> Sequence[Measured]:
         theirs = median(place.seconds("yardsticks", "load", path))
         home = place.home / f"daemon-{name}"
         home.mkdir()
-        with daemon_in(home, CONFIG + _WORKERS) as daemon:
+        with daemon_in(home, CONFIG + _ONE_WORKER) as daemon:
             daemon.start()
             latency(daemon, place.model("m.h5", 0.9), 1)
             ours = median(latency(daemon, path, place.turns))

@@ -51,7 +51,7 @@ def sleeps(context):
     time.sleep(600)
 
 def counts(context):
-    time.sleep(1.5)
+    time.sleep(5)
     return None
 """
 
@@ -88,7 +88,7 @@ async def dispatching(fleet: Fleet, home: Path) -> AsyncIterator[FleetDispatcher
         await made.close()
 
 
-async def until(what: str, condition: object, seconds: float = 60.0) -> None:
+async def until(what: str, condition: object, seconds: float = 120.0) -> None:
     """Wait, while the dispatcher works."""
     assert callable(condition)
     deadline = time.monotonic() + seconds
@@ -140,7 +140,7 @@ def _is_child(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = process.parent()
         is_forked = parent is not None and parent.cmdline() == process.cmdline()
-        return is_forked and time.time() - process.create_time() > 0.3
+        return is_forked and time.time() - process.create_time() > 0.1
     return False
 
 
