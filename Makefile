@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-PART ?= faults crashes year jobs daemon
+PART ?= faults crashes year jobs attacks daemon
 SOAK_faults := tests/integration/retention/test_faults.py
 SOAK_crashes := tests/integration/retention/test_crashes.py
 SOAK_year := tests/integration/retention/test_simulated_year.py tests/integration/retention_rules
 SOAK_jobs := tests/end_to_end/retention/test_trainers.py
+SOAK_attacks := tests/integration/test_attacks.py
 SOAK_daemon := $(filter-out $(SOAK_jobs),$(wildcard tests/end_to_end/retention/test_*.py))
 
 .PHONY: run test lint unit docs wheel deb changelog wild fuzz soak bench imports clean

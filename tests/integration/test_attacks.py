@@ -25,6 +25,7 @@ from checkpointd.config import WorkerSettings
 from checkpointd.core.encode import to_json
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.dispatch import spare_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.attacks.table import CANARY
 from tests.helpers.scan import request_for
@@ -140,24 +141,37 @@ def tried(made: Attacks) -> dict[str, str]:
 
 
 def verify(
-    rows: list[dict[str, Any]], made: Attacks, scratch: Path, **settings: Any
+    rows: list[dict[str, Any]],
+    made: Attacks,
+    scratch: Path,
+    *,
+    in_spares: bool = False,
+    **settings: Any,
 ) -> list[Answer | None]:
-    """Verify all, two at a time, with one dispatcher, and after them the good model."""
+    """Verify all, two at a time, with one dispatcher, and after them the good model.
+
+    In spares it is one at a time, each when a spare is ready, if one can be made at all.
+    """
 
     async def work() -> list[Answer | None]:
-        worker = WorkerSettings(concurrency=2, timeout=SECONDS)
-        dispatcher = LocalDispatcher(worker, scratch)
+        concurrency = 1 if in_spares else 2
+        dispatcher = LocalDispatcher(
+            WorkerSettings(concurrency=concurrency, timeout=SECONDS), scratch
+        )
 
         async def one(path: str, **options: Any) -> Answer | None:
             try:
                 request = request_for(path, **options)
             except AssertionError:
                 return None
+            if in_spares:
+                await wait_for_spare(dispatcher, request.settings)
             return await dispatcher.verify(replace(request, overdue=True))
 
         try:
             await dispatcher.warm(VerifySettings())
-            found = await asyncio.gather(*(one(row["path"], **settings) for row in rows))
+            every = [one(row["path"], **settings) for row in rows]
+            found = [await e for e in every] if in_spares else await asyncio.gather(*every)
             for name in ("good.keras", "good.h5"):
                 good = await one(str(made.home / "good" / name))
                 assert good is not None
@@ -168,6 +182,14 @@ def verify(
             await dispatcher.close()
 
     return asyncio.run(work())
+
+
+async def wait_for_spare(dispatcher: LocalDispatcher, settings: VerifySettings) -> None:
+    """Wait until a spare is ready, for as long as making one may take."""
+    dispatcher._spares.prepare(settings)
+    making = dispatcher._spares._making
+    if making is not None:
+        await asyncio.wait({making}, timeout=20)
 
 
 def said(answer: Answer | None) -> str:
@@ -207,15 +229,33 @@ def test_no_attack_is_valid_and_none_has_an_effect(
     assert not wrong
 
 
+@pytest.mark.parametrize(
+    "in_spares",
+    [
+        pytest.param(False, id="in new processes"),
+        pytest.param(
+            True,
+            id="in spares",
+            marks=pytest.mark.skipif("SOAK" not in os.environ, reason="make soak PART=attacks"),
+        ),
+    ],
+)
 def test_without_the_check_the_sandbox_alone_holds(
-    attacks: Attacks, tmp_path: Path, show: Callable[[str], None]
+    attacks: Attacks,
+    tmp_path: Path,
+    show: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    in_spares: bool,
 ) -> None:
     """`safety` switched off, code allowed, weights loaded into a model: still no effect."""
+    monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
     rows = [row for row in attacks.rows if row["name"].startswith(REACHING)]
     answers = verify(
         rows,
         attacks,
         tmp_path,
+        in_spares=in_spares,
         skip=("safety",),
         allow_code=True,
         builder="attacked:model",
