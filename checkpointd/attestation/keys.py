@@ -139,7 +139,7 @@ def _identity(public: Any) -> str:
 
 
 def _algorithm(key: Any) -> Any:
-    """What a key signs with besides the message; None where its kind is not supported."""
+    """What a key signs with, beside the message; None where its kind is not supported."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 

@@ -41,7 +41,7 @@ class ObjectChangedError(FileNotFoundError):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object: its key, size in bytes, when it was written, and what tells its content apart."""
+    """One object: its key, size in bytes, when it was written, and a tag of its content."""
 
     key: str
     size: int

@@ -93,8 +93,9 @@ def _note(
     verb = "add {} to version" if templates else "set version = {}"
     what = "date" if field == "date" else "number"
     return (
-        f"The {len(names)} checkpoints {shown}, … differ in a {what}, and no word says that it "
-        "tells saves of one model apart: each is a series of its own, and never removed. If they "
-        f"are saves of one model, {verb.format(quoted(counts))} for this watch in config.toml; if "
-        f"each is a model of its own, {verb.format(quoted(apart))}, which ends this note."
+        f"The {len(names)} checkpoints {shown}, … differ in a {what} alone, and their names do not "
+        "show whether they are saves of one model: each is a series of its own, and never "
+        f"removed. If they are saves of one model, {verb.format(quoted(counts))} for this watch "
+        f"in config.toml; if each is a model of its own, {verb.format(quoted(apart))}, which "
+        "ends this note."
     )

@@ -58,7 +58,7 @@ class Member:
     version: str = __version__
 
     def announce(self) -> dict[str, Any]:
-        """Return what the worker tells the scheduler about itself."""
+        """Return what the worker announces about itself."""
         return {**to_json(self), "protocol": PROTOCOL}
 
 
@@ -126,7 +126,7 @@ def encode_end(host: str, end: str, message: str, **more: Any) -> bytes:
 
 
 def decode_end(data: bytes | str) -> tuple[str, dict[str, Any]]:
-    """Read how a task ended; what it holds besides is not validated yet.
+    """Read how a task ended; the rest of it is not validated yet.
 
     Raises:
         DecodeError: it is not an answer.

@@ -63,7 +63,7 @@ def check(context: LoadContext) -> CheckResult:
 def _equal_quickly(
     context: LoadContext, loaded: Loaded, record: Golden, replays: Sequence[replay.Replay]
 ) -> list[Pair]:
-    """Return pairs that are all equal, computed in the quick way; none if that cannot be said."""
+    """Return pairs that are all equal, computed in the quick way; none if that is not certain."""
     settings = context.request.settings
     policy = golden.precision_policy(loaded.model) + record.environment.get("policy", "")
     pairs: list[Pair] = []

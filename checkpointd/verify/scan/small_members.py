@@ -1,6 +1,6 @@
 """The small files of a SavedModel: their checksums in one report, and what differs in the next.
 
-A writer that saves over an older model brings them anew: what differs in one byte alone, in the
+A writer that saves over an older model writes them again: what differs in one byte alone, in the
 file that was there, was changed by no save.
 """
 

@@ -101,7 +101,7 @@ def test_what_is_free_is_known_between_the_rounds_in_any_mode(
 ) -> None:
     """A disk that fills within seconds is a problem at once, and none any more when it is emptied.
 
-    What is not pruned is told to be decided on while the trash can still be written.
+    Where nothing is pruned, the message says that a full disk cannot take the trash.
     """
     monkeypatch.setattr(retention_runner, "_SPACE_SECONDS", 0.02)
     monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.02)

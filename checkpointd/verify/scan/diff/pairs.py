@@ -42,7 +42,7 @@ _ORDERS = (
 class Tensor:
     """A tensor of one side: its `number` in the plan, and what it is paired by.
 
-    `content` is what only an equal tensor has; None where its values cannot be told by a checksum.
+    `content` is what only an equal tensor has; None where no checksum covers its values.
     """
 
     number: int
@@ -66,7 +66,7 @@ class Pair:
 
 @dataclass
 class Pairing:
-    """All tensors of both sides: paired, only in one, or not to be told apart."""
+    """All tensors of both sides: paired, only in one, or ambiguous."""
 
     pairs: list[Pair] = field(default_factory=list)
     gone: list[Tensor] = field(default_factory=list)
