@@ -48,8 +48,12 @@ class LedgerRecords:
         return self._ledger.wait(lambda ledger: ledger.opening_progress)
 
     def entry(self, path: str) -> Entry | None:
-        """The entry of a path."""
+        """The entry of a path, with a summary of its report."""
         return self._entry(path)
+
+    def digest_of(self, entry: Entry) -> str:
+        """The digest of a checkpoint's verified content; empty where none was recorded."""
+        return self._ledger.wait(Ledger.digest_of, entry.path, entry.generation)
 
     def entries(self, watch: str | None = None) -> list[Entry]:
         """All entries of a watch."""

@@ -84,9 +84,7 @@ class VaultKeeper:
 
         What failed that once is not copied again before it is saved or verified again.
         """
-        known = await disk(self._records.entry, entry.path)
-        report = known.whole_report if known else None
-        expected = report.facts.digest if report else ""
+        expected = await disk(self._records.digest_of, entry)
         attempt = f"{entry.generation.key} {expected}"
         if not expected:
             self._note(
