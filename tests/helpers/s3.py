@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 BUCKET = "ckpts"
+_STARTS = 4
 _REQUEST = re.compile(rb"(GET|HEAD|PUT|DELETE|POST) (/\S*) HTTP/1\.1\r\n")
 _IDENTITY = {
     "name": "test",
@@ -33,12 +34,21 @@ _IDENTITY = {
 }
 
 
+class _EndedError(Exception):
+    """The server has ended by itself; its log is named."""
+
+
 def _free_port() -> int:
     """A port that no outgoing connection takes meanwhile: below those of the kernel."""
     while True:
         port = random.SystemRandom().randrange(15_000, 32_000)  # no seed: others run beside it
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def _free_ports() -> dict[str, int]:
+    names = ("master", "volume", "filer", "s3")
+    return {port: _free_port() for name in names for port in (name, f"{name}.grpc")}
 
 
 class S3Server:
@@ -51,9 +61,7 @@ class S3Server:
         self.requests: list[str] = []
         self.before: Callable[[str], None] = lambda _request: None
         self._home = home
-        self._ports = {n: _free_port() for n in ("master", "volume", "filer", "s3")}
-        grpc = {f"{n}.grpc": _free_port() for n in ("master", "volume", "filer", "s3")}
-        self._ports |= grpc
+        self._ports = _free_ports()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._process: subprocess.Popen[bytes] | None = None
         self.environment = {
@@ -70,7 +78,14 @@ class S3Server:
         return f"s3://{BUCKET}/{key}".rstrip("/")
 
     def start(self) -> None:
-        """Start it and wait until it takes objects."""
+        """Start it and wait until it takes objects; on other ports if somebody took one of them."""
+        for _ in range(_STARTS - 1):
+            with contextlib.suppress(_EndedError):
+                return self._start()
+            self._ports = _free_ports()
+        return self._start()
+
+    def _start(self) -> None:
         from obstore.store import S3Store
 
         data = self._home / "data"
@@ -106,7 +121,7 @@ class S3Server:
 
     def _takes(self, key: str) -> bool:
         if self._process is None or self._process.poll() is not None:
-            pytest.fail(f"the server ended: {self._home / 'weed.log'}")
+            raise _EndedError(str(self._home / "weed.log"))
         try:
             self.put(key, b"1")
             self.delete(key)

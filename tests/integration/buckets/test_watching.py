@@ -130,7 +130,7 @@ def test_a_store_that_is_down_is_told_and_nothing_is_forgotten(
 def test_an_empty_listing_after_a_start_forgets_nothing(server: S3Server) -> None:
     """Where checkpoints are known and nothing is listed, the URL or the credentials are wrong."""
     root = server.url("empty")
-    with watching(root, {f"{root}/ckpt-1": "k" * 64}) as (watcher, recorder):
+    with watching(root, {f"{root}/ckpt-1": "0" * 64}) as (watcher, recorder):
         _polls(watcher, 3)
         assert "What is known is kept" in watcher.status().message
         assert not recorder.of(Gone)

@@ -109,7 +109,7 @@ def test_a_known_checkpoint_is_reported_only_when_it_changed(tmp_path: Path) -> 
     with watching(tmp_path) as (_, recorder):
         key = recorder.until_seen(same).generation.key
         recorder.until_seen(other)
-    with watching(tmp_path, {str(same): key, str(other): "?"}) as (_, recorder):
+    with watching(tmp_path, {str(same): key, str(other): "00"}) as (_, recorder):
         ready(recorder)
         recorder.until_seen(other)
         assert recorder.states(same) == []
@@ -122,7 +122,7 @@ def test_a_removed_checkpoint_is_gone(tmp_path: Path) -> None:
     write_hdf5(one)
     write_hdf5(two)
     (tmp_path / "stays").write_text("x")
-    with watching(tmp_path, {str(three): "k"}) as (_, recorder):
+    with watching(tmp_path, {str(three): "00"}) as (_, recorder):
         recorder.until_event(Gone, three)
         recorder.until_seen(one)
         recorder.until_seen(two)
@@ -272,7 +272,7 @@ def test_a_missing_root_is_waited_for_and_may_disappear_again(tmp_path: Path) ->
 def test_a_root_that_is_missing_or_empty_makes_nothing_gone(tmp_path: Path) -> None:
     """An unmounted root looks like an empty directory: its checkpoints are not gone."""
     root = tmp_path / "root"
-    known = {str(root / "m.h5"): "k"}
+    known = {str(root / "m.h5"): "00"}
     with watching(root, known) as (watcher, recorder):
         recorder.until_event(WatchHealth)
         root.mkdir()
