@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.row import Measured, Row
 from tests.bench.yardsticks import _COLD
-from tests.helpers.daemon import CONFIG, daemon_in
+from tests.helpers.daemon import BARE, daemon_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -79,7 +79,7 @@ def training(place: Place) -> Sequence[Measured]:
 
     beside_naive = _rate(seconds, naive)
     alone.append(_rate(seconds))
-    with daemon_in(place.home, CONFIG + '\n[worker]\nidle_exit = "30m"\n') as daemon:
+    with daemon_in(place.home, BARE + '\n[worker]\nidle_exit = "30m"\n') as daemon:
         daemon.start()
 
         def save(turn: int | str) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.bench.row import Measured, Row, faster, longer, median
-from tests.helpers.daemon import CONFIG, Daemon, daemon_in, eventually
+from tests.helpers.daemon import BARE, Daemon, daemon_in, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def latency(daemon: Daemon, source: Path, turns: int) -> list[float]:
 def small(place: Place) -> Sequence[Measured]:
     """One small checkpoint, warm, against a new interpreter that loads and calls it."""
     made = [place.model(name, 0.9) for name in SMALL]
-    with daemon_in(place.home, CONFIG + _WORKERS) as daemon:
+    with daemon_in(place.home, BARE + _WORKERS) as daemon:
         daemon.start()
         latency(daemon, made[0], 1)
         found = []
@@ -82,7 +82,7 @@ def many(place: Place) -> Sequence[Measured]:
         theirs = median(place.seconds("yardsticks", "new", source, turns=_INTERPRETERS)) * count / 2
         home = place.home / f"many-{source.name}"
         home.mkdir()
-        with daemon_in(home, CONFIG + _WORKERS) as daemon:
+        with daemon_in(home, BARE + _WORKERS) as daemon:
             daemon.start()
             latency(daemon, source, 1)
             staged = home / "staged"
@@ -119,7 +119,7 @@ def large(place: Place) -> Sequence[Measured]:
         theirs = median(place.seconds("yardsticks", "load", path))
         home = place.home / f"daemon-{name}"
         home.mkdir()
-        with daemon_in(home, CONFIG + _ONE_WORKER) as daemon:
+        with daemon_in(home, BARE + _ONE_WORKER) as daemon:
             daemon.start()
             latency(daemon, place.model("m.h5", 0.9), 1)
             ours = median(latency(daemon, path, place.turns))

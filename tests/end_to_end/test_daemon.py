@@ -109,7 +109,7 @@ def test_sighup_reloads_and_a_broken_config_changes_nothing(daemon: Daemon, made
     )
     daemon.kill(signal.SIGHUP)
     assert daemon.verdict(more / "plain.keras")["verdict"] == "valid"
-    daemon.config.write_text(CONFIG + "\n[worker]\nconcurrency = 0\n")
+    daemon.config.write_text(CONFIG.replace("spares = 0", "concurrency = 0"))
     result = daemon.cli("reload")
     assert result.returncode != 0
     assert "concurrency" in result.stderr + result.stdout

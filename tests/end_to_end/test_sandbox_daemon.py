@@ -36,7 +36,9 @@ def test_without_landlock_nothing_is_loaded_until_the_config_lets_it(
     assert 'checkpointd_sandbox_in_force{layer="seccomp"} 1.0' in daemon.text("/metrics")
     assert "sandbox enforce: no Landlock" in daemon.text("/")
 
-    daemon.config.write_text(daemon.config.read_text() + '[worker]\nsandbox = "best-effort"\n')
+    daemon.config.write_text(
+        daemon.config.read_text().replace("spares = 0", 'spares = 0\nsandbox = "best-effort"')
+    )
     done = daemon.cli("reload")
     assert done.returncode == 0, done.stderr
     assert "needs a restart" not in done.stdout

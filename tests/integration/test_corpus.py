@@ -154,7 +154,7 @@ def spoilers(
 def spoil(made: Path, home: Path, *, golden: bool, generator: random.Random) -> list[Spoiled]:
     """Make the corpus."""
     corpus = []
-    share = 1 if golden else 3
+    share = 2 if golden else 5
     for name, form in FORMATS.items():
         for number, (kind, edit) in enumerate(spoilers(made, name, generator, share)):
             path = home / form / str(number) / name
