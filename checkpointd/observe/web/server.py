@@ -33,6 +33,7 @@ SOCKET_MODE = 0o660
 
 _BACKLOG = 64
 _SHUTDOWN_SECONDS = 2.0
+_LAST_REQUEST_SECONDS = 0.1
 _MAX_SOCKET_PATH = 107
 
 
@@ -86,6 +87,9 @@ class _Server(abc.ABC):
         """Stop listening, give running answers a moment, and drop the rest."""
         if self._server is not None:
             self._server.close()
+        if self.connections:
+            # What was accepted just now has sent its request or will at once: it gets its answer.
+            await asyncio.sleep(_LAST_REQUEST_SECONDS)
         await self._runner.cleanup()
         self._connections.drop_idle()
         if self._bound is not None:
