@@ -33,7 +33,7 @@ from tests.helpers.scan import request_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COUNT = int(os.environ.get("FUZZ", "80"))
+COUNT = int(os.environ.get("FUZZ", "50"))
 LOADED = int(os.environ.get("FUZZ_LOAD", "4"))
 """Of so many mutations one is loaded, if the scan lets it through; all others are scanned alone."""
 SEED = os.environ.get("FUZZ_SEED") or str(secrets.randbits(32))

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,7 @@ vault = 1
 
 
 def _copies(daemon: Daemon) -> list[dict[str, Any]]:
+    time.sleep(0.5)  # asked again and again, the command would take a core from the verification
     rows = [json.loads(line) for line in daemon.cli("trash", "list", "--json").stdout.splitlines()]
     return [row for row in rows if row["rule"] == "vault"]
 

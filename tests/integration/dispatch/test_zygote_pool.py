@@ -204,7 +204,8 @@ def test_an_interpreter_on_a_hung_file_system_blocks_neither_the_loop_nor_the_sh
             assert (await verified(dispatcher, request_for(weights))).verdict is Verdict.VALID
 
         dispatching(tmp_path / "scratch", work)
-        assert len(psutil.Process().children()) == 1
+        # The one that hangs, if the kernel has not ended it by now.
+        assert len(psutil.Process().children()) <= 1
     assert not psutil.wait_procs(psutil.Process().children(), timeout=60)[1]
 
 
