@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from checkpointd.core.request import End
 from tests.helpers.daemon import eventually
 from tests.helpers.tls import pair
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from checkpointd.core.request import Answer
+    from checkpointd.core.verdict import Verdict
     from tests.helpers.tls import Pair
 
 _ENVIRONMENT = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]"}
@@ -191,3 +194,10 @@ def fleet_in(home: Path, workers: int = 0, *, tls: bool = True) -> Iterator[Flee
         yield fleet
     finally:
         fleet.close()
+
+
+def verdict_of(answer: Answer) -> tuple[Verdict, str]:
+    """The verdict of an answer that must have one, and its reason."""
+    assert answer.end is End.DONE, answer
+    assert answer.report is not None
+    return answer.report.verdict, answer.report.reason

@@ -31,7 +31,7 @@ from checkpointd.formats import generation_of
 from tests.helpers.bundles import bundle
 from tests.helpers.cli import checkpointd
 from tests.helpers.daemon import SCANNING, daemon_in, eventually
-from tests.helpers.fleet import Fleet, fleet_in
+from tests.helpers.fleet import Fleet, fleet_in, verdict_of
 from tests.helpers.tls import needs_openssl, pair
 
 if TYPE_CHECKING:
@@ -142,13 +142,6 @@ def _is_child(process: psutil.Process) -> bool:
         is_forked = parent is not None and parent.cmdline() == process.cmdline()
         return is_forked and time.time() - process.create_time() > 0.1
     return False
-
-
-def verdict_of(answer: Answer) -> tuple[Verdict, str]:
-    """The verdict of an answer that must have one, and its reason."""
-    assert answer.end is End.DONE, answer
-    assert answer.report is not None
-    return answer.report.verdict, answer.report.reason
 
 
 def test_every_checkpoint_gets_one_verdict_although_a_worker_is_killed_midway(
