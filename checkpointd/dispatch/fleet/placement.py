@@ -83,8 +83,8 @@ def choose(
 
 
 def _fits(member: Member, load: Load, size: int) -> bool:
-    room = load.memory + memory_needed(size, member) <= member.memory or not load.count
-    return room and load.count < member.slots + AHEAD
+    fits = load.memory + memory_needed(size, member) <= member.memory or not load.count
+    return fits and load.count < member.slots + AHEAD
 
 
 def _rank(member: Member, load: Load) -> tuple[float, int, str]:

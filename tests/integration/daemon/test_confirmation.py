@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.daemon import retention_runner
 from checkpointd.observe.sources import ControlError
 from tests.helpers.ledger import WRITERS, record_verdict, tree
 from tests.helpers.retention_daemon import ENFORCE, running, write
@@ -20,17 +19,7 @@ if TYPE_CHECKING:
     from tests.helpers.retention_daemon import Daemon
 
 
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """An empty root; the ledger is beside it."""
-    (tmp_path / "state").mkdir()
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
+pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
 
 ASKING = ENFORCE.model_copy(update={"confirm": "changes"})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from checkpointd.daemon import retention_runner, watch_retention
+from checkpointd.daemon import watch_retention
 from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.ledger import Change, ChangeKind
 from checkpointd.retention import Pruner
@@ -24,17 +24,7 @@ DRY = ENFORCE.model_copy(update={"mode": "dry-run"})
 OFF = ENFORCE.model_copy(update={"mode": "off"})
 
 
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """An empty root; the ledger is beside it."""
-    (tmp_path / "state").mkdir()
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
+pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
 
 def _pruners_that_wait(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:

@@ -26,17 +26,7 @@ DRY = ENFORCE.model_copy(update={"mode": "dry-run"})
 OFF = ENFORCE.model_copy(update={"mode": "off"})
 
 
-@pytest.fixture(autouse=True)
-def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """An empty root; the ledger is beside it."""
-    (tmp_path / "state").mkdir()
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
+pytestmark = pytest.mark.usefixtures("in_a_hurry")
 
 
 def _die_pruning(root: Path) -> None:
@@ -138,8 +128,8 @@ def test_the_preview_of_a_directory_that_is_missing_is_answered_at_once(root: Pa
             daemon.begin(RetentionSettings(keep_last=1, mode="dry-run"), labelled=False)
             daemon.status.up, daemon.status.message = False, "There is no directory here."
             async with asyncio.timeout(5):
-                told = await daemon.retention.preview("w")
-            assert told == "Not known: There is no directory here."
+                answer = await daemon.retention.preview("w")
+            assert answer == "Not known: There is no directory here."
             daemon.status.begins = True
             asyncio.get_running_loop().call_later(0.2, daemon.watches["w"].labelled.set)
             daemon.status.up = True

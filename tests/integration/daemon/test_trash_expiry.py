@@ -39,14 +39,6 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     return clocks
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """An empty root; the ledger is beside it."""
-    (tmp_path / "state").mkdir()
-    (tmp_path / "root").mkdir()
-    return tmp_path / "root"
-
-
 def _run(root: Path, act: Callable[[Daemon], Awaitable[None]]) -> None:
     async def main() -> None:
         async with running(root) as daemon:

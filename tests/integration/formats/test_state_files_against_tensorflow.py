@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 from google.protobuf import text_format
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
-_CASES = 10_000
+_CASES = 4_000
 
 _SPACE = st.sampled_from(["", " ", "\n", "\t", "\r\n", "  # x 'y\"\n"])
 _TEXT = st.text(alphabet="abc-/.0179 é日#\"'\\\n{}[]:", min_size=0, max_size=9)

@@ -15,7 +15,7 @@ class PreconditionError(Exception):
     """Called as obstore's."""
 
 
-def _told(error: Exception) -> OSError:
+def _translated(error: Exception) -> OSError:
     client = BucketClient.__new__(BucketClient)
     client._root = "s3://bucket"
     return client._error(error, "runs/a")
@@ -24,11 +24,11 @@ def _told(error: Exception) -> OSError:
 def test_a_key_that_cannot_be_a_path_is_named() -> None:
     """No listing can leave it out: the sentence names the key and the cure."""
     text = 'Encountered object with invalid path: Path "runs/a//b" contained empty path segment'
-    told = _told(Exception(text))
-    assert "'runs/a//b' cannot be a path" in str(told.strerror)
-    assert "rename that object" in str(told.strerror)
+    raised = _translated(Exception(text))
+    assert "'runs/a//b' cannot be a path" in str(raised.strerror)
+    assert "rename that object" in str(raised.strerror)
     text = 'Encountered object with invalid path: Error parsing Path "runs/../d": Encountered …'
-    assert "'runs/../d'" in str(_told(Exception(text)).strerror)
+    assert "'runs/../d'" in str(_translated(Exception(text)).strerror)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_errors_have_the_kind_of_a_file_system_s(
     error: Exception, kind: type[OSError], part: str
 ) -> None:
     """Formats and watches handle them as those of files."""
-    told = _told(error)
-    assert type(told) is kind
-    assert part in str(told.strerror)
-    assert told.filename == "s3://bucket/runs/a"
+    raised = _translated(error)
+    assert type(raised) is kind
+    assert part in str(raised.strerror)
+    assert raised.filename == "s3://bucket/runs/a"

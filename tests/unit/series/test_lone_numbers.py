@@ -23,7 +23,7 @@ from checkpointd.series.lone_numbers import lone_numbers
 def test_a_number_or_a_date_alone_gets_one_note_with_both_templates(
     names: list[str], template: str
 ) -> None:
-    """What counts, and what tells models apart."""
+    """What counts saves, and what names models."""
     (note,) = lone_numbers(names)
     assert f'{template}"' in note
     assert "never removed" in note

@@ -1,4 +1,4 @@
-"""One changed byte is told from everything else by how two checksums differ."""
+"""One changed byte is recognised by how two checksums differ."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def test_equal_checksums_show_no_change() -> None:
     assert chance_of_one_byte(5, differences(b"abcde", b"abcde")) is None
 
 
-def test_what_is_too_long_is_not_told() -> None:
+def test_what_is_too_long_is_not_recognised() -> None:
     """It would take seconds, and one checksum says little of it."""
     assert chance_of_one_byte(1 << 40, (Difference(CRC32C, 1),)) is None

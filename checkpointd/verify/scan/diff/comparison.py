@@ -234,7 +234,7 @@ class _Listed:
         self.left_out = 0
 
     def rows(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return as many as there is room for; count the others."""
+        """Return as many as fit the limit; count the others."""
         kept = []
         for row in rows:
             self._left -= len(json.dumps(row))

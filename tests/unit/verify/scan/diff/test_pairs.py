@@ -28,7 +28,7 @@ def names(found: Pairing) -> dict[tuple[str, str], str]:
 
 
 def test_numbered_variables_are_paired_in_the_order_in_which_keras_makes_them() -> None:
-    """Four vectors of one shape, all with other values: only the order tells them apart."""
+    """Four vectors of one shape, all with other values: only the order distinguishes them."""
     numbered = tensors(*((f"bn/vars/{i}", (4,), i) for i in range(4)))
     named = tensors(
         *(
@@ -64,7 +64,7 @@ def test_equal_content_pairs_what_names_do_not() -> None:
 
 
 def test_a_renamed_layer_that_was_trained_on_is_gone_and_new() -> None:
-    """Where both sides name their variables, a name is what tells them apart."""
+    """Where both sides name their variables, only a name distinguishes them."""
     found = pair(tensors(("a/kernel", (4, 4), 1)), tensors(("b/kernel", (4, 4), 2)))
     assert [t.name for t in found.gone] == ["a/kernel"]
     assert [t.name for t in found.appeared] == ["b/kernel"]
