@@ -6,17 +6,15 @@ and every object appears as a whole.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from checkpointd.buckets import BucketStorage
-from checkpointd.series.templates import compile_template
 from checkpointd.watch.change_detector import ChangeDetector
 from checkpointd.watch.directory_tree import DirectoryTree
-from checkpointd.watch.event_queue import EventQueue
-from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent, WatchHealth
+from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent
 from checkpointd.watch.globs import select
+from checkpointd.watch.watch_thread import WatchThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +32,7 @@ _EMPTY = (
 )
 
 
-class BucketWatcher:
+class BucketWatcher(WatchThread):
     """Watches what is below a URL; the arguments and methods are those of `Watcher`.
 
     Raises:
@@ -51,58 +49,21 @@ class BucketWatcher:
         unchanged: Mapping[str, tuple[str, float]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for template in settings.version:
-            compile_template(template)
-        self._settings = settings
+        super().__init__(settings, emit, clock)
         self._root = str(settings.path)
-        self._on_event = emit
-        self._clock = clock
         self._known = known
         self._series = series or {}
         self._unchanged = unchanged or {}
-        self._queue = EventQueue()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"watch-{settings.name}", daemon=True
-        )
         self._storage: BucketStorage | None = None
         self._tree: DirectoryTree | None = None
         self._detector: ChangeDetector | None = None
-        self._health: tuple[bool, str] | None = None
         self._had_content = False
-        self._busy_since: float | None = None
-        self._last_at = 0.0
-        self._seconds = 0.0
-        self._ready = False
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stop; a thread that waits for the store is left behind after `timeout` seconds."""
-        self._stopping.set()
-        self._queue.wake()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
-
-    def wake(self) -> None:
-        """List the bucket now."""
-        self._queue.wake(full_scan=True)
-
-    def mark_incomplete(self, path: str, key: str) -> None:
-        """Wait again for a generation that its verification found to be incomplete."""
-        self._queue.add_incomplete(path, key)
-
-    def report_again(self, path: str) -> None:
-        """Report the present generation of a path once more, with the next listing."""
-        self._queue.request_report(path)
 
     def status(self) -> WatcherStatus:
         """Return its state; may be called from any thread."""
         up, message = self._health or (False, "It has not listed the bucket yet.")
-        busy, detector = self._busy_since, self._detector
-        hung = busy is not None and self._clock() - busy > _HUNG_SECONDS
+        detector = self._detector
+        hung = self._silent_seconds() > _HUNG_SECONDS
         if hung:
             up, message = False, f"The store of {self._root!r} has not answered for a minute."
         elif not self._thread.is_alive():
@@ -178,21 +139,6 @@ class BucketWatcher:
             storage=storage,
         )
         return self._detector
-
-    def _emit(self, event: WatchEvent) -> None:
-        """Emit an event; the time that this takes does not count as waiting for the store."""
-        self._busy_since = None
-        self._on_event(event)
-        self._note_response()
-
-    def _note_response(self) -> None:
-        """Restart the clock of `hung`: the store has answered."""
-        self._busy_since = self._clock()
-
-    def _set_health(self, up: bool, message: str) -> None:
-        if (up, message) != self._health:
-            self._health = (up, message)
-            self._emit(WatchHealth(self._settings.name, up, message))
 
 
 def _sentence(error: OSError, root: str) -> str:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.series.templates import compile_template
 from checkpointd.watch.change_detector import ChangeDetector
 from checkpointd.watch.directory_tree import DirectoryTree
-from checkpointd.watch.event_queue import Batch, EventQueue
-from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent, WatchHealth
+from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent
 from checkpointd.watch.globs import select
 from checkpointd.watch.inotify import Inotify
 from checkpointd.watch.links import explain_links
 from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.root import Root
 from checkpointd.watch.scan import explain
+from checkpointd.watch.watch_thread import WatchThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from checkpointd.config import WatchSettings
+    from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.root import Identity
 
 _RECONCILE_SECONDS = 60.0
@@ -35,7 +34,7 @@ _FAULT_SECONDS = 5.0
 _RESTART_SECONDS = 30.0
 
 
-class Watcher:
+class Watcher(WatchThread):
     """Watches one root and reports what is there, what is finished and what is gone.
 
     Args:
@@ -62,13 +61,8 @@ class Watcher:
         unchanged: Mapping[str, tuple[str, float]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for template in settings.version:
-            compile_template(template)
-        self._settings = settings
+        super().__init__(settings, emit, clock)
         self._name = settings.name
-        self._on_event = emit
-        self._clock = clock
-        self._queue = EventQueue()
         self._root = Root(settings.path)
         self._tree = DirectoryTree(self._root.path, select(settings.include, settings.exclude))
         self._detector = ChangeDetector(
@@ -81,59 +75,27 @@ class Watcher:
             now=clock(),
             on_response=self._note_response,
         )
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"watch-{settings.name}", daemon=True
-        )
         self._inotify: Inotify | None = None
         self._method = settings.method
-        self._health: tuple[bool, str] | None = None
         self._watched_root: Identity | None = None
         self._is_first_scan = True
         self._unwatched: tuple[str, ...] = ()
         self._next_reconcile = 0.0
         self._next_check: float | None = None
-        self._busy_since: float | None = None
-        self._last_at = 0.0
-        self._seconds = 0.0
         self._overflows = 0
         self._restarts = 0
         self._restarted_at: float | None = None
-        self._ready = False
         self._no_events_message = ""
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 10.0) -> None:
-        """Stop; a thread that hangs in a file system is left behind after `timeout` seconds."""
-        self._stopping.set()
-        self._queue.wake()
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
-
-    def wake(self) -> None:
-        """Compare everything with the disk now."""
-        self._queue.wake(full_scan=True)
-
-    def mark_incomplete(self, path: str, key: str) -> None:
-        """Wait again for a generation that its verification found to be incomplete."""
-        self._queue.add_incomplete(path, key)
-
-    def report_again(self, path: str) -> None:
-        """Report the present generation of a path once more, as soon as it is settled."""
-        self._queue.request_report(path)
 
     def status(self) -> WatcherStatus:
         """Return its state; may be called from any thread."""
         up, message = self._health or (False, "It has not scanned yet.")
-        busy = self._busy_since
-        hung = busy is not None and self._clock() - busy > _HUNG_SECONDS
-        if busy is not None and hung:
+        silent = self._silent_seconds()
+        hung = silent > _HUNG_SECONDS
+        if hung:
             up = False
             message = (
-                f"The file system has not responded for {self._clock() - busy:.0f} s: check the "
+                f"The file system has not responded for {silent:.0f} s: check the "
                 "mount; the other watches continue."
             )
         elif self._was_restarted() and up:
@@ -160,16 +122,6 @@ class Watcher:
         """Whether the observer stopped recently: long enough for a scrape to see it."""
         at = self._restarted_at
         return at is not None and self._clock() - at < _RESTART_SECONDS
-
-    def _emit(self, event: WatchEvent) -> None:
-        """Emit an event; the time that this takes does not count as waiting for the disk."""
-        busy, self._busy_since = self._busy_since, None
-        self._on_event(event)
-        self._busy_since = None if busy is None else self._clock()
-
-    def _note_response(self) -> None:
-        """Restart the clock of `hung`: the file system has responded."""
-        self._busy_since = self._clock()
 
     def _run(self) -> None:
         wait = 0.0
@@ -313,8 +265,3 @@ class Watcher:
                 "raise fs.inotify.max_user_watches."
             )
         return self._no_events_message or explain_links(self._tree.links_leaving())
-
-    def _set_health(self, up: bool, message: str) -> None:
-        if (up, message) != self._health:
-            self._health = (up, message)
-            self._emit(WatchHealth(self._name, up, message))
