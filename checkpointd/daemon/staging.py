@@ -107,16 +107,19 @@ class StagingDispatcher:
             directory = ""
             disk = DiskThread(f"stage-{os.path.basename(url)}")
             try:
-                directory = await disk(self._make_directory)
-                client = await disk(lambda: BucketStorage(url).client)
-                copy = await disk(stage, client, checkpoint, generation, directory, stopped.is_set)
+                try:
+                    directory = await disk(self._make_directory)
+                    client = await disk(lambda: BucketStorage(url).client)
+                    copy = await disk(
+                        stage, client, checkpoint, generation, directory, stopped.is_set
+                    )
+                except ObjectChangedError:
+                    self.problems.pop(url, None)
+                    raise
+                except OSError as error:
+                    raise self._failed(url, f"{error.strerror or error}") from None
                 self.problems.pop(url, None)
                 yield copy
-            except ObjectChangedError:
-                self.problems.pop(url, None)
-                raise
-            except OSError as error:
-                raise self._failed(url, f"{error.strerror or error}") from None
             finally:
                 stopped.set()
                 disk.close()
