@@ -207,9 +207,12 @@ def test_none_stays_or_is_made_where_memory_or_the_settings_forbid_it(
 
     async def work(dispatcher: LocalDispatcher, _ends: list[str]) -> None:
         await dispatcher.warm(settings)
-        await ends_soon(await spare_of(dispatcher))  # with its zygote, which nobody used
+        spare, pool = await spare_of(dispatcher), dispatcher.zygotes
+        pool._idle_exit = 0.1
+        idle = asyncio.create_task(pool._end_idle())
+        await ends_soon(spare)  # with its zygote, which nobody used
         assert not loader(dispatcher)
-        dispatcher.zygotes._idle_exit = 600.0
+        idle.cancel()
         dispatcher.configure(WorkerSettings(spares=0))
         await dispatcher.warm(settings)
         await asyncio.sleep(0.3)
@@ -220,4 +223,4 @@ def test_none_stays_or_is_made_where_memory_or_the_settings_forbid_it(
         await asyncio.sleep(0.3)
         assert not psutil.Process(loader(dispatcher)["pid"]).children()
 
-    with_dispatcher(tmp_path, work, idle_exit="3s")
+    with_dispatcher(tmp_path, work)
