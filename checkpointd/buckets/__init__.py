@@ -6,9 +6,24 @@ same code decides about objects as about files; `stage` copies one generation to
 
 from __future__ import annotations
 
-from checkpointd.buckets.client import ObjectChangedError
-from checkpointd.buckets.staging import StagingStoppedError, stage
-from checkpointd.buckets.storage import BucketStorage, storage_of, why_not_listed
+from typing import TYPE_CHECKING
+
+from checkpointd.core.lazy_names import importer_of
+
+if TYPE_CHECKING:
+    from checkpointd.buckets.client import ObjectChangedError
+    from checkpointd.buckets.lookup import storage_of
+    from checkpointd.buckets.staging import StagingStoppedError, stage
+    from checkpointd.buckets.storage import BucketStorage, why_not_listed
+
+_MODULE = {
+    "BucketStorage": "storage",
+    "ObjectChangedError": "client",
+    "StagingStoppedError": "staging",
+    "stage": "staging",
+    "storage_of": "lookup",
+    "why_not_listed": "storage",
+}
 
 __all__ = [
     "BucketStorage",
@@ -18,3 +33,5 @@ __all__ = [
     "storage_of",
     "why_not_listed",
 ]
+
+__getattr__ = importer_of(__name__, _MODULE)
