@@ -14,6 +14,7 @@ from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
+from checkpointd.daemon.memory import drop, release_unused_memory
 from checkpointd.daemon.retention_outcomes import PlanOutcome, RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
@@ -203,6 +204,10 @@ class RetentionRunner:
                 watch.due = began + min(pause, _PLAN_SECONDS_MOST)
             if not is_locked:
                 await self._copy(watch, planned)
+            decisions = list(planned.decisions)
+            del planned, removals
+            await asyncio.to_thread(drop, decisions)
+            await asyncio.to_thread(release_unused_memory)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()

@@ -38,7 +38,10 @@ class ChangeKind(enum.StrEnum):
     """
 
     AVAILABILITY = "availability"
-    """A watch came up or went down, hangs or answers again. The ledger never emits this one."""
+    """A watch came up or went down, hangs or answers again; the watch is empty if that may be any.
+
+    The ledger never emits this one.
+    """
 
 
 @dataclass(frozen=True)
