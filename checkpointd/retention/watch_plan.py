@@ -16,6 +16,7 @@ from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.replication import without_copy
 from checkpointd.retention.root.inspection import RootView, view_root
 from checkpointd.retention.root.records import RootReader
 from checkpointd.retention.trash import Trash, place_of
@@ -40,6 +41,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def policy_records(self, watch: str) -> PolicyRecords:
         """Which policies, and which runs to remove, a person has agreed to."""
+        ...
+
+    def replicated(self, watch: str, destination: str) -> dict[str, float]:
+        """The paths whose present content is copied to a URL, and when it was last seen there."""
         ...
 
     def ages(self) -> Ages:
@@ -98,6 +103,7 @@ def plan_watch(
         changed=frozenset(changed),
         touched=frozenset(touched),
         shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
+        without_copy=without_copy(ledger, watch, entries),
         listing=" ".join([problem, *references.errors]).strip(),
         root=found.doubts,
         evaluation=evaluation or _evaluation_of(watch),
