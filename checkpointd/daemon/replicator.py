@@ -118,7 +118,7 @@ class Replicator:
         await asyncio.gather(*(copies.close() for copies in running.values()))
 
     async def _run(self, copies: WatchCopies) -> None:
-        await copies.disk(lower_priority, idle=True)
+        await copies.disk(lower_priority, idle=False)
         while True:
             copies.wake.clear()
             wait = _ROUND_SECONDS

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Unreplicated
 
 _LONGEST_PAUSE_SECONDS = 300.0
-_FIRST_LOOK_SECONDS = 60.0
 _NAMED = 3
 
 
@@ -55,7 +54,7 @@ class WatchCopies:
         self.since: float | None = None
         self.copying = ""
         self.store_failure = ""
-        self.look_at = time.monotonic() + _FIRST_LOOK_SECONDS
+        self.look_at = 0.0
         self._waiting: list[Unreplicated] = []
         self._failures: dict[str, Failure] = {}
         self._in_a_row = 0
