@@ -135,6 +135,12 @@ def _bucket(host: Host, watch: WatchSettings) -> Iterator[Finding]:
         yield warning(f"{watch.name}: {why}", cure)
     elif why:
         yield problem(f"{watch.name}: {why}", "See `checkpointd docs buckets`.")
+    elif watch.retention.mode == "enforce":
+        from checkpointd.retention.buckets import why_not_pruned
+
+        if why := why_not_pruned(watch):
+            message = f"{watch.name}: nothing is removed from {watch.bucket}: {why}"
+            yield warning(message, 'See "What is removed, and when" in `checkpointd docs buckets`.')
 
 
 def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
@@ -198,7 +204,8 @@ def trash(host: Host) -> Iterator[Finding]:
     if host.config is None:
         yield unknown(*NO_CONFIG)
         return
-    enforced = [watch for watch in host.config.watch if watch.retention.mode == "enforce"]
+    pruned = (watch for watch in host.config.watch if not watch.bucket)
+    enforced = [watch for watch in pruned if watch.retention.mode == "enforce"]
     if not enforced:
         yield ok("not needed: no watch is in mode enforce")
     for watch in enforced:
