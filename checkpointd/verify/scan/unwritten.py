@@ -81,8 +81,11 @@ def has_gap(bundle: BundlePlan, stored: Stored) -> bool:
 
 
 def _is_unwritten(path: str, *, ends_in_zeros: bool) -> bool:
-    with opened(path) as source:
-        if source.first_hole() < source.size:
-            return True
-        end = min(source.size, BLOCK)
-        return ends_in_zeros and not source.read(source.size - end, end).strip(b"\0")
+    try:
+        with opened(path) as source:
+            if source.first_hole() < source.size:
+                return True
+            end = min(source.size, BLOCK)
+            return ends_in_zeros and not source.read(source.size - end, end).strip(b"\0")
+    except FileNotFoundError:  # gone meanwhile: it is another generation
+        return False
