@@ -1,7 +1,6 @@
 """Deletes that a store makes only of what was verified, and that it can undo: the interface.
 
-`s3_deletes` and `gcs_deletes` are the two stores. Nothing imports their libraries before a bucket
-is to be pruned.
+`s3_deletes` and `gcs_deletes` are the two stores.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-from checkpointd.core.urls import parse_url
 
 if TYPE_CHECKING:
     from checkpointd.buckets.client import StoredObject
@@ -89,20 +86,3 @@ class DeletingStore(Protocol):
             OSError: the store refuses or does not answer.
         """
         ...
-
-
-def deleting_store(url: str) -> DeletingStore:
-    """Open the bucket of a URL for deletes.
-
-    Raises:
-        OSError: what it needs is not installed, or the environment cannot be used.
-        ValueError: it is no URL of a bucket.
-    """
-    bucket = parse_url(url)
-    if bucket.scheme == "s3":
-        from checkpointd.buckets.s3_deletes import S3Deletes
-
-        return S3Deletes(bucket)
-    from checkpointd.buckets.gcs_deletes import GcsDeletes
-
-    return GcsDeletes(bucket)

@@ -12,7 +12,7 @@ from checkpointd.cli.errors import CliError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from checkpointd.cli.trash_items import Found
+    from checkpointd.cli.trash_holdings import Holding
     from checkpointd.cli.workspace import Workspace
     from checkpointd.ledger import BucketRemoval, Ledger
     from checkpointd.retention import TrashItem
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def removed_from_buckets(
     workspace: Workspace, watch: str | None, configured: Collection[str]
-) -> Iterator[Found]:
-    """Every removal that can be undone, or those of one watch.
+) -> Iterator[tuple[BucketRemoval, Holding, float]]:
+    """Every removal that can be undone, or those of one watch; with how many seconds ago it was.
 
     Args:
         workspace: where the ledger is.
@@ -29,7 +29,6 @@ def removed_from_buckets(
         configured: the names of the watches in the config.
     """
     from checkpointd.cli.trash_holdings import Holding
-    from checkpointd.cli.trash_items import Found
     from checkpointd.core.urls import parse_url
     from checkpointd.ledger import LedgerError
     from checkpointd.retention.trash import TrashPlace
@@ -56,10 +55,11 @@ def removed_from_buckets(
             "unknown" if seconds is None else "enforce",
             is_former=one.watch not in configured,
         )
-        yield Found(_item(one), holding, ages.age(one.at), removal=one)
+        yield one, holding, ages.age(one.at)
 
 
-def _item(removal: BucketRemoval) -> TrashItem:
+def item_of(removal: BucketRemoval) -> TrashItem:
+    """A removal as an item of a trash."""
     from checkpointd.core.checkpoint import Generation
     from checkpointd.core.urls import parse_url
     from checkpointd.ledger import RemovalStage

@@ -98,7 +98,7 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
         CliError: there is no such watch.
         ConfigError: the config cannot be read at all, and neither can a ledger be found.
     """
-    from checkpointd.cli.bucket_items import removed_from_buckets
+    from checkpointd.cli.bucket_items import item_of, removed_from_buckets
     from checkpointd.cli.trash_holdings import holdings_of
     from checkpointd.retention import Trash
     from checkpointd.retention.vault import Vault
@@ -106,7 +106,10 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
     result = Contents()
     holdings, ages = holdings_of(workspace, watch)
     names = frozenset(holding.watch for holding in holdings if not holding.is_former)
-    result.found += removed_from_buckets(workspace, watch, names)
+    result.found += [
+        Found(item_of(removal), holding, age, removal=removal)
+        for removal, holding, age in removed_from_buckets(workspace, watch, names)
+    ]
     for holding in holdings:
         if is_url(holding.place.root):
             continue

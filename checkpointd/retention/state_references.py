@@ -1,4 +1,4 @@
-"""The paths that one `checkpoint` state file refers to.
+"""The paths that one `checkpoint` state file refers to, or one config of TensorFlow Serving.
 
 What is relative is so to the directory of the file. Because a directory may have been moved or
 mounted elsewhere since, every path also counts as far as its last components fit below that
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.urls import is_url
 from checkpointd.formats import LOCAL, state_file
+from checkpointd.retention import serving_config
 
 if TYPE_CHECKING:
     from checkpointd.formats import Storage
@@ -21,6 +22,7 @@ _LIMIT = 32 * 1024 * 1024
 """How large a state file may be; one that lists 100 000 checkpoints is 6 MB to 20 MB."""
 
 _HEAD = 4096
+_CONFIG = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class StateReferences:
     `latest` is what training would resume from, `listed` everything else that it lists; `saved` are
     the names of each that it lists, in the order in which they were saved, with their `timestamps`
     if it has them, and `written_at` is when the file was last written (seconds since the epoch).
-    `is_state_file` is false of a file that only has such a name.
+    `is_state_file` is false of a file that only has such a name. `served` are the models that a
+    config of TensorFlow Serving names.
     """
 
     latest: frozenset[str] = frozenset()
@@ -40,6 +43,7 @@ class StateReferences:
     saved: tuple[frozenset[str], ...] = ()
     timestamps: tuple[float, ...] = ()
     written_at: float = 0.0
+    served: tuple[serving_config.ServedModel, ...] = ()
 
 
 _OTHER = StateReferences(is_state_file=False)
@@ -58,7 +62,8 @@ def read_state_file(path: str, *, must_be_one: bool, storage: Storage = LOCAL) -
         written_at = storage.stat(path).mtime_ns / 1e9
         data = _content(path, storage, must_be_one=must_be_one)
         if data is None:
-            return _OTHER
+            served = serving_config.parse(_config(path, storage))
+            return StateReferences(served=served) if served else _OTHER
         state = state_file.parse(data)
     except (FileNotFoundError, NotADirectoryError):
         return _OTHER
@@ -81,6 +86,14 @@ def read_state_file(path: str, *, must_be_one: bool, storage: Storage = LOCAL) -
         timestamps=state.timestamps,
         written_at=written_at,
     )
+
+
+def _config(path: str, storage: Storage) -> bytes:
+    """The content of a file that may be a config of TensorFlow Serving; empty if it is none."""
+    if not serving_config.may_be_one(os.path.basename(path)):
+        return b""
+    found = storage.stat(path)
+    return storage.pread(path, 0, found.size) if found.is_file and found.size <= _CONFIG else b""
 
 
 def _content(path: str, storage: Storage, *, must_be_one: bool) -> bytes | None:

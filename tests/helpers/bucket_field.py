@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.buckets import storage_of
-from checkpointd.buckets.deleting import DeletingStore, deleting_store
+from checkpointd.buckets.stores import deleting_store
 from checkpointd.config import RetentionSettings
 from checkpointd.core.checkpoint import Checkpoint
 from checkpointd.core.format_specs import Format
@@ -23,6 +23,8 @@ from tests.helpers.watch import write_keras
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from checkpointd.buckets.deleting import DeletingStore
 
 POLICY = RetentionSettings(keep_last=2, keep_min_valid=2, min_age="1ms", mode="enforce")
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.buckets import ObjectChangedError
-from checkpointd.buckets.deleting import Fate, deleting_store
+from checkpointd.buckets.deleting import Fate
+from checkpointd.buckets.stores import deleting_store
 from checkpointd.ledger import BucketRemoval, LedgerError, RemovalStage, RemovedObject, State
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound

@@ -18,6 +18,7 @@ from checkpointd.formats import state_file
 from checkpointd.formats.storage import Entry, Stat
 from checkpointd.retention.reference_walk import possible_state_files
 from checkpointd.retention.references import References, UnreadableStateFile
+from checkpointd.retention.serving_config import may_be_one, named_versions
 from checkpointd.retention.state_orders import saving_order_of
 from checkpointd.retention.state_references import StateReferences, read_state_file
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
     from checkpointd.buckets.client import BucketClient, StoredObject
     from checkpointd.retention.buckets.view import BucketView
+    from checkpointd.retention.serving_config import ServedModel
 
 _TRIES = 3
+_MOST_CONFIGS = 20
 
 
 class BucketReferences:
@@ -40,6 +43,7 @@ class BucketReferences:
     def __init__(self, view: BucketView) -> None:
         self._view = view
         self._states: dict[str, tuple[StoredObject, StateReferences]] = {}
+        self._directories: list[str] = []
         self._current = References()
         self._lock = threading.Lock()
 
@@ -66,7 +70,9 @@ class BucketReferences:
     def _sweep(self) -> None:
         """Read what may be a state file, below the root as listed and above it by name."""
         named = set[str]()
+        self._directories = []
         for directory, objects in list(self._view.directories()):
+            self._directories.append(directory)
             for name in possible_state_files(objects, posixpath.basename(directory)):
                 path = f"{directory}/{name}"
                 named.add(path)
@@ -74,8 +80,21 @@ class BucketReferences:
         for path in _above(self._view.root):
             named.add(path)
             self._read_named(path)
+        for found in self._configs_above():
+            path = f"{parse_url(self._view.root).root}/{found.key}"
+            named.add(path)
+            self._read(path, found)
         self._states = {path: state for path, state in self._states.items() if path in named}
         self._current = self._collected()
+
+    def _configs_above(self) -> list[StoredObject]:
+        """What may be configs of TensorFlow Serving in the directory above the root."""
+        key = parse_url(self._view.root).key
+        if not key:
+            return []
+        _, objects = self._view.client.list_directory(posixpath.dirname(key))
+        configs = [one for one in objects if may_be_one(posixpath.basename(one.key))]
+        return configs[:_MOST_CONFIGS]
 
     def _read_named(self, path: str) -> None:
         """Read the state file of a name as it is now.
@@ -126,6 +145,18 @@ class BucketReferences:
             tuple(UnreadableStateFile(path, state.error) for path, state in states if state.error),
             (),
             tuple(saving_order_of(p, state, URLS) for p, state in states if len(state.saved) > 1),
+            {
+                version: path
+                for path, state in states
+                for model in state.served
+                for version in self._versions_of(model)
+            },
+        )
+
+    def _versions_of(self, model: ServedModel) -> list[str]:
+        above = {d for d in self._directories if posixpath.basename(d) == model.directory}
+        return named_versions(
+            model, (d for d in self._directories if posixpath.dirname(d) in above)
         )
 
 

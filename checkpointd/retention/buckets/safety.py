@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from checkpointd.buckets.deleting import BucketSafety, deleting_store
+from checkpointd.buckets.deleting import BucketSafety
+from checkpointd.buckets.stores import deleting_store
 from checkpointd.retention.holds import Hold
 
 if TYPE_CHECKING:

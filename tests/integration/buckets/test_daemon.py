@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("obstore")
 pytest.importorskip("boto3")
 
-from checkpointd.buckets.deleting import deleting_store
+from checkpointd.buckets.stores import deleting_store
 from tests.helpers.bucket_field import enable_versioning
 from tests.helpers.bundles import bundle
 from tests.helpers.daemon import Daemon, daemon_in, eventually

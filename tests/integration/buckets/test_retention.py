@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("obstore")
 pytest.importorskip("boto3")
 
-from checkpointd.buckets.deleting import deleting_store
+from checkpointd.buckets.stores import deleting_store
 from checkpointd.config import RetentionSettings
 from checkpointd.ledger import State
 from checkpointd.retention import TrashError
