@@ -29,10 +29,9 @@ _SECONDS = 30.0
 _OK, _GONE, _CHANGED = (200, 204), 404, 412
 _REFUSED = (401, 403)
 
-_IGNORES = (
-    "the store deletes whatever its condition says: a delete of an object that does not exist, if "
-    "its generation is 1, was answered with {}, and a store that honours conditions answers with "
-    "412"
+_NOT_SHOWN = (
+    "the store has not shown that it deletes only what was verified: a delete of an object that "
+    "does not exist, if its generation is 1, was answered with {} instead of 412"
 )
 _NO_UNDO = (
     "neither soft delete nor versioning is enabled for the bucket, so a delete could not be "
@@ -82,7 +81,7 @@ class GcsDeletes:
         seconds = float((bucket.get("softDeletePolicy") or {}).get("retentionDurationSeconds", 0))
         is_versioned = (bucket.get("versioning") or {}).get("enabled") is True
         return BucketSafety(
-            "" if is_honoured else _IGNORES.format(status),
+            "" if is_honoured else _NOT_SHOWN.format(status),
             "" if seconds or is_versioned else _NO_UNDO.format(self._url.root),
             seconds if seconds and not is_versioned else None,
         )

@@ -29,9 +29,9 @@ _DAY = 86400.0
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
-_IGNORES = (
-    "the store deletes whatever its condition says: a delete of an object that does not exist, if "
-    "its ETag is 0, was answered with {}, and a store that honours conditions answers with 412"
+_NOT_SHOWN = (
+    "the store has not shown that it deletes only what was verified: a delete of an object that "
+    "does not exist, if its ETag is 0, was answered with {} instead of 412"
 )
 _NO_UNDO = (
     "versioning of the bucket is {}, so a delete could not be undone: enable it "
@@ -86,7 +86,7 @@ class S3Deletes:
         elif found.get("MFADelete") == "Enabled":
             no_undo = _NEEDS_MFA
         return BucketSafety(
-            "" if is_honoured else _IGNORES.format(status),
+            "" if is_honoured else _NOT_SHOWN.format(status),
             no_undo,
             None if no_undo else self._undo_seconds(),
         )

@@ -35,6 +35,7 @@ def plan_of_bucket(ledger: Ledger, watch: WatchSettings) -> RetentionPlan:
 
 def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     """Carry out the retention of a watch of a bucket; returns its plan with `removals`."""
+    from checkpointd.buckets.deleting import BucketSafety
     from checkpointd.retention.buckets import (
         BucketPruner,
         BucketReferences,
@@ -58,10 +59,14 @@ def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
         return {"watch": watch.name, "mode": mode, "message": message, "failed": True}
     root, now = view_bucket(watch.name, ledger), time.time()
     planned = plan_bucket(ledger, watch, now, view, references, root, by_person=True)
-    before = ledger.policy_records(watch.name)
-    ledger.record_policies(watch.name, confirmed(watch, planned, now, before))
-    planned, safety = with_safety(replace(planned, unconfirmed=()), watch, pruner.safety)
-    removals = [] if planned.unconfirmed else pruner.apply(planned, references, safety)
+    planned, safety = replace(planned, unconfirmed=()), BucketSafety()
+    if planned.removals:
+        planned, safety = with_safety(planned, watch, pruner.safety)
+    removals = []
+    if not planned.unconfirmed:
+        before = ledger.policy_records(watch.name)
+        ledger.record_policies(watch.name, confirmed(watch, planned, now, before))
+        removals = pruner.apply(planned, references, safety)
     note_enforced(ledger, watch, removals)
     return {
         **public_plan(watch.name, planned),

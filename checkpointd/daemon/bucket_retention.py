@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from checkpointd.buckets.deleting import BucketSafety
 from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.reverified import Reverified
 from checkpointd.daemon.threads import DiskThread
@@ -177,16 +178,16 @@ class BucketRetention:
         self.plan_seconds = time.monotonic() - began
         if is_person:
             self.preview.check(self.name, planned)
-            if not problem:
-                before = self._records.policy_records(self.name)
-                records = confirmed(self.settings, planned, time.time(), before)
-                self._records.record_policies(self.name, records)
-                planned = replace(planned, unconfirmed=())
-        if not planned.removals or not (is_person or self.settings.retention.mode == "enforce"):
-            return planned, []
-        planned, safety = with_safety(planned, self.settings, self._pruner.safety)
+            planned = replace(planned, unconfirmed=())
+        safety = BucketSafety()
+        if planned.removals and (is_person or self.settings.retention.mode == "enforce"):
+            planned, safety = with_safety(planned, self.settings, self._pruner.safety)
         if by is ApplyBy.NOBODY or planned.unconfirmed:
             return planned, []
+        if is_person and not problem:
+            before = self._records.policy_records(self.name)
+            records = confirmed(self.settings, planned, time.time(), before)
+            self._records.record_policies(self.name, records)
         removals = self._pruner.apply(planned, self._references, safety)
         note_enforced(self._records, self.settings, removals)
         if not all(removal.done for removal in removals):
