@@ -79,7 +79,7 @@ class PruningRound:
             return f"a directory of `links` cannot be searched: {references.link_errors[0]}"
         series = self._series[group_of(entry.checkpoint, self.policy.group_by)]
         if references.is_named(entry) or entry.id in alone_in_named(series, references):
-            return "a `checkpoint` state file or a symbolic link names it now"
+            return "a `checkpoint` state file, a config or a symbolic link names it now"
         if references.is_listed(entry) and not self.policy.prune_listed:
             return "its job's `checkpoint` state file lists it now"
         unreadable = references.unreadable_for(entry.path)

@@ -1,4 +1,4 @@
-"""The paths that one `checkpoint` state file refers to.
+"""The paths that one `checkpoint` state file refers to, or one config of TensorFlow Serving.
 
 What is relative is so to the directory of the file. Because a directory may have been moved or
 mounted elsewhere since, every path also counts as far as its last components fit below that
@@ -11,11 +11,13 @@ import os
 from dataclasses import dataclass
 
 from checkpointd.formats import LOCAL, state_file
+from checkpointd.retention import serving_config
 
 _LIMIT = 32 * 1024 * 1024
 """How large a state file may be; one that lists 100 000 checkpoints is 6 MB to 20 MB."""
 
 _HEAD = 4096
+_CONFIG = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class StateReferences:
     `latest` is what training would resume from, `listed` everything else that it lists; `saved` are
     the names of each that it lists, in the order in which they were saved, with their `timestamps`
     if it has them, and `written_at` is when the file was last written (seconds since the epoch).
-    `is_state_file` is false of a file that only has such a name.
+    `is_state_file` is false of a file that only has such a name. `served` are the models that a
+    config of TensorFlow Serving names.
     """
 
     latest: frozenset[str] = frozenset()
@@ -35,6 +38,7 @@ class StateReferences:
     saved: tuple[frozenset[str], ...] = ()
     timestamps: tuple[float, ...] = ()
     written_at: float = 0.0
+    served: tuple[serving_config.ServedModel, ...] = ()
 
 
 _OTHER = StateReferences(is_state_file=False)
@@ -52,7 +56,8 @@ def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
         written_at = LOCAL.stat(path).mtime_ns / 1e9
         data = _content(path, must_be_one=must_be_one)
         if data is None:
-            return _OTHER
+            served = serving_config.parse(_config(path))
+            return StateReferences(served=served) if served else _OTHER
         state = state_file.parse(data)
     except (FileNotFoundError, NotADirectoryError):
         return _OTHER
@@ -75,6 +80,14 @@ def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
         timestamps=state.timestamps,
         written_at=written_at,
     )
+
+
+def _config(path: str) -> bytes:
+    """The content of a file that may be a config of TensorFlow Serving; empty if it is none."""
+    if not serving_config.may_be_one(os.path.basename(path)):
+        return b""
+    found = LOCAL.stat(path)
+    return LOCAL.pread(path, 0, found.size) if found.is_file and found.size <= _CONFIG else b""
 
 
 def _content(path: str, *, must_be_one: bool) -> bytes | None:
