@@ -314,9 +314,10 @@ class WatchRetention:
         self._meter.measure(self._limits())
 
     def _follow_disk(self) -> bool:
+        before = self.usage.available
         disk = self._meter.follow()
         if disk is None:
             return False
-        if self._meter.has_turned(disk):
+        if self._meter.is_outdated(disk, before):
             self._measure()
         return disk.free < (self.usage.reserve or 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.cli.doctor.finding import NO_CONFIG, ok, problem, unknown, warning
 from checkpointd.cli.service_account import denials, run_as
-from checkpointd.core.permissions import MAY_READ, MAY_WRITE
+from checkpointd.core.permissions import MAY_READ, MAY_WRITE, is_sticky_for
 from checkpointd.core.text import size
 from checkpointd.watch.mounts import file_system, is_remote
 
@@ -166,6 +166,11 @@ def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
         )
         yield problem(f"{name}: {user} may not {verb} {path}.", cure)
         return
+    if enforced and os.path.isdir(path) and is_sticky_for(os.stat(path), host.account.uid):
+        yield problem(
+            f"{name}: {path} has the sticky bit: {user} may not move what others own there.",
+            f"`sudo chmod -t {path}`, or run the daemon as the job's user.",
+        )
     if not os.path.isdir(path):
         what = "is no directory" if os.path.lexists(path) else "does not exist; it is waited for"
         yield warning(f"{name}: {path} {what}.", "Correct `path`, or create or mount it.")
