@@ -102,6 +102,11 @@ def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
 
         if why := why_not_listed(watch.bucket):
             yield ("path",), why.rstrip(".")
+        elif watch.retention.mode == "enforce":
+            from checkpointd.retention.buckets import why_not_pruned
+
+            if why := why_not_pruned(watch):
+                yield ("retention", "mode"), f"nothing is removed from {watch.bucket}: {why}"
         return
     if account is not None:
         is_enforced = watch.retention.mode == "enforce"

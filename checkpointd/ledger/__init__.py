@@ -1,5 +1,6 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
+from checkpointd.ledger.bucket_removals import BucketRemoval, RemovalStage, RemovedObject
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
@@ -24,6 +25,7 @@ from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 __all__ = [
     "AcceptedPolicy",
     "Ages",
+    "BucketRemoval",
     "Change",
     "ChangeKind",
     "CheckpointSummary",
@@ -39,6 +41,8 @@ __all__ = [
     "Pin",
     "PolicyRecords",
     "Pruned",
+    "RemovalStage",
+    "RemovedObject",
     "Replica",
     "ReplicaObject",
     "ReportSummary",

@@ -148,6 +148,16 @@ MIGRATIONS = (
     BEGIN DELETE FROM summaries WHERE report = OLD.id; END;
     """,
     """
+    CREATE TABLE bucket_removals (
+        item TEXT PRIMARY KEY,
+        path BLOB NOT NULL,
+        watch TEXT NOT NULL,
+        at REAL NOT NULL,
+        stage TEXT NOT NULL,
+        body BLOB NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
     CREATE TABLE replicas (
         path BLOB PRIMARY KEY,
         watch TEXT NOT NULL,
@@ -177,7 +187,8 @@ _LATER_ROWS = {
     7: "SELECT path, tag, at, id FROM tags",
     9: "SELECT id, watch, event, path, queued_at, attempts, next_at, given_up FROM hooks",
     10: "SELECT * FROM summaries",
-    11: "SELECT * FROM replicas",
+    11: "SELECT item, path, watch, at, stage, body FROM bucket_removals",
+    12: "SELECT * FROM replicas",
 }
 """Those that came with a version of the schema."""
 

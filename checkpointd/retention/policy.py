@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from checkpointd.config import WatchSettings
-    from checkpointd.retention.pruner import Removal
+    from checkpointd.retention.removal import Removal
 
 _OTHER_KEYS = frozenset(
     {

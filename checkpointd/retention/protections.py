@@ -37,10 +37,10 @@ _WITHOUT_VERDICT = {
 class StateOnDisk:
     """Paths by what was found on disk.
 
-    `references` are what `checkpoint` state files and links name, `changed` are not as they were
-    verified, `containing` have other checkpoints inside, `shared` hold other files as well,
-    `in_use` is how processes have them open, `touched` have another inode or change time than was
-    verified. `without_copy` are valid ones that must be copied to a bucket first, and why they
+    `references` are what `checkpoint` state files, configs and links name, `changed` are not as
+    they were verified, `containing` have other checkpoints inside, `shared` hold other files as
+    well, `in_use` is how processes have them open, `touched` have another inode or change time than
+    was verified. `without_copy` are valid ones that must be copied to a bucket first, and why they
     are not.
     """
 
@@ -99,6 +99,8 @@ def _pinned(entry: Entry, _: Situation) -> str:
 
 
 def _referenced(entry: Entry, situation: Situation) -> str:
+    if config := situation.on_disk.references.served.get(entry.path):
+        return f"a config of TensorFlow Serving names this version: {config}"
     if situation.on_disk.references.is_named(entry):
         return "a `checkpoint` state file or a symbolic link names it"
     if entry.id in situation.alone:
@@ -195,7 +197,12 @@ def _invalid(entry: Entry, situation: Situation) -> str:
 
 PROTECTIONS: tuple[Protection, ...] = (
     Protection("pinned", _pinned),
-    Protection("referenced", _referenced, None, lambda s: s.on_disk.references.paths),
+    Protection(
+        "referenced",
+        _referenced,
+        None,
+        lambda s: s.on_disk.references.paths or s.on_disk.references.served,
+    ),
     Protection("listed", _listed, None, lambda s: s.on_disk.references.listed),
     Protection("served", _served, None, lambda s: s.served),
     Protection("newest", _newest),

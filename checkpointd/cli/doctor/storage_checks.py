@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.cli.doctor.finding import NO_CONFIG, ok, problem, unknown, warning
 from checkpointd.cli.service_account import denials, run_as
-from checkpointd.core.permissions import MAY_READ, MAY_WRITE
+from checkpointd.core.permissions import MAY_READ, MAY_WRITE, is_sticky_for
 from checkpointd.core.text import size
 from checkpointd.watch.mounts import file_system, is_remote
 
@@ -137,6 +137,12 @@ def _bucket(host: Host, watch: WatchSettings) -> Iterator[Finding]:
         yield warning(f"{watch.name}: {why}", cure)
     elif why:
         yield problem(f"{watch.name}: {why}", "See `checkpointd docs buckets`.")
+    elif watch.retention.mode == "enforce":
+        from checkpointd.retention.buckets import why_not_pruned
+
+        if why := why_not_pruned(watch):
+            message = f"{watch.name}: nothing is removed from {watch.bucket}: {why}"
+            yield warning(message, 'See "What is removed, and when" in `checkpointd docs buckets`.')
 
 
 def _destination(host: Host, watch: WatchSettings) -> Finding:
@@ -177,6 +183,11 @@ def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
         )
         yield problem(f"{name}: {user} may not {verb} {path}.", cure)
         return
+    if enforced and os.path.isdir(path) and is_sticky_for(os.stat(path), host.account.uid):
+        yield problem(
+            f"{name}: {path} has the sticky bit: {user} may not move what others own there.",
+            f"`sudo chmod -t {path}`, or run the daemon as the job's user.",
+        )
     if not os.path.isdir(path):
         what = "is no directory" if os.path.lexists(path) else "does not exist; it is waited for"
         yield warning(f"{name}: {path} {what}.", "Correct `path`, or create or mount it.")
@@ -215,7 +226,8 @@ def trash(host: Host) -> Iterator[Finding]:
     if host.config is None:
         yield unknown(*NO_CONFIG)
         return
-    enforced = [watch for watch in host.config.watch if watch.retention.mode == "enforce"]
+    pruned = (watch for watch in host.config.watch if not watch.bucket)
+    enforced = [watch for watch in pruned if watch.retention.mode == "enforce"]
     if not enforced:
         yield ok("not needed: no watch is in mode enforce")
     for watch in enforced:

@@ -17,7 +17,7 @@ TO = "s3://backups/runs"
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in (module, buckets_module):
-        monkeypatch.setattr(place, "missing_extra", lambda: "")
+        monkeypatch.setattr(place, "missing_extra", lambda *_: "")
 
 
 def _parse(*watches: dict[str, Any]) -> Any:
@@ -77,5 +77,5 @@ def test_copies_may_be_watched_but_not_pruned() -> None:
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs it."""
-    monkeypatch.setattr(module, "missing_extra", lambda: "install it")
+    monkeypatch.setattr(module, "missing_extra", lambda *_: "install it")
     assert "install it" in _message({"replicate": {"to": TO}})
