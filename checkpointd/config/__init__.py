@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         salvage,
         unnamed_state_dir,
     )
+    from checkpointd.config.replicate import ReplicateSettings
     from checkpointd.config.retention import RetentionSettings
     from checkpointd.config.settings import (
         Config,
@@ -42,6 +43,7 @@ _MODULE = {
     "Locations": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
+    "ReplicateSettings": "replicate",
     "RetentionSettings": "retention",
     "VerifyConfig": "verify",
     "WatchSettings": "settings",
@@ -66,6 +68,7 @@ __all__ = [
     "Locations",
     "Problem",
     "PublishSettings",
+    "ReplicateSettings",
     "RetentionSettings",
     "VerifyConfig",
     "WatchSettings",

@@ -32,6 +32,10 @@ def release_unused_memory() -> None:
 
 
 def drop(items: list[Any]) -> None:
-    """Empty a list of very many little by little: to free all at once stops every other thread."""
+    """Empty a list of very many, and give back their memory.
+
+    Little by little: to free all of them at once stops every other thread meanwhile.
+    """
     while items:
         del items[-_AT_ONCE:]
+    release_unused_memory()

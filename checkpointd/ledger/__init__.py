@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.core.lazy_names import importer_of
 
 if TYPE_CHECKING:
+    from checkpointd.ledger.bucket_removals import BucketRemoval, RemovalStage, RemovedObject
     from checkpointd.ledger.changes import Change, ChangeKind
     from checkpointd.ledger.clock import Ages, WallAges
     from checkpointd.ledger.errors import LedgerError, NoLedgerError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger.hook_queue import HookCounts, HookEvent
     from checkpointd.ledger.lock import StateLock
     from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
+    from checkpointd.ledger.replicas import Replica, ReplicaObject, Unreplicated
     from checkpointd.ledger.store import Ledger
     from checkpointd.ledger.summaries import ReportSummary
     from checkpointd.ledger.trashes import KnownTrash, TrashTtl
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _MODULE = {
     "AcceptedPolicy": "policies",
     "Ages": "clock",
+    "BucketRemoval": "bucket_removals",
     "Change": "changes",
     "ChangeKind": "changes",
     "CheckpointSummary": "facts",
@@ -45,17 +48,23 @@ _MODULE = {
     "Pin": "facts",
     "PolicyRecords": "policies",
     "Pruned": "facts",
+    "RemovalStage": "bucket_removals",
+    "RemovedObject": "bucket_removals",
+    "Replica": "replicas",
+    "ReplicaObject": "replicas",
     "ReportSummary": "summaries",
     "SeriesSummary": "facts",
     "State": "facts",
     "StateLock": "lock",
     "TrashTtl": "trashes",
+    "Unreplicated": "replicas",
     "WallAges": "clock",
 }
 
 __all__ = [
     "AcceptedPolicy",
     "Ages",
+    "BucketRemoval",
     "Change",
     "ChangeKind",
     "CheckpointSummary",
@@ -71,11 +80,16 @@ __all__ = [
     "Pin",
     "PolicyRecords",
     "Pruned",
+    "RemovalStage",
+    "RemovedObject",
+    "Replica",
+    "ReplicaObject",
     "ReportSummary",
     "SeriesSummary",
     "State",
     "StateLock",
     "TrashTtl",
+    "Unreplicated",
     "WallAges",
 ]
 

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from checkpointd.retention.decision import Decision
     from checkpointd.retention.holds import Hold
     from checkpointd.retention.planning import RetentionPlan, plan
-    from checkpointd.retention.pruner import Pruner, Removal
+    from checkpointd.retention.pruner import Pruner
     from checkpointd.retention.reference_index import find_references
     from checkpointd.retention.references import References
+    from checkpointd.retention.removal import Removal
     from checkpointd.retention.trash import (
         Deleted,
         Expired,
@@ -30,7 +31,7 @@ _MODULE = {
     "Pruner": "pruner",
     "Recovered": "trash",
     "References": "references",
-    "Removal": "pruner",
+    "Removal": "removal",
     "RetentionPlan": "planning",
     "Trash": "trash",
     "TrashError": "trash",
