@@ -26,7 +26,6 @@ from checkpointd.verify.load import (
     load_errors,
     optimizers,
     runtime,
-    unsaved_state,
 )
 from checkpointd.verify.load.loaders import keras_errors, keras_signature, trusted_modules
 from checkpointd.verify.load.loaders.attempt import Attempt
@@ -196,7 +195,7 @@ def _load_without_drawing(load: Callable[..., Any], *, compiled: bool) -> Any:
     """
     with first_values.drawn_late() as replaced:
         model = load(compiled=compiled)
-    if replaced and unsaved_state.has_user_code(model):
+    if replaced and runtime.has_user_code(model):
         return load(compiled=compiled)
     return model
 
