@@ -33,6 +33,11 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
+def is_sticky_for(directory: os.stat_result, uid: int) -> bool:
+    """Whether a directory lets a user move only what that user owns, as `/tmp` does."""
+    return bool(directory.st_mode & stat.S_ISVTX) and uid not in (0, directory.st_uid)
+
+
 def cure_of_denial(path: str | os.PathLike[str], need: int = MAY_READ) -> str:
     """Say what gives this process a right that it was denied, in one sentence.
 
