@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from checkpointd.buckets.client import ObjectChangedError
 from checkpointd.buckets.staging import StagingStoppedError, stage
-from checkpointd.buckets.storage import BucketStorage, storage_of, why_not_listed
+from checkpointd.buckets.storage import BucketStorage, blocks_of, storage_of, why_not_listed
 
 __all__ = [
     "BucketStorage",
     "ObjectChangedError",
     "StagingStoppedError",
+    "blocks_of",
     "stage",
     "storage_of",
     "why_not_listed",

@@ -16,7 +16,7 @@ from checkpointd.core.urls import is_plain_key, is_url, parse_url
 from checkpointd.formats.storage import LOCAL, Entry, Stat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from checkpointd.formats.storage import Storage
 
@@ -165,6 +165,21 @@ def storage_of(path: str) -> Storage:
         OSError: the bucket cannot be used.
     """
     return BucketStorage(path) if is_url(path) else LOCAL
+
+
+def blocks_of(url: str) -> Callable[[str], Iterator[bytes]]:
+    """Return what reads whole objects of a bucket, piece by piece.
+
+    Each is read as it was listed first, or not at all.
+
+    Args:
+        url: names the bucket.
+
+    Raises:
+        OSError: the bucket cannot be used.
+    """
+    storage = BucketStorage(url)
+    return lambda path: storage.client.stream(storage.object_at(path))
 
 
 def _add(directories: dict[str, Nodes], root: str, found: StoredObject, bucket: str) -> None:
