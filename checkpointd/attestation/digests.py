@@ -130,7 +130,7 @@ def of_checkpoint(
     return files
 
 
-def _of_file(path: str, blocks: Blocks) -> tuple[int, str]:
+def _of_file(path: str, blocks: Blocks = blocks_of_file) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     for block in blocks(path):
         digest.update(block)
