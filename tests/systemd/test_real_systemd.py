@@ -149,7 +149,7 @@ def test_the_commands_of_the_readme_install_a_service_that_a_real_systemd_runs(
     dependencies = next(p for p in sys.path if p.endswith("site-packages"))
     for package in packages.iterdir():
         shutil.copy(package, tmp_path)
-    commands = manual.block("sh", "python3 -m venv /opt/checkpointd")
+    commands = manual.block("sh", "\n/opt/checkpointd/bin/pip install checkpointd-*.whl")
     lines = [line.split("  #")[0].rstrip() for line in commands.splitlines()]
     (tmp_path / "commands").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name, text in _fleet().items():
