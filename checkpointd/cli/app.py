@@ -57,7 +57,7 @@ def _options(
             "--config",
             "-c",
             metavar="FILE",
-            readable=False,  # a config that cannot be read is exit code 78; typer would give 2
+            readable=False,  # main says who may read it; typer would give exit code 2
             help="config.toml; default: $CHECKPOINTD_CONFIG, else the service's, else your own.",
         ),
     ] = None,

@@ -91,9 +91,10 @@ class Client:
             NoDaemonError: no daemon runs.
             CliError: the daemon refused; the message is from the daemon.
         """
-        return self._ask("POST", f"/control/{action}", json.dumps(body))
+        is_plan = body.get("apply") is False  # which members of the group may see
+        return self._ask("POST", f"/control/{action}", json.dumps(body), changes=not is_plan)
 
-    def _ask(self, method: str, target: str, body: str | None) -> Any:
+    def _ask(self, method: str, target: str, body: str | None, *, changes: bool = False) -> Any:
         connection = _Connection(self._path)
         try:
             connection.connect()
@@ -102,7 +103,7 @@ class Client:
             raise
         except PermissionError:
             connection.close()
-            raise _denied(self._path, changes=method == "POST") from None
+            raise _denied(self._path, changes=changes) from None
         except OSError:
             connection.close()
             raise NoDaemonError(

@@ -1,5 +1,7 @@
 """`run` and `demo` start a daemon; `status` and `reload` talk to one."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -22,7 +24,8 @@ def run(context: typer.Context) -> int:
     """Run the daemon in the foreground. SIGTERM stops it, SIGHUP reloads its config."""
     from checkpointd.daemon import run as run_daemon
 
-    return run_daemon(workspace_of(context).config_path)
+    with _wrong_if_unreadable():
+        return run_daemon(workspace_of(context).config_path)
 
 
 def worker(context: typer.Context) -> int:
@@ -33,7 +36,19 @@ def worker(context: typer.Context) -> int:
     """
     from checkpointd.daemon.fleet_worker import run_worker
 
-    return run_worker(workspace_of(context).config_path)
+    with _wrong_if_unreadable():
+        return run_worker(workspace_of(context).config_path)
+
+
+@contextlib.contextmanager
+def _wrong_if_unreadable() -> Iterator[None]:
+    """A service that may not read its config is not started again: it would fail the same way."""
+    from checkpointd.config import ConfigDeniedError
+
+    try:
+        yield
+    except ConfigDeniedError as error:
+        raise CliError(error.message, CONFIG, error.cure) from None
 
 
 def demo(

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from checkpointd.cli.errors import OK, OWN_FAULT, USAGE, CliError
+from checkpointd.cli.access import denied
+from checkpointd.cli.errors import OK, USAGE, CliError
 
 kubernetes_app = typer.Typer(
     help="Write kustomize bases that run the daemon in Kubernetes.",
@@ -45,10 +46,10 @@ def write(
             "--overwrite replaces them.",
             USAGE,
         ) from None
+    except PermissionError as error:
+        raise denied(error, str(directory)) from None
     except OSError as error:
-        raise CliError(
-            f"{error.filename} cannot be written: {error.strerror}.", OWN_FAULT
-        ) from None
+        raise CliError(f"{error.filename} cannot be written: {error.strerror}.", USAGE) from None
     for path in written:
         print_text(console(), f"wrote {path}")
     if not written:

@@ -47,7 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     import typer
 
     from checkpointd.cli.app import app
-    from checkpointd.config.errors import ConfigError
+    from checkpointd.config.errors import ConfigDeniedError, ConfigError
 
     # The base of every usage error; where it lives differs between versions of typer.
     usage: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -59,7 +59,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except errors.CliError as error:
         return _fail(str(error), error.code)
     except ConfigError as error:
-        return _fail(str(error), errors.CONFIG)
+        is_denied = isinstance(error, ConfigDeniedError)
+        return _fail(str(error), errors.UNREACHABLE if is_denied else errors.CONFIG)
     except (KeyboardInterrupt, typer.Abort):
         return errors.INTERRUPTED
     except SystemExit as stopped:

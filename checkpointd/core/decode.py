@@ -267,6 +267,7 @@ def request(data: Any) -> Request:
         if previous
         else None,
         overdue=_get(data, "overdue", bool),
+        idle=_get(data, "idle", bool),
         copied=_get(data, "copied", bool),
         digest=_get(data, "digest", str),
         best=_numbers(data, "best"),

@@ -33,6 +33,11 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
+def is_sticky_for(directory: os.stat_result, uid: int) -> bool:
+    """Whether a directory lets a user move only what that user owns, as `/tmp` does."""
+    return bool(directory.st_mode & stat.S_ISVTX) and uid not in (0, directory.st_uid)
+
+
 def cure_of_denial(path: str | os.PathLike[str], need: int = MAY_READ) -> str:
     """Say what gives this process a right that it was denied, in one sentence.
 
@@ -50,7 +55,7 @@ def cure_of_denial(path: str | os.PathLike[str], need: int = MAY_READ) -> str:
     if group and not _lacks(status.st_mode, found.need):
         return _by_group(group)
     if status.st_uid:
-        return f"Only {owner} and root may: use `sudo -u {owner}`, or sudo."
+        return f"Only {owner} and root may: use `{_sudo(status.st_uid)}`, or sudo."
     return "Only root may: use sudo."
 
 
@@ -61,8 +66,14 @@ def only_owner(uid: int) -> str:
     name = user_name(uid)
     return (
         f"Only {name}, the user that checkpointd runs as, and root may change anything: use "
-        f"`sudo -u {name}`, or sudo."
+        f"`{_sudo(uid)}`, or sudo."
     )
+
+
+def _sudo(uid: int) -> str:
+    """The command that becomes a user, also one without an account."""
+    name = user_name(uid)
+    return f"sudo -u '#{uid}'" if name == str(uid) else f"sudo -u {name}"
 
 
 def _lacks(mode: int, need: int) -> bool:

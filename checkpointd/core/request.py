@@ -39,7 +39,9 @@ class Request:
     """One verification to be done: picklable, free of TensorFlow, complete on another host.
 
     `overdue`: it has not changed for so long that its writer must be done, so a missing part is a
-    failure; otherwise that ends the verification as INCOMPLETE. `copied`: it changes more often
+    failure; otherwise that ends the verification as INCOMPLETE. `idle`: it has not changed for a
+    part of that time, so that a few places which do not match may be called damage where no save
+    leaves them so. `copied`: it changes more often
     than a verification takes, so a private copy of it is to be verified. `digest`: its content
     (`Facts.digest`) when this generation was read before; empty if it was not. `former` shows
     what has changed since, where other content was there before. `best` holds, for
@@ -51,6 +53,7 @@ class Request:
     settings: VerifySettings
     previous: Previous | None = None
     overdue: bool = False
+    idle: bool = False
     copied: bool = False
     digest: str = ""
     best: Mapping[str, float] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from checkpointd.buckets import storage_of
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
@@ -126,7 +127,7 @@ class Controls:
     async def unpin(self, path: str) -> dict[str, Any]:
         """Take that protection away."""
         await self._on_ledger(Ledger.unpin, path)
-        log.info("unpinned", path=path)
+        log.info("unpinned", **await self._place(path))
         return {"path": path, "pinned": False}
 
     async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class Controls:
         """Take tags from a path."""
         for tag in tags:
             await self._on_ledger(Ledger.untag, path, tag)
-        log.info("untagged", path=path, tags=list(tags))
+        log.info("untagged", **await self._place(path), tags=list(tags))
         return {"path": path, "untagged": sorted(tags)}
 
     async def restore(self, path: str) -> dict[str, Any]:
@@ -196,7 +197,7 @@ class Controls:
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
             async with asyncio.timeout(_DISK_SECONDS):
-                found = await disk(find_checkpoints, path)
+                found = await disk(lambda: find_checkpoints(path, storage_of(path)))
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "
@@ -221,6 +222,11 @@ class Controls:
                 f"{path} is not known to the daemon: is it inside a watch?", _NOT_FOUND
             )
         return entry
+
+    async def _place(self, path: str) -> dict[str, str]:
+        """What the log says of a path that need not be known: its watch as well, if it is."""
+        entry = await self._on_ledger(Ledger.entry, path)
+        return {"path": path} if entry is None else {"watch": entry.checkpoint.watch, "path": path}
 
     async def _on_ledger(
         self, method: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs

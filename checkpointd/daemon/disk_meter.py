@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from checkpointd.core.text import size
 from checkpointd.daemon.disk_usage import DiskTrend, DiskUsage
 from checkpointd.retention.trash import TrashLimits, bytes_of, disk_of, forecast, known_trash
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _NOT_PRUNED = {
     "off": '; nothing is pruned while mode = "off"',
-    "dry-run": '; nothing is pruned while mode = "dry-run", and the trash of a disk that is full '
-    "cannot be written: decide before it is",
+    "dry-run": '; nothing is pruned while mode = "dry-run", and pruning cannot begin on a disk '
+    "that is full to the last byte: decide before it is",
 }
 
 
@@ -84,8 +85,13 @@ class DiskMeter:
         self.usage = replace(self.usage, available=disk.free)
         return disk
 
-    def has_turned(self, disk: Disk) -> bool:
-        """Whether the next saves fit now and did not when everything was measured, or inverse."""
+    def is_outdated(self, disk: Disk, before: int | None) -> bool:
+        """Whether everything is to be measured again, given what was free before.
+
+        The next saves fit now and did not, or inverse; or what is free now is in the problem.
+        """
+        if self.usage.problem and before is not None and size(before) != size(disk.free):
+            return True
         reserve = self.usage.reserve
         if reserve is None or self.usage.next_save is None:
             return False

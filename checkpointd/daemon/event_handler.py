@@ -174,7 +174,13 @@ class EventHandler:
             )
         else:
             await self._verifier.request(
-                Item(event.checkpoint, event.generation, time.time(), overdue=event.overdue),
+                Item(
+                    event.checkpoint,
+                    event.generation,
+                    time.time(),
+                    overdue=event.overdue,
+                    idle=event.idle,
+                ),
                 event.listing,
             )
 

@@ -25,10 +25,11 @@ _OLD_TURN = 4
 class Item:
     """One generation that is to be verified; `since` is when it began to wait (epoch seconds).
 
-    `overdue`: nobody has changed it for `torn_after`, so it is judged as it is. `compare`: a
-    digest that its content is held against before anything else is done: because its inode or
-    its change time is another than that of the verdict, or (`scrub`) because nobody has read it
-    for long. `replaced`: its content differs from what was verified before.
+    `overdue`: nobody has changed it for `torn_after`, so it is judged as it is; `idle`: for a
+    fifteenth of that. `compare`: a digest that its content is held against before anything else
+    is done: because its inode or its change time is another than that of the verdict, or
+    (`scrub`) because nobody has read it for long. `replaced`: its content differs from what was
+    verified before.
     """
 
     checkpoint: Checkpoint
@@ -39,6 +40,7 @@ class Item:
     compare: str = ""
     scrub: bool = False
     replaced: bool = False
+    idle: bool = False
 
 
 class Queue:

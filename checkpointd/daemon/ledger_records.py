@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.daemon.grouped_calls import GroupedCalls
 from checkpointd.ledger import (
     Ages,
+    BucketRemoval,
     DepartedCheckpoint,
     Entry,
     KnownTrash,
@@ -79,6 +80,10 @@ class LedgerRecords:
         """Record which policies are accepted for a watch."""
         self._ledger.wait(Ledger.record_policies, watch, records)
 
+    def replicated(self, watch: str, destination: str) -> dict[str, float]:
+        """The paths whose present content is copied to a URL, and when it was last seen there."""
+        return self._ledger.wait(Ledger.replicated, watch, destination)
+
     def last_sequence(self) -> int:
         """The sequence of the generation that was seen last."""
         return self._ledger.wait(Ledger.last_sequence)
@@ -124,6 +129,22 @@ class LedgerRecords:
     ) -> None:
         """Record that a checkpoint was moved into the trash."""
         self._trashed(Moved(path, rule, reason, item, at))
+
+    def bucket_removals(self, watch: str | None = None) -> list[BucketRemoval]:
+        """What was removed from the bucket of a watch, and is being removed."""
+        return self._ledger.wait(Ledger.bucket_removals, watch)
+
+    def put_bucket_removal(self, removal: BucketRemoval) -> None:
+        """Record a removal from a bucket, or another stage of one."""
+        self._ledger.wait(Ledger.put_bucket_removal, removal)
+
+    def finish_bucket_removal(self, removal: BucketRemoval) -> None:
+        """Record that a removal from a bucket is done."""
+        self._ledger.wait(Ledger.finish_bucket_removal, removal)
+
+    def forget_bucket_removals(self, items: list[str]) -> None:
+        """Forget removals from buckets that were undone, or cannot be any more."""
+        self._ledger.wait(Ledger.forget_bucket_removals, items)
 
     def record_restored(self, path: str, item: str) -> None:
         """Record that a checkpoint came back."""

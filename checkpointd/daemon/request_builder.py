@@ -68,6 +68,7 @@ class RequestBuilder:
             former=Former(before.generation, before.facts) if before else None,
             best=await self._best(item, settings),
             overdue=item.overdue,
+            idle=item.idle,
             digest=digest,
             copied=copied,
         )

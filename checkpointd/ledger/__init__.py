@@ -1,5 +1,6 @@
 """The ledger: everything that is known of every checkpoint, in one SQLite file. The only state."""
 
+from checkpointd.ledger.bucket_removals import BucketRemoval, RemovalStage, RemovedObject
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.clock import Ages, WallAges
 from checkpointd.ledger.errors import LedgerError, NoLedgerError
@@ -16,6 +17,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.hook_queue import HookCounts, HookEvent
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
+from checkpointd.ledger.replicas import Replica, ReplicaObject, Unreplicated
 from checkpointd.ledger.store import Ledger
 from checkpointd.ledger.summaries import ReportSummary
 from checkpointd.ledger.trashes import KnownTrash, TrashTtl
@@ -23,6 +25,7 @@ from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 __all__ = [
     "AcceptedPolicy",
     "Ages",
+    "BucketRemoval",
     "Change",
     "ChangeKind",
     "CheckpointSummary",
@@ -38,10 +41,15 @@ __all__ = [
     "Pin",
     "PolicyRecords",
     "Pruned",
+    "RemovalStage",
+    "RemovedObject",
+    "Replica",
+    "ReplicaObject",
     "ReportSummary",
     "SeriesSummary",
     "State",
     "StateLock",
     "TrashTtl",
+    "Unreplicated",
     "WallAges",
 ]

@@ -3,9 +3,10 @@
 from checkpointd.retention.decision import Decision
 from checkpointd.retention.holds import Hold
 from checkpointd.retention.plan import RetentionPlan, plan
-from checkpointd.retention.pruner import Pruner, Removal
+from checkpointd.retention.pruner import Pruner
 from checkpointd.retention.reference_index import find_references
 from checkpointd.retention.references import References
+from checkpointd.retention.removal import Removal
 from checkpointd.retention.trash import Deleted, Expired, Recovered, Trash, TrashError, TrashItem
 
 __all__ = [

@@ -37,10 +37,11 @@ _WITHOUT_VERDICT = {
 class StateOnDisk:
     """Paths by what was found on disk.
 
-    `references` are what `checkpoint` state files and links name, `changed` are not as they were
-    verified, `containing` have other checkpoints inside, `shared` hold other files as well,
-    `in_use` is how processes have them open, `touched` have another inode or change time than was
-    verified.
+    `references` are what `checkpoint` state files, configs and links name, `changed` are not as
+    they were verified, `containing` have other checkpoints inside, `shared` hold other files as
+    well, `in_use` is how processes have them open, `touched` have another inode or change time than
+    was verified. `without_copy` are valid ones that must be copied to a bucket first, and why they
+    are not.
     """
 
     references: References = field(default_factory=References)
@@ -49,6 +50,7 @@ class StateOnDisk:
     shared: frozenset[str] = frozenset()
     in_use: Mapping[str, str] = field(default_factory=dict)
     touched: frozenset[str] = frozenset()
+    without_copy: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def _pinned(entry: Entry, _: Situation) -> str:
 
 
 def _referenced(entry: Entry, situation: Situation) -> str:
+    if config := situation.on_disk.references.served.get(entry.path):
+        return f"a config of TensorFlow Serving names this version: {config}"
     if situation.on_disk.references.is_named(entry):
         return "a `checkpoint` state file or a symbolic link names it"
     if entry.id in situation.alone:
@@ -175,6 +179,10 @@ def _fresh(entry: Entry, situation: Situation) -> str:
     return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
 
 
+def _not_replicated(entry: Entry, situation: Situation) -> str:
+    return situation.on_disk.without_copy.get(entry.path, "")
+
+
 def _invalid(entry: Entry, situation: Situation) -> str:
     if entry.id in situation.removable:
         return ""
@@ -189,7 +197,12 @@ def _invalid(entry: Entry, situation: Situation) -> str:
 
 PROTECTIONS: tuple[Protection, ...] = (
     Protection("pinned", _pinned),
-    Protection("referenced", _referenced, None, lambda s: s.on_disk.references.paths),
+    Protection(
+        "referenced",
+        _referenced,
+        None,
+        lambda s: s.on_disk.references.paths or s.on_disk.references.served,
+    ),
     Protection("listed", _listed, None, lambda s: s.on_disk.references.listed),
     Protection("served", _served, None, lambda s: s.served),
     Protection("newest", _newest),
@@ -203,6 +216,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("touched", _touched, None, lambda s: s.on_disk.touched),
     Protection("require", _not_shown, State.VALID),
     Protection("order", _out_of_order, State.VALID, lambda s: s.doubts),
+    Protection("not_replicated", _not_replicated, State.VALID, lambda s: s.on_disk.without_copy),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
     Protection("open", _open, None, lambda s: s.on_disk.in_use),

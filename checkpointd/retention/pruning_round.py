@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.core.format_specs import Format
 from checkpointd.retention.eligibility import is_eligible
@@ -17,8 +17,19 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.plan import RetentionPlan
     from checkpointd.retention.pruning_ledger import PruningLedger
-    from checkpointd.retention.reference_index import ReferenceIndex
     from checkpointd.retention.references import References
+
+
+class ReferenceSource(Protocol):
+    """Finds what refers to checkpoints; `ReferenceIndex` is one."""
+
+    def sweep(self) -> References:
+        """Everything that is referred to now."""
+        ...
+
+    def near(self, directory: str) -> References:
+        """The same, exact for the state files of one directory."""
+        ...
 
 
 class PruningRound:
@@ -33,7 +44,7 @@ class PruningRound:
     def __init__(
         self,
         plan: RetentionPlan,
-        references: ReferenceIndex,
+        references: ReferenceSource,
         *,
         policy_changed: bool = False,
     ) -> None:
@@ -79,7 +90,7 @@ class PruningRound:
             return f"a directory of `links` cannot be searched: {references.link_errors[0]}"
         series = self._series[group_of(entry.checkpoint, self.policy.group_by)]
         if references.is_named(entry) or entry.id in alone_in_named(series, references):
-            return "a `checkpoint` state file or a symbolic link names it now"
+            return "a `checkpoint` state file, a config or a symbolic link names it now"
         if references.is_listed(entry) and not self.policy.prune_listed:
             return "its job's `checkpoint` state file lists it now"
         unreadable = references.unreadable_for(entry.path)

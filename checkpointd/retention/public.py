@@ -8,7 +8,7 @@ from checkpointd.retention.summary import summarize
 
 if TYPE_CHECKING:
     from checkpointd.retention.plan import RetentionPlan
-    from checkpointd.retention.pruner import Removal
+    from checkpointd.retention.removal import Removal
 
 
 def public_removal(removal: Removal) -> dict[str, Any]:

@@ -10,6 +10,7 @@ in between.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from checkpointd.formats import state_file
 from checkpointd.retention.reference_walk import Walk
 from checkpointd.retention.references import References, UnreadableStateFile
+from checkpointd.retention.serving_config import may_be_one
 from checkpointd.retention.spellings import Spellings
 from checkpointd.retention.state_orders import saving_order_of
 from checkpointd.retention.state_references import read_state_file
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _SWEEP_SHARE = 3.0
 _MOST_LINK_DIRECTORIES = 50_000
+_MOST_CONFIGS = 20
 
 
 def find_references(root: str, published: str = "", links: Iterable[str] = ()) -> References:
@@ -41,8 +44,9 @@ class ReferenceIndex:
     """The references to what is below a root; thread-safe, for one round.
 
     State files in the directories above the root count as well, if they begin like one: they may
-    name `below/ckpt-7`. An empty or unreadable root is an error: it is more likely not mounted than
-    not used. The same holds for each directory of `links`.
+    name `below/ckpt-7`. So do configs of TensorFlow Serving in the directory above it. An empty or
+    unreadable root is an error: it is more likely not mounted than not used. The same holds for
+    each directory of `links`.
 
     Args:
         root: the root, which is not walked before the first call.
@@ -58,10 +62,11 @@ class ReferenceIndex:
         )
         self._spellings = Spellings(root)
         self._current = References()
-        self._above = _state_files_above(root)
+        self._above = (*_state_files_above(root), *_configs_above(root))
         self._states: list[tuple[str, StateReferences]] = []
         self._listed = frozenset[str]()
         self._orders: tuple[SavingOrder, ...] = ()
+        self._served: dict[str, str] = {}
         self._lock = threading.Lock()
         self._next_sweep = 0.0
 
@@ -89,10 +94,21 @@ class ReferenceIndex:
         for walk in self._walks():
             walk.sweep()
         self._spellings = Spellings(self._root.top, self._root.identities())
+        self._served = self._find_served()
         self._current = self._collect()
         ended = time.monotonic()
         self._next_sweep = ended + _SWEEP_SHARE * (ended - began)
         return self._current
+
+    def _find_served(self) -> dict[str, str]:
+        states = [found for walk in self._walks() for found in walk.states()]
+        states += [(path, read_state_file(path, must_be_one=False)) for path in self._above]
+        return {
+            version: path
+            for path, state in states
+            for model in state.served
+            for version in self._root.versions(model)
+        }
 
     def _walks(self) -> tuple[Walk, ...]:
         published = () if self._published is None else (self._published,)
@@ -118,6 +134,7 @@ class ReferenceIndex:
             tuple(UnreadableStateFile(path, state.error) for path, state in states if state.error),
             tuple(e for walk in self._links for e in (*walk.errors(), *self._empty(walk))),
             self._orders,
+            self._served,
         )
 
     @staticmethod
@@ -135,3 +152,13 @@ def _state_files_above(root: str) -> tuple[str, ...]:
             found.append(f"{directory}/{state_file.NAME}")
             directory = os.path.dirname(directory)
     return tuple(dict.fromkeys(found))
+
+
+def _configs_above(root: str) -> tuple[str, ...]:
+    found = list[str]()
+    for path in dict.fromkeys((root.rstrip("/"), os.path.realpath(root))):
+        directory = os.path.dirname(path)
+        with contextlib.suppress(OSError):
+            names = os.listdir(directory)
+            found += (f"{directory.rstrip('/')}/{name}" for name in names if may_be_one(name))
+    return tuple(found[:_MOST_CONFIGS])

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from checkpointd.formats import state_file
 from checkpointd.formats.names import OWN_DIRECTORIES, is_temporary_file
+from checkpointd.retention.serving_config import ServedModel, may_be_one, named_versions
 from checkpointd.retention.state_references import StateReferences, read_state_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     Stamp = tuple[int, int, int, int]
 
@@ -124,6 +125,12 @@ class Walk:
             for name, state in directory.states.items():
                 yield f"{path.rstrip('/')}/{name}", state.references
 
+    def versions(self, model: ServedModel) -> Iterator[str]:
+        """The versions of a model that a config of TensorFlow Serving names."""
+        for path, directory in self._directories.items():
+            if os.path.basename(path) == model.directory:
+                yield from named_versions(model, directory.below)
+
     def errors(self) -> tuple[str, ...]:
         """A message for each directory that could not be searched."""
         found = [d.error for d in self._directories.values() if d.error]
@@ -168,7 +175,7 @@ class Walk:
                 if entry.is_symlink():
                     links.append(entry.path)
                 files[entry.name] = entry.inode()
-        names = _possible_state_files(files, os.path.basename(path))
+        names = possible_state_files(files, os.path.basename(path))
         others = {n: files[n] for n in names if known.others.get(n) == files[n]}
         states = {n: known.states.get(n, _StateFile()) for n in names if n not in others}
         return _Directory(
@@ -176,13 +183,16 @@ class Walk:
         )
 
 
-def _possible_state_files(files: dict[str, int], directory: str) -> list[str]:
-    """The names that may be state files: of any name where TensorFlow checkpoints are."""
+def possible_state_files(files: Mapping[str, object], directory: str) -> list[str]:
+    """The names that may be state files: of any name where TensorFlow checkpoints are.
+
+    So may be the configs of TensorFlow Serving, anywhere.
+    """
     has_bundles = any(name.endswith(_INDEX) for name in files)
     return [
         name
         for name in files
-        if (has_bundles or name.startswith(state_file.NAME))
+        if (has_bundles or name.startswith(state_file.NAME) or may_be_one(name))
         and not name.endswith(_NO_STATE_FILES)
         and _SHARD not in name
         and not is_temporary_file(name, directory)

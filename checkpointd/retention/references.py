@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import GOLDEN_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from checkpointd.ledger import Entry
     from checkpointd.retention.saving_order import SavingOrder
@@ -36,6 +36,7 @@ class References:
     `paths` are what symbolic links name and what training would resume from, `listed` what a
     job's manager keeps as well. `errors` are about the root, `link_errors` about the directories
     of `links`: one message each. `saving_orders` are what state files say of the order of saving.
+    `served` are versions that a config of TensorFlow Serving names, each with that config's path.
     """
 
     paths: frozenset[str] = frozenset()
@@ -44,6 +45,7 @@ class References:
     unreadable: tuple[UnreadableStateFile, ...] = ()
     link_errors: tuple[str, ...] = ()
     saving_orders: tuple[SavingOrder, ...] = ()
+    served: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _above(self) -> frozenset[str]:
@@ -58,6 +60,8 @@ class References:
 
     def is_named(self, entry: Entry) -> bool:
         """Whether the checkpoint is named, a file of it, or something inside it."""
+        if entry.path in self.served:
+            return True
         return bool(self.paths) and (_is_in(entry, self.paths) or entry.path in self._above)
 
     def is_listed(self, entry: Entry) -> bool:

@@ -40,6 +40,14 @@ _COUNTER = re.compile(
 )
 """A word for what a number counts; after `weights_` it may count the members of an ensemble."""
 
+_DATE = re.compile(
+    r"""(?x) (?:19|20)[0-9]{2} (?P<by>[-_.]) (?:0?[1-9]|1[0-2]) (?P=by) [0-3]?[0-9] (?![0-9])
+    | [0-3][0-9] (?P<of>[-_.]) [0-3][0-9] (?P=of) (?:19|20)[0-9]{2} (?![0-9])
+    | (?:19|20)[0-9]{2} (?:0[1-9]|1[0-2]) [0-3][0-9] [-_T] [0-2][0-9] (?P<at>[-:._]?) [0-5][0-9]
+      (?:(?P=at) [0-5][0-9])? (?![0-9])"""
+)
+"""A date, or one with its time: its first number counts nothing, whatever word is before it."""
+
 _COARSE = frozenset({"epoch", "ep"})
 _FINE = frozenset({"step", "iteration", "iter", "batch"})
 """What is counted within an epoch: the two together identify a save."""
@@ -194,8 +202,10 @@ def step_of(text: str) -> int | None:
 
 
 def _counts(match: re.Match[str]) -> bool:
-    """Whether a word that may also name a setting counts saves here: not in `bs32_ep50`."""
+    """Whether a word counts saves here: not in `bs32_ep50`, nor before a date."""
     word, number = _word(match), match["number"]
+    if _DATE.match(match.string, match.start("number")):
+        return False
     if numbers_models(word, match.string[: match.start()], match.string[match.end() :]):
         return False
     if word == "ep":

@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.core.permissions import group_name, user_name
+from checkpointd.core.permissions import group_name, is_sticky_for, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -69,6 +69,8 @@ def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
             verb = "use" if part == real else "enter"
             owner = user_name(found.st_uid)
             return f"cannot {verb} {part} (mode {stat.S_IMODE(found.st_mode):04o}, of {owner})"
+    if wanted == CHANGE and is_sticky_for(found, user.uid):
+        return f"cannot move what others own in {real}, which has the sticky bit (`chmod -t` it)"
     return ""
 
 

@@ -60,6 +60,13 @@ class Source:
                 raise FileShrankError(self.path)
             done += got
 
+    def first_hole(self) -> int:
+        """Return where the first part begins that nothing was written to; its size if none does."""
+        try:
+            return os.lseek(self._fd, 0, os.SEEK_HOLE)
+        except OSError:  # a file system that does not know
+            return self.size
+
     def read(self, offset: int, size: int) -> bytes:
         """Read `size` bytes; for what is small, such as a header."""
         buffer = np.empty(size, np.uint8)

@@ -1,7 +1,4 @@
-"""Compares listings with what was reported: what changed, what is finished, what is gone.
-
-Used from the watcher's thread only.
-"""
+"""Compares listings with what was reported, in a watch's thread: what changed, ended or is gone."""
 
 from __future__ import annotations
 
@@ -331,8 +328,9 @@ class ChangeDetector:
                 decision.state,
                 decision.reason,
                 decision.message,
-                decision.overdue,
-                self._found_in.get(candidate.path, 0),
+                overdue=decision.overdue,
+                idle=decision.idle,
+                listing=self._found_in.get(candidate.path, 0),
             )
         )
 

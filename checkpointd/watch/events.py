@@ -16,7 +16,8 @@ class GenerationUpdate:
     """A generation of a checkpoint: being written, finished, or never finished.
 
     `reason` (`structure.<word>`) and `message` name what is missing while `state` is `writing`
-    or `torn`; both are empty when it is `settled`. `overdue`: it has not changed for `torn_after`.
+    or `torn`; both are empty when it is `settled`. `overdue`: it has not changed for `torn_after`;
+    `idle`: for a fifteenth of that.
     `listing` is the same for all generations that were found in one listing, and no other one's.
     """
 
@@ -27,6 +28,7 @@ class GenerationUpdate:
     reason: str = ""
     message: str = ""
     overdue: bool = False
+    idle: bool = False
     listing: int = 0
 
 

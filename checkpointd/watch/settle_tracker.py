@@ -4,8 +4,9 @@ A pure state machine: it receives the time and what was observed, and keeps what
 Any change restarts the clock, one of the temporary files that belong to a save as well; there is no
 wait for what the format itself proves, or for a file that is known to be closed, and none is called
 torn that a process has open for writing. When a generation was decided before, and is not finished
-after all, the clock goes on from its last change. What was a whole checkpoint before and is none
-any more is reported once, too: only a verification can tell damage from a save that goes on.
+after all, the clock goes on from its last change; it is reported once more when it has been idle
+for a while. What was a whole checkpoint before and is none any more is reported once, too: only a
+verification can tell damage from a save that goes on.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ _TRUNCATED = "structure.truncated"
 _REPORT_SECONDS = 5.0
 """What grows is reported so often, with its present size."""
 
+_IDLE_PART = 15
+"""What has not changed for this part of `torn_after` is idle: a minute by default."""
+
 
 @dataclass(frozen=True)
 class SettleDecision:
     """What to report of a checkpoint.
 
-    `overdue`: it has not changed for `torn_after`, so its verification must not wait any longer.
+    `overdue`: it has not changed for `torn_after`, so its verification must not wait any longer;
+    `idle`: it has not changed for a part of that time.
     """
 
     candidate: Candidate
@@ -41,6 +46,7 @@ class SettleDecision:
     reason: str = ""
     message: str = ""
     overdue: bool = False
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,11 @@ class SettleTracker:
     def __init__(self, settle: float, torn_after: float) -> None:
         self._settle = settle
         self._torn_after = torn_after
+        self._idle_after = torn_after / _IDLE_PART
         self._tracks: dict[str, _Track] = {}
         self._unchanged: dict[str, _Unchanged] = {}
         self._incomplete: dict[str, _Incomplete] = {}
+        self._reported_idle: dict[str, str] = {}
 
     def __contains__(self, path: str) -> bool:
         return path in self._tracks
@@ -132,6 +140,7 @@ class SettleTracker:
         """Stop following a path at which nothing is any more."""
         self.forget(path)
         self._unchanged.pop(path, None)
+        self._reported_idle.pop(path, None)
 
     def step(self, now: float, observations: Mapping[str, Observation]) -> StepResult:
         """Judge what was just observed, and what has waited long enough.
@@ -165,7 +174,10 @@ class SettleTracker:
             if decision.state == "writing":
                 track.reported, track.reported_at = _generation(observation), now
             else:
-                self.note_unchanged(path, _generation(observation).key, track.since)
+                key = _generation(observation).key
+                self.note_unchanged(path, key, track.since)
+                if decision.idle:
+                    self._reported_idle[path] = key
                 self.forget(path)
         wake_at = min(
             (at for track in self._tracks.values() if (at := self._due(track)) > now), default=None
@@ -203,16 +215,31 @@ class SettleTracker:
             and self._incomplete_message(track) is None
         )
 
+    def _awaits_idleness(self, track: _Track) -> bool:
+        """Whether a verification found it incomplete that did not know yet that it is idle."""
+        seen = track.observation
+        path, key = seen.candidate.path, _generation(seen).key
+        return (
+            seen.probe.state is ProbeState.COMPLETE
+            and not (seen.open or seen.temporary)
+            and self._incomplete_message(track) is not None
+            and self._reported_idle.get(path) != key
+        )
+
     def _judge(self, track: _Track, now: float) -> SettleDecision | None:
         candidate, probe = track.observation.candidate, track.observation.probe
         overdue = now >= self._torn_at(track)
+        idle = now >= self._idle_at(track)
+        settled = SettleDecision(candidate, probe, "settled", overdue=overdue, idle=idle)
         if self._may_be_damaged(track) and now - track.since >= self._settle:
-            return SettleDecision(candidate, probe, "settled", overdue=overdue)
+            return settled
         if probe.state is ProbeState.COMPLETE:
             message = self._incomplete_message(track)
             calm = probe.certain or track.closed or now - track.since >= self._settle
             if overdue or (calm and message is None and not track.observation.open):
-                return SettleDecision(candidate, probe, "settled", overdue=overdue)
+                return settled
+            if idle and self._awaits_idleness(track):
+                return settled
             reason = ""
         else:
             reason, message = probe.reason or _TRUNCATED, probe.message
@@ -226,11 +253,14 @@ class SettleTracker:
     def _torn_at(self, track: _Track) -> float:
         return track.since + self._torn_after
 
+    def _idle_at(self, track: _Track) -> float:
+        return track.since + self._idle_after
+
     def _due(self, track: _Track) -> float:
         may_settle = self._is_complete(track) and not track.observation.open
         if may_settle or self._may_be_damaged(track):
             return track.since + self._settle
-        return self._torn_at(track)
+        return self._idle_at(track) if self._awaits_idleness(track) else self._torn_at(track)
 
 
 def _generation(observation: Observation) -> Generation:

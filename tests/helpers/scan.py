@@ -11,7 +11,7 @@ import h5py
 
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint
-from checkpointd.core.request import End, Former, Request
+from checkpointd.core.request import End, Former, Previous, Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import locate
 from checkpointd.verify.scan.scan_stage import scan
@@ -54,10 +54,19 @@ def request_for(path: Path | str, **settings: Any) -> Request:
     return Request(Checkpoint(found.path, found.hint), found.generation, VerifySettings(**settings))
 
 
-def scanned(path: Path | str, former: Former | None = None, **settings: Any) -> Scanned:
-    """Run the scan side over a path, given what was read whole there before."""
+def scanned(
+    path: Path | str,
+    former: Former | None = None,
+    previous: Former | None = None,
+    *,
+    idle: bool = False,
+    **settings: Any,
+) -> Scanned:
+    """Run the scan side over a path, given what was read whole there and in its series before."""
     results: list[CheckResult] = []
-    request = replace(request_for(path, **settings), former=former)
+    last = Previous(str(path), previous.facts) if previous else None
+    asked = request_for(path, **settings)
+    request = replace(asked, former=former, previous=last, idle=idle)
     end, facts, message = scan(request, results.append)
     return Scanned(end, facts, message, {r.name: r for r in results})
 

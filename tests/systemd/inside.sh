@@ -44,12 +44,10 @@ journal | grep -q "mode is different" || ok "modes on disk are those of the unit
 systemd-analyze security checkpointd --threshold=12 >/dev/null && ok "exposure is 1.2 or less"
 [[ $(systemctl show -p Slice --value checkpointd) == checkpointd.slice ]] && ok "in its slice"
 useradd --create-home bob && usermod -aG checkpointd bob
-setpriv --reuid=bob --regid=bob --init-groups checkpointd status >/dev/null && ok "status answers a member of the group"
 useradd --create-home carol
-setpriv --reuid=carol --regid=carol --init-groups checkpointd list 2>/tmp/carol
-[[ $? == 69 ]] && grep -q "sudo usermod -aG checkpointd carol" /tmp/carol && ok "others are told which group to join"
+/opt/checkpointd/bin/python -B "$here/users.py" $runs/given bob carol
 checkpointd doctor config service daemon web state ledger roots trash watch-limits sandbox hooks >/tmp/doctor && ok "doctor finds no problem"
-cat /tmp/carol /tmp/doctor
+cat /tmp/doctor
 
 source "$here/reinstall.sh"
 source "$here/restart.sh"

@@ -25,7 +25,7 @@ FACTS = [
     fact
     for script in ("inside", "reinstall", "restart", "instance", "own", "worker", "deb")
     for fact in _FACT.findall((HERE / f"{script}.sh").read_text(encoding="utf-8"))
-]
+] + ["each user gets what the manual says"]
 """What the scripts report when it holds."""
 
 _SETUP = """\

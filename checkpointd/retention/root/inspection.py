@@ -83,11 +83,7 @@ def doubts_about(
     written: str = "",
 ) -> RootDoubts:
     """Put together every doubt about a root."""
-    root, rebuilt, locked = place.root, "", ""
-    if records.unconfirmed(watch):
-        waiting = records.unverified_since_lost(watch)
-        rebuilt = "The ledger was lost and created again, so not everything from before is known"
-        rebuilt += f"; checkpoints without a verdict: {waiting}." if waiting else "."
+    root, rebuilt, locked = place.root, rebuilt_text(watch, records), ""
     found = files[owner.NAME]
     accepted = ("", written, records.accepted(watch, owner.NAME))
     if found is not None and found.digest not in accepted:
@@ -98,17 +94,30 @@ def doubts_about(
     pins = ""
     if copy is not None and is_damaged and copy.digest != records.accepted(watch, pin_copy.NAME):
         pins = f"The copy of the pins in {root}/{ROOT_RECORDS}/{pin_copy.NAME} is damaged."
-    unread = records.unread(watch)
-    put_back = unread and (
-        f"An older ledger was put back; checkpoints still to be read again: {unread}."
-    )
     return RootDoubts(
         rebuilt=rebuilt,
-        put_back=put_back or "",
+        put_back=put_back_text(watch, records),
         pins=pins,
         trash=_trash_doubt(place, records),
         locked=holder or locked,
     )
+
+
+def rebuilt_text(watch: str, records: RootReader) -> str:
+    """Why not everything that was known before is known to the ledger; empty if it is."""
+    if not records.unconfirmed(watch):
+        return ""
+    waiting = records.unverified_since_lost(watch)
+    text = "The ledger was lost and created again, so not everything from before is known"
+    return text + (f"; checkpoints without a verdict: {waiting}." if waiting else ".")
+
+
+def put_back_text(watch: str, records: RootReader) -> str:
+    """Why verdicts of the ledger may be older than what is there; empty if they are not."""
+    unread = records.unread(watch)
+    if not unread:
+        return ""
+    return f"An older ledger was put back; checkpoints still to be read again: {unread}."
 
 
 def _trash_doubt(place: TrashPlace, records: RootReader) -> str:

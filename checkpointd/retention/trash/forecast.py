@@ -42,7 +42,10 @@ class SpaceForecast:
         if not self.is_enough:
             if self.is_off and self.trash:
                 return f'{facts}: nothing in the trash is deleted while mode = "off"; empty it'
-            return f"{facts}: free some space, or keep fewer checkpoints"
+            return (
+                f"{facts}: delete what is unfinished or invalid by hand (`checkpointd list --state "
+                "writing --state invalid` prints it), free other space, or keep fewer checkpoints"
+            )
         if not self.early:
             return ""
         first = printable(self.early[0].path)

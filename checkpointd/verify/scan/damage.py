@@ -3,12 +3,17 @@
 A save over an older one, or a copy of one, replaces a bundle's shards before its index. Until the
 index follows, its checksums are those of the older save, and nothing that training has changed
 matches them. Where everything matches but one tensor, shards and index are of one save: nothing
-will follow that mends that tensor, unless it is still being filled in. What fills a shard in place
-comes to its last tensor at the end, and leaves zeros where it has only reserved the space.
+will follow that mends that tensor, unless it is still being filled in. What fills a new shard in
+place comes to its last tensor at the end, and leaves zeros where it has only reserved the space.
 
 Where each tensor that does not match differs in one byte from what the index describes, or a small
 file from what it was when it was read before, no writer has been at work: training changes every
 value that it changes at all.
+
+Where a file was written into that was read whole before, values of the earlier save in front of
+damaged ones show that no copy has come past them: one that replaces a shard in place begins at its
+beginning. Only tensors that training changes show it, where it is known which these are. That goes
+for one damaged tensor; for several, which a copy in several parts may leave, once it is idle.
 """
 
 from __future__ import annotations
@@ -19,13 +24,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from checkpointd.formats import Candidate, temporaries
-from checkpointd.formats.bundle import shard_path
+from checkpointd.formats.bundle import shard_path, shard_suffix
 from checkpointd.tensors.baseline import model_tensors, unpack
 from checkpointd.tensors.bundle_tallies import tally_for
 from checkpointd.tensors.checksums import Block
 from checkpointd.tensors.one_byte import CRC32, CRC32C, Difference, chance_of_one_byte
 from checkpointd.tensors.source import opened
-from checkpointd.verify.scan.small_members import has_changed_byte
+from checkpointd.verify.scan.small_members import has_changed_byte, is_same_file
+from checkpointd.verify.scan.unwritten import BLOCK, READ_BLOCKS, has_gap
 
 if TYPE_CHECKING:
     from checkpointd.core.request import Request
@@ -33,8 +39,6 @@ if TYPE_CHECKING:
     from checkpointd.tensors.bundle import BundlePlan, Stored
     from checkpointd.verify.scan.scan_context import ScanContext
 
-_BLOCK = 4096
-_READ_BLOCKS = 256
 _TELLING_BYTES = 16
 _MOST_DAMAGED = 16
 _CERTAIN = 1e-3
@@ -63,9 +67,12 @@ def _has_damaged_tensors(context: ScanContext) -> bool:
     if not damaged or len(names) != len(damaged):
         return False
     is_known = _is_unchanged(context.request, f"{member}.index")
-    if len(damaged) == 1 and (is_known or not _is_last(bundle, damaged[0])):
+    if is_known and (len(damaged) == 1 or context.request.idle):
+        if _is_written_into(context, member, bundle, damaged):
+            return True
+    elif len(damaged) == 1 and not _is_last(bundle, damaged[0]):
         others = [tensor for tensor in contents.tensors if tensor.name not in names]
-        if any(_tells(tensor) for tensor in others) and not _has_gaps(bundle, damaged[0]):
+        if any(_tells(tensor) for tensor in others) and not has_gap(bundle, damaged[0]):
             return True
     former = _checksums(context, damaged) if is_known else {}
     return _chance_of_other_weights(bundle, damaged, former) <= _CERTAIN
@@ -78,6 +85,50 @@ def _is_unchanged(request: Request, name: str) -> bool:
         return False
     now = [member for member in request.generation.members if member.name == name]
     return bool(now) and all(member in former.generation.members for member in now)
+
+
+def _is_written_into(
+    context: ScanContext, member: str, bundle: BundlePlan, damaged: list[Stored]
+) -> bool:
+    """Whether values of the save that was read whole before stand in front of damaged ones."""
+    former = context.request.former
+    before = {m.name: m for m in former.generation.members} if former else {}
+    now = {m.name: m for m in context.request.generation.members}
+    whole = _trained(context) - {stored.spec.name for stored in damaged}
+    for shard in {stored.entry.shard for stored in damaged}:
+        name = member + shard_suffix(shard, bundle.index.num_shards)
+        if name not in before or not is_same_file(before[name], now[name]):
+            return False
+        kept = [
+            s.entry.offset for s in bundle.stored if s.entry.shard == shard and s.spec.name in whole
+        ]
+        last = max(s.entry.offset for s in damaged if s.entry.shard == shard)
+        if not kept or min(kept) > last:
+            return False
+    return not any(has_gap(bundle, stored) for stored in damaged)
+
+
+def _trained(context: ScanContext) -> set[str]:
+    """The tensors by which one save of a model differs from another.
+
+    All whose content says something, or of these those that differ in the two that are known.
+    """
+    request, contents = context.request, context.contents
+    tensors = contents.tensors if contents is not None else ()
+    if request.previous is None:
+        return {tensor.name for tensor in tensors if _tells(tensor)}
+    previous = unpack(request.previous.facts.tensors)
+    former = unpack(request.former.facts.tensors) if request.former else None
+    if previous is None or former is None:
+        return set()
+    return {
+        tensor.name
+        for name, tensor in model_tensors(tensors).items()
+        if _tells(tensor)
+        and name in previous.weights
+        and name in former.weights
+        and previous.weights[name].crc32 != former.weights[name].crc32
+    }
 
 
 def _checksums(context: ScanContext, damaged: list[Stored]) -> dict[str, int]:
@@ -122,8 +173,9 @@ def _crc32c(bundle: BundlePlan, stored: Stored) -> int:
     """The CRC32C of a tensor as it is now, computed as that of the index was."""
     entry, tally = stored.entry, tally_for(stored.spec, big_endian=False)
     with opened(shard_path(bundle.prefix, entry.shard, bundle.index.num_shards)) as source:
-        for at in range(entry.offset, entry.offset + entry.size, _BLOCK * _READ_BLOCKS):
-            data = source.read(at, min(_BLOCK * _READ_BLOCKS, entry.offset + entry.size - at))
+        end = entry.offset + entry.size
+        for at in range(entry.offset, end, BLOCK * READ_BLOCKS):
+            data = source.read(at, min(BLOCK * READ_BLOCKS, end - at))
             tally.feed(Block(np.frombuffer(data, np.uint8)))
     return tally.crc32c
 
@@ -140,20 +192,3 @@ def _is_last(bundle: BundlePlan, stored: Stored) -> bool:
         other.entry.shard == entry.shard and other.entry.offset > entry.offset
         for other in bundle.stored
     )
-
-
-def _has_gaps(bundle: BundlePlan, stored: Stored) -> bool:
-    """Whether a tensor has a block of zeros: what a copy has reserved and not yet written."""
-    entry = stored.entry
-    end = entry.offset + entry.size
-    with opened(shard_path(bundle.prefix, entry.shard, bundle.index.num_shards)) as source:
-        at = -(-entry.offset // _BLOCK) * _BLOCK
-        while at < end:
-            data = source.read(at, min(_BLOCK * _READ_BLOCKS, source.size - at, end - at))
-            if not data:
-                return True
-            for start in range(0, len(data), _BLOCK):
-                if not data[start : start + _BLOCK].strip(b"\0"):
-                    return True
-            at += len(data)
-    return False

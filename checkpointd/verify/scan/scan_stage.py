@@ -12,6 +12,7 @@ from checkpointd.core.verify_settings import SCAN_STAGE
 from checkpointd.formats import generation_of, has_followed
 from checkpointd.verify.scan.damage import is_damaged
 from checkpointd.verify.scan.scan_context import ScanContext
+from checkpointd.verify.scan.unwritten import has_holes, has_unwritten_space
 from checkpointd.verify.suite import Emit, Stop, blocks, import_checks, run
 from checkpointd.verify.user_checks import run_user_checks
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _CHECKS = import_checks(SCAN_STAGE)
 """Imported with this module, which the zygote imports before it forks."""
+
+_UNWRITTEN = "It has space that nothing was written to yet."
 
 _SAFETY_FIRST = tuple((name, dict(_CHECKS)[name]) for name in safety_first(dict(_CHECKS)))
 
@@ -90,11 +93,19 @@ def _reporting_facts(context: ScanContext, emit: Emit, learned: Callable[[Facts]
 def _not_written_yet(context: ScanContext, results: Iterable[CheckResult]) -> str:
     """Return a message on what its writer may still have to write; empty if nothing is missing."""
     failed = [r for r in results if r.name in INTACT_CHECKS and r.outcome is Outcome.FAIL]
-    if has_followed(context.request.generation, context.facts.format):
+    if failed and _is_finished(context):
         failed = []
-    if not (failed or context.incomplete) or is_damaged(context):
+    if not (failed or context.incomplete):
+        return _UNWRITTEN if not context.request.idle and has_holes(context) else ""
+    if is_damaged(context):
         return ""
     return context.incomplete or failed[0].message
+
+
+def _is_finished(context: ScanContext) -> bool:
+    """Whether the order of its times shows that its writer came to the end, and left no gap."""
+    followed = has_followed(context.request.generation, context.facts.format)
+    return followed and not has_unwritten_space(context)
 
 
 def _current_generation(request: Request) -> Generation | None:

@@ -58,7 +58,7 @@ def has_changed_byte(request: Request) -> bool:
     found = False
     for name, text in former.facts.checksums.items():
         old, new = before.get(name), now.get(name)
-        if old is None or new is None or not _is_same_file(old, new):
+        if old is None or new is None or not is_same_file(old, new):
             return False
         if (old.mtime_ns, old.ctime_ns) == (new.mtime_ns, new.ctime_ns):
             continue
@@ -77,7 +77,7 @@ def has_changed_byte(request: Request) -> bool:
     return found
 
 
-def _is_same_file(old: Member, new: Member) -> bool:
+def is_same_file(old: Member, new: Member) -> bool:
     """Whether no writer has put another file, or one of another length, in its place."""
     return (old.device, old.inode, old.size) == (new.device, new.inode, new.size)
 

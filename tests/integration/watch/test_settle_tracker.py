@@ -89,7 +89,8 @@ def judge(
     if waits and (found is None or former is None):
         return None, []
     results: list[CheckResult] = []
-    request = replace(request_for(path), overdue=overdue, former=former)
+    idle = former is not None  # what is idle is judged with less caution
+    request = replace(request_for(path), overdue=overdue, idle=idle, former=former)
     return scan(request, results.append)[0], results
 
 

@@ -89,6 +89,7 @@ requests = st.builds(
     settings,
     st.none() | st.builds(Previous, names, facts, st.none() | counts),
     overdue=st.booleans(),
+    idle=st.booleans(),
     copied=st.booleans(),
     digest=names,
     best=st.dictionaries(names, st.floats(allow_nan=False), max_size=2),

@@ -187,3 +187,56 @@ def test_a_state_file_above_the_root_counts_if_it_begins_like_one(tmp_path: Path
     found = find_references(str(tmp_path / "root"))
     assert f"{tmp_path}/root/ckpt-7" in found.paths
     assert f"{tmp_path}/root/ckpt-6" in found.listed
+
+
+_SPECIFIC = """
+model_config_list: {
+  config: {
+    name: 'net',
+    base_path: '/models/resnet/'   # as the container calls it
+    model_version_policy: { specific: { versions: 2
+      versions: 3  # versions: 4
+    } }
+    version_labels { key: 'stable' value: 5 }
+  }
+  config { name: "other" base_path: "gs://bucket/other" model_version_policy { all {} } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "versions"),
+    [
+        (_SPECIFIC, {"00000002", "3", "5"}),
+        ("model_config_list { config { base_path: 'resnet' } }", set()),
+        (
+            "model_config_list < config < base_path: 'x/resnet' specific: { versions: [3, 2",
+            {"00000002", "3"},
+        ),
+        (
+            "model_config_list { config { base_path: '/resnet' latest { num_versions: 2 } } }",
+            {"10", "5"},
+        ),
+        (
+            "model_config_list { config { base_path: '/resnet' model_version_policy { all {} } } }",
+            {"00000002", "3", "4", "5", "10"},
+        ),
+        ("# base_path: resnet versions: 3", set()),
+    ],
+)
+@pytest.mark.parametrize("place", ["models.config", "top/models.config.b", "top/x/model_config"])
+def test_a_config_of_tensorflow_serving_names_versions(
+    tmp_path: Path, place: str, text: str, versions: set[str]
+) -> None:
+    """In the root or in the directory above it; a model is found by the name of its directory."""
+    top = tmp_path / "top"
+    for version in ("00000002", "3", "4", "5", "10", "temp-3"):
+        (top / "a" / "resnet" / version).mkdir(parents=True)
+    (top / "a" / "unet" / "3").mkdir(parents=True)
+    (top / "a" / "config.json").write_text(text)
+    config = tmp_path / place
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(text)
+    found = find_references(str(top))
+    assert found.served == {f"{top}/a/resnet/{version}": str(config) for version in versions}
+    assert found.errors == ()
+    assert found.unreadable == ()

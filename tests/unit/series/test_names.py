@@ -41,6 +41,11 @@ H5, SM, TF = Format.HDF5, Format.SAVEDMODEL, Format.TF_CHECKPOINT
         ),
         ("m_2026-01-01T12-30.h5", H5, ParsedName("m_{}.h5", "2026-01-01T12-30")),
         ("m-1700000000.h5", H5, ParsedName("m-{}.h5", "1700000000")),
+        ("ckpt_20261127_100000.h5", H5, ParsedName("ckpt_{}.h5", "20261127_100000")),
+        ("ckpt-2026-11-27_10-00-00", TF, ParsedName("ckpt-{}", "2026-11-27_10-00-00")),
+        ("ckpt_3_20261127_100000.h5", H5, ParsedName("ckpt_{}_20261127_100000.h5", "3", 3)),
+        ("ckpt-20261127", TF, ParsedName("ckpt-{}", "20261127", 20261127)),
+        ("ckpt_5_12_2048.h5", H5, ParsedName("ckpt_{}_12_2048.h5", "5", 5)),
     ],
 )
 def test_a_name_with_a_counter_is_a_version_of_a_series(
@@ -66,6 +71,9 @@ def test_a_name_with_a_counter_is_a_version_of_a_series(
         "model_99999999-999999.h5",
         "backpt-7",
         "step3a.h5",
+        "ckpt-2026-11-27.h5",
+        "weights.2026-11-27.h5",
+        "checkpoint_27-11-2026.h5",
     ],
 )
 def test_any_other_name_is_a_series_of_its_own(relative: str) -> None:

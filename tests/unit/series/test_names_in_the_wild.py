@@ -79,6 +79,8 @@ MERGED = (
     "chkpt_3.h5 chkpt_4.h5",
     "iter_100.h5 iter_20000.h5",
     "model_iter_1000.h5 model_iter_2000.h5",
+    "ckpt_20261127_100000.h5 ckpt_20261128_093012.h5",
+    "checkpoint-2026-11-27_10-00-00.h5 checkpoint-2026-12-01_09-30-12.h5",
 )
 
 APART = (

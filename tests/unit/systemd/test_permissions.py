@@ -68,3 +68,11 @@ def test_a_group_is_named_only_where_it_helps(home: Path) -> None:
 def test_a_user_that_does_not_exist_yet_is_anybody() -> None:
     """`install` looks before it makes the user."""
     assert identity("no-such-user") == Identity("no-such-user", -1, frozenset())
+
+
+def test_a_directory_with_the_sticky_bit_cannot_be_pruned(home: Path) -> None:
+    """As /tmp is: everybody may write there, and move only what is theirs."""
+    home.chmod(0o1777)
+    assert obstacle(str(home), STRANGER) == ""
+    assert "has the sticky bit (`chmod -t` it)" in obstacle(str(home), STRANGER, CHANGE)
+    assert obstacle(str(home), Identity("owner", os.stat(home).st_uid, frozenset()), CHANGE) == ""

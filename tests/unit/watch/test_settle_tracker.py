@@ -129,7 +129,10 @@ def test_what_was_decided_too_early_is_torn_by_its_last_change(tracker: SettleTr
     tracker.step(0.0, {PATH: observed()})
     assert states(tracker.step(5.0, {PATH: observed()}).decisions) == ["settled"]
     tracker.mark_incomplete(PATH, found().generation.key)
-    assert states(tracker.step(600.0, {PATH: observed()}).decisions) == ["writing"]
+    assert states(tracker.step(50.0, {PATH: observed()}).decisions) == ["writing"]
+    assert states(tracker.step(600.0, {PATH: observed()}).decisions) == ["settled"]
+    tracker.mark_incomplete(PATH, found().generation.key)
+    assert states(tracker.step(601.0, {PATH: observed()}).decisions) == ["writing"]
     (decided,) = tracker.step(900.0, {PATH: observed()}).decisions
     assert (decided.state, decided.overdue) == ("settled", True)
 
@@ -207,6 +210,9 @@ def test_an_incomplete_generation_that_never_changes_is_settled_in_the_end(
     """After `torn_after` its verification decides, and cannot ask for more time."""
     tracker.mark_incomplete(PATH, found(1).generation.key)
     tracker.step(0.0, {PATH: observed(CERTAIN)})
+    assert states(tracker.step(60.0, {PATH: observed(CERTAIN)}).decisions) == ["settled"]
+    tracker.mark_incomplete(PATH, found(1).generation.key)
+    assert states(tracker.step(61.0, {PATH: observed(CERTAIN)}).decisions) == ["writing"]
     assert tracker.step(899.0, {PATH: observed(CERTAIN)}).decisions == ()
     (settled,) = tracker.step(900.0, {PATH: observed(CERTAIN)}).decisions
     assert (settled.state, settled.overdue) == ("settled", True)
@@ -294,3 +300,24 @@ def test_what_somebody_works_on_is_no_damage(
     changed = observed(CUT, maybe_damaged=True, **how)
     assert states(tracker.step(0.0, {PATH: changed}).decisions) == ["writing"]
     assert tracker.step(60.0, {PATH: changed}).decisions == ()
+
+
+def test_what_is_incomplete_is_reported_once_more_when_it_has_been_idle(
+    tracker: SettleTracker,
+) -> None:
+    """A verification that knows that may tell damage; a fifteenth of `torn_after` is idle."""
+    assert not tracker.step(0.0, {PATH: observed(closed=True)}).decisions[0].idle
+    tracker.mark_incomplete(PATH, found().generation.key)
+    step = tracker.step(1.0, {PATH: observed()})
+    assert (states(step.decisions), step.wake_at) == (["writing"], 60.0)
+    opened = observed(open=True)
+    assert tracker.step(59.0, {PATH: opened}).decisions == ()
+    assert tracker.step(60.0, {PATH: opened}).decisions == ()
+    assert states(tracker.step(61.0, {PATH: observed()}).decisions) == []
+    (idle,) = tracker.step(121.0, {PATH: observed()}).decisions
+    assert (idle.state, idle.idle, idle.overdue) == ("settled", True, False)
+    tracker.mark_incomplete(PATH, found().generation.key)
+    assert states(tracker.step(122.0, {PATH: observed()}).decisions) == ["writing"]
+    assert tracker.step(900.0, {PATH: observed()}).decisions == ()
+    (last,) = tracker.step(961.0, {PATH: observed()}).decisions
+    assert (last.state, last.overdue) == ("settled", True)

@@ -85,7 +85,7 @@ def test_what_the_next_saves_would_delete_is_known_before() -> None:
     assert text.startswith("the trash holds 30")
     assert "after them 2 in the trash would be deleted before trash_ttl is over" in text
     assert text.endswith("from /root/ckpt-10800 on")
-    assert "free some space" in _text(items[:1], 10 * MIB, limits)
+    assert "keep fewer checkpoints" in _text(items[:1], 10 * MIB, limits)
     assert forecast(items, Disk(100 * MIB, 0), _limits()) is None
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from checkpointd.core.check_result import Outcome
 from checkpointd.core.request import End, Former
 from tests.helpers.bundles import VALUE, write_bundle
 from tests.helpers.formats import savedmodel
-from tests.helpers.scan import request_for, scanned
+from tests.helpers.scan import request_for, scanned, write_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,3 +148,109 @@ def test_a_temporary_file_beside_it_shows_that_somebody_is_at_work(shard: Path) 
     """As rsync leaves beside a member while it brings the next."""
     (shard.parent / ".ckpt-1.index.a1B2c3").write_bytes(b"half")
     assert rewrite(shard, flipped(shard.read_bytes(), _BYTES + 77)) is End.INCOMPLETE
+
+
+def write_into(shard: Path, *places: int) -> None:
+    """Change 64 bytes at each place, in the file that is there."""
+    with shard.open("r+b") as file:
+        for at in places:
+            file.seek(at)
+            piece = file.read(64)
+            file.seek(at)
+            file.write(bytes(255 - value for value in piece))
+    later = (shard.parent / "ckpt-1.index").stat().st_mtime_ns + 10**9
+    os.utime(shard, ns=(later, later))
+
+
+def test_several_damaged_places_are_judged_when_nobody_has_worked_on_them_for_a_while(
+    shard: Path,
+) -> None:
+    """A copy in place would have come past what is whole in front of them."""
+    prefix = shard.parent / "ckpt-1"
+    former = former_of(prefix)
+    write_into(shard, _BYTES + 77, 2 * _BYTES + 77)
+    assert scanned(prefix, former).end is End.INCOMPLETE
+    assert scanned(prefix, former, idle=True).end is End.DONE
+    assert scanned(prefix, idle=True).end is End.INCOMPLETE, "nothing is known of it"
+
+
+def test_a_copy_in_place_that_stands_still_waits_wherever_it_stands(
+    shard: Path, tmp_path: Path
+) -> None:
+    """What is new is in front, and what is old behind; then the index is still the old one."""
+    prefix = tmp_path / "ckpt-1"
+    former = former_of(prefix)
+    old = shard.read_bytes()
+    (tmp_path / "other").mkdir()
+    write_bundle(tmp_path / "other" / "ckpt-1", weights(2))
+    new = (tmp_path / "other" / shard.name).read_bytes()
+    for cut in range(2, len(old) + 1, 4999):
+        rewrite(shard, new[:cut] + old[cut:])
+        assert scanned(prefix, former).end is End.INCOMPLETE, cut
+        assert scanned(prefix, former, idle=True).end is End.INCOMPLETE, cut
+    rewrite(shard, new[: len(new) // 2] + bytes(len(new) - len(new) // 2))
+    assert scanned(prefix, former, idle=True).end is End.INCOMPLETE
+
+
+def test_layers_that_training_leaves_alone_do_not_show_that_a_save_is_over(
+    shard: Path, tmp_path: Path
+) -> None:
+    """`a` is in every save: that it is whole says nothing about a copy of the next one."""
+    first, second, third = weights(1), weights(2), weights(3)
+    frozen = {name: first[name] for name in first if name.startswith("a")}
+    (tmp_path / "before").mkdir()
+    write_bundle(tmp_path / "before" / "ckpt-1", second | frozen)
+    previous = former_of(tmp_path / "before" / "ckpt-1")
+    former = former_of(tmp_path / "ckpt-1")
+    (tmp_path / "after").mkdir()
+    write_bundle(tmp_path / "after" / "ckpt-1", third | frozen)
+    rewrite(shard, (tmp_path / "after" / shard.name).read_bytes())
+    assert scanned(tmp_path / "ckpt-1", former, previous, idle=True).end is End.INCOMPLETE
+    write_bundle(tmp_path / "ckpt-1", first)
+    former = former_of(tmp_path / "ckpt-1")
+    write_into(shard, 77, 2 * _BYTES + 77)
+    assert scanned(tmp_path / "ckpt-1", former, previous, idle=True).end is End.DONE
+
+
+def test_a_shard_that_was_replaced_as_a_whole_waits_for_its_index(shard: Path) -> None:
+    """Writers that use temporary names put another file there: its index may be on its way."""
+    former = former_of(shard.parent / "ckpt-1")
+    shard.with_name("copy").write_bytes(shard.read_bytes())
+    shard.with_name("copy").rename(shard)
+    write_into(shard, _BYTES + 77, 2 * _BYTES + 77)
+    assert scanned(shard.parent / "ckpt-1", former, idle=True).end is End.INCOMPLETE
+
+
+@pytest.mark.parametrize("written", [0.0, 0.4, 0.9])
+def test_a_shard_that_was_given_its_size_before_its_content_is_still_written(
+    shard: Path, written: float
+) -> None:
+    """As a download in several pieces does, whose index came first."""
+    whole = shard.read_bytes()
+    before = (shard.parent / "ckpt-1.index").stat().st_mtime_ns - 10**9
+    done = int(len(whole) * written)
+    shard.write_bytes(whole[:done] + bytes(len(whole) - done))
+    os.utime(shard, ns=(before, before))
+    assert scanned(shard.parent / "ckpt-1", idle=True).end is End.INCOMPLETE
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_file_without_checksums_that_was_given_its_size_first_is_still_written(
+    tmp_path: Path, sparse: bool
+) -> None:
+    """Its superblock promises no more than is there; it is neither broken nor full of zeros."""
+    path = tmp_path / "m.weights.h5"
+    write_weights(path, {f"dense_{i}": np.ones((64, 64), np.float32) for i in range(9)})
+    whole = path.read_bytes()
+    for cut in range(4096, len(whole) - 4096, 16384):
+        with path.open("wb") as file:
+            file.write(whole[:cut])
+            if sparse:
+                file.truncate(len(whole))
+            else:
+                file.write(bytes(len(whole) - cut))
+        seen = scanned(path)
+        if sparse or Outcome.FAIL in {check.outcome for check in seen.checks.values()}:
+            assert seen.end is End.INCOMPLETE, cut
+    path.write_bytes(whole)
+    assert scanned(path).clean
