@@ -91,7 +91,7 @@ class Service:
         self._side_tasks = SideTasks()
         self._feed = ChangeFeed()
         self._ledger = LedgerThread(self._feed.emit)
-        self._upgrade = LedgerUpgrade(self._ledger)
+        self._upgrade = LedgerUpgrade(self._ledger, self._feed)
         self._runtimes = Runtimes()
         self._watches = Watches(self._runtimes)
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
@@ -306,12 +306,12 @@ class Service:
                 return
             self._health.supervisor_runs()
             self._supervisor.check()
-            status = self._status.build()
-            if status.line != last_line:
-                self._notifier.status(status.line)
-                last_line = status.line
+            line = self._status.line()
+            if line != last_line:
+                self._notifier.status(line)
+                last_line = line
             now, interval = time.monotonic(), self._notifier.watchdog_interval
-            if interval is not None and now >= due and status.healthy:
+            if interval is not None and now >= due and self._health.check().healthy:
                 self._notifier.watchdog()
                 due = now + interval
 

@@ -6,6 +6,7 @@ To add one: write a function that returns the reason, or "" if there is none, an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
@@ -73,6 +74,11 @@ class Situation:
     alone: frozenset[int] = frozenset()
     served: frozenset[int] = frozenset()
     eligible: Container[int] = ()
+
+    @cached_property
+    def first_seen_lately(self) -> str:
+        """Why what was first seen less than `min_age` ago stays."""
+        return f"it was first seen less than {exact_duration(self.policy.min_age)} ago (min_age)"
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
     if seconds_since_seen(entry, situation.ages) >= policy.min_age:
         return ""
-    return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
+    return situation.first_seen_lately
 
 
 def _not_replicated(entry: Entry, situation: Situation) -> str:

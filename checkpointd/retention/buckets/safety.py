@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from checkpointd.config import WatchSettings
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
 
 DELETES_UNSAFE = "deletes_unsafe"
 NO_UNDO = "no_undo"
