@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.core.format_specs import Format
 from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode, find_stored_code
-from checkpointd.verify.keras_files.origin import names_policy, windows_name
+from checkpointd.verify.keras_files.origin import names_policy
 from checkpointd.verify.load import keras_built_ins, load_errors, optimizers, runtime
-from checkpointd.verify.load.loaders import keras_errors, keras_signature, trusted_modules
+from checkpointd.verify.load.loaders import (
+    keras_errors,
+    keras_signature,
+    trusted_modules,
+    weight_names,
+)
 from checkpointd.verify.load.loaders.attempt import Attempt
 from checkpointd.verify.load.loaders.file_alias import alias
 from checkpointd.verify.suite import printable
@@ -105,7 +110,7 @@ def explain(source: LoadSource, attempts: Sequence[Attempt]) -> CheckResult:
             compiled=False,
         )
 
-    return _saved_on_windows(source) or keras_errors.judge(
+    return weight_names.explain(source, error) or keras_errors.judge(
         error, library, source.origin, custom, load_with
     )
 
@@ -261,17 +266,3 @@ def _required_extension(path: str, format: Format, library: Any) -> str:  # noqa
         return ".keras"
     legacy = runtime.generation(library) == runtime.LEGACY  # which looks into a .keras
     return ".h5" if format is Format.HDF5 and extension == ".keras" and not legacy else ""
-
-
-def _saved_on_windows(source: LoadSource) -> CheckResult | None:
-    """Explain that only Windows finds the weights, where it is so."""
-    name = windows_name(source.path) if source.format is Format.KERAS else ""
-    if not name:
-        return None
-    return failed(
-        "load",
-        "environment",
-        f"It was saved on Windows, and its weights have names such as '{name}', which Keras "
-        "finds on Windows alone: load it there, and save it as .h5 or with a newer Keras.",
-        written_by=source.origin.version,
-    )
