@@ -32,7 +32,12 @@ MODULES = (
 )
 """The modules of the commands, in the order of `--help`."""
 
-_QUICK = {"latest": "latest_commands", "run": "daemon_commands", "wait": "wait_commands"}
+_QUICK = {
+    "latest": "latest_commands",
+    "run": "daemon_commands",
+    "verify": "verify_commands",
+    "wait": "wait_commands",
+}
 """What scripts call, and the daemon: they need not wait until all others are imported."""
 
 

@@ -25,7 +25,7 @@ def run(context: typer.Context) -> int:
     from checkpointd.retention.collector import paused_collector
 
     with paused_collector():
-        from checkpointd.daemon import run as run_daemon
+        from checkpointd.daemon.main import run as run_daemon
     with _wrong_if_unreadable():
         return run_daemon(workspace_of(context).config_path)
 

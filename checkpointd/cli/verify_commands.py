@@ -39,26 +39,50 @@ def verify(
     one is invalid, 2 one is no checkpoint, 3 one is inconclusive; with --record also 4, one is not
     known to the daemon.
     """
-    from checkpointd.cli.verify_view import View
-    from checkpointd.cli.verifying import find
-
     workspace = workspace_of(context)
-    config = workspace.config_or_none()
-    found = find(paths, config)
-    for path in found.missing:
-        _print_error(path, "there is no such path")
-    for path in found.empty:
-        hint = "; links in it are not followed: name them" if _holds_links(path) else ""
-        _print_error(path, f"there is no checkpoint in this directory{hint}")
-    view = View(json=json)
-    refused: list[int] = []
-    with view.progress(len(found.targets)):
-        if record:
-            refused = _record(workspace, found.targets, view)
-        elif found.targets:
-            with scratch_directory() as scratch:
-                run_until_signal(_verify(found.targets, config, scratch, view))
+    with contextlib.ExitStack() as stack:
+        scan = None if record else stack.enter_context(_scan_started())
+        from checkpointd.cli.verify_view import View
+        from checkpointd.cli.verifying import find
+
+        config = workspace.config_or_none()
+        found = find(paths, config)
+        for path in found.missing:
+            _print_error(path, "there is no such path")
+        for path in found.empty:
+            hint = "; links in it are not followed: name them" if _holds_links(path) else ""
+            _print_error(path, f"there is no checkpoint in this directory{hint}")
+        view = View(json=json)
+        refused: list[int] = []
+        with view.progress(len(found.targets)):
+            if scan is None:
+                refused = _record(workspace, found.targets, view)
+            elif found.targets:
+                run_until_signal(_verify(found.targets, config, *scan, view))
     return _exit_code(view.verdicts, missing=bool(found.missing), refused=refused)
+
+
+@contextlib.contextmanager
+def _scan_started() -> Iterator[tuple[Path, Any]]:
+    """Start the interpreter that scans, while this one still imports what it needs itself.
+
+    Yields:
+        A scratch directory, and what was started.
+    """
+    import signal
+
+    from checkpointd.dispatch.zygote_start import launch
+    from checkpointd.worker.protocol import SCAN
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # it leaves nothing behind
+    try:
+        with contextlib.ExitStack() as stack:
+            scratch = stack.enter_context(scratch_directory())
+            started = launch(sys.executable, SCAN, scratch)
+            stack.callback(started.close)
+            yield scratch, started
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _holds_links(directory: str) -> bool:
@@ -142,18 +166,21 @@ def scratch_directory() -> Iterator[Path]:
             remove_tree(directory)
 
 
-async def _verify(targets: Any, config: Any, scratch: Path, view: Any) -> None:
+async def _verify(targets: Any, config: Any, scratch: Path, scan: Any, view: Any) -> None:
     from checkpointd.cli.verifying import verify_here
     from checkpointd.config import WorkerSettings
-    from checkpointd.daemon.staging import StagingDispatcher
+    from checkpointd.core.urls import is_url
     from checkpointd.dispatch.local import LocalDispatcher
 
     worker = config.worker if config else WorkerSettings()
     at_once = max(worker.concurrency, min(len(os.sched_getaffinity(0)), len(targets)))
     worker = worker.model_copy(update={"spares": 0, "concurrency": at_once})
-    local = LocalDispatcher(worker, scratch)
-    budget = config.daemon.staging_bytes if config else "auto"
-    dispatcher = StagingDispatcher(local, scratch / "staging", budget)
+    dispatcher: Any = LocalDispatcher(worker, scratch, scan=scan)
+    if any(is_url(target.path) for target in targets):
+        from checkpointd.daemon.staging import StagingDispatcher
+
+        budget = config.daemon.staging_bytes if config else "auto"
+        dispatcher = StagingDispatcher(dispatcher, scratch / "staging", budget)
     try:
         view.begin(targets[0])
         async with contextlib.aclosing(

@@ -22,6 +22,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.permissions import cure_of_denial
 from checkpointd.core.request import End, Request
 from checkpointd.core.suite import CHECKS
+from checkpointd.core.urls import is_url
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import LOCAL, content
@@ -173,17 +174,21 @@ async def _verify(
     on_check: Callable[[Target, CheckResult], None],
 ) -> dict[str, Any]:
     from checkpointd.buckets import storage_of
-    from checkpointd.daemon.staging import StagingError
     from checkpointd.formats import generation_of
 
     checkpoint, generation = target.checkpoint, target.generation
     if checkpoint is None:
         return target.problem or no_checkpoint(target.path)
+    not_copied: tuple[type[Exception], ...] = ()
+    if is_url(checkpoint.path):
+        from checkpointd.daemon.staging import StagingError
+
+        not_copied = (StagingError,)
     for _ in range(_ATTEMPTS):
         request = Request(checkpoint, generation, target.settings, overdue=True)
         try:
             answer = await dispatcher.verify(request, lambda check: on_check(target, check))
-        except StagingError as error:
+        except not_copied as error:
             return _judged(checkpoint, generation, failed("structure", "unreadable", str(error)))
         if answer.end is not End.SUPERSEDED:
             break

@@ -59,7 +59,7 @@ class WorkerSettings(Section):
     """The memory limit of one worker; `auto`: what the machine can spare, less a tenth."""
 
     threads: ThreadsOrAuto = "auto"
-    """TensorFlow's threads in one load worker; `auto`: a core each, at most 16; 1 under a quota."""
+    """TensorFlow's threads for 64 MiB or more; `auto`: one a core, at most 16; 1 under a quota."""
 
     duty_cycle: Share | None = None
     """At most this share of the time is spent verifying, per worker; unset: all of it."""

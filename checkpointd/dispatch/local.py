@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from checkpointd.dispatch.early_load import Exchange, Plan, Scanned
     from checkpointd.dispatch.spare import Spare
     from checkpointd.dispatch.stage_runner import OnExit
+    from checkpointd.dispatch.zygote_start import Launched
 
 _INSPECT_SECONDS = 120.0
 
@@ -50,6 +51,7 @@ class LocalDispatcher:
         worker: limits and concurrency.
         scratch: a directory for the dispatcher alone; the caller removes it.
         on_exit: called with the cause of each child's end, and its memory by check.
+        scan: an interpreter that was started for the scan already.
     """
 
     def __init__(
@@ -57,12 +59,13 @@ class LocalDispatcher:
         worker: WorkerSettings,
         scratch: Path,
         on_exit: OnExit | None = None,
+        scan: Launched | None = None,
     ) -> None:
         self._worker = worker
         self._scratch = scratch
         self._slots = asyncio.Semaphore(worker.concurrency)
         self._threads = usable_threads(worker.threads)
-        self.zygotes = ZygotePool(scratch, worker.idle_exit, self._threads)
+        self.zygotes = ZygotePool(scratch, worker.idle_exit, self._threads, scan)
         self._spares = SparePool(self.zygotes, worker)
         self._stages = StageRunner(
             self.zygotes, on_exit or (lambda _cause, _memory: None), worker.concurrency

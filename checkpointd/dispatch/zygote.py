@@ -7,7 +7,6 @@ import contextlib
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -86,7 +85,14 @@ class Zygote:
     that started it ends.
     """
 
-    def __init__(self, kind: str, python: str, scratch: Path, threads: int = 1) -> None:
+    def __init__(
+        self,
+        kind: str,
+        python: str,
+        scratch: Path,
+        threads: int = 1,
+        launched: zygote_start.Launched | None = None,
+    ) -> None:
         self.kind = kind
         self.python = python or sys.executable
         self.environment: Mapping[str, str] = {}
@@ -96,6 +102,7 @@ class Zygote:
         self.pid = 0
         self._scratch = scratch
         self._threads = threads
+        self._launched = launched
         self._process: subprocess.Popen[bytes] | None = None
         self._reaper: threading.Thread | None = None
         self._connection: ZygoteConnection | None = None
@@ -136,20 +143,15 @@ class Zygote:
     async def _start(self) -> None:
         await asyncio.to_thread(self._scratch.mkdir, parents=True, exist_ok=True)
         source = await asyncio.to_thread(package_copy, self.python, self._scratch)
-        with tempfile.TemporaryFile(dir=self._scratch) as log:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            self._connection = ZygoteConnection(ours)
-            with theirs:
-                self._process = zygote_start.launch(
-                    self.python,
-                    self.kind,
-                    theirs.fileno(),
-                    log,
-                    self._scratch,
-                    source,
-                    self._threads,
-                )
-            self.pid = self._process.pid
+        launched, self._launched = self._launched, None
+        if launched is None:
+            launched = zygote_start.launch(
+                self.python, self.kind, self._scratch, source, self._threads
+            )
+        self._connection = ZygoteConnection(launched.control)
+        self._process = launched.process
+        self.pid = self._process.pid
+        with launched.log as log:
             try:
                 async with asyncio.timeout(_START_SECONDS):
                     notice = await self._connection.ready

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.encode import to_json
 from checkpointd.dispatch.zygote import Zygote, ZygoteStartError
 from checkpointd.dispatch.zygote_connection import ZygoteError
-from checkpointd.worker.protocol import LOAD
+from checkpointd.worker.protocol import LOAD, SCAN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
+
+    from checkpointd.dispatch.zygote_start import Launched
 
 Key = tuple[str, str]
 """A stage, and the interpreter as settings name it."""
@@ -53,11 +55,15 @@ class ZygotePool:
         scratch: the dispatcher's directory.
         idle_exit: seconds after which an unused load zygote is ended.
         threads: how many TensorFlow uses in each child.
+        scan: an interpreter that was started for the scan already.
     """
 
-    def __init__(self, scratch: Path, idle_exit: float, threads: int = 1) -> None:
+    def __init__(
+        self, scratch: Path, idle_exit: float, threads: int = 1, scan: Launched | None = None
+    ) -> None:
         self._scratch = scratch
         self._threads = threads
+        self._launched = {} if scan is None else {(SCAN, ""): scan}
         self._idle_exit = idle_exit
         self._zygotes: dict[Key, Zygote] = {}
         self._starts: dict[Key, _Start] = {}
@@ -149,7 +155,8 @@ class ZygotePool:
     async def _bring_up(self, key: Key) -> Zygote:
         if key in self._zygotes:
             self.discard(*key)
-        zygote = Zygote(*key, self._scratch, self._threads)
+        launched = self._launched.pop(key, None)
+        zygote = Zygote(*key, self._scratch, self._threads, launched)
         try:
             await zygote.start()
         except asyncio.CancelledError:

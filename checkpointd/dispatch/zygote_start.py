@@ -8,12 +8,15 @@ thread. A separate process can hang without harm.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from checkpointd.dispatch.environment import zygote_environment
@@ -33,15 +36,22 @@ except OSError as error:
 """
 
 
-def launch(
-    python: str,
-    kind: str,
-    control: int,
-    log: IO[bytes],
-    scratch: Path,
-    source: str,
-    threads: int = 1,
-) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True)
+class Launched:
+    """An interpreter that was started for a zygote: its process, our end of its socket, its log."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    log: IO[bytes]
+
+    def close(self) -> None:
+        """End it, unless it has ended already."""
+        self.process.kill()
+        self.control.close()
+        self.log.close()
+
+
+def launch(python: str, kind: str, scratch: Path, source: str = "", threads: int = 1) -> Launched:
     """Start a zygote; returns at once, whatever file system its interpreter is on.
 
     Must be called in a thread that lasts: the kernel kills a zygote when that thread ends.
@@ -49,8 +59,6 @@ def launch(
     Args:
         python: the interpreter.
         kind: the zygote's stage.
-        control: descriptor of its end of the control socket.
-        log: file for its output.
         scratch: its working directory.
         source: directory to import checkpointd from in a foreign interpreter, or empty.
         threads: how many TensorFlow uses in its children.
@@ -58,21 +66,33 @@ def launch(
     Raises:
         OSError: no process can be started.
     """
-    zygote = [python, "-m", "checkpointd.worker", kind, str(control), str(os.getpid())]
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _EXECUTE, str(control), *zygote],
-        pass_fds=[control],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        cwd=scratch,
-        env=zygote_environment(scratch, source, threads),
-        start_new_session=True,
-    )
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(tempfile.TemporaryFile(dir=scratch))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stack.enter_context(ours)
+        with theirs:
+            control = str(theirs.fileno())
+            command = [python, "-m", "checkpointd.worker", kind, control, str(os.getpid())]
+            if python != sys.executable:
+                command = [sys.executable, "-I", "-S", "-c", _EXECUTE, control, *command]
+            process = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=scratch,
+                env=zygote_environment(scratch, source, threads),
+                start_new_session=True,
+            )
+        stack.pop_all()
+    return Launched(process, ours, log)
 
 
 async def wait_for_exit_code(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     """Return the exit code of an interpreter that has closed its end; None if it does not exit."""
+    import asyncio  # `verify` starts an interpreter before it imports this itself
+
     deadline = time.monotonic() + seconds
     while True:
         code = process.poll()

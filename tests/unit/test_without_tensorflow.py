@@ -46,7 +46,7 @@ def test_each_module_is_imported_where_there_is_no_tensorflow() -> None:
 def test_the_command_line_and_the_daemon_import_no_tensorflow_numpy_or_h5py() -> None:
     """The daemon stays small because only its children import these."""
     code = (
-        "import sys, checkpointd.cli.main, checkpointd.daemon, checkpointd.dispatch.local; "
+        "import sys, checkpointd.cli.main, checkpointd.daemon.main, checkpointd.dispatch.local; "
         "print({'tensorflow', 'numpy', 'h5py', 'keras'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 _TENSORFLOW, _JAX, _TORCH = "tensorflow", "jax", "torch"
 _CHOICE = (_TENSORFLOW, _JAX, _TORCH)
-THREADS = "TF_NUM_INTRAOP_THREADS"
+_THREADS = "TF_NUM_INTRAOP_THREADS"
 """The environment variable that holds how many threads a library may use."""
+
+_MANY_THREADS = 64 << 20
+"""Bytes of a checkpoint from which on more than one thread loads it in less time."""
 
 _WRAPPERS = ("TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _TORCH_OPTIMIZERS = "keras.src.backend.torch.optimizers.torch_"
@@ -46,9 +49,19 @@ def start() -> None:
     _limit_threads(name)
 
 
+def fit_threads(size: int) -> None:
+    """Use one thread for a small checkpoint: more of them only take CPU time for themselves.
+
+    Args:
+        size: bytes of the checkpoint; called before anything has run in this process.
+    """
+    if size < _MANY_THREADS:
+        os.environ[_THREADS] = "1"
+
+
 def _limit_threads(name: str) -> None:
     """Let a library use as many threads as the dispatcher's environment asks for, or one."""
-    threads = os.environ.get(THREADS, "1")
+    threads = os.environ.get(_THREADS, "1")
     count = int(threads) if threads.isdigit() else 1
     library = sys.modules[name]
     with contextlib.suppress(RuntimeError):  # it has run already: a test's process

@@ -48,6 +48,7 @@ def load_suite(
     Returns:
         The facts, with signatures, the largest difference of predictions and the environment.
     """
+    keras_backend.fit_threads(request.generation.size_bytes)
     runtime.preload()
     context = LoadContext(request, facts, pending=pending)
     _find_record(context)

@@ -21,7 +21,7 @@ from checkpointd.core.report import Facts
 from checkpointd.core.request import Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
-from checkpointd.verify.load import optimizers, runtime
+from checkpointd.verify.load import keras_backend, optimizers, runtime
 from checkpointd.verify.load.load_stage import load_suite
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def warm_up(directory: str) -> None:
     Args:
         directory: an empty one, which is empty again afterwards.
     """
+    keras_backend.fit_threads(0)
+    runtime.preload()
     keras = runtime.default_keras()
     with _generators_unchanged():
         model = _model(keras)

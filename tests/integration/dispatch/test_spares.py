@@ -47,7 +47,7 @@ USER_CODE = """
         import tensorflow as tf
 
         assert _is_warm(), "this is a new process"
-        assert tf.config.threading.get_intra_op_parallelism_threads() == 3
+        assert tf.config.threading.get_intra_op_parallelism_threads() == 1
         beside = os.path.dirname(__file__)
         _refused(lambda: open("BESIDE"))
         _refused(lambda: open("BESIDE", "a"))

@@ -82,7 +82,7 @@ def test_only_a_command_that_is_clear_is_imported_alone(
 
 def test_the_daemon_imports_neither_rich_nor_what_few_need() -> None:
     """They would take memory beside every training job."""
-    found = imported("import checkpointd.daemon")
+    found = imported("import checkpointd.daemon.main")
     assert not found & {"rich", "pygments", "jinja2", "checkpointd.dispatch.fleet.dispatcher"}
-    code = "import checkpointd.daemon\nimport rich.console\nimport structlog.dev"
+    code = "import checkpointd.daemon.main\nimport rich.console\nimport structlog.dev"
     assert "rich.console" in imported(code)

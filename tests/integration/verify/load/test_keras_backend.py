@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -82,3 +85,27 @@ def test_an_optimizer_that_torch_does_not_have_either_is_reported(saved: Path) -
     results, _ = verify(rewritten(saved, module=module))
     assert results["load"].reason == "load.compile_failed"
     assert results["load"].outcome is not Outcome.FAIL
+
+
+_THREADS = """
+import tensorflow as tf
+from checkpointd.verify.load import keras_backend, runtime
+
+for size in (None, 1 << 30, 1 << 20):  # in the zygote, then for a large and a small checkpoint
+    if size is not None:
+        keras_backend.fit_threads(size)
+    runtime.preload()
+    print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+def test_tensorflow_uses_the_threads_that_the_settings_give_it() -> None:
+    """A large checkpoint is loaded with as many as are configured, a small one with one."""
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        env={**os.environ, "TF_NUM_INTRAOP_THREADS": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["3", "3", "1"]
