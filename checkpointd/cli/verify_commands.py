@@ -67,7 +67,7 @@ def _scan_started() -> Iterator[tuple[Path, Any]]:
     """Start the interpreter that scans, while this one still imports what it needs itself.
 
     Yields:
-        A scratch directory, and what was started.
+        A scratch directory, and what was started; None where it cannot be.
     """
     import signal
 
@@ -78,8 +78,10 @@ def _scan_started() -> Iterator[tuple[Path, Any]]:
     try:
         with contextlib.ExitStack() as stack:
             scratch = stack.enter_context(scratch_directory())
-            started = launch(sys.executable, SCAN, scratch)
-            stack.callback(started.close)
+            started = None
+            with contextlib.suppress(OSError):  # whoever needs it will try again, and explain
+                started = launch(sys.executable, SCAN, scratch)
+                stack.callback(started.close)
             yield scratch, started
     finally:
         signal.signal(signal.SIGTERM, before)
