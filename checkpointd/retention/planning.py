@@ -27,6 +27,7 @@ from checkpointd.retention.series_state import SeriesState
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
+from checkpointd.series.dated_saves import dated_saves
 from checkpointd.series.lone_numbers import lone_numbers
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def plan(
     notes: list[str] = []
     for watch, labels in sorted(alone.items()):
         holds += holds_unread(watch, labels, templates)
-        notes += lone_numbers(labels, templates)
+        notes += lone_numbers(labels, templates) + dated_saves(labels, templates)
     return RetentionPlan(
         policy,
         tuple(decisions),

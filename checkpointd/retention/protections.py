@@ -5,8 +5,9 @@ To add one: write a function that returns the reason, or "" if there is none, an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
@@ -32,6 +33,13 @@ _WITHOUT_VERDICT = {
     State.UNKNOWN: "its format is not one that checkpointd knows",
     State.SUPERSEDED: "it changed while it was verified",
 }
+
+
+_TO_KEEP = re.compile(
+    r"(?i)keep|keepers?|kept|pinned|preserved?|archived?|archives|milestones?"
+    r"|do[-_ ]?not[-_ ]?(?:delete|remove)|don'?t[-_ ]?(?:delete|remove)"
+)
+"""Directories below the root to which people move what is to stay."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,21 @@ def _served(entry: Entry, situation: Situation) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
+def _directory_to_keep(directory: str) -> str:
+    return next((part for part in directory.split("/") if _TO_KEEP.fullmatch(part)), "")
+
+
+def _put_away(entry: Entry, _: Situation) -> str:
+    kept = _directory_to_keep(entry.checkpoint.series.rpartition("/")[0])
+    if not kept:
+        return ""
+    return (
+        f"it lies in a directory called {kept!r}, so it was put there to stay; to prune there, "
+        "give that directory a watch of its own and `exclude` it in this one"
+    )
+
+
 def _newest(entry: Entry, situation: Situation) -> str:
     by = situation.newest.get(entry.id)
     if by is None:
@@ -211,6 +234,7 @@ PROTECTIONS: tuple[Protection, ...] = (
     ),
     Protection("listed", _listed, None, lambda s: s.on_disk.references.listed),
     Protection("served", _served, None, lambda s: s.served),
+    Protection("put_away", _put_away),
     Protection("newest", _newest),
     Protection("contains", _contains, None, lambda s: s.on_disk.containing | s.on_disk.shared),
 )
