@@ -131,6 +131,27 @@ class BucketClient:
             raise OSError(errno.EINVAL, "The store names no generation of it", found.key)
         return str(meta["version"])
 
+    def write(self, key: str, data: bytes, replaced: StoredObject | None) -> StoredObject:
+        """Write a small object in place of the one that was found, or where there was none.
+
+        Raises:
+            ObjectChangedError: there is another one now.
+            OSError: it cannot be written.
+        """
+        import obstore
+
+        try:
+            now = None if replaced is None else obstore.head(self._store, key)
+            if now is None or _stored(now) == replaced:
+                mode: Any = "create"
+                if now is not None:
+                    mode = {"e_tag": now["e_tag"], "version": now["version"]}
+                obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+                return _stored(obstore.head(self._store, key))
+        except Exception as error:  # noqa: BLE001 - the same
+            raise self._error(error, key) from None
+        raise ObjectChangedError(errno.ENOENT, "It was written over", key)
+
     def read(self, found: StoredObject, offset: int, size: int) -> bytes:
         """Read a piece of an object, if it still is the one that was found.
 
@@ -182,7 +203,7 @@ class BucketClient:
             )
             return OSError(errno.EINVAL, why, name)
         detail, code = _detail(str(error)), _BLAME.search(str(error))
-        if kind in ("PreconditionError", "NotModifiedError"):
+        if kind in ("PreconditionError", "NotModifiedError", "AlreadyExistsError"):
             return ObjectChangedError(errno.ENOENT, "It was written over", name)
         if code is not None and code["code"] == "NoSuchBucket":
             return FileNotFoundError(errno.ENOENT, "There is no such bucket", name)

@@ -71,12 +71,16 @@ class GcsDeletes:
             why = f"No credentials for Google are found ({str(error).rstrip('.')})"
             raise PermissionError(errno.EACCES, why, self._url.root) from None
 
-    def safety(self) -> BucketSafety:
+    def safety(self, own: StoredObject | None = None) -> BucketSafety:
         """Delete what does not exist if its generation is 1, and ask for what the bucket keeps."""
         absent = f".checkpointd-probe-{secrets.token_hex(16)}"
         status, _ = self._request("DELETE", self._object(absent, ifGenerationMatch="1"))
         # Google's own documentation promises it, and may answer 404 where there is no object.
         is_honoured = status == _CHANGED or (status == _GONE and self._is_google)
+        is_unproven = status == _GONE and not is_honoured and own is None
+        if status == _GONE and not is_honoured and own is not None:
+            status, _ = self._request("DELETE", self._object(own.key, ifGenerationMatch="1"))
+            is_honoured = status == _CHANGED
         bucket = self._get(self._bucket(fields="softDeletePolicy,versioning"))
         seconds = float((bucket.get("softDeletePolicy") or {}).get("retentionDurationSeconds", 0))
         is_versioned = (bucket.get("versioning") or {}).get("enabled") is True
@@ -84,6 +88,7 @@ class GcsDeletes:
             "" if is_honoured else _NOT_SHOWN.format(status),
             "" if seconds or is_versioned else _NO_UNDO.format(self._url.root),
             seconds if seconds and not is_versioned else None,
+            is_unproven,
         )
 
     def condition_of(self, found: StoredObject) -> str:

@@ -13,8 +13,9 @@ pytest.importorskip("boto3")
 
 from checkpointd.buckets.stores import deleting_store
 from checkpointd.config import RetentionSettings
-from checkpointd.ledger import State
+from checkpointd.ledger import Ledger, State
 from checkpointd.retention import TrashError
+from checkpointd.retention.buckets import BucketKeeper, view_bucket
 from tests.helpers.bucket_field import BucketField, enable_versioning, versions
 from tests.helpers.s3 import S3Server, s3_server
 
@@ -211,3 +212,25 @@ def test_what_the_store_does_not_show_is_not_deleted(field: BucketField) -> None
     assert plan.removals
     assert pruner.apply(plan, field.references, replace(safety, undo="none")) == []
     assert pruner.apply(plan, field.references, replace(safety, deletes="ignored")) == []
+
+
+def test_pins_outlive_the_ledger(field: BucketField, tmp_path: Path) -> None:
+    """A new ledger finds the pins in the bucket, and prunes nothing before a person accepts it."""
+    field.write("keras", 2)
+    field.ledger.pin(f"{field.root}/ckpt-1.keras", "for the paper")
+    keeper = BucketKeeper("w", field.view, field.ledger)
+    assert not keeper.look(enforce=True).doubts.rebuilt
+    assert keeper.sign()
+    assert keeper.problem == ""
+    (tmp_path / "new").mkdir()
+    ledger = Ledger.open(tmp_path / "new")
+    doubts = view_bucket("w", field.view, ledger).doubts
+    assert "belongs to another ledger" in doubts.rebuilt
+    other = BucketKeeper("w", field.view, ledger)
+    assert other.look(enforce=True).doubts.rebuilt
+    assert [pin.note for pin in ledger.pins_below(field.root)] == ["for the paper"]
+    other.accept()
+    assert not other.look(enforce=True).doubts.rebuilt
+    assert other.sign()
+    assert "pruned by another checkpointd" in keeper.look(enforce=True).doubts.locked
+    ledger.close()
