@@ -173,7 +173,9 @@ class BucketPruner:
                 messages.append(f"{removal.path} had been deleted completely.")
             else:
                 self._bring_back(removal)
-                messages.append(f"{removal.path} had been deleted in part, and is back.")
+                is_cut = any(fate is Fate.DELETED for _, fate, _ in looked)
+                what = "had been deleted in part, and is back" if is_cut else "is as it was"
+                messages.append(f"{removal.path} {what}.")
         return messages
 
     def _unless_stopped(

@@ -134,6 +134,31 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_whole(
     assert field.state(name) is State.TRASHED
 
 
+def test_a_restore_that_is_killed_is_finished_by_the_next_start(field: BucketField) -> None:
+    """What readers look for comes back last, so that nothing looks whole before it is."""
+    field.write("tf_checkpoint", 3)
+    before = field.objects()
+    for number in itertools.count(1):
+        (removal,) = field.prune()
+        steps = itertools.count(1)
+
+        def die(_step: str, last: int = number, steps: itertools.count[int] = steps) -> None:
+            if next(steps) == last:
+                raise Killed
+
+        try:
+            field.pruner(die).restore(removal.item)
+            break
+        except Killed:
+            assert field.objects() == before or not field.is_whole("ckpt-1")
+        field.pruner().recover()
+        assert field.objects() == before
+        assert field.state("ckpt-1") is State.VALID
+        field.ledger.unpin(removal.entry.path)
+    assert number == len(("restore data", "restore index", "forget")) + 1
+    assert field.objects() == before
+
+
 @pytest.mark.parametrize("key", ["ckpt-1.index", "ckpt-1.data-00000-of-00001"])
 def test_what_is_written_over_between_plan_and_delete_survives(
     field: BucketField, server: S3Server, key: str
