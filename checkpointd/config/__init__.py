@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         salvage,
         unnamed_state_dir,
     )
+    from checkpointd.config.replicate import ReplicateSettings
     from checkpointd.config.retention import RetentionSettings
     from checkpointd.config.settings import (
         Config,
@@ -41,6 +42,7 @@ _MODULE = {
     "Locations": "locate",
     "Problem": "errors",
     "PublishSettings": "settings",
+    "ReplicateSettings": "replicate",
     "RetentionSettings": "retention",
     "VerifyConfig": "verify",
     "WatchSettings": "settings",
@@ -65,6 +67,7 @@ __all__ = [
     "Locations",
     "Problem",
     "PublishSettings",
+    "ReplicateSettings",
     "RetentionSettings",
     "VerifyConfig",
     "WatchSettings",

@@ -80,6 +80,10 @@ class LedgerRecords:
         """Record which policies are accepted for a watch."""
         self._ledger.wait(Ledger.record_policies, watch, records)
 
+    def replicated(self, watch: str, destination: str) -> dict[str, float]:
+        """The paths whose present content is copied to a URL, and when it was last seen there."""
+        return self._ledger.wait(Ledger.replicated, watch, destination)
+
     def last_sequence(self) -> int:
         """The sequence of the generation that was seen last."""
         return self._ledger.wait(Ledger.last_sequence)

@@ -45,6 +45,7 @@ CHANGES = frozenset(
         ChangeKind.GONE,
         ChangeKind.RESTORED,
         ChangeKind.PINS,
+        ChangeKind.REPLICATED,
         ChangeKind.AVAILABILITY,
     }
 )
@@ -144,6 +145,10 @@ class RetentionRunner:
     def usage(self, name: str) -> DiskUsage:
         """What was last found out about the file system of a watch."""
         return self._running[name].usage if name in self._running else DiskUsage()
+
+    def is_tight(self, name: str) -> bool:
+        """Whether the next saves of a watch may not fit its disk."""
+        return not self.usage(name).filesystem.next_saves_fit
 
     def disk_problems(self) -> list[str]:
         """Sentences about disks on which the next saves do not fit, or only in place of trash."""

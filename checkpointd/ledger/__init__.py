@@ -17,6 +17,7 @@ from checkpointd.ledger.facts import (
 from checkpointd.ledger.hook_queue import HookCounts, HookEvent
 from checkpointd.ledger.lock import StateLock
 from checkpointd.ledger.policies import AcceptedPolicy, PolicyRecords
+from checkpointd.ledger.replicas import Replica, ReplicaObject, Unreplicated
 from checkpointd.ledger.store import Ledger
 from checkpointd.ledger.summaries import ReportSummary
 from checkpointd.ledger.trashes import KnownTrash, TrashTtl
@@ -42,10 +43,13 @@ __all__ = [
     "Pruned",
     "RemovalStage",
     "RemovedObject",
+    "Replica",
+    "ReplicaObject",
     "ReportSummary",
     "SeriesSummary",
     "State",
     "StateLock",
     "TrashTtl",
+    "Unreplicated",
     "WallAges",
 ]

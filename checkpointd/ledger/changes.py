@@ -37,6 +37,9 @@ class ChangeKind(enum.StrEnum):
     The watch is empty for a path that was never seen.
     """
 
+    REPLICATED = "replicated"
+    """A checkpoint was copied to a bucket, or copies were looked for there."""
+
     AVAILABILITY = "availability"
     """A watch came up or went down, hangs or answers again. The ledger never emits this one."""
 

@@ -157,6 +157,20 @@ MIGRATIONS = (
         body BLOB NOT NULL
     ) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE replicas (
+        path BLOB PRIMARY KEY,
+        watch TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        url TEXT NOT NULL,
+        key TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        objects TEXT NOT NULL,
+        at REAL NOT NULL,
+        seen_at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -174,6 +188,7 @@ _LATER_ROWS = {
     9: "SELECT id, watch, event, path, queued_at, attempts, next_at, given_up FROM hooks",
     10: "SELECT * FROM summaries",
     11: "SELECT item, path, watch, at, stage, body FROM bucket_removals",
+    12: "SELECT * FROM replicas",
 }
 """Those that came with a version of the schema."""
 

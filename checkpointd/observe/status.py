@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from checkpointd.core.encode import to_json
 from checkpointd.observe.hook_status import HookStatus  # noqa: TC001 - `_object` reads the hints
+from checkpointd.observe.replication_status import ReplicationStatus
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class WatchStatus:
     holds: tuple[HoldStatus, ...] = ()
     plan: str = ""
     filesystem: FilesystemStatus = field(default_factory=FilesystemStatus)
+    replication: ReplicationStatus = field(default_factory=ReplicationStatus)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ def plan(
     touched: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
     in_use: Mapping[str, str] = MappingProxyType({}),
+    without_copy: Mapping[str, str] = MappingProxyType({}),
     listing: str = "",
     root: RootDoubts = RootDoubts(),  # noqa: B008 - frozen
     evaluation: CurrentEvaluation = NOT_EVALUATED,
@@ -110,6 +111,8 @@ def plan(
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
         in_use: how processes have checkpoints open, by path.
+        without_copy: why valid ones have no copy in the bucket that they are to be copied to, by
+            path; they stay.
         listing: why the watch could not be listed; empty if it could.
         root: what is doubtful about the root and the ledger.
         evaluation: how `evaluate` measures checkpoints now.
@@ -126,7 +129,9 @@ def plan(
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(references, changed, _containing(present), shared, in_use, touched)
+    on_disk = StateOnDisk(
+        references, changed, _containing(present), shared, in_use, touched, without_copy
+    )
     served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []

@@ -34,6 +34,7 @@ _OTHER_WATCH_KEYS = frozenset(
         "verify",
         "publish",
         "hooks",
+        "replicate",
         "retention",
     }
 )
@@ -56,7 +57,8 @@ def policy_text(watch: WatchSettings) -> str:
     """The keys that decide what a watch keeps, without defaults, as canonical text."""
     keys = watch.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_WATCH_KEYS))
     rules = watch.retention.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_KEYS))
-    return json.dumps({**keys, "retention": rules}, sort_keys=True)
+    copied = {"replicate": watch.replicate.to} if watch.replicate.to else {}
+    return json.dumps({**keys, **copied, "retention": rules}, sort_keys=True)
 
 
 def policy_digest(watch: WatchSettings) -> str:

@@ -40,7 +40,8 @@ class StateOnDisk:
     `references` are what `checkpoint` state files, configs and links name, `changed` are not as
     they were verified, `containing` have other checkpoints inside, `shared` hold other files as
     well, `in_use` is how processes have them open, `touched` have another inode or change time than
-    was verified.
+    was verified. `without_copy` are valid ones that must be copied to a bucket first, and why they
+    are not.
     """
 
     references: References = field(default_factory=References)
@@ -49,6 +50,7 @@ class StateOnDisk:
     shared: frozenset[str] = frozenset()
     in_use: Mapping[str, str] = field(default_factory=dict)
     touched: frozenset[str] = frozenset()
+    without_copy: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,10 @@ def _fresh(entry: Entry, situation: Situation) -> str:
     return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
 
 
+def _not_replicated(entry: Entry, situation: Situation) -> str:
+    return situation.on_disk.without_copy.get(entry.path, "")
+
+
 def _invalid(entry: Entry, situation: Situation) -> str:
     if entry.id in situation.removable:
         return ""
@@ -210,6 +216,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("touched", _touched, None, lambda s: s.on_disk.touched),
     Protection("require", _not_shown, State.VALID),
     Protection("order", _out_of_order, State.VALID, lambda s: s.doubts),
+    Protection("not_replicated", _not_replicated, State.VALID, lambda s: s.on_disk.without_copy),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
     Protection("open", _open, None, lambda s: s.on_disk.in_use),

@@ -17,6 +17,7 @@ from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.open_files import OpenFiles
 from checkpointd.retention.plan import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.replication import without_copy
 from checkpointd.retention.root.inspection import RootView, view_root
 from checkpointd.retention.root.records import RootReader
 from checkpointd.retention.trash import Trash, place_of
@@ -44,6 +45,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def policy_records(self, watch: str) -> PolicyRecords:
         """Which policies, and which runs to remove, a person has agreed to."""
+        ...
+
+    def replicated(self, watch: str, destination: str) -> dict[str, float]:
+        """The paths whose present content is copied to a URL, and when it was last seen there."""
         ...
 
     def ages(self) -> Ages:
@@ -142,6 +147,7 @@ def plan_entries(
     in_use: Mapping[str, str] = MappingProxyType({}),
 ) -> RetentionPlan:
     """Plan what was found of a watch, on a disk or in a bucket; see `plan_watch` and `plan`."""
+    entries = list(entries)
     return plan(
         entries,
         watch.retention,
@@ -151,6 +157,7 @@ def plan_entries(
         touched=seen.touched,
         shared=seen.shared,
         in_use=in_use,
+        without_copy=without_copy(ledger, watch, entries),
         listing=" ".join([problem, *references.errors]).strip(),
         root=doubts,
         evaluation=evaluation or _evaluation_of(watch),

@@ -16,13 +16,14 @@ from checkpointd.buckets.stores import deleting_store
 from tests.helpers.bucket_field import enable_versioning
 from tests.helpers.bundles import bundle
 from tests.helpers.daemon import Daemon, daemon_in, eventually
-from tests.helpers.s3 import S3Server, s3_server
 from tests.helpers.scene import SCAN_ONLY
 from tests.helpers.watch import write_hdf5, write_keras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.helpers.s3 import S3Server
 
 CONFIG = """
 [daemon]
@@ -46,13 +47,6 @@ poll_interval = "1s"
 torn_after = "1h"
 publish = { verdict_file = true }
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One server for the daemon."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
