@@ -113,46 +113,6 @@ class BucketClient:
         except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, key) from None
 
-    def version_of(self, found: StoredObject) -> str:
-        """Return what the store calls this content of an object (its generation).
-
-        Raises:
-            ObjectChangedError: it is not the one that was found any more.
-            OSError: it cannot be looked at, or the store names no versions.
-        """
-        import obstore
-
-        try:
-            meta = obstore.head(self._store, found.key)
-        except Exception as error:  # noqa: BLE001 - the same
-            raise self._error(error, found.key) from None
-        if stored_object(meta) != found:
-            raise ObjectChangedError(errno.ENOENT, "It was written over", found.key)
-        if not meta["version"]:
-            raise OSError(errno.EINVAL, "The store names no generation of it", found.key)
-        return str(meta["version"])
-
-    def write(self, key: str, data: bytes, replaced: StoredObject | None) -> StoredObject:
-        """Write a small object in place of the one that was found, or where there was none.
-
-        Raises:
-            ObjectChangedError: there is another one now.
-            OSError: it cannot be written.
-        """
-        import obstore
-
-        try:
-            now = None if replaced is None else obstore.head(self._store, key)
-            if now is None or _stored(now) == replaced:
-                mode: Any = "create"
-                if now is not None:
-                    mode = {"e_tag": now["e_tag"], "version": now["version"]}
-                obstore.put(self._store, key, data, mode=mode, use_multipart=False)
-                return _stored(obstore.head(self._store, key))
-        except Exception as error:  # noqa: BLE001 - the same
-            raise self._error(error, key) from None
-        raise ObjectChangedError(errno.ENOENT, "It was written over", key)
-
     def read(self, found: StoredObject, offset: int, size: int) -> bytes:
         """Read a piece of an object, if it still is the one that was found.
 

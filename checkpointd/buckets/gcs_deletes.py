@@ -15,8 +15,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from checkpointd.buckets.client import BucketClient, ObjectChangedError
+from checkpointd.buckets.client import ObjectChangedError
 from checkpointd.buckets.deleting import BucketSafety, Fate
+from checkpointd.buckets.writing import BucketWriter
 from checkpointd.config.buckets import missing_extra
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class GcsDeletes:
         base = emulator if "://" in emulator or not emulator else f"http://{emulator}"
         self._base = (base or _GOOGLE).rstrip("/")
         self._is_google = not emulator
-        self._client = BucketClient(url)
+        self._writer = BucketWriter(url)
         self._local = threading.local()
         self._credentials = self._found_credentials() if self._is_google else None
 
@@ -93,7 +94,12 @@ class GcsDeletes:
 
     def condition_of(self, found: StoredObject) -> str:
         """Its generation."""
-        return self._client.version_of(found)
+        now = self._writer.find(found.key)
+        if now is None or now.listed != found:
+            raise ObjectChangedError(errno.ENOENT, "It was written over", self._name(found.key))
+        if not now.version:
+            raise OSError(errno.EINVAL, "The store gives it no generation", self._name(found.key))
+        return now.version
 
     def delete(self, key: str, condition: str) -> str:
         """Delete the current object if it has the generation, which is what is brought back."""

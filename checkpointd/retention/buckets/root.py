@@ -6,9 +6,10 @@ checkpoints there. A bucket has no lock: another daemon is noticed by what it wr
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.buckets import ObjectChangedError
+from checkpointd.buckets import BucketWriter, ObjectInTheWayError
 from checkpointd.core.urls import parse_url
 from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.root import owner, pin_copy
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.root.records import RootLedger, RootReader
 
 _NAMES = (pin_copy.NAME, owner.NAME)
+_WRITTEN = "Somebody else has written it since"
 
 
 class BucketRecords:
@@ -47,16 +49,19 @@ class BucketRecords:
         """Replace one that was read, unless it holds that already.
 
         Raises:
-            ObjectChangedError: somebody else has written it since.
+            ObjectInTheWayError: somebody else has written it since.
             OSError: it cannot be written.
         """
         before = self._found.get(name)
         if before is not None and before[1].body == body:
             return before[1]
-        data = content_of(body)
-        replaced = None if before is None else before[0]
-        found = self._view.client.write(self._key(name), data, replaced)
-        self._found[name] = found, parse(data)
+        key, data, client = self._key(name), content_of(body), self._view.client
+        writer = BucketWriter(parse_url(self._view.root))
+        now = writer.find(key)
+        if (None if now is None else now.listed) != (None if before is None else before[0]):
+            raise ObjectInTheWayError(errno.EEXIST, _WRITTEN, key)
+        writer.put(key, data, {}, now)
+        self._found[name] = client.head(key), parse(data)
         return self._found[name][1]
 
     @property
@@ -147,7 +152,7 @@ class BucketKeeper:
         body = owner.Owner.of(self._records.identity, self._records.progress).body()
         try:
             self._written = self._objects.write(owner.NAME, body).digest
-        except ObjectChangedError:
+        except ObjectInTheWayError:
             return False
         except OSError as error:
             self._note(error)
