@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.buckets.references import BucketReferences
     from checkpointd.retention.buckets.view import BucketView
     from checkpointd.retention.decision import Decision
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.pruning_ledger import BucketLedger
     from checkpointd.retention.references import References
 

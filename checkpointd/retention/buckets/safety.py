@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from checkpointd.buckets.client import StoredObject
     from checkpointd.config import WatchSettings
     from checkpointd.retention.buckets.pruner import BucketPruner
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
 
 DELETES_UNSAFE = "deletes_unsafe"
 NO_UNDO = "no_undo"
