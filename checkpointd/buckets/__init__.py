@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from checkpointd.buckets.client import BucketClient, ObjectChangedError
     from checkpointd.buckets.lookup import storage_of
     from checkpointd.buckets.staging import StagingStoppedError, stage
-    from checkpointd.buckets.storage import BucketStorage, why_not_listed
+    from checkpointd.buckets.storage import BucketStorage, blocks_of, why_not_listed
     from checkpointd.buckets.writing import (
         BucketWriter,
         MarkedObject,
@@ -30,6 +30,7 @@ _MODULE = {
     "ObjectChangedError": "client",
     "ObjectInTheWayError": "writing",
     "StagingStoppedError": "staging",
+    "blocks_of": "storage",
     "part_size": "writing",
     "stage": "staging",
     "storage_of": "lookup",
@@ -44,6 +45,7 @@ __all__ = [
     "ObjectChangedError",
     "ObjectInTheWayError",
     "StagingStoppedError",
+    "blocks_of",
     "part_size",
     "stage",
     "storage_of",

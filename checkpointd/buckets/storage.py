@@ -16,7 +16,7 @@ from checkpointd.core.urls import is_plain_key, parse_url
 from checkpointd.formats.storage import Entry, Stat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 _MOST_PIECES = 4096
@@ -155,6 +155,21 @@ def why_not_listed(url: str) -> str:
     except OSError as error:
         return f"{url} cannot be listed: {error.strerror or error}."
     return ""
+
+
+def blocks_of(url: str) -> Callable[[str], Iterator[bytes]]:
+    """Return what reads whole objects of a bucket, piece by piece.
+
+    Each is read as it was listed first, or not at all.
+
+    Args:
+        url: names the bucket.
+
+    Raises:
+        OSError: the bucket cannot be used.
+    """
+    storage = BucketStorage(url)
+    return lambda path: storage.client.stream(storage.object_at(path))
 
 
 def _add(directories: dict[str, Nodes], root: str, found: StoredObject, bucket: str) -> None:

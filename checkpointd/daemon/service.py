@@ -16,6 +16,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import engine, replicator, retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
+from checkpointd.daemon.attestation_reader import AttestationReader
 from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
@@ -143,9 +144,8 @@ class Service:
             self._upgrade.done,
         )
         self._publishing = PublishRunner(self._ledger)
-        self._attesting = AttestationRunner(
-            self._ledger, engine.local_of(self._dispatcher, config, self._scratch)
-        )
+        reader = engine.local_of(self._dispatcher, config, self._scratch)
+        self._attesting = AttestationRunner(self._ledger, AttestationReader(reader, self._staging))
         self._replicating = Replicator(self._ledger, self._watches, self._metrics, self._retention)
         self._manager = WatchManager(
             self._watches,
@@ -197,6 +197,7 @@ class Service:
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
         self._feed.subscribe(self._attesting.on_change, {ChangeKind.VERDICT})
+        self._staging.on_valid_copy = self._attesting.on_valid_copy
         self._feed.subscribe(self._replicating.on_change, replicator.CHANGES)
         self._feed.subscribe(self._hooks.on_change, {ChangeKind.VERDICT, ChangeKind.TRASHED})
         add_problem_sources(
