@@ -3,7 +3,7 @@
 | container | model | optimizer | other |
 | --- | --- | --- | --- |
 | Keras `.h5` | `model_weights/…` | `optimizer_weights/…` | any other |
-| `.weights.h5`, `.keras` | `layers/…`, `vars/…`, any other | `…optimizer/…` | `metrics/…`, no `vars` |
+| `.weights.h5`, `.keras` | `vars` below any other | `…optimizer/…` | `metrics/…`, no `vars` |
 | legacy weights `.h5` | what `layer_names` names | | any other |
 | TensorFlow 2 | any other | `optimizer/…`, `….OPTIMIZER_SLOT/…` | `keras_api/metrics/…`, counters |
 | TensorFlow 1 | any other | `w/Adam`, `w/Adam_1`, …, `beta1_power` | `global_step` |
